@@ -1,0 +1,1 @@
+"""What servers say to each other: the `Broker` port, its implementations, the envelope and the topology."""

@@ -1,0 +1,1 @@
+"""The running Home Server and Global Server, without HTTP."""

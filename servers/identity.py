@@ -1,0 +1,16 @@
+"""Who is asking: what a verified token says. Rule: nothing here is trusted before `Verifier` has checked the signature."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The claims of a verified token. `expires_at`: seconds since 1970. `roles`: e.g. `{"ops"}`, empty for users."""
+
+    uid: int
+    handle: str
+    name: str
+    home: str
+    home_url: str
+    expires_at: float
+    roles: frozenset[str] = frozenset()

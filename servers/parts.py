@@ -1,0 +1,32 @@
+"""What a session says to its client: parts, and the outlet through which they leave. Rule: nothing here knows HTTP."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Part(NamedTuple):
+    """One piece of the back connection. `body` is JSON; `seq` is set where the part counts in the mailbox."""
+
+    name: str
+    body: bytes
+    seq: int | None = None
+
+
+BLANK = Part("blank", b"{}")
+
+
+class Outlet(Protocol):
+    """Where a session's parts go: implemented by the edge, once per framing."""
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """Frame the parts and hand them to the transport in one write. Never blocks, never raises."""
+
+    @property
+    def writable(self) -> bool:
+        """False while the transport holds more than its high-water mark; `Session.resume` is called when that ends."""
+
+    def close(self) -> None:
+        """Flush what was written and end the response properly (closing boundary), then close the connection."""
+
+    def abort(self) -> None:
+        """Drop the connection now: the client is dead or hostile."""
