@@ -1,0 +1,197 @@
+"""The rules of one user's account (`account-<uid>`) and of one handle (`handle-<handle>`). Rule: pure; time and hashes are passed in.
+
+Registering is one unit of two commands, `[ClaimHandle, RegisterAccount]`: both are stored or neither.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.errors import Conflict, HandleTaken, UnknownUser
+from domain.event import Event
+from domain.global_events import AccountClosed, CredentialChanged, HandleClaimed, ProfileChanged, UserRegistered
+from domain.profile import clean_changes, clean_handle, clean_profile
+
+
+class UidTaken(Conflict):
+    """Another user was given this number first; try the next one."""
+
+    code = "uid_taken"
+
+
+@dataclass(slots=True)
+class AccountState:
+    """An account, folded. `password_hash` is empty until the first `CredentialChanged`."""
+
+    stream: str
+    version: int = 0
+    uid: int = 0
+    handle: str = ""
+    home: str = ""
+    profile: dict[str, str] = field(default_factory=dict)
+    password_hash: str = field(default="", repr=False)
+    closed: bool = False
+
+
+@dataclass(slots=True)
+class HandleState:
+    """A handle, folded. `uid` is 0 while nobody has it."""
+
+    stream: str
+    version: int = 0
+    uid: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimHandle:
+    """Reserve `handle` for `uid`, for good."""
+
+    handle: str
+    uid: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        return f"handle-{self.handle.lower()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterAccount:
+    """Open account `uid` at `home`. `password_hash`: argon2id; the password itself never comes near an event."""
+
+    uid: int
+    handle: str
+    home: str
+    profile: Mapping[str, str | None]
+    password_hash: str = field(repr=False)
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        return f"account-{self.uid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeProfile:
+    """Set the named profile fields; `None` or blank empties one; the others stay."""
+
+    uid: int
+    profile: Mapping[str, str | None]
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        return f"account-{self.uid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeCredential:
+    """Replace the password's hash. With `instead_of`, only while that is still the hash: a rehash never undoes a new password."""
+
+    uid: int
+    password_hash: str = field(repr=False)
+    instead_of: str | None = field(default=None, repr=False)
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        return f"account-{self.uid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseAccount:
+    """End the account for good."""
+
+    uid: int
+    reason: str
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        return f"account-{self.uid}"
+
+
+AccountCommand = ClaimHandle | RegisterAccount | ChangeProfile | ChangeCredential | CloseAccount
+
+
+def claim_handle(state: HandleState, command: ClaimHandle, now: float) -> list[Event]:
+    """Raises `HandleTaken`, `Invalid`."""
+    handle = clean_handle(command.handle)
+    if state.version > 0:
+        raise HandleTaken(handle=handle)
+    return [HandleClaimed(handle=handle, uid=command.uid, at=now, cause=command.cause)]
+
+
+def register_account(state: AccountState, command: RegisterAccount, now: float) -> list[Event]:
+    """Raises `UidTaken`, `Invalid`."""
+    if state.version > 0:
+        raise UidTaken
+    handle = clean_handle(command.handle)
+    profile = clean_profile(command.profile)
+    registered = UserRegistered(uid=command.uid, handle=handle, home=command.home, profile=profile, at=now, cause=command.cause)
+    return [registered, CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
+
+
+def change_profile(state: AccountState, command: ChangeProfile, now: float) -> list[Event]:
+    """Nothing happens when nothing changes. Raises `UnknownUser`, `Invalid`."""
+    must_be_open(state)
+    wished = clean_changes(command.profile)
+    changes = {name: text for name, text in wished.items() if text != state.profile.get(name)}
+    return [ProfileChanged(uid=command.uid, changes=changes, at=now, cause=command.cause)] if changes else []
+
+
+def change_credential(state: AccountState, command: ChangeCredential, now: float) -> list[Event]:
+    """Nothing happens when the hash is another by now than `instead_of`. Raises `UnknownUser`."""
+    must_be_open(state)
+    if command.instead_of is not None and command.instead_of != state.password_hash:
+        return []
+    return [CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
+
+
+def close_account(state: AccountState, command: CloseAccount, now: float) -> list[Event]:
+    """Closing twice changes nothing. Raises `UnknownUser`."""
+    if state.closed:
+        return []
+    must_be_open(state)
+    return [AccountClosed(uid=command.uid, reason=command.reason, at=now, cause=command.cause)]
+
+
+def must_be_open(state: AccountState) -> None:
+    """Raises `UnknownUser` for an account that never was or is no more."""
+    if state.version == 0 or state.closed:
+        raise UnknownUser
+
+
+def evolve(state: AccountState, event: Event) -> None:
+    """Apply one event of `account-<uid>`, in order."""
+    match event:
+        case UserRegistered():
+            state.uid, state.handle, state.home, state.profile = event.uid, event.handle, event.home, dict(event.profile)
+        case ProfileChanged():
+            state.profile = with_changes(state.profile, event.changes)
+        case CredentialChanged():
+            state.password_hash = event.password_hash
+        case AccountClosed():
+            state.closed = True
+    state.version = event.originator_version
+
+
+def evolve_handle(state: HandleState, event: Event) -> None:
+    """Apply one event of `handle-<handle>`, in order."""
+    if isinstance(event, HandleClaimed):
+        state.uid = event.uid
+    state.version = event.originator_version
+
+
+def with_changes(profile: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """A new profile: `profile` with the fields of `changes` set, or left out where `None`."""
+    return {name: text for name, text in {**profile, **changes}.items() if text is not None}
+
+
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
+    ClaimHandle: claim_handle,
+    RegisterAccount: register_account,
+    ChangeProfile: change_profile,
+    ChangeCredential: change_credential,
+    CloseAccount: close_account,
+}

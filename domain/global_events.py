@@ -1,0 +1,93 @@
+"""What the Global Server remembers: users, their handles, their homes. Rule: a topic or a stored field, once written, is never renamed.
+
+| stream            | events                                                       |
+|-------------------|--------------------------------------------------------------|
+| `account-<uid>`   | UserRegistered, ProfileChanged, CredentialChanged, AccountClosed |
+| `handle-<handle>` | HandleClaimed                                                |
+| `home-<name>`     | HomeAnnounced, HomeRetired                                   |
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from domain.event import Event
+
+
+class GlobalEvent(Event):
+    """Any event of the Global Server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRegistered(GlobalEvent):
+    """A person became a user and was given a home for good. First in `account-<uid>`; what the directory lists.
+
+    `profile` holds the filled-in fields only (`domain.profile.PROFILE_FIELDS`); it is personal.
+    """
+
+    TOPIC: ClassVar[str] = "account.user_registered"
+    uid: int
+    handle: str
+    home: str
+    profile: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileChanged(GlobalEvent):
+    """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one.
+
+    `changes` holds only the fields that changed: the new text, or `None` where a field was emptied. It is personal.
+    """
+
+    TOPIC: ClassVar[str] = "account.profile_changed"
+    uid: int
+    changes: dict[str, str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialChanged(GlobalEvent):
+    """A user's password was set, or hashed anew. In `account-<uid>`; private: it never leaves the store.
+
+    `password_hash` is an argon2id string with its own salt and parameters; it never shows in a `repr`.
+    """
+
+    TOPIC: ClassVar[str] = "account.credential_changed"
+    PRIVATE: ClassVar[bool] = True
+    uid: int
+    password_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountClosed(GlobalEvent):
+    """A user left for good. Last in `account-<uid>`; they are found no more and get no more tokens, and the handle stays taken,
+    so that old messages never seem to come from someone else. `reason` is for the audit."""
+
+    TOPIC: ClassVar[str] = "account.closed"
+    uid: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandleClaimed(GlobalEvent):
+    """A handle belongs to a user from now on. Only ever the first of `handle-<handle>`: the database's key on (stream, version)
+    makes handles unique even between two Global Servers on one store."""
+
+    TOPIC: ClassVar[str] = "handle.claimed"
+    handle: str
+    uid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeAnnounced(GlobalEvent):
+    """A Home Server is part of this installation, and clients reach it at `url`. In `home-<name>`; new users may be given to it."""
+
+    TOPIC: ClassVar[str] = "home.announced"
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeRetired(GlobalEvent):
+    """A Home Server takes no new users any more. In `home-<name>`; the users it has stay its own."""
+
+    TOPIC: ClassVar[str] = "home.retired"
+    name: str

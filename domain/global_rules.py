@@ -1,0 +1,30 @@
+"""All rules of the Global Server in one table, for its writer. Rule: nothing is decided here, only looked up."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain import account, registered_home
+from domain.account import AccountCommand, AccountState, HandleState
+from domain.event import Event
+from domain.global_events import UserRegistered
+from domain.registered_home import HomeCommand, HomeState
+
+Command = AccountCommand | HomeCommand
+
+STATES: dict[str, type] = {"account": AccountState, "handle": HandleState, "home": HomeState}
+FOLDS: dict[str, Callable[[Any, Event], None]] = {
+    "account": account.evolve,
+    "handle": account.evolve_handle,
+    "home": registered_home.evolve,
+}
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**account.DECIDERS, **registered_home.DECIDERS}
+
+
+def address(event: Event) -> set[str]:
+    """The homes that must hear of `event`: a new user's own, so that it may adopt them."""
+    return {event.home} if isinstance(event, UserRegistered) else set()
+
+
+def react(event: Event) -> list[Command]:
+    """What the Global Server does at once about its own event: nothing, for registering is one unit from the start."""
+    return []

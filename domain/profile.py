@@ -1,0 +1,49 @@
+"""What a user may call and say about themselves: handles and profile fields. Rule: everything stored has passed through here."""
+
+import re
+from collections.abc import Mapping
+
+from domain.errors import Invalid
+
+PROFILE_FIELDS = ("full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note")
+
+MAX_FIELD_CHARS = 500  # a full postal address fits; nine fields stay below 20 KB even in four-byte characters
+HANDLE = re.compile(r"[a-z][a-z0-9._-]{1,31}")
+# Names are shown in popups and terminals: control characters could move the cursor there; lone surrogates are no text at all.
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def clean_handle(handle: str) -> str:
+    """The handle as it is stored and compared: lower case. Raises `Invalid`."""
+    lowered = handle.lower()
+    if not handle.isascii() or not HANDLE.fullmatch(lowered):  # lower() turns a few foreign signs into plain letters
+        raise Invalid("handle", "2 to 32 of a-z 0-9 . _ -, starting with a letter")
+    return lowered
+
+
+def clean_changes(profile: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The wished profile fields, trimmed; `None` for those to be emptied (given as `None` or blank). Raises `Invalid`."""
+    changes: dict[str, str | None] = {}
+    for field, value in profile.items():
+        name = f"profile.{field}"
+        if field not in PROFILE_FIELDS:
+            raise Invalid(name, "one of " + ", ".join(PROFILE_FIELDS))
+        if value is not None and not isinstance(value, str):
+            raise Invalid(name, "text")
+        text = (value or "").strip()
+        if len(text) > MAX_FIELD_CHARS:
+            raise Invalid(name, f"at most {MAX_FIELD_CHARS} characters")
+        if UNPRINTABLE.search(text):
+            raise Invalid(name, "text without control characters")
+        changes[field] = text or None
+    return changes
+
+
+def clean_profile(profile: Mapping[str, str | None]) -> dict[str, str]:
+    """A new user's profile: the filled-in fields only, trimmed. Raises `Invalid`."""
+    return {field: text for field, text in clean_changes(profile).items() if text}
+
+
+def display_name(handle: str, profile: Mapping[str, str]) -> str:
+    """What others see: the full name, or else the handle."""
+    return profile.get("full_name") or handle
