@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# check.sh: every check that needs no running server, all of them even when one fails. Expects the tools on PATH.
+set -uo pipefail
+
+failed=()
+
+check() {
+    local name=$1
+    shift
+    local output
+    if output=$("$@" 2>&1); then
+        echo "check: $name: ok"
+    else
+        echo "check: $name: FAILED"
+        printf '%s\n' "$output"
+        failed+=("$name")
+    fi
+}
+
+check "lint" ruff check --quiet .
+check "format" ruff format --check --quiet --diff .
+check "types" mypy
+check "layers" lint-imports
+check "docs" python -m pytest -qq tests/docs
+
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "check: failed: ${failed[*]}" >&2
+    exit 1
+fi

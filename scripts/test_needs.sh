@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# test_needs.sh: the programs outside Python that the tests use. Looks for each; installs what is missing (see debian.sh).
+# The one rule: a need is one line of the table, and is looked for by what it offers, not by its package.
+set -euo pipefail
+
+PATH=$PATH:/usr/sbin:/sbin  # where Debian puts daemons; not on the path of ordinary users
+
+# how to find it                        | Debian package
+needs='
+command -v rabbitmq-server              | rabbitmq-server
+'
+
+missing=()
+while IFS='|' read -r check package; do
+    if [ -z "${package// /}" ]; then continue; fi
+    if ! eval "$check" >/dev/null 2>&1; then missing+=("${package// /}"); fi
+done <<<"$needs"
+
+if [ ${#missing[@]} -gt 0 ]; then
+    exec "$(dirname "$0")/debian.sh" "the tests against real services" "${missing[@]}"
+fi
