@@ -1,0 +1,1 @@
+"""What several tests need: waiting on conditions, and a RabbitMQ of their own."""

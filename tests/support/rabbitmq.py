@@ -1,0 +1,228 @@
+"""A RabbitMQ server of our own, from the local package. Rule: it shares nothing with another: ports, node, data, logs, cookie, epmd.
+
+    rabbit = PrivateRabbit(directory)
+    rabbit.start()
+    ... rabbit.url, rabbit.new_vhost(), rabbit.kill(), rabbit.start() ...
+    rabbit.close()
+
+It listens on the loopback interface only, and needs neither pytest nor an event loop: benchmarks use it too.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.support.waiting import wait_until
+
+START_TIMEOUT_S = 60  # a loaded machine needs 15; then something is wrong
+# Debian's /usr/sbin wrapper insists on the user rabbitmq and on /var/lib; the scripts behind it do not.
+_SCRIPT_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin")
+
+
+def find_scripts() -> Path | None:
+    """The folder of `rabbitmq-server` and `rabbitmqctl`, or None when it is not installed."""
+    for folder in _SCRIPT_FOLDERS:
+        if Path(folder, "rabbitmq-server").exists() and Path(folder, "rabbitmqctl").exists():
+            return Path(folder)
+    found = shutil.which("rabbitmq-server")
+    return Path(found).parent if found and shutil.which("epmd") else None
+
+
+# One call where `add_vhost` and `set_permissions` would be two, each of half a second.
+NEW_VHOST = (
+    'rabbit_vhost:add(<<"VHOST">>, <<"test">>),'
+    'rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"VHOST">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>).'
+)
+
+
+class PrivateRabbit:
+    """One node. Its data is in `directory` and outlives `stop` and `kill`; its port stays the same."""
+
+    can_be_controlled = True
+
+    def __init__(self, directory: Path) -> None:
+        scripts = find_scripts()
+        if scripts is None:
+            raise RuntimeError("no rabbitmq-server here: apt-get install rabbitmq-server")
+        self._scripts = scripts
+        self._directory = directory.absolute()
+        self._port, self._dist_port, self._epmd_port = free_ports(3)
+        self._node = f"flash{self._port}@localhost"
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._vhosts = 0
+
+    @property
+    def url(self) -> str:
+        """Of the default vhost."""
+        return self.vhost_url("/")
+
+    def vhost_url(self, vhost: str) -> str:
+        """Of a vhost, as the administrator `guest`."""
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/{quote(vhost, safe='')}"
+
+    def start(self) -> None:
+        """Start it and return when it takes connections."""
+        if self._server is not None:
+            return
+        self._prepare()
+        self._epmd = self._spawn(["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], "epmd")
+        wait_until(lambda: answers(self._epmd_port), START_TIMEOUT_S, "epmd starts")
+        self._server = self._spawn([str(self._scripts / "rabbitmq-server")], "server")
+        wait_until(self._ready, START_TIMEOUT_S, f"RabbitMQ starts (its output is in {self._directory / 'server.out'})")
+
+    def _ready(self) -> bool:
+        if self._server is not None and self._server.poll() is not None:
+            output = (self._directory / "server.out").read_text(errors="replace")
+            raise AssertionError(f"RabbitMQ ended with {self._server.returncode}: {output[-2000:]}")
+        return answers(self._port, AMQP_GREETING)
+
+    def stop(self) -> None:
+        """Stop it gracefully: it closes connections and writes everything down."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """`kill -9`: it writes nothing down any more."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """`stop` and `start`."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """End every process of it, however it is."""
+        self.kill()
+
+    def pause(self) -> None:
+        """It hangs: connections stay open and nothing answers."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on after `pause`."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+
+    def reset_connections(self) -> None:
+        """Close every client's connection from the server's side."""
+        self.ctl("close_all_connections", "reset by a test")
+
+    def new_vhost(self) -> str:
+        """The URL of a fresh, empty vhost."""
+        self._vhosts += 1
+        vhost = f"test-{self._vhosts}"
+        self.ctl("eval", NEW_VHOST.replace("VHOST", vhost))
+        return self.vhost_url(vhost)
+
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl <arguments>` prints. Raises `subprocess.CalledProcessError`."""
+        command = [str(self._scripts / "rabbitmqctl"), "--quiet", "--node", self._node, *arguments]
+        return subprocess.run(command, env=self._environment(), check=True, capture_output=True, text=True, timeout=START_TIMEOUT_S).stdout
+
+    def pids(self) -> list[int]:
+        """All its processes, for CPU accounting."""
+        roots = [process.pid for process in (self._epmd, self._server) if process is not None]
+        return [pid for root in roots for pid in [root, *_descendants(root)]]
+
+    def _prepare(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        (self._directory / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            "disk_free_limit.absolute = 50MB\n"
+            "log.file.level = warning\n"
+            "log.console = false\n"
+        )  # fmt: skip
+        (self._directory / "enabled_plugins").write_text("[].\n")
+
+    def _environment(self) -> Mapping[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
+        here = self._directory
+        return inherited | {
+            "HOME": str(here),  # the Erlang cookie is made there
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(here / "log"),
+            "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(here / "rabbitmq-env.conf"),  # not there, so the machine's own is not read
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "config"),
+            "RABBITMQ_PID_FILE": str(here / "pid"),
+            # No busy waiting: the test shares the machine's few cores with it.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
+        }
+
+    def _spawn(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
+        with (self._directory / f"{name}.out").open("ab") as output:
+            return subprocess.Popen(
+                command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self._directory
+            )
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._server is not None:
+            children = _descendants(self._server.pid)
+            self._server.send_signal(how)
+            self._server.send_signal(signal.SIGCONT)  # in case it is paused
+            self._server.wait(START_TIMEOUT_S)
+            self._server = None
+            for child in children:  # small helpers of the Erlang machine that notice their parent's end, but not at once
+                _kill(child)
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait(START_TIMEOUT_S)
+            self._epmd = None
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody uses right now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
+
+
+def answers(port: int, greeting: bytes = b"") -> bool:
+    """Whether something listens there and, with a greeting, says something back."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            if not greeting:
+                return True
+            connection.sendall(greeting)
+            return bool(connection.recv(8))
+    except OSError:
+        return False
+
+
+def _descendants(pid: int) -> list[int]:
+    """Of the kernel's list; empty where there is no /proc."""
+    found: list[int] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == pid:
+            child = int(stat.parent.name)
+            found += [child, *_descendants(child)]
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
