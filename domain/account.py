@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.errors import Conflict, HandleTaken, UnknownUser
+from domain.errors import HandleTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.global_events import AccountClosed, CredentialChanged, HandleClaimed, ProfileChanged, UserRegistered
 from domain.profile import clean_changes, clean_handle, clean_profile
 
 
-class UidTaken(Conflict):
-    """Another user was given this number first; try the next one."""
-
-    code = "uid_taken"
+class UidTaken(Unavailable):
+    """Another Global Server gave this number to someone first; try again with the next one."""
 
 
 @dataclass(slots=True)
@@ -32,6 +30,14 @@ class AccountState:
     password_hash: str = field(default="", repr=False)
     closed: bool = False
 
+    def dump(self) -> list[Any]:
+        """Plain data, for a snapshot."""
+        return [self.uid, self.handle, self.home, self.profile, self.password_hash, self.closed]
+
+    def load(self, data: list[Any]) -> None:
+        """The reverse of `dump`."""
+        self.uid, self.handle, self.home, self.profile, self.password_hash, self.closed = data
+
 
 @dataclass(slots=True)
 class HandleState:
@@ -40,6 +46,14 @@ class HandleState:
     stream: str
     version: int = 0
     uid: int = 0
+
+    def dump(self) -> int:
+        """Plain data, for a snapshot."""
+        return self.uid
+
+    def load(self, data: int) -> None:
+        """The reverse of `dump`."""
+        self.uid = data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +78,18 @@ class RegisterAccount:
     home: str
     profile: Mapping[str, str | None]
     password_hash: str = field(repr=False)
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        return f"account-{self.uid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUpAccount:
+    """Change nothing, but make sure that the account is there and open, so that its state can be read in order with all changes."""
+
+    uid: int
     cause: str
 
     @property
@@ -111,7 +137,7 @@ class CloseAccount:
         return f"account-{self.uid}"
 
 
-AccountCommand = ClaimHandle | RegisterAccount | ChangeProfile | ChangeCredential | CloseAccount
+AccountCommand = ClaimHandle | RegisterAccount | LookUpAccount | ChangeProfile | ChangeCredential | CloseAccount
 
 
 def claim_handle(state: HandleState, command: ClaimHandle, now: float) -> list[Event]:
@@ -123,13 +149,19 @@ def claim_handle(state: HandleState, command: ClaimHandle, now: float) -> list[E
 
 
 def register_account(state: AccountState, command: RegisterAccount, now: float) -> list[Event]:
-    """Raises `UidTaken`, `Invalid`."""
+    """Raises `Invalid`; `UidTaken`, which is no refusal: the whole batch is undone, as after a conflict in the database."""
     if state.version > 0:
         raise UidTaken
     handle = clean_handle(command.handle)
     profile = clean_profile(command.profile)
     registered = UserRegistered(uid=command.uid, handle=handle, home=command.home, profile=profile, at=now, cause=command.cause)
     return [registered, CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
+
+
+def look_up_account(state: AccountState, command: LookUpAccount, now: float) -> list[Event]:
+    """Raises `UnknownUser`."""
+    must_be_open(state)
+    return []
 
 
 def change_profile(state: AccountState, command: ChangeProfile, now: float) -> list[Event]:
@@ -191,6 +223,7 @@ def with_changes(profile: Mapping[str, str], changes: Mapping[str, str | None]) 
 DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
     ClaimHandle: claim_handle,
     RegisterAccount: register_account,
+    LookUpAccount: look_up_account,
     ChangeProfile: change_profile,
     ChangeCredential: change_credential,
     CloseAccount: close_account,

@@ -23,6 +23,14 @@ class HomeState:
     url: str = ""
     retired: bool = False
 
+    def dump(self) -> list[Any]:
+        """Plain data, for a snapshot."""
+        return [self.url, self.retired]
+
+    def load(self, data: list[Any]) -> None:
+        """The reverse of `dump`."""
+        self.url, self.retired = data
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnounceHome:

@@ -15,7 +15,6 @@ from typing import Any
 from domain.errors import Rejected
 from domain.event import Event, place
 
-
 NOW = 1_700_000_000.0  # any moment will do, as long as every test agrees on it
 
 

@@ -1,11 +1,12 @@
 """Accounts and handles: who may be registered, and what may change afterwards."""
 
+import msgpack
 import pytest
 
 from domain import global_rules
-from domain.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, RegisterAccount, UidTaken
+from domain.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount, UidTaken
 from domain.errors import HandleTaken, Invalid, UnknownUser
-from domain.global_events import AccountClosed, CredentialChanged, HandleClaimed, ProfileChanged, UserRegistered
+from domain.global_events import AccountClosed, CredentialChanged, HandleClaimed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
 from domain.profile import MAX_FIELD_CHARS
 from tests.domain.given import NOW, Story
 
@@ -46,7 +47,8 @@ def test_a_new_user_has_an_account_and_a_credential():
 
 
 def test_a_uid_is_given_once():
-    given(ANN, HER_PASSWORD).when(register(handle="bob")).refuses(UidTaken)
+    with pytest.raises(UidTaken):
+        given(ANN, HER_PASSWORD).when(register(handle="bob"))
 
 
 @pytest.mark.parametrize("value", ["x" * (MAX_FIELD_CHARS + 1), "\x1b[2Jboo", "\ud800", 7])
@@ -91,6 +93,7 @@ def test_an_account_closes_once():
 
 @pytest.mark.parametrize("history", [[], [ANN, HER_PASSWORD, SHE_LEFT]])
 def test_nobody_changes_an_account_that_is_not_there(history):
+    given(history).when(LookUpAccount(uid=42, cause="c1")).refuses(UnknownUser)
     given(history).when(change(city="Orlando")).refuses(UnknownUser)
     given(history).when(ChangeCredential(uid=42, password_hash="$2", cause="c1")).refuses(UnknownUser)
 
@@ -99,6 +102,25 @@ def test_hashes_do_not_show_in_logs():
     state = given(ANN, HER_PASSWORD).state("account-42")
     assert state.password_hash == "$hash1"
     assert "$hash1" not in f"{HER_PASSWORD!r} {register()!r} {state!r}"
+
+
+def test_looking_changes_nothing():
+    given(ANN, HER_PASSWORD).when(LookUpAccount(uid=42, cause="c1")).then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("stream", "history"),
+    [
+        ("account-42", [ANN, HER_PASSWORD, SHE_LEFT]),
+        ("handle-ann", [HandleClaimed(handle="ann", uid=42, **WHEN)]),
+        ("home-h1", [HomeAnnounced(name="h1", url="http://h1", **WHEN), HomeRetired(name="h1", **WHEN)]),
+    ],
+)
+def test_a_snapshot_is_the_state(stream, history):
+    state = given(history).state(stream)
+    loaded = global_rules.STATES[stream.partition("-")[0]](stream, state.version)
+    loaded.load(msgpack.unpackb(msgpack.packb(state.dump())))
+    assert loaded == state
 
 
 def test_only_the_credential_is_private():
