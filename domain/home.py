@@ -1,0 +1,133 @@
+"""The Home Server's rules in one place: which state a stream has, who decides a command, who must hear of an event, and what they do then.
+
+`address` names the homes an event is for, `react` says what a home does about an event: one that concerns its own users makes it
+act, any other makes it do nothing. For a user of the same home both happen in the same transaction; for another home the broker
+lies between. There is no second way.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain import global_events, mailbox, mailbox_fold, user, user_fold
+from domain.event import Event
+from domain.home_events import (
+    ContactAdded,
+    ContacterAdded,
+    ContactRemoved,
+    MessageBounced,
+    MessageDone,
+    MessageExpired,
+    MessagesDelivered,
+    MessageSent,
+    MessageSettled,
+    PresenceEvent,
+    StatusChanged,
+)
+from domain.mailbox import MailboxCommand, MarkDone, QueueMessage, QueueReceipt
+from domain.user import AddContacter, Adopt, RemoveContacter, UserCommand
+
+Command = UserCommand | MailboxCommand
+
+STATES: dict[str, type] = {"user": user.UserState, "mailbox": mailbox.MailboxState}
+FOLDS: dict[str, Callable[[Any, Event], None]] = {"user": user_fold.evolve, "mailbox": mailbox_fold.evolve}
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS}
+
+
+def address(event: Event) -> set[str]:
+    """The homes that must hear of `event` whatever the time: its recipients' or senders'. Presence goes to whoever watches (`is_told`)."""
+    match event:
+        case MessageSent():
+            return {event.to_home}
+        case MessagesDelivered():
+            return {home for _, _, home in event.messages}
+        case MessageSettled() | ContactAdded() | ContactRemoved() | ContacterAdded():
+            return {event.home}
+        case _:
+            return set()
+
+
+def is_told(event: Event) -> bool:
+    """Whether contacters hear of it: a change of status or note."""
+    return isinstance(event, PresenceEvent) and (event.status != event.previous or isinstance(event, StatusChanged))
+
+
+def react(event: Event, source: str, home: str) -> list[Command]:
+    """What `home` does about an event of `source` (its own, or one addressed to it). Reactions never refuse."""
+    reaction = _REACTIONS.get(type(event))
+    return reaction(event, source, home) if reaction else []
+
+
+def _message_sent(event: MessageSent, source: str, home: str) -> list[Command]:
+    commands: list[Command] = []
+    if event.to_home == home:
+        commands.append(
+            QueueMessage(
+                uid=event.to,
+                cause=event.id,
+                id=event.id,
+                sender=event.uid,
+                sender_home=source,
+                handle=event.handle,
+                name=event.name,
+                text=event.text,
+                sent_at=event.at,
+                in_reply_to=event.in_reply_to,
+                urgent=event.urgent,
+            )
+        )
+    if event.in_reply_to is not None and source == home:  # who answers a popup is done with it
+        commands.append(MarkDone(uid=event.uid, cause=event.id, id=event.in_reply_to, reply=True))
+    return commands
+
+
+def _delivered(event: MessagesDelivered, source: str, home: str) -> list[Command]:
+    to = int(event.originator_id.partition("-")[2])
+    return [
+        QueueReceipt(uid=sender, cause=id_, id=id_, to=to, state="delivered", why=None, settled_at=event.at)
+        for id_, sender, sender_home in event.messages
+        if sender_home == home
+    ]
+
+
+def _settled(state: str) -> Callable[[Any, str, str], list[Command]]:
+    def reaction(event: MessageSettled, source: str, home: str) -> list[Command]:
+        if event.home != home:
+            return []
+        to = int(event.originator_id.partition("-")[2])
+        why = event.why if isinstance(event, MessageBounced) else "expired" if isinstance(event, MessageExpired) else None
+        return [QueueReceipt(uid=event.uid, cause=event.id, id=event.id, to=to, state=state, why=why, settled_at=event.at)]
+
+    return reaction
+
+
+def _contact_added(event: ContactAdded, source: str, home: str) -> list[Command]:
+    if event.home != home:
+        return []
+    contacter = int(event.originator_id.partition("-")[2])
+    return [AddContacter(uid=event.uid, cause=event.cause, contacter=contacter, home=source)]
+
+
+def _contact_removed(event: ContactRemoved, source: str, home: str) -> list[Command]:
+    if event.home != home:
+        return []
+    contacter = int(event.originator_id.partition("-")[2])
+    return [RemoveContacter(uid=event.uid, cause=event.cause, contacter=contacter)]
+
+
+def _registered(event: global_events.UserRegistered, source: str, home: str) -> list[Command]:
+    if event.home != home:
+        return []
+    name = event.profile.get("full_name") or event.handle
+    return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=name)]
+
+
+_REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {
+    MessageSent: _message_sent,
+    MessagesDelivered: _delivered,
+    MessageDone: _settled("done"),
+    MessageBounced: _settled("bounced"),
+    MessageExpired: _settled("bounced"),
+    ContactAdded: _contact_added,
+    ContactRemoved: _contact_removed,
+    global_events.UserRegistered: _registered,
+}

@@ -1,0 +1,207 @@
+"""Every event of a Home Server. Rule: fields are plain values, stored for ever; a new field means a new `class_version` and an upcaster.
+
+Two streams per user: `user-<uid>` (sessions, status, contacts, what was sent) and `mailbox-<uid>` (what waits for the user).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from domain.event import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserAdopted(Event):
+    """The home met this user: a first token was shown, or the Global Server assigned or renamed the user. Stored in `user-<uid>`."""
+
+    TOPIC = "user.adopted"
+    handle: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresenceEvent(Event):
+    """What moves a user's presence: `status` holds from now on, `previous` held until now; equal when nothing changed to the outside."""
+
+    handle: str
+    status: str  # "online" | "away" | "dnd" | "offline"
+    previous: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedIn(PresenceEvent):
+    """A session began. Tells contacters when it is the user's first session."""
+
+    TOPIC = "user.logged_in"
+    session: str
+    name: str  # the user's name now, for contacters to show
+    client: str  # what the client called itself, e.g. "tk/1.0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedOff(PresenceEvent):
+    """A session ended. Tells contacters when it was the user's last session."""
+
+    TOPIC = "user.logged_off"
+    session: str
+    reason: str  # "logoff" | "lost" (TCP said so) | "timeout" (blanks unanswered) | "restart" (the home came back without it)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusChanged(PresenceEvent):
+    """The user chose a status, or a chosen one ran out. Kept while offline, shown while online."""
+
+    TOPIC = "user.status_changed"
+    chosen: str  # "online" | "away" | "dnd"
+    until: float | None  # when `chosen` falls back to "online", seconds since 1970
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactAdded(Event):
+    """The user watches `uid` from now on and may send to them. The contact's home is told (ContacterAdded)."""
+
+    TOPIC = "user.contact_added"
+    uid: int
+    handle: str
+    name: str
+    home: str
+    alias: str | None
+    notify: bool  # the user wants a popup when this contact comes online
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactChanged(Event):
+    """The user gave a contact another alias or another `notify`."""
+
+    TOPIC = "user.contact_changed"
+    uid: int
+    alias: str | None
+    notify: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactRemoved(Event):
+    """The user no longer watches `uid`. The contact's home is told (ContacterRemoved)."""
+
+    TOPIC = "user.contact_removed"
+    uid: int
+    home: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContacterAdded(Event):
+    """Somebody watches this user. Carries the presence at that moment, for the contacter's home to show."""
+
+    TOPIC = "user.contacter_added"
+    uid: int  # the contacter
+    home: str  # the contacter's home
+    status: str
+    since: float | None
+    note: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContacterRemoved(Event):
+    """Somebody stopped watching this user."""
+
+    TOPIC = "user.contacter_removed"
+    uid: int
+    home: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageSent(Event):
+    """A popup was accepted from this user. The recipient's home queues it (MessageQueued). `text` is personal.
+
+    Version 1 knew no `urgent`: those messages were not.
+    """
+
+    TOPIC = "user.message_sent"
+    class_version: ClassVar[int] = 2
+    id: str  # chosen by the client; unique per sender
+    uid: int  # the sender
+    handle: str
+    name: str
+    to: int
+    to_home: str
+    text: str
+    in_reply_to: str | None
+    urgent: bool
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Version 2 added `urgent`."""
+        state["urgent"] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageQueued(Event):
+    """A popup waits in this mailbox under `seq` until a client acknowledges it. `text` is personal."""
+
+    TOPIC = "mailbox.message_queued"
+    seq: int
+    id: str
+    uid: int  # the sender
+    home: str  # the sender's home
+    handle: str
+    name: str
+    text: str
+    sent_at: float
+    in_reply_to: str | None
+    urgent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiptQueued(Event):
+    """News of a message this user sent waits in the mailbox under `seq`, like a message, so that the sender is told for certain."""
+
+    TOPIC = "mailbox.receipt_queued"
+    seq: int
+    id: str
+    to: int  # the recipient of the message
+    state: str  # "delivered" | "done" | "bounced"
+    why: str | None  # with "bounced": "mailbox_full" | "expired"
+    settled_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessagesDelivered(Event):
+    """A client acknowledged everything up to `upto`. `messages` lists the popups among it: their senders are told."""
+
+    TOPIC = "mailbox.messages_delivered"
+    upto: int
+    session: str
+    messages: list[list[Any]]  # [[id, sender's uid, sender's home], …]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageSettled(Event):
+    """What ended one popup otherwise; its sender is told."""
+
+    id: str
+    uid: int  # the sender
+    home: str  # the sender's home
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageDone(MessageSettled):
+    """The recipient pressed Done, or replied. The user's other sessions close the popup."""
+
+    TOPIC = "mailbox.message_done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageBounced(MessageSettled):
+    """A popup could not be queued."""
+
+    TOPIC = "mailbox.message_bounced"
+    why: str  # "mailbox_full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageExpired(MessageSettled):
+    """A popup waited too long and was taken out of the mailbox."""
+
+    TOPIC = "mailbox.message_expired"
+    seq: int

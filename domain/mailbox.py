@@ -1,0 +1,219 @@
+"""A user's mailbox: what waits, numbered by `seq`, until a client acknowledges it. Rule: only acks are refused, never mail.
+
+The state keeps the waiting events themselves; they are what a session will show.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from domain.errors import Invalid, UnknownMessage
+from domain.event import Event
+from domain.home_events import (
+    MessageBounced,
+    MessageDone,
+    MessageExpired,
+    MessageQueued,
+    MessagesDelivered,
+    ReceiptQueued,
+)
+
+MAX_WAITING = 1_000  # unacked messages; past that the sender gets a `bounced` receipt
+MAX_RECEIPTS = 1_000  # unacked receipts; past that the oldest is forgotten: a client that never acks must not grow the mailbox
+OPEN_MESSAGES = 1_000  # delivered messages that can still be marked done
+
+Waiting = MessageQueued | ReceiptQueued
+
+
+class MailboxState:
+    """What a mailbox's events fold into. `waiting` is ordered by `seq`; `open`: id -> [sender, sender's home, done?]."""
+
+    __slots__ = ("last_seq", "messages", "open", "stream", "uid", "version", "waiting")
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.version = 0
+        self.uid = int(stream.partition("-")[2])
+        self.last_seq = 0
+        self.waiting: dict[int, Waiting] = {}
+        self.messages = 0  # how many of `waiting` are messages
+        self.open: dict[str, list[Any]] = {}
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data for a snapshot."""
+        return {
+            "last_seq": self.last_seq,
+            "messages": self.messages,
+            "waiting": [[isinstance(e, MessageQueued), dict(vars(e))] for e in self.waiting.values()],
+            "open": dict(self.open),
+        }
+
+    def load(self, data: dict[str, Any]) -> None:
+        """The reverse of `dump`."""
+        self.last_seq, self.messages, self.open = data["last_seq"], data["messages"], data["open"]
+        events = [(MessageQueued if message else ReceiptQueued)(**fields) for message, fields in data["waiting"]]
+        self.waiting = {event.seq: event for event in events}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxCommand:
+    """A wish concerning one mailbox."""
+
+    uid: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return f"mailbox-{self.uid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueMessage(MailboxCommand):
+    """A popup arrived for the user."""
+
+    id: str
+    sender: int
+    sender_home: str
+    handle: str
+    name: str
+    text: str
+    sent_at: float
+    in_reply_to: str | None
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueReceipt(MailboxCommand):
+    """News arrived of a message that the user sent."""
+
+    id: str
+    to: int
+    state: str
+    why: str | None
+    settled_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledge(MailboxCommand):
+    """A session has everything up to `upto`."""
+
+    session: str
+    upto: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(MailboxCommand):
+    """A session begins, by a client that has everything up to `seen` (0: it does not say)."""
+
+    session: str
+    seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkDone(MailboxCommand):
+    """The user is done with a message; `reply`: because of an answer to it, which is no error when it is unknown."""
+
+    id: str
+    reply: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire(MailboxCommand):
+    """Take out what waits since before `before`."""
+
+    before: float
+
+
+def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> list[Event]:
+    """Let a popup wait; a full mailbox bounces it."""
+    if mailbox.messages >= MAX_WAITING:
+        return [
+            MessageBounced(at=now, cause=command.cause, id=command.id, uid=command.sender, home=command.sender_home, why="mailbox_full")
+        ]
+    return [
+        MessageQueued(
+            at=now,
+            cause=command.cause,
+            seq=mailbox.last_seq + 1,
+            id=command.id,
+            uid=command.sender,
+            home=command.sender_home,
+            handle=command.handle,
+            name=command.name,
+            text=command.text,
+            sent_at=command.sent_at,
+            in_reply_to=command.in_reply_to,
+            urgent=command.urgent,
+        )
+    ]
+
+
+def queue_receipt(mailbox: MailboxState, command: QueueReceipt, now: float) -> list[Event]:
+    """Let a receipt wait."""
+    return [
+        ReceiptQueued(
+            at=now,
+            cause=command.cause,
+            seq=mailbox.last_seq + 1,
+            id=command.id,
+            to=command.to,
+            state=command.state,
+            why=command.why,
+            settled_at=command.settled_at,
+        )
+    ]
+
+
+def acknowledge(mailbox: MailboxState, command: Acknowledge, now: float) -> list[Event]:
+    """Take out what a client has. Raises `Invalid` for a number never given. A repeat changes nothing."""
+    if command.upto > mailbox.last_seq:
+        raise Invalid("upto", f"a number up to {mailbox.last_seq}, the last one sent")
+    return _delivered(mailbox, command.upto, command.session, command.cause, now)
+
+
+def resume(mailbox: MailboxState, command: Resume, now: float) -> list[Event]:
+    """Take out what the client has. A number never given counts as all that was: the verdict will be `gap`."""
+    return _delivered(mailbox, min(command.seen, mailbox.last_seq), command.session, command.cause, now)
+
+
+def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: float) -> list[Event]:
+    done: list[Waiting] = []
+    for seq, event in mailbox.waiting.items():
+        if seq > upto:
+            break
+        done.append(event)
+    if not done:
+        return []
+    messages = [[e.id, e.uid, e.home] for e in done if isinstance(e, MessageQueued)]
+    return [MessagesDelivered(at=now, cause=cause, upto=upto, session=session, messages=messages)]
+
+
+def mark_done(mailbox: MailboxState, command: MarkDone, now: float) -> list[Event]:
+    """Close a message. Raises `UnknownMessage` unless it is one of the last thousand received. A repeat changes nothing."""
+    known = mailbox.open.get(command.id)
+    if known is None:
+        if command.reply:
+            return []
+        raise UnknownMessage(id=command.id)
+    sender, home, done = known
+    return [] if done else [MessageDone(at=now, cause=command.cause, id=command.id, uid=sender, home=home)]
+
+
+def expire(mailbox: MailboxState, command: Expire, now: float) -> list[Event]:
+    """Give up on messages that waited too long; their senders are told."""
+    return [
+        MessageExpired(at=now, cause=event.id, seq=seq, id=event.id, uid=event.uid, home=event.home)
+        for seq, event in mailbox.waiting.items()
+        if isinstance(event, MessageQueued) and event.at < command.before
+    ]
+
+
+DECIDERS: dict[type, Callable[[MailboxState, Any, float], list[Event]]] = {
+    QueueMessage: queue_message,
+    QueueReceipt: queue_receipt,
+    Acknowledge: acknowledge,
+    Resume: resume,
+    MarkDone: mark_done,
+    Expire: expire,
+}

@@ -1,0 +1,73 @@
+"""How a mailbox's events fold into `MailboxState`. Rule: an event never fails to apply."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain.event import Event
+from domain.home_events import (
+    MessageBounced,
+    MessageDone,
+    MessageExpired,
+    MessageQueued,
+    MessagesDelivered,
+    ReceiptQueued,
+)
+from domain.mailbox import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState
+
+
+def evolve(mailbox: MailboxState, event: Event) -> None:
+    """Apply one event of `mailbox-<uid>`, in order."""
+    _FOLDS[type(event)](mailbox, event)
+    mailbox.version = event.originator_version
+
+
+def _message_queued(mailbox: MailboxState, event: MessageQueued) -> None:
+    mailbox.last_seq = event.seq
+    mailbox.waiting[event.seq] = event
+    mailbox.messages += 1
+    mailbox.open[event.id] = [event.uid, event.home, False]
+    if len(mailbox.open) > OPEN_MESSAGES + mailbox.messages:
+        del mailbox.open[next(iter(mailbox.open))]
+
+
+def _receipt_queued(mailbox: MailboxState, event: ReceiptQueued) -> None:
+    mailbox.last_seq = event.seq
+    mailbox.waiting[event.seq] = event
+    if len(mailbox.waiting) - mailbox.messages > MAX_RECEIPTS:
+        oldest = next(seq for seq, waiting in mailbox.waiting.items() if isinstance(waiting, ReceiptQueued))
+        del mailbox.waiting[oldest]
+
+
+def _delivered(mailbox: MailboxState, event: MessagesDelivered) -> None:
+    mailbox.messages -= len(event.messages)
+    while mailbox.waiting:
+        seq = next(iter(mailbox.waiting))
+        if seq > event.upto:
+            break
+        del mailbox.waiting[seq]
+
+
+def _done(mailbox: MailboxState, event: MessageDone) -> None:
+    known = mailbox.open.get(event.id)
+    if known is not None:
+        known[2] = True
+
+
+def _expired(mailbox: MailboxState, event: MessageExpired) -> None:
+    if mailbox.waiting.pop(event.seq, None) is not None:
+        mailbox.messages -= 1
+    mailbox.open.pop(event.id, None)
+
+
+def _bounced(mailbox: MailboxState, event: MessageBounced) -> None:
+    """Nothing waits; only the sender is told."""
+
+
+_FOLDS: dict[type, Callable[[MailboxState, Any], None]] = {
+    MessageQueued: _message_queued,
+    ReceiptQueued: _receipt_queued,
+    MessagesDelivered: _delivered,
+    MessageDone: _done,
+    MessageExpired: _expired,
+    MessageBounced: _bounced,
+}

@@ -1,0 +1,349 @@
+"""A user at home: sessions, status, contacts, contacters, what was sent. Rule: pure; time and ids come in with the command."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests
+from domain.event import Event
+from domain.home_events import (
+    ContactAdded,
+    ContactChanged,
+    ContacterAdded,
+    ContacterRemoved,
+    ContactRemoved,
+    LoggedIn,
+    LoggedOff,
+    MessageSent,
+    StatusChanged,
+    UserAdopted,
+)
+
+MAX_SESSIONS = 20  # a person's devices, and room for those not yet noticed dead
+MAX_CONTACTS = 5_000  # ten times the largest list a person keeps; bounds the welcome part at about 1 MB
+MAX_TEXT_CHARS = 4_096
+MAX_TEXT_BYTES = 16_384
+REMEMBERED_SENDS = 4_096  # a resent id is recognised among this many later ones: more than any client keeps unsent
+
+
+class Contact(NamedTuple):
+    """One entry of a contact list."""
+
+    uid: int
+    handle: str
+    name: str
+    home: str
+    alias: str | None
+    notify: bool
+
+
+class UserState:
+    """What a user's events fold into. `since`: when the present status began; None before the first login."""
+
+    __slots__ = (
+        "chosen",
+        "contacters",
+        "contacts",
+        "handle",
+        "name",
+        "note",
+        "sent",
+        "sessions",
+        "since",
+        "stream",
+        "uid",
+        "until",
+        "version",
+    )
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.version = 0
+        self.uid = int(stream.partition("-")[2])
+        self.handle = ""
+        self.name = ""
+        self.chosen = "online"
+        self.note = ""
+        self.until: float | None = None
+        self.since: float | None = None
+        self.sessions: dict[str, str] = {}  # session id -> client
+        self.contacts: dict[int, Contact] = {}
+        self.contacters: dict[int, str] = {}  # uid -> home
+        self.sent: dict[str, float] = {}  # message id -> accepted at, oldest first
+
+    @property
+    def status(self) -> str:
+        """The presence that contacters see."""
+        return self.chosen if self.sessions else "offline"
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data for a snapshot."""
+        return {
+            "handle": self.handle,
+            "name": self.name,
+            "chosen": self.chosen,
+            "note": self.note,
+            "until": self.until,
+            "since": self.since,
+            "sessions": dict(self.sessions),
+            "contacts": [list(c) for c in self.contacts.values()],
+            "contacters": dict(self.contacters),
+            "sent": dict(self.sent),
+        }
+
+    def load(self, data: dict[str, Any]) -> None:
+        """The reverse of `dump`."""
+        contacts = {c[0]: Contact(*c) for c in data.pop("contacts")}
+        for name, value in data.items():
+            setattr(self, name, value)
+        self.contacts = contacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserCommand:
+    """A wish concerning one user."""
+
+    uid: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return f"user-{self.uid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt(UserCommand):
+    """The Global Server assigned, or renamed, this user."""
+
+    handle: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogIn(UserCommand):
+    """A client of the user opened a back connection."""
+
+    handle: str
+    name: str
+    session: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOff(UserCommand):
+    """A session ended."""
+
+    session: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetStatus(UserCommand):
+    """The user chose a status."""
+
+    status: str
+    note: str
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LapseStatus(UserCommand):
+    """Time may have come for a status that was chosen until then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutContact(UserCommand):
+    """Watch somebody, or change how."""
+
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveContact(UserCommand):
+    """Watch somebody no longer."""
+
+    contact: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddContacter(UserCommand):
+    """Somebody watches the user now."""
+
+    contacter: int
+    home: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveContacter(UserCommand):
+    """Somebody watches the user no longer."""
+
+    contacter: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send(UserCommand):
+    """A popup for a contact."""
+
+    id: str
+    handle: str
+    name: str
+    to: int
+    text: str
+    in_reply_to: str | None
+    urgent: bool
+
+
+def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
+    """Remember the user's handle and name. Nothing when they are known already."""
+    if (user.handle, user.name) == (command.handle, command.name):
+        return []
+    return [UserAdopted(at=now, cause=command.cause, handle=command.handle, name=command.name)]
+
+
+def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
+    """Begin a session. Raises `TooManyRequests` at 20 sessions. A status whose time is over begins as online."""
+    if len(user.sessions) >= MAX_SESSIONS:
+        raise TooManyRequests(f"A user may have {MAX_SESSIONS} sessions at once.")
+    lapsed = user.until is not None and user.until <= now
+    status, note = ("online", "") if lapsed else (user.chosen, user.note)
+    known = adopt(user, command, now)
+    begun = LoggedIn(
+        at=now,
+        cause=command.cause,
+        session=command.session,
+        name=command.name,
+        client=command.client,
+        handle=command.handle,
+        status=status,
+        previous=user.status,
+        note=note,
+    )
+    return [*known, begun]
+
+
+def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
+    """End a session. Nothing when it has ended before."""
+    if command.session not in user.sessions:
+        return []
+    status = "offline" if len(user.sessions) == 1 else user.status
+    return [
+        LoggedOff(
+            at=now,
+            cause=command.cause,
+            session=command.session,
+            reason=command.reason,
+            handle=user.handle,
+            status=status,
+            previous=user.status,
+            note=user.note,
+        )
+    ]
+
+
+def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
+    """Choose a status. Raises `Invalid` for a time that is over. Nothing when nothing would change."""
+    if command.until is not None and command.until <= now:
+        raise Invalid("until", "a time to come, or null")
+    if (user.chosen, user.note, user.until) == (command.status, command.note, command.until):
+        return []
+    return [_status_changed(user, command.status, command.note, command.until, now, command.cause)]
+
+
+def lapse_status(user: UserState, command: LapseStatus, now: float) -> list[Event]:
+    """Fall back to online once the chosen status's time is over."""
+    if user.until is None or user.until > now:
+        return []
+    return [_status_changed(user, "online", "", None, now, command.cause)]
+
+
+def _status_changed(user: UserState, chosen: str, note: str, until: float | None, now: float, cause: str) -> StatusChanged:
+    status = chosen if user.sessions else "offline"
+    return StatusChanged(
+        at=now, cause=cause, handle=user.handle, chosen=chosen, status=status, previous=user.status, note=note, until=until
+    )
+
+
+def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]:
+    """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full."""
+    wanted = command.contact
+    known = user.contacts.get(wanted.uid)
+    if known is None:
+        if len(user.contacts) >= MAX_CONTACTS:
+            raise Invalid("uid", f"at most {MAX_CONTACTS} contacts on a list")
+        return [ContactAdded(at=now, cause=command.cause, **wanted._asdict())]
+    if (known.alias, known.notify) == (wanted.alias, wanted.notify):
+        return []
+    return [ContactChanged(at=now, cause=command.cause, uid=wanted.uid, alias=wanted.alias, notify=wanted.notify)]
+
+
+def remove_contact(user: UserState, command: RemoveContact, now: float) -> list[Event]:
+    """Take a contact off the list. Nothing when it is not there."""
+    contact = user.contacts.get(command.contact)
+    if contact is None:
+        return []
+    return [ContactRemoved(at=now, cause=command.cause, uid=contact.uid, home=contact.home)]
+
+
+def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Event]:
+    """Remember whom to tell, and tell them how things stand."""
+    return [
+        ContacterAdded(
+            at=now,
+            cause=command.cause,
+            uid=command.contacter,
+            home=command.home,
+            status=user.status,
+            since=user.since,
+            note=user.note,
+            name=user.name,
+        )
+    ]
+
+
+def remove_contacter(user: UserState, command: RemoveContacter, now: float) -> list[Event]:
+    """Forget whom to tell."""
+    home = user.contacters.get(command.contacter)
+    if home is None:
+        return []
+    return [ContacterRemoved(at=now, cause=command.cause, uid=command.contacter, home=home)]
+
+
+def send(user: UserState, command: Send, now: float) -> list[Event]:
+    """Accept a popup for a contact. Raises `NotAContact`, `TooLarge`. A repeated id changes nothing."""
+    if command.id in user.sent:
+        return []
+    contact = user.contacts.get(command.to)
+    if contact is None:
+        raise NotAContact(uid=command.to)
+    if len(command.text) > MAX_TEXT_CHARS or len(command.text.encode()) > MAX_TEXT_BYTES:
+        raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters and {MAX_TEXT_BYTES} bytes.", field="text")
+    return [
+        MessageSent(
+            at=now,
+            cause=command.id,
+            id=command.id,
+            uid=command.uid,
+            handle=command.handle,
+            name=command.name,
+            to=command.to,
+            to_home=contact.home,
+            text=command.text,
+            in_reply_to=command.in_reply_to,
+            urgent=command.urgent,
+        )
+    ]
+
+
+DECIDERS: dict[type, Callable[[UserState, Any, float], list[Event]]] = {
+    Adopt: adopt,
+    LogIn: log_in,
+    LogOff: log_off,
+    SetStatus: set_status,
+    LapseStatus: lapse_status,
+    PutContact: put_contact,
+    RemoveContact: remove_contact,
+    AddContacter: add_contacter,
+    RemoveContacter: remove_contacter,
+    Send: send,
+}

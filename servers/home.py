@@ -1,0 +1,194 @@
+"""A running Home Server, without HTTP: what its users can ask of it. Rule: every change is a command to the writer, answered after the commit.
+
+The parts are put together in `servers/home_parts.py`; this is the door through which the edge comes in.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from domain.errors import Invalid, UnknownSession
+from domain.event import Event
+from domain.home_events import ContactAdded, MessageQueued
+from domain.mailbox import Acknowledge, MailboxState, MarkDone, Resume
+from domain.user import Contact, LogIn, LogOff, PutContact, RemoveContact, Send, SetStatus, UserState
+from servers.home_parts import HomeParts
+from servers.identity import Identity
+from servers.parts import Outlet
+from servers.sessions import Hello, Session
+from servers.wire import contact_view, contacts_part, goodbye_part, welcome_part
+
+GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
+GOODBYE_FIRST_S = 1.0
+
+
+class HomeServer:
+    """One home's users: their sessions, contacts and messages. Every method may raise `Unavailable`; then nothing has changed."""
+
+    def __init__(self, parts: HomeParts) -> None:
+        self.parts = parts
+        self.name = parts.name
+        self.url = parts.url
+        self._writer = parts.writer
+        self._sessions = parts.sessions
+        self._new_id: Callable[[], str] = parts.new_id
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Open the store, catch up, begin to work. Returns when users may come."""
+        await self.parts.start(self._end)
+
+    async def stop(self) -> None:
+        """Say goodbye to every session, finish what was begun. Nothing that was accepted is lost."""
+        self._stopping = True
+        for number, session in enumerate(self._sessions):
+            after_s = GOODBYE_FIRST_S + GOODBYE_SPREAD_S * (number % 100) / 100
+            self._forget(session)
+            session.outlet.write((goodbye_part("shutdown", round(after_s, 2)),))
+            session.outlet.close()
+        await self.parts.stop()
+
+    def ready(self) -> str | None:
+        """None when users can be served, else why not."""
+        return "This home is shutting down." if self._stopping else self.parts.ready()
+
+    async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
+        """Begin a session and write `welcome` and what waits. Raises `TooManyRequests` when the user has too many sessions."""
+        session_id = self._new_id()
+        login = LogIn(uid=who.uid, cause=session_id, handle=who.handle, name=who.name, session=session_id, client=hello.client)
+        resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
+
+        def begin(events: list[Event]) -> Session:
+            return self._begin(session_id, hello, outlet, self._writer.state(login.stream), self._writer.state(resume.stream))
+
+        session: Session = await self._writer.submit((login, resume), answer=begin)
+        replaced = self._sessions.get(hello.resume_session) if hello.resume_session else None
+        if replaced is not None and replaced.uid == who.uid:  # the client knows that this one is dead; we had not noticed
+            self._end(replaced, "lost")
+        return session
+
+    def _begin(self, session_id: str, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
+        waiting = list(mailbox.waiting.values())
+        sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
+        session = Session(session_id, user.uid, outlet, hello.pong, self.parts.monotonic(), sent)
+        self._sessions.add(session)
+        self.parts.blanks.add(session)
+        count = sum(isinstance(event, MessageQueued) for event in waiting)
+        verdict = "replayed" if count else "fresh"
+        if hello.resume_seq is not None:
+            missed = mailbox.last_seq - hello.resume_seq - sum(event.seq > hello.resume_seq for event in waiting)
+            if missed:  # acked on another session, expired, or a number this home never gave
+                verdict = "gap"
+        contacts = [self._view(contact) for contact in user.contacts.values()]
+        outlet.write((welcome_part(session_id, user.uid, self.parts.blanks.interval_s, verdict, count, contacts),))
+        if waiting:
+            session.enqueue(waiting)
+            session.wake()
+        return session
+
+    def lost(self, session: Session) -> None:
+        """The session's transport is gone."""
+        self._end(session, "lost")
+
+    async def log_off(self, who: Identity, session_id: str) -> None:
+        """End one of the user's own sessions; nothing happens when it is over already."""
+        session = self._sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            return
+        await self._writer.submit((LogOff(uid=who.uid, cause=session_id, session=session_id, reason="logoff"),))
+        if self._forget(session):
+            session.outlet.write((goodbye_part("logoff", None),))
+            session.outlet.close()
+
+    def _end(self, session: Session, reason: str) -> None:
+        if self._forget(session):
+            session.outlet.abort()
+            self.parts.housekeeping.end(LogOff(uid=session.uid, cause=session.id, session=session.id, reason=reason))
+
+    def _forget(self, session: Session) -> bool:
+        self.parts.blanks.remove(session)
+        return self._sessions.remove(session)
+
+    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+        """The user's contact list, in the shapes of the protocol."""
+        stream = f"user-{who.uid}"
+        peek = RemoveContact(uid=who.uid, cause="", contact=0)  # decides nothing: nobody's uid is 0
+        contacts: list[dict[str, Any]] = await self._writer.submit(
+            (peek,), answer=lambda _: [self._view(contact) for contact in self._writer.state(stream).contacts.values()]
+        )
+        return contacts
+
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+        """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`."""
+        index = self.parts.contacters
+        if who.uid in index.watchers.get(uid, {}):
+            contact = Contact(uid, "", "", index.home_of[uid], alias, notify)  # known: only alias and notify count
+        else:
+            known = await self.parts.global_link.user(uid)
+            contact = Contact(uid, known.handle, known.name, known.home, alias, notify)
+        command = PutContact(uid=who.uid, cause=self._new_id(), contact=contact)
+
+        def answer(events: list[Event]) -> tuple[bool, dict[str, Any]]:
+            view = self._view(self._writer.state(command.stream).contacts[uid])
+            if events:
+                self._tell_contacts(who.uid, [view], [])
+            return any(isinstance(event, ContactAdded) for event in events), view
+
+        result: tuple[bool, dict[str, Any]] = await self._writer.submit((command,), answer=answer)
+        return result
+
+    async def remove_contact(self, who: Identity, uid: int) -> None:
+        """Take a contact off the list; nothing happens when it is not there."""
+        events = await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),))
+        if events:
+            self._tell_contacts(who.uid, [], [uid])
+
+    async def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> float:
+        """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
+        `TooManyRequests`."""
+        self.parts.sends.take(str(who.uid))
+        command = Send(
+            uid=who.uid,
+            cause=id,
+            id=id,
+            handle=who.handle,
+            name=who.name,
+            to=to,
+            text=text,
+            in_reply_to=in_reply_to,
+            urgent=urgent,
+        )
+
+        def accepted_at(events: list[Event]) -> float:
+            first: float = events[0].at if events else self._writer.state(command.stream).sent[id]
+            return first
+
+        return cast(float, await self._writer.submit((command,), answer=accepted_at))
+
+    async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
+        """The session's client has everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
+        session = self._sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            raise UnknownSession
+        session.seen_at = self.parts.monotonic()
+        if upto > session.sent:
+            raise Invalid("upto", f"a number up to {session.sent}, the last one sent to this session")
+        if upto <= session.acked_upto:
+            return
+        await self._writer.submit((Acknowledge(uid=who.uid, cause=session_id, session=session_id, upto=upto),))
+        session.acked(upto)
+
+    async def done(self, who: Identity, message_id: str) -> None:
+        """The user pressed Done. Raises `UnknownMessage`."""
+        await self._writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),))
+
+    async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
+        """Choose a status. Raises `Invalid` for a time that is over."""
+        await self._writer.submit((SetStatus(uid=who.uid, cause=self._new_id(), status=status, note=note, until=until),))
+
+    def _view(self, contact: Contact) -> dict[str, Any]:
+        return contact_view(contact, self.parts.notices.shown(contact.uid, contact.home))
+
+    def _tell_contacts(self, uid: int, added: list[dict[str, Any]], removed: list[int]) -> None:
+        part = contacts_part(added, removed)
+        for session in self._sessions.of(uid):
+            session.tell(part)

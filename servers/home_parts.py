@@ -1,0 +1,193 @@
+"""How a Home Server is put together. Rule: here parts are made, joined, started and stopped, and nothing else happens.
+
+store -> projections -> writer -> relay, notices -> inbox, neighbours, global link, housekeeping, blanks
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import structlog
+
+from broker.port import Broker
+from domain import home as rules
+from domain.errors import Unavailable
+from domain.event import Event
+from projections.contacters import ContacterIndex
+from projections.presence import NEVER, Presence, PresenceIndex
+from projections.waiting import WaitingIndex
+from servers.blanks import BlankWheel
+from servers.catalogue import Catalogue
+from servers.global_link import GLOBAL, GlobalLink
+from servers.housekeeping import Housekeeping, Patience
+from servers.inbox import Inbox
+from servers.neighbours import Neighbours
+from servers.notices import Notices
+from servers.presence_feed import presence_feed
+from servers.projector import Projector
+from servers.rate_limit import RateLimit
+from servers.relay import Relay
+from servers.sessions import Session, Sessions
+from servers.store import Committed, Store
+from servers.tokens import KeyVerifier
+from servers.writer import Writer
+
+SNAPSHOT_TIMEOUT_S = 5.0
+UIDS_PER_QUESTION = 5_000  # a presence question and its answer stay below 1 MB
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class HomeConfig:
+    """One home. `url`: where clients reach it; `store_url`: see `servers.store`; `directory`: for dumps and remembered keys."""
+
+    name: str
+    url: str
+    store_url: str
+    directory: Path
+    blank_s: float = 30.0  # common load balancers cut idle connections at 60 s; two blanks fit
+    sends_per_s: float = 100.0  # per user, lasting; a program may do this, a person never
+    sends_burst: int = 1_000  # a client that was offline hands in what it kept
+    patience: Patience = field(default_factory=Patience)
+
+
+def new_id() -> str:
+    """An id nobody can guess: 128 random bits as text."""
+    return secrets.token_urlsafe(16)
+
+
+class HomeParts:
+    """The parts of one home. The clocks and the source of ids can be replaced by tests."""
+
+    def __init__(
+        self,
+        config: HomeConfig,
+        broker: Broker,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = new_id,
+    ) -> None:
+        self.config = config
+        self.name = config.name
+        self.url = config.url
+        self.broker = broker
+        self.clock = clock
+        self.monotonic = monotonic
+        self.new_id = new_id
+        self.run_id = new_id()  # differs after each restart
+        self.verifier = KeyVerifier(clock=clock)
+        self.sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic)
+        self.sessions = Sessions()
+        self.presence = PresenceIndex()
+        self.contacters = ContacterIndex()
+        self.waiting = WaitingIndex()
+        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, self.name, self.name))
+        self.store = Store(config.store_url, self.name, catalogue)
+        self.writer = Writer(self.store, clock, self._committed)
+        self.relay = Relay(self.store, self.writer, broker, self.name, self._address, lambda c: presence_feed(c, self.name))
+        self.inbox = Inbox(
+            self.store, self.writer, broker, self.name, lambda event, source: rules.react(event, source, self.name), self._heard
+        )
+        self.neighbours = Neighbours(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
+        self.notices = Notices(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
+        indices = {"presence": self.presence, "contacters": self.contacters, "waiting": self.waiting}
+        self.projector = Projector(self.store, config.directory, indices)
+        self.global_link = GlobalLink(broker, self.name, self.url, config.directory / "global-keys.json", self.verifier.set_keys)
+        self.housekeeping = Housekeeping(self.writer, self.sessions, self.presence, self.waiting, config.patience, clock)
+        self.blanks = BlankWheel(config.blank_s, monotonic, self._silent)
+        self._end: Callable[[Session, str], None] = lambda session, reason: None
+        self._asking: set[asyncio.Task[None]] = set()
+        self._started = False
+
+    async def start(self, end: Callable[[Session, str], None]) -> None:
+        """Open for business. `end(session, reason)`: how a session is ended from inside."""
+        self._end = end
+        await self.projector.start()
+        self.writer.start()
+        await self.broker.declare_inbox(self.name)
+        await self.relay.start()
+        await self.neighbours.start()
+        await self.broker.serve(f"home.{self.name}", self._answer)
+        await self.inbox.start()
+        self.global_link.start()
+        self.housekeeping.start()
+        self.blanks.start()
+        self._started = True
+        log.info("home.started", home=self.name, position=self.presence.position, users=len(self.presence.users))
+
+    async def stop(self) -> None:
+        """Finish what was begun, in the order in which parts depend on each other."""
+        for task in list(self._asking):
+            task.cancel()
+        await self.blanks.stop()
+        await self.housekeeping.stop()
+        await self.global_link.stop()
+        await self.inbox.stop()
+        await self.neighbours.stop()
+        await self.relay.stop()
+        await self.writer.stop()
+        await self.projector.stop()
+        await asyncio.to_thread(self.store.close)
+        log.info("home.stopped", home=self.name)
+
+    def ready(self) -> str | None:
+        """None when users can be served, else why not."""
+        if not self._started:
+            return "This home is starting."
+        if not self.verifier.has_keys:
+            return "The Global Server's public key is not known yet."
+        return None
+
+    def _committed(self, batch: list[Committed]) -> None:
+        self.relay.offer(batch)
+        self.notices.committed(batch)
+
+    def _heard(self, event: Event, source: str) -> None:
+        self.notices.heard(event, source)
+
+    def _address(self, event: Event) -> Iterable[str]:
+        if rules.is_told(event):
+            return self.contacters.homes_watching(int(event.originator_id[5:]))
+        return rules.address(event)
+
+    def _silent(self, session: Session) -> None:
+        self._end(session, "timeout")
+
+    def _server_down(self, server: str) -> None:
+        self.notices.home_down(server)
+
+    def _server_up(self, server: str) -> None:
+        if server == GLOBAL:
+            self.global_link.announce()
+            return
+        task = asyncio.create_task(self._ask_presence(server))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask_presence(self, home: str) -> None:
+        """Learn how things stand with the users of another home, until it answers or falls silent."""
+        while self.neighbours.is_up(home):
+            uids = self.contacters.watched_at(home)
+            told: list[tuple[int, Presence]] = []
+            try:
+                for start in range(0, len(uids), UIDS_PER_QUESTION):
+                    question = {"ask": "presence", "uids": uids[start : start + UIDS_PER_QUESTION]}
+                    answer = msgpack.unpackb(await self.broker.request(f"home.{home}", msgpack.packb(question), SNAPSHOT_TIMEOUT_S))
+                    told.extend((uid, Presence(*presence)) for uid, *presence in answer["users"])
+            except Unavailable:
+                continue
+            self.notices.home_up(home, told)
+            return
+
+    async def _answer(self, body: bytes) -> bytes:
+        question: dict[str, Any] = msgpack.unpackb(body)
+        uids: Sequence[int] = question["uids"]
+        answer: bytes = msgpack.packb({"users": [(uid, *self.presence.users.get(uid, NEVER)) for uid in uids]})
+        return answer

@@ -1,0 +1,119 @@
+"""What sessions are told after a commit, and after word from other homes. Rule: one write per session and commit, however much happened.
+
+Cost of a presence notice: two dict look-ups, a shared encoding, a share of one write per watcher.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from domain.event import Event
+from domain.home_events import (
+    ContacterAdded,
+    ContactRemoved,
+    MessageDone,
+    MessageQueued,
+    PresenceEvent,
+    ReceiptQueued,
+)
+from projections.contacters import ContacterIndex
+from projections.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
+from projections.waiting import WaitingIndex
+from servers.neighbours import Neighbours
+from servers.sessions import Session, Sessions
+from servers.store import Committed
+from servers.wire import change_view, done_part, presence_part
+
+UNKNOWN = Presence(0, "unknown", None, "", "")
+
+
+class Notices:
+    """Folds commits into the indices and tells the sessions concerned."""
+
+    def __init__(
+        self,
+        home: str,
+        sessions: Sessions,
+        presence: PresenceIndex,
+        contacters: ContacterIndex,
+        waiting: WaitingIndex,
+        neighbours: Neighbours,
+    ) -> None:
+        self._home = home
+        self._sessions = sessions
+        self._presence = presence
+        self._contacters = contacters
+        self._waiting = waiting
+        self._neighbours = neighbours
+
+    def committed(self, batch: Sequence[Committed]) -> None:
+        """This home's own events."""
+        changes: list[Change] = []
+        woken: dict[Session, None] = {}
+        for position, event, _ in batch:
+            self._contacters.apply(position, event)
+            self._waiting.apply(position, event)
+            change = self._presence.apply(position, event)
+            if change is not None:
+                changes.append(change)
+            if isinstance(event, MessageQueued | ReceiptQueued):
+                for session in self._sessions.of(int(event.originator_id[8:])):
+                    session.enqueue((event,))
+                    woken[session] = None
+            elif isinstance(event, MessageDone):
+                part = done_part(event.id)
+                for session in self._sessions.of(int(event.originator_id[8:])):
+                    session.tell(part)
+            elif isinstance(event, ContactRemoved) and event.uid not in self._contacters.watchers:
+                self._presence.forget(event.uid)
+        for session in woken:
+            session.wake()
+        if changes:
+            self.tell(changes)
+
+    def heard(self, event: Event, source: str) -> None:
+        """Another home's event about its own user, or for one of ours."""
+        change = None
+        if isinstance(event, PresenceEvent):
+            change = self._presence.hear(event) if self._is_watched(event, source) else None
+        elif isinstance(event, ContacterAdded):
+            uid = int(event.originator_id[5:])
+            if self._contacters.home_of.get(uid) == source:
+                change = self._presence.learn(uid, told_to_contacter(event))
+        if change is not None and self._neighbours.is_up(source):
+            self.tell((change,))
+
+    def _is_watched(self, event: PresenceEvent, source: str) -> bool:
+        return self._contacters.home_of.get(int(event.originator_id[5:])) == source
+
+    def home_down(self, home: str) -> None:
+        """Nothing is known any more of that home's users."""
+        self.tell([Change(uid, "unknown", None, "", "home_down") for uid in self._contacters.watched_at(home)])
+
+    def home_up(self, home: str, told: Iterable[tuple[int, Presence]]) -> None:
+        """That home is back and has said how things stand."""
+        for uid, presence in told:
+            if self._contacters.home_of.get(uid) == home:
+                self._presence.learn(uid, presence)
+        known = [(uid, self.shown(uid, home)) for uid in self._contacters.watched_at(home)]
+        self.tell([Change(uid, p.status, p.since, p.note, "home_up") for uid, p in known])
+
+    def shown(self, uid: int, home: str) -> Presence:
+        """What a contacter is shown of a user: `unknown` when nothing is known."""
+        if home == self._home:
+            return self._presence.users.get(uid, NEVER)
+        if not self._neighbours.is_up(home):
+            return UNKNOWN
+        return self._presence.reported.get(uid, UNKNOWN)
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        """Tell every live session that watches one of the users; one part per session."""
+        told: dict[Session, list[bytes]] = {}
+        for change in changes:
+            views: list[bytes | None] = [None, None]
+            for watcher, notify in self._contacters.watchers.get(change.uid, {}).items():
+                for session in self._sessions.of(watcher):
+                    view = views[notify]
+                    if view is None:
+                        view = views[notify] = change_view(change, notify)
+                    told.setdefault(session, []).append(view)
+        for session, entries in told.items():
+            session.tell(presence_part(entries))

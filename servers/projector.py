@@ -1,0 +1,118 @@
+"""Keeps a server's projections: load the dump, catch up from the log, follow every commit, dump now and then.
+
+Rule: a dump is only a shortcut. Thrown away, the same index comes out of the log (`flash projections rebuild`).
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgpack
+import structlog
+
+from domain.errors import Unavailable
+from domain.event import Event
+from servers.store import Store
+
+DUMP_EVERY_S = 60.0  # a restart after a crash folds at most a minute of events
+CATCH_UP = 2_000  # events read at a time: about 1 MB
+
+log = structlog.get_logger()
+
+
+class Projection(Protocol):
+    """A pure fold of a server's log."""
+
+    position: int
+
+    def apply(self, position: int, event: Event) -> object:
+        """Fold one event; one at or below `position` changes nothing."""
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data of the whole index."""
+
+    def load(self, data: dict[str, Any]) -> bool:
+        """The reverse of `dump`. False for data of another format."""
+
+
+class Projector:
+    """Several projections of one log. Dumps lie in `directory/<name>.projection`."""
+
+    def __init__(self, store: Store, directory: Path, projections: Mapping[str, Projection]) -> None:
+        self._store = store
+        self._directory = directory
+        self._projections = projections
+        self._dumped: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load the dumps and catch up: afterwards every projection stands at the end of the log."""
+        newest = await self._store.run(self._store.last_position)
+        for name, projection in self._projections.items():
+            data = await self._store.run_reader(_read, self._directory / f"{name}.projection")
+            if data is not None and data.get("position", 0) <= newest:  # a dump from a store that is gone is worth nothing
+                projection.load(data)
+            self._dumped[name] = projection.position
+        await self.catch_up()
+        self._task = asyncio.create_task(self._dump_now_and_then(), name="projector")
+
+    async def catch_up(self) -> None:
+        """Fold what the log has beyond the projections."""
+        position = min(p.position for p in self._projections.values())
+        while batch := await self._store.run_reader(self._store.read, position, CATCH_UP):
+            for committed in batch:
+                for projection in self._projections.values():
+                    projection.apply(committed.position, committed.event)
+            position = batch[-1].position
+
+    async def stop(self) -> None:
+        """Dump and stop."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            await self._dump()
+
+    def lag(self, newest: int) -> dict[str, int]:
+        """How far each projection is behind `newest`, by name."""
+        return {name: newest - p.position for name, p in self._projections.items()}
+
+    async def _dump_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(DUMP_EVERY_S)
+            await self._dump()
+
+    async def _dump(self) -> None:
+        for name, projection in self._projections.items():
+            if projection.position == self._dumped[name]:
+                continue
+            position, data = projection.position, projection.dump()
+            try:
+                await self._store.run_reader(_write, self._directory / f"{name}.projection", data)
+                self._dumped[name] = position
+            except (OSError, Unavailable) as error:
+                log.warning("projector.dump_failed", projection=name, error=type(error).__name__)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        data = msgpack.unpackb(path.read_bytes(), strict_map_key=False, use_list=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, msgpack.UnpackException) as error:
+        log.warning("projector.dump_unreadable", projection=path.stem, error=type(error).__name__)
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.write(msgpack.packb(data))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)  # whole or not at all

@@ -1,0 +1,180 @@
+"""The transactional outbox: publishes committed events, in order, with confirms. Rule: it never loses; after a crash it may repeat.
+
+One publication is in flight at a time: receivers drop positions they have passed, so a later batch must never overtake an earlier one.
+While it waits for confirms, commits gather into the next batch. Cost per batch: one history message, one message per home addressed.
+When the broker is away for long, memory stays bounded: what does not fit is read again from the store.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+from eventsourcing.persistence import Tracking
+
+from broker import envelope, topology
+from broker.envelope import EventRecord
+from broker.port import Broker, Outgoing
+from domain.errors import Unavailable
+from domain.event import Event
+from servers.store import Committed, Store
+from servers.writer import Writer
+
+TRACKING = "relay"  # the name under which the store remembers how far we published
+MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's liking
+MAX_IN_MEMORY = 10_000  # committed events kept for publication, about 10 MB; past that they are read from the store later
+SAVE_AFTER_S = 1.0  # how long an idle relay waits before it stores its position by itself: a crash then repeats one second at most
+RETRY_S = (0.2, 5.0)  # first and longest pause while the broker is away
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """Publishes one server's log. `address`: the homes an event is for; `feed`: what integrators hear of it."""
+
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        broker: Broker,
+        server: str,
+        address: Callable[[Event], Iterable[str]],
+        feed: Callable[[Committed], Sequence[Outgoing]],
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._broker = broker
+        self._server = server
+        self._address = address
+        self._feed = feed
+        self._waiting: deque[Committed] = deque()
+        self._arrived = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.position = 0  # everything up to here is confirmed
+        self._saved = 0
+        self._last = 0  # the newest position we know to be committed
+        self._behind = False  # some of (position, last] is not in memory
+
+    async def start(self) -> None:
+        """Go on where the last run stopped."""
+        self.position = self._saved = await self._store.run(self._store.tracked, TRACKING)
+        self._last = max(self._last, await self._store.run(self._store.last_position))
+        self._behind = self._last > self.position
+        self._arrived.set()
+        self._writer.riders = self._riders
+        self._tasks = [asyncio.create_task(self._run(), name="relay"), asyncio.create_task(self._save_now_and_then(), name="relay-save")]
+
+    async def stop(self, timeout_s: float = 5.0) -> None:
+        """Publish what is left if the broker takes it in time; what it does not is published at the next start."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.lag and self._broker.connected:
+                    await asyncio.sleep(0.02)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._save()
+
+    @property
+    def lag(self) -> int:
+        """How many positions are committed but not yet published."""
+        return self._last - self.position
+
+    def offer(self, committed: Sequence[Committed]) -> None:
+        """Take over a fresh commit."""
+        self._last = committed[-1].position
+        if self._behind or len(self._waiting) + len(committed) > MAX_IN_MEMORY:
+            self._behind = True
+        else:
+            self._waiting.extend(committed)
+        self._arrived.set()
+
+    async def _run(self) -> None:
+        pause = RETRY_S[0]
+        while True:
+            batch = await self._next_batch()
+            try:
+                await self._broker.publish(self._outgoing(batch))
+                while self._waiting and self._waiting[0].position <= batch[-1].position:
+                    self._waiting.popleft()
+                self.position = batch[-1].position
+                pause = RETRY_S[0]
+            except Unavailable:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                pause = min(pause * 2, RETRY_S[1])
+            except Exception:
+                log.exception("relay.publish_failed")
+                await asyncio.sleep(RETRY_S[1])
+
+    async def _next_batch(self) -> list[Committed]:
+        while True:
+            if self._waiting:
+                return [self._waiting[i] for i in range(min(len(self._waiting), MAX_BATCH))]
+            if self._behind:
+                batch = await self._read()
+                if batch:
+                    return batch
+                continue
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _read(self) -> list[Committed]:
+        """The next batch from the store; once the newest is in it, memory takes over again."""
+        last = self._last
+        try:
+            batch = await self._store.run_reader(self._store.read, self.position, MAX_BATCH)
+        except Unavailable as error:
+            log.warning("relay.read_failed", detail=error.detail)
+            await asyncio.sleep(RETRY_S[1])
+            return []
+        if self._last == last and (not batch or batch[-1].position >= last):
+            self._behind = False
+            self._waiting.extend(batch)
+            if not batch:
+                self.position = last
+        return batch
+
+    def _outgoing(self, batch: Sequence[Committed]) -> list[Outgoing]:
+        records: list[EventRecord] = []
+        inboxes: dict[str, list[EventRecord]] = {}
+        feed: list[Outgoing] = []
+        for committed in batch:
+            event = committed.event
+            if event.PRIVATE:
+                continue
+            record = EventRecord(
+                committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, committed.data
+            )
+            records.append(record)
+            for home in self._address(event):
+                if home != self._server:
+                    inboxes.setdefault(home, []).append(record)
+            feed.extend(self._feed(committed))
+        outgoing = [
+            Outgoing(topology.HOMES, home, envelope.encode(self._server, addressed), mandatory=True) for home, addressed in inboxes.items()
+        ]
+        if records:
+            outgoing.append(Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", envelope.encode(self._server, records)))
+        return outgoing + feed
+
+    def _riders(self) -> Sequence[Tracking]:
+        if self.position == self._saved:
+            return ()
+        self._saved = self.position
+        return (Tracking(TRACKING, self.position),)
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_AFTER_S)
+            await self._save()
+
+    async def _save(self) -> None:
+        saved = self._saved
+        trackings = self._riders()
+        if trackings:
+            try:
+                await self._writer.submit((), trackings=trackings)
+            except Unavailable:
+                self._saved = saved

@@ -1,0 +1,167 @@
+"""A server's event store: one database, through the `eventsourcing` library. Rule: every method blocks; call it through `Store.run`.
+
+Events are stored as msgpack maps of their fields without place; the same bytes travel in the broker's envelope.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import msgpack
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    IntegrityError,
+    Mapper,
+    PersistenceError,
+    ProcessRecorder,
+    StoredEvent,
+    Tracking,
+    Transcoder,
+)
+
+from domain.errors import Unavailable
+from domain.event import Event, State
+from servers.catalogue import Catalogue
+from servers.recorders import PostgresStoreFactory, SQLiteStoreFactory
+
+SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
+SNAPSHOT_FORMAT = 1  # raised when a state's dump changes shape; older snapshots are then ignored
+T = TypeVar("T")
+
+
+class Conflicted(Unavailable):
+    """Another process wrote to the same stream; nothing was stored."""
+
+
+class Committed(NamedTuple):
+    """An event that is on disk: its position in the server's log, the event, its stored bytes."""
+
+    position: int
+    event: Event
+    data: bytes
+
+
+class MsgpackTranscoder(Transcoder):
+    """Event fields as one msgpack map."""
+
+    def __init__(self) -> None:
+        self._packer = msgpack.Packer()
+
+    def encode(self, obj: Any) -> bytes:
+        """Plain data -> bytes."""
+        packed: bytes = self._packer.pack(obj)
+        return packed
+
+    def decode(self, data: bytes) -> Any:
+        """Bytes -> plain data."""
+        return msgpack.unpackb(data, strict_map_key=False)
+
+
+class Store:
+    """Events, snapshots and tracking positions of one server."""
+
+    def __init__(self, url: str, server: str, catalogue: Catalogue) -> None:
+        """`url`: `sqlite:///path` or `postgresql://user:password@host:port/database` (schema `flash_<server>`).
+
+        Raises `Unavailable` when the database cannot be reached, `ValueError` for another kind of URL.
+        """
+        self.catalogue = catalogue
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"store-{server}")  # commits and loads, one after the other
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"reader-{server}")  # catching up never delays a commit
+        self._writing_mapper: Mapper[str] = Mapper(MsgpackTranscoder())  # a msgpack.Packer is not for two threads at once
+        self.mapper: Mapper[str] = Mapper(MsgpackTranscoder())
+        try:
+            self._factory = _factory(url, server)
+            self._events: ProcessRecorder = self._factory.process_recorder()
+            self._snapshots: AggregateRecorder = self._factory.aggregate_recorder(purpose="snapshots")
+        except (PersistenceError, sqlite3.Error) as error:
+            raise Unavailable(f"The store cannot be opened: {error}") from error
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a blocking method in the store's own thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    async def run_reader(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a blocking read that may take long in the reader's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, function, *args)
+
+    def put(self, events: Sequence[Event], trackings: Sequence[Tracking] = ()) -> list[Committed]:
+        """Commit events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `Unavailable`; then nothing is stored."""
+        stored = [self._writing_mapper.to_stored_event(event) for event in events]  # type: ignore[arg-type]
+        try:
+            positions = self._events.insert_events(stored, trackings=trackings) or ()
+        except IntegrityError as error:
+            raise Conflicted(f"Another process wrote first: {error}") from error
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        return [Committed(p, e, s.state) for p, e, s in zip(positions, events, stored, strict=True)]
+
+    def load(self, stream: str) -> State:
+        """The state of a stream: its latest snapshot and what came after. Raises `Unavailable`."""
+        state = self.catalogue.new_state(stream)
+        fold = self.catalogue.fold(stream)
+        try:
+            for snapshot in self._snapshots.select_events(stream, desc=True, limit=1):
+                form, data = msgpack.unpackb(snapshot.state, strict_map_key=False)
+                if form == SNAPSHOT_FORMAT:
+                    state.load(data)
+                    state.version = snapshot.originator_version
+            for stored in self._events.select_events(stream, gt=state.version):
+                fold(state, self._writing_mapper.to_domain_event(stored))  # type: ignore[arg-type]
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        return state
+
+    def snapshot(self, snapshots: Sequence[tuple[str, int, Any]]) -> None:
+        """Store `(stream, version, dump)`s. Failing is harmless: a later load folds more events."""
+        rows = [StoredEvent(stream, version, "snapshot", msgpack.packb((SNAPSHOT_FORMAT, dump))) for stream, version, dump in snapshots]
+        try:
+            self._snapshots.insert_events(rows)
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+
+    def read(self, after: int, limit: int) -> list[Committed]:
+        """Up to `limit` events with a position above `after`, in order. Raises `Unavailable`."""
+        try:
+            notifications = self._events.select_notifications(after, limit, inclusive_of_start=False)
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        return [Committed(n.id, self.mapper.to_domain_event(n), n.state) for n in notifications]  # type: ignore[arg-type]
+
+    def last_position(self) -> int:
+        """The position of the newest event; 0 without any."""
+        return self._events.max_notification_id() or 0
+
+    def tracked(self, source: str) -> int:
+        """The stored tracking position of `source`; 0 without one."""
+        return self._events.max_tracking_id(source) or 0
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        self._thread.shutdown()
+        self._reader.shutdown()
+        self._factory.close()
+
+
+def _factory(url: str, server: str) -> SQLiteStoreFactory | PostgresStoreFactory:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        path = Path(url.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SQLiteStoreFactory({"SQLITE_DBNAME": str(path), "ORIGINATOR_ID_TYPE": "text"})
+    if parts.scheme in ("postgresql", "postgres"):
+        env = {
+            "POSTGRES_DBNAME": parts.path.lstrip("/"),
+            "POSTGRES_HOST": parts.hostname or "127.0.0.1",
+            "POSTGRES_PORT": str(parts.port or 5432),
+            "POSTGRES_USER": unquote(parts.username or ""),
+            "POSTGRES_PASSWORD": unquote(parts.password or ""),
+            "POSTGRES_SCHEMA": f"flash_{server}",
+            "ORIGINATOR_ID_TYPE": "text",
+        }
+        return PostgresStoreFactory(env)
+    raise ValueError(f"not a store URL: {parts.scheme}://…; expected sqlite:///path or postgresql://…")
