@@ -1,0 +1,88 @@
+"""What successful answers look like, for `/openapi.json` and the tests. Rule: the servers make these shapes; nothing here converts."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from edge.requests import ProfileField
+
+
+class Home(Struct):
+    """Where a user lives."""
+
+    name: str
+    url: str
+
+
+class Grant(Struct):
+    """A token, and where to go with it. `expires_at`: RFC 3339."""
+
+    uid: int
+    handle: str
+    home: Home
+    token: str
+    expires_at: str
+
+
+class User(Struct):
+    """A user as others see them."""
+
+    uid: int
+    handle: str
+    home: Home
+    profile: dict[ProfileField, str]
+
+
+class Users(Struct):
+    """One page of a search. `next`: the cursor of the next page, null on the last."""
+
+    users: list[User]
+    next: str | None
+
+
+class Presence(Struct):
+    """How a contact stands, since when (RFC 3339)."""
+
+    status: Literal["online", "away", "dnd", "offline", "unknown"]
+    since: str | None
+    note: str
+
+
+class Contact(Struct):
+    """One entry of a contact list."""
+
+    uid: int
+    handle: str
+    name: str
+    alias: str | None
+    notify: bool
+    presence: Presence
+
+
+class Contacts(Struct):
+    """A contact list."""
+
+    contacts: list[Contact]
+
+
+class Accepted(Struct):
+    """A message is committed to disk. `accepted_at`: RFC 3339."""
+
+    id: str
+    accepted_at: str
+
+
+class Health(Struct):
+    """`alive` or `ready`."""
+
+    status: str
+
+
+class Problem(Struct):
+    """A refusal, RFC 9457; `code` is stable. Some have further fields, such as `field` and `expected`, or `home`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str

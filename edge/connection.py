@@ -1,0 +1,271 @@
+"""One HTTP connection until it closes or is handed over. Rule: requests are answered one at a time, in the order in which they came.
+
+aiohttp parses and buffers; its way from a parsed message to a written response (a request object, a response object, a writer and a
+task for each request) is replaced by `start` below, which passes plain values and writes plain bytes.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from aiohttp.http import HttpVersion10, RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from domain.errors import FlashError, Malformed, TooLarge
+from edge.http import CLOSE, KEEP, render
+from edge.problems import NotInTime, problem
+from edge.requests import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from edge.back_connection import BackConnection
+    from edge.server import EdgeServer
+
+MAX_LINE_BYTES = 8_190  # a request line or header: every server's usual bound
+BAD_FRAMING = "The body is not framed as HTTP has it."
+MAX_HEADERS = 64  # a client sends ten, a chain of proxies adds as many
+
+
+class After(Enum):
+    """What happens to the connection after an answer."""
+
+    KEEP = 1
+    CLOSE = 2
+    LINGER = 3  # the client may still be sending: closing now could destroy the answer on its way
+
+
+Reply = tuple[bytes, After]
+
+
+class Connection(RequestHandler):
+    """A client's connection. `ticks` counts the server's ticks since the connection last changed between idle, receiving and stalled."""
+
+    __slots__ = ("_payload", "_suspended", "edge", "lingering", "receiving", "ticks")
+
+    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, edge: "EdgeServer") -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp's own way to say "none"
+            keepalive_timeout=0,  # idle connections are swept by the server, without a timer each
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            read_bufsize=MAX_BODY_BYTES,
+            auto_decompress=False,  # nobody may unfold 64 KiB into gigabytes here
+        )
+        self.edge = edge
+        self.ticks = 0
+        self.receiving = False
+        self.lingering = False
+        self._payload: StreamReader | None = None
+        self._suspended: Awaitable[Reply] | None = None  # begun elsewhere, to be carried on by `start`
+
+    # -- the transport's side --------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless the server is full. Socket options are inherited from the listening socket."""
+        assert isinstance(transport, asyncio.Transport)
+        assert self._manager is not None
+        self.transport = transport
+        self._manager.connection_made(self, transport)
+        if self.edge.full():
+            self._force_close = True
+            transport.write(self.edge.full_answer())
+            transport.close()
+            return
+        self._task_handler = self._loop.create_task(self.start())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone: nobody waits for the rest of a body. What is being handled is finished all the same."""
+        if self._payload is not None:
+            self._payload.set_exception(ConnectionResetError())
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: from here on the ticks count."""
+        self.ticks = 0
+        super().pause_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; notice when a request has begun that is not complete."""
+        super().data_received(data)
+        if not self._messages:
+            if not self.receiving and not self._request_in_progress:
+                self.receiving = True
+                self.ticks = 0
+        elif self._payload is not None and isinstance(self._messages[-1][0], _ErrInfo):
+            # The parser gives up on broken chunks without telling whoever reads the body.
+            self._payload.set_exception(Malformed(BAD_FRAMING))
+
+    @property
+    def client_address(self) -> str:
+        """The peer's IP address, empty when it is gone."""
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(peer[0]) if peer else ""
+
+    def hand_over(self, back: "BackConnection") -> bool:
+        """Give the transport to `back` and forget it, so that this object, its parser and buffers can go. False: the client is gone."""
+        transport, manager = self.transport, self._manager
+        if transport is None or manager is None or transport.is_closing():
+            return False
+        paused = self._reading_paused or self._buffer_paused
+        manager._connections.pop(self, None)
+        self._force_close = True
+        self.transport = self._manager = self._parser = self._request_factory = self._request_handler = None
+        self._messages.clear()
+        back.adopt(transport)
+        if paused:
+            transport.resume_reading()
+        return True
+
+    # -- the requests' side ----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Answer requests until the connection ends. aiohttp's shutdown waits for this."""
+        try:
+            while self._suspended is not None or not self._force_close:
+                if self._suspended is None and not self._messages:
+                    if self._close or not await self._wait():
+                        break
+                    continue
+                self._request_in_progress = True
+                try:
+                    if self._suspended is not None:
+                        suspended, self._suspended = self._suspended, None
+                        reply, after = await suspended
+                    else:
+                        reply, after = await self._next()
+                finally:
+                    self._request_in_progress = False
+                    if self._handler_waiter is not None and not self._handler_waiter.done():
+                        self._handler_waiter.set_result(None)
+                if not self.reply(reply, after):
+                    return
+                if self._paused:
+                    await self._drain_helper()
+        except ConnectionError:
+            pass  # gone while its answer was on the way: there is nobody to tell
+        finally:
+            self._task_handler = None
+        if self.transport is not None and not self.lingering:
+            self.transport.close()
+
+    async def _wait(self) -> bool:
+        """Wait for a request. False when the connection is closing."""
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            if not (self._close or self._force_close):
+                raise
+            return False
+        finally:
+            self._waiter = None
+        return True
+
+    async def _next(self) -> Reply:
+        message, payload = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        return await self.answer(message, payload)
+
+    async def answer(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> Reply:
+        """Read the body, run the route, and say what happens to the connection. Raises nothing but cancellation."""
+        if isinstance(message, _ErrInfo):
+            return self.refusal(Malformed("This is not HTTP as a server understands it."))
+        try:
+            raw = payload.read_nowait() if payload.is_eof() else await self._read_body(message, payload)
+            if len(raw) > MAX_BODY_BYTES:
+                raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
+            if message.compression:
+                raise Malformed("Compressed bodies are not understood.")
+            target = message.path if message.path[:1] in "/*" else message.url.raw_path_qs
+        except FlashError as error:
+            return self.refusal(error)
+        self.receiving = False
+        answer = await self.edge.dispatcher.run(message.method, target, message.headers, raw, self)
+        if message.should_close or self._close or self._upgraded:
+            return render(answer, CLOSE, head_only=message.method == "HEAD"), After.CLOSE
+        keep = KEEP if message.version == HttpVersion10 else b""
+        return render(answer, keep, head_only=message.method == "HEAD"), After.KEEP
+
+    async def _read_body(self, message: RawRequestMessage, payload: StreamReader) -> bytes:
+        """The rest of a body that has not arrived with its headers. Raises `TooLarge`, `Malformed`."""
+        length = message.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+            raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
+        if message.headers.get("Expect", "").lower() == "100-continue" and self.transport is not None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            raise Malformed(BAD_FRAMING)
+        if not self.receiving:
+            self.receiving, self.ticks = True, 0
+        self._payload, body = payload, bytearray()
+        try:
+            while not payload.at_eof():
+                body += await payload.readany()
+                if len(body) > MAX_BODY_BYTES:
+                    raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
+        except FlashError:
+            raise
+        except ConnectionError:
+            raise Malformed("The body was cut off.") from None
+        except Exception:  # the parser has several unrelated errors for broken chunks
+            raise Malformed(BAD_FRAMING) from None
+        finally:
+            self._payload = None
+        return bytes(body)
+
+    def refusal(self, error: FlashError) -> Reply:
+        """An answer to what cannot be dispatched; the connection cannot go on after it."""
+        self.edge.metrics.refused(error.code)
+        return render(problem(error), CLOSE), After.LINGER
+
+    def reply(self, data: bytes, after: After) -> bool:
+        """Write an answer. False when the connection does not go on."""
+        self.ticks = 0
+        self.receiving = False
+        transport = self.transport
+        if transport is None:
+            return False  # gone, or handed over
+        transport.write(data)
+        if after is After.KEEP:
+            return True
+        self._close = True  # whatever comes now is thrown away
+        if after is After.LINGER and transport.can_write_eof():
+            self.lingering = True
+            transport.write_eof()
+        else:
+            transport.close()
+        return False
+
+    def sweep(self) -> None:
+        """One tick of the server has gone by: end what takes too long. See `edge.server.Limits`."""
+        self.ticks += 1
+        limits = self.edge.limits
+        transport = self.transport
+        if transport is None:
+            return
+        if self._paused:
+            if self.ticks > limits.stall_ticks:
+                transport.abort()
+        elif self.lingering:
+            if self.ticks > limits.linger_ticks:
+                transport.abort()
+        elif self.receiving:
+            if self.ticks > limits.request_ticks:
+                self._time_out()
+        elif not self._request_in_progress and self.ticks > limits.idle_ticks:
+            self.force_close()
+
+    def _time_out(self) -> None:
+        if self._payload is not None:
+            self._payload.set_exception(NotInTime())
+        elif self._waiter is not None:
+            self.reply(*self.refusal(NotInTime()))
+            self.close()

@@ -1,0 +1,82 @@
+"""What the edge needs of the servers behind it. Rule: routes call nothing of a server that is not named here."""
+
+from typing import Any, Protocol
+
+from servers.identity import Identity
+from servers.parts import Outlet
+from servers.sessions import Hello
+
+
+class Session(Protocol):
+    """One logged-in client, as the edge sees it."""
+
+    id: str
+
+    def resume(self) -> None:
+        """The outlet is writable again."""
+
+
+class Home(Protocol):
+    """A Home Server. Every method raises `FlashError` only; see `servers/home.py`."""
+
+    name: str
+
+    async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
+        """Register a session and write its first parts through `outlet`, before returning."""
+
+    def lost(self, session: Any) -> None:
+        """The session's transport is gone. Idempotent."""
+
+    async def log_off(self, who: Identity, session_id: str) -> None:
+        """End a session with a goodbye."""
+
+    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+        """The contact list."""
+
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+        """Whether the contact is new, and the contact."""
+
+    async def remove_contact(self, who: Identity, uid: int) -> None:
+        """Take a contact off the list."""
+
+    async def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> float:
+        """Commit a message; when it was accepted, in seconds since 1970."""
+
+    async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
+        """Everything up to `upto` has arrived."""
+
+    async def done(self, who: Identity, message_id: str) -> None:
+        """The recipient has closed a message."""
+
+    async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
+        """Choose a status, until a time in seconds since 1970."""
+
+    def ready(self) -> str | None:
+        """None, or why not, in one sentence."""
+
+
+class Global(Protocol):
+    """The Global Server. Every method raises `FlashError` only; see `servers/global_server.py`."""
+
+    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> dict[str, Any]:
+        """A new user's grant."""
+
+    async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
+        """A grant for a user who knows the password."""
+
+    async def search(
+        self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """One page of users, and the cursor of the next."""
+
+    async def user(self, who: Identity, uid: int) -> dict[str, Any]:
+        """A user by number."""
+
+    async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
+        """A user by login name."""
+
+    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> dict[str, Any]:
+        """The user after the change."""
+
+    def ready(self) -> str | None:
+        """None, or why not, in one sentence."""

@@ -1,0 +1,130 @@
+"""What requests may contain: types and bounds of every body and query. Rule: unknown fields are refused, and nothing unbounded passes."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from domain.errors import TooLarge
+from domain.profile import HANDLE, MAX_FIELD_CHARS
+from domain.user import MAX_TEXT_CHARS
+
+MAX_BODY_BYTES = 65_536  # 4,096 characters of text, each as two escaped surrogates, are 48 KiB; the rest of a request is small
+BIGGEST = 2**63 - 1  # what every store and every client language can hold
+
+Uid = Annotated[int, Meta(ge=1, le=BIGGEST)]
+Seq = Annotated[int, Meta(ge=0, le=BIGGEST)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Password = Annotated[str, Meta(min_length=8, max_length=256)]
+ProfileText = Annotated[str, Meta(max_length=MAX_FIELD_CHARS)]
+# Compared after lower-casing, so capitals are allowed here; the domain checks what is left.
+Handle = Annotated[str, Meta(min_length=2, max_length=32, description=f"after lower-casing: {HANDLE.pattern}")]
+
+
+class Request(Struct, forbid_unknown_fields=True, frozen=True):
+    """A request body or query."""
+
+
+ProfileField = Literal["full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note"]
+# A field that is null or blank is emptied, one that is missing stays: as a mapping, the two stay apart.
+ProfileChanges = dict[ProfileField, ProfileText | None]
+
+
+class Register(Request, frozen=True):
+    """`POST /v1/users`."""
+
+    handle: Handle
+    password: Password
+    profile: ProfileChanges = {}
+
+
+class Credentials(Request, frozen=True):
+    """`POST /v1/tokens`. Bounds are wide: what cannot be a user's is simply wrong."""
+
+    handle: Annotated[str, Meta(max_length=256)]
+    password: Annotated[str, Meta(max_length=1_024)]
+
+
+class ChangeProfile(Request, frozen=True):
+    """`PATCH /v1/users/me`."""
+
+    profile: ProfileChanges
+
+
+class Resume(Request, frozen=True):
+    """Where an earlier back connection ended."""
+
+    session: Id
+    seq: Seq
+
+
+class OpenBackConnection(Request, frozen=True):
+    """`POST /v1/back-connection`. `client`: name and version; `pong`: whether it answers blanks."""
+
+    client: Annotated[str, Meta(max_length=64)] = ""
+    pong: bool = False
+    resume: Resume | None = None
+
+
+class LogOff(Request, frozen=True):
+    """`POST /v1/logoff`."""
+
+    session: Id
+
+
+class PutContact(Request, frozen=True):
+    """`PUT /v1/contacts/{uid}`. `alias`: what I call them; `notify`: whether to tell me aloud when they come."""
+
+    alias: Annotated[str, Meta(max_length=64)] | None = None
+    notify: bool = False
+
+
+class SendMessage(Request, frozen=True):
+    """`POST /v1/messages`. `id` is the client's choice: the same again sends nothing twice."""
+
+    id: Id
+    to: Uid
+    text: Annotated[str, Meta(min_length=1, extra_json_schema={"maxLength": MAX_TEXT_CHARS})]
+    in_reply_to: Id | None = None
+    urgent: bool = False
+
+    def __post_init__(self) -> None:
+        # A text that is too long is told apart from one that is wrong: 413, so that a client can offer to shorten it.
+        if len(self.text) > MAX_TEXT_CHARS:
+            raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters.", field="text")
+
+
+class Acknowledge(Request, frozen=True):
+    """`POST /v1/acks`: everything up to `upto` has arrived; 0 is only a sign of life."""
+
+    session: Id
+    upto: Seq
+
+
+class Done(Request, frozen=True):
+    """`POST /v1/messages/{id}/done`: nothing to say."""
+
+
+class SetStatus(Request, frozen=True):
+    """`PUT /v1/status`. `until`: when to fall back to online."""
+
+    status: Literal["online", "away", "dnd"]
+    note: Annotated[str, Meta(max_length=256)] = ""
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Search(Request, frozen=True):
+    """`GET /v1/users?…`. `q`: words in any field; a named field: words in that field; `cursor`: the last answer's `next`."""
+
+    q: Annotated[str, Meta(max_length=500)] = ""
+    full_name: ProfileText = ""
+    email: ProfileText = ""
+    phone: ProfileText = ""
+    organisation: ProfileText = ""
+    street: ProfileText = ""
+    city: ProfileText = ""
+    state: ProfileText = ""
+    country: ProfileText = ""
+    note: ProfileText = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: Annotated[str, Meta(max_length=256)] | None = None

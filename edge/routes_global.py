@@ -1,0 +1,120 @@
+"""The calls of the Global Server. Rule: one short handler for each; what is allowed is decided by the server."""
+
+from collections.abc import Sequence
+
+from domain.errors import BadCredentials, HandleTaken, Invalid, TooManyRequests, Unavailable, UnknownUser
+from domain.profile import PROFILE_FIELDS
+from edge import answers, requests
+from edge.auth import Gate
+from edge.http import Answer, Call, answer_json
+from edge.ports import Global
+from edge.routes import Route
+from edge.routes_home import uid_of
+
+
+class GlobalRoutes:
+    """Handlers for the Global Server."""
+
+    def __init__(self, server: Global) -> None:
+        self._server = server
+
+    async def register(self, call: Call) -> Answer:
+        """A new user."""
+        body: requests.Register = call.body
+        address = call.connection.client_address
+        return answer_json(201, await self._server.register(body.handle.lower(), body.password, _plain(body.profile), address))
+
+    async def token(self, call: Call) -> Answer:
+        """A token for a known user."""
+        body: requests.Credentials = call.body
+        address = call.connection.client_address
+        return answer_json(200, await self._server.token(body.handle.lower(), body.password, address))
+
+    async def search(self, call: Call) -> Answer:
+        """Find users."""
+        query: requests.Search = call.query
+        fields = {name: value for name in PROFILE_FIELDS if (value := getattr(query, name))}
+        users, cursor = await self._server.search(call.identity, query.q, fields, query.limit, query.cursor)
+        return answer_json(200, {"users": users, "next": cursor})
+
+    async def user(self, call: Call) -> Answer:
+        """One user by number."""
+        return answer_json(200, await self._server.user(call.identity, uid_of(call)))
+
+    async def user_by_handle(self, call: Call) -> Answer:
+        """One user by login name."""
+        handle = call.path["handle"]
+        if len(handle) > 32:
+            raise UnknownUser
+        return answer_json(200, await self._server.user_by_handle(call.identity, handle.lower()))
+
+    async def change_profile(self, call: Call) -> Answer:
+        """Change what I say about myself."""
+        return answer_json(200, await self._server.change_profile(call.identity, _plain(call.body.profile)))
+
+
+def _plain(profile: requests.ProfileChanges) -> dict[str, str | None]:
+    return {str(name): text for name, text in profile.items()}
+
+
+def global_routes(server: Global, gate: Gate) -> Sequence[Route]:
+    """Every call of PROTOCOL's "Global Server"."""
+    on = GlobalRoutes(server)
+    return [
+        Route(
+            "POST",
+            "/v1/users",
+            on.register,
+            "Register.",
+            {201: answers.Grant},
+            body=requests.Register,
+            refusals=(HandleTaken, Invalid, TooManyRequests, Unavailable),
+        ),
+        Route(
+            "POST",
+            "/v1/tokens",
+            on.token,
+            "Get a token.",
+            {200: answers.Grant},
+            body=requests.Credentials,
+            refusals=(BadCredentials, Invalid, TooManyRequests, Unavailable),
+        ),
+        Route(
+            "GET",
+            "/v1/users",
+            on.search,
+            "Find users by words in their profiles.",
+            {200: answers.Users},
+            gate=gate,
+            query=requests.Search,
+            refusals=(Invalid, TooManyRequests, Unavailable),
+        ),
+        Route(
+            "PATCH",
+            "/v1/users/me",
+            on.change_profile,
+            "Change my profile.",
+            {200: answers.User},
+            gate=gate,
+            body=requests.ChangeProfile,
+            refusals=(Invalid, UnknownUser, Unavailable),
+        ),
+        Route(
+            "GET",
+            "/v1/users/by-handle/{handle}",
+            on.user_by_handle,
+            "A user by login name.",
+            {200: answers.User},
+            gate=gate,
+            refusals=(UnknownUser, Unavailable),
+        ),
+        Route(
+            "GET",
+            "/v1/users/{uid}",
+            on.user,
+            "A user by number.",
+            {200: answers.User},
+            gate=gate,
+            refusals=(UnknownUser, Invalid, Unavailable),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""The edge through real sockets, in front of small stand-ins."""

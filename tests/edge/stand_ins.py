@@ -1,0 +1,203 @@
+"""A home, a Global Server and a verifier that keep simple dictionaries. Rule: they do what they say at once, and remember being asked."""
+
+import asyncio
+import json
+from typing import Any
+
+from domain.errors import BadCredentials, HandleTaken, NotAContact, Unauthorized, UnknownMessage, UnknownSession, UnknownUser
+from servers.identity import Identity
+from servers.parts import Outlet, Part
+from servers.sessions import Hello
+
+ANN = Identity(uid=1, handle="ann", name="Ann", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
+BOB = Identity(uid=2, handle="bob", name="Bob", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
+FAR = Identity(uid=3, handle="far", name="Far", home="h2", home_url="http://h2.example", expires_at=4e9)
+ACCEPTED_AT = 1_700_000_000.25
+
+
+class Tokens:
+    """Knows three tokens."""
+
+    def __init__(self) -> None:
+        self.known = {"ann-token": ANN, "bob-token": BOB, "far-token": FAR}
+
+    def verify(self, token: str) -> Identity:
+        if token not in self.known:
+            raise Unauthorized
+        return self.known[token]
+
+
+class StandInSession:
+    """One login."""
+
+    __slots__ = ("acked", "hello", "id", "outlet", "resumed", "uid")
+
+    def __init__(self, id: str, uid: int, outlet: Outlet, hello: Hello) -> None:
+        self.id = id
+        self.uid = uid
+        self.outlet = outlet
+        self.hello = hello
+        self.acked = 0
+        self.resumed = 0
+
+    def resume(self) -> None:
+        self.resumed += 1
+
+
+def part(name: str, body: Any = None, seq: int | None = None) -> Part:
+    """A part with a JSON body."""
+    return Part(name, json.dumps(body if body is not None else {}, separators=(",", ":")).encode(), seq)
+
+
+class StandInHome:
+    """A home for Ann and Bob; each is the other's only contact."""
+
+    name = "h1"
+    url = "http://127.0.0.1:1"
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, StandInSession] = {}
+        self.gone: list[StandInSession] = []
+        self.sent: list[tuple[int, str, int, str]] = []
+        self.statuses: dict[int, tuple[str, str, float | None]] = {}
+        self.finished: list[str] = []
+        self.listed: dict[int, dict[str, Any]] = {}
+        self.calls = 0  # everything that changes something
+        self.refusal: Exception | None = None
+        self.reason: str | None = None
+        self.gate: asyncio.Event | None = None  # whoever comes waits for it
+        self.waiting = 0
+        self.yields = False
+
+    async def _enter(self) -> None:
+        if self.yields:
+            await asyncio.sleep(0)
+        if self.gate is not None:
+            self.waiting += 1
+            await self.gate.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        self.calls += 1
+
+    async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> StandInSession:
+        await self._enter()
+        session = StandInSession(f"s{len(self.sessions) + 1}", who.uid, outlet, hello)
+        self.sessions[session.id] = session
+        outlet.write((part("welcome", {"session": session.id, "uid": who.uid}),))
+        return session
+
+    def lost(self, session: StandInSession) -> None:
+        self.gone.append(session)
+
+    async def log_off(self, who: Identity, session_id: str) -> None:
+        await self._enter()
+        session = self._own(who, session_id)
+        session.outlet.write((part("goodbye", {"reason": "logoff", "reconnect_after_s": None}),))
+        session.outlet.close()
+
+    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+        if self.refusal is not None:
+            raise self.refusal
+        return list(self.listed.values())
+
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+        await self._enter()
+        if uid not in (ANN.uid, BOB.uid):
+            raise UnknownUser(uid=uid)
+        created = uid not in self.listed
+        presence = {"status": "offline", "since": None, "note": ""}
+        self.listed[uid] = {"uid": uid, "handle": "bob", "name": "Bob", "alias": alias, "notify": notify, "presence": presence}
+        return created, self.listed[uid]
+
+    async def remove_contact(self, who: Identity, uid: int) -> None:
+        await self._enter()
+        self.listed.pop(uid, None)
+
+    async def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> float:
+        await self._enter()
+        if to not in (ANN.uid, BOB.uid):
+            raise NotAContact(uid=to)
+        self.sent.append((who.uid, message_id, to, text))
+        return ACCEPTED_AT
+
+    async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
+        await self._enter()
+        self._own(who, session_id).acked = upto
+
+    async def done(self, who: Identity, message_id: str) -> None:
+        await self._enter()
+        if message_id == "unknown":
+            raise UnknownMessage
+        self.finished.append(message_id)
+
+    async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
+        await self._enter()
+        self.statuses[who.uid] = (status, note, until)
+
+    def ready(self) -> str | None:
+        return self.reason
+
+    def _own(self, who: Identity, session_id: str) -> StandInSession:
+        session = self.sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            raise UnknownSession
+        return session
+
+
+class StandInGlobal:
+    """A Global Server with a dictionary of users."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, dict[str, Any]] = {}
+        self.passwords: dict[str, str] = {}
+        self.searched: list[tuple[str, dict[str, str], int, str | None]] = []
+        self.addresses: list[str] = []
+        self.reason: str | None = None
+
+    def _grant(self, user: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "uid": user["uid"],
+            "handle": user["handle"],
+            "home": user["home"],
+            "token": "ann-token",
+            "expires_at": "2030-01-01T00:00:00.000000Z",
+        }
+
+    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> dict[str, Any]:
+        self.addresses.append(client_address)
+        if handle in self.users:
+            raise HandleTaken
+        home = {"name": "h1", "url": "http://127.0.0.1:1"}
+        self.users[handle] = {"uid": len(self.users) + 1, "handle": handle, "home": home, "profile": dict(profile)}
+        self.passwords[handle] = password
+        return self._grant(self.users[handle])
+
+    async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
+        if self.passwords.get(handle) != password:
+            raise BadCredentials
+        return self._grant(self.users[handle])
+
+    async def search(
+        self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        self.searched.append((words, fields, limit, cursor))
+        return list(self.users.values())[:limit], None
+
+    async def user(self, who: Identity, uid: int) -> dict[str, Any]:
+        for user in self.users.values():
+            if user["uid"] == uid:
+                return user
+        raise UnknownUser(uid=uid)
+
+    async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
+        if handle not in self.users:
+            raise UnknownUser
+        return self.users[handle]
+
+    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> dict[str, Any]:
+        user = await self.user(who, who.uid)
+        user["profile"] = {name: text for name, text in {**user["profile"], **profile}.items() if text}
+        return user
+
+    def ready(self) -> str | None:
+        return self.reason
