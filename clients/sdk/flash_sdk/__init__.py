@@ -1,0 +1,68 @@
+"""Speak Flash from Python. Rule: what is named here is the public API; the modules behind it may move."""
+
+from flash_sdk.backoff import Pace
+from flash_sdk.client import FlashClient
+from flash_sdk.errors import (
+    FlashClientError,
+    NotAContact,
+    ProtocolError,
+    Refused,
+    TryLater,
+    Unauthorized,
+    UnknownSession,
+    Unreachable,
+)
+from flash_sdk.events import (
+    Blank,
+    Connected,
+    Contacts,
+    Disconnected,
+    Done,
+    Event,
+    Goodbye,
+    Message,
+    Presence,
+    PresenceChange,
+    Receipt,
+    Welcome,
+)
+from flash_sdk.listen import Listener
+from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, Sender, Status, User
+from flash_sdk.seen import FileSeen, MemorySeen, SeenStore
+
+__all__ = [
+    "PROFILE_FIELDS",
+    "Accepted",
+    "Blank",
+    "Connected",
+    "Contact",
+    "Contacts",
+    "Disconnected",
+    "Done",
+    "Event",
+    "FileSeen",
+    "FlashClient",
+    "FlashClientError",
+    "Goodbye",
+    "Grant",
+    "Home",
+    "Listener",
+    "MemorySeen",
+    "Message",
+    "NotAContact",
+    "Pace",
+    "Presence",
+    "PresenceChange",
+    "ProtocolError",
+    "Receipt",
+    "Refused",
+    "SeenStore",
+    "Sender",
+    "Status",
+    "TryLater",
+    "Unauthorized",
+    "UnknownSession",
+    "Unreachable",
+    "User",
+    "Welcome",
+]

@@ -1,0 +1,231 @@
+"""`FlashClient`: everything a program can ask of Flash. Rule: one method per call of the protocol, nothing decided twice.
+
+    async with FlashClient("http://127.0.0.1:8080") as flash:
+        await flash.login("ann", password)
+        await flash.send(42, "pop over?")
+        async for event in flash.listen():
+            ...
+
+Calls that change nothing the second time (sending included) are repeated when an answer is lost; the others are the caller's to repeat.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from flash_sdk import fields
+from flash_sdk.backoff import Backoff, Pace
+from flash_sdk.errors import ProtocolError, TryLater, Unreachable
+from flash_sdk.http import VERSION, Http
+from flash_sdk.listen import Listener
+from flash_sdk.mailbox import Mailbox
+from flash_sdk.people import Accepted, Contact, Grant, User
+from flash_sdk.seen import SeenStore
+from flash_sdk.stream import MULTIPART, SSE, WELCOME_TIMEOUT_S
+
+REQUEST_TIMEOUT_S = 30.0  # longer than any answer of a server that is well
+SEND_DEADLINE_S = 30.0  # how long a person watches "sending…" before they want to know
+
+
+class FlashClient:
+    """One user's view of Flash. Use as an async context manager, from one event loop.
+
+    Every method may raise `Refused` (the server said no), `Unreachable` (no answer) and `ProtocolError` (not Flash's protocol).
+    """
+
+    def __init__(
+        self, server_url: str, *, client: str = f"flash-sdk/{VERSION}", timeout_s: float = REQUEST_TIMEOUT_S, pace: Pace | None = None
+    ) -> None:
+        """`server_url`: the Global Server. `client`: what to call this program. Raises `ValueError` when it is no HTTP URL."""
+        self._server_url = base_url(server_url)
+        self._client = client
+        self._timeout_s = timeout_s
+        self._pace = pace or Pace()
+        self._opened: Http | None = None
+        self._grant: Grant | None = None
+        self._listener: Listener | None = None
+
+    async def __aenter__(self) -> Self:
+        self._opened = Http(timeout_s=self._timeout_s)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if self._listener is not None:
+                await self._listener.aclose()
+        finally:
+            http, self._opened = self._opened, None
+            if http is not None:
+                await http.close()
+
+    @property
+    def grant(self) -> Grant:
+        """Whom we act for. Raises `RuntimeError` before `register`, `login` or `use`."""
+        if self._grant is None:
+            raise RuntimeError("register, login or use a grant first")
+        return self._grant
+
+    # --- the Global Server ---
+
+    async def register(self, handle: str, password: str, profile: dict[str, str] | None = None) -> Grant:
+        """Become a user, and act as that user. `profile`: see `PROFILE_FIELDS`. Refused: `handle_taken`, `invalid`, `too_many_requests`."""
+        body = {"handle": handle, "password": password, "profile": profile or {}}
+        return self.use(Grant.of(await self._http.call("POST", f"{self._server_url}/v1/users", body=body)))
+
+    async def login(self, handle: str, password: str) -> Grant:
+        """Get a fresh grant and act as that user. Refused: `bad_credentials`."""
+        body = {"handle": handle, "password": password}
+        return self.use(Grant.of(await self._http.call("POST", f"{self._server_url}/v1/tokens", body=body)))
+
+    def use(self, grant: Grant) -> Grant:
+        """Act with a grant that was kept."""
+        self._grant = grant
+        return grant
+
+    async def search(self, q: str = "", *, limit: int | None = None, **profile: str) -> AsyncIterator[User]:
+        """Every user that matches, page after page. `q`: words in any field; `profile`: words in that field; `limit`: a page's length."""
+        wanted: dict[str, str] = ({"q": q} if q else {}) | ({"limit": str(limit)} if limit else {}) | profile
+        cursor: str | None = None
+        while True:
+            query = urlencode(wanted | ({"cursor": cursor} if cursor is not None else {}))
+            page = await self._global("GET", f"/v1/users?{query}")
+            for user in fields.sections(page, "users"):
+                yield User.of(user)
+            before, cursor = cursor, fields.optional_text(page, "next")
+            if cursor is None:
+                return
+            if cursor == before:
+                raise ProtocolError("the search goes in circles")
+
+    async def user(self, uid: int) -> User:
+        """One user. Refused: `unknown_user`."""
+        return User.of(await self._global("GET", f"/v1/users/{uid}"))
+
+    async def by_handle(self, handle: str) -> User:
+        """One user by login name. Refused: `unknown_user`."""
+        return User.of(await self._global("GET", f"/v1/users/by-handle/{_segment(handle)}"))
+
+    async def change_profile(self, **profile: str) -> User:
+        """Change these fields of my profile. Refused: `invalid`."""
+        return User.of(await self._global("PATCH", "/v1/users/me", {"profile": profile}))
+
+    # --- my Home Server ---
+
+    async def contacts(self) -> list[Contact]:
+        """My contact list."""
+        return [Contact.of(contact) for contact in fields.sections(await self._home("GET", "/v1/contacts"), "contacts")]
+
+    async def add_contact(self, uid: int, alias: str | None = None, notify: bool = False) -> Contact:
+        """Put someone on my list, or change their alias and whether to notify me. Refused: `unknown_user`, `invalid`."""
+        return Contact.of(await self._home("PUT", f"/v1/contacts/{uid}", {"alias": alias, "notify": notify}))
+
+    async def remove_contact(self, uid: int) -> None:
+        """Take someone off my list."""
+        await self._home("DELETE", f"/v1/contacts/{uid}")
+
+    async def send(
+        self,
+        to_uid: int,
+        text: str,
+        *,
+        id: str | None = None,  # noqa: A002 - the protocol's word
+        in_reply_to: str | None = None,
+        urgent: bool = False,
+        deadline_s: float = SEND_DEADLINE_S,
+    ) -> Accepted:
+        """Send a popup; on return the home has it on disk. Lost answers and "later" are tried again under the same id until the deadline,
+        so it is never doubled. Then raises the last error, with `extra["id"]` to go on with. Refused: `not_a_contact`, `too_large`, …"""
+        message_id = id or str(uuid.uuid4())
+        body = {"id": message_id, "to": to_uid, "text": text, "in_reply_to": in_reply_to, "urgent": urgent}
+        try:
+            return Accepted.of(await self._insisting("POST", "/v1/messages", body, deadline_s))
+        except (Unreachable, TryLater) as error:
+            error.extra["id"] = message_id
+            raise
+
+    async def done(self, id: str) -> None:  # noqa: A002 - the protocol's word
+        """I have read and closed this message. Refused: `unknown_message`."""
+        await self._insisting("POST", f"/v1/messages/{_segment(id)}/done", None, SEND_DEADLINE_S)
+
+    async def set_status(self, status: Literal["online", "away", "dnd"], note: str = "", until: datetime | None = None) -> None:
+        """Say how I am, perhaps only until some moment (aware datetime). Refused: `invalid`."""
+        moment = until.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if until else None
+        await self._home("PUT", "/v1/status", {"status": status, "note": note, "until": moment})
+
+    def listen(
+        self, *, seen: SeenStore | None = None, framing: Literal["multipart", "sse"] = "multipart", blanks: bool = False, peek: bool = False
+    ) -> Listener:
+        """Log in and receive: an async iterator of `flash_sdk.events`, over any number of back connections, each message once.
+
+        `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `blanks`: give
+        `Blank` events too. `peek`: look without taking: nothing is acknowledged. Raises `RuntimeError` when already listening.
+        """
+        if self._listener is not None and not self._listener.over:
+            raise RuntimeError("already listening")
+        grant = self.grant
+        accept = SSE if framing == "sse" else MULTIPART
+
+        async def open_stream(hello: dict[str, Any]) -> Any:
+            url = f"{base_url(grant.home.url)}/v1/back-connection"
+            return await self._http.stream(url, token=grant.token, body=hello, accept=accept, timeout_s=WELCOME_TIMEOUT_S)
+
+        async def post_ack(session: str, upto: int) -> None:
+            await self._home("POST", "/v1/acks", {"session": session, "upto": upto})
+
+        self._listener = Listener(open_stream, post_ack, Mailbox(seen, peek=peek), self._pace, self._client, blanks=blanks)
+        return self._listener
+
+    async def logoff(self) -> None:
+        """End the session of the present listening: contacters see it at once, and `listen` ends with its goodbye."""
+        if self._listener is not None and self._listener.session is not None:
+            await self._listener.leave()
+            await self._home("POST", "/v1/logoff", {"session": self._listener.session})
+
+    # --- how ---
+
+    @property
+    def _http(self) -> Http:
+        if self._opened is None:
+            raise RuntimeError("use FlashClient as an async context manager")
+        return self._opened
+
+    async def _global(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        return await self._http.call(method, self._server_url + path, token=self.grant.token, body=body)
+
+    async def _home(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        return await self._http.call(method, base_url(self.grant.home.url) + path, token=self.grant.token, body=body)
+
+    async def _insisting(self, method: str, path: str, body: object, deadline_s: float) -> dict[str, Any]:
+        """Ask again after a lost answer or "later". Only for calls that change nothing the second time."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + deadline_s
+        backoff = Backoff(self._pace)
+        failure: Unreachable | TryLater = Unreachable("no answer in time")
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._home(method, path, body)
+            except (Unreachable, TryLater) as error:
+                failure = error
+            except TimeoutError:
+                raise failure from None
+            wait_s = backoff.next_s(getattr(failure, "retry_after_s", None) or 0.0)
+            if clock() + wait_s >= deadline:
+                raise failure
+            await asyncio.sleep(wait_s)
+
+
+def base_url(url: str) -> str:
+    """Without a slash at the end. Raises `ValueError` when it is no HTTP URL."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is not a server's URL, such as http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="", errors="surrogatepass")

@@ -1,0 +1,188 @@
+"""What `listen` gives: one frozen class per part, and two for the connection itself. Rule: values only; unknown parts give nothing.
+
+Connected → Welcome → (Message | Presence | Receipt | Done | Contacts | Blank)… → Goodbye? → Disconnected → Connected → …
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flash_sdk import fields
+from flash_sdk.errors import ProtocolError
+from flash_sdk.fields import Json
+from flash_sdk.parts import Part
+from flash_sdk.people import Contact, Sender, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A back connection stands; its `Welcome` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """It broke or could not be made; the next try is in `retry_in_s` seconds, or never when that is None (iteration ends).
+
+    `reason`: `unreachable` (no connection, or 429 and 5xx), `lost` (it broke), `silent` (no byte for 2.5 blanks), `session` (the home
+    forgot it), `protocol` (what came was not Flash's protocol), `goodbye` (the home said so).
+    """
+
+    reason: str
+    retry_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The first part. `verdict`: `fresh`, `replayed` or `gap` (some were acknowledged elsewhere or lost); `count` pending ones follow."""
+
+    session: str
+    uid: int
+    blank_s: float
+    verdict: str
+    count: int
+    contacts: tuple[Contact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A popup. `seq`: its number in my mailbox. The text takes no part in `repr`, so that no log shows it."""
+
+    seq: int
+    id: str
+    sender: Sender
+    text: str = field(repr=False)
+    sent_at: datetime
+    in_reply_to: str | None
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChange:
+    """One contact's new presence. `reason`: `login logoff lost timeout status home_down home_up snapshot`."""
+
+    uid: int
+    presence: Status
+    reason: str
+    notify: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Contacts came, went or changed their status."""
+
+    changes: tuple[PresenceChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a message I sent. `state`: `delivered`, `done` or `bounced` (`why` says why). `to`: the recipient's uid."""
+
+    id: str
+    to: int
+    state: str
+    at: datetime
+    why: str | None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """I closed this message on another session: close its popup here too."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """My contact list was changed from another session."""
+
+    added: tuple[Contact, ...]
+    removed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """The home is alive; already answered. Given only when asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The last part. `reason`: `logoff`, `shutdown` or `closed`; `reconnect_after_s`: when to come back, None for never or no advice."""
+
+    reason: str
+    reconnect_after_s: float | None
+
+
+Event = Connected | Disconnected | Welcome | Message | Presence | Receipt | Done | Contacts | Blank | Goodbye
+
+
+def _welcome(body: Json) -> Welcome:
+    resume = fields.section(body, "resume")
+    return Welcome(
+        session=fields.text(body, "session"),
+        uid=fields.integer(body, "uid"),
+        blank_s=fields.seconds(body, "blank_s") or DEFAULT_BLANK_S,
+        verdict=fields.text(resume, "verdict"),
+        count=fields.optional_integer(resume, "count") or 0,
+        contacts=tuple(map(Contact.of, fields.sections(body, "contacts"))),
+    )
+
+
+DEFAULT_BLANK_S = 30.0  # the protocol's default, for a welcome that names none
+
+
+def _message(body: Json) -> Message:
+    return Message(
+        seq=fields.integer(body, "seq"),
+        id=fields.text(body, "id"),
+        sender=Sender.of(fields.section(body, "from")),
+        text=fields.text(body, "text"),
+        sent_at=fields.moment(body, "sent_at"),
+        in_reply_to=fields.optional_text(body, "in_reply_to"),
+        urgent=fields.flag(body, "urgent"),
+    )
+
+
+def _presence(body: Json) -> Presence:
+    return Presence(tuple(map(_change, fields.sections(body, "changes"))))
+
+
+def _change(body: Json) -> PresenceChange:
+    return PresenceChange(fields.integer(body, "uid"), Status.of(body), fields.text(body, "reason", ""), fields.flag(body, "notify"))
+
+
+def _receipt(body: Json) -> Receipt:
+    return Receipt(
+        id=fields.text(body, "id"),
+        to=fields.integer(body, "to"),
+        state=fields.text(body, "state"),
+        at=fields.moment(body, "at"),
+        why=fields.optional_text(body, "why"),
+        seq=fields.optional_integer(body, "seq"),
+    )
+
+
+def _contacts(body: Json) -> Contacts:
+    removed = body.get("removed") or []
+    if not isinstance(removed, list):
+        raise ProtocolError("removed is not a list")
+    added = tuple(map(Contact.of, fields.sections(body, "added")))
+    return Contacts(added, tuple(fields.integer({"removed": uid}, "removed") for uid in removed))
+
+
+_READERS: dict[str, Callable[[Json], Event]] = {
+    "welcome": _welcome,
+    "message": _message,
+    "presence": _presence,
+    "receipt": _receipt,
+    "done": lambda body: Done(fields.text(body, "id")),
+    "contacts": _contacts,
+    "blank": lambda body: Blank(),
+    "goodbye": lambda body: Goodbye(fields.text(body, "reason"), fields.seconds(body, "reconnect_after_s")),
+}
+
+
+def read(part: Part) -> Event | None:
+    """The event of a part; None for a part this version does not know. Raises `ProtocolError` for a known one of the wrong shape."""
+    reader = _READERS.get(part.name)
+    return reader(part.body) if reader else None

@@ -1,0 +1,188 @@
+"""Listening: back connection after back connection, as one row of events. Rule: the consumer's pace is the acknowledgement's pace.
+
+A task of its own reads, answers blanks and reconnects; events wait in a bounded queue. A message is processed when the consumer asks
+for the next event; only then is it acknowledged and remembered as shown. A consumer that stops asking stops the reading in the end,
+and the home's window does the rest.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from flash_sdk.acks import Acker, PostAck
+from flash_sdk.backoff import Backoff, Pace
+from flash_sdk.errors import ProtocolError, TryLater, UnknownSession, Unreachable
+from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Welcome, read
+from flash_sdk.mailbox import Item, Mailbox
+from flash_sdk.stream import Lost, PartStream, Silent
+
+OpenStream = Callable[[dict[str, Any]], Awaitable[aiohttp.ClientResponse]]  # hello → the endless answer
+
+QUEUED_EVENTS = 1000  # a login may bring that many pending messages at once; past it we stop reading
+SILENT_BLANKS = 2.5  # the protocol's rule for finding the dead, from this side
+STEADY_S = 10.0  # a connection that lived so long was a good one: the next failure starts with the shortest wait again
+LAST_ACK_S = 2.0  # closing a client must not feel slow
+
+
+class Listener:
+    """An async iterator of events; also an async context manager. Ends after a goodbye for good, raises `Refused` when refused."""
+
+    def __init__(self, open_stream: OpenStream, post_ack: PostAck, mailbox: Mailbox, pace: Pace, client: str, *, blanks: bool) -> None:
+        """`client`: what we call ourselves in the hello; `blanks`: whether to give `Blank` events."""
+        self._open_stream = open_stream
+        self._mailbox = mailbox
+        self._acker = Acker(mailbox, post_ack, pace)
+        self._backoff = Backoff(pace)
+        self._client = client
+        self._blanks = blanks
+        self._queue: asyncio.Queue[Item | BaseException | None] = asyncio.Queue(QUEUED_EVENTS)  # None: the end
+        self._task: asyncio.Task[None] | None = None
+        self._in_hand: Item | None = None
+        self._leaving = False
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    @property
+    def session(self) -> str | None:
+        """The session of the present or last back connection."""
+        return self._mailbox.session
+
+    @property
+    def over(self) -> bool:
+        """Whether iteration has ended."""
+        return self._over
+
+    async def __anext__(self) -> Event:
+        """The next event; asking for it says that the one before is processed."""
+        if self._in_hand is not None:
+            item, self._in_hand = self._in_hand, None
+            self._settle(item)
+        if self._over:
+            raise StopAsyncIteration
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        while True:
+            came = await self._queue.get()
+            if not isinstance(came, Item):
+                self._over = True
+                raise came or StopAsyncIteration
+            if came.event is not None:
+                self._in_hand = came
+                return came.event
+            self._settle(came)
+
+    async def leave(self) -> None:
+        """Acknowledge what is processed and do not come back when the home says goodbye."""
+        self._leaving = True
+        await self._acker.last(LAST_ACK_S)
+
+    async def aclose(self) -> None:
+        """Acknowledge what is processed and drop the connection. The user stays logged in until the home notices."""
+        self._over = True
+        if self._task is not None:
+            await self.leave()
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def _settle(self, item: Item) -> None:
+        if self._mailbox.processed(item):
+            self._acker.wake()
+
+    async def _run(self) -> None:
+        """Connect again and again; whatever ends it goes to the consumer."""
+        end: BaseException | None = None
+        try:
+            wait_s: float | None = 0.0
+            while wait_s is not None:
+                await asyncio.sleep(wait_s)
+                wait_s = await self._once()
+        except Exception as error:  # not swallowed: it is raised again where the consumer waits
+            end = error
+        await self._queue.put(end)
+
+    async def _once(self) -> float | None:
+        """One connection, from hello to its end; how long to wait before the next, None for no next. Raises `Refused`."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        at_least_s = 0.0
+        try:
+            goodbye = await self._connection()
+        except (TryLater, Unreachable) as error:
+            reason = "unreachable"
+            at_least_s = getattr(error, "retry_after_s", None) or 0.0
+        except UnknownSession:
+            reason = "session"
+        except Lost:
+            reason = "lost"
+        except Silent:
+            reason = "silent"
+        except ProtocolError:
+            reason = "protocol"
+        else:
+            reason = "goodbye"
+            at_least_s = goodbye.reconnect_after_s or 0.0
+            if goodbye.reason != "shutdown" and goodbye.reconnect_after_s is None:
+                self._leaving = True
+        if clock() - began >= STEADY_S:
+            self._backoff.reset()
+        wait_s = None if self._leaving else self._backoff.next_s(at_least_s)
+        await self._queue.put(Item(Disconnected(reason, wait_s), 0))
+        return wait_s
+
+    async def _connection(self) -> Goodbye:
+        """Say hello, read the welcome, then read and acknowledge side by side until goodbye. Raises what ended it otherwise."""
+        hello: dict[str, Any] = {"client": self._client, "pong": True}
+        if (resume := self._mailbox.resume()) is not None:
+            hello["resume"] = resume
+        response = await self._open_stream(hello)
+        with contextlib.closing(response):
+            stream = PartStream(response)
+            welcome = read(await stream.next())
+            if isinstance(welcome, Goodbye):
+                await self._queue.put(Item(welcome, 0))
+                return welcome
+            if not isinstance(welcome, Welcome):
+                raise ProtocolError("the first part was not a welcome")
+            self._mailbox.welcome(welcome)
+            stream.idle_s = SILENT_BLANKS * welcome.blank_s
+            await self._queue.put(Item(Connected(), 0))
+            await self._queue.put(Item(welcome, 0))
+            reading = asyncio.create_task(self._read(stream))
+            acking = asyncio.create_task(self._acker.run(welcome.session))
+            try:
+                await asyncio.wait({reading, acking}, return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    acking.result()  # it ends only by raising
+                return await reading
+            finally:
+                reading.cancel()
+                acking.cancel()
+                await asyncio.gather(reading, acking, return_exceptions=True)
+
+    async def _read(self, stream: PartStream) -> Goodbye:
+        while True:
+            part = await stream.next()
+            event = read(part)
+            if isinstance(event, Blank):
+                self._acker.wake()
+                if not self._blanks:
+                    continue
+            item = self._mailbox.receive(event, part.seq)
+            if item is not None:
+                await self._queue.put(item)
+            if isinstance(event, Goodbye):
+                return event
