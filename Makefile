@@ -23,7 +23,7 @@ help:
 
 # -- the environment: one stamp per step, so that a second run does nothing -------------------------------------------
 
-$(VENV)/.made: scripts/venv.sh scripts/debian.sh
+$(VENV)/.made: scripts/venv.sh
 	@scripts/venv.sh $(VENV)
 	@touch $@
 

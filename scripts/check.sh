@@ -17,10 +17,10 @@ check() {
     fi
 }
 
-check "lint" ruff check --quiet .
-check "format" ruff format --check --quiet --diff .
+check "lint" ruff check --quiet --output-format concise .
+check "format" ruff format --check --output-format concise .
 check "types" mypy
-check "layers" lint-imports
+check "layers" lint-imports --no-logo
 check "docs" python -m pytest -qq tests/docs
 
 if [ ${#failed[@]} -gt 0 ]; then

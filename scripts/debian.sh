@@ -34,7 +34,6 @@ printf '#!/bin/sh\nexit 101\n' >"$policy"
 chmod 755 "$policy"
 
 quietly() {
-    # shellcheck disable=SC2024
     if ! "$@" >"$log" 2>&1; then
         cat "$log" >&2
         printf '%s\n' "failed: $*" >&2
@@ -44,13 +43,14 @@ quietly() {
 
 echo "install: $* (Debian packages; $why)"
 export DEBIAN_FRONTEND=noninteractive
-units_before=$(ls /etc/systemd/system/multi-user.target.wants 2>/dev/null || true)
+wanted=/etc/systemd/system/multi-user.target.wants
+wanted_before=$(ls "$wanted" 2>/dev/null || true)
 quietly apt-get -q -o DPkg::Lock::Timeout=120 update
 quietly apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
 
-# Nor are they to start with the next boot: what these packages enabled is disabled again.
+# Nor are they to start with the next boot: what these packages enabled is disabled again. (Without systemd nothing would start it.)
 if command -v systemctl >/dev/null; then
-    for unit in $(ls /etc/systemd/system/multi-user.target.wants 2>/dev/null || true); do
-        if ! grep -qxF "$unit" <<<"$units_before"; then systemctl --quiet disable "$unit" >/dev/null 2>&1 || true; fi
+    for unit in $(ls "$wanted" 2>/dev/null || true); do
+        if ! grep -qxF "$unit" <<<"$wanted_before"; then quietly systemctl disable "$unit"; fi
     done
 fi
