@@ -1,0 +1,88 @@
+"""Rate limits: bursts, recovery, strangers, memory."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import TooManyRequests
+from servers.rate_limit import Rate, RateLimiter
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def allowed(limiter: RateLimiter, key: str, tries: int) -> int:
+    count = 0
+    for _ in range(tries):
+        try:
+            limiter.take(key)
+            count += 1
+        except TooManyRequests:
+            pass
+    return count
+
+
+def test_a_burst_then_a_trickle():
+    clock = Clock()
+    limiter = RateLimiter(Rate(burst=5, per_s=60), clock)
+    assert allowed(limiter, "ann", 8) == 5
+    clock.now += 12
+    assert allowed(limiter, "ann", 8) == 1
+    clock.now += 600
+    assert allowed(limiter, "ann", 8) == 5
+
+
+def test_a_refusal_says_when_to_come_again():
+    clock = Clock()
+    limiter = RateLimiter(Rate(burst=1, per_s=60), clock, "Slow down, please.")
+    limiter.take("ann")
+    clock.now += 20.5
+    with pytest.raises(TooManyRequests, match="Slow down") as refusal:
+        limiter.take("ann")
+    assert refusal.value.extra == {"retry_after_s": 40}
+    clock.now += 40
+    limiter.take("ann")
+
+
+def test_one_does_not_pay_for_another():
+    limiter = RateLimiter(Rate(burst=2, per_s=60), Clock())
+    assert allowed(limiter, "ann", 5) == 2
+    assert allowed(limiter, "bob", 5) == 2
+
+
+def test_what_was_taken_in_advance_can_be_given_back():
+    limiter = RateLimiter(Rate(burst=2, per_s=60), Clock())
+    for _ in range(10):
+        limiter.take("ann")
+        limiter.give_back("ann")
+    assert len(limiter) == 0
+    limiter.give_back("ann")
+    assert allowed(limiter, "ann", 5) == 2
+
+
+def test_memory_is_bounded():
+    limiter = RateLimiter(Rate(burst=1, per_s=60), Clock(), max_keys=10)
+    for number in range(100):
+        limiter.take(f"stranger {number}")
+    assert len(limiter) == 10
+
+
+@pytest.mark.parametrize(("burst", "per_s"), [(0, 1), (1, 0)])
+def test_a_rate_that_allows_nothing_is_a_mistake(burst, per_s):
+    with pytest.raises(ValueError, match="rate"):
+        Rate(burst, per_s)
+
+
+@given(st.integers(1, 7), st.floats(0.5, 90), st.lists(st.floats(0, 30), max_size=60))
+def test_never_more_than_a_burst_and_what_came_back(burst: int, per_s: float, pauses: list[float]) -> None:
+    clock = Clock()
+    limiter = RateLimiter(Rate(burst, per_s), clock)
+    began, count = clock.now, 0
+    for pause in pauses:
+        clock.now += pause
+        count += allowed(limiter, "ann", 1)
+    assert count <= burst + (clock.now - began) * burst / per_s + 1e-6
