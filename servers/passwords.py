@@ -19,7 +19,7 @@ from domain.errors import Invalid, Unavailable
 
 MIN_CHARS, MAX_CHARS = 8, 256  # of the protocol; the upper bound keeps hashing a constant cost
 WORKERS = 2  # so many hashes at once: with 19 MiB each a storm takes 38 MiB and leaves the event loop its share of the processor
-MAX_WAITING = 256  # about four seconds of work for two workers; who comes later hears at once to try again
+MAX_WAITING = 1_000  # about twenty seconds of work for two workers; who comes later hears at once to try again
 
 T = TypeVar("T")
 

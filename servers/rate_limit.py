@@ -6,32 +6,23 @@ A token bucket in its one-number form (GCRA): per key we keep the moment at whic
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
 from domain.errors import TooManyRequests
 
 MAX_KEYS = 50_000  # about 10 MB; past that the key that was quiet longest is forgotten, whose bucket is most likely full again
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`burst` at once, and `burst` per `per_s` seconds in the long run."""
+class RateLimit:
+    """Token buckets by key: `burst` at once, then `per_s` a second."""
 
-    burst: int
-    per_s: float
-
-    def __post_init__(self) -> None:
-        if self.burst < 1 or self.per_s <= 0:
-            raise ValueError("a rate needs a burst of at least 1 and a period above 0 seconds")
-
-
-class RateLimiter:
-    """Token buckets by key."""
-
-    def __init__(self, rate: Rate, clock: Callable[[], float], detail: str | None = None, max_keys: int = MAX_KEYS) -> None:
+    def __init__(
+        self, per_s: float, burst: int, clock: Callable[[], float], detail: str | None = None, max_keys: int = MAX_KEYS
+    ) -> None:
         """`clock`: seconds, never backwards. `detail`: the sentence that a refused caller reads."""
-        self._interval_s = rate.per_s / rate.burst  # one token comes back in this time
-        self._per_s = rate.per_s
+        if burst < 1 or per_s <= 0:
+            raise ValueError("a rate limit needs a burst of at least 1, and more than 0 per second")
+        self._interval_s = 1 / per_s  # one token comes back in this time
+        self._whole_s = burst / per_s
         self._clock = clock
         self._detail = detail
         self._max_keys = max_keys
@@ -41,7 +32,7 @@ class RateLimiter:
         """Take one token. Raises `TooManyRequests` (with `retry_after_s`, whole seconds) when there is none; that costs nothing."""
         now = self._clock()
         full_at = max(self._full_at.get(key, now), now) + self._interval_s
-        wait_s = full_at - now - self._per_s
+        wait_s = full_at - now - self._whole_s
         if wait_s > 1e-9:  # rounding must not cost a token
             raise TooManyRequests(self._detail, retry_after_s=math.ceil(wait_s))
         self._full_at[key] = full_at

@@ -60,9 +60,9 @@ class Signer:
             raise ValueError(f"{path}: expected an Ed25519 private key in PEM form, without a password")
         return cls(key)
 
-    def public_keys(self) -> dict[str, Any]:
-        """What verifiers need, as a JSON Web Key Set (RFC 7517): it may be published."""
-        return {"keys": [dict(self._public)]}
+    def public_keys(self) -> list[dict[str, str]]:
+        """What verifiers need, as JSON Web Keys (RFC 7517): they may be published."""
+        return [dict(self._public)]
 
     def issue(
         self, *, uid: int, handle: str, name: str, home: str, home_url: str, now: float, lifetime_s: float, roles: Iterable[str] = ()
@@ -86,11 +86,11 @@ class KeyVerifier:
         self._raw: dict[str, bytes] = {}
         self._known: OrderedDict[str, Identity] = OrderedDict()
 
-    def set_keys(self, keys: Mapping[str, Any]) -> None:
+    def set_keys(self, keys: Iterable[Mapping[str, str]]) -> None:
         """Believe these keys (as `Signer.public_keys` gives them) and no others. Raises `ValueError` when one is not Ed25519."""
         fresh: dict[str, bytes] = {}
-        for key in keys.get("keys", ()):
-            if key.get("kty") != "OKP" or key.get("crv") != "Ed25519" or not {"kid", "x"} <= key.keys():
+        for key in keys:
+            if not isinstance(key, Mapping) or key.get("kty") != "OKP" or key.get("crv") != "Ed25519" or not {"kid", "x"} <= key.keys():
                 raise ValueError("only Ed25519 keys sign tokens")
             fresh[key["kid"]] = urlsafe_b64decode(key["x"] + "=" * (-len(key["x"]) % 4))
         if fresh != self._raw:
@@ -99,7 +99,7 @@ class KeyVerifier:
             self._known.clear()  # a withdrawn key's tokens end now
 
     @property
-    def ready(self) -> bool:
+    def has_keys(self) -> bool:
         """Whether any key has arrived."""
         return bool(self._keys)
 
