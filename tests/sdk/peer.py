@@ -39,11 +39,11 @@ class BackConnection:
         resume = {"verdict": verdict, "count": 0}
         await self.part("welcome", session=session, uid=1, blank_s=blank_s, resume=resume, contacts=list(contacts))
 
-    async def message(self, seq: int, text: str = "hi", id: str | None = None, sender: int = 2) -> None:  # noqa: A002 - the wire's word
+    async def message(self, seq: int, text: str = "hi", id: str | None = None, sender: int = 2) -> None:
         """A popup from bob, unless another sender is named."""
         await self.part("message", **message(seq, text, id, sender))
 
-    async def receipt(self, seq: int, id: str, state: str = "delivered") -> None:  # noqa: A002 - the wire's word
+    async def receipt(self, seq: int, id: str, state: str = "delivered") -> None:
         """A receipt for a message to bob."""
         await self.part("receipt", id=id, to=2, state=state, at=AT, why=None, seq=seq)
 
@@ -70,7 +70,7 @@ def framed(name: str, body: dict[str, Any]) -> bytes:
     return head.encode() + raw + b"\r\n--flash\r\n"
 
 
-def message(seq: int, text: str = "hi", id: str | None = None, sender: int = 2) -> dict[str, Any]:  # noqa: A002 - the wire's word
+def message(seq: int, text: str = "hi", id: str | None = None, sender: int = 2) -> dict[str, Any]:
     """The body of a `message` part."""
     who = {"uid": sender, "handle": "bob", "name": "Bob Jones"}
     return {"seq": seq, "id": id or f"m{seq}", "from": who, "text": text, "sent_at": AT, "in_reply_to": None, "urgent": False}
@@ -82,7 +82,7 @@ def contact(uid: int, handle: str, status: str = "online") -> dict[str, Any]:
     return {"uid": uid, "handle": handle, "name": handle.title(), "alias": None, "notify": False, "presence": presence}
 
 
-Script = Callable[[web.Request], web.Response | None]
+Script = Callable[[web.Request], web.Response]
 
 
 class Peer:
@@ -107,7 +107,7 @@ class Peer:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
-        self.url = "http://127.0.0.1:{}".format(self._runner.addresses[0][1])
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -147,9 +147,7 @@ class Peer:
         self.calls.append((request.method, request.path, body))
         self.headers.append(request.headers)
         if self._scripts[request.path]:
-            scripted = self._scripts[request.path].popleft()(request)
-            if scripted is not None:
-                return scripted
+            return self._scripts[request.path].popleft()(request)
         if request.path == "/v1/back-connection":
             return await self._stream(request, body)
         return self._plain(request, body)
@@ -196,6 +194,7 @@ class Peer:
         return {"uid": self.users[handle], "handle": handle, "home": {"name": "h1", "url": self.url}, "profile": self.profiles[handle]}
 
 
-def _cut(request: web.Request) -> None:
+def _cut(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.abort()
+    return web.Response()

@@ -11,7 +11,7 @@ from flash_sdk.seen import MemorySeen
 from tests.sdk.peer import AT, message
 
 
-def popup(seq: int, id: str | None = None, sender: int = 2) -> Message:  # noqa: A002 - the wire's word
+def popup(seq: int, id: str | None = None, sender: int = 2) -> Message:
     event = read(Part("message", message(seq, id=id, sender=sender)))
     assert isinstance(event, Message)
     return event

@@ -132,7 +132,7 @@ class FlashClient:
         to_uid: int,
         text: str,
         *,
-        id: str | None = None,  # noqa: A002 - the protocol's word
+        id: str | None = None,
         in_reply_to: str | None = None,
         urgent: bool = False,
         deadline_s: float = SEND_DEADLINE_S,
@@ -147,7 +147,7 @@ class FlashClient:
             error.extra["id"] = message_id
             raise
 
-    async def done(self, id: str) -> None:  # noqa: A002 - the protocol's word
+    async def done(self, id: str) -> None:
         """I have read and closed this message. Refused: `unknown_message`."""
         await self._insisting("POST", f"/v1/messages/{_segment(id)}/done", None, SEND_DEADLINE_S)
 

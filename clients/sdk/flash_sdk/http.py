@@ -76,15 +76,13 @@ class Http:
         if body is not None:
             sent["Content-Type"] = "application/json"
         target = URL(url, encoded=True)
-        proxy = self._proxies.for_url(target)
         return await self._session.request(
             method,
             target,
             data=None if body is None else json.dumps(body).encode(),
             headers=sent,
             allow_redirects=False,
-            proxy=proxy.url if proxy else None,
-            proxy_auth=proxy.auth if proxy else None,
+            proxy=self._proxies.for_url(target),
             timeout=timeout or self._session.timeout,
         )
 

@@ -151,7 +151,8 @@ class Listener:
         response = await self._open_stream(hello)
         with contextlib.closing(response):
             stream = PartStream(response)
-            welcome = read(await stream.next())
+            while isinstance(welcome := read(await stream.next()), Blank):
+                pass  # some servers and proxies begin an event stream with a comment, to push their buffers
             if isinstance(welcome, Goodbye):
                 await self._queue.put(Item(welcome, 0))
                 return welcome
