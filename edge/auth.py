@@ -1,20 +1,17 @@
 """Who may pass: bearer tokens. Rule: a route with a gate runs only for an identity that the gate has returned."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from domain.errors import NotYourHome, Unauthorized
+from edge.ports import Verifier
 from servers.identity import Identity
-
-if TYPE_CHECKING:
-    from servers.tokens import Verifier
 
 Gate = Callable[[Mapping[str, str]], Identity]
 
 MAX_TOKEN_CHARS = 4_096  # ours have some 400; a longer one is not worth a signature check
 
 
-def bearer_gate(verifier: "Verifier") -> Gate:
+def bearer_gate(verifier: Verifier) -> Gate:
     """Lets in whoever has a valid token of this installation. Raises `Unauthorized`."""
     verify = verifier.verify
 
@@ -30,7 +27,7 @@ def bearer_gate(verifier: "Verifier") -> Gate:
     return gate
 
 
-def home_gate(verifier: "Verifier", home: str) -> Gate:
+def home_gate(verifier: Verifier, home: str) -> Gate:
     """Lets in the users of this home only. Raises `Unauthorized`, `NotYourHome` (which names the right one)."""
     bearer = bearer_gate(verifier)
 

@@ -7,6 +7,13 @@ from servers.parts import Outlet
 from servers.sessions import Hello
 
 
+class Verifier(Protocol):
+    """Checks tokens, offline."""
+
+    def verify(self, token: str) -> Identity:
+        """Whom the token speaks for. Raises `Unauthorized`."""
+
+
 class Session(Protocol):
     """One logged-in client, as the edge sees it."""
 

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -16,18 +15,14 @@ from edge.auth import bearer_gate, home_gate
 from edge.back_connection import BackConnections
 from edge.connection import Connection
 from edge.dispatch import Dispatcher
-from edge.fast_lane import FastLane
 from edge.http import CLOSE, render
 from edge.metrics import EdgeMetrics
-from edge.ports import Global, Home
+from edge.ports import Global, Home, Verifier
 from edge.problems import problem
 from edge.routes import Route
 from edge.routes_global import global_routes
 from edge.routes_home import home_routes
 from edge.routes_ops import ops_routes
-
-if TYPE_CHECKING:
-    from servers.tokens import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -163,7 +158,7 @@ class _Connections(web.Server):
         self._edge = edge
 
     def __call__(self) -> RequestHandler:
-        return FastLane(self, loop=self._loop, edge=self._edge)
+        return Connection(self, loop=self._loop, edge=self._edge)
 
     @property
     def connections_now(self) -> dict[RequestHandler, asyncio.Transport]:
@@ -199,7 +194,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def home_edge(home: Home, verifier: "Verifier", *, registry: CollectorRegistry | None = None, limits: Limits | None = None) -> EdgeServer:
+def home_edge(home: Home, verifier: Verifier, *, registry: CollectorRegistry | None = None, limits: Limits | None = None) -> EdgeServer:
     """The edge of a Home Server."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
     back_connections = BackConnections(home, metrics)
@@ -208,7 +203,7 @@ def home_edge(home: Home, verifier: "Verifier", *, registry: CollectorRegistry |
 
 
 def global_edge(
-    server: Global, verifier: "Verifier", *, registry: CollectorRegistry | None = None, limits: Limits | None = None
+    server: Global, verifier: Verifier, *, registry: CollectorRegistry | None = None, limits: Limits | None = None
 ) -> EdgeServer:
     """The edge of the Global Server."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
