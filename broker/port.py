@@ -9,7 +9,8 @@ MSGPACK = "application/msgpack"
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message on its way out. `exchange` is one of `broker.topology`; `mandatory`: unroutable is an error."""
+    """A message on its way out. `exchange` is one of `broker.topology`, which says what `key` is there (on `flash.homes` the
+    server's name); `mandatory`: unroutable is an error."""
 
     exchange: str
     key: str
@@ -20,10 +21,16 @@ class Outgoing:
 
 
 class Delivery(Protocol):
-    """A message handed to a consumer; exactly one of `ack` and `dead` must follow. Neither blocks or raises."""
+    """A message handed to a consumer; exactly one of `ack` and `dead` must follow. Neither blocks or raises; after a loss of the
+    connection or a `cancel`, both do nothing, because the message comes again."""
 
-    body: bytes
-    headers: Mapping[str, object]
+    @property
+    def body(self) -> bytes:
+        """The message as it was published; it may be junk that is not ours."""
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        """Its headers, mostly none."""
 
     def ack(self) -> None:
         """Done with it: it will not come again."""
@@ -43,7 +50,7 @@ class StreamItem:
 
 
 class Consumer(Protocol):
-    """A running consumer."""
+    """A running consumer. A handler that raises is logged, and its message goes to `flash.dead`."""
 
     async def cancel(self) -> None:
         """Stop. Deliveries that were not acked will come again to the next consumer."""
@@ -66,10 +73,12 @@ class Broker(Protocol):
         """Return as soon as the broker is connected and the topology declared. Raises `Unavailable` after `timeout_s`."""
 
     async def declare_inbox(self, server: str) -> None:
-        """Make sure the durable queue `flash.home.<server>` exists and is bound, so that what is published to it waits."""
+        """Make sure the durable queue `flash.home.<server>` exists and is bound, so that what is published to it waits.
+        Does not wait for a broker that is away: then the queue is declared on connecting, before anything can be published."""
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Return once the broker has every message on disk, in order. Raises `Unavailable`; then any prefix may have been published."""
+        """Return once the broker has every message on disk, in order. Raises `Unavailable`, at once when it is away; then any
+        part may have been published. Cancelled, it may be published too."""
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
         """Hand the messages of `flash.home.<server>` to `handler`, in order, up to `prefetch` unacked. Survives reconnects:
@@ -93,4 +102,5 @@ class Broker(Protocol):
         reconnects it goes on after the last item it gave."""
 
     async def depths(self) -> dict[str, int]:
-        """Messages waiting in each Flash queue (ready and unacked), by queue name: the inboxes and `flash.dead`."""
+        """Messages waiting in each Flash queue, by queue name: `flash.dead`, and the inboxes that were declared or are consumed
+        here. Ready ones and those in our own consumers' hands; AMQP does not tell of others'. Raises `Unavailable`."""

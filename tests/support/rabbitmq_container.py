@@ -3,9 +3,9 @@
 from functools import cache
 from urllib.parse import quote
 
-import docker
-from docker.errors import DockerException
-from docker.models.containers import Container
+import docker  # type: ignore[import-untyped]
+from docker.errors import DockerException  # type: ignore[import-untyped]
+from docker.models.containers import Container  # type: ignore[import-untyped]
 from testcontainers.core.container import DockerContainer
 
 from tests.support.rabbitmq import AMQP_GREETING, NEW_VHOST, START_TIMEOUT_S, answers, free_ports

@@ -1,0 +1,204 @@
+"""The broker on RabbitMQ 3.10 to 4.x. Rule: everything wanted is remembered here, and put up anew on every new connection.
+
+`_supervise` makes a link, attaches all that is wanted, waits for its loss, and begins again, for ever. So the first connection, a
+reset, a restart and a crash of the broker are one path.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import structlog
+
+from broker.port import Consumer, Delivery, Outgoing, StreamItem
+from broker.rabbitmq_calls import Calls
+from broker.rabbitmq_consumer import RabbitConsumer
+from broker.rabbitmq_link import Link, or_unavailable
+from broker.rabbitmq_stream import StreamReader
+from broker.topology import DEAD, STREAMS, inbox
+from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+FIRST_DELAY_S = 0.1  # most losses are a restart of something in between, over at once
+MAX_DELAY_S = 5.0  # a broker that is back serves everyone within this time
+_STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
+
+
+class RabbitBroker:
+    """Implements `broker.port.Broker`. `url`: `amqp://user:password@host:port/vhost`; `name`: shown in RabbitMQ's list of connections."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._link: Link | None = None
+        self._up = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._closed = False
+        self._inboxes: set[str] = set()
+        self._consumers: list[RabbitConsumer] = []
+        self._readers: list[StreamReader] = []
+        self._calls = Calls()
+        self._attaching: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a link with everything in place."""
+        return self._link is not None and not self._link.lost.done()
+
+    async def start(self) -> None:
+        """Begin to connect, and to reconnect whenever the connection is lost."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise())
+
+    async def close(self) -> None:
+        """Wait for what was published and acked to be out, and disconnect. Pending calls raise `Unavailable`."""
+        self._closed = True
+        for reader in tuple(self._readers):
+            reader.fail(Unavailable("the broker is closed"))
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait([self._supervisor])
+        for task in self._attaching:
+            task.cancel()
+        self._calls.close()
+
+    async def _supervise(self) -> None:
+        delay_s = FIRST_DELAY_S
+        while True:
+            began = time.monotonic()
+            try:
+                await self._live()
+            except Unavailable as error:
+                log.warning("broker.connect_failed", error=error.detail, cause=repr(error.__cause__))
+            if time.monotonic() - began > MAX_DELAY_S:
+                delay_s = FIRST_DELAY_S
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1))  # noqa: S311  # jitter, so that not all servers come back at once
+            delay_s = min(delay_s * 2, MAX_DELAY_S)
+
+    async def _live(self) -> None:
+        """One link from its making to its loss. Raises `Unavailable` when it cannot be made."""
+        link = await Link.open(self._url, self._name)
+        try:
+            link.lost.add_done_callback(lambda _: self._lost(link))
+            async with or_unavailable():
+                for server in tuple(self._inboxes):
+                    await link.declare_inbox(server)
+                await self._calls.attach(link)
+                attached: set[RabbitConsumer | StreamReader] = set()
+                while wanted := self._wanted() - attached:  # more may be wanted meanwhile
+                    each = wanted.pop()
+                    await each.attach(link)
+                    attached.add(each)
+            if not link.lost.done():
+                self._link = link
+                self._up.set()
+                log.info("broker.connected", broker=self._name)
+            reason = await asyncio.shield(link.lost)
+            log.warning("broker.lost", broker=self._name, reason=reason)
+        finally:
+            for consumer in self._consumers:
+                consumer.flush()
+            await link.close()
+
+    def _wanted(self) -> set[RabbitConsumer | StreamReader]:
+        return {*self._consumers, *self._readers}
+
+    def _lost(self, link: Link) -> None:
+        if self._link is link:
+            self._link = None
+            self._up.clear()
+            self._calls.lost()
+
+    def _live_link(self) -> Link:
+        link = self._link
+        if link is None or link.lost.done():
+            raise Unavailable("the broker is away")
+        return link
+
+    async def wait_connected(self, timeout_s: float) -> None:
+        """Return as soon as the broker is connected. Raises `Unavailable` after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._up.wait()
+        except TimeoutError:
+            raise Unavailable("the broker cannot be reached") from None
+
+    async def declare_inbox(self, server: str) -> None:
+        """Declare the server's queue now and on every new connection; when away, return at once."""
+        self._inboxes.add(server)
+        if (link := self._link) is not None:
+            await self._put_up(link, link.declare_inbox(server))
+
+    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
+        """Return once every message is confirmed. Raises `Unavailable`: away, unroutable, refused, or no confirm in time."""
+        link = self._live_link()
+        if self._attaching:
+            await asyncio.wait(self._attaching)  # a reader that asked for "next" before this call gets what we publish
+        await link.publisher.publish(outgoing)
+
+    async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
+        """Consume the server's queue, which is declared if need be; when away, from the next connection on."""
+        self._inboxes.add(server)
+        consumer = RabbitConsumer(server, inbox(server).name, handler, prefetch, self._consumers.remove)
+        self._consumers.append(consumer)
+        if (link := self._link) is not None:
+            await self._put_up(link, consumer.attach(link))
+        return consumer
+
+    async def _put_up(self, link: Link, attempt: Awaitable[None]) -> None:
+        """Put up on the present link what is remembered already: if that fails, the next link will have it."""
+        try:
+            async with or_unavailable():
+                await attempt
+        except Unavailable as error:
+            log.warning("broker.attach_failed", error=error.detail)
+            link.lose("attach failed")
+
+    async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
+        """Ask who serves `key`. Raises `Unavailable`: away, nobody serves it, or no answer in time."""
+        return await self._calls.request(self._live_link(), key, body, timeout_s)
+
+    async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer requests for `key`; when away, from the next connection on."""
+        self._calls.serve(key, handler)
+        if (link := self._link) is not None:
+            await self._put_up(link, self._calls.attach_server(link, key))
+
+    async def beat(self, body: bytes) -> None:
+        """Tell all who listen; when away, nobody."""
+        if self._link is not None:
+            self._calls.beat(self._link, body)
+
+    async def listen_beats(self, handler: Callable[[bytes], None]) -> None:
+        """Hand every beat to `handler`; when away, from the next connection on."""
+        self._calls.listen_beats(handler)
+        if (link := self._link) is not None:
+            await self._put_up(link, self._calls.attach_beats(link))
+
+    def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
+        """The messages of a stream from `start`. Raises `ValueError` for an unknown stream; `Unavailable` when the broker is closed."""
+        if stream not in _STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
+            raise ValueError(f"no such stream or start: {stream}, {start}")
+        reader = StreamReader(stream, start, follow, self._readers.remove)
+        if self._closed:
+            reader.fail(Unavailable("the broker is closed"))
+        self._readers.append(reader)
+        if (link := self._link) is not None:
+            task = asyncio.create_task(self._put_up(link, reader.attach(link)))
+            self._attaching.add(task)
+            task.add_done_callback(self._attaching.discard)
+        return reader.items()
+
+    async def depths(self) -> dict[str, int]:
+        """Messages in `flash.dead` and in the inboxes this process declared or consumes: the ready ones, and those in our hands."""
+        link = self._live_link()
+        depths: dict[str, int] = {}
+        async with or_unavailable():
+            for queue in (DEAD, *(inbox(server).name for server in sorted(self._inboxes))):
+                declared = await link.control.queue_declare(queue, passive=True)
+                depths[queue] = declared.message_count or 0
+        for consumer in tuple(self._consumers):
+            depths[consumer.queue] += consumer.unacked
+        return depths
