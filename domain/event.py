@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from eventsourcing.utils import register_topic
 
@@ -35,6 +35,17 @@ class State(Protocol):
 
     stream: str
     version: int
+
+
+@runtime_checkable
+class Snapshotable(State, Protocol):
+    """A state that may grow old: it can be stored whole, so that a stream of 100,000 events loads fast."""
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data of the whole state."""
+
+    def load(self, data: dict[str, Any]) -> None:
+        """The reverse of `dump`."""
 
 
 def place(events: Iterable[Event], stream: str, version: int) -> None:

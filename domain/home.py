@@ -5,7 +5,7 @@ act, any other makes it do nothing. For a user of the same home both happen in t
 lies between. There is no second way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from domain import global_events, mailbox, mailbox_fold, user, user_fold
@@ -25,25 +25,19 @@ from domain.home_events import (
 )
 from domain.mailbox import MailboxCommand, MarkDone, QueueMessage, QueueReceipt
 from domain.user import AddContacter, Adopt, RemoveContacter, UserCommand
+from domain.user_state import UserState
 
 Command = UserCommand | MailboxCommand
 
-STATES: dict[str, type] = {"user": user.UserState, "mailbox": mailbox.MailboxState}
+STATES: dict[str, type] = {"user": UserState, "mailbox": mailbox.MailboxState}
 FOLDS: dict[str, Callable[[Any, Event], None]] = {"user": user_fold.evolve, "mailbox": mailbox_fold.evolve}
 DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS}
 
 
-def address(event: Event) -> set[str]:
+def address(event: Event) -> Collection[str]:
     """The homes that must hear of `event` whatever the time: its recipients' or senders'. Presence goes to whoever watches (`is_told`)."""
-    match event:
-        case MessageSent():
-            return {event.to_home}
-        case MessagesDelivered():
-            return {home for _, _, home in event.messages}
-        case MessageSettled() | ContactAdded() | ContactRemoved() | ContacterAdded():
-            return {event.home}
-        case _:
-            return set()
+    find = _ADDRESSES.get(type(event))
+    return find(event) if find else ()
 
 
 def is_told(event: Event) -> bool:
@@ -120,6 +114,21 @@ def _registered(event: global_events.UserRegistered, source: str, home: str) -> 
     name = event.profile.get("full_name") or event.handle
     return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=name)]
 
+
+def _home(event: Any) -> Collection[str]:
+    return (event.home,)
+
+
+_ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
+    MessageSent: lambda event: (event.to_home,),
+    MessagesDelivered: lambda event: {home for _, _, home in event.messages},
+    MessageDone: _home,
+    MessageBounced: _home,
+    MessageExpired: _home,
+    ContactAdded: _home,
+    ContactRemoved: _home,
+    ContacterAdded: _home,
+}
 
 _REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {
     MessageSent: _message_sent,

@@ -17,7 +17,7 @@ from domain.home_events import (
     StatusChanged,
     UserAdopted,
 )
-from domain.user import REMEMBERED_SENDS, Contact, UserState
+from domain.user_state import REMEMBERED_SENDS, Contact, UserState
 
 
 def evolve(user: UserState, event: Event) -> None:

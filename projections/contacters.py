@@ -3,7 +3,7 @@
 `watchers`: for any user, the local users who have them as a contact. `contacters`: for local users, everybody who watches them.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from domain.event import Event
 from domain.home_events import ContactAdded, ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved
@@ -13,6 +13,10 @@ FORMAT = 1  # of the dump; another one is thrown away and folded anew
 
 class ContacterIndex:
     """The contacter index of one home."""
+
+    FOLDS: ClassVar[frozenset[type]] = frozenset(
+        (ContactAdded, ContactChanged, ContactRemoved, ContacterAdded, ContacterRemoved)
+    )  # the events that matter here
 
     def __init__(self) -> None:
         self.position = 0

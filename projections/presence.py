@@ -3,7 +3,7 @@
 Rule: per user the higher stream version wins, so repeats and reports out of order change nothing.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from domain.event import Event
 from domain.home_events import ContacterAdded, LoggedIn, LoggedOff, PresenceEvent, StatusChanged
@@ -40,6 +40,8 @@ class PresenceIndex:
 
     `users` is a pure fold of this home's log. `reported` is what other homes said; it is asked for again after a restart.
     """
+
+    FOLDS: ClassVar[frozenset[type]] = frozenset((LoggedIn, LoggedOff, StatusChanged))  # the events that matter here
 
     def __init__(self) -> None:
         self.position = 0

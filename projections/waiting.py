@@ -1,6 +1,6 @@
 """Which mailboxes are not empty. Rule: a pure fold of this home's own log; how many messages, and since when at the earliest."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from domain.event import Event
 from domain.home_events import MessageExpired, MessageQueued, MessagesDelivered
@@ -10,6 +10,8 @@ FORMAT = 1  # of the dump; another one is thrown away and folded anew
 
 class WaitingIndex:
     """uid -> [messages waiting, when the first of them came or earlier]. Empty mailboxes are not listed."""
+
+    FOLDS: ClassVar[frozenset[type]] = frozenset((MessageQueued, MessagesDelivered, MessageExpired))  # the events that matter here
 
     def __init__(self) -> None:
         self.position = 0

@@ -1,7 +1,7 @@
 """What a home asks the Global Server: to be known, whose keys to trust, which home owns a user. Rule: asked once and remembered.
 
 Requests and answers are msgpack maps on `flash.requests`, key `global`:
-`{"ask": "announce", "name", "url"}` -> `{"keys": [...]}` · `{"ask": "user", "uid"}` -> `{"user": {"uid","handle","name","home"} | None}`.
+`{"ask": "announce", "name", "url"}` -> `{"keys": [JSON Web Key, …]}` · `{"ask": "user", "uid"}` -> `{"user": {"uid","handle","name","home"} | None}`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import msgpack
 import structlog
 
 from broker.port import Broker
-from domain.errors import UnknownUser, Unavailable
+from domain.errors import Unavailable, UnknownUser
 
 GLOBAL = "global"  # the Global Server's name among servers, and the key it answers to
 ASK_TIMEOUT_S = 5.0  # a person waits for this

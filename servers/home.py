@@ -10,7 +10,8 @@ from domain.errors import Invalid, UnknownSession
 from domain.event import Event
 from domain.home_events import ContactAdded, MessageQueued
 from domain.mailbox import Acknowledge, MailboxState, MarkDone, Resume
-from domain.user import Contact, LogIn, LogOff, PutContact, RemoveContact, Send, SetStatus, UserState
+from domain.user import LogIn, LogOff, PutContact, RemoveContact, Send, SetStatus
+from domain.user_state import Contact, UserState
 from servers.home_parts import HomeParts
 from servers.identity import Identity
 from servers.parts import Outlet
@@ -145,7 +146,7 @@ class HomeServer:
     async def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> float:
         """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
         `TooManyRequests`."""
-        self.parts.sends.take(str(who.uid))
+        self.parts.sends.take(who.uid)
         command = Send(
             uid=who.uid,
             cause=id,

@@ -29,7 +29,7 @@ from servers.inbox import Inbox
 from servers.neighbours import Neighbours
 from servers.notices import Notices
 from servers.presence_feed import presence_feed
-from servers.projector import Projector
+from servers.projector import Projection, Projector
 from servers.rate_limit import RateLimit
 from servers.relay import Relay
 from servers.sessions import Session, Sessions
@@ -52,7 +52,7 @@ class HomeConfig:
     store_url: str
     directory: Path
     blank_s: float = 30.0  # common load balancers cut idle connections at 60 s; two blanks fit
-    sends_per_s: float = 100.0  # per user, lasting; a program may do this, a person never
+    sends_per_s: float = 100.0  # per user, lasting: a program may do this, a person never
     sends_burst: int = 1_000  # a client that was offline hands in what it kept
     patience: Patience = field(default_factory=Patience)
 
@@ -83,7 +83,7 @@ class HomeParts:
         self.new_id = new_id
         self.run_id = new_id()  # differs after each restart
         self.verifier = KeyVerifier(clock=clock)
-        self.sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic)
+        self.sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
         self.sessions = Sessions()
         self.presence = PresenceIndex()
         self.contacters = ContacterIndex()
@@ -97,7 +97,7 @@ class HomeParts:
         )
         self.neighbours = Neighbours(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
         self.notices = Notices(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
-        indices = {"presence": self.presence, "contacters": self.contacters, "waiting": self.waiting}
+        indices: dict[str, Projection] = {"presence": self.presence, "contacters": self.contacters, "waiting": self.waiting}
         self.projector = Projector(self.store, config.directory, indices)
         self.global_link = GlobalLink(broker, self.name, self.url, config.directory / "global-keys.json", self.verifier.set_keys)
         self.housekeeping = Housekeeping(self.writer, self.sessions, self.presence, self.waiting, config.patience, clock)
@@ -153,7 +153,9 @@ class HomeParts:
         self.notices.heard(event, source)
 
     def _address(self, event: Event) -> Iterable[str]:
-        if rules.is_told(event):
+        if type(event) in PresenceIndex.FOLDS:
+            if not rules.is_told(event):
+                return ()
             return self.contacters.homes_watching(int(event.originator_id[5:]))
         return rules.address(event)
 

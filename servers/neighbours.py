@@ -30,7 +30,13 @@ class Neighbours:
     """Beats out, beats in. `on_up(server)`: it came up or was restarted; `on_down(server)`: it fell silent."""
 
     def __init__(
-        self, broker: Broker, server: str, run: str, clock: Callable[[], float], on_up: Callable[[str], None], on_down: Callable[[str], None]
+        self,
+        broker: Broker,
+        server: str,
+        run: str,
+        clock: Callable[[], float],
+        on_up: Callable[[str], None],
+        on_down: Callable[[str], None],
     ) -> None:
         self._broker = broker
         self._server = server

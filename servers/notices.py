@@ -49,21 +49,26 @@ class Notices:
         changes: list[Change] = []
         woken: dict[Session, None] = {}
         for position, event, _ in batch:
-            self._contacters.apply(position, event)
-            self._waiting.apply(position, event)
-            change = self._presence.apply(position, event)
-            if change is not None:
-                changes.append(change)
-            if isinstance(event, MessageQueued | ReceiptQueued):
+            kind = type(event)
+            if kind in WaitingIndex.FOLDS:
+                self._waiting.apply(position, event)
+            if kind is MessageQueued or kind is ReceiptQueued:
                 for session in self._sessions.of(int(event.originator_id[8:])):
-                    session.enqueue((event,))
+                    session.enqueue((event,))  # type: ignore[arg-type]
                     woken[session] = None
+            elif kind in PresenceIndex.FOLDS:
+                change = self._presence.apply(position, event)
+                if change is not None:
+                    changes.append(change)
+            elif kind in ContacterIndex.FOLDS:
+                self._contacters.apply(position, event)
+                if isinstance(event, ContactRemoved) and event.uid not in self._contacters.watchers:
+                    self._presence.forget(event.uid)
             elif isinstance(event, MessageDone):
                 part = done_part(event.id)
                 for session in self._sessions.of(int(event.originator_id[8:])):
                     session.tell(part)
-            elif isinstance(event, ContactRemoved) and event.uid not in self._contacters.watchers:
-                self._presence.forget(event.uid)
+        self._presence.position = self._contacters.position = self._waiting.position = batch[-1].position
         for session in woken:
             session.wake()
         if changes:

@@ -52,7 +52,7 @@ class Projector:
         """Load the dumps and catch up: afterwards every projection stands at the end of the log."""
         newest = await self._store.run(self._store.last_position)
         for name, projection in self._projections.items():
-            data = await self._store.run_reader(_read, self._directory / f"{name}.projection")
+            data = await self._store.run_reader(read_dump, self._directory / f"{name}.projection")
             if data is not None and data.get("position", 0) <= newest:  # a dump from a store that is gone is worth nothing
                 projection.load(data)
             self._dumped[name] = projection.position
@@ -74,7 +74,7 @@ class Projector:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-            await self._dump()
+            await self.dump()
 
     def lag(self, newest: int) -> dict[str, int]:
         """How far each projection is behind `newest`, by name."""
@@ -83,11 +83,12 @@ class Projector:
     async def _dump_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(DUMP_EVERY_S)
-            await self._dump()
+            await self.dump()
 
-    async def _dump(self) -> None:
+    async def dump(self) -> None:
+        """Write every dump that has changed."""
         for name, projection in self._projections.items():
-            if projection.position == self._dumped[name]:
+            if projection.position == self._dumped.get(name):
                 continue
             position, data = projection.position, projection.dump()
             try:
@@ -97,7 +98,8 @@ class Projector:
                 log.warning("projector.dump_failed", projection=name, error=type(error).__name__)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_dump(path: Path) -> dict[str, Any] | None:
+    """The data of a dump; None when there is none that can be read."""
     try:
         data = msgpack.unpackb(path.read_bytes(), strict_map_key=False, use_list=True)
     except FileNotFoundError:

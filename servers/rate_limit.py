@@ -15,9 +15,7 @@ MAX_KEYS = 50_000  # about 10 MB; past that the key that was quiet longest is fo
 class RateLimit:
     """Token buckets by key: `burst` at once, then `per_s` a second."""
 
-    def __init__(
-        self, per_s: float, burst: int, clock: Callable[[], float], detail: str | None = None, max_keys: int = MAX_KEYS
-    ) -> None:
+    def __init__(self, per_s: float, burst: int, clock: Callable[[], float], detail: str | None = None, max_keys: int = MAX_KEYS) -> None:
         """`clock`: seconds, never backwards. `detail`: the sentence that a refused caller reads."""
         if burst < 1 or per_s <= 0:
             raise ValueError("a rate limit needs a burst of at least 1, and more than 0 per second")

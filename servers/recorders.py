@@ -10,16 +10,31 @@ from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore, SQLiteFactory, SQLiteProcessRecorder
 
+ROWS_PER_STATEMENT = (128, 32, 8, 1)  # few enough texts for the driver's statement cache
+
 
 class SQLiteStoreRecorder(SQLiteProcessRecorder):
-    """`insert_events(..., trackings=[…])`."""
+    """`insert_events(..., trackings=[…])`, with many rows per statement.
+
+    The library inserts row by row, and SQLite's driver gives up the interpreter lock at every row: under load the commit thread then
+    waits for the event loop hundreds of times per batch. One statement for many rows waits once, and costs half the CPU.
+    """
 
     def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        trackings: Sequence[Tracking] = kwargs.pop("trackings", ())
-        returning = super()._insert_events(c, stored_events, **kwargs)
-        for tracking in trackings:
+        start = 0
+        for rows in ROWS_PER_STATEMENT:
+            statement = f"INSERT INTO {self.events_table_name} VALUES {','.join(['(?,?,?,?)'] * rows)}"  # noqa: S608 - a constant name
+            while len(stored_events) - start >= rows:
+                chunk = stored_events[start : start + rows]
+                c.execute(statement, [v for e in chunk for v in (e.originator_id, e.originator_version, e.topic, e.state)])
+                start += rows
+        for tracking in kwargs.get("trackings", ()):
             self._insert_tracking(c, tracking)
-        return returning
+        if not stored_events:
+            return ()
+        c.execute("SELECT last_insert_rowid()")  # rows of one transaction of the only writer are numbered without gaps
+        last: int = c.fetchone()[0]
+        return range(last - len(stored_events) + 1, last + 1)
 
 
 class PostgresStoreRecorder(PostgresProcessRecorder):

@@ -51,6 +51,8 @@ class Relay:
         self._feed = feed
         self._waiting: deque[Committed] = deque()
         self._arrived = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
         self._tasks: list[asyncio.Task[None]] = []
         self.position = 0  # everything up to here is confirmed
         self._saved = 0
@@ -62,16 +64,16 @@ class Relay:
         self.position = self._saved = await self._store.run(self._store.tracked, TRACKING)
         self._last = max(self._last, await self._store.run(self._store.last_position))
         self._behind = self._last > self.position
+        self._confirmed(self.position)
         self._arrived.set()
         self._writer.riders = self._riders
         self._tasks = [asyncio.create_task(self._run(), name="relay"), asyncio.create_task(self._save_now_and_then(), name="relay-save")]
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Publish what is left if the broker takes it in time; what it does not is published at the next start."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while self.lag and self._broker.connected:
-                    await asyncio.sleep(0.02)
+        if self._broker.connected:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._caught_up.wait(), timeout_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -85,6 +87,7 @@ class Relay:
     def offer(self, committed: Sequence[Committed]) -> None:
         """Take over a fresh commit."""
         self._last = committed[-1].position
+        self._caught_up.clear()
         if self._behind or len(self._waiting) + len(committed) > MAX_IN_MEMORY:
             self._behind = True
         else:
@@ -99,7 +102,7 @@ class Relay:
                 await self._broker.publish(self._outgoing(batch))
                 while self._waiting and self._waiting[0].position <= batch[-1].position:
                     self._waiting.popleft()
-                self.position = batch[-1].position
+                self._confirmed(batch[-1].position)
                 pause = RETRY_S[0]
             except Unavailable:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -133,8 +136,15 @@ class Relay:
             self._behind = False
             self._waiting.extend(batch)
             if not batch:
-                self.position = last
+                self._confirmed(last)
         return batch
+
+    def _confirmed(self, position: int) -> None:
+        self.position = position
+        if position >= self._last:
+            self._caught_up.set()
+        else:
+            self._caught_up.clear()
 
     def _outgoing(self, batch: Sequence[Committed]) -> list[Outgoing]:
         records: list[EventRecord] = []
@@ -144,9 +154,7 @@ class Relay:
             event = committed.event
             if event.PRIVATE:
                 continue
-            record = EventRecord(
-                committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, committed.data
-            )
+            record = EventRecord(committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, committed.data)
             records.append(record)
             for home in self._address(event):
                 if home != self._server:

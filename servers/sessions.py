@@ -5,7 +5,7 @@ references to mailbox events, a bounded number of them, and delays nobody. Idle 
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from domain.home_events import MessageQueued
@@ -124,7 +124,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __iter__(self) -> Iterable[Session]:
+    def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_id.values()))
 
     def add(self, session: Session) -> None:

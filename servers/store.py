@@ -24,7 +24,7 @@ from eventsourcing.persistence import (
 )
 
 from domain.errors import Unavailable
-from domain.event import Event, State
+from domain.event import Event, Snapshotable, State
 from servers.catalogue import Catalogue
 from servers.recorders import PostgresStoreFactory, SQLiteStoreFactory
 
@@ -72,8 +72,7 @@ class Store:
         self.catalogue = catalogue
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"store-{server}")  # commits and loads, one after the other
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"reader-{server}")  # catching up never delays a commit
-        self._writing_mapper: Mapper[str] = Mapper(MsgpackTranscoder())  # a msgpack.Packer is not for two threads at once
-        self.mapper: Mapper[str] = Mapper(MsgpackTranscoder())
+        self.mapper: Mapper[str] = Mapper(MsgpackTranscoder())  # packing is for the loop only (a msgpack.Packer has one buffer)
         try:
             self._factory = _factory(url, server)
             self._events: ProcessRecorder = self._factory.process_recorder()
@@ -89,9 +88,14 @@ class Store:
         """Call a blocking read that may take long in the reader's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, function, *args)
 
-    def put(self, events: Sequence[Event], trackings: Sequence[Tracking] = ()) -> list[Committed]:
-        """Commit events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `Unavailable`; then nothing is stored."""
-        stored = [self._writing_mapper.to_stored_event(event) for event in events]  # type: ignore[arg-type]
+    def pack(self, events: Sequence[Event]) -> list[StoredEvent]:
+        """The events as they will be stored. The one method that does not block: it is called on the loop, so that the store's
+        thread has nothing to do but SQLite's work, which needs no interpreter lock."""
+        return [self.mapper.to_stored_event(event) for event in events]  # type: ignore[arg-type]
+
+    def put(self, events: Sequence[Event], stored: Sequence[StoredEvent], trackings: Sequence[Tracking] = ()) -> list[Committed]:
+        """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `Unavailable`; then nothing
+        is stored."""
         try:
             positions = self._events.insert_events(stored, trackings=trackings) or ()
         except IntegrityError as error:
@@ -107,11 +111,11 @@ class Store:
         try:
             for snapshot in self._snapshots.select_events(stream, desc=True, limit=1):
                 form, data = msgpack.unpackb(snapshot.state, strict_map_key=False)
-                if form == SNAPSHOT_FORMAT:
+                if form == SNAPSHOT_FORMAT and isinstance(state, Snapshotable):
                     state.load(data)
                     state.version = snapshot.originator_version
             for stored in self._events.select_events(stream, gt=state.version):
-                fold(state, self._writing_mapper.to_domain_event(stored))  # type: ignore[arg-type]
+                fold(state, self.mapper.to_domain_event(stored))  # type: ignore[arg-type]
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
         return state

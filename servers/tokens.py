@@ -86,7 +86,7 @@ class KeyVerifier:
         self._raw: dict[str, bytes] = {}
         self._known: OrderedDict[str, Identity] = OrderedDict()
 
-    def set_keys(self, keys: Iterable[Mapping[str, str]]) -> None:
+    def set_keys(self, keys: Iterable[Any]) -> None:
         """Believe these keys (as `Signer.public_keys` gives them) and no others. Raises `ValueError` when one is not Ed25519."""
         fresh: dict[str, bytes] = {}
         for key in keys:

@@ -5,13 +5,14 @@ Message bodies are the hot path: about 2 µs each.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from domain.home_events import MessageQueued
 from domain.mailbox import Waiting
-from domain.user import Contact
+from domain.user_state import Contact
 from projections.presence import Change, Presence
 from servers.parts import Part
 
@@ -22,7 +23,16 @@ def instant(seconds: float | None) -> str | None:
     """Seconds since 1970 -> RFC 3339 UTC with microseconds."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    whole = int(seconds)
+    micros = round((seconds - whole) * 1e6)
+    if micros == 1_000_000:
+        whole, micros = whole + 1, 0
+    return f"{_second(whole)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(whole: int) -> str:
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def part_of(event: Waiting) -> Part:
@@ -95,9 +105,7 @@ def goodbye_part(reason: str, reconnect_after_s: float | None) -> Part:
     return Part("goodbye", encode({"reason": reason, "reconnect_after_s": reconnect_after_s}))
 
 
-def welcome_part(
-    session: str, uid: int, blank_s: float, verdict: str, count: int, contacts: list[dict[str, Any]]
-) -> Part:
+def welcome_part(session: str, uid: int, blank_s: float, verdict: str, count: int, contacts: list[dict[str, Any]]) -> Part:
     """The first part."""
     body = {
         "session": session,

@@ -15,7 +15,7 @@ import structlog
 from eventsourcing.persistence import Tracking
 
 from domain.errors import Rejected, Unavailable
-from domain.event import Event, State, place
+from domain.event import Event, Snapshotable, State, place
 from servers.catalogue import Command
 from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Store
 
@@ -128,7 +128,7 @@ class Writer:
         committed: list[Committed] = []
         if events or trackings:
             try:
-                committed = await self._store.run(self._store.put, events, trackings)
+                committed = await self._store.run(self._store.put, events, self._store.pack(events), trackings)
             except Unavailable as error:
                 self._fail(batch, touched, error)
                 return
@@ -192,7 +192,7 @@ class Writer:
         due = [
             (stream, state.version, state.dump())
             for stream in {c.event.originator_id for c in committed if c.event.originator_version % SNAPSHOT_EVERY == 0}
-            if (state := self._states.get(stream)) is not None
+            if isinstance(state := self._states.get(stream), Snapshotable)
         ]
         if due:
             try:

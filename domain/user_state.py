@@ -1,0 +1,78 @@
+"""A user at home, as the events tell: sessions, status, contacts, contacters, what was sent. Rule: only `domain.user_fold` changes it."""
+
+from typing import Any, NamedTuple
+
+REMEMBERED_SENDS = 4_096  # a resent id is recognised among this many later ones: more than any client keeps unsent
+
+
+class Contact(NamedTuple):
+    """One entry of a contact list."""
+
+    uid: int
+    handle: str
+    name: str
+    home: str
+    alias: str | None
+    notify: bool
+
+
+class UserState:
+    """What a user's events fold into. `since`: when the present status began; None before the first login."""
+
+    __slots__ = (
+        "chosen",
+        "contacters",
+        "contacts",
+        "handle",
+        "name",
+        "note",
+        "sent",
+        "sessions",
+        "since",
+        "stream",
+        "uid",
+        "until",
+        "version",
+    )
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.version = 0
+        self.uid = int(stream.partition("-")[2])
+        self.handle = ""
+        self.name = ""
+        self.chosen = "online"
+        self.note = ""
+        self.until: float | None = None
+        self.since: float | None = None
+        self.sessions: dict[str, str] = {}  # session id -> client
+        self.contacts: dict[int, Contact] = {}
+        self.contacters: dict[int, str] = {}  # uid -> home
+        self.sent: dict[str, float] = {}  # message id -> accepted at, oldest first
+
+    @property
+    def status(self) -> str:
+        """The presence that contacters see."""
+        return self.chosen if self.sessions else "offline"
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data for a snapshot."""
+        return {
+            "handle": self.handle,
+            "name": self.name,
+            "chosen": self.chosen,
+            "note": self.note,
+            "until": self.until,
+            "since": self.since,
+            "sessions": dict(self.sessions),
+            "contacts": [list(c) for c in self.contacts.values()],
+            "contacters": dict(self.contacters),
+            "sent": dict(self.sent),
+        }
+
+    def load(self, data: dict[str, Any]) -> None:
+        """The reverse of `dump`."""
+        contacts = {c[0]: Contact(*c) for c in data.pop("contacts")}
+        for name, value in data.items():
+            setattr(self, name, value)
+        self.contacts = contacts

@@ -1,0 +1,138 @@
+"""Puts the parts together: which broker, which store, which servers on which ports. Rule: nowhere else is one implementation preferred to another."""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from broker.embedded import EmbeddedBroker
+from broker.port import Broker
+from broker.rabbitmq import RabbitBroker
+from domain.registered_home import HOME_NAME, RESERVED
+from edge.server import Limits, global_edge, home_edge
+from flash.settings import BadSetting, Settings
+from servers.global_parts import GlobalConfig, GlobalParts
+from servers.global_server import GlobalServer
+from servers.home import HomeServer
+from servers.home_parts import HomeConfig, HomeParts
+from servers.housekeeping import Patience
+from servers.metrics import HomeMetrics
+
+DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
+
+log = structlog.get_logger()
+
+
+def rabbit(settings: Settings, server: str) -> Broker:
+    """The broker of a real installation. Raises `BadSetting` without an address."""
+    if not settings.broker_url:
+        raise BadSetting("FLASH_BROKER_URL: expected amqp://user:password@host:port/vhost")
+    return RabbitBroker(settings.broker_url, server)
+
+
+def store_url(settings: Settings, server: str) -> str:
+    """The server's own database: what was set, or a SQLite file in the data directory."""
+    return settings.store_url or f"sqlite:///{settings.data / server}.db"
+
+
+def public_url(settings: Settings, port: int) -> str:
+    """Where clients reach a server on `port`."""
+    return settings.public_url or f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104
+
+
+@contextlib.asynccontextmanager
+async def running_home(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[HomeServer]:
+    """A Home Server at work. Raises `BadSetting`, `OSError` for a port in use, `Unavailable` when the store cannot be opened."""
+    if not HOME_NAME.fullmatch(name) or name == RESERVED:
+        raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {RESERVED!r}")
+    config = HomeConfig(
+        name=name,
+        url=public_url(settings, port),
+        store_url=store_url(settings, name),
+        directory=settings.data / name,
+        blank_s=settings.blank_s,
+        patience=Patience(settings.restart_grace_s, settings.message_ttl_s),
+    )
+    with _alone(settings.data / f"{name}.lock"):
+        parts = await asyncio.to_thread(HomeParts, config, broker)
+        home = HomeServer(parts)
+        registry = CollectorRegistry()
+        registry.register(HomeMetrics(parts))
+        edge = home_edge(home, parts.verifier, registry=registry, limits=Limits(max_connections=settings.max_connections))
+        await home.start()
+        try:
+            await edge.start(settings.host, port)
+            yield home
+        finally:
+            await home.stop()
+            await edge.stop(DRAIN_S)
+
+
+@contextlib.asynccontextmanager
+async def running_global(settings: Settings, port: int, broker: Broker) -> AsyncIterator[GlobalServer]:
+    """The Global Server at work. Raises `OSError` for a port in use, `Unavailable` when the store cannot be opened."""
+    config = GlobalConfig(
+        store_url=store_url(settings, "global"),
+        directory=settings.data / "global",
+        token_lifetime_s=settings.token_lifetime_s,
+        registrations_per_s=settings.registrations_per_s,
+        ops=settings.ops,
+    )
+    with _alone(settings.data / "global.lock"):
+        parts = await asyncio.to_thread(GlobalParts, config, broker)
+        server = GlobalServer(parts)
+        edge = global_edge(server, parts.verifier, limits=Limits(max_connections=settings.max_connections))
+        await server.start()
+        try:
+            await edge.start(settings.host, port)
+            yield server
+        finally:
+            await edge.stop(DRAIN_S)
+            await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterator[None]:
+    """A whole installation in this process: the Global Server on `port`, homes h1, h2… on the ports after it, an embedded broker."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_alone(settings.data / "broker.lock"))
+        broker = EmbeddedBroker(settings.data / "broker.db")
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        await broker.wait_connected(DRAIN_S)
+        await stack.enter_async_context(running_global(settings, port, broker))
+        for number in range(1, homes + 1):
+            await stack.enter_async_context(running_home(settings, f"h{number}", port + number, broker))
+        yield
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold `lock` for as long as it lasts. Raises `BadSetting` when another process of this machine holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadSetting(f"another process already serves from {lock.with_suffix('')}; stop it, or choose another directory") from None
+        yield
+
+
+async def until_told_to_stop() -> None:
+    """Work until SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not looked at again by every full collection
+    gc.set_threshold(50_000, 20, 50)  # our hot path makes few cycles: collect seldom, in larger portions
+    await stop.wait()
+    log.info("flash.stopping")

@@ -1,0 +1,62 @@
+"""`flash serve --demo`: two people, one popup. Rule: the demo does over HTTP what anybody's client does; it knows no short cut.
+
+ann and bob are registered if they are not there (the homes take turns, so ann lives on h1 and bob on h2); ann's popup arrives at bob's
+back connection. Started again, everything is still there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import flash_sdk
+
+TEXT = "Hello bob, this popup went ann -> h1 -> h2 -> you."
+PASSWORDS = {"ann": "ann-demo-password", "bob": "bob-demo-password"}
+ARRIVAL_TIMEOUT_S = 15.0
+
+
+async def play_demo(server: str, say: Callable[[str], object]) -> None:
+    """Let ann's popup arrive at bob's and say so. `server`: the Global Server's URL. Raises `TimeoutError`, `flash_sdk.FlashClientError`."""
+    async with flash_sdk.FlashClient(server) as ann, flash_sdk.FlashClient(server) as bob:
+        await _enter(ann, "ann", {"full_name": "Ann Archer", "state": "Florida"})
+        await _enter(bob, "bob", {"full_name": "Bob Baker", "state": "Ohio"})
+        await ann.add_contact(bob.grant.uid)
+        await bob.add_contact(ann.grant.uid)
+        accepted: flash_sdk.Accepted | None = None
+        leaving: asyncio.Task[None] | None = None
+        async with asyncio.timeout(ARRIVAL_TIMEOUT_S):
+            async for event in bob.listen():
+                if isinstance(event, flash_sdk.Welcome):
+                    sent_at = datetime.now(UTC)
+                    accepted = await ann.send(bob.grant.uid, TEXT)
+                elif isinstance(event, flash_sdk.Message) and accepted is not None and event.id == accepted.id:
+                    took_ms = (datetime.now(UTC) - sent_at).total_seconds() * 1000
+                    route = f"ann -> {ann.grant.home.name} -> {bob.grant.home.name} -> bob"
+                    say(f'{datetime.now():%H:%M:%S.%f} a popup arrived: {route}, {took_ms:.1f} ms: "{event.text}"')
+                    await bob.done(event.id)
+                    leaving = asyncio.create_task(bob.logoff())  # the loop goes on until the home has said goodbye
+            if leaving is not None:
+                await leaving
+
+
+async def _enter(client: flash_sdk.FlashClient, handle: str, profile: dict[str, str]) -> None:
+    try:
+        await client.register(handle, PASSWORDS[handle], profile)
+    except flash_sdk.Refused as refusal:
+        if refusal.code != "handle_taken":
+            raise
+        await client.login(handle, PASSWORDS[handle])
+
+
+def join_lines(server: str, demo: bool) -> str:
+    """What to type in other shells to join by hand."""
+    lines = [f"Flash serves at {server} (Ctrl-C stops it). Join from other shells:"]
+    flash = f"FLASH_SERVER={server} .venv/bin/flash"
+    if demo:
+        lines += [
+            f"  {flash} login bob --password {PASSWORDS['bob']} && {flash} listen --as bob",
+            f"  {flash} login ann --password {PASSWORDS['ann']} && {flash} send bob 'pop over?' --as ann",
+        ]
+    else:
+        lines += [f"  {flash} user add YOUR_HANDLE", f"  {flash} listen"]
+    return "\n".join(lines)

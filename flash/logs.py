@@ -1,0 +1,27 @@
+"""How the process logs: one line per event, fields instead of sentences. Rule: quiet when all is well, and never anybody's words or secrets."""
+
+import logging
+import sys
+
+import structlog
+
+
+def set_up_logs(level: str, form: str) -> None:
+    """Log to standard error, as text for people (`console`) or one JSON object per line (`json`)."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    renderer = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    for chatty in ("aiormq", "aio_pika"):  # they report every lost connection with a traceback; our own line says it once
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)

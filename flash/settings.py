@@ -1,0 +1,92 @@
+"""Everything that can be set from outside, read once from `FLASH_*` variables. Rule: a bad value names its variable; no other module reads the environment.
+
+Every variable is described in `docs/settings.md`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class BadSetting(ValueError):
+    """A variable holds what it must not."""
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _handles(text: str) -> frozenset[str]:
+    return frozenset(handle.strip().lower() for handle in text.split(",") if handle.strip())
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError
+        return text.lower()
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.partition("://")[0] not in schemes or not text.partition("://")[2]:
+            raise ValueError
+        return text.rstrip("/") if schemes == ("http", "https") else text
+
+    return parse
+
+
+def _setting(variable: str, parse: Callable[[str], T], expected: str, default: T) -> T:
+    value: T = field(default=default, metadata={"variable": variable, "parse": parse, "expected": expected})
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What holds for this process. Durations are in seconds."""
+
+    broker_url: str = _setting("FLASH_BROKER_URL", _url("amqp", "amqps"), "amqp://user:password@host:port/vhost", "")
+    store_url: str = _setting(
+        "FLASH_STORE_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
+    )
+    public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
+    data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", Path("data"))
+    host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")
+    blank_s: float = _setting("FLASH_BLANK_S", _positive, "seconds above 0", 30.0)
+    restart_grace_s: float = _setting("FLASH_RESTART_GRACE_S", _positive, "seconds above 0", 10.0)
+    message_ttl_s: float = _setting("FLASH_MESSAGE_TTL_S", _positive, "seconds above 0", 30 * 86_400.0)
+    token_lifetime_s: float = _setting("FLASH_TOKEN_LIFETIME_S", _positive, "seconds above 0", 30 * 86_400.0)
+    registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)
+    ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
+    max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", 100_000)
+    log_level: str = _setting("FLASH_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info")
+    log_format: str = _setting("FLASH_LOG_FORMAT", _one_of("console", "json"), "console or json", "console")
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings that `environment` asks for. Raises `BadSetting`. An empty variable counts as unset."""
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            variable = entry.metadata["variable"]
+            text = environment.get(variable, "").strip()
+            if text:
+                try:
+                    values[entry.name] = entry.metadata["parse"](text)
+                except ValueError:
+                    raise BadSetting(f"{variable}: expected {entry.metadata['expected']}") from None
+        return cls(**values)

@@ -1,0 +1,181 @@
+"""How the Global Server is put together. Rule: here parts are made, joined, started and stopped, and nothing else happens.
+
+store -> directory -> writer -> relay -> neighbours, answers to the homes' questions (their side: `servers/global_link.py`)
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import structlog
+
+from broker.port import Broker
+from domain import global_rules as rules
+from domain.errors import Rejected
+from domain.registered_home import AnnounceHome
+from projections.directory import Directory, Listed
+from servers.catalogue import Catalogue
+from servers.global_link import GLOBAL
+from servers.neighbours import Neighbours
+from servers.passwords import Cost, Passwords
+from servers.projector import Projector
+from servers.rate_limit import RateLimit
+from servers.relay import Relay
+from servers.store import Committed, Store
+from servers.tokens import KeyVerifier, Signer
+from servers.writer import Writer
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalConfig:
+    """The Global Server. `store_url`: see `servers.store`; `directory`: for dumps and, unless `key_file` says otherwise, the key."""
+
+    store_url: str
+    directory: Path
+    key_file: Path | None = None  # several Global Servers on one store must share it
+    token_lifetime_s: float = 86_400.0  # a client logs in again each day; a stolen token is of use for a day
+    ops: frozenset[str] = frozenset()  # handles whose tokens carry the role `ops`
+    password_cost: Cost = field(default_factory=Cost)
+    registrations_per_s: float = 10.0  # per address, lasting
+    registrations_burst: int = 1_000  # a school behind one address registers in one lesson
+    failed_logins_per_s: float = 0.1  # per handle and address, lasting: 8,640 guesses a day
+    failed_logins_burst: int = 10  # a person who mixes up passwords
+
+
+def new_id() -> str:
+    """An id nobody can guess: 128 random bits as text."""
+    return secrets.token_urlsafe(16)
+
+
+class GlobalParts:
+    """The parts of the Global Server. The clocks and the source of ids can be replaced by tests."""
+
+    def __init__(
+        self,
+        config: GlobalConfig,
+        broker: Broker,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = new_id,
+    ) -> None:
+        self.config = config
+        self.broker = broker
+        self.clock = clock
+        self.new_id = new_id
+        self.signer = Signer.load_or_create(config.key_file or config.directory / "signing-key.pem")
+        self.verifier = KeyVerifier(clock=clock)
+        self.verifier.set_keys(self.signer.public_keys())
+        self.passwords = Passwords(config.password_cost)
+        self.registrations = RateLimit(config.registrations_per_s, config.registrations_burst, monotonic)
+        self.failed_logins = RateLimit(
+            config.failed_logins_per_s, config.failed_logins_burst, monotonic, "Too many wrong passwords; wait a little."
+        )
+        self.store = Store(config.store_url, GLOBAL, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.react))
+        self.writer = Writer(self.store, clock, self._committed)
+        self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.address, _no_feed)
+        self.directory = Directory()
+        self.projector = Projector(self.store, config.directory, {"directory": self.directory})
+        self.neighbours = Neighbours(broker, GLOBAL, new_id(), monotonic, self._home_up, _home_down)
+        self.homes_changed = asyncio.Event()  # set when a home came up or was announced
+        self._catching_up = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._started = False
+
+    async def start(self) -> None:
+        """Open for business."""
+        await self.projector.start()
+        self.writer.start()
+        await self.broker.declare_inbox(GLOBAL)
+        await self.relay.start()
+        await self.neighbours.start()
+        await self.broker.serve(GLOBAL, self._answer)
+        self._started = True
+        log.info("global.started", position=self.directory.position, users=len(self.directory.users), homes=len(self.directory.homes))
+
+    async def stop(self) -> None:
+        """Finish what was begun, in the order in which parts depend on each other."""
+        self._started = False
+        await self.neighbours.stop()
+        await self.relay.stop()
+        await self.writer.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.projector.stop()
+        await asyncio.to_thread(self.passwords.close)
+        await asyncio.to_thread(self.store.close)
+        log.info("global.stopped")
+
+    def ready(self) -> str | None:
+        """None when users can be served, else why not."""
+        return None if self._started else "The Global Server is starting or stopping."
+
+    async def catch_up(self) -> None:
+        """Bring the directory to the end of the log: another Global Server on the same store may have written. Raises `Unavailable`."""
+        async with self._catching_up:
+            if await self.store.run_reader(self.store.last_position) > self.directory.position:
+                await self.projector.catch_up()
+
+    async def find(self, look: Callable[[], Listed | None]) -> Listed | None:
+        """What `look` finds in the directory; when it finds nothing, once more in the newest one. Raises `Unavailable`."""
+        found = look()
+        if found is None:
+            await self.catch_up()
+            found = look()
+        return found
+
+    def _committed(self, batch: list[Committed]) -> None:
+        self.relay.offer(batch)
+        if batch[0].position == self.directory.position + 1:
+            for committed in batch:
+                self.directory.apply(committed.position, committed.event)
+        else:  # another Global Server's events lie between, or positions the database left out: only the log knows
+            task = asyncio.create_task(self.catch_up(), name="directory-catch-up")
+            self._tasks.add(task)
+            task.add_done_callback(self._caught_up)
+        self.homes_changed.set()
+
+    def _caught_up(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("global.catch_up_failed", error=type(error).__name__)  # the next commit or miss tries again
+
+    def _home_up(self, name: str) -> None:
+        self.homes_changed.set()
+
+    async def _answer(self, body: bytes) -> bytes:
+        """What a home asked: see `servers/global_link.py`."""
+        question: dict[str, Any] = msgpack.unpackb(body)
+        answer: dict[str, Any]
+        match question:
+            case {"ask": "announce", "name": str(name), "url": str(url)}:
+                try:
+                    await self.writer.submit((AnnounceHome(name=name, url=url, cause=self.new_id()),))
+                    answer = {"keys": self.signer.public_keys()}
+                except Rejected as refusal:
+                    log.error("global.home_refused", home=name, code=refusal.code)
+                    answer = {"refused": refusal.detail}
+            case {"ask": "user", "uid": int(uid)}:
+                user = await self.find(lambda: self.directory.users.get(uid))
+                known = user and {"uid": user.uid, "handle": user.handle, "name": user.name, "home": user.home}
+                answer = {"user": known}
+            case _:
+                log.error("global.question_unknown")
+                answer = {"refused": "unknown question"}
+        packed: bytes = msgpack.packb(answer)
+        return packed
+
+
+def _no_feed(committed: Committed) -> Sequence[Any]:
+    """Integrators hear of presence only, which the homes tell."""
+    return ()
+
+
+def _home_down(name: str) -> None:
+    """A silent home gets no new users: `Neighbours.alive` says so."""

@@ -1,0 +1,41 @@
+"""Folding a home's projections from the start of its log. Rule: read-only on the log; the home may run, and reads the new dumps at its next start."""
+
+import asyncio
+from pathlib import Path
+
+from domain import home as rules
+from projections.contacters import ContacterIndex
+from projections.presence import PresenceIndex
+from projections.waiting import WaitingIndex
+from servers.catalogue import Catalogue
+from servers.projector import Projection, Projector, read_dump
+from servers.store import Store
+
+
+def home_indices() -> dict[str, Projection]:
+    """Fresh indices of a home, by the names of their dumps."""
+    return {"presence": PresenceIndex(), "contacters": ContacterIndex(), "waiting": WaitingIndex()}
+
+
+async def rebuild_projections(store_url: str, home: str, directory: Path) -> list[str]:
+    """Replace the dumps in `directory`; one line per projection says how the new one compares with the old.
+
+    An old dump that stands at an earlier position is first brought to the same one. Raises `Unavailable`.
+    """
+    catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: ())
+    store = await asyncio.to_thread(Store, store_url, home, catalogue)
+    try:
+        before, after = home_indices(), home_indices()
+        loaded = {name: (data := read_dump(directory / f"{name}.projection")) is not None and p.load(data) for name, p in before.items()}
+        await Projector(store, directory, before).catch_up()
+        rebuilt = Projector(store, directory, after)
+        await rebuilt.catch_up()
+        await rebuilt.dump()
+    finally:
+        await asyncio.to_thread(store.close)
+    return [
+        f"{name}: {p.position} events, " + ("same as before" if p.dump() == before[name].dump() else "DIFFERENT from before")
+        if loaded[name]
+        else f"{name}: {p.position} events, no earlier dump"
+        for name, p in after.items()
+    ]
