@@ -86,14 +86,16 @@ class _Seat:
         self._scheduled = False
         if self.channel.is_closed or self.link.lost.done():
             return
-        low = self._low
-        while low in self._settled:
-            self._settled.discard(low)
-            self._told.discard(low)
-            low += 1
-        if low > self._low:
-            self.channel.ack(low - 1, multiple=True)
-            self._low = low
+        upto = 0
+        while self._low in self._settled:
+            self._settled.discard(self._low)
+            if self._low in self._told:
+                self._told.discard(self._low)
+            else:
+                upto = self._low  # the broker closes the channel on an ack, even of many, that names one it has already
+            self._low += 1
+        if upto:
+            self.channel.ack(upto, multiple=True)
         for tag in self._settled - self._told:
             self.channel.ack(tag)
             self._told.add(tag)

@@ -1,11 +1,12 @@
 """Which RabbitMQ the tests get. Rule: one that runs already, else one in a container, else one of the local package, else a refusal."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Protocol
 
 from tests.support.rabbitmq import PrivateRabbit, find_scripts
-from tests.support.rabbitmq_container import ContainerRabbit, docker_answers
 
 URL_VARIABLE = "FLASH_TEST_AMQP_URL"
 
@@ -81,7 +82,9 @@ def choose_rabbit(directory: Path) -> AnyRabbit:
     """The first that can be had, not yet started. Raises `RuntimeError` that says what to install when there is none."""
     if url := os.environ.get(URL_VARIABLE):
         return GivenRabbit(url)
-    if docker_answers():
+    if _docker_answers():
+        from tests.support.rabbitmq_container import ContainerRabbit  # slow to import, and mostly not needed
+
         return ContainerRabbit()
     if find_scripts() is not None:
         return PrivateRabbit(directory)
@@ -89,3 +92,8 @@ def choose_rabbit(directory: Path) -> AnyRabbit:
         f"these tests need a RabbitMQ: set {URL_VARIABLE}=amqp://user:password@host/vhost, "
         "or start a Docker engine, or `apt-get install rabbitmq-server` (3.10 or later)"
     )
+
+
+def _docker_answers() -> bool:
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "version"], check=False, capture_output=True, timeout=30).returncode == 0

@@ -1,10 +1,7 @@
 """A RabbitMQ of our own in a container, where a Docker engine answers. Rule: the same methods as `PrivateRabbit`."""
 
-from functools import cache
 from urllib.parse import quote
 
-import docker  # type: ignore[import-untyped]
-from docker.errors import DockerException  # type: ignore[import-untyped]
 from docker.models.containers import Container  # type: ignore[import-untyped]
 from testcontainers.core.container import DockerContainer
 
@@ -12,21 +9,6 @@ from tests.support.rabbitmq import AMQP_GREETING, NEW_VHOST, START_TIMEOUT_S, an
 from tests.support.waiting import wait_until
 
 IMAGE = "rabbitmq:4"  # the newest that Flash supports; the local package stands for the oldest, 3.10
-
-
-@cache
-def docker_answers() -> bool:
-    """Whether a Docker engine can be asked."""
-    try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
-        return False
-    try:
-        return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-    finally:
-        client.close()
 
 
 class ContainerRabbit:

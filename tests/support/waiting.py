@@ -11,12 +11,12 @@ T = TypeVar("T")
 POLL_S = 0.01  # short against any deadline, long against a check
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], timeout_s: float = 10) -> T:
+async def eventually(check: Callable[[], object | Awaitable[object]], timeout_s: float = 10) -> object:
     """The first true answer of `check`, which may be a coroutine function. `AssertionError` with its last answer after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer = check()
-        value = await answer if isinstance(answer, Awaitable) else answer
+        value: object = await answer if isinstance(answer, Awaitable) else answer
         if value:
             return value
         if time.monotonic() > deadline:

@@ -1,0 +1,1 @@
+"""The broker: its contract, and what only one implementation can get wrong."""

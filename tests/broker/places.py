@@ -1,0 +1,96 @@
+"""Where the contract is tried: a place keeps what brokers leave behind. Rule: a test sees a broker only through the port."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import aiormq
+
+from broker import topology
+from broker.embedded import EmbeddedBroker
+from broker.port import Broker, Delivery
+from broker.rabbitmq import RabbitBroker
+from tests.support.waiting import eventually
+
+
+class Place(Protocol):
+    """Makes brokers that share one storage, and looks where the port does not."""
+
+    def new(self) -> Broker:
+        """A broker that is not started."""
+
+    async def dead_letters(self) -> list[tuple[Mapping[str, object], bytes]]:
+        """Headers and body of what is in `flash.dead`."""
+
+
+class EmbeddedPlace:
+    """One SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def new(self) -> Broker:
+        """A broker on the file; the one before must be closed."""
+        return EmbeddedBroker(self._path)
+
+    async def dead_letters(self) -> list[tuple[Mapping[str, object], bytes]]:
+        """Read from the file beside the broker."""
+        database = sqlite3.connect(self._path)
+        try:
+            rows = database.execute("SELECT headers, body FROM messages WHERE queue = 'flash.dead' ORDER BY id").fetchall()
+        finally:
+            database.close()
+        return [(json.loads(headers), body) for headers, body in rows]
+
+
+class RabbitPlace:
+    """One vhost."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def new(self) -> Broker:
+        """A broker on the vhost."""
+        return RabbitBroker(self._url, "test")
+
+    async def dead_letters(self) -> list[tuple[Mapping[str, object], bytes]]:
+        """Taken from the queue."""
+        letters: list[tuple[Mapping[str, object], bytes]] = []
+        async with aiormq.connect(self._url) as connection:
+            channel = await connection.channel()
+            while (message := await channel.basic_get(topology.DEAD, no_ack=True)).header.properties.headers:
+                letters.append((message.header.properties.headers, message.body))
+        return letters
+
+    async def empty(self) -> None:
+        """Delete what tests before may have left, where the vhost is not fresh."""
+        async with aiormq.connect(self._url) as connection:
+            channel = await connection.channel()
+            names = [queue.name for queue in topology.QUEUES] + [topology.inbox(server).name for server in ("h1", "h2")]
+            for name in names:
+                await channel.queue_delete(name)
+
+
+class Hands:
+    """A handler that keeps what it is given: `bodies`, in order; with `ack`, it acks at once."""
+
+    def __init__(self, *, ack: bool = True) -> None:
+        self.deliveries: list[Delivery] = []
+        self._ack = ack
+
+    def __call__(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+        if self._ack:
+            delivery.ack()
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """What came, in order."""
+        return [delivery.body for delivery in self.deliveries]
+
+    async def hold(self, *bodies: bytes) -> None:
+        """Wait until exactly these have come."""
+        await eventually(lambda: len(self.deliveries) >= len(bodies))
+        assert self.bodies == list(bodies)

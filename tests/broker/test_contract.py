@@ -1,0 +1,362 @@
+"""The contract of `broker.port.Broker`, tried on every implementation. Rule: a guarantee of the port is a story here."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.port import Broker, Outgoing, StreamItem
+from broker.topology import DEAD, EVENTS, HISTORY, HOMES, PRESENCE, PRESENCE_LOG, QUEUE_HEADER, REASON_HEADER
+from domain.errors import Unavailable
+from tests.broker.places import Hands, Place
+from tests.support.waiting import eventually
+
+H1 = "flash.home.h1"
+
+
+def to(server: str, *bodies: bytes) -> list[Outgoing]:
+    return [Outgoing(HOMES, server, body, mandatory=True) for body in bodies]
+
+
+def events(*bodies: bytes) -> list[Outgoing]:
+    return [Outgoing(EVENTS, "h1.1", body) for body in bodies]
+
+
+async def take(items: AsyncIterator[StreamItem], count: int) -> list[StreamItem]:
+    async with asyncio.timeout(10):
+        return [await anext(items) for _ in range(count)]
+
+
+async def all_of(items: AsyncIterator[StreamItem]) -> list[bytes]:
+    async with asyncio.timeout(10):
+        return [item.body async for item in items]
+
+
+# -- queues
+
+
+async def test_messages_arrive_in_the_order_they_were_published(broker: Broker) -> None:
+    hands = Hands()
+    await broker.consume("h1", hands)
+    await broker.publish(to("h1", b"1", b"2"))
+    await asyncio.gather(*(broker.publish(to("h1", body)) for body in (b"3", b"4", b"5")))
+    await hands.hold(b"1", b"2", b"3", b"4", b"5")
+
+
+async def test_each_server_gets_its_own(broker: Broker) -> None:
+    first, second = Hands(), Hands()
+    await broker.consume("h1", first)
+    await broker.consume("h2", second)
+    await broker.publish(to("h1", b"a") + to("h2", b"b") + to("h1", b"c"))
+    await first.hold(b"a", b"c")
+    await second.hold(b"b")
+
+
+async def test_what_was_published_waits_for_a_consumer_even_over_a_restart(broker: Broker, place: Place) -> None:
+    await broker.publish(to("h1", b"one", b"two"))
+    await broker.close()
+    again, hands = place.new(), Hands()
+    await again.consume("h1", hands)  # before it is started
+    await again.start()
+    await hands.hold(b"one", b"two")
+    await again.close()
+
+
+async def test_what_was_not_acked_comes_again_to_the_next_consumer(broker: Broker) -> None:
+    hands = Hands(ack=False)
+    consumer = await broker.consume("h1", hands)
+    await broker.publish(to("h1", b"1", b"2", b"3"))
+    await hands.hold(b"1", b"2", b"3")
+    hands.deliveries[0].ack()
+    await consumer.cancel()
+    hands.deliveries[1].ack()  # too late: it comes again
+
+    later = Hands()
+    await broker.consume("h1", later)
+    await later.hold(b"2", b"3")
+
+
+async def test_what_was_not_acked_comes_again_after_a_restart(broker: Broker, place: Place) -> None:
+    hands = Hands(ack=False)
+    await broker.consume("h1", hands)
+    await broker.publish(to("h1", b"1", b"2", b"3"))
+    await hands.hold(b"1", b"2", b"3")
+    hands.deliveries[1].ack()  # out of order
+    await broker.close()
+
+    again, later = place.new(), Hands()
+    await again.start()
+    await again.consume("h1", later)
+    await later.hold(b"1", b"3")
+    await again.close()
+
+
+async def test_an_ack_is_final(broker: Broker, place: Place) -> None:
+    hands = Hands()
+    await broker.consume("h1", hands)
+    await broker.publish(to("h1", b"1", b"2"))
+    await hands.hold(b"1", b"2")
+    await broker.close()
+
+    again, later = place.new(), Hands()
+    await again.start()
+    await again.wait_connected(10)
+    await again.consume("h1", later)
+    await again.publish(to("h1", b"3"))
+    await later.hold(b"3")
+    await eventually(lambda: _empty(again))
+    await again.close()
+
+
+async def test_no_more_than_the_prefetch_is_in_the_consumers_hands(broker: Broker) -> None:
+    hands = Hands(ack=False)
+    await broker.consume("h1", hands, prefetch=2)
+    await broker.publish(to("h1", b"1", b"2", b"3"))
+    await eventually(lambda: len(hands.deliveries) == 2)
+    await broker.publish(to("h1", b"4"))  # a round trip: had there been a third, it would have come
+    assert hands.bodies == [b"1", b"2"]
+    assert (await broker.depths())[H1] == 4
+    hands.deliveries[0].ack()
+    await hands.hold(b"1", b"2", b"3")
+
+
+async def test_a_second_consumer_stands_by_until_the_first_leaves(broker: Broker) -> None:
+    first, second = Hands(), Hands()
+    active = await broker.consume("h1", first)
+    await broker.consume("h1", second)
+    await broker.publish(to("h1", b"1", b"2"))
+    await first.hold(b"1", b"2")
+    assert second.bodies == []
+    await active.cancel()
+    await broker.publish(to("h1", b"3"))
+    await second.hold(b"3")
+    assert first.bodies == [b"1", b"2"]
+
+
+async def test_a_dead_letter_carries_its_reason_and_the_rest_goes_on(broker: Broker, place: Place) -> None:
+    hands = Hands(ack=False)
+    consumer = await broker.consume("h1", hands)
+    await broker.publish(to("h1", b"good", b"\xffjunk", b"better"))
+    await hands.hold(b"good", b"\xffjunk", b"better")
+    hands.deliveries[1].dead("not an envelope")
+    hands.deliveries[0].ack()
+    hands.deliveries[2].ack()
+    await eventually(lambda: _depth(broker, DEAD, 1))
+    await consumer.cancel()
+    assert (await broker.depths())[H1] == 0
+    [(headers, body)] = await place.dead_letters()
+    assert body == b"\xffjunk"
+    assert headers[REASON_HEADER] == "not an envelope"
+    assert headers[QUEUE_HEADER] == H1
+
+
+async def test_a_handler_that_raises_loses_nothing_and_stops_nothing(broker: Broker, place: Place) -> None:
+    hands = Hands()
+
+    def clumsy(delivery: object) -> None:
+        if getattr(delivery, "body", b"") == b"bad":
+            raise ZeroDivisionError
+        hands(delivery)  # type: ignore[arg-type]  # it is a Delivery
+
+    await broker.consume("h1", clumsy)
+    await broker.publish(to("h1", b"1", b"bad", b"2"))
+    await hands.hold(b"1", b"2")
+    await eventually(lambda: _depth(broker, DEAD, 1))
+    [(headers, body)] = await place.dead_letters()
+    assert (body, headers[REASON_HEADER]) == (b"bad", "the handler failed: ZeroDivisionError")
+
+
+async def test_any_bytes_come_through_as_they_are(broker: Broker) -> None:
+    hands = Hands()
+    await broker.consume("h1", hands)
+    bodies = [b"", b"\x00", b"\xc1" * 10, b"x" * 131_064, b"y" * 131_065, b"z" * 1_000_000]  # around RabbitMQ's size of a frame
+    await broker.publish(to("h1", *bodies))
+    await hands.hold(*bodies)
+
+
+async def test_ten_thousand_messages_come_through_in_order(broker: Broker) -> None:
+    hands = Hands()
+    await broker.consume("h1", hands)
+    bodies = [b"%d" % number for number in range(10_000)]
+    for start in range(0, len(bodies), 500):
+        await broker.publish(to("h1", *bodies[start : start + 500]))
+    await eventually(lambda: len(hands.deliveries) >= len(bodies), timeout_s=30)
+    assert hands.bodies == bodies
+    await eventually(lambda: _empty(broker))
+
+
+async def test_a_backlog_comes_before_what_is_published_meanwhile(broker: Broker) -> None:
+    bodies = [b"%d" % number for number in range(3_000)]
+    await broker.publish(to("h1", *bodies[:2_000]))
+    hands = Hands()
+    await broker.consume("h1", hands, prefetch=10)
+    for start in range(2_000, 3_000, 100):
+        await broker.publish(to("h1", *bodies[start : start + 100]))
+    await eventually(lambda: len(hands.deliveries) >= len(bodies), timeout_s=30)
+    assert hands.bodies == bodies
+
+
+# -- publishing that cannot be done
+
+
+async def test_to_publish_to_nobody_is_an_error_only_where_it_is_mandatory(broker: Broker) -> None:
+    await broker.publish([Outgoing(HOMES, "nobody", b"x")])
+    with pytest.raises(Unavailable, match="nobody"):
+        await broker.publish(to("h1", b"x") + to("nobody", b"x"))
+    await broker.publish(to("h1", b"the next one is not the worse for it"))
+
+
+async def test_nothing_to_publish_is_done_at_once(broker: Broker) -> None:
+    await broker.publish([])
+
+
+async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_waits(place: Place) -> None:
+    broker, hands, beats = place.new(), Hands(), list[bytes]()
+    began = time.monotonic()
+    assert not broker.connected
+    for call in (broker.publish(to("h1", b"x")), broker.request("home-of", b"", 10), broker.depths(), broker.wait_connected(0.01)):
+        with pytest.raises(Unavailable):
+            await call
+    await broker.declare_inbox("h2")
+    await broker.consume("h1", hands)
+    await broker.serve("echo", _echo)
+    await broker.listen_beats(beats.append)
+    await broker.beat(b"nobody hears this")
+    following = broker.read_stream(HISTORY)
+    assert time.monotonic() - began < 2
+
+    await broker.start()
+    await broker.wait_connected(10)
+    assert broker.connected
+    await broker.publish(to("h1", b"now") + to("h2", b"kept") + events(b"event"))
+    await hands.hold(b"now")
+    assert await broker.request("echo", b"!", 10) == b"!"
+    await broker.beat(b"here")
+    await eventually(lambda: beats == [b"here"])
+    assert [item.body for item in await take(following, 1)] == [b"event"]
+    await broker.close()
+
+
+async def test_after_close_everything_is_unavailable(broker: Broker) -> None:
+    asked = asyncio.Event()
+
+    async def slow(body: bytes) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return body
+
+    await broker.serve("slow", slow)
+    following = asyncio.ensure_future(take(broker.read_stream(HISTORY), 1))
+    pending = asyncio.create_task(broker.request("slow", b"", 30))
+    await asked.wait()
+    await broker.close()
+    assert not broker.connected
+    with pytest.raises(Unavailable):
+        await pending
+    with pytest.raises(Unavailable):
+        await following
+    with pytest.raises(Unavailable):
+        await broker.publish(to("h1", b"x"))
+
+
+# -- requests
+
+
+async def test_a_request_is_answered_by_who_serves_it(broker: Broker) -> None:
+    await broker.serve("echo", _echo)
+    answers = await asyncio.gather(*(broker.request("echo", b"%d" % number, 10) for number in range(50)))
+    assert answers == [b"%d" % number for number in range(50)]
+
+
+async def test_a_request_that_nobody_serves_fails_at_once(broker: Broker) -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable):
+            await broker.request("nobody", b"", 60)
+
+
+async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker) -> None:
+    async def raises(body: bytes) -> bytes:
+        raise ValueError(body)
+
+    await broker.serve("raises", raises)
+    with pytest.raises(Unavailable):
+        await broker.request("raises", b"", 0.2)
+
+
+# -- beats
+
+
+async def test_a_beat_reaches_all_who_listen(broker: Broker) -> None:
+    first, second = list[bytes](), list[bytes]()
+    await broker.listen_beats(first.append)
+    await broker.listen_beats(second.append)
+    await broker.beat(b"h1 lives")
+    await eventually(lambda: first == second == [b"h1 lives"])
+
+
+# -- streams
+
+
+async def test_a_stream_is_read_from_the_first_again_and_again(broker: Broker) -> None:
+    await broker.publish(events(b"a", b"b", b"c"))
+    for _ in range(2):
+        assert await all_of(broker.read_stream(HISTORY, follow=False)) == [b"a", b"b", b"c"]
+    assert await all_of(broker.read_stream(PRESENCE_LOG, follow=False)) == []
+
+
+async def test_a_stream_is_read_from_an_offset(broker: Broker) -> None:
+    await broker.publish(events(b"a", b"b", b"c"))
+    assert await take(broker.read_stream(HISTORY), 3) == [StreamItem(0, b"a"), StreamItem(1, b"b"), StreamItem(2, b"c")]
+    assert await all_of(broker.read_stream(HISTORY, 1, follow=False)) == [b"b", b"c"]
+    assert await all_of(broker.read_stream(HISTORY, 3, follow=False)) == []
+    assert await all_of(broker.read_stream(HISTORY, 100, follow=False)) == []
+
+
+async def test_next_is_what_comes_after_the_call(broker: Broker) -> None:
+    await broker.publish(events(b"before"))
+    items = broker.read_stream(HISTORY, "next")
+    await broker.publish(events(b"after"))
+    assert await take(items, 1) == [StreamItem(1, b"after")]
+    assert await all_of(broker.read_stream(HISTORY, "next", follow=False)) == []
+
+
+async def test_a_reader_follows_what_comes(broker: Broker) -> None:
+    items = broker.read_stream(PRESENCE_LOG)
+    for number in range(5):
+        await broker.publish([Outgoing(PRESENCE, "presence.h1.42.online", b"%d" % number, "application/cloudevents+json")])
+        assert await take(items, 1) == [StreamItem(number, b"%d" % number)]
+
+
+async def test_a_stream_outlives_its_broker_and_offsets_go_on(broker: Broker, place: Place) -> None:
+    await broker.publish(events(b"a", b"b"))
+    await broker.close()
+    again = place.new()
+    await again.start()
+    await again.wait_connected(10)
+    await again.publish(events(b"c"))
+    assert await take(again.read_stream(HISTORY, 1), 2) == [StreamItem(1, b"b"), StreamItem(2, b"c")]
+    await again.close()
+
+
+async def test_a_long_stream_is_read_to_its_end(broker: Broker) -> None:
+    bodies = [b"%d" % number for number in range(5_000)]
+    await broker.publish(events(*bodies))
+    assert await all_of(broker.read_stream(HISTORY, follow=False)) == bodies
+
+
+async def test_there_is_no_other_stream(broker: Broker) -> None:
+    with pytest.raises(ValueError, match="gossip"):
+        broker.read_stream("flash.gossip")
+
+
+async def _echo(body: bytes) -> bytes:
+    return body
+
+
+async def _depth(broker: Broker, queue: str, depth: int) -> bool:
+    return (await broker.depths())[queue] == depth
+
+
+async def _empty(broker: Broker) -> bool:
+    return await _depth(broker, H1, 0)
