@@ -157,6 +157,7 @@ class GlobalParts:
             case {"ask": "announce", "name": str(name), "url": str(url)}:
                 try:
                     await self.writer.submit((AnnounceHome(name=name, url=url, cause=self.new_id()),))
+                    await self.broker.declare_inbox(name)  # from now on new users may be addressed to it: what is unroutable stops a relay
                     answer = {"keys": self.signer.public_keys()}
                 except Rejected as refusal:
                     log.error("global.home_refused", home=name, code=refusal.code)

@@ -1,0 +1,312 @@
+"""The Global Server at work: people register, log in, find each other; two servers share a store; a store goes away."""
+
+import asyncio
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from domain.errors import BadCredentials, HandleTaken, Invalid, TooManyRequests, Unavailable, UnknownUser
+from servers import global_server
+from servers.global_link import GLOBAL
+from servers.global_parts import GlobalConfig, GlobalParts
+from servers.global_server import GlobalServer
+from servers.passwords import CHEAP, Cost
+from servers.store import Conflicted
+from tests.support.waiting import eventually
+
+NOW = 1_700_000_000.0
+HERE = "192.0.2.1"
+PASSWORD = "correct horse"
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class House:
+    """Global Servers on one store, and homes that beat when told to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = Clock()
+        self.monotonic = Clock()
+        self.broker = EmbeddedBroker(directory / "broker.db")
+        self.running: list[GlobalServer] = []
+
+    async def opens(self, **config) -> GlobalServer:
+        settings = {"store_url": f"sqlite:///{self.directory}/global.db", "directory": self.directory, "password_cost": CHEAP, **config}
+        parts = GlobalParts(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)
+        server = GlobalServer(parts)
+        await server.start()
+        self.running.append(server)
+        return server
+
+    async def closes(self, server: GlobalServer) -> None:
+        self.running.remove(server)
+        await server.stop()
+
+    async def ask(self, **question):
+        return msgpack.unpackb(await self.broker.request(GLOBAL, msgpack.packb(question), 5))
+
+    async def home(self, name: str) -> None:
+        """A home announces itself and beats once; the clock stands still, so it stays alive."""
+        assert "keys" in await self.ask(ask="announce", name=name, url=f"http://{name}.example")
+        await self.broker.beat(msgpack.packb({"server": name, "run": "1"}))
+        for server in self.running:
+            await eventually(lambda server=server: server.parts.neighbours.is_up(name))
+
+
+@pytest.fixture
+async def house(tmp_path):
+    house = House(tmp_path)
+    await house.broker.start()
+    await house.broker.wait_connected(5)
+    yield house
+    for server in list(house.running):
+        await house.closes(server)
+    await house.broker.close()
+
+
+@pytest.fixture
+async def server(house):
+    server = await house.opens()
+    await house.home("h1")
+    return server
+
+
+def who(server, grant):
+    return server.parts.verifier.verify(grant["token"])
+
+
+async def test_ann_registers_and_is_who_her_token_says(server):
+    grant = await server.register("Ann", PASSWORD, {"full_name": "Ann Lee", "city": ""}, HERE)
+    assert {name: grant[name] for name in ("uid", "handle", "home")} == {
+        "uid": 1,
+        "handle": "ann",
+        "home": {"name": "h1", "url": "http://h1.example"},
+    }
+    assert grant["expires_at"] == "2023-11-15T22:13:20.000000Z"
+    ann = who(server, grant)
+    assert (ann.uid, ann.handle, ann.name, ann.home, ann.home_url) == (1, "ann", "Ann Lee", "h1", "http://h1.example")
+    assert ann.roles == frozenset()
+    found, following = await server.search(ann, "lee", {}, 20, None)
+    assert found == [await server.user(ann, 1)] == [await server.user_by_handle(ann, "ANN")]
+    assert found[0] == {"uid": 1, "handle": "ann", "home": grant["home"], "profile": {"full_name": "Ann Lee"}}
+    assert following is None
+
+
+async def test_a_handle_is_given_once(server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    with pytest.raises(HandleTaken):
+        await server.register("ANN", PASSWORD, {}, HERE)
+
+
+async def test_of_many_who_want_one_handle_at_once_one_gets_it(server):
+    results = await asyncio.gather(*(server.register("ann", PASSWORD, {}, HERE) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(result, dict) for result in results) == 1
+    assert sum(isinstance(result, HandleTaken) for result in results) == 7
+
+
+async def test_many_register_at_once_and_share_the_homes(house, server):
+    await house.home("h2")
+    grants = await asyncio.gather(*(server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(40)))
+    assert sorted(grant["uid"] for grant in grants) == list(range(1, 41))
+    assert [server.parts.directory.residents(home) for home in ("h1", "h2")] == [20, 20]
+
+
+async def test_only_a_live_home_gets_new_users(house, server):
+    house.monotonic.now += 60
+    server.parts.neighbours.check()
+    await house.home("h2")
+    assert (await server.register("ann", PASSWORD, {}, HERE))["home"]["name"] == "h2"
+
+
+async def test_who_comes_before_the_homes_waits_for_the_first(house):
+    server = await house.opens()
+    early = asyncio.create_task(server.register("ann", PASSWORD, {}, HERE))
+    await eventually(lambda: server.parts.passwords.waiting == 0 and not server.parts.homes_changed.is_set())
+    await house.home("h1")
+    assert (await early)["home"]["name"] == "h1"
+
+
+async def test_without_a_home_nobody_registers_and_nothing_is_left_behind(house, monkeypatch):
+    server = await house.opens()
+    monkeypatch.setattr(global_server, "HOME_WAIT_S", 0.01)
+    with pytest.raises(Unavailable, match="Home Server"):
+        await server.register("ann", PASSWORD, {}, HERE)
+    await house.home("h1")
+    assert (await server.register("ann", PASSWORD, {}, HERE))["uid"] == 1
+
+
+@pytest.mark.parametrize(("handle", "password", "profile"), [("1", PASSWORD, {}), ("ann", "short", {}), ("ann", PASSWORD, {"shoe": "7"})])
+async def test_nonsense_is_refused(server, handle, password, profile):
+    with pytest.raises(Invalid):
+        await server.register(handle, password, profile, HERE)
+
+
+async def test_the_password_opens_the_door_and_nothing_else_does(server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    assert (await server.token("Ann", PASSWORD, HERE))["uid"] == 1
+    for handle, password in (("ann", "wrong horse"), ("bob", PASSWORD), ("ann", ""), ("\ud800", "\ud800")):
+        with pytest.raises(BadCredentials):
+            await server.token(handle, password, HERE)
+
+
+async def test_too_many_wrong_passwords_close_the_door_for_a_while(house):
+    server = await house.opens(failed_logins_burst=3, failed_logins_per_s=0.1)
+    await house.home("h1")
+    await server.register("ann", PASSWORD, {}, HERE)
+    for _ in range(5):  # right ones cost nothing
+        await server.token("ann", PASSWORD, HERE)
+    guesses = await asyncio.gather(*(server.token("ann", f"guess number {n}", HERE) for n in range(6)), return_exceptions=True)
+    assert [type(guess) for guess in guesses] == [BadCredentials] * 3 + [TooManyRequests] * 3
+    with pytest.raises(TooManyRequests) as refusal:
+        await server.token("ann", PASSWORD, HERE)
+    assert refusal.value.extra["retry_after_s"] == 10
+    assert await server.token("ann", PASSWORD, "192.0.2.2"), "another address does not pay for it"
+    house.monotonic.now += 10
+    assert await server.token("ann", PASSWORD, HERE)
+
+
+async def test_too_many_registrations_from_one_address_are_refused(house):
+    server = await house.opens(registrations_burst=2, registrations_per_s=0.1)
+    await house.home("h1")
+    for handle in ("ann", "bob"):
+        await server.register(handle, PASSWORD, {}, HERE)
+    with pytest.raises(TooManyRequests):
+        await server.register("cat", PASSWORD, {}, HERE)
+    assert await server.register("cat", PASSWORD, {}, "192.0.2.2")
+
+
+async def test_a_profile_changes_for_all_to_see(server):
+    ann = who(server, await server.register("ann", PASSWORD, {"full_name": "Ann Lee", "city": "Miami"}, HERE))
+    changed = await server.change_profile(ann, {"city": "Orlando", "full_name": None})
+    assert changed["profile"] == {"city": "Orlando"}
+    assert changed == await server.user(ann, 1)
+    assert (await server.search(ann, "lee", {}, 20, None))[0] == []
+    assert who(server, await server.token("ann", PASSWORD, HERE)).name == "ann"
+    with pytest.raises(Invalid):
+        await server.change_profile(ann, {"shoe": "7"})
+
+
+async def test_nobody_is_found_who_is_not_there(server):
+    ann = who(server, await server.register("ann", PASSWORD, {}, HERE))
+    with pytest.raises(UnknownUser):
+        await server.user(ann, 2)
+    with pytest.raises(UnknownUser):
+        await server.user_by_handle(ann, "bob")
+
+
+async def test_a_home_asks_who_owns_a_user(house, server):
+    await server.register("ann", PASSWORD, {"full_name": "Ann Lee"}, HERE)
+    assert await house.ask(ask="user", uid=1) == {"user": {"uid": 1, "handle": "ann", "name": "Ann Lee", "home": "h1"}}
+    assert await house.ask(ask="user", uid=2) == {"user": None}
+
+
+async def test_a_home_with_an_impossible_name_is_told_so(house, server):
+    assert "refused" in await house.ask(ask="announce", name="global", url="http://x")
+    assert "refused" in await house.ask(ask="dance")
+
+
+async def test_everything_is_there_after_a_restart(house, server):
+    await server.register("ann", PASSWORD, {"city": "Miami"}, HERE)
+    await house.closes(server)
+    again = await house.opens()
+    grant = await again.token("ann", PASSWORD, HERE)
+    assert grant["home"]["url"] == "http://h1.example"
+    assert len((await again.search(who(again, grant), "miami", {}, 20, None))[0]) == 1
+    await house.home("h1")
+    assert (await again.register("bob", PASSWORD, {}, HERE))["uid"] == 2
+
+
+async def test_old_tokens_are_good_after_a_restart(house, server):
+    grant = await server.register("ann", PASSWORD, {}, HERE)
+    await house.closes(server)
+    assert who(await house.opens(), grant).uid == 1
+
+
+async def test_a_dearer_cost_is_paid_at_the_next_login(house, server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    await house.closes(server)
+    again = await house.opens(password_cost=Cost(memory_kib=16, passes=1))
+    cheap = await again._password_hash(1)
+    assert again.parts.passwords.is_outdated(cheap)
+    await again.token("ann", PASSWORD, HERE)
+    dear = await again._password_hash(1)
+    assert not again.parts.passwords.is_outdated(dear)
+    assert await again.token("ann", PASSWORD, HERE)
+
+
+async def test_no_hash_leaves_the_store(house, server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    await eventually(lambda: server.parts.relay.lag == 0)
+    told = [item.body async for item in house.broker.read_stream("flash.history", follow=False)]
+    assert any(b"account.user_registered" in body for body in told)
+    assert not any(b"argon2" in body or b"credential" in body for body in told)
+    assert "argon2" not in repr(server.parts.directory.dump())
+
+
+async def test_ops_have_their_role(house):
+    server = await house.opens(ops=frozenset({"root"}))
+    await house.home("h1")
+    assert who(server, await server.register("Root", PASSWORD, {}, HERE)).roles == {"ops"}
+    assert who(server, await server.register("ann", PASSWORD, {}, HERE)).roles == frozenset()
+
+
+async def test_two_servers_on_one_store_give_nothing_twice(house):
+    """No number and no handle is given twice, and each finds whom the other registered."""
+    one, two = await house.opens(), await house.opens()
+    for server in (one, two):
+        server.parts.writer.riders = tuple  # one relay's position is not what is tested here
+    await house.home("h1")
+    for server in (one, two):
+        await server.parts.catch_up()
+    wishes = [server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(6) for server in (one, two)]
+    results = await asyncio.gather(*wishes, return_exceptions=True)
+    grants = [result for result in results if isinstance(result, dict)]
+    assert all(isinstance(result, (dict, HandleTaken)) for result in results), results
+    assert sorted(grant["handle"] for grant in grants) == [f"user{n}" for n in range(6)]
+    assert len({grant["uid"] for grant in grants}) == 6
+    for server in (one, two):
+        for grant in grants:
+            assert (await server.user_by_handle(who(server, grant), grant["handle"]))["uid"] == grant["uid"]
+            assert (await server.token(grant["handle"], PASSWORD, HERE))["uid"] == grant["uid"]
+
+
+async def test_when_the_store_is_away_nothing_is_half_done(server, monkeypatch):
+    put = server.parts.store.put
+
+    def away(*args):
+        raise Unavailable("The store is away.")
+
+    monkeypatch.setattr(server.parts.store, "put", away)
+    with pytest.raises(Unavailable):
+        await server.register("ann", PASSWORD, {}, HERE)
+    monkeypatch.setattr(server.parts.store, "put", put)
+    assert (await server.register("ann", PASSWORD, {}, HERE))["handle"] == "ann"
+
+
+async def test_a_lost_race_is_run_again(server, monkeypatch):
+    put, lost = server.parts.store.put, []
+
+    def first_loses(*args):
+        if not lost:
+            lost.append(args)
+            raise Conflicted("Another process wrote first.")
+        return put(*args)
+
+    monkeypatch.setattr(server.parts.store, "put", first_loses)
+    assert (await server.register("ann", PASSWORD, {}, HERE))["handle"] == "ann"
+    assert lost
+
+
+async def test_it_says_when_it_is_not_ready(house):
+    server = await house.opens()
+    assert server.ready() is None
+    await house.closes(server)
+    assert server.ready()
