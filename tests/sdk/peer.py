@@ -169,8 +169,8 @@ class Peer:
             return web.json_response(self.grant(uid, body["handle"]), status=201 if path == "/v1/users" else 200)
         if path == "/v1/users":
             return web.json_response({"users": [self.user(handle) for handle in self.users], "next": None})
-        if path.startswith("/v1/users/by-handle/") and path.rsplit("/", 1)[1] in self.users:
-            return web.json_response(self.user(path.rsplit("/", 1)[1]))
+        if path.startswith("/v1/users/by-handle/") and path.rsplit("/", 1)[1].lower() in self.users:
+            return web.json_response(self.user(path.rsplit("/", 1)[1].lower()))
         if path == "/v1/contacts":
             return web.json_response({"contacts": list(self.contacts.values())})
         if path.startswith("/v1/contacts/") and method == "PUT":

@@ -5,6 +5,7 @@ Redirects are not followed: Flash makes none, and a bearer token must not go whe
 
 import asyncio
 import json
+import os
 from typing import Any
 
 import aiohttp
@@ -103,7 +104,8 @@ def unreachable(url: str, error: BaseException) -> Unreachable:
     elif isinstance(error, aiohttp.ClientHttpProxyError):
         why = f"the proxy answered {error.status}"
     elif isinstance(error, OSError) and error.strerror:
-        why = error.strerror
+        # asyncio puts the address into `strerror`, which the sentence has already; names that do not resolve have negative numbers
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     else:
         why = "the connection broke"
     return Unreachable(f"no answer from {URL(url).origin()}: {why}")

@@ -1,0 +1,16 @@
+"""The map of the terminal client: every command and where it lives. Rule: no command does anything here."""
+
+import typer
+
+from clients.terminal.contacts import contacts
+from clients.terminal.listening import listen
+from clients.terminal.people import login, user
+from clients.terminal.sending import send, status
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send and receive popups from a terminal.")
+app.add_typer(user, name="user")
+app.add_typer(contacts, name="contacts")
+app.command()(login)
+app.command()(send)
+app.command()(listen)
+app.command()(status)

@@ -1,0 +1,82 @@
+"""`flash contacts [list|add|remove]`. Rule: people are named by handle; uids stay inside."""
+
+from typing import Annotated
+
+import typer
+
+from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
+from clients.terminal.running import BadUsage, perform
+from clients.terminal.screen import complain, say
+from flash_sdk import Contact, FlashClient
+
+contacts = typer.Typer(help="Your contact list: whom you watch and may send to.")
+
+STYLES = {"online": "green", "away": "yellow", "dnd": "red"}
+
+
+@contacts.callback(invoke_without_command=True)
+def default(context: typer.Context, me: As = None, server: Server = DEFAULT_SERVER) -> None:
+    """Your contact list: whom you watch and may send to."""
+    if context.invoked_subcommand is None:
+        list_(me, server)
+    elif any(str(context.get_parameter_source(name)).endswith("COMMANDLINE") for name in ("me", "server")):
+        # here it would be ignored, and the command would act for someone else
+        raise BadUsage(f"put the options after `{context.invoked_subcommand}`")
+
+
+@contacts.command("list")
+def list_(me: As = None, server: Server = DEFAULT_SERVER) -> None:
+    """Show your contacts and how they are."""
+
+    async def fetch() -> list[Contact]:
+        async with acting(server, me) as client:
+            return await client.contacts()
+
+    listed = perform(fetch())
+    for contact in sorted(listed, key=lambda contact: contact.handle):
+        note = f"  ({contact.presence.note})" if contact.presence.note else ""
+        names = "  ".join(filter(None, (contact.alias, contact.name)))
+        say((contact.handle, "bold"), "  ", (contact.presence.status, STYLES.get(contact.presence.status, "dim")), note, f"  {names}")
+    if not listed:
+        complain("your contact list is empty: `flash contacts add HANDLE`")
+
+
+@contacts.command()
+def add(
+    handle: str,
+    alias: Annotated[str | None, typer.Option(help="What you call them.", show_default=False)] = None,
+    notify: Annotated[bool, typer.Option("--notify", help="Tell you when they come online.")] = False,
+    me: As = None,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Put someone on your contact list, or change how they stand there."""
+
+    async def put() -> Contact:
+        async with acting(server, me) as client:
+            return await client.add_contact((await client.by_handle(handle)).uid, alias, notify)
+
+    contact = perform(put())
+    say((contact.handle, "bold"), f" is on your contact list: {contact.presence.status}")
+
+
+@contacts.command()
+def remove(handle: str, me: As = None, server: Server = DEFAULT_SERVER) -> None:
+    """Take someone off your contact list."""
+
+    async def take() -> bool:
+        async with acting(server, me) as client:
+            contact = await known(client, handle)
+            if contact is not None:
+                await client.remove_contact(contact.uid)
+            return contact is not None
+
+    if not perform(take()):
+        complain(f"{handle} is not on your contact list")
+        raise typer.Exit(1)
+    say((handle, "bold"), " is off your contact list")
+
+
+async def known(client: FlashClient, handle: str) -> Contact | None:
+    """The contact of this handle, if there is one."""
+    wanted = handle.lower()
+    return next((contact for contact in await client.contacts() if contact.handle == wanted), None)

@@ -1,0 +1,87 @@
+"""The grants this person has, kept between commands. Rule: only their owner can read them (files 0600, folders 0700).
+
+    <config>/<server>/<handle>.json   a grant, one per server and handle
+    <config>/<server>/current         the handle that is meant when none is named
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import typer
+
+from clients.terminal.running import BadUsage
+from flash_sdk import Grant, ProtocolError
+from flash_sdk.fields import parse_object
+
+
+def config_dir() -> Path:
+    """`FLASH_CONFIG_DIR`, or the platform's place for settings (`~/.config/flash`)."""
+    return Path(os.environ.get("FLASH_CONFIG_DIR") or typer.get_app_dir("flash"))
+
+
+class Grants:
+    """The grants of one server."""
+
+    def __init__(self, server: str, root: Path | None = None) -> None:
+        """`server`: its URL; `root`: the settings' folder, `config_dir()` unless given."""
+        self._server = server
+        self._folder = (root or config_dir()) / quote(server.rstrip("/"), safe="")
+
+    def keep(self, grant: Grant, *, current: bool) -> None:
+        """Remember a grant; `current`: it is meant from now on when no handle is named. The first one always is. Raises `OSError`."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(self._grant_file(grant.handle), json.dumps(grant.as_json(), indent=1))
+        if current or not self._current_file.exists():
+            _write(self._current_file, grant.handle)
+
+    def get(self, handle: str | None) -> Grant:
+        """The grant of `handle`, or of the current user. Raises `BadUsage` when there is none that is still good."""
+        if handle is None:
+            handle = _read(self._current_file)
+            if handle is None:
+                raise BadUsage(f"nobody is logged in at {self._server}: run `flash login HANDLE` first")
+        raw = _read(self._grant_file(handle))
+        if raw is None:
+            raise BadUsage(f"{handle} is not logged in at {self._server}: run `flash login {handle}` first")
+        try:
+            grant = Grant.of(parse_object(raw.encode()))
+        except ProtocolError:
+            raise BadUsage(f"what is remembered of {handle} is damaged: run `flash login {handle}` again") from None
+        if grant.expires_at <= datetime.now(UTC):
+            raise BadUsage(f"the login of {handle} has expired: run `flash login {handle}` again")
+        return grant
+
+    def seen_file(self, handle: str) -> Path:
+        """Where this user's `listen` remembers what it has shown."""
+        return self._folder / f"{_name(handle)}.seen"
+
+    def _grant_file(self, handle: str) -> Path:
+        return self._folder / f"{_name(handle)}.json"
+
+    @property
+    def _current_file(self) -> Path:
+        return self._folder / "current"
+
+
+def _name(handle: str) -> str:
+    """A handle as a file's name: handles are compared after lower-casing, and a hostile one stays in its folder."""
+    return quote(handle.lower(), safe="")
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace it in one step: a crash leaves the old one or the new one, and at no time can another user read it."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(fresh, path)

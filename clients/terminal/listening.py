@@ -1,0 +1,135 @@
+"""`flash listen`: popups and presence, line by line. Rule: one event is one line, and a popup is printed before it is acknowledged."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from clients.terminal.contacts import STYLES
+from clients.terminal.grants import Grants
+from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
+from clients.terminal.running import perform
+from clients.terminal.screen import complain, say
+from flash_sdk import (
+    Contact,
+    Contacts,
+    Disconnected,
+    Done,
+    Event,
+    FileSeen,
+    FlashClient,
+    FlashClientError,
+    Goodbye,
+    Message,
+    Presence,
+    Receipt,
+    Unreachable,
+    Welcome,
+)
+
+WHY_GONE = {
+    "unreachable": "no answer from your home",
+    "lost": "the connection was lost",
+    "silent": "the connection fell silent",
+    "session": "your home forgot this session",
+    "protocol": "something in between answered instead of your home",
+    "goodbye": "your home said goodbye",
+}
+
+
+def listen(
+    me: As = None,
+    done: Annotated[bool, typer.Option("--done", help="Close each popup as soon as it is shown.")] = False,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Be online: print popups and what your contacts do, until Ctrl-C."""
+
+    async def receive() -> None:
+        async with acting(server, me) as client:
+            task = asyncio.current_task()
+            if task is not None:
+                with contextlib.suppress(NotImplementedError):  # Windows has no such handler; there only Ctrl-C logs off
+                    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            seen = FileSeen(Grants(server).seen_file(client.grant.handle))
+            try:
+                await _print_all(client, seen, done)
+            except asyncio.CancelledError:  # Ctrl-C: the one proper way to end this, and so no error
+                pass
+            finally:
+                with contextlib.suppress(FlashClientError):  # a home that is away will notice by itself
+                    await client.logoff()
+
+    perform(receive())
+
+
+async def _print_all(client: FlashClient, seen: FileSeen, done: bool) -> None:
+    window, met = Window(), False
+    async for event in client.listen(seen=seen):
+        met = met or isinstance(event, Welcome)
+        if not met and isinstance(event, Disconnected) and event.reason == "unreachable":
+            raise Unreachable(f"no answer from your home at {client.grant.home.url}")
+        window.show(event)
+        if done and isinstance(event, Message):
+            try:
+                await client.done(event.id)
+            except FlashClientError as error:  # it was shown: that it stays open elsewhere is no reason to stop
+                complain(str(error))
+
+
+class Window:
+    """Knows the names of contacts, and says each event in one line."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+
+    def show(self, event: Event) -> None:
+        """Print it, if there is anything to say."""
+        match event:
+            case Welcome():
+                self._learn(event.contacts)
+                _remark("online; ", ", ".join(f"{self._name(c.uid)} {c.presence.status}" for c in event.contacts) or "no contacts yet")
+                if event.verdict == "gap":
+                    _remark("some messages were taken by another client of yours, or lost")
+            case Message():
+                mark = " !" if event.urgent else ""
+                answers = f" re {event.in_reply_to}" if event.in_reply_to else ""
+                say(_time(event.sent_at), " ", (event.sender.handle + mark, "bold"), (f" [{event.id}{answers}] ", "dim"), event.text)
+            case Presence():
+                for change in event.changes:
+                    note = f" ({change.presence.note})" if change.presence.note else ""
+                    style = STYLES.get(change.presence.status, "dim")
+                    _remark(f"{self._name(change.uid)} is ", (change.presence.status, style), note)
+            case Receipt():
+                why = f": {event.why}" if event.why else ""
+                _remark(f"your message {event.id} to {self._name(event.to)}: {event.state}{why}")
+            case Done():
+                _remark(f"{event.id} was closed elsewhere")
+            case Contacts():
+                self._learn(event.added)
+                for contact in event.added:
+                    _remark(f"{contact.handle} is on your contact list now")
+                for uid in event.removed:
+                    _remark(f"{self._name(uid)} is off your contact list now")
+            case Goodbye():
+                _remark(f"your home says goodbye: {event.reason}")
+            case Disconnected():
+                again = "" if event.retry_in_s is None else f"; trying again in {event.retry_in_s:.0f} s"
+                complain(WHY_GONE.get(event.reason, event.reason), again)
+
+    def _learn(self, contacts: Iterable[Contact]) -> None:
+        self._names.update((contact.uid, contact.alias or contact.handle) for contact in contacts)
+
+    def _name(self, uid: int) -> str:
+        return self._names.get(uid, f"user {uid}")
+
+
+def _remark(*pieces: str | tuple[str, str]) -> None:
+    say(_time(datetime.now().astimezone()), " * ", *pieces)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone():%H:%M:%S}"

@@ -1,0 +1,49 @@
+"""The options that commands share, and whom they act for. Rule: an option means the same in every command."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+
+from clients.terminal.grants import Grants
+from clients.terminal.running import BadUsage
+from flash_sdk import FlashClient
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
+CLIENT = "terminal/1.0"
+
+Server = Annotated[str, typer.Option("--server", envvar="FLASH_SERVER", metavar="URL", help="The Global Server.")]
+As = Annotated[str | None, typer.Option("--as", metavar="ME", help="Act for this handle (else the one of the last `flash login`).")]
+Password = Annotated[
+    str | None,
+    typer.Option("--password", envvar="FLASH_PASSWORD", metavar="TEXT", help="Asked for when it is not given.", show_default=False),
+]
+
+
+def password_for(handle: str, given: str | None, *, new: bool) -> str:
+    """The password that was given, or that the person at the terminal types. Raises `BadUsage` when nobody can be asked."""
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise BadUsage("a password is needed: set FLASH_PASSWORD, or use --password")
+    return str(typer.prompt(f"Password for {handle}", hide_input=True, confirmation_prompt=new))
+
+
+def connect(server: str) -> FlashClient:
+    """A client of this server, logged in as nobody. Raises `BadUsage` when it is no URL."""
+    try:
+        return FlashClient(server, client=CLIENT)
+    except ValueError as error:
+        raise BadUsage(str(error)) from None
+
+
+@asynccontextmanager
+async def acting(server: str, handle: str | None) -> AsyncIterator[FlashClient]:
+    """A client that acts for a remembered user."""
+    client = connect(server)
+    grant = Grants(server).get(handle)
+    async with client:
+        client.use(grant)
+        yield client

@@ -1,0 +1,104 @@
+"""`flash user add|find` and `flash login`. Rule: a password is sent once and kept nowhere."""
+
+from typing import Annotated
+
+import typer
+
+from clients.terminal.grants import Grants
+from clients.terminal.options import DEFAULT_SERVER, As, Password, Server, acting, connect, password_for
+from clients.terminal.running import BadUsage, perform
+from clients.terminal.screen import complain, say
+from flash_sdk import PROFILE_FIELDS, Grant, User
+
+user = typer.Typer(no_args_is_help=True, help="Register, and find people.")
+
+PAGE = 50  # more than a screen, so that the first screen comes in one answer
+Field = Annotated[list[str] | None, typer.Option(metavar="NAME=WORDS", help="Words that match in one field.", show_default=False)]
+Profile = Annotated[str | None, typer.Option(help="Part of the profile that others can search.", show_default=False)]
+
+
+@user.command()
+def add(
+    handle: str,
+    password: Password = None,
+    full_name: Profile = None,
+    email: Profile = None,
+    phone: Profile = None,
+    organisation: Profile = None,
+    street: Profile = None,
+    city: Profile = None,
+    state: Profile = None,
+    country: Profile = None,
+    note: Profile = None,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Register a user, and stay logged in as that user."""
+    values = (full_name, email, phone, organisation, street, city, state, country, note)
+    profile = {name: value for name, value in zip(PROFILE_FIELDS, values, strict=True) if value is not None}
+    client, secret = connect(server), password_for(handle, password, new=True)
+
+    async def register() -> Grant:
+        async with client:
+            return await client.register(handle, secret, profile)
+
+    grant = perform(register())
+    _keep(server, grant, current=False)
+    say("registered ", (grant.handle, "bold"), f" (uid {grant.uid}) at {grant.home.name}")
+
+
+@user.command()
+def find(
+    query: Annotated[list[str] | None, typer.Argument(help="Words that match in any field.", show_default=False)] = None,
+    field: Field = None,
+    me: As = None,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Find people by their profiles."""
+    narrowed = dict(_field(each) for each in field or [])
+    words = " ".join(query or [])
+    if not words and not narrowed:
+        raise BadUsage("say whom to find: words, or --field full_name=...")
+
+    async def search() -> int:
+        found = 0
+        async with acting(server, me) as client:
+            async for person in client.search(words, limit=PAGE, **narrowed):
+                found += 1
+                _show(person)
+        return found
+
+    if not perform(search()):
+        complain("nobody matches")
+
+
+def login(handle: str, password: Password = None, server: Server = DEFAULT_SERVER) -> None:
+    """Log in: later commands act for this user unless they say otherwise."""
+    client, secret = connect(server), password_for(handle, password, new=False)
+
+    async def ask() -> Grant:
+        async with client:
+            return await client.login(handle, secret)
+
+    grant = perform(ask())
+    _keep(server, grant, current=True)
+    say("logged in as ", (grant.handle, "bold"), f" at {grant.home.name} until {grant.expires_at.astimezone():%Y-%m-%d %H:%M}")
+
+
+def _keep(server: str, grant: Grant, *, current: bool) -> None:
+    async def keep() -> None:
+        Grants(server).keep(grant, current=current)
+
+    perform(keep())  # for its words when the disk refuses
+
+
+def _field(given: str) -> tuple[str, str]:
+    name, equals, words = given.partition("=")
+    if not equals or name not in PROFILE_FIELDS:
+        raise BadUsage(f"--field is NAME=WORDS, and NAME one of {', '.join(PROFILE_FIELDS)}")
+    return name, words
+
+
+def _show(person: User) -> None:
+    place = ", ".join(filter(None, (person.profile.get(name) for name in ("city", "state", "country"))))
+    rest = [person.profile.get("full_name"), person.profile.get("organisation"), place, f"@{person.home.name}"]
+    say((person.handle, "bold"), "  ", "  ".join(filter(None, rest)))

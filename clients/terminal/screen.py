@@ -1,0 +1,39 @@
+"""What reaches the terminal. Rule: nothing that came over the network is printed but through `clean`."""
+
+import unicodedata
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+# Invisible, yet part of how people write: joiners of Persian, Indic scripts and emoji.
+_HARMLESS_FORMATS = frozenset("\u200c\u200d")
+# Control, format (bidi overrides!), surrogate, private use, line and paragraph separators.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+Piece = str | tuple[str, str]  # text, or text and its style
+
+
+def clean(text: str) -> str:
+    """The same on one line, with everything that could move the cursor, restyle, reorder or hide shown as an escape (`\\x1b`)."""
+    return "".join(_shown(char) for char in text)
+
+
+def _shown(char: str) -> str:
+    if char in _HARMLESS_FORMATS or unicodedata.category(char) not in _UNSAFE:
+        return char
+    return char.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _line(pieces: Sequence[Piece]) -> Text:
+    return Text.assemble(*(clean(piece) if isinstance(piece, str) else (clean(piece[0]), piece[1]) for piece in pieces))
+
+
+def say(*pieces: Piece) -> None:
+    """Print one line. Colours only on a terminal; never wrapped, so that one line stays one line for `grep`."""
+    Console(highlight=False, markup=False, emoji=False).print(_line(pieces), soft_wrap=True)
+
+
+def complain(*pieces: Piece) -> None:
+    """Print one line to standard error."""
+    Console(stderr=True, highlight=False, markup=False, emoji=False).print(_line(("flash: ", *pieces)), soft_wrap=True)

@@ -1,0 +1,94 @@
+"""`flash send` and `flash status`. Rule: what is printed as accepted is on the home's disk."""
+
+import asyncio
+import contextlib
+from typing import Annotated, Literal
+
+import typer
+
+from clients.terminal.contacts import known
+from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
+from clients.terminal.running import perform
+from clients.terminal.screen import complain, say
+from flash_sdk import Disconnected, FlashClient, FlashClientError, Listener, Receipt, Unreachable, Welcome
+
+WAIT_S = 30.0  # a popup to one who is online takes a fraction of a second; after this they are not
+
+
+def send(
+    handle: Annotated[str, typer.Argument(help="To whom.")],
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    me: As = None,
+    urgent: Annotated[bool, typer.Option("--urgent", help="Mark it as urgent.")] = False,
+    reply_to: Annotated[str | None, typer.Option(metavar="ID", help="The message this answers.", show_default=False)] = None,
+    wait: Annotated[bool, typer.Option("--wait", help=f"Wait up to {WAIT_S:.0f} s until it is delivered.")] = False,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Send a popup. The recipient is put on your contact list when they are not on it yet."""
+
+    async def deliver() -> bool:
+        async with acting(server, me) as client:
+            uid = await _reach(client, handle)
+            receipts = await _open(client) if wait else None
+            try:
+                accepted = await client.send(uid, text, in_reply_to=reply_to, urgent=urgent)
+                say("accepted ", (accepted.id, "bold"))
+                return receipts is None or await _delivered(receipts, accepted.id)
+            finally:
+                with contextlib.suppress(FlashClientError):  # a home that is away will notice by itself
+                    await client.logoff()
+
+    if not perform(deliver()):
+        raise typer.Exit(1)
+
+
+async def _reach(client: FlashClient, handle: str) -> int:
+    """The uid of the recipient, who is on the contact list when this returns."""
+    contact = await known(client, handle)
+    if contact is None:
+        contact = await client.add_contact((await client.by_handle(handle)).uid)
+    return contact.uid
+
+
+async def _open(client: FlashClient) -> Listener:
+    """A session of our own that takes nothing away from the windows this user has open elsewhere."""
+    listener = client.listen(peek=True)
+    async for event in listener:
+        if isinstance(event, Welcome):
+            break
+        if isinstance(event, Disconnected):
+            raise Unreachable(f"no back connection to {client.grant.home.url}: {event.reason}")
+    return listener
+
+
+async def _delivered(receipts: Listener, message_id: str) -> bool:
+    """Wait for the receipt and say what it says."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            async for event in receipts:
+                if isinstance(event, Receipt) and event.id == message_id:
+                    if event.state == "bounced":
+                        complain(f"bounced: {event.why or 'no reason was given'}")
+                        return False
+                    say(event.state)
+                    return True
+    except TimeoutError:
+        pass  # said below, as for a home that said goodbye
+    complain("not delivered yet: it waits in the recipient's mailbox")
+    return False
+
+
+def status(
+    state: Annotated[Literal["online", "away", "dnd"], typer.Argument(metavar="away|dnd|online", help="How you are.")],
+    note: Annotated[str, typer.Option(help="A few words for your contacters.", show_default=False)] = "",
+    me: As = None,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Say how you are: your contacters see it."""
+
+    async def put() -> None:
+        async with acting(server, me) as client:
+            await client.set_status(state, note)
+
+    perform(put())
+    say("you are ", (state, "bold"))
