@@ -1,4 +1,7 @@
-"""Puts the parts together: which broker, which store, which servers on which ports. Rule: nowhere else is one implementation preferred to another."""
+"""Puts the parts together: which broker, which store, which servers on which ports.
+
+Rule: nowhere else is one implementation preferred to another.
+"""
 
 import asyncio
 import contextlib

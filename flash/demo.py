@@ -16,7 +16,10 @@ ARRIVAL_TIMEOUT_S = 15.0
 
 
 async def play_demo(server: str, say: Callable[[str], object]) -> None:
-    """Let ann's popup arrive at bob's and say so. `server`: the Global Server's URL. Raises `TimeoutError`, `flash_sdk.FlashClientError`."""
+    """Let ann's popup arrive at bob's and say so. `server`: the Global Server's URL.
+
+    Raises `TimeoutError`, `flash_sdk.FlashClientError`.
+    """
     async with flash_sdk.FlashClient(server) as ann, flash_sdk.FlashClient(server) as bob:
         await _enter(ann, "ann", {"full_name": "Ann Archer", "state": "Florida"})
         await _enter(bob, "bob", {"full_name": "Bob Baker", "state": "Ohio"})
@@ -32,7 +35,7 @@ async def play_demo(server: str, say: Callable[[str], object]) -> None:
                 elif isinstance(event, flash_sdk.Message) and accepted is not None and event.id == accepted.id:
                     took_ms = (datetime.now(UTC) - sent_at).total_seconds() * 1000
                     route = f"ann -> {ann.grant.home.name} -> {bob.grant.home.name} -> bob"
-                    say(f'{datetime.now():%H:%M:%S.%f} a popup arrived: {route}, {took_ms:.1f} ms: "{event.text}"')
+                    say(f'{datetime.now().astimezone():%H:%M:%S.%f} a popup arrived: {route}, {took_ms:.1f} ms: "{event.text}"')
                     await bob.done(event.id)
                     leaving = asyncio.create_task(bob.logoff())  # the loop goes on until the home has said goodbye
             if leaving is not None:

@@ -1,4 +1,7 @@
-"""How the process logs: one line per event, fields instead of sentences. Rule: quiet when all is well, and never anybody's words or secrets."""
+"""How the process logs: one line per event, fields instead of sentences.
+
+Rule: quiet when all is well, and never anybody's words or secrets.
+"""
 
 import logging
 import sys

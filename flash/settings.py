@@ -1,6 +1,6 @@
-"""Everything that can be set from outside, read once from `FLASH_*` variables. Rule: a bad value names its variable; no other module reads the environment.
+"""Everything that can be set from outside, read once from `FLASH_*` variables. Each is described in `docs/settings.md`.
 
-Every variable is described in `docs/settings.md`.
+Rule: a bad value names its variable, and no other module of the servers reads the environment.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+DATA = Path("data")  # relative to where the command is given, so that a first try leaves nothing elsewhere
 
 
 class BadSetting(ValueError):
@@ -65,7 +66,7 @@ class Settings:
         "FLASH_STORE_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
     )
     public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
-    data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", Path("data"))
+    data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", DATA)  # noqa: RUF009 - a Path never changes
     host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")
     blank_s: float = _setting("FLASH_BLANK_S", _positive, "seconds above 0", 30.0)
     restart_grace_s: float = _setting("FLASH_RESTART_GRACE_S", _positive, "seconds above 0", 10.0)

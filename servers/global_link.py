@@ -1,7 +1,8 @@
 """What a home asks the Global Server: to be known, whose keys to trust, which home owns a user. Rule: asked once and remembered.
 
 Requests and answers are msgpack maps on `flash.requests`, key `global`:
-`{"ask": "announce", "name", "url"}` -> `{"keys": [JSON Web Key, …]}` · `{"ask": "user", "uid"}` -> `{"user": {"uid","handle","name","home"} | None}`.
+`{"ask": "announce", "name", "url"}` -> `{"keys": [JSON Web Key, …]}`
+`{"ask": "user", "uid"}` -> `{"user": {"uid","handle","name","home"} | None}`.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
-"""A running Home Server, without HTTP: what its users can ask of it. Rule: every change is a command to the writer, answered after the commit.
+"""A running Home Server, without HTTP: what its users can ask of it.
 
+Rule: every change is a command to the writer, answered after the commit.
 The parts are put together in `servers/home_parts.py`; this is the door through which the edge comes in.
 """
 

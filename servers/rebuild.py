@@ -1,4 +1,7 @@
-"""Folding a home's projections from the start of its log. Rule: read-only on the log; the home may run, and reads the new dumps at its next start."""
+"""Folding a home's projections from the start of its log.
+
+Rule: the log is only read. The home may run; it reads the new dumps at its next start.
+"""
 
 import asyncio
 from pathlib import Path
