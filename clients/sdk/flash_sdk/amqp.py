@@ -6,7 +6,7 @@
 A presence change is public within an installation; who may read it is decided by the broker's own users and permissions.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Self
@@ -19,6 +19,7 @@ from flash_sdk import fields
 EXCHANGE = "flash.presence"
 LOG = "flash.presence.log"
 EVERYONE = "presence.#"
+TYPE = "flash.presence.changed.v1"
 PREFETCH = 200  # a stream refuses consumers without one; more would only be memory
 
 
@@ -41,9 +42,11 @@ class PresenceEvent:
     offset: int | None = None
 
     @classmethod
-    def of(cls, body: bytes, offset: int | None = None) -> Self:
-        """Read the JSON of a structured-mode CloudEvent. Raises `ProtocolError`."""
+    def of(cls, body: bytes, offset: int | None = None) -> Self | None:
+        """Read the JSON of a structured-mode CloudEvent; None for a type that this version does not know. Raises `ProtocolError`."""
         event = fields.parse_object(body)
+        if fields.text(event, "type") != TYPE:
+            return None
         data = fields.section(event, "data")
         return cls(
             id=fields.text(event, "id"),
@@ -59,7 +62,7 @@ class PresenceEvent:
         )
 
 
-async def presence(url: str, *, key: str = EVERYONE, start: int | Literal["first", "next"] | None = None) -> AsyncIterator[PresenceEvent]:
+async def presence(url: str, *, key: str = EVERYONE, start: int | Literal["first", "next"] | None = None) -> AsyncGenerator[PresenceEvent, None]:
     """Presence changes as they happen, until the caller stops.
 
     `key`: which of them, `presence.<home>.<uid>.<status>` with AMQP's `*` and `#`. `start`: read the log instead, from an offset or
@@ -75,7 +78,9 @@ async def presence(url: str, *, key: str = EVERYONE, start: int | Literal["first
         async with queue.iterator(arguments=arguments) as messages:
             async for message in messages:
                 offset = message.headers.get("x-stream-offset")
-                yield PresenceEvent.of(message.body, offset if isinstance(offset, int) else None)
+                change = PresenceEvent.of(message.body, offset if isinstance(offset, int) else None)
+                if change is not None:
+                    yield change
                 await message.ack()
 
 

@@ -11,7 +11,7 @@ Calls that change nothing the second time (sending included) are repeated when a
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -86,7 +86,7 @@ class FlashClient:
         self._grant = grant
         return grant
 
-    async def search(self, q: str = "", *, limit: int | None = None, **profile: str) -> AsyncIterator[User]:
+    async def search(self, q: str = "", *, limit: int | None = None, **profile: str) -> AsyncGenerator[User, None]:
         """Every user that matches, page after page. `q`: words in any field; `profile`: words in that field; `limit`: a page's length."""
         wanted: dict[str, str] = ({"q": q} if q else {}) | ({"limit": str(limit)} if limit else {}) | profile
         cursor: str | None = None
