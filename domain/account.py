@@ -10,7 +10,7 @@ from typing import Any
 from domain.errors import HandleTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.global_events import AccountClosed, CredentialChanged, HandleClaimed, ProfileChanged, UserRegistered
-from domain.profile import clean_changes, clean_handle, clean_profile
+from domain.profile import clean_changes, clean_handle, clean_profile, display_name
 
 
 class UidTaken(Unavailable):
@@ -169,7 +169,11 @@ def change_profile(state: AccountState, command: ChangeProfile, now: float) -> l
     must_be_open(state)
     wished = clean_changes(command.profile)
     changes = {name: text for name, text in wished.items() if text != state.profile.get(name)}
-    return [ProfileChanged(uid=command.uid, changes=changes, at=now, cause=command.cause)] if changes else []
+    if not changes:
+        return []
+    after = {name: text for name, text in {**state.profile, **changes}.items() if text is not None}
+    name = display_name(state.handle, after)
+    return [ProfileChanged(uid=command.uid, handle=state.handle, home=state.home, name=name, changes=changes, at=now, cause=command.cause)]
 
 
 def change_credential(state: AccountState, command: ChangeCredential, now: float) -> list[Event]:

@@ -33,13 +33,16 @@ class UserRegistered(GlobalEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileChanged(GlobalEvent):
-    """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one.
+    """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one, the home learns the name.
 
     `changes` holds only the fields that changed: the new text, or `None` where a field was emptied. It is personal.
     """
 
     TOPIC: ClassVar[str] = "account.profile_changed"
     uid: int
+    handle: str
+    home: str
+    name: str  # what the user is called after the change: the home shows it
     changes: dict[str, str | None]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from domain import account, registered_home
 from domain.account import AccountCommand, AccountState, HandleState
 from domain.event import Event
-from domain.global_events import UserRegistered
+from domain.global_events import ProfileChanged, UserRegistered
 from domain.registered_home import HomeCommand, HomeState
 
 Command = AccountCommand | HomeCommand
@@ -21,8 +21,8 @@ DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**account.DECI
 
 
 def address(event: Event) -> set[str]:
-    """The homes that must hear of `event`: a new user's own, so that it may adopt them."""
-    return {event.home} if isinstance(event, UserRegistered) else set()
+    """The homes that must hear of `event`: the user's own, which adopts them under this name."""
+    return {event.home} if isinstance(event, UserRegistered | ProfileChanged) else set()
 
 
 def react(event: Event) -> list[Command]:

@@ -115,6 +115,12 @@ def _registered(event: global_events.UserRegistered, source: str, home: str) -> 
     return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=name)]
 
 
+def _profile_changed(event: global_events.ProfileChanged, source: str, home: str) -> list[Command]:
+    if event.home != home:
+        return []
+    return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=event.name)]
+
+
 def _home(event: Any) -> Collection[str]:
     return (event.home,)
 
@@ -139,4 +145,5 @@ _REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {
     ContactAdded: _contact_added,
     ContactRemoved: _contact_removed,
     global_events.UserRegistered: _registered,
+    global_events.ProfileChanged: _profile_changed,
 }

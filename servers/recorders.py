@@ -3,13 +3,15 @@
 A batch holds commands from several homes' inboxes and the relay's own position; the library's `insert_events` takes one.
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from eventsourcing.persistence import StoredEvent, Tracking
+from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore, SQLiteFactory, SQLiteProcessRecorder
 
+RELAY = "relay"  # under this name a store remembers how far its server has published
 ROWS_PER_STATEMENT = (128, 32, 8, 1)  # few enough texts for the driver's statement cache
 
 
@@ -29,7 +31,8 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
                 c.execute(statement, [v for e in chunk for v in (e.originator_id, e.originator_version, e.topic, e.state)])
                 start += rows
         for tracking in kwargs.get("trackings", ()):
-            self._insert_tracking(c, tracking)
+            with _unless_relay(tracking):
+                self._insert_tracking(c, tracking)
         if not stored_events:
             return ()
         c.execute("SELECT last_insert_rowid()")  # rows of one transaction of the only writer are numbered without gaps
@@ -44,7 +47,14 @@ class PostgresStoreRecorder(PostgresProcessRecorder):
         trackings: Sequence[Tracking] = kwargs.pop("trackings", ())
         super()._insert_events(curs, stored_events, **kwargs)
         for tracking in trackings:
-            self._insert_tracking(curs, tracking)
+            with _unless_relay(tracking):
+                self._insert_tracking(curs, tracking)
+
+
+def _unless_relay(tracking: Tracking) -> contextlib.AbstractContextManager[None]:
+    """An inbox position that does not rise means that another process consumed it: a conflict. A relay position that does not rise
+    means that another process on this store published further: no harm, relays may repeat."""
+    return contextlib.suppress(IntegrityError) if tracking.application_name == RELAY else contextlib.nullcontext()
 
 
 class DurablePool(SQLiteConnectionPool):

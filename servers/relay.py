@@ -19,10 +19,10 @@ from broker.envelope import EventRecord
 from broker.port import Broker, Outgoing
 from domain.errors import Unavailable
 from domain.event import Event
+from servers.recorders import RELAY
 from servers.store import Committed, Store
 from servers.writer import Writer
 
-TRACKING = "relay"  # the name under which the store remembers how far we published
 MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's liking
 MAX_IN_MEMORY = 10_000  # committed events kept for publication, about 10 MB; past that they are read from the store later
 SAVE_AFTER_S = 1.0  # how long an idle relay waits before it stores its position by itself: a crash then repeats one second at most
@@ -61,7 +61,7 @@ class Relay:
 
     async def start(self) -> None:
         """Go on where the last run stopped."""
-        self.position = self._saved = await self._store.run(self._store.tracked, TRACKING)
+        self.position = self._saved = await self._store.run(self._store.tracked, RELAY)
         self._last = max(self._last, await self._store.run(self._store.last_position))
         self._behind = self._last > self.position
         self._confirmed(self.position)
@@ -171,7 +171,7 @@ class Relay:
         if self.position == self._saved:
             return ()
         self._saved = self.position
-        return (Tracking(TRACKING, self.position),)
+        return (Tracking(RELAY, self.position),)
 
     async def _save_now_and_then(self) -> None:
         while True:

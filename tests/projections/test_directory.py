@@ -103,7 +103,7 @@ def test_a_changed_profile_is_found_anew_and_no_more_as_before():
     where = directory(
         registered(1, "ann", full_name="Ann Lee", city="Miami"),
         registered(2, "abe", city="Miami"),
-        ProfileChanged(uid=1, changes={"full_name": "Ann Smith", "city": None}, **WHEN),
+        ProfileChanged(uid=1, handle="ann", home="h1", name="Ann Smith", changes={"full_name": "Ann Smith", "city": None}, **WHEN),
     )
     assert found(where, "smith") == ["ann"]
     assert found(where, "lee") == []
