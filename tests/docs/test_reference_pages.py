@@ -1,0 +1,61 @@
+"""Every route, event and metric is described, and nothing is described that does not exist. Rule: ask the running code, not a list."""
+
+import re
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from broker.embedded import EmbeddedBroker
+from domain import global_events, home_events
+from domain.event import Event
+from edge.server import EdgeServer, global_edge, home_edge
+from servers.home_parts import HomeConfig, HomeParts
+from servers.metrics import HomeMetrics
+from tests.docs import tree
+from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
+
+PROTOCOL, EVENTS, METRICS = Path("docs/protocol.md"), Path("docs/events.md"), Path("docs/metrics.md")
+
+
+async def edges(tmp_path: Path) -> list[EdgeServer]:
+    """A Global Server's edge and a home's, the latter with all that a home counts."""
+    registry = CollectorRegistry()
+    config = HomeConfig("h1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1")
+    parts = HomeParts(config, EmbeddedBroker(tmp_path / "broker.db"))
+    registry.register(HomeMetrics(parts))
+    try:
+        return [global_edge(StandInGlobal(), Tokens()), home_edge(StandInHome(), Tokens(), registry=registry)]
+    finally:
+        parts.store.close()
+
+
+def calls(page: Path) -> set[str]:
+    """`METHOD /path` as the protocol's tables name them, without query."""
+    return {
+        f"{method} {path}"
+        for methods, path in re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE)(?:\|[A-Z]+)*) (/v1/[^`?]*)", tree.text(page))
+        for method in methods.split("|")
+    }
+
+
+async def test_the_protocol_page_names_every_call_and_no_other(tmp_path: Path) -> None:
+    routes = {f"{r.method} {r.path}" for edge in await edges(tmp_path) for r in edge.routes if r.path.startswith("/v1/")}
+    assert routes == calls(PROTOCOL)
+
+
+def concrete(kind: type[Event]) -> set[type[Event]]:
+    """The event classes below `kind` that are stored."""
+    below = {kind for sub in kind.__subclasses__() for kind in concrete(sub)}
+    return below | ({kind} if "TOPIC" in vars(kind) else set())
+
+
+def test_the_events_page_names_every_topic_and_no_other() -> None:
+    modules = {home_events.__name__, global_events.__name__}
+    topics = {kind.TOPIC for kind in concrete(Event) if kind.__module__ in modules}
+    named = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", tree.text(EVENTS), re.MULTILINE))
+    assert topics == named
+
+
+async def test_the_metrics_page_names_every_metric_and_no_other(tmp_path: Path) -> None:
+    exported = {metric.name for edge in await edges(tmp_path) for metric in edge.metrics.registry.collect()}
+    assert exported == set(re.findall(r"^\| `(flash_[a-z_]+)` \|", tree.text(METRICS), re.MULTILINE))
