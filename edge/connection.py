@@ -180,6 +180,8 @@ class Connection(RequestHandler):
                 raw = await self._read_body(message, payload)
             if len(raw) > MAX_BODY_BYTES:
                 raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
+            if message.version < HttpVersion10:
+                raise Malformed("HTTP/1.0 or HTTP/1.1 is spoken here.")
             if message.compression:
                 raise Malformed("Compressed bodies are not understood.")
             target = message.path if message.path[:1] in "/*" else message.url.raw_path_qs

@@ -14,7 +14,7 @@ from edge.http import Answer, Call
 Handler = Callable[[Call], Awaitable[Answer]]
 
 # "- at `$.resume.seq`" or "field `to`" at the end of what msgspec says.
-_PLACE = re.compile(r" - at `\$\.?(?P<at>[^`]*)`$|field `(?P<field>.*)`$", re.DOTALL)
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(?P<at>[^`]*)`$|field `(?P<field>.*)`$", re.DOTALL)
 MAX_ECHO_CHARS = 80  # of a field name that the client made up
 
 
@@ -123,6 +123,8 @@ def _invalid(message: str, whole: str) -> Invalid:
         expected = "a value: the field is required"
     elif message.startswith("Object contains unknown"):
         expected = "no such field"
+    elif message.startswith("Invalid enum value"):
+        expected = "another value: this one is unknown"
     else:
         expected = said.removeprefix("Expected ").replace("`", "")
     field = (place["at"] or place["field"] or whole) if place else whole

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from domain.errors import BadCredentials, HandleTaken, NotAContact, Unauthorized, UnknownMessage, UnknownSession, UnknownUser
@@ -42,6 +43,24 @@ class StandInSession:
 
     def resume(self) -> None:
         self.resumed += 1
+
+
+class Nowhere:
+    """An outlet without a connection."""
+
+    writable = False
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """Swallow."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def abort(self) -> None:
+        """Nothing to drop."""
+
+
+NOWHERE = Nowhere()
 
 
 def part(name: str, body: Any = None, seq: int | None = None) -> Part:
