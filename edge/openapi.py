@@ -9,7 +9,7 @@ import msgspec
 
 from domain.errors import FlashError, Invalid, Malformed, TooLarge
 from edge import answers
-from edge.problems import PROBLEM_JSON, status_of
+from edge.problems import PROBLEM_JSON, Internal, NotInTime, status_of
 from edge.requests import BIGGEST
 from edge.routes import Route
 
@@ -76,10 +76,7 @@ def _response(kind: Any, refs: dict[type, Any]) -> dict[str, Any]:
 
 def refusals(route: Route) -> list[type[FlashError]]:
     """Everything that a route may refuse with: what it names, and what reading its request may raise."""
-    named = [*route.refusals, Malformed, TooLarge]
-    if route.body is not None or route.query is not None or not route.public_query:
-        named.append(Invalid)
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys([*route.refusals, Malformed, NotInTime, TooLarge, Invalid, Internal]))
 
 
 def _refusals(route: Route, refs: dict[type, Any]) -> dict[str, Any]:

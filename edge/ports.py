@@ -17,7 +17,9 @@ class Verifier(Protocol):
 class Session(Protocol):
     """One logged-in client, as the edge sees it."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """What the client calls it by."""
 
     def resume(self) -> None:
         """The outlet is writable again."""
@@ -26,7 +28,9 @@ class Session(Protocol):
 class Home(Protocol):
     """A Home Server. Every method raises `FlashError` only; see `servers/home.py`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As in tokens."""
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Register a session and write its first parts through `outlet`, before returning."""

@@ -92,7 +92,8 @@ async def test_a_user_of_another_home_is_sent_there(home: RunningHome, wire: Wir
 
 
 @pytest.mark.parametrize(
-    "authorization", ["", "Bearer", "Bearer ", "Bearer forged", "Basic YW5u", "ann-token", "Bearer ann-token ann-token", "Bearer " + "x" * 5000]
+    "authorization",
+    ["", "Bearer", "Bearer ", "Bearer forged", "Basic YW5u", "ann-token", "Bearer ann-token ann-token", "Bearer " + "x" * 5000],
 )
 async def test_nothing_is_done_without_a_valid_token(home: RunningHome, wire: Wire, authorization: str):
     answer = await wire.ask("POST", "/v1/messages", MESSAGE, {"Authorization": authorization})
@@ -125,4 +126,3 @@ async def test_a_mistake_of_ours_is_said_without_details(home: RunningHome, wire
     assert "ValueError" in out
     home.home.refusal = None
     assert (await wire.ask("POST", "/v1/messages", MESSAGE, ANN)).status == 202
-

@@ -99,7 +99,9 @@ async def test_a_wrong_method_is_told_the_right_ones(home: RunningHome, wire: Wi
         assert answer.code == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/acks/", "//v1/acks", "/v1/contacts/", "/v1/contacts/2/x", "/v2/acks", "/v1/ACKS"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/", "/v1/acks/", "//v1/acks", "/v1/contacts/", "/v1/contacts/2/x", "/v2/acks", "/v1/ACKS"]
+)
 async def test_a_wrong_address_is_not_found(home: RunningHome, wire: Wire, path: str):
     answer = await wire.ask("POST", path, {}, ANN)
     assert (answer.status, answer.code) == (404, "not_found")
