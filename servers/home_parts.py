@@ -38,6 +38,7 @@ from servers.tokens import KeyVerifier
 from servers.writer import Writer
 
 SNAPSHOT_TIMEOUT_S = 5.0
+ASK_AGAIN_S = 0.2  # a broker that is away refuses at once: asking again without a pause would stop this home for good
 UIDS_PER_QUESTION = 5_000  # a presence question and its answer stay below 1 MB
 
 log = structlog.get_logger()
@@ -184,6 +185,7 @@ class HomeParts:
                     answer = msgpack.unpackb(await self.broker.request(f"home.{home}", msgpack.packb(question), SNAPSHOT_TIMEOUT_S))
                     told.extend((uid, Presence(*presence)) for uid, *presence in answer["users"])
             except Unavailable:
+                await asyncio.sleep(ASK_AGAIN_S)
                 continue
             self.notices.home_up(home, told)
             return
