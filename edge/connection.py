@@ -83,6 +83,11 @@ class Connection(RequestHandler):
             self._payload.set_exception(ConnectionResetError())
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's own closes at once
+        """The client sends no more, but it may still read: answer what has come whole, then close."""
+        self._close = True
+        return self._payload is None and (self._request_in_progress or bool(self._messages))
+
     def pause_writing(self) -> None:
         """The client does not read its answers: from here on the ticks count."""
         self.ticks = 0
@@ -189,7 +194,7 @@ class Connection(RequestHandler):
             return self._refusal(error)
         self.receiving = False
         answer = await self.edge.dispatcher.run(message.method, target, message.headers, raw, self)
-        if message.should_close or self._close or self._upgraded:
+        if message.should_close or self._upgraded or (self._close and not self._messages):
             return render(answer, CLOSE, head_only=message.method == "HEAD"), After.CLOSE
         keep = KEEP if message.version == HttpVersion10 else b""
         return render(answer, keep, head_only=message.method == "HEAD"), After.KEEP

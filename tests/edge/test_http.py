@@ -211,6 +211,14 @@ async def test_an_upgrade_is_not_followed(home: RunningHome, wire: Wire):
         assert (await other.response()).status in (404, 405)
 
 
+async def test_a_client_that_closes_its_side_still_gets_its_answers(home: RunningHome, wire: Wire):
+    home.home.yields = True
+    wire.send(send(1) + send(2))
+    wire.writer.write_eof()
+    assert [(await wire.response()).json["id"] for _ in range(2)] == ["m1", "m2"]
+    assert await wire.rest() == b""
+
+
 async def test_a_request_whose_client_has_gone_is_finished(home: RunningHome):
     home.home.gate = asyncio.Event()
     async with wire_to(home.edge.port) as wire:

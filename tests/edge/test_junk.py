@@ -98,7 +98,7 @@ async def test_junk_in_well_formed_requests(home: RunningHome, global_server: Ru
 async def test_junk_instead_of_requests(home: RunningHome, junk: bytes):
     await exchange(home.edge.port, junk)
     assert home.home.calls == 0
-    assert await exchange(home.edge.port, b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n") in ([200], [])
+    assert await exchange(home.edge.port, b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n") == [200]
 
 
 @EXAMPLES
