@@ -1,0 +1,86 @@
+"""`python -m bench [WORKLOAD...] [--quick]`: run workloads, print a table.
+
+Rule: exits 1 when a result was wrong; a missed target is only said.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+
+from bench import machine, popups
+from bench.report import Outcome, Run, Target, table
+from bench.rig import Rig
+
+RUNS = 3  # the median of three forgives one disturbance
+RUN_S, QUICK_S = 6.0, 2.0  # of each run; with warming up and checking, two seconds more
+PAIRS, QUICK_PAIRS = 500, 50
+
+Workload = Callable[[Rig, float], Awaitable[Run]]
+
+# In this order installations are started least often.
+WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
+    "one-home": (popups.one_home, popups.ONE_HOME),
+    "open-loop-one": (popups.open_loop_one, popups.OPEN_LOOP_ONE),
+    "two-homes": (popups.two_homes, popups.TWO_HOMES),
+    "open-loop-two": (popups.open_loop_two, popups.OPEN_LOOP_TWO),
+}
+HEAD = ["workload", "figure", "median", "runs", "must", "aim", "reached"]
+
+
+async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome]:
+    """Run the workloads, saying how they go."""
+    rig = Rig(root, QUICK_PAIRS if quick else PAIRS)
+    outcomes: list[Outcome] = []
+    try:
+        for name in names:
+            workload, targets = WORKLOADS[name]
+            outcome = Outcome(name, targets, [])
+            outcomes.append(outcome)
+            for number in range(1 if quick else RUNS):
+                run = await workload(rig, QUICK_S if quick else RUN_S)
+                outcome.runs.append(run)
+                print(f"{name} {number + 1}: " + ", ".join(f"{figure} {value:.4g}" for figure, value in run.figures.items()), flush=True)
+                for line in [*run.notes, *(f"WRONG: {fault}" for fault in run.faults[:10])]:
+                    print(f"  {line}", flush=True)
+    finally:
+        rig.close()
+    for note in rig.notes:
+        print(f"note: {note}")
+    return outcomes
+
+
+def main() -> int:
+    """The command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Flash. See docs/benchmarks.md.")
+    parser.add_argument("workload", nargs="*", metavar="WORKLOAD", help=f"one of {', '.join(WORKLOADS)}; all of them by default")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short run each with fewer people: says whether results are right, not how fast"
+    )
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.workload if name not in WORKLOADS]
+    if unknown:
+        parser.error(f"unknown workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
+    names = [name for name in WORKLOADS if not arguments.workload or name in arguments.workload]
+    with tempfile.TemporaryDirectory(prefix="flash-bench-") as root:
+        for line in machine.facts(Path(root)):
+            print(line)
+        outcomes = uvloop.run(measure(names, arguments.quick, Path(root)))
+    print()
+    print(table([HEAD, *(row for outcome in outcomes for row in outcome.rows())]))
+    print()
+    print("One machine, one moment: servers, broker and generator share its cores, and a neighbour's work shows in every figure.")
+    if arguments.quick:
+        print("--quick: one short run with few people; the figures are not comparable with the targets.")
+    else:
+        print(f"Medians of {RUNS} runs; a single run says little. CPU per popup is steadier than time.")
+    wrong = [outcome.workload for outcome in outcomes if not outcome.right]
+    print(f"Results: {'WRONG in ' + ', '.join(wrong) if wrong else 'all right: nothing lost, nothing doubled, everything in order'}.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

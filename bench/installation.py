@@ -1,0 +1,107 @@
+"""Server processes to measure. Rule: real `flash` commands with default settings, on this machine's own loopback, and ended afterwards."""
+
+import contextlib
+import http.client
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cost import cpu_s
+from tests.support.waiting import wait_until
+
+FLASH = "from flash.cli import main; main()"  # whatever the interpreter's scripts folder is
+START_TIMEOUT_S = 30.0  # a loaded machine needs three
+STOP_TIMEOUT_S = 20.0  # `flash` drains for five seconds at each of its servers
+REGISTRATIONS_PER_S = "100000"  # all users of a workload come from one address: the limit that keeps the world out is lifted
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Running servers. `homes`: name -> port; `data`: their directory; `broker_pids`: what else works for them, None if unknown."""
+
+    data: Path
+    global_port: int
+    homes: dict[str, int]
+    pids: tuple[int, ...]
+    broker_pids: Callable[[], Sequence[int]]
+
+    def cpu_s(self) -> float:
+        """Seconds used so far by all servers and their broker."""
+        return cpu_s(self.pids) + self.broker_cpu_s()
+
+    def broker_cpu_s(self) -> float:
+        """The broker's part of it; 0 for the embedded one, which is inside the servers."""
+        return cpu_s(self.broker_pids())
+
+
+@contextlib.contextmanager
+def one_process(data: Path, **settings: str) -> Iterator[Installation]:
+    """`flash serve --homes 1`: Global Server, home h1 and the embedded broker in one process."""
+    port = adjacent_ports(2)
+    command = ["serve", "--homes", "1", "--port", str(port), "--data", str(data)]
+    with _process(command, data, port + 1, settings) as pid:
+        yield Installation(data, port, {"h1": port + 1}, (pid,), tuple)
+
+
+@contextlib.contextmanager
+def real_installation(
+    data: Path, homes: Sequence[str], broker_url: str, broker_pids: Callable[[], Sequence[int]], **settings: str
+) -> Iterator[Installation]:
+    """`flash global` and a `flash home` for each name, each a process, on RabbitMQ and SQLite."""
+    first = adjacent_ports(1 + len(homes))
+    settings = {"FLASH_BROKER_URL": broker_url, **settings}
+    ports = {name: first + 1 + number for number, name in enumerate(homes)}
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(_process(["global", "--port", str(first)], data, first, settings))]
+        pids += [stack.enter_context(_process(["home", name, "--port", str(port)], data, port, settings)) for name, port in ports.items()]
+        yield Installation(data, first, ports, tuple(pids), broker_pids)
+
+
+@contextlib.contextmanager
+def _process(command: Sequence[str], data: Path, port: int, settings: dict[str, str]) -> Iterator[int]:
+    data.mkdir(parents=True, exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLASH_")}
+    ours = {"FLASH_DATA_DIR": str(data), "FLASH_LOG_LEVEL": "warning", "FLASH_REGISTRATIONS_PER_S": REGISTRATIONS_PER_S}
+    output = data / f"{command[0]}-{port}.out"
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", FLASH, *command], env=inherited | ours | settings, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or _ready(port), START_TIMEOUT_S, f"flash {command[0]} starts")
+        if process.poll() is not None:
+            raise RuntimeError(f"flash {' '.join(command)} ended: {output.read_text()[-2000:]}")
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ready(port: int) -> bool:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        with contextlib.closing(connection):
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def adjacent_ports(count: int) -> int:
+    """The first of `count` free ports in a row, below those that the kernel gives to outgoing connections."""
+    while True:
+        first = random.randrange(20_000, 32_000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first

@@ -1,0 +1,154 @@
+"""One sender, one recipient, both online, and what passes between them.
+
+Rule: every popup is checked: accepted once, shown once, in order, receipted. The recipient acknowledges each message, the sender its receipts as the SDK does: seldom and cumulatively.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Callable
+
+from bench.people import Person
+from bench.wire import Poster, Stream, head
+
+TEXT = "Pop over for a coffee at ten? The others are here already."  # an ordinary popup: 58 characters
+RECEIPTS_PER_ACK = 32  # as the SDK's mailbox has it
+NUMBER = 7  # digits: an id is 5 of them for the line and these
+MESSAGE = re.compile(rb'"seq":(\d+),"id":"(\d{5})(\d{7})"')
+
+OnPopup = Callable[["Line", int, float], None]  # line, number, when it was shown
+
+
+class Acker:
+    """Acknowledges for one session as the SDK does: one request at a time, the newest number wins."""
+
+    __slots__ = ("_ends", "_faults", "_given", "_poster", "_start", "upto")
+
+    def __init__(self, poster: Poster, token: str, session: str, faults: list[str]) -> None:
+        body = json.dumps({"session": session, "upto": 0}, separators=(",", ":")).encode()[:-2]
+        self._start = head("POST", "/v1/acks", token, len(body) + 11) + body
+        self._poster = poster
+        self._faults = faults
+        self._given = 0
+        self.upto = 0
+
+    def acknowledge(self, upto: int) -> None:
+        """Everything up to here has arrived."""
+        self.upto = upto
+        if not self._poster.busy:
+            self._given = upto
+            self._poster.post(b"%b%-10d}" % (self._start, upto), self._answered)  # spaces before the brace: every length is the same
+
+    def _answered(self, status: int, body: bytes) -> None:
+        if status != 204:
+            self._faults.append(f"an acknowledgement was answered with {status}: {body[:120]!r}")
+        elif self.upto > self._given:
+            self.acknowledge(self.upto)
+
+
+class Line:
+    """A pair. `on_popup` is called when a popup is both accepted and shown; `sent`, `accepted`, `shown`, `receipted` count."""
+
+    __slots__ = (
+        "_on_accepted",
+        "_on_popup",
+        "_request",
+        "_streams",
+        "accepted",
+        "faults",
+        "number",
+        "opened",
+        "poster",
+        "posters",
+        "receipt_acker",
+        "receipted",
+        "sent",
+        "shown",
+        "shown_acker",
+        "shown_at",
+    )
+
+    def __init__(self, number: int, on_accepted: Callable[["Line"], None], on_popup: OnPopup, faults: list[str]) -> None:
+        self.number = number
+        self.faults = faults
+        self._on_accepted = on_accepted
+        self._on_popup = on_popup
+        self.sent = self.accepted = self.shown = self.receipted = 0
+        self.shown_at = 0.0  # when the newest one was
+        self.opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._streams: list[Stream] = []
+
+    async def open(self, sender: Person, recipient: Person) -> None:
+        """Log both in."""
+        start = b'{"id":"%05d' % self.number
+        end = json.dumps({"to": recipient.uid, "text": TEXT}, separators=(",", ":")).encode()[1:]
+        length = len(start) + NUMBER + 2 + len(end)
+        self._request = head("POST", "/v1/messages", sender.token, length) + start + b'%07d",' + end
+        self.posters = [await Poster.connect(person.port) for person in (sender, sender, recipient)]
+        self.poster = self.posters[0]
+        for person, on_part in ((sender, self._to_sender), (recipient, self._to_recipient)):
+            self.opened = asyncio.get_running_loop().create_future()
+            self._streams.append(await Stream.connect(person.port, person.token, on_part))
+            session = await self.opened
+            acker = Acker(self.posters[1 if person is sender else 2], person.token, session, self.faults)
+            if person is sender:
+                self.receipt_acker = acker
+            else:
+                self.shown_acker = acker
+
+    def send(self) -> None:
+        """Send the next popup. Only while `poster` is not busy."""
+        self.sent += 1
+        self.poster.post(self._request % self.sent, self._answered)
+
+    def close(self) -> None:
+        """Leave."""
+        for stream in self._streams:
+            stream.close()
+        for poster in self.posters:
+            poster.close()
+
+    def _answered(self, status: int, body: bytes) -> None:
+        if status != 202 or not body.startswith(b'{"id":"%05d%07d"' % (self.number, self.sent)):
+            self.faults.append(f"popup {self.sent} of line {self.number} was answered with {status}: {body[:120]!r}")
+            return
+        self.accepted += 1
+        if self.accepted <= self.shown:
+            self._on_popup(self, self.accepted, self.shown_at)
+        self._on_accepted(self)
+
+    def _to_recipient(self, name: bytes, body: bytes) -> None:
+        if name == b"message":
+            found = MESSAGE.search(body)
+            number = int(found[3]) if found is not None else -1
+            if found is None or int(found[2]) != self.number or number != self.shown + 1 or number > self.sent:
+                self.faults.append(f"line {self.number} was shown {body[:60]!r} after popup {self.shown}")
+                return
+            self.shown = number
+            self.shown_at = time.perf_counter()
+            if number <= self.accepted:
+                self._on_popup(self, number, self.shown_at)
+            self.shown_acker.acknowledge(int(found[1]))
+        elif name != b"blank":
+            self._other(name, body)
+
+    def _to_sender(self, name: bytes, body: bytes) -> None:
+        if name == b"receipt":
+            found = MESSAGE.search(body)
+            if found is None or int(found[3]) != self.receipted + 1 or b'"state":"delivered"' not in body:
+                self.faults.append(f"line {self.number} was told {body[:90]!r} after receipt {self.receipted}")
+                return
+            self.receipted += 1
+            if self.receipted % RECEIPTS_PER_ACK == 0:
+                self.receipt_acker.acknowledge(int(found[1]))
+        elif name != b"blank":
+            self._other(name, body)
+
+    def _other(self, name: bytes, body: bytes) -> None:
+        if name == b"welcome" and not self.opened.done():
+            self.opened.set_result(json.loads(body)["session"])
+        elif name != b"presence":  # the recipient came after the sender
+            self.faults.append(f"line {self.number} got an unexpected part {name!r}: {body[:120]!r}")
+            if not self.opened.done():
+                self.opened.set_exception(RuntimeError(self.faults[-1]))

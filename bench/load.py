@@ -1,0 +1,128 @@
+"""Popups on many lines at once: as many as get through (closed loop), or so many a second (open loop).
+
+Rule: latency counts from when a popup was due, so that a generator or server that falls behind cannot hide it.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bench.lines import Line
+from bench.report import Run, percentile
+from tests.support.waiting import eventually
+
+DRAIN_S = 15.0  # what has not arrived by then is lost
+
+
+@dataclass(slots=True)
+class Window:
+    """What was counted. `latencies_s`: of popups that were completed while it was open."""
+
+    opened_at: float
+    latencies_s: list[float] = field(default_factory=list)
+    until: float = float("inf")
+
+
+class Load:
+    """Drives lines. `cpu_s`, `broker_cpu_s`: what the servers and the broker within them have used so far."""
+
+    def __init__(self, cpu_s: Callable[[], float], broker_cpu_s: Callable[[], float]) -> None:
+        self._cpu_s = cpu_s
+        self._broker_cpu_s = broker_cpu_s
+        self.lines: list[Line] = []
+        self.faults: list[str] = []
+        self._free: deque[Line] = deque()
+        self._overdue: deque[float] = deque()
+        self._due: dict[tuple[int, int], float] = {}  # (line, number) -> when it was due
+        self._window: Window | None = None
+        self._running = False
+        self._closed_loop = False
+
+    def line(self, number: int) -> Line:
+        """A new line of this load, to be opened by the caller."""
+        line = Line(number, self._accepted, self._popped, self.faults)
+        self.lines.append(line)
+        self._free.append(line)
+        return line
+
+    async def run(self, warm_s: float, run_s: float, *, in_flight: int = 0, per_s: float = 0.0) -> Run:
+        """Warm up, measure, let everything arrive, check. Either `in_flight` popups at a time, or `per_s` a second."""
+        self.faults.clear()
+        self._running, self._closed_loop = True, in_flight > 0
+        stop = threading.Event()
+        if in_flight:
+            for _ in range(in_flight):
+                self._launch(time.perf_counter())
+        else:
+            threading.Thread(target=self._beat, args=(per_s, stop, asyncio.get_running_loop()), daemon=True).start()
+        await asyncio.sleep(warm_s)
+        cpu, broker, own, start = self._cpu_s(), self._broker_cpu_s(), time.process_time(), time.perf_counter()
+        sent = -len(self._due) + sum(line.sent for line in self.lines)  # what is under way now is completed within the window
+        window = self._window = Window(start)
+        await asyncio.sleep(run_s)
+        took_s = time.perf_counter() - start
+        in_time = len(window.latencies_s)
+        self._running = False
+        stop.set()
+        await self._drain()
+        popups = sum(line.shown for line in self.lines) - sent
+        cpu, broker, own = self._cpu_s() - cpu, self._broker_cpu_s() - broker, time.process_time() - own
+        whole_s = time.perf_counter() - start
+        self._window = None
+        return self._report(window, popups, in_time / took_s, cpu, broker, own, whole_s)
+
+    def _report(self, window: Window, popups: int, rate: float, cpu: float, broker: float, own: float, whole_s: float) -> Run:
+        popups = max(popups, 1)
+        figures = {
+            "popups/s": rate,
+            "p50 ms": percentile(window.latencies_s, 0.5) * 1e3,
+            "p99 ms": percentile(window.latencies_s, 0.99) * 1e3,
+            "CPU µs/popup": cpu / popups * 1e6,
+        }
+        if broker:
+            figures["of it RabbitMQ µs"] = broker / popups * 1e6
+        figures["generator µs/popup"] = own / popups * 1e6
+        figures["generator % of a core"] = own / whole_s * 100
+        return Run(figures, faults=list(self.faults))
+
+    def _launch(self, due: float) -> None:
+        if not self._free:
+            self._overdue.append(due)
+            return
+        line = self._free.popleft()
+        line.send()
+        self._due[line.number, line.sent] = due
+
+    def _accepted(self, line: Line) -> None:
+        """The line can send again, whether or not its last popup has been shown: order is worth checking."""
+        self._free.append(line)
+        if self._overdue:
+            self._launch(self._overdue.popleft())
+
+    def _popped(self, line: Line, number: int, when: float) -> None:
+        due = self._due.pop((line.number, number))
+        if self._window is not None:
+            self._window.latencies_s.append(when - due)
+        if self._closed_loop and self._running:
+            self._launch(time.perf_counter())
+
+    def _beat(self, per_s: float, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        """A thread of its own: the event loop's timers are whole milliseconds, a third of what is being measured."""
+        due = time.perf_counter()
+        while not stop.is_set():
+            time.sleep(max(due - time.perf_counter(), 0))
+            loop.call_soon_threadsafe(self._launch, due)
+            due += 1 / per_s
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(AssertionError):  # what is missing is said below, line by line
+            await eventually(lambda: not self._due and all(line.receipted == line.sent for line in self.lines), DRAIN_S)
+        for line in self.lines:
+            if not line.sent == line.accepted == line.shown == line.receipted:
+                self.faults.append(
+                    f"line {line.number}: {line.sent} sent, {line.accepted} accepted, {line.shown} shown, {line.receipted} receipts"
+                )

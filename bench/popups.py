@@ -1,0 +1,36 @@
+"""Workloads of popups: one home and two, as many as get through and 200 a second.
+
+Rule: the same people, lines and checks in all of them.
+"""
+
+from bench.report import Run, Target
+from bench.rig import Rig
+
+IN_FLIGHT = 64  # what the targets are stated for
+PER_S = 200.0  # likewise
+WARM_S = 1.0  # every line has been used by then, and the servers' caches are as they stay
+
+ONE_HOME = {"popups/s": Target(4_000, 9_000, more=True), "CPU µs/popup": Target(200, 100)}
+TWO_HOMES = {"popups/s": Target(1_500, 3_000, more=True), "CPU µs/popup": Target(600, 300)}
+OPEN_LOOP_ONE = {"p99 ms": Target(6, 3)}
+OPEN_LOOP_TWO = {"p99 ms": Target(20, 8)}
+
+
+async def one_home(rig: Rig, run_s: float) -> Run:
+    """Closed loop within one home: Global Server, home and embedded broker in one process."""
+    return await (await rig.field("one")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
+
+
+async def two_homes(rig: Rig, run_s: float) -> Run:
+    """Closed loop from one home process to another through RabbitMQ."""
+    return await (await rig.field("two")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
+
+
+async def open_loop_one(rig: Rig, run_s: float) -> Run:
+    """200 popups a second within one home; latency from when each was due."""
+    return await (await rig.field("one")).load.run(WARM_S, run_s, per_s=PER_S)
+
+
+async def open_loop_two(rig: Rig, run_s: float) -> Run:
+    """200 popups a second between two homes; latency from when each was due."""
+    return await (await rig.field("two")).load.run(WARM_S, run_s, per_s=PER_S)

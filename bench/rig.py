@@ -1,0 +1,134 @@
+"""What the workloads run on: installations with people in them, prepared once and copied. Rule: one installation runs at a time.
+
+`one`: a home alone with pairs of people (the first half watches the second, one to one). `two`: senders on h1, recipients on h2, RabbitMQ
+between them. Kept running between the runs of a workload; everything else is started fresh from a copy of a prepared directory.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.installation import Installation, one_process, real_installation
+from bench.load import Load
+from bench.people import Person, add_contacts, load, register, save
+from tests.support.rabbitmq import PrivateRabbit
+from tests.support.rabbitmq_choice import URL_VARIABLE, GivenRabbit
+
+Prepare = Callable[[Installation, list[Person]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Field:
+    """A running installation with everybody online."""
+
+    kind: str
+    installation: Installation
+    load: Load
+    stack: contextlib.ExitStack
+
+
+class Rig:
+    """Makes and keeps installations below `root`. `pairs`: how many lines popups travel on."""
+
+    def __init__(self, root: Path, pairs: int) -> None:
+        self.root = root
+        self.pairs = pairs
+        self.notes: list[str] = []
+        self._copies = 0
+        self._field: Field | None = None
+        self._rabbit: PrivateRabbit | GivenRabbit | None = None
+
+    async def field(self, kind: str) -> Field:
+        """The installation `one` or `two` with its lines open."""
+        if self._field is None or self._field.kind != kind:
+            self.leave()
+            stack = contextlib.ExitStack()
+            try:
+                self._field = await (self._one(stack) if kind == "one" else self._two(stack))
+            except BaseException:
+                stack.close()
+                raise
+        return self._field
+
+    def leave(self) -> None:
+        """End the installation that is kept running."""
+        if self._field is not None:
+            for line in self._field.load.lines:
+                line.close()
+            self._field.stack.close()
+            self._field = None
+
+    def close(self) -> None:
+        """End everything."""
+        self.leave()
+        if self._rabbit is not None:
+            self._rabbit.close()
+
+    @contextlib.asynccontextmanager
+    async def fresh(self, name: str, prepare: Prepare | None = None, **settings: str) -> AsyncIterator[tuple[Installation, list[Person]]]:
+        """A new process on a copy of `people`, once changed by `prepare` and kept under `name`."""
+        self.leave()
+        prepared = await self._people()
+        if prepare is not None:
+            prepared, source = self.root / name, prepared
+            if not prepared.exists():
+                draft = self._copy(source)
+                with one_process(draft) as installation:
+                    await prepare(installation, load(installation))
+                draft.rename(prepared)
+        copy = self._copy(prepared)
+        with one_process(copy, **settings) as installation:
+            yield installation, load(installation)
+        shutil.rmtree(copy)
+
+    async def _people(self) -> Path:
+        """Registered people at one home, the first half of them with the second on their lists."""
+        prepared = self.root / "people"
+        if not prepared.exists():
+            draft = self.root / "people-draft"
+            with one_process(draft) as installation:
+                people = await register(installation, 2 * self.pairs)
+                await add_contacts(zip(people[: self.pairs], people[self.pairs :], strict=True))
+                save(people, draft)
+            draft.rename(prepared)
+        return prepared
+
+    def _copy(self, prepared: Path) -> Path:
+        self._copies += 1
+        copy = self.root / f"copy-{self._copies}"
+        shutil.copytree(prepared, copy)
+        return copy
+
+    async def _one(self, stack: contextlib.ExitStack) -> Field:
+        installation = stack.enter_context(one_process(self._copy(await self._people())))
+        people = load(installation)
+        return await _opened("one", installation, people[: self.pairs], people[self.pairs :], stack)
+
+    async def _two(self, stack: contextlib.ExitStack) -> Field:
+        if self._rabbit is None:
+            given = os.environ.get(URL_VARIABLE)
+            if given:
+                self.notes.append(f"RabbitMQ was given by {URL_VARIABLE}: its CPU cannot be counted and is missing below")
+            self._rabbit = GivenRabbit(given) if given else PrivateRabbit(self.root / "rabbitmq")
+            self._rabbit.start()
+        pids = self._rabbit.pids if isinstance(self._rabbit, PrivateRabbit) else tuple
+        self._copies += 1
+        data = self.root / f"copy-{self._copies}"
+        installation = stack.enter_context(real_installation(data, ("h1", "h2"), self._rabbit.new_vhost(), pids))
+        people = await register(installation, 2 * self.pairs)
+        senders = [person for person in people if person.home == "h1"]
+        recipients = [person for person in people if person.home == "h2"]
+        await add_contacts(zip(senders, recipients, strict=False))
+        return await _opened("two", installation, senders, recipients, stack)
+
+
+async def _opened(
+    kind: str, installation: Installation, senders: list[Person], recipients: list[Person], stack: contextlib.ExitStack
+) -> Field:
+    popups = Load(installation.cpu_s, installation.broker_cpu_s)
+    for number, (sender, recipient) in enumerate(zip(senders, recipients, strict=False)):
+        await popups.line(number).open(sender, recipient)
+    return Field(kind, installation, popups, stack)
