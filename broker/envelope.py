@@ -7,7 +7,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgpack
 
@@ -21,8 +21,7 @@ MAX_NAME = 255  # characters of a source, stream or topic; AMQP's own limit for 
 MAX_INTEGER = 2**63 - 1  # what PostgreSQL and SQLite can hold
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRecord(NamedTuple):
     """A stored event on its way. `position`: in the source's log, from 1. `version`: in its stream, from 1. `time`: seconds
     since 1970. `data`: the stored state, msgpack."""
 

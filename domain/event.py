@@ -1,13 +1,34 @@
 """The base of every event and snapshot. Rule: an event's `TOPIC` and stored fields outlive every rename of files and classes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, runtime_checkable
 
 from eventsourcing.utils import register_topic
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def event(cls: type[T]) -> type[T]:
+    """Make `cls` a frozen dataclass with keyword fields, whose instances are made in one step.
+
+    What `dataclass(frozen=True)` generates sets field by field around the freeze: 4 µs for a message, more than all else that
+    deciding costs.
+    """
+    frozen = dataclass(frozen=True, kw_only=True, init=False)(cls)
+    required = frozenset(f.name for f in fields(frozen) if f.default is MISSING)  # type: ignore[arg-type]
+
+    def __init__(self: Any, **values: Any) -> None:
+        if values.keys() != required:
+            raise TypeError(f"{cls.__name__} takes exactly {', '.join(sorted(required))}; got {', '.join(sorted(values))}")
+        self.__dict__.update(values)
+
+    frozen.__init__ = __init__  # type: ignore[method-assign]
+    return frozen
+
+
+@event
 class Event:
     """Something that happened, in the past tense.
 

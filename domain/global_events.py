@@ -7,17 +7,17 @@
 | `home-<name>`     | HomeAnnounced, HomeRetired                                   |
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
-from domain.event import Event
+from domain.event import Event, event
 
 
 class GlobalEvent(Event):
     """Any event of the Global Server."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class UserRegistered(GlobalEvent):
     """A person became a user and was given a home for good. First in `account-<uid>`; what the directory lists.
 
@@ -31,7 +31,7 @@ class UserRegistered(GlobalEvent):
     profile: dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class ProfileChanged(GlobalEvent):
     """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one, the home learns the name.
 
@@ -46,7 +46,7 @@ class ProfileChanged(GlobalEvent):
     changes: dict[str, str | None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class CredentialChanged(GlobalEvent):
     """A user's password was set, or hashed anew. In `account-<uid>`; private: it never leaves the store.
 
@@ -59,7 +59,7 @@ class CredentialChanged(GlobalEvent):
     password_hash: str = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class AccountClosed(GlobalEvent):
     """A user left for good. Last in `account-<uid>`; they are found no more and get no more tokens, and the handle stays taken,
     so that old messages never seem to come from someone else. `reason` is for the audit."""
@@ -69,7 +69,7 @@ class AccountClosed(GlobalEvent):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class HandleClaimed(GlobalEvent):
     """A handle belongs to a user from now on. Only ever the first of `handle-<handle>`: the database's key on (stream, version)
     makes handles unique even between two Global Servers on one store."""
@@ -79,7 +79,7 @@ class HandleClaimed(GlobalEvent):
     uid: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class HomeAnnounced(GlobalEvent):
     """A Home Server is part of this installation, and clients reach it at `url`. In `home-<name>`; new users may be given to it."""
 
@@ -88,7 +88,7 @@ class HomeAnnounced(GlobalEvent):
     url: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class HomeRetired(GlobalEvent):
     """A Home Server takes no new users any more. In `home-<name>`; the users it has stay its own."""
 

@@ -3,13 +3,12 @@
 Two streams per user: `user-<uid>` (sessions, status, contacts, what was sent) and `mailbox-<uid>` (what waits for the user).
 """
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from domain.event import Event
+from domain.event import Event, event
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class UserAdopted(Event):
     """The home met this user: a first token was shown, or the Global Server assigned or renamed the user. Stored in `user-<uid>`."""
 
@@ -18,7 +17,7 @@ class UserAdopted(Event):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class PresenceEvent(Event):
     """What moves a user's presence: `status` holds from now on, `previous` held until now; equal when nothing changed to the outside."""
 
@@ -28,7 +27,7 @@ class PresenceEvent(Event):
     note: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class LoggedIn(PresenceEvent):
     """A session began. Tells contacters when it is the user's first session."""
 
@@ -38,7 +37,7 @@ class LoggedIn(PresenceEvent):
     client: str  # what the client called itself, e.g. "tk/1.0"
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class LoggedOff(PresenceEvent):
     """A session ended. Tells contacters when it was the user's last session."""
 
@@ -47,7 +46,7 @@ class LoggedOff(PresenceEvent):
     reason: str  # "logoff" | "lost" (TCP said so) | "timeout" (blanks unanswered) | "restart" (the home came back without it)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class StatusChanged(PresenceEvent):
     """The user chose a status, or a chosen one ran out. Kept while offline, shown while online."""
 
@@ -56,7 +55,7 @@ class StatusChanged(PresenceEvent):
     until: float | None  # when `chosen` falls back to "online", seconds since 1970
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class ContactAdded(Event):
     """The user watches `uid` from now on and may send to them. The contact's home is told (ContacterAdded)."""
 
@@ -69,7 +68,7 @@ class ContactAdded(Event):
     notify: bool  # the user wants a popup when this contact comes online
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class ContactChanged(Event):
     """The user gave a contact another alias or another `notify`."""
 
@@ -79,7 +78,7 @@ class ContactChanged(Event):
     notify: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class ContactRemoved(Event):
     """The user no longer watches `uid`. The contact's home is told (ContacterRemoved)."""
 
@@ -88,7 +87,7 @@ class ContactRemoved(Event):
     home: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class ContacterAdded(Event):
     """Somebody watches this user. Carries the presence at that moment, for the contacter's home to show."""
 
@@ -101,7 +100,7 @@ class ContacterAdded(Event):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class ContacterRemoved(Event):
     """Somebody stopped watching this user."""
 
@@ -110,7 +109,7 @@ class ContacterRemoved(Event):
     home: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class MessageSent(Event):
     """A popup was accepted from this user. The recipient's home queues it (MessageQueued). `text` is personal.
 
@@ -135,7 +134,7 @@ class MessageSent(Event):
         state["urgent"] = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class MessageQueued(Event):
     """A popup waits in this mailbox under `seq` until a client acknowledges it. `text` is personal."""
 
@@ -152,7 +151,7 @@ class MessageQueued(Event):
     urgent: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class ReceiptQueued(Event):
     """News of a message this user sent waits in the mailbox under `seq`, like a message, so that the sender is told for certain."""
 
@@ -165,7 +164,7 @@ class ReceiptQueued(Event):
     settled_at: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class MessagesDelivered(Event):
     """A client acknowledged everything up to `upto`. `messages` lists the popups among it: their senders are told."""
 
@@ -175,7 +174,7 @@ class MessagesDelivered(Event):
     messages: list[list[Any]]  # [[id, sender's uid, sender's home], …]
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class MessageSettled(Event):
     """What ended one popup otherwise; its sender is told."""
 
@@ -184,14 +183,14 @@ class MessageSettled(Event):
     home: str  # the sender's home
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class MessageDone(MessageSettled):
     """The recipient pressed Done, or replied. The user's other sessions close the popup."""
 
     TOPIC = "mailbox.message_done"
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class MessageBounced(MessageSettled):
     """A popup could not be queued."""
 
@@ -199,7 +198,7 @@ class MessageBounced(MessageSettled):
     why: str  # "mailbox_full"
 
 
-@dataclass(frozen=True, kw_only=True)
+@event
 class MessageExpired(MessageSettled):
     """A popup waited too long and was taken out of the mailbox."""
 

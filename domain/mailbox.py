@@ -55,7 +55,7 @@ class MailboxState:
         self.waiting = {event.seq: event for event in events}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class MailboxCommand:
     """A wish concerning one mailbox."""
 
@@ -68,7 +68,7 @@ class MailboxCommand:
         return f"mailbox-{self.uid}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class QueueMessage(MailboxCommand):
     """A popup arrived for the user."""
 
@@ -83,7 +83,7 @@ class QueueMessage(MailboxCommand):
     urgent: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class QueueReceipt(MailboxCommand):
     """News arrived of a message that the user sent."""
 
@@ -94,7 +94,7 @@ class QueueReceipt(MailboxCommand):
     settled_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Acknowledge(MailboxCommand):
     """A session has everything up to `upto`."""
 
@@ -102,7 +102,7 @@ class Acknowledge(MailboxCommand):
     upto: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Resume(MailboxCommand):
     """A session begins, by a client that has everything up to `seen` (0: it does not say)."""
 
@@ -110,7 +110,7 @@ class Resume(MailboxCommand):
     seen: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class MarkDone(MailboxCommand):
     """The user is done with a message; `reply`: because of an answer to it, which is no error when it is unknown."""
 
@@ -118,7 +118,7 @@ class MarkDone(MailboxCommand):
     reply: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Expire(MailboxCommand):
     """Take out what waits since before `before`."""
 

@@ -26,7 +26,7 @@ MAX_TEXT_CHARS = 4_096
 MAX_TEXT_BYTES = 16_384
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UserCommand:
     """A wish concerning one user."""
 
@@ -39,7 +39,7 @@ class UserCommand:
         return f"user-{self.uid}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Adopt(UserCommand):
     """The Global Server assigned, or renamed, this user."""
 
@@ -47,7 +47,7 @@ class Adopt(UserCommand):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LogIn(UserCommand):
     """A client of the user opened a back connection."""
 
@@ -57,7 +57,7 @@ class LogIn(UserCommand):
     client: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LogOff(UserCommand):
     """A session ended."""
 
@@ -65,7 +65,7 @@ class LogOff(UserCommand):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SetStatus(UserCommand):
     """The user chose a status."""
 
@@ -74,26 +74,26 @@ class SetStatus(UserCommand):
     until: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LapseStatus(UserCommand):
     """Time may have come for a status that was chosen until then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PutContact(UserCommand):
     """Watch somebody, or change how."""
 
     contact: Contact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RemoveContact(UserCommand):
     """Watch somebody no longer."""
 
     contact: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AddContacter(UserCommand):
     """Somebody watches the user now."""
 
@@ -101,14 +101,14 @@ class AddContacter(UserCommand):
     home: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RemoveContacter(UserCommand):
     """Somebody watches the user no longer."""
 
     contacter: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Send(UserCommand):
     """A popup for a contact."""
 

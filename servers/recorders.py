@@ -1,17 +1,20 @@
-"""The library's recorders, taught to move several tracking positions in one transaction. Rule: nothing else is changed.
+"""The library's recorders, taught to move several tracking positions in one transaction. Rule: what is stored, and how, stays the library's.
 
 A batch holds commands from several homes' inboxes and the relay's own position; the library's `insert_events` takes one.
 """
 
 import contextlib
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
+from eventsourcing.persistence import AggregateRecorder, IntegrityError, ProcessRecorder, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore, SQLiteFactory, SQLiteProcessRecorder
+from psycopg.sql import SQL, Identifier
 
-RELAY = "relay"  # under this name a store remembers how far its server has published
+RELAY = "@relay"  # under this name a store remembers how far its server has published; no server's name, for those are inbox positions
+SETUP_LOCK = 0x666C617368  # "flash": a key that no other user of the database is likely to lock
 ROWS_PER_STATEMENT = (128, 32, 8, 1)  # few enough texts for the driver's statement cache
 
 
@@ -41,7 +44,16 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
 
 
 class PostgresStoreRecorder(PostgresProcessRecorder):
-    """`insert_events(..., trackings=[…])`."""
+    """`insert_events(..., trackings=[…])`, and every call fails fast.
+
+    The library tries each call ten times while the database is away: a user would wait for a minute to hear that it is.
+    """
+
+    insert_events = inspect.unwrap(PostgresProcessRecorder.insert_events)
+    select_events = inspect.unwrap(PostgresProcessRecorder.select_events)
+    select_notifications = inspect.unwrap(PostgresProcessRecorder.select_notifications)
+    max_notification_id = inspect.unwrap(PostgresProcessRecorder.max_notification_id)
+    max_tracking_id = inspect.unwrap(PostgresProcessRecorder.max_tracking_id)
 
     def _insert_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
         trackings: Sequence[Tracking] = kwargs.pop("trackings", ())
@@ -81,6 +93,25 @@ class SQLiteStoreFactory(SQLiteFactory):
 
 
 class PostgresStoreFactory(PostgresFactory):
-    """A factory of `PostgresStoreRecorder`."""
+    """A factory of `PostgresStoreRecorder`. Several servers share a database: each has a schema, made here when it is missing."""
 
     process_recorder_class = PostgresStoreRecorder
+
+    def process_recorder(self) -> ProcessRecorder:
+        """The events and tracking positions."""
+        with self._one_at_a_time():
+            return super().process_recorder()
+
+    def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
+        """The snapshots."""
+        with self._one_at_a_time():
+            return super().aggregate_recorder(purpose)
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """`IF NOT EXISTS` does not hold between two servers that start in the same moment; a lock of the whole database does."""
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
+            with self.datastore.transaction(commit=True) as other:  # on another connection: the tables are made on yet another
+                other.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self.datastore.schema)))
+            yield

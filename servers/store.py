@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import msgpack
@@ -45,6 +45,15 @@ class Committed(NamedTuple):
     data: bytes
 
 
+class Packed(NamedTuple):
+    """What a recorder stores of an event: the fields of the library's `StoredEvent`, made in a third of the time."""
+
+    originator_id: str
+    originator_version: int
+    topic: str
+    state: bytes
+
+
 class MsgpackTranscoder(Transcoder):
     """Event fields as one msgpack map."""
 
@@ -72,7 +81,8 @@ class Store:
         self.catalogue = catalogue
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"store-{server}")  # commits and loads, one after the other
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"reader-{server}")  # catching up never delays a commit
-        self.mapper: Mapper[str] = Mapper(MsgpackTranscoder())  # packing is for the loop only (a msgpack.Packer has one buffer)
+        self._transcoder = MsgpackTranscoder()  # packs on the loop only: a msgpack.Packer has one buffer
+        self.mapper: Mapper[str] = Mapper(self._transcoder)
         try:
             self._factory = _factory(url, server)
             self._events: ProcessRecorder = self._factory.process_recorder()
@@ -88,16 +98,23 @@ class Store:
         """Call a blocking read that may take long in the reader's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, function, *args)
 
-    def pack(self, events: Sequence[Event]) -> list[StoredEvent]:
+    def pack(self, events: Sequence[Event]) -> list[Packed]:
         """The events as they will be stored. The one method that does not block: it is called on the loop, so that the store's
         thread has nothing to do but SQLite's work, which needs no interpreter lock."""
-        return [self.mapper.to_stored_event(event) for event in events]  # type: ignore[arg-type]
+        packed = []
+        for event in events:
+            state = event.__dict__.copy()
+            stream, version = state.pop("originator_id"), state.pop("originator_version")
+            if event.class_version > 1:
+                state["class_version"] = event.class_version
+            packed.append(Packed(stream, version, event.TOPIC, self._transcoder.encode(state)))
+        return packed
 
-    def put(self, events: Sequence[Event], stored: Sequence[StoredEvent], trackings: Sequence[Tracking] = ()) -> list[Committed]:
+    def put(self, events: Sequence[Event], stored: Sequence[Packed], trackings: Sequence[Tracking] = ()) -> list[Committed]:
         """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `Unavailable`; then nothing
         is stored."""
         try:
-            positions = self._events.insert_events(stored, trackings=trackings) or ()
+            positions = self._events.insert_events(cast(Sequence[StoredEvent], stored), trackings=trackings) or ()
         except IntegrityError as error:
             raise Conflicted(f"Another process wrote first: {error}") from error
         except PersistenceError as error:
@@ -164,7 +181,10 @@ def _factory(url: str, server: str) -> SQLiteStoreFactory | PostgresStoreFactory
             "POSTGRES_PORT": str(parts.port or 5432),
             "POSTGRES_USER": unquote(parts.username or ""),
             "POSTGRES_PASSWORD": unquote(parts.password or ""),
-            "POSTGRES_SCHEMA": f"flash_{server}",
+            "POSTGRES_SCHEMA": f"flash_{server.replace('-', '$')}",  # "-" would need quotes, which the library forgets in one place
+            "POSTGRES_POOL_SIZE": "2",  # one for commits, one for the reader; more come and go as needed
+            "POSTGRES_CONNECT_TIMEOUT": "5",  # seconds until a user hears that the store is away
+            "POSTGRES_PRE_PING": "yes",  # a connection that died with the database is replaced before it is used
             "ORIGINATOR_ID_TYPE": "text",
         }
         return PostgresStoreFactory(env)

@@ -21,8 +21,10 @@ encode = msgspec.json.Encoder().encode
 
 def instant(seconds: float | None) -> str | None:
     """Seconds since 1970 -> RFC 3339 UTC with microseconds."""
-    if seconds is None:
-        return None
+    return None if seconds is None else _instant(seconds)
+
+
+def _instant(seconds: float) -> str:
     whole = int(seconds)
     micros = round((seconds - whole) * 1e6)
     if micros == 1_000_000:
@@ -35,28 +37,39 @@ def _second(whole: int) -> str:
     return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+class _Sender(msgspec.Struct):
+    uid: int
+    handle: str
+    name: str
+
+
+class _Message(msgspec.Struct):
+    seq: int
+    id: str
+    from_: _Sender = msgspec.field(name="from")
+    text: str
+    sent_at: str
+    in_reply_to: str | None
+    urgent: bool
+
+
+class _Receipt(msgspec.Struct):
+    seq: int
+    id: str
+    to: int
+    state: str
+    at: str
+    why: str | None
+
+
 def part_of(event: Waiting) -> Part:
     """A waiting mailbox event as the part that a session sends."""
+    seq, id = event.seq, event.id
     if isinstance(event, MessageQueued):
-        body = {
-            "seq": event.seq,
-            "id": event.id,
-            "from": {"uid": event.uid, "handle": event.handle, "name": event.name},
-            "text": event.text,
-            "sent_at": instant(event.sent_at),
-            "in_reply_to": event.in_reply_to,
-            "urgent": event.urgent,
-        }
-        return Part("message", encode(body), event.seq)
-    receipt = {
-        "seq": event.seq,
-        "id": event.id,
-        "to": event.to,
-        "state": event.state,
-        "at": instant(event.settled_at),
-        "why": event.why,
-    }
-    return Part("receipt", encode(receipt), event.seq)
+        sender = _Sender(event.uid, event.handle, event.name)
+        message = _Message(seq, id, sender, event.text, _instant(event.sent_at), event.in_reply_to, event.urgent)
+        return Part("message", encode(message), seq)
+    return Part("receipt", encode(_Receipt(seq, id, event.to, event.state, _instant(event.settled_at), event.why)), seq)
 
 
 def contact_view(contact: Contact, presence: Presence) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class Writer:
             await self._snapshot(committed)
 
     async def _decide(self, unit: Unit, touched: set[str]) -> None:
-        now = round(self._clock(), 6)
+        now = int(self._clock() * 1e6) / 1e6  # to the microsecond, as times travel
         waiting: deque[Command] = deque(unit.commands)
         react, deciders = self._catalogue.react, self._catalogue.deciders
         while waiting:
