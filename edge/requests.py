@@ -1,7 +1,7 @@
 """What requests may contain: types and bounds of every body and query. Rule: unknown fields are refused, and nothing unbounded passes."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -17,8 +17,10 @@ Seq = Annotated[int, Meta(ge=0, le=BIGGEST)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=8, max_length=256)]
 ProfileText = Annotated[str, Meta(max_length=MAX_FIELD_CHARS)]
-# Compared after lower-casing, so capitals are allowed here; the domain checks what is left.
-Handle = Annotated[str, Meta(min_length=2, max_length=32, description=f"after lower-casing: {HANDLE.pattern}")]
+# Compared after lower-casing, so capitals are allowed; the domain's `clean_handle` checks the pattern itself.
+Handle = Annotated[
+    str, Meta(min_length=2, max_length=32, extra_json_schema={"pattern": "^" + HANDLE.pattern.replace("a-z", "A-Za-z") + "$"})
+]
 
 
 class Request(Struct, forbid_unknown_fields=True, frozen=True):
@@ -27,7 +29,9 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True):
 
 ProfileField = Literal["full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note"]
 # A field that is null or blank is emptied, one that is missing stays: as a mapping, the two stay apart.
-ProfileChanges = dict[ProfileField, ProfileText | None]
+ProfileChanges = Annotated[
+    dict[ProfileField, ProfileText | None], Meta(extra_json_schema={"propertyNames": {"enum": list(get_args(ProfileField))}})
+]
 
 
 class Register(Request, frozen=True):

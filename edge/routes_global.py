@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from domain.errors import BadCredentials, HandleTaken, Invalid, TooManyRequests, Unavailable, UnknownUser
-from domain.profile import PROFILE_FIELDS
+from domain.profile import PROFILE_FIELDS, clean_handle
 from edge import answers, requests
 from edge.auth import Gate
 from edge.http import Answer, Call, answer_json
@@ -22,7 +22,7 @@ class GlobalRoutes:
         """A new user."""
         body: requests.Register = call.body
         address = call.connection.client_address
-        return answer_json(201, await self._server.register(body.handle.lower(), body.password, _plain(body.profile), address))
+        return answer_json(201, await self._server.register(clean_handle(body.handle), body.password, _plain(body.profile), address))
 
     async def token(self, call: Call) -> Answer:
         """A token for a known user."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.errors import BadCredentials, HandleTaken, NotAContact, Unauthorized, UnknownMessage, UnknownSession, UnknownUser
+from domain.profile import clean_profile
 from servers.identity import Identity
 from servers.parts import Outlet, Part
 from servers.sessions import Hello
@@ -187,7 +188,7 @@ class StandInGlobal:
         if handle in self.users:
             raise HandleTaken
         home = {"name": "h1", "url": "http://127.0.0.1:1"}
-        self.users[handle] = {"uid": len(self.users) + 1, "handle": handle, "home": home, "profile": dict(profile)}
+        self.users[handle] = {"uid": len(self.users) + 1, "handle": handle, "home": home, "profile": clean_profile(profile)}
         self.passwords[handle] = password
         return self._grant(self.users[handle])
 

@@ -2,13 +2,16 @@
 
 import asyncio
 from datetime import datetime
+from typing import get_args
 
 import msgspec
 import pytest
 
 from domain import errors
+from domain.profile import PROFILE_FIELDS
 from edge import answers, openapi
 from edge.problems import STATUS, problem, status_of
+from edge.requests import ProfileField
 from edge.routes import Route
 from edge.times import rfc3339
 from tests.edge.conftest import RunningGlobal, RunningHome
@@ -115,3 +118,7 @@ def test_times_have_microseconds_and_a_z(seconds: float):
     text = rfc3339(seconds)
     assert len(text) == len("1970-01-01T00:00:00.000000Z")
     assert datetime.fromisoformat(text).timestamp() == seconds
+
+
+def test_the_profile_fields_are_those_of_the_domain():
+    assert get_args(ProfileField) == PROFILE_FIELDS
