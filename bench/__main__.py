@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import machine, popups
+from bench import idle, machine, popups, replay, storm
 from bench.report import Outcome, Run, Target, table
 from bench.rig import Rig
 
@@ -27,13 +27,16 @@ WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
     "open-loop-one": (popups.open_loop_one, popups.OPEN_LOOP_ONE),
     "two-homes": (popups.two_homes, popups.TWO_HOMES),
     "open-loop-two": (popups.open_loop_two, popups.OPEN_LOOP_TWO),
+    "login-storm": (storm.login_storm, storm.LOGIN_STORM),
+    "replay": (replay.replay, replay.REPLAY),
+    "idle": (idle.idle, idle.IDLE),
 }
 HEAD = ["workload", "figure", "median", "runs", "must", "aim", "reached"]
 
 
 async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome]:
     """Run the workloads, saying how they go."""
-    rig = Rig(root, QUICK_PAIRS if quick else PAIRS)
+    rig = Rig(root, QUICK_PAIRS if quick else PAIRS, quick)
     outcomes: list[Outcome] = []
     try:
         for name in names:

@@ -1,6 +1,7 @@
 """One sender, one recipient, both online, and what passes between them.
 
-Rule: every popup is checked: accepted once, shown once, in order, receipted. The recipient acknowledges each message, the sender its receipts as the SDK does: seldom and cumulatively.
+Rule: every popup is checked: accepted once, shown once, in order, receipted.
+The recipient acknowledges each message, the sender its receipts as the SDK does: seldom and cumulatively.
 """
 
 import asyncio

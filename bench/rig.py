@@ -31,10 +31,11 @@ class Field:
 
 
 class Rig:
-    """Makes and keeps installations below `root`. `pairs`: how many lines popups travel on."""
+    """Makes and keeps installations below `root`. `pairs`: how many lines popups travel on; `quick`: no figure matters."""
 
-    def __init__(self, root: Path, pairs: int) -> None:
+    def __init__(self, root: Path, pairs: int, quick: bool) -> None:
         self.root = root
+        self.quick = quick
         self.pairs = pairs
         self.notes: list[str] = []
         self._copies = 0

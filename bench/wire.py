@@ -1,6 +1,7 @@
 """HTTP as the load generator speaks it: bytes made in advance, answers looked at just enough.
 
-Rule: nothing here may cost what a server costs. Requests on one connection go one after the other. Header names and their order are what the servers send; were they to change, answers
+Rule: nothing here may cost what a server costs.
+Requests on one connection go one after the other. Header names and their order are what the servers send; were they to change, answers
 would stop being recognised and the run would fail, not lie.
 """
 

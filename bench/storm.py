@@ -1,0 +1,114 @@
+"""Workload `login-storm`: everybody logs in at once and must be seen by all their contacts.
+
+Rule: each contact is told once, by part or welcome. A notice is needed where the watcher's `welcome` did not show the contact online yet. Clients connect, send and log in at once, to a home
+that was just started: no token has been seen, no state is in memory.
+"""
+
+import asyncio
+import json
+import time
+
+from bench.installation import Installation
+from bench.people import Person, add_contacts
+from bench.report import Run, Target, percentile
+from bench.rig import Rig
+from bench.wire import Stream, request
+from tests.support.waiting import eventually
+
+CONTACTS = 20  # each, all mutual: ten neighbours on either side of a ring
+TIMEOUT_S = 30.0  # a storm takes one
+SETTLE_S = 0.5  # for what comes twice, and for the servers' work behind the last notice
+ONLINE = b'"status":"online"'
+
+LOGIN_STORM = {"CPU µs/notice": Target(60, 25), "p99 ms": Target(200, 100)}
+
+
+class Client(Stream):
+    """One who logs in. `heard`: when which part came."""
+
+    __slots__ = ("heard", "online", "person", "sent_at")
+
+    def __init__(self, person: Person) -> None:
+        super().__init__(request("POST", "/v1/back-connection", person.token, b'{"client":"bench/1"}'), self._hear)
+        self.person = person
+        self.heard: list[tuple[float, bytes, bytes]] = []
+        self.online = 0
+        self.sent_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Log in, and remember when."""
+        self.sent_at = time.perf_counter()
+        super().connection_made(transport)
+
+    def _hear(self, name: bytes, body: bytes) -> None:
+        self.heard.append((time.perf_counter(), name, body))  # read afterwards: the generator must not slow the storm
+        self.online += body.count(ONLINE)
+
+
+async def prepare(installation: Installation, people: list[Person]) -> None:
+    """The second half of the people become a ring of acquaintances."""
+    ring = people[len(people) // 2 :]
+    for step in range(1, CONTACTS // 2 + 1):
+        ahead = ring[step:] + ring[:step]
+        await add_contacts([*zip(ring, ahead, strict=True), *zip(ahead, ring, strict=True)])
+
+
+async def login_storm(rig: Rig, run_s: float) -> Run:
+    """All log in at once; over when everybody knows that all their contacts are online."""
+    loop = asyncio.get_running_loop()
+    async with rig.fresh("ring", prepare) as (installation, people):
+        clients = [Client(person) for person in people[len(people) // 2 :]]
+        cpu, own, start = installation.cpu_s(), time.process_time(), time.perf_counter()
+        await asyncio.gather(*(loop.create_connection(lambda c=client: c, "127.0.0.1", client.person.port) for client in clients))  # type: ignore[misc]
+        wanted = CONTACTS * len(clients)
+        faults: list[str] = []
+        try:
+            await eventually(lambda: sum(client.online for client in clients) >= wanted, TIMEOUT_S)
+        except AssertionError:
+            faults.append(f"{sum(client.online for client in clients)} of {wanted} were known after {TIMEOUT_S:.0f} s")
+        took_s = time.perf_counter() - start
+        await asyncio.sleep(SETTLE_S)
+        cpu, own = installation.cpu_s() - cpu, time.process_time() - own
+        notices = _check(clients, faults)
+        for client in clients:
+            client.close()
+    needed = max(len(notices), 1)
+    figures = {
+        "CPU µs/notice": cpu / needed * 1e6,
+        "p99 ms": percentile(notices, 0.99) * 1e3,
+        "p50 ms": percentile(notices, 0.5) * 1e3,
+        "notices needed": float(len(notices)),
+        "known by welcome": float(wanted - len(notices)),
+        "CPU µs/pair": cpu / wanted * 1e6,
+        "CPU µs/login": cpu / len(clients) * 1e6,
+        "storm ms": took_s * 1e3,
+        "generator µs/notice": own / needed * 1e6,
+    }
+    return Run(figures, faults)
+
+
+def _check(clients: list[Client], faults: list[str]) -> list[float]:
+    """How long after its subject's login each notice came, in seconds."""
+    sent_at = {client.person.uid: client.sent_at for client in clients}
+    took_s: list[float] = []
+    for client in clients:
+        known: dict[int, str] = {}
+        for when, name, body in client.heard:
+            if name == b"blank":
+                continue
+            if name not in (b"welcome", b"presence") or (name == b"welcome") != (not known):
+                faults.append(f"user {client.person.uid} got {name!r} at the wrong moment: {body[:120]!r}")
+                continue
+            parsed = json.loads(body)
+            if name == b"welcome":
+                known = {contact["uid"]: contact["presence"]["status"] for contact in parsed["contacts"]}
+                continue
+            for change in parsed["changes"]:
+                if change["status"] != "online" or known.get(change["uid"]) != "offline":
+                    faults.append(f"user {client.person.uid} knew {known.get(change['uid'])!r} and was told {change}")
+                known[change["uid"]] = change["status"]
+                took_s.append(when - sent_at[change["uid"]])
+        missing = sum(status != "online" for status in known.values())
+        if missing or len(known) != CONTACTS:
+            faults.append(f"user {client.person.uid} knows {len(known)} contacts, {missing} of them not as online")
+    return took_s
