@@ -19,12 +19,12 @@ def event(cls: type[T]) -> type[T]:
     frozen = dataclass(frozen=True, kw_only=True, init=False)(cls)
     required = frozenset(f.name for f in fields(frozen) if f.default is MISSING)  # type: ignore[arg-type]
 
-    def __init__(self: Any, **values: Any) -> None:
+    def make(self: Any, **values: Any) -> None:
         if values.keys() != required:
             raise TypeError(f"{cls.__name__} takes exactly {', '.join(sorted(required))}; got {', '.join(sorted(values))}")
         self.__dict__.update(values)
 
-    frozen.__init__ = __init__  # type: ignore[method-assign]
+    frozen.__init__ = make  # type: ignore[method-assign]
     return frozen
 
 

@@ -24,7 +24,7 @@ from domain.home_events import (
     StatusChanged,
 )
 from domain.mailbox import MailboxCommand, MarkDone, QueueMessage, QueueReceipt
-from domain.user import AddContacter, Adopt, RemoveContacter, UserCommand
+from domain.user_commands import AddContacter, Adopt, RemoveContacter, UserCommand
 from domain.user_state import UserState
 
 Command = UserCommand | MailboxCommand

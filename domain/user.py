@@ -1,7 +1,6 @@
 """What a user may do at home: sessions, status, contacts, sending. Rule: pure; time and ids come in with the command."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests
@@ -18,7 +17,20 @@ from domain.home_events import (
     StatusChanged,
     UserAdopted,
 )
-from domain.user_state import Contact, UserState
+from domain.user_commands import (
+    AddContacter,
+    Adopt,
+    LapseStatus,
+    LogIn,
+    LogOff,
+    LookUp,
+    PutContact,
+    RemoveContact,
+    RemoveContacter,
+    Send,
+    SetStatus,
+)
+from domain.user_state import UserState
 
 MAX_SESSIONS = 20  # a person's devices, and room for those not yet noticed dead
 MAX_CONTACTS = 5_000  # ten times the largest list a person keeps; bounds the welcome part at about 1 MB
@@ -26,99 +38,9 @@ MAX_TEXT_CHARS = 4_096
 MAX_TEXT_BYTES = 16_384
 
 
-@dataclass(slots=True, kw_only=True)
-class UserCommand:
-    """A wish concerning one user."""
-
-    uid: int
-    cause: str
-
-    @property
-    def stream(self) -> str:
-        """The stream whose state decides."""
-        return f"user-{self.uid}"
-
-
-@dataclass(slots=True, kw_only=True)
-class Adopt(UserCommand):
-    """The Global Server assigned, or renamed, this user."""
-
-    handle: str
-    name: str
-
-
-@dataclass(slots=True, kw_only=True)
-class LogIn(UserCommand):
-    """A client of the user opened a back connection."""
-
-    handle: str
-    name: str
-    session: str
-    client: str
-
-
-@dataclass(slots=True, kw_only=True)
-class LogOff(UserCommand):
-    """A session ended."""
-
-    session: str
-    reason: str
-
-
-@dataclass(slots=True, kw_only=True)
-class SetStatus(UserCommand):
-    """The user chose a status."""
-
-    status: str
-    note: str
-    until: float | None
-
-
-@dataclass(slots=True, kw_only=True)
-class LapseStatus(UserCommand):
-    """Time may have come for a status that was chosen until then."""
-
-
-@dataclass(slots=True, kw_only=True)
-class PutContact(UserCommand):
-    """Watch somebody, or change how."""
-
-    contact: Contact
-
-
-@dataclass(slots=True, kw_only=True)
-class RemoveContact(UserCommand):
-    """Watch somebody no longer."""
-
-    contact: int
-
-
-@dataclass(slots=True, kw_only=True)
-class AddContacter(UserCommand):
-    """Somebody watches the user now."""
-
-    contacter: int
-    home: str
-
-
-@dataclass(slots=True, kw_only=True)
-class RemoveContacter(UserCommand):
-    """Somebody watches the user no longer."""
-
-    contacter: int
-
-
-@dataclass(slots=True, kw_only=True)
-class Send(UserCommand):
-    """A popup for a contact."""
-
-    id: str
-    handle: str
-    name: str
-    to: int
-    text: str
-    in_reply_to: str | None
-    urgent: bool
+def look_up(user: UserState, command: LookUp, now: float) -> list[Event]:
+    """Decide nothing."""
+    return []
 
 
 def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
@@ -129,8 +51,10 @@ def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
 
 
 def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
-    """Begin a session. Raises `TooManyRequests` at 20 sessions. A status whose time is over begins as online."""
-    if len(user.sessions) >= MAX_SESSIONS:
+    """Begin a session, and end the one it replaces: in this order, so that contacters see no gap. Raises `TooManyRequests` at 20
+    sessions. A status whose time is over begins as online."""
+    replaced = command.replaces if command.replaces in user.sessions else None
+    if len(user.sessions) - (replaced is not None) >= MAX_SESSIONS:
         raise TooManyRequests(f"A user may have {MAX_SESSIONS} sessions at once.")
     lapsed = user.until is not None and user.until <= now
     status, note = ("online", "") if lapsed else (user.chosen, user.note)
@@ -146,7 +70,19 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
         previous=user.status,
         note=note,
     )
-    return [*known, begun]
+    if replaced is None:
+        return [*known, begun]
+    over = LoggedOff(
+        at=now,
+        cause=command.cause,
+        session=replaced,
+        reason="lost",
+        handle=command.handle,
+        status=status,
+        previous=status,
+        note=note,
+    )
+    return [*known, begun, over]
 
 
 def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
@@ -263,6 +199,7 @@ def send(user: UserState, command: Send, now: float) -> list[Event]:
 
 
 DECIDERS: dict[type, Callable[[UserState, Any, float], list[Event]]] = {
+    LookUp: look_up,
     Adopt: adopt,
     LogIn: log_in,
     LogOff: log_off,

@@ -11,7 +11,7 @@ from domain.errors import Invalid, UnknownSession
 from domain.event import Event
 from domain.home_events import ContactAdded, MessageQueued
 from domain.mailbox import Acknowledge, MailboxState, MarkDone, Resume
-from domain.user import LogIn, LogOff, PutContact, RemoveContact, Send, SetStatus
+from domain.user_commands import LogIn, LogOff, LookUp, PutContact, RemoveContact, Send, SetStatus
 from domain.user_state import Contact, UserState
 from servers.home_parts import HomeParts
 from servers.identity import Identity
@@ -56,7 +56,15 @@ class HomeServer:
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Begin a session and write `welcome` and what waits. Raises `TooManyRequests` when the user has too many sessions."""
         session_id = self._new_id()
-        login = LogIn(uid=who.uid, cause=session_id, handle=who.handle, name=who.name, session=session_id, client=hello.client)
+        login = LogIn(
+            uid=who.uid,
+            cause=session_id,
+            handle=who.handle,
+            name=who.name,
+            session=session_id,
+            client=hello.client,
+            replaces=hello.resume_session,
+        )
         resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
 
         def begin(events: list[Event]) -> Session:
@@ -65,7 +73,8 @@ class HomeServer:
         session: Session = await self._writer.submit((login, resume), answer=begin)
         replaced = self._sessions.get(hello.resume_session) if hello.resume_session else None
         if replaced is not None and replaced.uid == who.uid:  # the client knows that this one is dead; we had not noticed
-            self._end(replaced, "lost")
+            self._forget(replaced)
+            replaced.outlet.abort()
         return session
 
     def _begin(self, session_id: str, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
@@ -113,9 +122,9 @@ class HomeServer:
     async def contacts(self, who: Identity) -> list[dict[str, Any]]:
         """The user's contact list, in the shapes of the protocol."""
         stream = f"user-{who.uid}"
-        peek = RemoveContact(uid=who.uid, cause="", contact=0)  # decides nothing: nobody's uid is 0
         contacts: list[dict[str, Any]] = await self._writer.submit(
-            (peek,), answer=lambda _: [self._view(contact) for contact in self._writer.state(stream).contacts.values()]
+            (LookUp(uid=who.uid, cause=""),),
+            answer=lambda _: [self._view(contact) for contact in self._writer.state(stream).contacts.values()],
         )
         return contacts
 

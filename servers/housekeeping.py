@@ -11,7 +11,7 @@ import structlog
 
 from domain.errors import Unavailable
 from domain.mailbox import Expire
-from domain.user import LapseStatus, LogOff
+from domain.user_commands import LapseStatus, LogOff
 from projections.presence import PresenceIndex
 from projections.waiting import WaitingIndex
 from servers.catalogue import Command
