@@ -1,4 +1,4 @@
-"""The library's recorders, taught to move several tracking positions in one transaction. Rule: what is stored, and how, stays the library's.
+"""The library's recorders, taught to move several tracking positions in one transaction. Rule: what is stored stays the library's.
 
 A batch holds commands from several homes' inboxes and the relay's own position; the library's `insert_events` takes one.
 """
@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from eventsourcing.persistence import AggregateRecorder, IntegrityError, ProcessRecorder, StoredEvent, Tracking
-from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
+from eventsourcing.postgres import PostgresAggregateRecorder, PostgresFactory, PostgresProcessRecorder
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore, SQLiteFactory, SQLiteProcessRecorder
 from psycopg.sql import SQL, Identifier
 
 RELAY = "@relay"  # under this name a store remembers how far its server has published; no server's name, for those are inbox positions
 SETUP_LOCK = 0x666C617368  # "flash": a key that no other user of the database is likely to lock
+RECONNECT_S = 5.0  # the pool's pauses double; after this time it forgets them, and the next call tries at once
 ROWS_PER_STATEMENT = (128, 32, 8, 1)  # few enough texts for the driver's statement cache
 
 
@@ -43,11 +44,15 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
         return range(last - len(stored_events) + 1, last + 1)
 
 
-class PostgresStoreRecorder(PostgresProcessRecorder):
-    """`insert_events(..., trackings=[…])`, and every call fails fast.
+class PostgresSnapshotRecorder(PostgresAggregateRecorder):
+    """Every call fails fast. The library tries each ten times while the database is away: a user would wait for a minute to hear it."""
 
-    The library tries each call ten times while the database is away: a user would wait for a minute to hear that it is.
-    """
+    insert_events = inspect.unwrap(PostgresAggregateRecorder.insert_events)
+    select_events = inspect.unwrap(PostgresAggregateRecorder.select_events)
+
+
+class PostgresStoreRecorder(PostgresProcessRecorder):
+    """`insert_events(..., trackings=[…])`, and every call fails fast."""
 
     insert_events = inspect.unwrap(PostgresProcessRecorder.insert_events)
     select_events = inspect.unwrap(PostgresProcessRecorder.select_events)
@@ -96,6 +101,11 @@ class PostgresStoreFactory(PostgresFactory):
     """A factory of `PostgresStoreRecorder`. Several servers share a database: each has a schema, made here when it is missing."""
 
     process_recorder_class = PostgresStoreRecorder
+    aggregate_recorder_class = PostgresSnapshotRecorder
+
+    def __init__(self, env: dict[str, str]) -> None:
+        super().__init__(env)
+        self.datastore.pool.reconnect_timeout = RECONNECT_S
 
     def process_recorder(self) -> ProcessRecorder:
         """The events and tracking positions."""

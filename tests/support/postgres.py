@@ -1,0 +1,154 @@
+"""A PostgreSQL server of our own, from the local package. Rule: it shares nothing with another: port, data, socket folder.
+
+    postgres = PrivatePostgres(directory)
+    postgres.start()
+    ... postgres.new_database(), postgres.kill(), postgres.start() ...
+    postgres.close()
+
+It listens on the loopback interface only. PostgreSQL refuses to run as root: there it runs as the package's user `postgres`.
+`FLASH_TEST_POSTGRES_URL=postgresql://user:password@host/database` names one that runs already; its user must be allowed to make databases.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tests.support.rabbitmq import free_ports
+from tests.support.waiting import wait_until
+
+URL_VARIABLE = "FLASH_TEST_POSTGRES_URL"
+START_TIMEOUT_S = 60  # a loaded machine needs 5; then something is wrong
+USER = "postgres"  # made by the Debian package; also the name of the cluster's superuser
+
+
+def find_binaries() -> Path | None:
+    """The folder of `initdb` and `postgres`, the newest version first; None when it is not installed."""
+    folders = [p.parent for p in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if folders:
+        return max(folders, key=lambda folder: int(folder.parent.name))
+    found = shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+class AnyPostgres(Protocol):
+    """What tests may do with it. Only with `can_be_controlled` does more than `new_database` work."""
+
+    can_be_controlled: bool
+
+    def new_database(self) -> str:
+        """The URL of a fresh, empty database."""
+
+    def start(self) -> None:
+        """Start it and return when it takes connections."""
+
+    def kill(self) -> None:
+        """Its processes end at once; what was committed stays."""
+
+    def close(self) -> None:
+        """It goes away for good."""
+
+
+class GivenPostgres:
+    """The one behind `FLASH_TEST_POSTGRES_URL`, which is not ours to stop."""
+
+    can_be_controlled = False
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._made: list[str] = []
+
+    def new_database(self) -> str:
+        """A database beside the given one."""
+        name = f"flash_test_{secrets.token_hex(6)}"
+        self._run(f'CREATE DATABASE "{name}"')
+        self._made.append(name)
+        return urlsplit(self._url)._replace(path=f"/{name}").geturl()
+
+    def _run(self, statement: str) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def start(self) -> None:
+        """It runs."""
+
+    def kill(self) -> None:
+        """Refuse."""
+        raise RuntimeError(f"the server of {URL_VARIABLE} is not ours to control")
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for name in self._made:
+            self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+class PrivatePostgres(GivenPostgres):
+    """One cluster. Its data outlives `kill`; its port stays the same."""
+
+    can_be_controlled = True
+
+    def __init__(self) -> None:
+        binaries = find_binaries()
+        if binaries is None:
+            raise RuntimeError(f"these tests need PostgreSQL: set {URL_VARIABLE}, or `apt-get install postgresql-15` (13 or later)")
+        self._binaries = binaries
+        self._owner: dict[str, str] = {"user": USER, "group": USER} if os.geteuid() == 0 else {}
+        # not pytest's own folder: only its owner may enter that, and the server may have to be another user
+        self._directory = Path(tempfile.mkdtemp(prefix="flash-postgres-"))
+        if self._owner:
+            shutil.chown(self._directory, USER, USER)
+        (self._port,) = free_ports(1)
+        self._server: subprocess.Popen[bytes] | None = None
+        super().__init__(f"postgresql://{USER}:x@127.0.0.1:{self._port}/postgres")
+
+    def start(self) -> None:
+        """Start it, for the first time with an empty cluster."""
+        if self._server is not None:
+            return
+        data = self._directory / "data"
+        if not data.exists():
+            made = [str(self._binaries / "initdb"), "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+            subprocess.run(made, check=True, capture_output=True, cwd=self._directory, timeout=START_TIMEOUT_S, **self._owner)  # type: ignore[call-overload]
+        settings = {"listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": "", "max_connections": 200}
+        command = [str(self._binaries / "postgres"), "-D", str(data), *[f"--{name}={value}" for name, value in settings.items()]]
+        with (self._directory / "server.out").open("ab") as output:
+            self._server = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self._directory, **self._owner
+            )  # type: ignore[call-overload]
+        wait_until(self._ready, START_TIMEOUT_S, "PostgreSQL starts")
+
+    def _ready(self) -> bool:
+        assert self._server is not None
+        if self._server.poll() is not None:
+            output = (self._directory / "server.out").read_text(errors="replace")
+            raise AssertionError(f"PostgreSQL ended with {self._server.returncode}: {output[-2000:]}")
+        try:
+            psycopg.connect(self._url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Immediate shutdown: no checkpoint, nothing more is written; the next start recovers from its log."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(START_TIMEOUT_S)
+            self._server = None
+
+    def close(self) -> None:
+        """End every process of it, and remove its data."""
+        self.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def choose_postgres() -> AnyPostgres:
+    """The first that can be had, not yet started. Raises `RuntimeError` that says what to install when there is none."""
+    url = os.environ.get(URL_VARIABLE)
+    return GivenPostgres(url) if url else PrivatePostgres()
