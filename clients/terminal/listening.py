@@ -72,7 +72,8 @@ async def _print_all(client: FlashClient, seen: FileSeen, done: bool) -> None:
         met = met or isinstance(event, Welcome)
         if not met and isinstance(event, Disconnected) and event.reason == "unreachable":
             raise Unreachable(f"no answer from your home at {client.grant.home.url}")
-        window.show(event)
+        if not (done and isinstance(event, Done)):  # those we closed ourselves come back to every session
+            window.show(event)
         if done and isinstance(event, Message):
             try:
                 await client.done(event.id)

@@ -62,7 +62,9 @@ class PresenceEvent:
         )
 
 
-async def presence(url: str, *, key: str = EVERYONE, start: int | Literal["first", "next"] | None = None) -> AsyncGenerator[PresenceEvent, None]:
+async def presence(
+    url: str, *, key: str = EVERYONE, start: int | Literal["first", "next"] | None = None
+) -> AsyncGenerator[PresenceEvent, None]:
     """Presence changes as they happen, until the caller stops.
 
     `key`: which of them, `presence.<home>.<uid>.<status>` with AMQP's `*` and `#`. `start`: read the log instead, from an offset or
