@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_DELAY_S = 0.1  # most losses are a restart of something in between, over at once
 MAX_DELAY_S = 5.0  # a broker that is back serves everyone within this time
+ATTACH_TIMEOUT_S = 15.0  # to consume takes milliseconds; from a queue that has no leader it takes for ever, and all wait for it
 _STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 
@@ -82,7 +83,7 @@ class RabbitBroker:
         link = await Link.open(self._url, self._name)
         try:
             link.lost.add_done_callback(lambda _: self._lost(link))
-            async with or_unavailable():
+            async with or_unavailable(), asyncio.timeout(ATTACH_TIMEOUT_S):
                 for server in tuple(self._inboxes):
                     await link.declare_inbox(server)
                 await self._calls.attach(link)
@@ -150,7 +151,7 @@ class RabbitBroker:
     async def _put_up(self, link: Link, attempt: Awaitable[None]) -> None:
         """Put up on the present link what is remembered already: if that fails, the next link will have it."""
         try:
-            async with or_unavailable():
+            async with or_unavailable(), asyncio.timeout(ATTACH_TIMEOUT_S):
                 await attempt
         except Unavailable as error:
             log.warning("broker.attach_failed", error=error.detail)

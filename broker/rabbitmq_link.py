@@ -91,6 +91,8 @@ class Link:
         """Close a channel once what was sent on it is out; the broker takes back what was not acked."""
         if channel in self._channels:
             self._channels.discard(channel)
+            if self.lost.done():  # it is closed with the connection
+                return
             async with or_unavailable():
                 await channel.flushed()
                 await channel.close(timeout=CLOSE_TIMEOUT_S)

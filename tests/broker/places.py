@@ -74,15 +74,15 @@ class RabbitPlace:
 
 
 class Hands:
-    """A handler that keeps what it is given: `bodies`, in order; with `ack`, it acks at once."""
+    """A handler that keeps what it is given: `bodies`, in order; while `acks`, it acks at once."""
 
     def __init__(self, *, ack: bool = True) -> None:
         self.deliveries: list[Delivery] = []
-        self._ack = ack
+        self.acks = ack
 
     def __call__(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
-        if self._ack:
+        if self.acks:
             delivery.ack()
 
     @property

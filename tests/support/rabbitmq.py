@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -101,17 +102,26 @@ class PrivateRabbit:
 
     def pause(self) -> None:
         """It hangs: connections stay open and nothing answers."""
-        assert self._server is not None
-        self._server.send_signal(signal.SIGSTOP)
+        pids = self._signal(signal.SIGSTOP)  # the kernel stops thread after thread, and an Erlang machine has many
+        wait_until(lambda: all(_is_stopped(pid) for pid in pids), START_TIMEOUT_S, "RabbitMQ's threads stop")
 
     def resume(self) -> None:
         """It goes on after `pause`."""
-        assert self._server is not None
-        self._server.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, which: signal.Signals) -> list[int]:
+        """Send it to the start script, the Erlang machine below it, and that one's helpers; those that were there."""
+        if self._server is None:
+            return []
+        pids = [self._server.pid, *_descendants(self._server.pid)]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, which)
+        return pids
 
     def reset_connections(self) -> None:
         """Close every client's connection from the server's side."""
-        self.ctl("close_all_connections", "reset by a test")
+        self.ctl("close_all_connections", "--global", "reset by a test")
 
     def new_vhost(self) -> str:
         """The URL of a fresh, empty vhost."""
@@ -169,13 +179,14 @@ class PrivateRabbit:
 
     def _end(self, how: signal.Signals) -> None:
         if self._server is not None:
-            children = _descendants(self._server.pid)
-            self._server.send_signal(how)
-            self._server.send_signal(signal.SIGCONT)  # in case it is paused
+            if how == signal.SIGKILL:
+                pids = self._signal(how)
+            else:
+                pids = self._signal(signal.SIGCONT)  # in case it is paused
+                self._server.send_signal(how)  # the start script knows how to stop the rest
             self._server.wait(START_TIMEOUT_S)
             self._server = None
-            for child in children:  # small helpers of the Erlang machine that notice their parent's end, but not at once
-                _kill(child)
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), START_TIMEOUT_S, "RabbitMQ's processes end")
         if self._epmd is not None:
             self._epmd.kill()
             self._epmd.wait(START_TIMEOUT_S)
@@ -207,22 +218,19 @@ def answers(port: int, greeting: bytes = b"") -> bool:
         return False
 
 
-def _descendants(pid: int) -> list[int]:
-    """Of the kernel's list; empty where there is no /proc."""
-    found: list[int] = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        if parent == pid:
-            child = int(stat.parent.name)
-            found += [child, *_descendants(child)]
+def _is_stopped(pid: int) -> bool:
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in _stats(Path(f"/proc/{pid}/task")))
+
+
+def _stats(folder: Path) -> list[str]:
+    """The kernel's lines on the processes or threads in `folder`; empty where there is no /proc."""
+    found = []
+    for stat in folder.glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            found.append(stat.read_text())
     return found
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _descendants(pid: int) -> list[int]:
+    children = [int(stat.split()[0]) for stat in _stats(Path("/proc")) if int(stat.rpartition(")")[2].split()[1]) == pid]
+    return [each for child in children for each in [child, *_descendants(child)]]

@@ -72,7 +72,7 @@ class ContainerRabbit:
 
     def reset_connections(self) -> None:
         """Close every client's connection from the server's side."""
-        self.ctl("close_all_connections", "reset by a test")
+        self.ctl("close_all_connections", "--global", "reset by a test")
 
     def new_vhost(self) -> str:
         """The URL of a fresh, empty vhost."""
