@@ -1,0 +1,92 @@
+"""An installation for the whole folder, people for each test, and seeded chance. Rule: `FLASH_TEST_SEED` plays a failure again.
+
+Every test leaves a running installation behind; whatever one broke is mended before the next begins.
+"""
+
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from tests.faults.checker import Ledger
+from tests.faults.installation import Installation
+from tests.faults.people import Crowd
+from tests.support.rabbitmq import PrivateRabbit
+from tests.support.rabbitmq_choice import AnyRabbit
+
+SEED = int(os.environ.get("FLASH_TEST_SEED") or secrets.randbelow(1_000_000))
+_told: list[str] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was checked, in numbers, and the seed."""
+    if _told:
+        terminalreporter.section(f"faults (FLASH_TEST_SEED={SEED})")
+        for line in _told:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def rabbit(rabbitmq: AnyRabbit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyRabbit]:
+    """A RabbitMQ that may be killed: the session's own, unless somebody else owns that one."""
+    if rabbitmq.can_be_controlled:
+        yield rabbitmq
+        return
+    own = PrivateRabbit(tmp_path_factory.mktemp("own-rabbitmq"))
+    try:
+        own.start()
+        yield own
+    finally:
+        own.close()
+
+
+@pytest.fixture(scope="session")
+def standing(rabbit: AnyRabbit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One installation for the folder: what a test did to it is history for the next one."""
+    installation = Installation(tmp_path_factory.mktemp("flash"), rabbit.new_vhost())
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.kill()
+
+
+@pytest.fixture
+def installation(standing: Installation, rabbit: AnyRabbit) -> Installation:
+    """The installation, all of it running."""
+    rabbit.start()
+    standing.start()
+    return standing
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Chance that repeats with the seed."""
+    print(f"FLASH_TEST_SEED={SEED}")
+    return random.Random(f"{SEED} {request.node.name}")
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Nothing accepted yet."""
+    return Ledger()
+
+
+@pytest.fixture
+async def crowd(installation: Installation) -> AsyncIterator[Crowd]:
+    """People for one test."""
+    async with Crowd(installation.global_server.url, secrets.token_hex(4)) as crowd:
+        yield crowd
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[object], None]:
+    """Say at the end of the run what was checked."""
+
+    def say(what: object) -> None:
+        _told.append(f"{request.node.name}: {what}")
+        print(_told[-1])
+
+    return say

@@ -1,0 +1,226 @@
+"""Scripted people, who use the real SDK. Rule: a sender gives up on nothing; a window writes down everything it shows, in order."""
+
+import asyncio
+import contextlib
+import dataclasses
+import random
+from collections.abc import AsyncIterator, Sequence
+
+import flash_sdk.http
+from flash_sdk import FlashClient, Grant, Pace
+from tests.faults.checker import Accepted, Ledger
+from tests.support.waiting import eventually
+
+PACE = Pace(first_s=0.05, longest_s=0.5)  # impatient people: a minute of test holds many reconnects
+PASSWORD = "correct horse battery"
+TALK_S = 0.12  # between two messages of one talker, on average: twenty of them leave two cores room for the servers
+OPEN_S = 30.0
+
+
+class Window:
+    """One client of a person: a session, and what it shows. It comes back by itself, as the real one does, until it is closed."""
+
+    def __init__(self, grant: Grant, server_url: str) -> None:
+        self.uid = grant.uid
+        self.shown: list[tuple[int, str]] = []  # (sender, message id)
+        self.shown_once: set[tuple[int, str]] = set()  # the same, to look into
+        self.receipts: set[tuple[str, str]] = set()
+        self.presence: dict[int, str] = {}
+        self.changes: list[flash_sdk.PresenceChange] = []
+        self.goodbyes: list[flash_sdk.Goodbye] = []
+        self.welcomes = 0
+        self.open = False  # what the person wants; the line may be down
+        self.connected = False
+        self._seen = flash_sdk.MemorySeen()  # outlives a killed client, as a file does
+        self._grant = grant
+        self._server_url = server_url
+        self._task: asyncio.Task[None] | None = None
+        self._client: FlashClient | None = None
+
+    async def start(self) -> None:
+        """Log in, and return when the welcome is there."""
+        self.open = True
+        before = self.welcomes
+        self._task = asyncio.create_task(self._run())
+        await eventually(lambda: self.welcomes > before, OPEN_S)
+
+    async def _run(self) -> None:
+        async with FlashClient(self._server_url, pace=PACE) as self._client:
+            self._client.use(self._grant)
+            async for event in self._client.listen(seen=self._seen):
+                self._note(event)
+
+    def _note(self, event: flash_sdk.Event) -> None:
+        match event:
+            case flash_sdk.Welcome():
+                self.welcomes += 1
+                self.connected = True
+                self.presence = {contact.uid: contact.presence.status for contact in event.contacts}
+            case flash_sdk.Contacts():
+                self.presence |= {contact.uid: contact.presence.status for contact in event.added}
+            case flash_sdk.Message():
+                self.shown.append((event.sender.uid, event.id))
+                self.shown_once.add((event.sender.uid, event.id))
+            case flash_sdk.Receipt():
+                self.receipts.add((event.id, event.state))
+            case flash_sdk.Presence():
+                self.changes.extend(event.changes)
+                self.presence |= {change.uid: change.presence.status for change in event.changes}
+            case flash_sdk.Goodbye():
+                self.goodbyes.append(event)
+            case flash_sdk.Disconnected():
+                self.connected = False
+
+    async def die(self) -> None:
+        """The client is gone in the middle of whatever it did: no ack, no goodbye, its sockets just close. `start` runs it again."""
+        self.open = False
+        if self._client is not None and self._client._opened is not None:
+            await self._client._opened.close()  # the sockets go first, so that nothing polite can be said any more
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, flash_sdk.FlashClientError):
+                await self._task
+        self.connected = False
+
+
+class Person:
+    """A registered user with any number of windows. Sends through a client of its own, so that windows may die meanwhile."""
+
+    def __init__(self, server_url: str, grant: Grant, client: FlashClient) -> None:
+        self.grant = grant
+        self.uid = grant.uid
+        self.handle = grant.handle
+        self.home = grant.home.name
+        self.windows: list[Window] = []
+        self.client = client
+        self._server_url = server_url
+        self._numbers: dict[int, int] = {}
+
+    @property
+    def receipts(self) -> set[tuple[str, str]]:
+        """Every receipt that any window got: (message id, state)."""
+        return {receipt for window in self.windows for receipt in window.receipts}
+
+    def bounced(self) -> set[str]:
+        """Ids of messages that came back."""
+        return {id_ for id_, state in self.receipts if state == "bounced"}
+
+    async def opens(self, *, through: str | None = None) -> Window:
+        """Open a window; `through`: a proxy's URL instead of the home's."""
+        grant = self.grant if through is None else dataclasses.replace(self.grant, home=flash_sdk.Home(self.home, through))
+        window = Window(grant, self._server_url)
+        self.windows.append(window)
+        await window.start()
+        return window
+
+    def next_id(self, to: int) -> str:
+        """An id of our own, which tells sender, recipient and number to whoever reads a failure."""
+        self._numbers[to] = self._numbers.get(to, 0) + 1
+        return f"{self.uid}-{to}-{self._numbers[to]}"
+
+    async def insists(self, to: "Person", ledger: Ledger, text: str = "pop over?") -> Accepted:
+        """Send one message: the same id again and again until there is a 202, whatever happens."""
+        id_ = self.next_id(to.uid)
+        while True:
+            try:
+                answer = await self.client.send(to.uid, text, id=id_)
+                break
+            except (flash_sdk.Unreachable, flash_sdk.TryLater):
+                continue  # the SDK has paused between its own attempts
+        assert answer.id == id_
+        accepted = Accepted(self.uid, to.uid, id_, answer.accepted_at)
+        ledger.record(accepted)
+        return accepted
+
+    async def tries(self, to: "Person", id_: str, text: str = "pop over?") -> Accepted:
+        """Send once, and not again. Raises what the server, or the lack of one, made of it."""
+        http = flash_sdk.http.Http(timeout_s=OPEN_S)
+        try:
+            body = {"id": id_, "to": to.uid, "text": text}
+            answer = await http.call("POST", f"{self.grant.home.url}/v1/messages", token=self.grant.token, body=body)
+        finally:
+            await http.close()
+        return Accepted(self.uid, to.uid, id_, flash_sdk.Accepted.of(answer).accepted_at)
+
+    async def talks(self, to: Sequence["Person"], ledger: Ledger, stop: asyncio.Event, chance: random.Random) -> None:
+        """Send to one of `to` at random, again and again, until `stop`. Every message that was begun is also accepted."""
+        while not stop.is_set():
+            await self.insists(chance.choice(to), ledger)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), chance.uniform(0, 2 * TALK_S))
+
+
+async def knows(people: Sequence[Person]) -> None:
+    """Everybody puts everybody on their list."""
+
+    async def add_all(person: Person) -> None:
+        for other in people:
+            if other is not person:
+                await person.client.add_contact(other.uid)
+
+    await asyncio.gather(*map(add_all, people))
+
+
+class Crowd:
+    """Registers people and lets them go again. Use as an async context manager."""
+
+    def __init__(self, server_url: str, tag: str) -> None:
+        self._server_url = server_url
+        self._tag = tag
+        self._clients = contextlib.AsyncExitStack()
+        self.people: list[Person] = []
+
+    async def __aenter__(self) -> "Crowd":
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        windows = [window for person in self.people for window in person.windows]
+        await asyncio.gather(*(window.die() for window in windows), return_exceptions=True)
+        await self._clients.aclose()
+
+    async def registers(self, count: int) -> list[Person]:
+        """`count` new people; homes take turns."""
+        first = len(self.people)
+        fresh = await asyncio.gather(*(self._register(f"p{first + number}-{self._tag}") for number in range(count)))
+        self.people.extend(fresh)
+        return list(fresh)
+
+    async def _register(self, handle: str) -> Person:
+        client = await self._clients.enter_async_context(FlashClient(self._server_url, pace=PACE))
+        grant = await client.register(handle, PASSWORD)
+        return Person(self._server_url, grant, client)
+
+    async def pair(self, *homes: str) -> list[Person]:
+        """One new person at each of the named homes, in that order; they know each other."""
+        found: list[Person] = []
+        while len(found) < len(homes):
+            (person,) = await self.registers(1)
+            if person.home == homes[len(found)]:
+                found.append(person)
+        await knows(found)
+        return found
+
+    async def settle_in(self, count: int) -> list[Person]:
+        """`count` people who all know each other, each with a window open."""
+        people = await self.registers(count)
+        await knows(people)
+        await asyncio.gather(*(person.opens() for person in people))
+        return people
+
+
+@contextlib.asynccontextmanager
+async def chatter(people: Sequence[Person], ledger: Ledger, chance: random.Random) -> AsyncIterator[None]:
+    """Everybody talks to the others, for as long as it lasts; at the end all that was begun is accepted."""
+    stop = asyncio.Event()
+    talks = [
+        asyncio.create_task(person.talks([p for p in people if p is not person], ledger, stop, random.Random(chance.random())))
+        for person in people
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        results = await asyncio.gather(*talks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,83 @@
+"""A broker that is killed, restarted, reset, or away for long. Rule: sends are accepted all the while, and everything arrives afterwards.
+
+`FLASH_TEST_BROKER_AWAY_S=60` makes the long absence longer than the default.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.checker import Ledger, verify
+from tests.faults.installation import Installation
+from tests.faults.people import Crowd, Person, chatter
+from tests.support.rabbitmq_choice import AnyRabbit
+from tests.support.waiting import eventually
+
+Tell = Callable[[object], None]
+AWAY_S = float(os.environ.get("FLASH_TEST_BROKER_AWAY_S") or 10)
+RESETS = 5
+EACH = 800  # messages to one recipient meanwhile: a mailbox holds 1,000, and none of these is to bounce
+MAX_GROWTH_BYTES = 60 * 2**20  # of a home's memory, while it keeps all that for later
+
+
+async def test_connections_to_the_broker_are_reset_while_people_talk(
+    rabbit: AnyRabbit, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
+) -> None:
+    """Again and again, in the middle of whatever is being published."""
+    people = await crowd.settle_in(8)
+    async with chatter(people, ledger, chance):
+        for _ in range(RESETS):
+            await ledger.grown(chance.randint(10, 80))
+            await asyncio.to_thread(rabbit.reset_connections)
+    tell(await verify(ledger, people))
+
+
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_the_broker_goes_away_and_comes_back_while_people_talk(
+    how: str, rabbit: AnyRabbit, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
+) -> None:
+    """`kill -9`, and an orderly stop."""
+    people = await crowd.settle_in(8)
+    async with chatter(people, ledger, chance):
+        await ledger.grown(chance.randint(20, 150))
+        await asyncio.to_thread(rabbit.kill if how == "kill" else rabbit.stop)
+        await ledger.grown(chance.randint(20, 150))  # accepted without a broker
+        await asyncio.to_thread(rabbit.start)
+        await ledger.grown(50)
+    tell(await verify(ledger, people))
+
+
+async def test_the_broker_is_away_for_long_under_load(
+    installation: Installation, rabbit: AnyRabbit, crowd: Crowd, ledger: Ledger, tell: Tell
+) -> None:
+    """Thousands of sends for the other home are accepted, cost the home little memory, and all arrive."""
+    people = await crowd.settle_in(16)
+    senders = [person for person in people if person.home == "h1"]
+    recipients = [person for person in people if person.home == "h2"]
+    assert len(senders) >= 5, "the Global Server deals people evenly"
+    home = installation.homes["h1"]
+    await asyncio.gather(*(sender.insists(to, ledger) for sender in senders for to in recipients))
+    before = home.rss_bytes()
+    await asyncio.to_thread(rabbit.kill)
+    back_at = time.monotonic() + AWAY_S
+    began = len(ledger.accepted)
+
+    async def send_all(sender: Person) -> None:
+        for number in range(EACH * len(recipients) // len(senders)):
+            if time.monotonic() > back_at and number > 100:
+                return
+            await sender.insists(recipients[number % len(recipients)], ledger)
+
+    await asyncio.gather(*map(send_all, senders))
+    accepted = len(ledger.accepted) - began
+    grown = home.rss_bytes() - before
+    await eventually(lambda: time.monotonic() > back_at, AWAY_S + 1)
+    await asyncio.to_thread(rabbit.start)
+    verdict = await verify(ledger, people)
+    assert grown < MAX_GROWTH_BYTES, f"{grown / 2**20:.0f} MiB for {accepted} messages"
+    assert verdict.bounced == 0
+    tell(f"away {AWAY_S:g} s, {accepted} accepted meanwhile, home grew by {grown / 2**20:.1f} MiB; {verdict}")
