@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import Invalid, UnknownMessage
-from domain.event import Event
+from domain.event import Event, place
 from domain.home_events import (
     MessageBounced,
     MessageDone,
@@ -51,8 +51,11 @@ class MailboxState:
     def load(self, data: dict[str, Any]) -> None:
         """The reverse of `dump`."""
         self.last_seq, self.messages, self.open = data["last_seq"], data["messages"], data["open"]
-        events = [(MessageQueued if message else ReceiptQueued)(**fields) for message, fields in data["waiting"]]
-        self.waiting = {event.seq: event for event in events}
+        for message, fields in data["waiting"]:
+            stream, version = fields.pop("originator_id"), fields.pop("originator_version")
+            event = (MessageQueued if message else ReceiptQueued)(**fields)
+            place((event,), stream, version - 1)
+            self.waiting[event.seq] = event
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests
+from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, UnknownUser
 from domain.event import Event
 from domain.home_events import (
     ContactAdded,
@@ -99,7 +99,7 @@ def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
             handle=user.handle,
             status=status,
             previous=user.status,
-            note=user.note,
+            note=user.note if status != "offline" else "",
         )
     ]
 
@@ -128,10 +128,13 @@ def _status_changed(user: UserState, chosen: str, note: str, until: float | None
 
 
 def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]:
-    """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full."""
+    """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full, `UnknownUser` for a contact without
+    a handle that is not on it: whoever asked had seen it there, and it was removed meanwhile."""
     wanted = command.contact
     known = user.contacts.get(wanted.uid)
     if known is None:
+        if not wanted.handle:
+            raise UnknownUser(uid=wanted.uid)
         if len(user.contacts) >= MAX_CONTACTS:
             raise Invalid("uid", f"at most {MAX_CONTACTS} contacts on a list")
         return [ContactAdded(at=now, cause=command.cause, **wanted._asdict())]
@@ -158,7 +161,7 @@ def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Ev
             home=command.home,
             status=user.status,
             since=user.since,
-            note=user.note,
+            note=user.note if user.sessions else "",
             name=user.name,
         )
     ]

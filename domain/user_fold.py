@@ -33,13 +33,13 @@ def _adopted(user: UserState, event: UserAdopted) -> None:
 def _presence(user: UserState, event: PresenceEvent) -> None:
     if event.status != event.previous:
         user.since = event.at
-    user.note = event.note
 
 
 def _logged_in(user: UserState, event: LoggedIn) -> None:
     _presence(user, event)
     user.sessions[event.session] = event.client
-    if event.status != user.chosen:  # the chosen status had lapsed
+    user.note = event.note
+    if user.until is not None and user.until <= event.at:  # the chosen status had lapsed
         user.chosen, user.until = event.status, None
 
 
@@ -50,7 +50,7 @@ def _logged_off(user: UserState, event: LoggedOff) -> None:
 
 def _status_changed(user: UserState, event: StatusChanged) -> None:
     _presence(user, event)
-    user.chosen, user.until = event.chosen, event.until
+    user.chosen, user.note, user.until = event.chosen, event.note, event.until
 
 
 def _contact_added(user: UserState, event: ContactAdded) -> None:

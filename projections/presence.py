@@ -64,8 +64,8 @@ class PresenceIndex:
         uid = int(event.originator_id[5:])
         if isinstance(event, LoggedIn):
             self.sessions[uid] = (*self.sessions.get(uid, ()), event.session)
-            if event.status == "online":
-                self.lapses.pop(uid, None)
+            if self.lapses.get(uid, event.at + 1) <= event.at:  # it had lapsed, and the session begins as online
+                del self.lapses[uid]
         elif isinstance(event, LoggedOff):
             left = tuple(s for s in self.sessions.get(uid, ()) if s != event.session)
             if left:
@@ -122,10 +122,11 @@ def _note(users: dict[int, Presence], uid: int, event: PresenceEvent) -> Change 
         return None
     since = event.at if event.status != event.previous else known.since
     name = event.name if isinstance(event, LoggedIn) else known.name
-    users[uid] = Presence(event.originator_version, event.status, since, event.note, name)
+    note = event.note if event.status != "offline" else ""  # what is noted while offline is shown at the next login
+    users[uid] = Presence(event.originator_version, event.status, since, note, name)
     if event.status == event.previous and not isinstance(event, StatusChanged):
         return None
-    return Change(uid, event.status, since, event.note, reason(event))
+    return Change(uid, event.status, since, note, reason(event))
 
 
 def told_to_contacter(event: ContacterAdded) -> Presence:

@@ -1,7 +1,7 @@
 """The grants this person has, kept between commands. Rule: only their owner can read them (files 0600, folders 0700).
 
-    <config>/<server>/<handle>.json   a grant, one per server and handle
-    <config>/<server>/current         the handle that is meant when none is named
+<config>/<server>/<handle>.json   a grant, one per server and handle
+<config>/<server>/current         the handle that is meant when none is named
 """
 
 import json

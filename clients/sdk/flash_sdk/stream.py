@@ -56,5 +56,3 @@ class PartStream:
     def close(self) -> None:
         """Drop the connection."""
         self._response.close()
-
-
