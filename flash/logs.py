@@ -3,10 +3,27 @@
 Rule: quiet when all is well, and never anybody's words or secrets.
 """
 
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
+
+
+class _Tireless:
+    """Standard error that never fails: a full disk under the log must not stop the server that wants to say so."""
+
+    def write(self, text: str) -> int:
+        """Write, or lose the line."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or lose what was not."""
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def set_up_logs(level: str, form: str) -> None:
@@ -22,7 +39,7 @@ def set_up_logs(level: str, form: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Tireless())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
