@@ -78,7 +78,7 @@ class Window:
             await self._client._opened.close()  # the sockets go first, so that nothing polite can be said any more
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, flash_sdk.FlashClientError):
+            with contextlib.suppress(asyncio.CancelledError, flash_sdk.FlashClientError, RuntimeError):  # it complains of its sockets
                 await self._task
         self.connected = False
 

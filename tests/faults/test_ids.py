@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import flash_sdk
 import pytest
 
+import flash_sdk
 from tests.faults.checker import Accepted, Ledger, verify
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, Person

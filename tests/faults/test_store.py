@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-import flash_sdk
 import pytest
 
+import flash_sdk
 from tests.faults.checker import Ledger, verify
 from tests.faults.installation import Installation, Server
 from tests.faults.people import Crowd, Person
@@ -36,7 +36,7 @@ async def test_the_store_is_locked_by_another_process(installation: Installation
     for number in range(5):
         ledger.record(await ann.tries(bob, f"locked-{number}"))
     assert stored(installation, "locked-0") == 1
-    tell(await verify(ledger, [ann, bob]))
+    tell(await verify(ledger, [ann, bob, carl]))
 
 
 async def test_the_disk_is_full(installation: Installation, crowd: Crowd, ledger: Ledger, tell: Tell) -> None:
