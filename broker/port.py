@@ -1,4 +1,4 @@
-"""The `Broker` port: what Flash needs of a message broker. Rule: every implementation passes `tests/broker/test_contract.py`."""
+"""The `Broker` port: what Flash needs of a message broker. Rule: every implementation passes `tests/broker/test_contract*.py`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field

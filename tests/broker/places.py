@@ -1,8 +1,9 @@
 """Where the contract is tried: a place keeps what brokers leave behind. Rule: a test sees a broker only through the port."""
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -10,8 +11,9 @@ import aiormq
 
 from broker import topology
 from broker.embedded import EmbeddedBroker
-from broker.port import Broker, Delivery
+from broker.port import Broker, Delivery, Outgoing, StreamItem
 from broker.rabbitmq import RabbitBroker
+from broker.topology import EVENTS, HOMES
 from tests.support.waiting import eventually
 
 
@@ -94,3 +96,27 @@ class Hands:
         """Wait until exactly these have come."""
         await eventually(lambda: len(self.deliveries) >= len(bodies))
         assert self.bodies == list(bodies)
+
+
+H1 = "flash.home.h1"
+
+
+def to(server: str, *bodies: bytes) -> list[Outgoing]:
+    """Messages to a server's inbox, which must be there."""
+    return [Outgoing(HOMES, server, body, mandatory=True) for body in bodies]
+
+
+def events(*bodies: bytes) -> list[Outgoing]:
+    """Messages to the history."""
+    return [Outgoing(EVENTS, "h1.1", body) for body in bodies]
+
+
+async def take(items: AsyncIterator[StreamItem], count: int) -> list[StreamItem]:
+    """The next `count` of a stream."""
+    async with asyncio.timeout(10):
+        return [await anext(items) for _ in range(count)]
+
+
+async def echo(body: bytes) -> bytes:
+    """Serves a request with itself."""
+    return body

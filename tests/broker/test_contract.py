@@ -1,39 +1,17 @@
-"""The contract of `broker.port.Broker`, tried on every implementation. Rule: a guarantee of the port is a story here."""
+"""The contract of `broker.port.Broker`: the inboxes. Rule: a guarantee of the port is a story, tried on every implementation.
+
+What is not about inboxes is in `test_contract_calls.py` and `test_contract_streams.py`.
+"""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
 
 import pytest
 
-from broker.port import Broker, Outgoing, StreamItem
-from broker.topology import DEAD, EVENTS, HISTORY, HOMES, PRESENCE, PRESENCE_LOG, QUEUE_HEADER, REASON_HEADER
+from broker.port import Broker, Outgoing
+from broker.topology import DEAD, HOMES, QUEUE_HEADER, REASON_HEADER
 from domain.errors import Unavailable
-from tests.broker.places import Hands, Place
+from tests.broker.places import H1, Hands, Place, to
 from tests.support.waiting import eventually
-
-H1 = "flash.home.h1"
-
-
-def to(server: str, *bodies: bytes) -> list[Outgoing]:
-    return [Outgoing(HOMES, server, body, mandatory=True) for body in bodies]
-
-
-def events(*bodies: bytes) -> list[Outgoing]:
-    return [Outgoing(EVENTS, "h1.1", body) for body in bodies]
-
-
-async def take(items: AsyncIterator[StreamItem], count: int) -> list[StreamItem]:
-    async with asyncio.timeout(10):
-        return [await anext(items) for _ in range(count)]
-
-
-async def all_of(items: AsyncIterator[StreamItem]) -> list[bytes]:
-    async with asyncio.timeout(10):
-        return [item.body async for item in items]
-
-
-# -- queues
 
 
 async def test_messages_arrive_in_the_order_they_were_published(broker: Broker) -> None:
@@ -197,9 +175,6 @@ async def test_a_backlog_comes_before_what_is_published_meanwhile(broker: Broker
     assert hands.bodies == bodies
 
 
-# -- publishing that cannot be done
-
-
 async def test_to_publish_to_nobody_is_an_error_only_where_it_is_mandatory(broker: Broker) -> None:
     await broker.publish([Outgoing(HOMES, "nobody", b"x")])
     with pytest.raises(Unavailable, match="nobody"):
@@ -209,149 +184,6 @@ async def test_to_publish_to_nobody_is_an_error_only_where_it_is_mandatory(broke
 
 async def test_nothing_to_publish_is_done_at_once(broker: Broker) -> None:
     await broker.publish([])
-
-
-async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_waits(place: Place) -> None:
-    broker, hands, beats = place.new(), Hands(), list[bytes]()
-    began = time.monotonic()
-    assert not broker.connected
-    for call in (broker.publish(to("h1", b"x")), broker.request("home-of", b"", 10), broker.depths(), broker.wait_connected(0.01)):
-        with pytest.raises(Unavailable):
-            await call
-    await broker.declare_inbox("h2")
-    await broker.consume("h1", hands)
-    await broker.serve("echo", _echo)
-    await broker.listen_beats(beats.append)
-    await broker.beat(b"nobody hears this")
-    following = broker.read_stream(HISTORY)
-    assert time.monotonic() - began < 2
-
-    await broker.start()
-    await broker.wait_connected(10)
-    assert broker.connected
-    await broker.publish(to("h1", b"now") + to("h2", b"kept") + events(b"event"))
-    await hands.hold(b"now")
-    assert await broker.request("echo", b"!", 10) == b"!"
-    await broker.beat(b"here")
-    await eventually(lambda: beats == [b"here"])
-    assert [item.body for item in await take(following, 1)] == [b"event"]
-    await broker.close()
-
-
-async def test_after_close_everything_is_unavailable(broker: Broker) -> None:
-    asked = asyncio.Event()
-
-    async def slow(body: bytes) -> bytes:
-        asked.set()
-        await asyncio.Event().wait()
-        return body
-
-    await broker.serve("slow", slow)
-    following = asyncio.ensure_future(take(broker.read_stream(HISTORY), 1))
-    pending = asyncio.create_task(broker.request("slow", b"", 30))
-    await asked.wait()
-    await broker.close()
-    assert not broker.connected
-    with pytest.raises(Unavailable):
-        await pending
-    with pytest.raises(Unavailable):
-        await following
-    with pytest.raises(Unavailable):
-        await broker.publish(to("h1", b"x"))
-
-
-# -- requests
-
-
-async def test_a_request_is_answered_by_who_serves_it(broker: Broker) -> None:
-    await broker.serve("echo", _echo)
-    answers = await asyncio.gather(*(broker.request("echo", b"%d" % number, 10) for number in range(50)))
-    assert answers == [b"%d" % number for number in range(50)]
-
-
-async def test_a_request_that_nobody_serves_fails_at_once(broker: Broker) -> None:
-    async with asyncio.timeout(5):
-        with pytest.raises(Unavailable):
-            await broker.request("nobody", b"", 60)
-
-
-async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker) -> None:
-    async def raises(body: bytes) -> bytes:
-        raise ValueError(body)
-
-    await broker.serve("raises", raises)
-    with pytest.raises(Unavailable):
-        await broker.request("raises", b"", 0.2)
-
-
-# -- beats
-
-
-async def test_a_beat_reaches_all_who_listen(broker: Broker) -> None:
-    first, second = list[bytes](), list[bytes]()
-    await broker.listen_beats(first.append)
-    await broker.listen_beats(second.append)
-    await broker.beat(b"h1 lives")
-    await eventually(lambda: first == second == [b"h1 lives"])
-
-
-# -- streams
-
-
-async def test_a_stream_is_read_from_the_first_again_and_again(broker: Broker) -> None:
-    await broker.publish(events(b"a", b"b", b"c"))
-    for _ in range(2):
-        assert await all_of(broker.read_stream(HISTORY, follow=False)) == [b"a", b"b", b"c"]
-    assert await all_of(broker.read_stream(PRESENCE_LOG, follow=False)) == []
-
-
-async def test_a_stream_is_read_from_an_offset(broker: Broker) -> None:
-    await broker.publish(events(b"a", b"b", b"c"))
-    assert await take(broker.read_stream(HISTORY), 3) == [StreamItem(0, b"a"), StreamItem(1, b"b"), StreamItem(2, b"c")]
-    assert await all_of(broker.read_stream(HISTORY, 1, follow=False)) == [b"b", b"c"]
-    assert await all_of(broker.read_stream(HISTORY, 3, follow=False)) == []
-    assert await all_of(broker.read_stream(HISTORY, 100, follow=False)) == []
-
-
-async def test_next_is_what_comes_after_the_call(broker: Broker) -> None:
-    await broker.publish(events(b"before"))
-    items = broker.read_stream(HISTORY, "next")
-    await broker.publish(events(b"after"))
-    assert await take(items, 1) == [StreamItem(1, b"after")]
-    assert await all_of(broker.read_stream(HISTORY, "next", follow=False)) == []
-
-
-async def test_a_reader_follows_what_comes(broker: Broker) -> None:
-    items = broker.read_stream(PRESENCE_LOG)
-    for number in range(5):
-        await broker.publish([Outgoing(PRESENCE, "presence.h1.42.online", b"%d" % number, "application/cloudevents+json")])
-        assert await take(items, 1) == [StreamItem(number, b"%d" % number)]
-
-
-async def test_a_stream_outlives_its_broker_and_offsets_go_on(broker: Broker, place: Place) -> None:
-    await broker.publish(events(b"a", b"b"))
-    await broker.close()
-    again = place.new()
-    await again.start()
-    await again.wait_connected(10)
-    await again.publish(events(b"c"))
-    assert await take(again.read_stream(HISTORY, 1), 2) == [StreamItem(1, b"b"), StreamItem(2, b"c")]
-    await again.close()
-
-
-async def test_a_long_stream_is_read_to_its_end(broker: Broker) -> None:
-    bodies = [b"%d" % number for number in range(5_000)]
-    await broker.publish(events(*bodies))
-    assert await all_of(broker.read_stream(HISTORY, follow=False)) == bodies
-
-
-async def test_there_is_no_other_stream(broker: Broker) -> None:
-    with pytest.raises(ValueError, match="gossip"):
-        broker.read_stream("flash.gossip")
-
-
-async def _echo(body: bytes) -> bytes:
-    return body
 
 
 async def _depth(broker: Broker, queue: str, depth: int) -> bool:

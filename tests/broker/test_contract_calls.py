@@ -1,0 +1,90 @@
+"""The contract of `broker.port.Broker`: requests, beats, and a broker that is away. Tried on every implementation."""
+
+import asyncio
+import time
+
+import pytest
+
+from broker.port import Broker
+from broker.topology import HISTORY
+from domain.errors import Unavailable
+from tests.broker.places import Hands, Place, echo, events, take, to
+from tests.support.waiting import eventually
+
+
+async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_waits(place: Place) -> None:
+    broker, hands, beats = place.new(), Hands(), list[bytes]()
+    began = time.monotonic()
+    assert not broker.connected
+    for call in (broker.publish(to("h1", b"x")), broker.request("home-of", b"", 10), broker.depths(), broker.wait_connected(0.01)):
+        with pytest.raises(Unavailable):
+            await call
+    await broker.declare_inbox("h2")
+    await broker.consume("h1", hands)
+    await broker.serve("echo", echo)
+    await broker.listen_beats(beats.append)
+    await broker.beat(b"nobody hears this")
+    following = broker.read_stream(HISTORY)
+    assert time.monotonic() - began < 2
+
+    await broker.start()
+    await broker.wait_connected(10)
+    assert broker.connected
+    await broker.publish(to("h1", b"now") + to("h2", b"kept") + events(b"event"))
+    await hands.hold(b"now")
+    assert await broker.request("echo", b"!", 10) == b"!"
+    await broker.beat(b"here")
+    await eventually(lambda: beats == [b"here"])
+    assert [item.body for item in await take(following, 1)] == [b"event"]
+    await broker.close()
+
+
+async def test_after_close_everything_is_unavailable(broker: Broker) -> None:
+    asked = asyncio.Event()
+
+    async def slow(body: bytes) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return body
+
+    await broker.serve("slow", slow)
+    following = asyncio.ensure_future(take(broker.read_stream(HISTORY), 1))
+    pending = asyncio.create_task(broker.request("slow", b"", 30))
+    await asked.wait()
+    await broker.close()
+    assert not broker.connected
+    with pytest.raises(Unavailable):
+        await pending
+    with pytest.raises(Unavailable):
+        await following
+    with pytest.raises(Unavailable):
+        await broker.publish(to("h1", b"x"))
+
+
+async def test_a_request_is_answered_by_who_serves_it(broker: Broker) -> None:
+    await broker.serve("echo", echo)
+    answers = await asyncio.gather(*(broker.request("echo", b"%d" % number, 10) for number in range(50)))
+    assert answers == [b"%d" % number for number in range(50)]
+
+
+async def test_a_request_that_nobody_serves_fails_at_once(broker: Broker) -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable):
+            await broker.request("nobody", b"", 60)
+
+
+async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker) -> None:
+    async def raises(body: bytes) -> bytes:
+        raise ValueError(body)
+
+    await broker.serve("raises", raises)
+    with pytest.raises(Unavailable):
+        await broker.request("raises", b"", 0.2)
+
+
+async def test_a_beat_reaches_all_who_listen(broker: Broker) -> None:
+    first, second = list[bytes](), list[bytes]()
+    await broker.listen_beats(first.append)
+    await broker.listen_beats(second.append)
+    await broker.beat(b"h1 lives")
+    await eventually(lambda: first == second == [b"h1 lives"])
