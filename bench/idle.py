@@ -20,7 +20,7 @@ LOGINS_AT_ONCE = 32
 BLANK_TIMEOUT_S = 90.0  # three rounds
 KB, MB = 1_000, 1_000_000  # the stricter reading of a target in KB
 
-IDLE = {"KB/session": Target(4, 2), "process MB": Target(100, 100)}
+IDLE = {"KB/session": Target(4, 2), "process MB": Target(100)}
 
 
 class Sitter:

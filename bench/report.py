@@ -10,12 +10,12 @@ class Target:
     """A bound for one figure. `more`: more is better."""
 
     must: float
-    aim: float
+    aim: float | None = None
     more: bool = False
 
     def verdict(self, value: float) -> str:
         """`aim`, `met` or `MISSED`."""
-        if self._reaches(value, self.aim):
+        if self.aim is not None and self._reaches(value, self.aim):
             return "aim"
         return "met" if self._reaches(value, self.must) else "MISSED"
 
@@ -53,7 +53,10 @@ class Outcome:
             middle = statistics.median(values)
             target = self.targets.get(name)
             sign = "≥" if target is not None and target.more else "≤"
-            bounds = [f"{sign} {amount(target.must)}", f"{sign} {amount(target.aim)}", target.verdict(middle)] if target else ["", "", ""]
+            bounds = ["", "", ""]
+            if target is not None:
+                aim = f"{sign} {amount(target.aim)}" if target.aim is not None else ""
+                bounds = [f"{sign} {amount(target.must)}", aim, target.verdict(middle)]
             rows.append([self.workload, name, amount(middle), " ".join(amount(value) for value in values), *bounds])
         return rows
 

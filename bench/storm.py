@@ -1,6 +1,7 @@
 """Workload `login-storm`: everybody logs in at once and must be seen by all their contacts.
 
-Rule: each contact is told once, by part or welcome. A notice is needed where the watcher's `welcome` did not show the contact online yet. Clients connect, send and log in at once, to a home
+Rule: each contact is told once, by part or welcome.
+A notice is needed where the watcher's `welcome` did not show the contact online yet. Clients connect, send and log in at once, to a home
 that was just started: no token has been seen, no state is in memory.
 """
 
@@ -20,7 +21,7 @@ TIMEOUT_S = 30.0  # a storm takes one
 SETTLE_S = 0.5  # for what comes twice, and for the servers' work behind the last notice
 ONLINE = b'"status":"online"'
 
-LOGIN_STORM = {"CPU µs/notice": Target(60, 25), "p99 ms": Target(200, 100)}
+LOGIN_STORM = {"CPU µs/notice": Target(60, 25), "p99 ms": Target(200)}
 
 
 class Client(Stream):
@@ -69,7 +70,7 @@ async def login_storm(rig: Rig, run_s: float) -> Run:
         took_s = time.perf_counter() - start
         await asyncio.sleep(SETTLE_S)
         cpu, own = installation.cpu_s() - cpu, time.process_time() - own
-        notices = _check(clients, faults)
+        notices, pairs = _check(clients, faults)
         for client in clients:
             client.close()
     needed = max(len(notices), 1)
@@ -77,6 +78,7 @@ async def login_storm(rig: Rig, run_s: float) -> Run:
         "CPU µs/notice": cpu / needed * 1e6,
         "p99 ms": percentile(notices, 0.99) * 1e3,
         "p50 ms": percentile(notices, 0.5) * 1e3,
+        "p99 ms, all pairs": percentile(pairs, 0.99) * 1e3,
         "notices needed": float(len(notices)),
         "known by welcome": float(wanted - len(notices)),
         "CPU µs/pair": cpu / wanted * 1e6,
@@ -87,10 +89,11 @@ async def login_storm(rig: Rig, run_s: float) -> Run:
     return Run(figures, faults)
 
 
-def _check(clients: list[Client], faults: list[str]) -> list[float]:
-    """How long after its subject's login each notice came, in seconds."""
+def _check(clients: list[Client], faults: list[str]) -> tuple[list[float], list[float]]:
+    """In seconds: how long after its subject's login each notice came; how long after the later of both logins each pair was known."""
     sent_at = {client.person.uid: client.sent_at for client in clients}
-    took_s: list[float] = []
+    notices_s: list[float] = []
+    pairs_s: list[float] = []
     for client in clients:
         known: dict[int, str] = {}
         for when, name, body in client.heard:
@@ -102,13 +105,15 @@ def _check(clients: list[Client], faults: list[str]) -> list[float]:
             parsed = json.loads(body)
             if name == b"welcome":
                 known = {contact["uid"]: contact["presence"]["status"] for contact in parsed["contacts"]}
+                pairs_s += [when - max(client.sent_at, sent_at.get(uid, 0.0)) for uid, status in known.items() if status == "online"]
                 continue
             for change in parsed["changes"]:
                 if change["status"] != "online" or known.get(change["uid"]) != "offline":
                     faults.append(f"user {client.person.uid} knew {known.get(change['uid'])!r} and was told {change}")
                 known[change["uid"]] = change["status"]
-                took_s.append(when - sent_at[change["uid"]])
+                notices_s.append(when - sent_at[change["uid"]])
+                pairs_s.append(when - max(client.sent_at, sent_at[change["uid"]]))
         missing = sum(status != "online" for status in known.values())
         if missing or len(known) != CONTACTS:
             faults.append(f"user {client.person.uid} knows {len(known)} contacts, {missing} of them not as online")
-    return took_s
+    return notices_s, pairs_s
