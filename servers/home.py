@@ -4,10 +4,11 @@ Rule: every change is a command to the writer, answered after the commit.
 The parts are put together in `servers/home_parts.py`; this is the door through which the edge comes in.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, cast
 
-from domain.errors import Invalid, UnknownSession
+from domain.errors import Invalid, UnknownSession, UnknownUser
 from domain.event import Event
 from domain.home_events import ContactAdded, MessageQueued
 from domain.mailbox import Acknowledge, MailboxState, MarkDone, Resume
@@ -131,15 +132,17 @@ class HomeServer:
     async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
         """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`."""
         index = self.parts.contacters
-        if who.uid in index.watchers.get(uid, {}):
-            contact = Contact(uid, "", "", index.home_of[uid], alias, notify)  # known: only alias and notify count
-        else:
-            known = await self.parts.global_link.user(uid)
-            contact = Contact(uid, known.handle, known.name, known.home, alias, notify)
+        if who.uid in index.watchers.get(uid, {}):  # known: only alias and notify count, and the Global Server may be away
+            with contextlib.suppress(UnknownUser):  # removed meanwhile: begin anew
+                return await self._put_contact(who, Contact(uid, "", "", index.home_of[uid], alias, notify))
+        known = await self.parts.global_link.user(uid)
+        return await self._put_contact(who, Contact(uid, known.handle, known.name, known.home, alias, notify))
+
+    async def _put_contact(self, who: Identity, contact: Contact) -> tuple[bool, dict[str, Any]]:
         command = PutContact(uid=who.uid, cause=self._new_id(), contact=contact)
 
         def answer(events: list[Event]) -> tuple[bool, dict[str, Any]]:
-            view = self._view(self._writer.state(command.stream).contacts[uid])
+            view = self._view(self._writer.state(command.stream).contacts[contact.uid])
             if events:
                 self._tell_contacts(who.uid, [view], [])
             return any(isinstance(event, ContactAdded) for event in events), view
@@ -149,9 +152,12 @@ class HomeServer:
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
         """Take a contact off the list; nothing happens when it is not there."""
-        events = await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),))
-        if events:
-            self._tell_contacts(who.uid, [], [uid])
+
+        def answer(events: list[Event]) -> None:
+            if events:
+                self._tell_contacts(who.uid, [], [uid])  # here, so that sessions hear of changes in the order of the commits
+
+        await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),), answer=answer)
 
     async def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> float:
         """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
