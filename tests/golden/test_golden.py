@@ -1,0 +1,70 @@
+"""What was ever stored is read for ever: every event of every version decodes to the same event as on the day it was written."""
+
+import json
+
+import msgpack
+import pytest
+
+from domain.home_events import MessageSent
+from servers.catalogue import Catalogue
+from servers.store import MsgpackTranscoder, Store
+from tests.golden.samples import FOLDER, decode, example, fields, kinds, mapper, path, write_missing
+
+SAMPLES = sorted(FOLDER.glob("*.json"))
+KINDS = sorted(kinds(), key=lambda kind: kind.TOPIC)
+
+
+def test_every_topic_and_version_has_a_sample():
+    wanted = {path(kind.TOPIC, version).name for kind in KINDS for version in range(1, kind.class_version + 1)}
+    missing = wanted - {sample.name for sample in SAMPLES}
+    assert not missing, "run `python -m tests.golden`; a sample of an older version was stored by the program of that time"
+
+
+def test_every_sample_has_a_topic():
+    assert {sample.name.rpartition(".v")[0] for sample in SAMPLES} <= {kind.TOPIC for kind in KINDS}
+
+
+def test_topics_are_unique():
+    assert len({kind.TOPIC for kind in KINDS}) == len(KINDS) >= 20
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=lambda file: file.stem)
+def test_a_sample_decodes_to_the_event_it_was(file):
+    sample = json.loads(file.read_text(encoding="utf-8"))
+    event = decode(sample)
+    assert sample["topic"] == event.TOPIC
+    now = fields(event)
+    assert {name: now[name] for name in sample["event"]} == sample["event"]  # a later version may add fields, and never drops one
+    assert set(vars(event)) >= set(fields(event)), "a field has no value: an upcaster is missing"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.TOPIC)
+def test_the_store_packs_as_the_library_does(kind, tmp_path):
+    """`Store.pack` is a shortcut; what it stores must be what the mapper would."""
+    event = example(kind)
+    store = Store(f"sqlite:///{tmp_path}/x.db", "x", Catalogue({}, {}, {}, lambda event: ()))
+    (packed,) = store.pack([event])
+    store.close()
+    theirs = mapper.to_stored_event(event)
+    assert (packed.originator_id, packed.originator_version, packed.topic) == (
+        theirs.originator_id,
+        theirs.originator_version,
+        theirs.topic,
+    )
+    assert msgpack.unpackb(packed.state) == msgpack.unpackb(theirs.state)
+
+
+def test_a_message_of_version_one_was_not_urgent():
+    stored = msgpack.unpackb(bytes.fromhex(json.loads(path("user.message_sent", 1).read_text())["stored"]))
+    assert "urgent" not in stored
+    assert "class_version" not in stored
+    event = decode({"topic": "user.message_sent", "stored": MsgpackTranscoder().encode(stored).hex()})
+    assert isinstance(event, MessageSent)
+    assert event.urgent is False
+    assert {**fields(event), "urgent": None} == {**stored, "urgent": None}
+
+
+def test_samples_are_never_overwritten():
+    before = {file: file.read_bytes() for file in SAMPLES}
+    write_missing()
+    assert {file: file.read_bytes() for file in before} == before
