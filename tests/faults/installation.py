@@ -80,6 +80,14 @@ class Server:
         """SIGTERM, and wait for the end."""
         self._end(signal.SIGTERM)
 
+    def pause(self) -> None:
+        """SIGSTOP: it hangs, its connections stay open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def terminate(self) -> None:
         """SIGTERM; return at once."""
         assert self._process is not None

@@ -1,0 +1,99 @@
+"""What the history stream and the stores tell of one installation. Rule: read only; both sides are read after the dust has settled."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from eventsourcing.persistence import StoredEvent
+
+from broker import envelope, topology
+from broker.envelope import EventRecord
+from broker.rabbitmq import RabbitBroker
+from domain import global_rules
+from domain import home as home_rules
+from servers.catalogue import Catalogue
+from servers.projector import Projection
+from servers.rebuild import home_indices
+from servers.store import Store
+
+CONNECT_S = 20.0
+READ = 5_000  # events at a time
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The stream, sorted by source. `repeats`: records that were there already; `disorder`: first ones that came too late."""
+
+    records: dict[str, list[EventRecord]]
+    repeats: int
+    disorder: list[tuple[str, int]]
+
+
+async def read_history(amqp_url: str) -> History:
+    """The whole stream, each record once, as PROTOCOL tells readers to do it."""
+    broker = RabbitBroker(amqp_url, "history-test")
+    await broker.start()
+    try:
+        await broker.wait_connected(CONNECT_S)
+        records: dict[str, list[EventRecord]] = {}
+        known: dict[str, set[int]] = {}
+        repeats = 0
+        disorder: list[tuple[str, int]] = []
+        async for item in broker.read_stream(topology.HISTORY, "first", follow=False):
+            told = envelope.decode(item.body)
+            mine, seen = records.setdefault(told.source, []), known.setdefault(told.source, set())
+            for record in told.events:
+                if record.position in seen:
+                    repeats += 1
+                    continue
+                if mine and record.position <= mine[-1].position:
+                    disorder.append((told.source, record.position))
+                    continue
+                seen.add(record.position)
+                mine.append(record)
+        return History(records, repeats, disorder)
+    finally:
+        await broker.close()
+
+
+def open_store(url: str, server: str) -> Store:
+    """A second look at a server's database."""
+    rules = global_rules if server == "global" else home_rules
+    return Store(url, server, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: ()))
+
+
+async def stored_records(store: Store) -> list[EventRecord]:
+    """Every event of a store that may leave it, as a record."""
+    records: list[EventRecord] = []
+    position = 0
+    while batch := await store.run_reader(store.read, position, READ):
+        position = batch[-1].position
+        records += [
+            EventRecord(c.position, c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.event.at, c.data)
+            for c in batch
+            if not c.event.PRIVATE
+        ]
+    return records
+
+
+def fold(store: Store, records: Iterable[EventRecord]) -> dict[str, Projection]:
+    """A home's indices, from nothing but the history."""
+    indices = home_indices()
+    for record in records:
+        event = store.mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))  # type: ignore[arg-type]
+        for index in indices.values():
+            index.apply(record.position, event)  # type: ignore[arg-type]
+    return indices
+
+
+def first_difference(left: Sequence[EventRecord], right: Sequence[EventRecord]) -> str | None:
+    """Where two rows of records part; None when they are the same."""
+    for number, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one != other:
+            return f"record {number}: position {one.position} {one.topic} / position {other.position} {other.topic}"
+    return None if len(left) == len(right) else f"{len(left)} and {len(right)} records"
+
+
+async def close(store: Store) -> None:
+    """Let go of the database."""
+    await asyncio.to_thread(store.close)
