@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eventsourcing.persistence import StoredEvent
 
@@ -80,9 +81,9 @@ def fold(store: Store, records: Iterable[EventRecord]) -> dict[str, Projection]:
     """A home's indices, from nothing but the history."""
     indices = home_indices()
     for record in records:
-        event = store.mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))  # type: ignore[arg-type]
+        event: Any = store.mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))
         for index in indices.values():
-            index.apply(record.position, event)  # type: ignore[arg-type]
+            index.apply(record.position, event)
     return indices
 
 

@@ -169,6 +169,7 @@ class Crowd:
         self._tag = tag
         self._clients = contextlib.AsyncExitStack()
         self.people: list[Person] = []
+        self._free: list[Person] = []
 
     async def __aenter__(self) -> "Crowd":
         return self
@@ -179,7 +180,7 @@ class Crowd:
         await self._clients.aclose()
 
     async def registers(self, count: int) -> list[Person]:
-        """`count` new people; homes take turns."""
+        """`count` new people, at whatever homes the Global Server gives them."""
         first = len(self.people)
         fresh = await asyncio.gather(*(self._register(f"p{first + number}-{self._tag}") for number in range(count)))
         self.people.extend(fresh)
@@ -190,19 +191,23 @@ class Crowd:
         grant = await client.register(handle, PASSWORD)
         return Person(self._server_url, grant, client)
 
+    async def lives_at(self, home: str, count: int) -> list[Person]:
+        """`count` people of that home who are in nobody's test yet; as many newcomers as it takes."""
+        while len(here := [person for person in self._free if person.home == home]) < count:
+            self._free.extend(await self.registers(max(2, count - len(here))))
+        chosen = here[:count]
+        self._free = [person for person in self._free if person not in chosen]
+        return chosen
+
     async def pair(self, *homes: str) -> list[Person]:
-        """One new person at each of the named homes, in that order; they know each other."""
-        found: list[Person] = []
-        while len(found) < len(homes):
-            (person,) = await self.registers(1)
-            if person.home == homes[len(found)]:
-                found.append(person)
+        """One person at each of the named homes, in that order; they know each other."""
+        found = [person for home in homes for person in await self.lives_at(home, 1)]
         await knows(found)
         return found
 
     async def settle_in(self, count: int) -> list[Person]:
-        """`count` people who all know each other, each with a window open."""
-        people = await self.registers(count)
+        """`count` people, half of them at each home, who all know each other, each with a window open."""
+        people = [person for home in ("h1", "h2") for person in await self.lives_at(home, count // 2)]
         await knows(people)
         await asyncio.gather(*(person.opens() for person in people))
         return people

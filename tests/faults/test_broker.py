@@ -58,7 +58,6 @@ async def test_the_broker_is_away_for_long_under_load(
     people = await crowd.settle_in(16)
     senders = [person for person in people if person.home == "h1"]
     recipients = [person for person in people if person.home == "h2"]
-    assert len(senders) >= 5, "the Global Server deals people evenly"
     home = installation.homes["h1"]
     await asyncio.gather(*(sender.insists(to, ledger) for sender in senders for to in recipients))
     before = home.rss_bytes()

@@ -1,0 +1,82 @@
+"""Two Global Servers on one store. Rule: the store, not a process's memory, keeps uids and handles from being given twice."""
+
+import asyncio
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import flash_sdk
+from flash_sdk import FlashClient, Grant
+from tests.faults.installation import Installation, Server
+from tests.faults.people import PASSWORD
+from tests.support.rabbitmq import free_ports
+
+EACH = 40  # handles that are asked for at one server only
+CONTESTED = 15  # handles that are asked for at both
+
+
+@pytest.fixture
+def second(installation: Installation, tmp_path: Path) -> Iterator[Server]:
+    """Another Global Server on the same database; data directory and port are its own, the signing key is a copy."""
+    (tmp_path / "second" / "global").mkdir(parents=True)
+    shutil.copy(installation.data / "global" / "signing-key.pem", tmp_path / "second" / "global")
+    environment = installation.environment | {
+        "FLASH_STORE_URL": f"sqlite:///{installation.store('global')}",
+        "FLASH_DATA_DIR": str(tmp_path / "second"),
+    }
+    server = Server("global", ["global"], free_ports(1)[0], environment, installation.directory / "second-global.log")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+async def test_no_uid_and_no_handle_is_given_twice(
+    installation: Installation, second: Server, chance: random.Random, tell: Callable[[object], None]
+) -> None:
+    """Both are hammered at once, partly for the same handles."""
+    tag = f"{chance.randrange(16**6):06x}"
+    contested = [f"both{number}-{tag}" for number in range(CONTESTED)]
+    granted: list[Grant] = []
+    refused: Counter[str] = Counter()
+
+    async def register(server: Server, handle: str) -> None:
+        async with FlashClient(server.url) as client:
+            while True:
+                try:
+                    granted.append(await client.register(handle, PASSWORD))
+                except (flash_sdk.Unreachable, flash_sdk.TryLater):
+                    continue
+                except flash_sdk.Refused as refusal:
+                    refused[refusal.code] += 1
+                return
+
+    wishes = [
+        (server, handle)
+        for number, server in enumerate((installation.global_server, second))
+        for handle in [*contested, *(f"own{number}-{each}-{tag}" for each in range(EACH))]
+    ]
+    chance.shuffle(wishes)
+    await asyncio.gather(*(register(server, handle) for server, handle in wishes))
+
+    handles = Counter(grant.handle for grant in granted)
+    uids = Counter(grant.uid for grant in granted)
+    assert not [handle for handle, count in handles.items() if count > 1]
+    assert not [uid for uid, count in uids.items() if count > 1]
+    assert set(handles) == {handle for _, handle in wishes}
+    assert refused == {"handle_taken": CONTESTED}
+    await each_knows_all(installation.global_server, granted)
+    await each_knows_all(second, granted)
+    tell(f"{len(wishes)} registrations at two servers: {len(uids)} uids, {len(handles)} handles, {refused['handle_taken']} refused")
+
+
+async def each_knows_all(server: Server, granted: list[Grant]) -> None:
+    """Whoever was registered anywhere can log in here, and is the same."""
+    async with FlashClient(server.url) as client:
+        for grant in granted[::10]:
+            assert (await client.login(grant.handle, PASSWORD)).uid == grant.uid
