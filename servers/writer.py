@@ -52,6 +52,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, State] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self.riders: Callable[[], Sequence[Tracking]] = tuple  # positions that may travel with the next commit, for free
         self.commits = 0
 
@@ -60,11 +61,15 @@ class Writer:
         self._task = asyncio.create_task(self._run(), name="writer")
 
     async def stop(self) -> None:
-        """Commit what waits, then stop."""
+        """Commit what waits, then stop. Who comes later hears `Unavailable`."""
+        self._stopped = True
         if self._task is None:
             return
+        last = Unit((), (), None)  # units are taken in order: when this empty one is through, all before it are
+        self._queue.append(last)
+        self._arrived.set()
         with contextlib.suppress(Unavailable):
-            await self.submit(())  # units are taken in order: when this empty one is through, all before it are
+            await last.future
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -78,8 +83,8 @@ class Writer:
         `Unavailable` when the store is away or too much waits: then nothing has changed.
         """
         unit = Unit(commands, trackings, answer)
-        if len(self._queue) >= MAX_WAITING:
-            unit.future.set_exception(Unavailable("Too much is waiting to be stored."))
+        if self._stopped or len(self._queue) >= MAX_WAITING:
+            unit.future.set_exception(Unavailable("Too much is waiting to be stored, or the server is shutting down."))
             return unit.future
         self._queue.append(unit)
         self._arrived.set()
@@ -124,7 +129,7 @@ class Writer:
                 await self._commit([unit])
             return
         events = [event for unit in batch for event in unit.events]
-        trackings = _newest(*(unit.trackings for unit in batch), self.riders() if events else ())
+        trackings = _newest(*(unit.trackings for unit in batch if unit.failure is None), self.riders() if events else ())
         committed: list[Committed] = []
         if events or trackings:
             try:
@@ -197,8 +202,8 @@ class Writer:
         if due:
             try:
                 await self._store.run(self._store.snapshot, due)
-            except Unavailable as error:
-                log.warning("writer.snapshot_failed", detail=error.detail)
+            except Exception as error:  # harmless, whatever it is; the writer must go on
+                log.warning("writer.snapshot_failed", error=type(error).__name__)
 
 
 def _newest(*groups: Sequence[Tracking]) -> list[Tracking]:
