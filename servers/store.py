@@ -183,7 +183,7 @@ def _factory(url: str, server: str) -> SQLiteStoreFactory | PostgresStoreFactory
             "POSTGRES_PASSWORD": unquote(parts.password or ""),
             "POSTGRES_SCHEMA": f"flash_{server.replace('-', '$')}",  # "-" would need quotes, which the library forgets in one place
             "POSTGRES_POOL_SIZE": "2",  # one for commits, one for the reader; more come and go as needed
-            "POSTGRES_CONNECT_TIMEOUT": "5",  # seconds until a user hears that the store is away
+            "POSTGRES_CONNECT_TIMEOUT": "3",  # seconds until a user hears that the store is away
             "POSTGRES_PRE_PING": "yes",  # a connection that died with the database is replaced before it is used
             "ORIGINATOR_ID_TYPE": "text",
         }
