@@ -1,7 +1,8 @@
 """Blanks and liveness for all sessions from one timer. Rule: no timer, task or wake-up per session.
 
-Sessions sit in the slots of a wheel that turns once per blank interval. When its slot comes up a session gets a blank; a quarter turn
-later, if it promised to answer and its last sign of life is older than two turns, it is dead: noticed at most 2.25 intervals after it.
+Sessions sit in the slots of a wheel that turns once per blank interval. When its slot comes up a session gets a blank; every quarter turn
+it is looked at: if it promised to answer and its last sign of life, which may come at any time, is older than two turns, it is dead.
+So that is noticed at most 2.25 intervals after it.
 """
 
 import asyncio
@@ -60,10 +61,11 @@ class BlankWheel:
     def tick(self) -> None:
         """One step of the wheel."""
         self._at = (self._at + 1) % SLOTS
-        for session in self._slots[self._at]:
+        for session in list(self._slots[self._at]):
             if session.outlet.writable:
                 session.outlet.write((BLANK,))
         oldest = self._clock() - QUIET_TURNS * self.interval_s
-        for session in list(self._slots[(self._at - SLOTS // 4) % SLOTS]):
-            if session.pong and session.seen_at < oldest:
-                self._on_dead(session)
+        for quarter in range(4):
+            for session in list(self._slots[(self._at - quarter * SLOTS // 4) % SLOTS]):
+                if session.pong and session.seen_at < oldest:
+                    self._on_dead(session)
