@@ -62,8 +62,8 @@ class Writer:
 
     async def stop(self) -> None:
         """Commit what waits, then stop. Who comes later hears `Unavailable`."""
-        self._stopped = True
-        if self._task is None:
+        stopped, self._stopped = self._stopped, True
+        if self._task is None or stopped:
             return
         last = Unit((), (), None)  # units are taken in order: when this empty one is through, all before it are
         self._queue.append(last)
