@@ -7,11 +7,10 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from eventsourcing.persistence import StoredEvent, Tracking
-from eventsourcing.utils import TopicError
 
 from broker import envelope
 from broker.port import Broker, Consumer, Delivery
@@ -25,6 +24,15 @@ MAX_DELIVERIES = 64  # per unit; each holds the events of one remote commit
 RETRY_S = 0.5  # pause while our own store is away; the deliveries stay unacked
 
 log = structlog.get_logger()
+
+
+class Incoming(NamedTuple):
+    """A delivery, read. `fault`: why it is a dead letter although what can be read of it takes effect."""
+
+    delivery: Delivery
+    source: str
+    events: Sequence[tuple[int, Event]]
+    fault: str | None
 
 
 class Inbox:
@@ -76,70 +84,92 @@ class Inbox:
             if not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            deliveries = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_DELIVERIES))]
-            if not await self._take(deliveries):
-                for delivery in deliveries:  # one of them cannot be handled: find it, the others must not suffer
-                    if not await self._take([delivery]):
-                        self._bury(delivery, "its events cannot be applied")
+            batch = [self._read(self._waiting.popleft()) for _ in range(min(len(self._waiting), MAX_DELIVERIES))]
+            if await self._apply(batch):
+                for incoming in batch:
+                    self._settle(incoming, incoming.fault)
+            else:  # an event among them cannot be handled: find it, the others must not suffer
+                for incoming in batch:
+                    self._settle(incoming, await self._apply_singly(incoming))
 
-    async def _take(self, deliveries: Sequence[Delivery]) -> bool:
-        """Commit the effects of some deliveries and ack them. False when they cannot be applied."""
-        good: list[Delivery] = []
-        events: list[tuple[Event, str]] = []
-        positions: dict[str, int] = {}
-        for delivery in deliveries:
-            try:
-                source, fresh = await self._decode(delivery.body, positions)
-            except Malformed as error:
-                self._bury(delivery, error.detail)
-                continue
-            good.append(delivery)
-            events.extend((event, source) for event in fresh)
+    def _read(self, delivery: Delivery) -> Incoming:
+        """Every event of a delivery that can be read."""
         try:
-            await self._commit(events, positions)
-        except Exception as error:
-            log.error("inbox.not_applied", error=type(error).__name__, deliveries=len(deliveries))
-            return False
-        self._seen.update(positions)
-        for event, source in events:
-            self._heard(event, source)
-        for delivery in good:
-            delivery.ack()
+            told = envelope.decode(delivery.body)
+        except Malformed as error:
+            return Incoming(delivery, "", (), error.detail)
+        if told.source.startswith("@"):  # no server's name: those positions are not an inbox's
+            return Incoming(delivery, "", (), f"{told.source!r} is no server")
+        events: list[tuple[int, Event]] = []
+        fault: str | None = None
+        for record in told.events:
+            try:
+                events.append((record.position, self._event(record)))
+            except Exception as error:  # whatever it is: the bytes are not ours
+                fault = f"event {record.topic!r} at {record.position} of {told.source!r} is unreadable ({type(error).__name__})"
+        return Incoming(delivery, told.source, events, fault)
+
+    def _event(self, record: envelope.EventRecord) -> Event:
+        if ":" in record.topic:  # the library would import a module of that name
+            raise TypeError("not a topic")
+        event: Any = self._store.mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))
+        if not isinstance(event, Event):
+            raise TypeError("not an event")
+        return event
+
+    async def _apply(self, batch: Sequence[Incoming]) -> bool:
+        """Commit the effects of what is new, and tell of it. False when that cannot be done; then nothing is changed."""
+        first_try: list[tuple[Event, str]] | None = None
+        while True:
+            events, positions = await self._new_ones(batch)
+            if first_try is None:
+                first_try = events
+            if not positions:
+                break
+            try:
+                commands = [command for event, source in events for command in self._react(event, source)]
+                await self._writer.submit(commands, trackings=[Tracking(source, position) for source, position in positions.items()])
+                self._seen.update(positions)
+                break
+            except Unavailable as error:
+                log.warning("inbox.store_away", error=type(error).__name__, detail=error.detail)
+                for source in positions:  # a commit whose answer was lost may have happened: ask the store again
+                    del self._seen[source]
+                await asyncio.sleep(RETRY_S)
+            except Exception as error:
+                log.error("inbox.not_applied", error=type(error).__name__, deliveries=len(batch))
+                return False
+        for event, source in first_try:
+            try:
+                self._heard(event, source)
+            except Exception:  # its effects are on disk; a listener's fault must not stop the inbox
+                log.exception("inbox.listener_failed", topic=event.TOPIC)
         return True
 
-    async def _commit(self, events: Sequence[tuple[Event, str]], positions: dict[str, int]) -> None:
-        commands: list[Any] = [command for event, source in events for command in self._react(event, source)]
-        trackings = [Tracking(source, position) for source, position in positions.items()]
-        if not trackings:
-            return
-        while True:
-            try:
-                await self._writer.submit(commands, trackings=trackings)
-                return
-            except Unavailable as error:
-                log.warning("inbox.store_away", detail=error.detail)
-                await asyncio.sleep(RETRY_S)
+    async def _apply_singly(self, incoming: Incoming) -> str | None:
+        """Apply event by event what can be applied; why the delivery is a dead letter, if it is one."""
+        fault = incoming.fault
+        for position, event in incoming.events:
+            if not await self._apply((incoming._replace(events=((position, event),)),)):
+                fault = f"event {event.TOPIC!r} at {position} of {incoming.source!r} cannot be applied"
+        return fault
 
-    async def _decode(self, body: bytes, positions: dict[str, int]) -> tuple[str, list[Event]]:
-        """The source and those events of a delivery that are new; `positions` moves on. Raises `Malformed`."""
-        told = envelope.decode(body)
-        last = positions.get(told.source)
-        if last is None:
-            last = await self._last_seen(told.source)
-        fresh: list[Event] = []
-        for record in told.events:
-            if record.position <= last:
-                self.repeats += 1
+    async def _new_ones(self, batch: Sequence[Incoming]) -> tuple[list[tuple[Event, str]], dict[str, int]]:
+        """The events that have not taken effect yet, with their sources, and how far each source has come with them."""
+        events: list[tuple[Event, str]] = []
+        positions: dict[str, int] = {}
+        for incoming in batch:
+            if not incoming.events:
                 continue
-            last = record.position
-            try:
-                stored = StoredEvent(record.stream, record.version, record.topic, record.data)
-                fresh.append(self._store.mapper.to_domain_event(stored))  # type: ignore[arg-type]
-            except (TopicError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise Malformed(f"event {record.topic!r} at {record.position} of {told.source!r} is unreadable") from error
-        if fresh:
-            positions[told.source] = last
-        return told.source, fresh
+            source = incoming.source
+            last = positions[source] if source in positions else await self._last_seen(source)
+            for position, event in incoming.events:
+                if position > last:
+                    events.append((event, source))
+                    positions[source] = last = position
+                else:
+                    self.repeats += 1
+        return events, positions
 
     async def _last_seen(self, source: str) -> int:
         if source not in self._seen:
@@ -152,7 +182,10 @@ class Inbox:
                     await asyncio.sleep(RETRY_S)
         return self._seen[source]
 
-    def _bury(self, delivery: Delivery, reason: str) -> None:
+    def _settle(self, incoming: Incoming, fault: str | None) -> None:
+        if fault is None:
+            incoming.delivery.ack()
+            return
         self.dead += 1
-        log.error("inbox.dead_letter", reason=reason)
-        delivery.dead(reason)
+        log.error("inbox.dead_letter", reason=fault)
+        incoming.delivery.dead(fault)
