@@ -1,0 +1,186 @@
+"""Home Servers in one process over a real embedded broker, and the people who use them. Rule: people see only what their windows show."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from broker.embedded import EmbeddedBroker
+from servers.global_link import GLOBAL
+from servers.home import HomeServer
+from servers.home_parts import HomeConfig, HomeParts
+from servers.housekeeping import Patience
+from servers.identity import Identity
+from servers.parts import Part
+from servers.sessions import Hello, Session
+from tests.support.waiting import eventually
+
+START = 1_700_000_000.0
+
+
+class Clock:
+    """A clock that moves when told to."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Window:
+    """A recording outlet: what a client's window was sent. It may be slow, and it may ack by itself."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.writes = 0
+        self.slow = False
+        self.closed = False
+        self.aborted = False
+
+    def write(self, parts):
+        self.writes += 1
+        self.parts.extend(parts)
+
+    @property
+    def writable(self) -> bool:
+        return not self.slow
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def bodies(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(part.body) for part in self.parts if part.name == name]
+
+    def texts(self) -> list[str]:
+        return [body["text"] for body in self.bodies("message")]
+
+    def statuses(self, uid: int) -> list[tuple[str, str]]:
+        return [(c["status"], c["reason"]) for body in self.bodies("presence") for c in body["changes"] if c["uid"] == uid]
+
+    def states(self) -> list[tuple[str, str, str | None]]:
+        return [(body["id"], body["state"], body["why"]) for body in self.bodies("receipt")]
+
+    @property
+    def newest(self) -> int:
+        return max((part.seq for part in self.parts if part.seq is not None), default=0)
+
+
+class Person:
+    """Somebody who lives at a home."""
+
+    def __init__(self, town: "Town", uid: int, handle: str, home: str) -> None:
+        self.town = town
+        self.uid = uid
+        self.who = Identity(uid, handle, handle.title(), home, f"http://{home}", START + 1e9)
+        self.home_name = home
+        self._ids = 0
+
+    @property
+    def home(self) -> HomeServer:
+        return self.town.homes[self.home_name]
+
+    async def opens(self, *, pong: bool = False, resume: tuple[str, int] | None = None) -> tuple[Session, Window]:
+        """Log in: the session and its window."""
+        window = Window()
+        session, seq = resume or (None, None)
+        return await self.home.log_in(self.who, Hello("test", pong, session, seq), window), window
+
+    async def adds(self, other: "Person", **options: Any) -> dict[str, Any]:
+        """Put somebody on the contact list."""
+        _, view = await self.home.put_contact(self.who, other.uid, options.get("alias"), options.get("notify", False))
+        return view
+
+    async def sends(self, other: "Person", text: str, id: str | None = None, in_reply_to: str | None = None) -> str:
+        """Send a popup; its id."""
+        self._ids += 1
+        id = id or f"{self.who.handle}-{self._ids}"
+        await self.home.send(self.who, id, other.uid, text, in_reply_to, False)
+        return id
+
+    async def acks(self, session: Session, window: Window) -> None:
+        """Acknowledge all that came."""
+        await self.home.acknowledge(self.who, session.id, window.newest)
+
+
+class Town:
+    """A broker, a stand-in for the Global Server, and homes that can be stopped, killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = Clock()
+        self.monotonic = Clock(0.0)
+        self.broker = EmbeddedBroker(directory / "broker.db")
+        self.homes: dict[str, HomeServer] = {}
+        self.people: dict[int, Person] = {}
+        self.patience = Patience(restart_grace_s=0.05)
+
+    async def start(self, *homes: str) -> None:
+        await self.broker.start()
+        await self.broker.wait_connected(5)
+        await self.broker.serve(GLOBAL, self._answer)
+        for name in homes:
+            await self.opens(name)
+        await self.meet()
+
+    async def opens(self, name: str, **options: Any) -> HomeServer:
+        config = HomeConfig(
+            name, f"http://{name}", f"sqlite:///{self.directory}/{name}.db", self.directory / name, blank_s=options.get("blank_s", 3600.0),
+            sends_per_s=1e9, sends_burst=10**9, patience=self.patience,
+        )  # fmt: skip
+        self.homes[name] = HomeServer(HomeParts(config, self.broker, clock=self.clock, monotonic=self.monotonic))
+        await self.homes[name].start()
+        return self.homes[name]
+
+    async def meet(self) -> None:
+        """Every home has heard of every other."""
+        for home in self.homes.values():
+            for other in self.homes:
+                await eventually(lambda home=home, other=other: home.parts.neighbours.is_up(other))
+
+    async def closes(self, name: str) -> None:
+        await self.homes.pop(name).stop()
+
+    async def stop(self) -> None:
+        for name in list(self.homes):
+            await self.closes(name)
+        await self.broker.close()
+
+    def person(self, handle: str, home: str) -> Person:
+        uid = len(self.people) + 1
+        self.people[uid] = Person(self, uid, handle, home)
+        return self.people[uid]
+
+    async def _answer(self, body: bytes) -> bytes:
+        question = msgpack.unpackb(body)
+        if question["ask"] == "announce":
+            await self.broker.declare_inbox(question["name"])
+            return msgpack.packb({"keys": []})
+        person = self.people.get(question["uid"])
+        known = person and {"uid": person.uid, "handle": person.who.handle, "name": person.who.name, "home": person.home_name}
+        return msgpack.packb({"user": known})
+
+    async def settled(self) -> None:
+        """Nothing is on its way any more."""
+
+        def quiet() -> bool:
+            homes = [home.parts for home in self.homes.values()]
+            return all(parts.relay.lag == 0 and parts.writer.depth == 0 and not parts.inbox._waiting for parts in homes)
+
+        for _ in range(3):
+            await eventually(quiet)
+            await asyncio.gather(*(home.parts.writer.submit(()) for home in self.homes.values()))
+
+
+async def shown(look: Callable[[], object], expected: object) -> None:
+    """Wait until `look()` is `expected`; says what it was otherwise."""
+    try:
+        await eventually(lambda: look() == expected, 5)
+    except AssertionError:
+        assert look() == expected
