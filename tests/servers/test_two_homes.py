@@ -211,6 +211,7 @@ async def test_a_restart_loses_nobody_who_comes_back_and_ends_who_does_not(town,
 async def test_a_home_that_falls_silent_is_unknown_and_comes_back(town):
     ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
     await ann.adds(bob)
+    await town.settled()
     _, anns = await ann.opens()
     await bob.opens()
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("online", "login")])

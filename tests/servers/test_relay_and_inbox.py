@@ -1,0 +1,326 @@
+"""From one server's log to another's over a real embedded broker: nothing is lost, nothing takes effect twice, junk is set aside."""
+
+import asyncio
+import json
+import random
+import sqlite3
+
+import msgpack
+import pytest
+from eventsourcing.persistence import Tracking
+
+from broker import envelope, topology
+from broker.embedded import EmbeddedBroker
+from broker.envelope import EventRecord
+from broker.port import Outgoing
+from domain import home as rules
+from domain.errors import Unavailable
+from domain.event import Event, place
+from domain.home_events import LoggedIn
+from servers import inbox as inbox_module
+from servers import relay as relay_module
+from servers.catalogue import Catalogue
+from servers.inbox import Inbox
+from servers.recorders import RELAY
+from servers.relay import Relay
+from servers.store import Store
+from servers.writer import Writer
+from tests.domain.home_stories import logged_in, message_sent
+from tests.servers.test_writer import contact, send
+from tests.support.waiting import eventually
+
+NOW = 1_700_000_000.0
+
+
+class Server:
+    """Store, writer, relay and inbox of one home, and nothing else."""
+
+    def __init__(self, directory, name, broker):
+        self.name = name
+        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, name, name))
+        self.store = Store(f"sqlite:///{directory}/{name}.db", name, catalogue)
+        self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
+        self.relay = Relay(self.store, self.writer, broker, name, rules.address, lambda committed: ())
+        self.heard: list[Event] = []
+        self.broker = broker
+        self.inbox = Inbox(self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event))
+
+    def react(self, event, source):
+        return rules.react(event, source, self.name)
+
+    def hear(self, event):
+        self.heard.append(event)
+
+    async def start(self):
+        self.writer.start()
+        await self.broker.declare_inbox(self.name)
+        await self.relay.start()
+        await self.inbox.start()
+        return self
+
+    async def dies(self):
+        """Every task is cancelled where it stands; nothing is finished or saved."""
+        tasks = [*self.relay._tasks, self.inbox._task, self.writer._task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.inbox._consumer.cancel()
+        await asyncio.to_thread(self.store.close)
+
+    async def stop(self):
+        await self.inbox.stop()
+        await self.relay.stop()
+        await self.writer.stop()
+        await asyncio.to_thread(self.store.close)
+
+    def mailbox(self, uid):
+        return [(e.id, e.text) for e in self.store.load(f"mailbox-{uid}").waiting.values()]
+
+
+@pytest.fixture
+async def broker(tmp_path):
+    broker = EmbeddedBroker(tmp_path / "broker.db")
+    await broker.start()
+    await broker.wait_connected(5)
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+async def servers(tmp_path, broker, monkeypatch):
+    monkeypatch.setattr(relay_module, "RETRY_S", (0.01, 0.05))
+    monkeypatch.setattr(inbox_module, "RETRY_S", 0.01)
+    h1, h2 = await Server(tmp_path, "h1", broker).start(), await Server(tmp_path, "h2", broker).start()
+    await h1.writer.submit((contact(),))
+    yield h1, h2
+    await h1.stop()
+    await h2.stop()
+
+
+def record(event, position, stream="user-1", version=1, topic=None, data=None):
+    place((event,), stream, version - 1)
+    state = {k: v for k, v in vars(event).items() if not k.startswith("originator")}
+    if event.class_version > 1:
+        state["class_version"] = event.class_version
+    return EventRecord(position, stream, version, topic or event.TOPIC, event.at, msgpack.packb(state) if data is None else data)
+
+
+async def deliver(broker, body, home="h2"):
+    await broker.publish([Outgoing(topology.HOMES, home, body)])
+
+
+def dead_letters(tmp_path):
+    with sqlite3.connect(tmp_path / "broker.db") as database:
+        rows = database.execute("SELECT headers, body FROM messages WHERE queue = 'flash.dead' ORDER BY id").fetchall()
+    database.close()
+    return [(json.loads(headers)["flash-reason"], body) for headers, body in rows]
+
+
+async def test_events_reach_the_home_they_are_for_in_order(servers):
+    h1, h2 = servers
+    await asyncio.gather(*(h1.writer.submit((send(f"m{n}"),)) for n in range(100)))
+    await eventually(lambda: len(h2.mailbox(2)) == 100)
+    assert [id_ for id_, _ in h2.mailbox(2)] == [f"m{n}" for n in range(100)]
+    await eventually(lambda: h1.relay.lag == 0)
+    assert h2.store.tracked("h1") == h1.store.last_position()
+
+
+async def test_the_history_has_every_event_once_and_in_order(servers, broker):
+    h1, _ = servers
+    await asyncio.gather(*(h1.writer.submit((send(f"m{n}"),)) for n in range(50)))
+    await eventually(lambda: h1.relay.lag == 0)
+    told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
+    ours = [r for e in told if e.source == "h1" for r in e.events]
+    assert [(r.position, r.stream, r.version, r.topic, r.data) for r in ours] == [
+        (c.position, c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.data) for c in h1.store.read(0, 1000)
+    ]
+
+
+async def test_private_events_never_leave(servers, broker, monkeypatch):
+    h1, _ = servers
+    monkeypatch.setattr(type(message_sent()), "PRIVATE", True)
+    await h1.writer.submit((send(),))
+    await eventually(lambda: h1.relay.lag == 0)
+    told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
+    assert {r.topic for e in told for r in e.events if e.source == "h1"} == {"user.contact_added"}
+
+
+async def test_a_repeat_takes_no_effect(servers, broker):
+    _, h2 = servers
+    body = envelope.encode("h7", [record(message_sent("a"), 1), record(message_sent("b"), 2)])
+    for _ in range(3):
+        await deliver(broker, body)
+    await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 2), record(message_sent("c"), 3)]))
+    await eventually(lambda: len(h2.mailbox(2)) == 3)
+    await eventually(lambda: h2.inbox.repeats == 5)
+    assert [id_ for id_, _ in h2.mailbox(2)] == ["a", "b", "c"]
+    assert len(h2.heard) == 3 + 1  # and Ann, who added Bob
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", b"\x00" * 100, msgpack.packb({"v": 2}), msgpack.packb({"v": 1, "source": "@relay", "events": []})]
+)
+async def test_a_poison_envelope_is_set_aside_and_the_rest_goes_on(servers, broker, tmp_path, body):
+    _, h2 = servers
+    await deliver(broker, envelope.encode("h7", [record(message_sent("a"), 1)]))
+    await deliver(broker, body)
+    await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 2)]))
+    await eventually(lambda: len(h2.mailbox(2)) == 2)
+    ((_, letter),) = await eventually(lambda: dead_letters(tmp_path))
+    assert letter == body
+    assert h2.inbox.dead == 1
+
+
+WRONG_TYPES = msgpack.packb({**vars(message_sent("x")), "to_home": "h2", "to": {}, "class_version": 2})
+A_CONTACT = msgpack.packb({"at": 1.0, "cause": "c", "uid": 2, "handle": "", "name": "", "home": "h2", "alias": None, "notify": False})
+POISON = {
+    "unknown topic": record(message_sent("x"), 2, topic="user.teleported"),
+    "a module to import": record(message_sent("x"), 2, topic="antigravity:fly"),
+    "no msgpack": record(message_sent("x"), 2, data=b"\xc1"),
+    "no map": record(message_sent("x"), 2, data=msgpack.packb(7)),
+    "no fields": record(message_sent("x"), 2, data=msgpack.packb({})),
+    "wrong types": record(message_sent("x"), 2, data=WRONG_TYPES),
+    "a stream without a number": record(message_sent("x"), 2, "user-x", topic="user.contact_added", data=A_CONTACT),
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+async def test_a_poison_event_is_set_aside_with_its_reason_and_its_neighbours_take_effect(servers, broker, tmp_path, poison):
+    _, h2 = servers
+    body = envelope.encode("h7", [record(message_sent("a"), 1), poison, record(message_sent("b"), 3)])
+    await deliver(broker, body)
+    await deliver(broker, envelope.encode("h7", [record(message_sent("c"), 4)]))
+    await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b", "c"])
+    ((reason, letter),) = await eventually(lambda: dead_letters(tmp_path))
+    assert letter == body
+    assert "at 2 of 'h7'" in reason
+
+
+async def test_a_listener_that_fails_does_not_stop_the_inbox(servers, broker, tmp_path):
+    _, h2 = servers
+    h2.hear = lambda event: 1 / 0
+    await deliver(broker, envelope.encode("h7", [record(logged_in(), 1, stream="nobody")]))
+    await deliver(broker, envelope.encode("h7", [record(message_sent("a"), 2)]))
+    await eventually(lambda: len(h2.mailbox(2)) == 1)
+    assert dead_letters(tmp_path) == []
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for(servers, broker, monkeypatch):
+    """A database may commit and die before it says so: then the position stands higher than we know."""
+    _, h2 = servers
+    put = h2.store.put
+
+    def put_and_die(events, stored, trackings=()):
+        monkeypatch.setattr(h2.store, "put", put)
+        put(events, stored, trackings)
+        raise Unavailable("the connection broke")
+
+    monkeypatch.setattr(h2.store, "put", put_and_die)
+    await deliver(broker, envelope.encode("h7", [record(logged_in(), 1, stream="user-9"), record(message_sent("a"), 2)]))
+    await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 3)]))
+    await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b"])
+    assert sum(isinstance(event, LoggedIn) for event in h2.heard) == 1
+
+
+async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch):
+    h1, h2 = servers
+    await eventually(lambda: h1.relay.lag == 0)
+    publish = broker.publish
+
+    async def away(outgoing):
+        raise Unavailable("away")
+
+    monkeypatch.setattr(broker, "publish", away)
+    await asyncio.gather(*(h1.writer.submit((send(f"m{n}"),)) for n in range(20)))
+    assert h1.relay.lag == 20
+    monkeypatch.setattr(broker, "publish", publish)
+    await eventually(lambda: len(h2.mailbox(2)) == 20)
+
+
+async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(servers, broker, monkeypatch):
+    h1, h2 = servers
+    await eventually(lambda: h1.relay.lag == 0)
+    monkeypatch.setattr(relay_module, "MAX_IN_MEMORY", 50)
+    monkeypatch.setattr(relay_module, "MAX_BATCH", 20)
+    publish, refused = broker.publish, asyncio.Event()
+
+    async def away(outgoing):
+        refused.set()
+        raise Unavailable("away")
+
+    monkeypatch.setattr(broker, "publish", away)
+    for start in range(0, 300, 10):
+        await asyncio.gather(*(h1.writer.submit((send(f"m{start + n}"),)) for n in range(10)))
+        assert len(h1.relay._waiting) <= 50
+    await refused.wait()
+    monkeypatch.setattr(broker, "publish", publish)
+    await asyncio.gather(*(h1.writer.submit((send(f"late{n}"),)) for n in range(30)))
+    await eventually(lambda: len(h2.mailbox(2)) == 330)
+    assert [id_ for id_, _ in h2.mailbox(2)] == [f"m{n}" for n in range(300)] + [f"late{n}" for n in range(30)]
+    assert h2.inbox.repeats == 0
+
+
+async def test_how_far_it_published_is_stored_when_the_relay_stops(servers, broker, tmp_path):
+    h1, _ = servers
+    await h1.writer.submit((send(),))
+    await eventually(lambda: h1.relay.lag == 0)
+    await h1.relay.stop()
+    assert h1.store.tracked(RELAY) == h1.store.last_position()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkeypatch, seed):
+    """Both servers are killed again and again at random steps; their files and the broker's stay."""
+    monkeypatch.setattr(relay_module, "RETRY_S", (0.01, 0.05))
+    chance = random.Random(seed)
+    broker = EmbeddedBroker(tmp_path / "broker.db")
+    await broker.start()
+    await broker.wait_connected(5)
+    await broker.declare_inbox("h1")
+    await broker.declare_inbox("h2")
+    accepted: list[str] = []
+    number = 0
+    for life in range(8):
+        h1, h2 = await Server(tmp_path, "h1", broker).start(), await Server(tmp_path, "h2", broker).start()
+        if not life:
+            await h1.writer.submit((contact(),))
+
+        async def send_some(h1=h1, life=life):
+            nonlocal number
+            for _ in range(50):
+                number += 1
+                id_ = f"{life}-{number}"
+                await h1.writer.submit((send(id_),))
+                accepted.append(id_)
+
+        sender = asyncio.create_task(send_some())
+        for _ in range(chance.randrange(1, 120)):
+            await asyncio.wait({sender}, timeout=0.0005)
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+        for server in chance.sample([h1, h2], 2):
+            await server.dies()
+    h1, h2 = await Server(tmp_path, "h1", broker).start(), await Server(tmp_path, "h2", broker).start()
+    sent = [c.event.id for c in h1.store.read(0, 100_000) if c.event.TOPIC == "user.message_sent"]
+    assert set(accepted) <= set(sent)
+    await eventually(lambda: len(h2.mailbox(2)) >= len(sent))
+    assert [id_ for id_, _ in h2.mailbox(2)] == sent
+    await eventually(lambda: h1.relay.lag == 0)
+    told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
+    published = {record.position for each in told if each.source == "h1" for record in each.events}
+    assert published == {committed.position for committed in h1.store.read(0, 100_000)}
+    await h1.stop()
+    await h2.stop()
+    await broker.close()
+
+
+async def test_a_home_may_be_named_relay(tmp_path, broker):
+    h2 = await Server(tmp_path, "h2", broker).start()
+    await deliver(broker, envelope.encode("relay", [record(message_sent("a"), 1_000)]))
+    await eventually(lambda: len(h2.mailbox(2)) == 1)
+    await eventually(lambda: h2.relay.lag == 0)
+    await h2.stop()
+    store = Store(f"sqlite:///{tmp_path}/h2.db", "h2", h2.store.catalogue)
+    assert (store.tracked("relay"), store.tracked(RELAY)) == (1_000, store.last_position())
+    store.put([], [], [Tracking("relay", 1_001)])
+    store.close()
