@@ -86,9 +86,12 @@ class Relay:
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Take over a fresh commit."""
-        self._last = committed[-1].position
+        # A gap: another process on the same store was first, or the database left numbers out. Whoever reads what we publish drops
+        # what comes late, so nothing may be passed over: then only the store knows what is next.
+        gap = committed[0].position != self._last + 1
+        self._last = max(self._last, committed[-1].position)
         self._caught_up.clear()
-        if self._behind or len(self._waiting) + len(committed) > MAX_IN_MEMORY:
+        if self._behind or gap or len(self._waiting) + len(committed) > MAX_IN_MEMORY:
             self._behind = True
         else:
             self._waiting.extend(committed)
@@ -137,6 +140,8 @@ class Relay:
             self._waiting.extend(batch)
             if not batch:
                 self._confirmed(last)
+        if batch:
+            self._last = max(self._last, batch[-1].position)
         return batch
 
     def _confirmed(self, position: int) -> None:
