@@ -55,9 +55,7 @@ async def test_a_client_behind_a_proxy_that_falls_silent_is_offline_after_two_an
         tell(f"offline after {after_s:.2f} s with blanks of {BLANK_S:g} s; {await verify(ledger, [ann, bob])}")
 
 
-async def test_clients_are_killed_and_come_back_while_people_talk(
-    crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
-) -> None:
+async def test_clients_are_killed_and_come_back_while_people_talk(crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell) -> None:
     """No ack, no goodbye; two of them have a second window that stays."""
     people = await crowd.settle_in(6)
     for person in people[:2]:

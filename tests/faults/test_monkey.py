@@ -16,9 +16,7 @@ Deed = Callable[[], Awaitable[None]]
 class Monkey:
     """Breaks one thing, lets people talk on for a while, and mends it."""
 
-    def __init__(
-        self, installation: Installation, rabbit: AnyRabbit, people: list[Person], ledger: Ledger, chance: random.Random
-    ) -> None:
+    def __init__(self, installation: Installation, rabbit: AnyRabbit, people: list[Person], ledger: Ledger, chance: random.Random) -> None:
         self._installation = installation
         self._rabbit = rabbit
         self._people = people

@@ -12,7 +12,7 @@ from tests.faults.people import Crowd, Window, chatter
 from tests.support.waiting import eventually
 
 Tell = Callable[[object], None]
-ROUNDS = 3
+ROUNDS = 2
 NOTICE_S = 12.0  # a silent home is noticed after 3.5 s; the rest is for a machine that starts two Pythons and a RabbitMQ meanwhile
 
 

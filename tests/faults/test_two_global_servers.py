@@ -11,11 +11,14 @@ import pytest
 
 import flash_sdk
 from flash_sdk import FlashClient, Grant
+from tests.faults.history import close, first_difference, open_store, read_history, stored_records
 from tests.faults.installation import Installation, Server
 from tests.faults.people import PASSWORD
 from tests.support.rabbitmq import free_ports
+from tests.support.waiting import eventually
 
 EACH = 40  # handles that are asked for at one server only
+TOLD_S = 20.0  # the relays have a few hundred events to publish
 CONTESTED = 15  # handles that are asked for at both
 
 
@@ -72,7 +75,24 @@ async def test_no_uid_and_no_handle_is_given_twice(
     assert refused == {"handle_taken": CONTESTED}
     await each_knows_all(installation.global_server, granted)
     await each_knows_all(second, granted)
+    await history_is_whole(installation)
     tell(f"{len(wishes)} registrations at two servers: {len(uids)} uids, {len(handles)} handles, {refused['handle_taken']} refused")
+
+
+async def history_is_whole(installation: Installation) -> None:
+    """Both publish the one log, and still nobody who reads it misses an event: none comes after a later one."""
+    store = open_store(f"sqlite:///{installation.store('global')}", "global")
+    try:
+        stored = await stored_records(store)
+
+        async def told() -> bool:
+            history = await read_history(installation.amqp_url)
+            assert not [late for late in history.disorder if late[0] == "global"], history.disorder
+            return first_difference(history.records["global"], stored) is None
+
+        await eventually(told, TOLD_S)
+    finally:
+        await close(store)
 
 
 async def each_knows_all(server: Server, granted: list[Grant]) -> None:
