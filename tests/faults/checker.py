@@ -74,14 +74,9 @@ async def verify(ledger: Ledger, people: Sequence["Person"]) -> Verdict:
     await settled(unreceipted(ledger, by_uid).look, "shown, but the sender has no receipt")
     await settled(lambda: wrong_presence(people), "presence that is wrong in the end")
     bounced = sum((a.id, "bounced") in by_uid[a.sender].receipts for a in ledger.accepted)
-    for person in people:
-        for window in person.windows:
-            doubled = [key for key, times in Counter(window.shown).items() if times > 1]
-            assert not doubled, f"shown twice to {person.handle}: {doubled[:5]}"
-    disorder = [problem for person in people for problem in out_of_order(ledger, person)]
-    assert not disorder, f"out of order: {disorder[:5]}"
-    unknown = {(s, i) for p in people for w in p.windows for s, i in w.shown} - {(a.sender, a.id) for a in ledger.accepted}
-    assert not unknown, f"shown, but never accepted: {list(unknown)[:5]}"
+    none_of("shown twice", [problem for person in people for problem in doubled(person)])
+    none_of("out of order", [problem for person in people for problem in out_of_order(ledger, person)])
+    none_of("shown, but never accepted", invented(ledger, people))
     windows = [window for person in people for window in person.windows]
     return Verdict(
         len(ledger.accepted),
@@ -91,6 +86,11 @@ async def verify(ledger: Ledger, people: Sequence["Person"]) -> Verdict:
         sum(len(window.presence) for window in windows if window.open),
         sum(max(0, window.welcomes - 1) for window in windows),
     )
+
+
+def none_of(what: str, found: Sequence[object]) -> None:
+    """Raise `AssertionError` when there is any."""
+    assert not found, f"{len(found)} × {what}: {found[:5]}"
 
 
 async def settled(find: Callable[[], Sequence[object]], what: str, timeout_s: float = SETTLE_S) -> None:
@@ -150,6 +150,22 @@ def wrong_presence(people: Sequence["Person"]) -> list[str]:
         for uid, status in window.presence.items()
         if uid in truth and status != truth[uid]
     ]
+
+
+def doubled(person: "Person") -> list[str]:
+    """Messages that one window showed more than once."""
+    return [
+        f"{id_} to {person.handle}, {times} times"
+        for window in person.windows
+        for (_, id_), times in Counter(window.shown).items()
+        if times > 1
+    ]
+
+
+def invented(ledger: Ledger, people: Sequence["Person"]) -> list[tuple[int, str]]:
+    """Messages that were shown, although no send of them ever ended with a 202."""
+    shown = {key for person in people for window in person.windows for key in window.shown}
+    return sorted(shown - {(a.sender, a.id) for a in ledger.accepted})
 
 
 def out_of_order(ledger: Ledger, person: "Person") -> list[str]:
