@@ -1,0 +1,219 @@
+"""What the popup client shows, as values. Rule: frozen, no toolkit, no clock: whoever draws them asks for nothing else."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal
+
+ORDER = ("online", "away", "dnd", "offline", "unknown")  # the contact window's groups, from who answers soonest to who may not
+STRANGERS = "strangers"  # a sixth group, last: people who wrote and are not on the list
+MAX_TEXT_CHARACTERS = 4096  # the protocol's bounds of a message's text
+MAX_TEXT_BYTES = 16 * 1024
+
+MessageKey = tuple[int, str]  # (sender's uid, id): senders choose ids, so only together are they unique
+
+
+class SentState(IntEnum):
+    """How far a message of mine has come. The order is the rule: a state replaces only smaller ones, so it never goes backwards.
+
+    `BOUNCED` stands below `DELIVERED`: a message that some client has taken has arrived, whatever is said of it later or earlier.
+    """
+
+    SAVING = 0  # not on this machine's disk yet
+    WAITING = 1  # on disk; sent as soon as there is a connection
+    ACCEPTED = 2  # on the home's disk
+    BOUNCED = 3  # it will not arrive; `why` says why
+    DELIVERED = 4  # a client of the recipient has it
+    DONE = 5  # the recipient closed it
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message I wrote here. `at`: when I wrote it. `why`: the reason, with `BOUNCED`."""
+
+    id: str
+    to: int
+    text: str = field(repr=False)
+    at: datetime
+    in_reply_to: str | None = None
+    urgent: bool = False
+    state: SentState = SentState.SAVING
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message that came. `at`: when the sender's home took it. `open`: neither Done nor answered; `read`: seen in a window of mine."""
+
+    key: MessageKey
+    handle: str
+    name: str
+    text: str = field(repr=False)
+    at: datetime
+    in_reply_to: str | None = None
+    urgent: bool = False
+    open: bool = True
+    read: bool = False
+
+    @property
+    def uid(self) -> int:
+        """Whom it came from."""
+        return self.key[0]
+
+    @property
+    def id(self) -> str:
+        """Its id among the sender's."""
+        return self.key[1]
+
+
+Entry = Received | Sent  # one line of a conversation
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRow:
+    """One line of the contact window. `status`: one of `ORDER`; `since`: None when nobody knows. `saving`: a change of mine is under way."""
+
+    uid: int
+    handle: str
+    name: str = ""
+    alias: str | None = None
+    notify: bool = False
+    status: str = "unknown"
+    since: datetime | None = None
+    note: str = ""
+    unread: int = 0
+    listed: bool = True
+    saving: bool = False
+
+    @property
+    def title(self) -> str:
+        """What to call them: my alias, else their name, else their handle."""
+        return self.alias or self.name or self.handle
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Contacts of one status (one of `ORDER`, or `STRANGERS`), by title."""
+
+    status: str
+    rows: tuple[ContactRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom this client acts for, and at which Global Server."""
+
+    server: str
+    uid: int
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignInState:
+    """The sign-in window. `busy`: an answer is awaited. `error`: one sentence, empty when nothing is wrong. The rest prefills the fields."""
+
+    busy: bool = False
+    error: str = ""
+    server: str = ""
+    handle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The truth about the line. `retry_at`: when the next try is due, with `reconnecting`. `why`: one short phrase, empty if connected."""
+
+    state: Literal["connected", "connecting", "reconnecting", "signed_out"] = "signed_out"
+    why: str = ""
+    retry_at: datetime | None = None
+
+    def line(self, now: datetime) -> str:
+        """The connection line: `connected`, `reconnecting in 4 s: …`, `signed out: …`. Draw it again every second."""
+        tail = f": {self.why}" if self.why else ""
+        if self.state == "reconnecting":
+            left = 0 if self.retry_at is None else round((self.retry_at - now).total_seconds())
+            return f"reconnecting in {left} s{tail}" if left > 0 else f"reconnecting{tail}"
+        return self.state.replace("_", " ") + tail
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStatus:
+    """How I say that I am. `until`: when it falls back to online; None for no end. `saved`: the home has it."""
+
+    status: Literal["online", "away", "dnd"] = "online"
+    note: str = ""
+    until: datetime | None = None
+    saved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A backlog that comes in after a login: `got` of `total` messages."""
+
+    total: int
+    got: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A contact taken off the list: the home is told at `until`; before, `UndoRemoval` costs nothing."""
+
+    row: ContactRow
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Someone the directory search gave. `profile`: the fields they filled in, as (name, value)."""
+
+    uid: int
+    handle: str
+    name: str
+    profile: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySearch:
+    """The last directory search. `complete`: no more would come; else there were more than are shown. `error`: one sentence."""
+
+    query: str = ""
+    found: tuple[Found, ...] = ()
+    busy: bool = False
+    complete: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySearch:
+    """The last search in the history of this machine, newest first."""
+
+    query: str = ""
+    uid: int | None = None
+    entries: tuple[Entry, ...] = ()
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Popup:
+    """One small window. `id` stays the same for its life.
+
+    `message`: one message (`key`), stays until Done, Reply or Later. `summary`: `count` messages wait, opens the inbox.
+    `online`: contact `uid` came online; may close by itself. `urgent`: stays until answered: offer no Later, may ring.
+    """
+
+    id: str
+    kind: Literal["message", "summary", "online"]
+    uid: int | None = None
+    key: MessageKey | None = None
+    count: int = 1
+    urgent: bool = False
+
+
+def text_trouble(text: str) -> str:
+    """Why this text cannot be sent, as one sentence; empty when it can. For the counter and the Send button."""
+    if not text.strip():
+        return "There is nothing to send yet."
+    if len(text) > MAX_TEXT_CHARACTERS:
+        return f"{len(text) - MAX_TEXT_CHARACTERS} characters too many: a message has at most {MAX_TEXT_CHARACTERS:,}."
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
+        return f"Too long: a message has at most {MAX_TEXT_BYTES // 1024} KiB."
+    return ""
