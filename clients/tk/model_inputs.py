@@ -174,7 +174,7 @@ class SignedIn:
     entries: tuple[Entry, ...] = ()
     unshown: frozenset[MessageKey] = frozenset()
     wishes: tuple["ContactWish", ...] = ()
-    status: OwnStatus = OwnStatus()
+    status: OwnStatus = field(default_factory=OwnStatus)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ Entry = Received | Sent  # one line of a conversation
 
 @dataclass(frozen=True, slots=True)
 class ContactRow:
-    """One line of the contact window. `status`: one of `ORDER`; `since`: None when nobody knows. `saving`: a change of mine is under way."""
+    """One line of the contact window. `status`: one of `ORDER`; `since`: None when nobody knows; `saving`: the home is yet to confirm."""
 
     uid: int
     handle: str
@@ -110,7 +110,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class SignInState:
-    """The sign-in window. `busy`: an answer is awaited. `error`: one sentence, empty when nothing is wrong. The rest prefills the fields."""
+    """The sign-in window. `busy`: an answer is awaited; `error`: one sentence, empty when all is well; the rest prefills the fields."""
 
     busy: bool = False
     error: str = ""
