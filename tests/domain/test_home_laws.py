@@ -10,7 +10,7 @@ from domain.event import Event, place
 from domain.home_events import MessageQueued, PresenceEvent
 from domain.mailbox import MAX_RECEIPTS, MAX_WAITING, Acknowledge, Expire, MailboxState, MarkDone, Resume
 from domain.user import MAX_SESSIONS
-from domain.user_commands import AddContacter, Adopt, LapseStatus, RemoveContact, RemoveContacter
+from domain.user_commands import AddContacter, Adopt, LapseStatus, LogIn, RemoveContact, RemoveContacter
 from domain.user_state import UserState
 from tests.domain.given import NOW
 from tests.domain.home_stories import BOBS_CONTACT, WHO, log_in, log_off, put_contact, queue, queue_receipt, send, set_status
@@ -47,6 +47,8 @@ def live(state, commands) -> list[Event]:
     fold = rules.FOLDS[state.stream.partition("-")[0]]
     history: list[Event] = []
     for command, now in commands:
+        if isinstance(command, LogIn) and command.session in state.sessions:
+            continue  # ids of sessions are never given twice
         try:
             events = rules.DECIDERS[type(command)](state, command, now)
         except Rejected:

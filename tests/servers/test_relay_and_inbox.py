@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import sqlite3
 
 import msgpack
@@ -13,68 +12,19 @@ from broker import envelope, topology
 from broker.embedded import EmbeddedBroker
 from broker.envelope import EventRecord
 from broker.port import Outgoing
-from domain import home as rules
 from domain.errors import Unavailable
-from domain.event import Event, place
+from domain.event import place
 from domain.home_events import LoggedIn
 from servers import inbox as inbox_module
 from servers import relay as relay_module
-from servers.catalogue import Catalogue
-from servers.inbox import Inbox
 from servers.recorders import RELAY
-from servers.relay import Relay
 from servers.store import Store
-from servers.writer import Writer
 from tests.domain.home_stories import logged_in, message_sent
 from tests.servers.test_writer import contact, send
+from tests.servers.wires import Server
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0
-
-
-class Server:
-    """Store, writer, relay and inbox of one home, and nothing else."""
-
-    def __init__(self, directory, name, broker):
-        self.name = name
-        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, name, name))
-        self.store = Store(f"sqlite:///{directory}/{name}.db", name, catalogue)
-        self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
-        self.relay = Relay(self.store, self.writer, broker, name, rules.address, lambda committed: ())
-        self.heard: list[Event] = []
-        self.broker = broker
-        self.inbox = Inbox(self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event))
-
-    def react(self, event, source):
-        return rules.react(event, source, self.name)
-
-    def hear(self, event):
-        self.heard.append(event)
-
-    async def start(self):
-        self.writer.start()
-        await self.broker.declare_inbox(self.name)
-        await self.relay.start()
-        await self.inbox.start()
-        return self
-
-    async def dies(self):
-        """Every task is cancelled where it stands; nothing is finished or saved."""
-        tasks = [*self.relay._tasks, self.inbox._task, self.writer._task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.inbox._consumer.cancel()
-        await asyncio.to_thread(self.store.close)
-
-    async def stop(self):
-        await self.inbox.stop()
-        await self.relay.stop()
-        await self.writer.stop()
-        await asyncio.to_thread(self.store.close)
-
-    def mailbox(self, uid):
-        return [(e.id, e.text) for e in self.store.load(f"mailbox-{uid}").waiting.values()]
 
 
 @pytest.fixture
@@ -251,7 +201,7 @@ async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remem
     monkeypatch.setattr(broker, "publish", away)
     for start in range(0, 300, 10):
         await asyncio.gather(*(h1.writer.submit((send(f"m{start + n}"),)) for n in range(10)))
-        assert len(h1.relay._waiting) <= 50
+        assert max(len(lane._waiting) for lane in h1.relay.lanes) <= 50
     await refused.wait()
     monkeypatch.setattr(broker, "publish", publish)
     await asyncio.gather(*(h1.writer.submit((send(f"late{n}"),)) for n in range(30)))
@@ -266,52 +216,6 @@ async def test_how_far_it_published_is_stored_when_the_relay_stops(servers, brok
     await eventually(lambda: h1.relay.lag == 0)
     await h1.relay.stop()
     assert h1.store.tracked(RELAY) == h1.store.last_position()
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkeypatch, seed):
-    """Both servers are killed again and again at random steps; their files and the broker's stay."""
-    monkeypatch.setattr(relay_module, "RETRY_S", (0.01, 0.05))
-    chance = random.Random(seed)
-    broker = EmbeddedBroker(tmp_path / "broker.db")
-    await broker.start()
-    await broker.wait_connected(5)
-    await broker.declare_inbox("h1")
-    await broker.declare_inbox("h2")
-    accepted: list[str] = []
-    number = 0
-    for life in range(8):
-        h1, h2 = await Server(tmp_path, "h1", broker).start(), await Server(tmp_path, "h2", broker).start()
-        if not life:
-            await h1.writer.submit((contact(),))
-
-        async def send_some(h1=h1, life=life):
-            nonlocal number
-            for _ in range(50):
-                number += 1
-                id_ = f"{life}-{number}"
-                await h1.writer.submit((send(id_),))
-                accepted.append(id_)
-
-        sender = asyncio.create_task(send_some())
-        for _ in range(chance.randrange(1, 120)):
-            await asyncio.wait({sender}, timeout=0.0005)
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
-        for server in chance.sample([h1, h2], 2):
-            await server.dies()
-    h1, h2 = await Server(tmp_path, "h1", broker).start(), await Server(tmp_path, "h2", broker).start()
-    sent = [c.event.id for c in h1.store.read(0, 100_000) if c.event.TOPIC == "user.message_sent"]
-    assert set(accepted) <= set(sent)
-    await eventually(lambda: len(h2.mailbox(2)) >= len(sent))
-    assert [id_ for id_, _ in h2.mailbox(2)] == sent
-    await eventually(lambda: h1.relay.lag == 0)
-    told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
-    published = {record.position for each in told if each.source == "h1" for record in each.events}
-    assert published == {committed.position for committed in h1.store.read(0, 100_000)}
-    await h1.stop()
-    await h2.stop()
-    await broker.close()
 
 
 async def test_a_home_may_be_named_relay(tmp_path, broker):

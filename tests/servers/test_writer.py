@@ -213,7 +213,7 @@ async def test_past_a_bound_callers_are_told_to_try_again(desk, monkeypatch):
 
 
 async def test_positions_and_riders_travel_in_the_transaction_and_the_newest_wins(desk):
-    desk.writer.riders = lambda: [Tracking("@relay", 3)]
+    desk.writer.riders = [lambda: [Tracking("@relay", 3)]]
     await asyncio.gather(
         desk.do(log_in(1), trackings=[Tracking("h2", 5)]), desk.do(trackings=[Tracking("h2", 6)]), desk.do(trackings=[Tracking("h3", 1)])
     )
@@ -222,7 +222,7 @@ async def test_positions_and_riders_travel_in_the_transaction_and_the_newest_win
 
 
 async def test_what_changes_nothing_commits_nothing(desk):
-    desk.writer.riders = lambda: [Tracking("@relay", 3)]
+    desk.writer.riders = [lambda: [Tracking("@relay", 3)]]
     await desk.do(log_in())
     commits = desk.writer.commits
     assert await desk.do() == []

@@ -1,0 +1,59 @@
+"""One home's store, writer, relay and inbox on a real embedded broker, and nothing else. Rule: it can die at any step and be made again."""
+
+import asyncio
+
+from broker.embedded import EmbeddedBroker
+from domain import home as rules
+from domain.event import Event
+from servers.catalogue import Catalogue
+from servers.inbox import Inbox
+from servers.relay import Relay
+from servers.store import Store
+from servers.writer import Writer
+
+NOW = 1_700_000_000.0
+
+
+class Server:
+    """Store, writer, relay and inbox of one home, and nothing else."""
+
+    def __init__(self, directory, name, broker: EmbeddedBroker):
+        self.name = name
+        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, name, name))
+        self.store = Store(f"sqlite:///{directory}/{name}.db", name, catalogue)
+        self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
+        self.relay = Relay(self.store, self.writer, broker, name, rules.address, lambda committed: ())
+        self.heard: list[Event] = []
+        self.broker = broker
+        self.inbox = Inbox(self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event))
+
+    def react(self, event, source):
+        return rules.react(event, source, self.name)
+
+    def hear(self, event):
+        self.heard.append(event)
+
+    async def start(self):
+        self.writer.start()
+        await self.broker.declare_inbox(self.name)
+        await self.relay.start()
+        await self.inbox.start()
+        return self
+
+    async def dies(self):
+        """Every task is cancelled where it stands; nothing is finished or saved."""
+        tasks = [*self.relay._tasks, self.inbox._task, self.writer._task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.inbox._consumer.cancel()
+        await asyncio.to_thread(self.store.close)
+
+    async def stop(self):
+        await self.inbox.stop()
+        await self.relay.stop()
+        await self.writer.stop()
+        await asyncio.to_thread(self.store.close)
+
+    def mailbox(self, uid):
+        return [(e.id, e.text) for e in self.store.load(f"mailbox-{uid}").waiting.values()]
