@@ -4,6 +4,7 @@ Rule: exits 1 when a result was wrong; a missed target is only said.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -75,6 +76,7 @@ def main() -> int:
     print()
     print(table([HEAD, *(row for outcome in outcomes for row in outcome.rows())]))
     print()
+    print("Load after it, our own included: " + ", ".join(f"{value:.2f}" for value in os.getloadavg()))
     print("One machine, one moment: servers, broker and generator share its cores, and a neighbour's work shows in every figure.")
     if arguments.quick:
         print("--quick: one short run with few people; the figures are not comparable with the targets.")
