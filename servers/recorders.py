@@ -71,7 +71,7 @@ class PostgresStoreRecorder(PostgresProcessRecorder):
 def _unless_relay(tracking: Tracking) -> contextlib.AbstractContextManager[None]:
     """An inbox position that does not rise means that another process consumed it: a conflict. A relay position that does not rise
     means that another process on this store published further: no harm, relays may repeat."""
-    return contextlib.suppress(IntegrityError) if tracking.application_name == RELAY else contextlib.nullcontext()
+    return contextlib.suppress(IntegrityError) if tracking.application_name.startswith(RELAY) else contextlib.nullcontext()
 
 
 class DurablePool(SQLiteConnectionPool):

@@ -53,7 +53,7 @@ class Writer:
         self._states: OrderedDict[str, State] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
-        self.riders: Callable[[], Sequence[Tracking]] = tuple  # positions that may travel with the next commit, for free
+        self.riders: list[Callable[[], Sequence[Tracking]]] = []  # positions that may travel with the next commit, for free
         self.commits = 0
 
     def start(self) -> None:
@@ -129,7 +129,7 @@ class Writer:
                 await self._commit([unit])
             return
         events = [event for unit in batch for event in unit.events]
-        trackings = _newest(*(unit.trackings for unit in batch if unit.failure is None), self.riders() if events else ())
+        trackings = _newest(*(unit.trackings for unit in batch if unit.failure is None), *(ride() for ride in self.riders if events))
         committed: list[Committed] = []
         if events or trackings:
             try:

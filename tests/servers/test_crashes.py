@@ -7,7 +7,7 @@ import pytest
 
 from broker import envelope, topology
 from broker.embedded import EmbeddedBroker
-from servers import relay as relay_module
+from servers import relay_lane as relay_lane
 from tests.servers.test_writer import contact, send
 from tests.servers.wires import Server
 from tests.support.waiting import eventually
@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 @pytest.mark.parametrize("seed", range(6))
 async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkeypatch, seed):
     """Both servers are killed again and again at random steps; their files and the broker's stay."""
-    monkeypatch.setattr(relay_module, "RETRY_S", (0.01, 0.05))
+    monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
     chance = random.Random(seed)
     broker = EmbeddedBroker(tmp_path / "broker.db")
     await broker.start()

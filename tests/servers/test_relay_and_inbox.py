@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.event import place
 from domain.home_events import LoggedIn
 from servers import inbox as inbox_module
-from servers import relay as relay_module
+from servers import relay_lane as relay_lane
 from servers.recorders import RELAY
 from servers.store import Store
 from tests.domain.home_stories import logged_in, message_sent
@@ -38,7 +38,7 @@ async def broker(tmp_path):
 
 @pytest.fixture
 async def servers(tmp_path, broker, monkeypatch):
-    monkeypatch.setattr(relay_module, "RETRY_S", (0.01, 0.05))
+    monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
     monkeypatch.setattr(inbox_module, "RETRY_S", 0.01)
     h1, h2 = await Server(tmp_path, "h1", broker).start(), await Server(tmp_path, "h2", broker).start()
     await h1.writer.submit((contact(),))
@@ -87,10 +87,12 @@ async def test_the_history_has_every_event_once_and_in_order(servers, broker):
 
 
 async def test_private_events_never_leave(servers, broker, monkeypatch):
-    h1, _ = servers
+    h1, h2 = servers
+    await eventually(lambda: h2.store.last_position() == 1)
     monkeypatch.setattr(type(message_sent()), "PRIVATE", True)
     await h1.writer.submit((send(),))
     await eventually(lambda: h1.relay.lag == 0)
+    assert h2.store.last_position() == 1, "Ann watches Bob, and no more"
     told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
     assert {r.topic for e in told for r in e.events if e.source == "h1"} == {"user.contact_added"}
 
@@ -190,8 +192,8 @@ async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch)
 async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(servers, broker, monkeypatch):
     h1, h2 = servers
     await eventually(lambda: h1.relay.lag == 0)
-    monkeypatch.setattr(relay_module, "MAX_IN_MEMORY", 50)
-    monkeypatch.setattr(relay_module, "MAX_BATCH", 20)
+    monkeypatch.setattr(relay_lane, "MAX_IN_MEMORY", 50)
+    monkeypatch.setattr(relay_lane, "MAX_BATCH", 20)
     publish, refused = broker.publish, asyncio.Event()
 
     async def away(outgoing):

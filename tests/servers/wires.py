@@ -42,7 +42,7 @@ class Server:
 
     async def dies(self):
         """Every task is cancelled where it stands; nothing is finished or saved."""
-        tasks = [*self.relay._tasks, self.inbox._task, self.writer._task]
+        tasks = [*(task for lane in self.relay.lanes for task in lane._tasks), self.inbox._task, self.writer._task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,176 @@
+"""One lane of the transactional outbox: publishes what is committed, in order, with confirms. Rule: it never loses; it may repeat.
+
+One publication is in flight at a time: receivers drop positions they have passed, so a later batch must never overtake an earlier one.
+While it waits for confirms, commits gather into the next batch. When the broker is away for long, memory stays bounded: what does not
+fit is read again from the store.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+from eventsourcing.persistence import Tracking
+
+from broker.port import Broker, Outgoing
+from domain.errors import Unavailable
+from servers.store import Committed, Store
+from servers.writer import Writer
+
+MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's liking
+MAX_IN_MEMORY = 10_000  # committed events kept for publication, about 10 MB; past that they are read from the store later
+SAVE_AFTER_S = 1.0  # how long an idle relay waits before it stores its position by itself: a crash then repeats one second at most
+RETRY_S = (0.2, 5.0)  # first and longest pause while the broker is away
+
+log = structlog.get_logger()
+
+
+class Lane:
+    """Publishes one server's log as `outgoing` puts it. `name`: under it the store remembers how far we are; `linger_s`: how long a
+    batch may gather when nobody waits for it."""
+
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        broker: Broker,
+        name: str,
+        outgoing: Callable[[Sequence[Committed]], Sequence[Outgoing]],
+        linger_s: float = 0.0,
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._broker = broker
+        self._name = name
+        self._outgoing = outgoing
+        self._linger_s = linger_s
+        self._waiting: deque[Committed] = deque()
+        self._arrived = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.position = 0  # everything up to here is confirmed
+        self._saved = 0
+        self._last = 0  # the newest position we know to be committed
+        self._behind = False  # some of (position, last] is not in memory
+
+    async def start(self) -> None:
+        """Go on where the last run stopped."""
+        self.position = self._saved = await self._store.run(self._store.tracked, self._name)
+        self._last = max(self._last, await self._store.run(self._store.last_position))
+        self._behind = self._last > self.position
+        self._confirmed(self.position)
+        self._arrived.set()
+        self._writer.riders.append(self._riders)
+        self._tasks = [
+            asyncio.create_task(self._run(), name=self._name),
+            asyncio.create_task(self._save_now_and_then(), name=f"{self._name}-save"),
+        ]
+
+    async def stop(self, timeout_s: float = 5.0) -> None:
+        """Publish what is left if the broker takes it in time; what it does not is published at the next start."""
+        if self._broker.connected:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._caught_up.wait(), timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._save()
+
+    @property
+    def lag(self) -> int:
+        """How many positions are committed but not yet published."""
+        return self._last - self.position
+
+    def offer(self, committed: Sequence[Committed]) -> None:
+        """Take over a fresh commit."""
+        # A gap: another process on the same store was first, or the database left numbers out. Whoever reads what we publish drops
+        # what comes late, so nothing may be passed over: then only the store knows what is next.
+        gap = committed[0].position != self._last + 1
+        self._last = max(self._last, committed[-1].position)
+        self._caught_up.clear()
+        if self._behind or gap or len(self._waiting) + len(committed) > MAX_IN_MEMORY:
+            self._behind = True
+        else:
+            self._waiting.extend(committed)
+        self._arrived.set()
+
+    async def _run(self) -> None:
+        pause = RETRY_S[0]
+        while True:
+            batch = await self._next_batch()
+            try:
+                outgoing = self._outgoing(batch)
+                if outgoing:
+                    await self._broker.publish(outgoing)
+                while self._waiting and self._waiting[0].position <= batch[-1].position:
+                    self._waiting.popleft()
+                self._confirmed(batch[-1].position)
+                pause = RETRY_S[0]
+            except Unavailable:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                pause = min(pause * 2, RETRY_S[1])
+            except Exception:
+                log.exception("relay.publish_failed")
+                await asyncio.sleep(RETRY_S[1])
+
+    async def _next_batch(self) -> list[Committed]:
+        while True:
+            if self._waiting:
+                return [self._waiting[i] for i in range(min(len(self._waiting), MAX_BATCH))]
+            if self._behind:
+                batch = await self._read()
+                if batch:
+                    return batch
+                continue
+            self._arrived.clear()
+            await self._arrived.wait()
+            if self._linger_s:
+                await asyncio.sleep(self._linger_s)
+
+    async def _read(self) -> list[Committed]:
+        """The next batch from the store; once the newest is in it, memory takes over again."""
+        last = self._last
+        try:
+            batch = await self._store.run_reader(self._store.read, self.position, MAX_BATCH)
+        except Unavailable as error:
+            log.warning("relay.read_failed", detail=error.detail)
+            await asyncio.sleep(RETRY_S[1])
+            return []
+        if self._last == last and (not batch or batch[-1].position >= last):
+            self._behind = False
+            self._waiting.extend(batch)
+            if not batch:
+                self._confirmed(last)
+        if batch:
+            self._last = max(self._last, batch[-1].position)
+        return batch
+
+    def _confirmed(self, position: int) -> None:
+        self.position = position
+        if position >= self._last:
+            self._caught_up.set()
+        else:
+            self._caught_up.clear()
+
+    def _riders(self) -> Sequence[Tracking]:
+        if self.position == self._saved:
+            return ()
+        self._saved = self.position
+        return (Tracking(self._name, self.position),)
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_AFTER_S)
+            await self._save()
+
+    async def _save(self) -> None:
+        saved = self._saved
+        trackings = self._riders()
+        if trackings:
+            try:
+                await self._writer.submit((), trackings=trackings)
+            except Unavailable:
+                self._saved = saved
