@@ -171,6 +171,7 @@ async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for
     await deliver(broker, envelope.encode("h7", [record(logged_in(), 1, stream="user-9"), record(message_sent("a"), 2)]))
     await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 3)]))
     await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b"])
+    await eventually(lambda: h2.heard)  # told after the commit that the mailbox shows
     assert sum(isinstance(event, LoggedIn) for event in h2.heard) == 1
 
 
