@@ -67,6 +67,8 @@ class Relay:
         inboxes: dict[str, list[EventRecord]] = {}
         feed: list[Outgoing] = []
         for committed in batch:
+            if committed.event.PRIVATE:
+                continue
             for home in self._address(committed.event):
                 if home != self._server:
                     inboxes.setdefault(home, []).append(_record(committed))
