@@ -1,6 +1,6 @@
 """What successful answers look like, for `/openapi.json` and the tests. Rule: the servers make these shapes; nothing here converts."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -70,6 +70,20 @@ class Accepted(Struct):
 
     id: str
     accepted_at: str
+
+
+class PolledPart(Struct):
+    """One part, as on the back connection."""
+
+    part: str
+    body: dict[str, Any]
+
+
+class Parts(Struct):
+    """The answer to a poll: what waited, or came first; nothing when nothing came."""
+
+    session: str
+    parts: list[PolledPart]
 
 
 class Health(Struct):

@@ -42,7 +42,7 @@ Reply = tuple[bytes, After]
 class Connection(RequestHandler):
     """A client's connection. `ticks` counts the server's ticks since the connection last changed between idle, receiving and stalled."""
 
-    __slots__ = ("_payload", "edge", "lingering", "receiving", "ticks")
+    __slots__ = ("_payload", "edge", "half_closed", "lingering", "receiving", "ticks")
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, edge: "EdgeServer") -> None:
         super().__init__(
@@ -60,6 +60,7 @@ class Connection(RequestHandler):
         self.ticks = 0
         self.receiving = False
         self.lingering = False
+        self.half_closed = False
         self._payload: StreamReader | None = None
 
     # -- the transport's side --------------------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ class Connection(RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's own closes at once
         """The client sends no more, but it may still read: answer what has come whole, then close."""
-        self._close = True
+        self._close = self.half_closed = True
         return self._payload is None and (self._request_in_progress or bool(self._messages))
 
     def pause_writing(self) -> None:
@@ -103,6 +104,11 @@ class Connection(RequestHandler):
         elif self._payload is not None and isinstance(self._messages[-1][0], _ErrInfo):
             # The parser gives up on broken chunks without telling whoever reads the body.
             self._payload.set_exception(Malformed(BAD_FRAMING))
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody can read an answer any more."""
+        return self.transport is None or self.transport.is_closing()
 
     @property
     def client_address(self) -> str:

@@ -26,7 +26,7 @@ class EdgeMetrics(Collector):
         registry.register(self)
 
     def pushed(self, part: str) -> None:
-        """A part was written to a back connection."""
+        """A part was written to a back connection, or answered to a poll."""
         self._parts[part] = self._parts.get(part, 0) + 1
 
     def refused(self, code: str) -> None:
@@ -41,8 +41,8 @@ class EdgeMetrics(Collector):
                 requests.add_metric([route.name, str(status)], count)
         yield requests
         yield _by("flash_http_refused", "Requests refused.", "code", self._refused)
-        yield _by("flash_parts_written", "Parts written to back connections.", "part", self._parts)
-        yield CounterMetricFamily("flash_parts_bytes", "Bytes written to back connections.", self.bytes_pushed)
+        yield _by("flash_parts_written", "Parts written to back connections and polls.", "part", self._parts)
+        yield CounterMetricFamily("flash_parts_bytes", "Bytes written to back connections and polls.", self.bytes_pushed)
         yield CounterMetricFamily("flash_connections_refused", "Connections over the limit.", self.connections_refused)
         yield GaugeMetricFamily("flash_connections_open", "Connections, back connections included.", self.connections())
         yield GaugeMetricFamily("flash_back_connections_open", "Back connections.", self.back_connections)

@@ -32,6 +32,10 @@ class Home(Protocol):
     def name(self) -> str:
         """As in tokens."""
 
+    @property
+    def blank_s(self) -> float:
+        """The blank interval: a client that promised to answer and says nothing for two of them is dead."""
+
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Register a session and write its first parts through `outlet`, before returning."""
 

@@ -10,6 +10,7 @@ from domain.profile import HANDLE, MAX_FIELD_CHARS
 from domain.user import MAX_TEXT_CHARS
 
 MAX_BODY_BYTES = 65_536  # 4,096 characters of text, each as two escaped surrogates, are 48 KiB; the rest of a request is small
+MAX_WAIT_S = 60  # of a poll: common proxies cut what takes longer
 BIGGEST = 2**63 - 1  # what every store and every client language can hold
 
 Uid = Annotated[int, Meta(ge=1, le=BIGGEST)]
@@ -103,6 +104,19 @@ class Acknowledge(Request, frozen=True):
 
     session: Id
     upto: Seq
+
+
+class Poll(Request, frozen=True):
+    """`POST /v1/parts`. `session`: null opens one; `upto`: everything up to here has arrived; `wait_s`: how long to wait for a part.
+
+    `client`, `replaces`: only when opening: name and version, and the session of which an answer got lost.
+    """
+
+    session: Id | None = None
+    upto: Seq = 0
+    wait_s: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 25.0  # below the 30 s after which impatient proxies give up
+    client: Annotated[str, Meta(max_length=64)] = ""
+    replaces: Id | None = None
 
 
 class Done(Request, frozen=True):

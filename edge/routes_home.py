@@ -20,6 +20,7 @@ from edge.auth import Gate
 from edge.back_connection import BackConnection, BackConnections
 from edge.framing import framing_for
 from edge.http import NO_CONTENT, Answer, Call, answer_json, encode_json
+from edge.long_poll import LongPolls
 from edge.ports import Home
 from edge.problems import problem, problem_for
 from edge.routes import Route
@@ -111,7 +112,7 @@ def uid_of(call: Call) -> int:
     return int(text)
 
 
-def home_routes(home: Home, gate: Gate, back_connections: BackConnections) -> Sequence[Route]:
+def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_polls: LongPolls) -> Sequence[Route]:
     """Every call of PROTOCOL's "Home Server", each behind `gate`."""
     on = HomeRoutes(home, back_connections)
     route = partial(Route, gate=gate)
@@ -126,6 +127,16 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections) -> Se
             body=requests.OpenBackConnection,
             body_optional=True,
             refusals=(*everywhere, Invalid, TooManyRequests),
+        ),
+        route(
+            "POST",
+            "/v1/parts",
+            long_polls.answer,
+            "Fetch parts, where streams are held back; opens the session when there is none, and acknowledges.",
+            {200: answers.Parts},
+            body=requests.Poll,
+            body_optional=True,
+            refusals=(*everywhere, UnknownSession, Invalid, TooManyRequests),
         ),
         route(
             "POST",

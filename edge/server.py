@@ -16,6 +16,7 @@ from edge.back_connection import BackConnections
 from edge.connection import Connection
 from edge.dispatch import Dispatcher
 from edge.http import CLOSE, render
+from edge.long_poll import LongPolls
 from edge.metrics import EdgeMetrics
 from edge.ports import Global, Home, Verifier
 from edge.problems import problem
@@ -198,7 +199,7 @@ def home_edge(home: Home, verifier: Verifier, *, registry: CollectorRegistry | N
     """The edge of a Home Server."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
     back_connections = BackConnections(home, metrics)
-    routes = home_routes(home, home_gate(verifier, home.name), back_connections)
+    routes = home_routes(home, home_gate(verifier, home.name), back_connections, LongPolls(home, metrics))
     return EdgeServer(f"Flash home {home.name}", routes, home.ready, metrics, back_connections=back_connections, limits=limits)
 
 

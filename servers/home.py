@@ -31,6 +31,7 @@ class HomeServer:
         self.parts = parts
         self.name = parts.name
         self.url = parts.url
+        self.blank_s = parts.blanks.interval_s
         self._writer = parts.writer
         self._sessions = parts.sessions
         self._new_id: Callable[[], str] = parts.new_id

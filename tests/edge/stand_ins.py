@@ -74,6 +74,7 @@ class StandInHome:
 
     name = "h1"
     url = "http://127.0.0.1:1"
+    blank_s = 30.0
 
     def __init__(self) -> None:
         self.sessions: dict[str, StandInSession] = {}

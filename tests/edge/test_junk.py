@@ -15,6 +15,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]
 PATHS = [
     "/v1/back-connection",
+    "/v1/parts",
     "/v1/logoff",
     "/v1/contacts",
     "/v1/contacts/2",
@@ -33,7 +34,7 @@ PATHS = [
     "/metrics",
     "/openapi.json",
 ]
-FIELDS = ["id", "to", "text", "session", "upto", "status", "until", "profile", "handle", "password", "resume", "seq", "alias", "x"]
+FIELDS = ["id", "to", "text", "session", "upto", "wait_s", "status", "until", "profile", "handle", "password", "resume", "seq", "x"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=3),

@@ -19,6 +19,7 @@ from tests.edge.wire import ANN, Wire, wire_to
 
 HOME_CALLS = {
     "POST /v1/back-connection",
+    "POST /v1/parts",
     "POST /v1/logoff",
     "GET /v1/contacts",
     "PUT /v1/contacts/{uid}",

@@ -4,7 +4,7 @@ but the plain success of each call; fragmentation, cut connections, goodbyes and
 import asyncio
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from aiohttp import web
@@ -95,6 +95,7 @@ class Peer:
         self.profiles: dict[str, dict[str, str]] = defaultdict(dict)
         self.contacts: dict[int, dict[str, Any]] = {}
         self.framing = "multipart/x-mixed-replace; boundary=flash"
+        self.polled: Callable[[web.Request, Any], Awaitable[web.StreamResponse]] | None = None
         self.lines: asyncio.Queue[BackConnection] = asyncio.Queue()
         self._open: list[BackConnection] = []
         self._scripts: defaultdict[str, deque[Script]] = defaultdict(deque)
@@ -150,6 +151,8 @@ class Peer:
             return self._scripts[request.path].popleft()(request)
         if request.path == "/v1/back-connection":
             return await self._stream(request, body)
+        if request.path == "/v1/parts" and self.polled is not None:
+            return await self.polled(request, body)
         return self._plain(request, body)
 
     async def _stream(self, request: web.Request, body: Any) -> web.StreamResponse:

@@ -18,16 +18,19 @@ from typing import Any, Literal, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from flash_sdk import fields
+from flash_sdk.acks import Acker
 from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
 from flash_sdk.http import VERSION, Http
 from flash_sdk.listen import Listener
 from flash_sdk.mailbox import Mailbox
 from flash_sdk.people import Accepted, Contact, Grant, User
+from flash_sdk.polling import PollLine
 from flash_sdk.seen import SeenStore
-from flash_sdk.stream import MULTIPART, SSE, WELCOME_TIMEOUT_S
+from flash_sdk.stream import MULTIPART, SSE, WELCOME_TIMEOUT_S, Line, PartStream
 
 REQUEST_TIMEOUT_S = 30.0  # longer than any answer of a server that is well
+Framing = Literal["multipart", "sse", "poll"]  # how parts travel
 SEND_DEADLINE_S = 30.0  # how long a person watches "sending…" before they want to know
 
 
@@ -157,26 +160,50 @@ class FlashClient:
         await self._home("PUT", "/v1/status", {"status": status, "note": note, "until": moment})
 
     def listen(
-        self, *, seen: SeenStore | None = None, framing: Literal["multipart", "sse"] = "multipart", blanks: bool = False, peek: bool = False
+        self, *, seen: SeenStore | None = None, framing: Framing = "multipart", blanks: bool = False, peek: bool = False
     ) -> Listener:
         """Log in and receive: an async iterator of `flash_sdk.events`, over any number of back connections, each message once.
 
-        `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `blanks`: give
-        `Blank` events too. `peek`: look without taking: nothing is acknowledged. Raises `RuntimeError` when already listening.
+        `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `framing`: `poll`
+        where the network holds streams back. `blanks`: give `Blank` events too. `peek`: look without taking: nothing is acknowledged.
+        Raises `RuntimeError` when already listening.
         """
         if self._listener is not None and not self._listener.over:
             raise RuntimeError("already listening")
         grant = self.grant
+        home = base_url(grant.home.url)
         accept = SSE if framing == "sse" else MULTIPART
 
-        async def open_stream(hello: dict[str, Any]) -> Any:
-            url = f"{base_url(grant.home.url)}/v1/back-connection"
-            return await self._http.stream(url, token=grant.token, body=hello, accept=accept, timeout_s=WELCOME_TIMEOUT_S)
+        async def open_stream(hello: dict[str, Any], acker: Acker) -> Line:
+            url = f"{home}/v1/back-connection"
+            response = await self._http.stream(url, token=grant.token, body=hello, accept=accept, timeout_s=WELCOME_TIMEOUT_S)
+            try:
+                return PartStream(response)
+            except ProtocolError:
+                response.close()
+                raise
+
+        async def open_polls(hello: dict[str, Any], acker: Acker) -> Line:
+            return PollLine(ask, hello, acker, self._pace)
+
+        async def ask(body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+            return await self._http.call("POST", f"{home}/v1/parts", token=grant.token, body=body, timeout_s=timeout_s)
 
         async def post_ack(session: str, upto: int) -> None:
             await self._home("POST", "/v1/acks", {"session": session, "upto": upto})
 
-        self._listener = Listener(open_stream, post_ack, Mailbox(seen, peek=peek), self._pace, self._client, blanks=blanks)
+        async def log_off(session: str) -> None:
+            await self._home("POST", "/v1/logoff", {"session": session})
+
+        self._listener = Listener(
+            open_polls if framing == "poll" else open_stream,
+            post_ack,
+            Mailbox(seen, peek=peek),
+            self._pace,
+            self._client,
+            blanks=blanks,
+            log_off=log_off if framing == "poll" else None,
+        )
         return self._listener
 
     async def logoff(self) -> None:

@@ -36,10 +36,14 @@ class Http:
         """Close every connection."""
         await self._session.close()
 
-    async def call(self, method: str, url: str, *, token: str | None = None, body: object = None) -> dict[str, Any]:
-        """Send JSON, get the JSON object (empty for 204). Raises `Refused`, `Unreachable`, `ProtocolError`."""
+    async def call(
+        self, method: str, url: str, *, token: str | None = None, body: object = None, timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Send JSON, get the JSON object (empty for 204). `timeout_s`: instead of the usual one. Raises `Refused`, `Unreachable`,
+        `ProtocolError`."""
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S) if timeout_s is not None else None
         try:
-            async with await self._request(method, url, token, body) as response:
+            async with await self._request(method, url, token, body, timeout=timeout) as response:
                 raw = await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(url, error) from error

@@ -11,16 +11,15 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
-
 from flash_sdk.acks import Acker, PostAck
 from flash_sdk.backoff import Backoff, Pace
-from flash_sdk.errors import ProtocolError, TryLater, UnknownSession, Unreachable
+from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, UnknownSession, Unreachable
 from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Welcome, read
 from flash_sdk.mailbox import Item, Mailbox
-from flash_sdk.stream import Lost, PartStream, Silent
+from flash_sdk.stream import Line, Lost, Silent
 
-OpenStream = Callable[[dict[str, Any]], Awaitable[aiohttp.ClientResponse]]  # hello → the endless answer
+OpenLine = Callable[[dict[str, Any], Acker], Awaitable[Line]]  # hello → what parts come on
+LogOff = Callable[[str], Awaitable[None]]  # session → POST /v1/logoff
 
 QUEUED_EVENTS = 1000  # a login may bring that many pending messages at once; past it we stop reading
 SILENT_BLANKS = 2.5  # the protocol's rule for finding the dead, from this side
@@ -31,15 +30,27 @@ LAST_ACK_S = 2.0  # closing a client must not feel slow
 class Listener:
     """An async iterator of events; also an async context manager. Ends after a goodbye for good, raises `Refused` when refused."""
 
-    def __init__(self, open_stream: OpenStream, post_ack: PostAck, mailbox: Mailbox, pace: Pace, client: str, *, blanks: bool) -> None:
-        """`client`: what we call ourselves in the hello; `blanks`: whether to give `Blank` events."""
-        self._open_stream = open_stream
+    def __init__(
+        self,
+        open_line: OpenLine,
+        post_ack: PostAck,
+        mailbox: Mailbox,
+        pace: Pace,
+        client: str,
+        *,
+        blanks: bool,
+        log_off: LogOff | None = None,
+    ) -> None:
+        """`client`: what we call ourselves in the hello; `blanks`: whether to give `Blank` events; `log_off`: how to end a session on
+        closing, where the home would not notice by itself."""
+        self._open_line = open_line
+        self._log_off = log_off
         self._mailbox = mailbox
-        self._acker = Acker(mailbox, post_ack, pace)
         self._backoff = Backoff(pace)
         self._client = client
         self._blanks = blanks
         self._queue: asyncio.Queue[Item | BaseException | None] = asyncio.Queue(QUEUED_EVENTS)  # None: the end
+        self._acker = Acker(mailbox, post_ack, pace, self._queue.join)
         self._task: asyncio.Task[None] | None = None
         self._in_hand: Item | None = None
         self._leaving = False
@@ -97,10 +108,15 @@ class Listener:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+            if self._log_off is not None and self.session is not None:
+                with contextlib.suppress(FlashClientError, TimeoutError):
+                    async with asyncio.timeout(LAST_ACK_S):
+                        await self._log_off(self.session)
 
     def _settle(self, item: Item) -> None:
         if self._mailbox.processed(item):
             self._acker.wake()
+        self._queue.task_done()
 
     async def _run(self) -> None:
         """Connect again and again; whatever ends it goes to the consumer."""
@@ -148,9 +164,8 @@ class Listener:
         hello: dict[str, Any] = {"client": self._client, "pong": True}
         if (resume := self._mailbox.resume()) is not None:
             hello["resume"] = resume
-        response = await self._open_stream(hello)
-        with contextlib.closing(response):
-            stream = PartStream(response)
+        stream = await self._open_line(hello, self._acker)
+        with contextlib.closing(stream):
             while isinstance(welcome := read(await stream.next()), Blank):
                 pass  # some servers and proxies begin an event stream with a comment, to push their buffers
             if isinstance(welcome, Goodbye):
@@ -174,7 +189,7 @@ class Listener:
                 acking.cancel()
                 await asyncio.gather(reading, acking, return_exceptions=True)
 
-    async def _read(self, stream: PartStream) -> Goodbye:
+    async def _read(self, stream: Line) -> Goodbye:
         while True:
             part = await stream.next()
             event = read(part)

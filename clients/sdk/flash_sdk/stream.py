@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
 import aiohttp
 
@@ -21,6 +22,18 @@ class Lost(FlashClientError):
 
 class Silent(FlashClientError):
     """Not a byte came for longer than blanks allow: the way is cut, even if nobody said so."""
+
+
+class Line(Protocol):
+    """A back connection, or what stands for one. `idle_s`: how long silence is believed to be life."""
+
+    idle_s: float
+
+    async def next(self) -> Part:
+        """The next part. Raises `Lost`, `Silent`, `ProtocolError` or what the home refused with."""
+
+    def close(self) -> None:
+        """Drop the connection."""
 
 
 class PartStream:

@@ -1,0 +1,81 @@
+"""The same parts fetched by long polls, for networks that hold streams back. Rule: an answer that may have brought parts is never repeated.
+
+A poll that got no answer, or one from something in between, may have lost parts that the home takes for delivered: the session is given
+up, and the next one starts after what was processed. Only a refusal by the home itself brought nothing: then the same poll is sent again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from flash_sdk import fields
+from flash_sdk.acks import Acker
+from flash_sdk.backoff import Backoff, Pace
+from flash_sdk.errors import ProtocolError, TryLater, Unreachable
+from flash_sdk.fields import Json
+from flash_sdk.parts import Part
+from flash_sdk.stream import WELCOME_TIMEOUT_S, Lost
+
+WAIT_S = 25.0  # below the 30 s after which impatient proxies give up on an answer
+ANSWER_S = 10.0  # what an answer may take beyond the waiting
+BY_THE_HOME = frozenset({"unavailable", "too_many_requests"})  # its own words for "later"; a proxy says only a status
+
+Ask = Callable[[dict[str, Any], float], Awaitable[dict[str, Any]]]  # (body, timeout_s) → POST /v1/parts
+
+
+class PollLine:
+    """Reads parts by polling; acknowledgements ride on the polls. An empty answer is a blank."""
+
+    def __init__(self, ask: Ask, hello: dict[str, Any], acker: Acker, pace: Pace) -> None:
+        """`hello`: as for a back connection."""
+        self.idle_s = WELCOME_TIMEOUT_S  # each poll has a time limit of its own instead
+        self._ask = ask
+        self._hello = hello
+        self._acker = acker
+        self._backoff = Backoff(pace)
+        self._session: str | None = None
+        self._ready: deque[Part] = deque()
+
+    async def next(self) -> Part:
+        """The next part. Raises `Lost`, `ProtocolError` or `Refused`; before the session is open also `Unreachable`."""
+        if not self._ready:
+            self._ready.extend(await self._poll(self._session) if self._session is not None else await self._open())
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Nothing stands between polls."""
+
+    async def _open(self) -> list[Part]:
+        resume = self._hello.get("resume") or {}
+        body = {"session": None, "upto": resume.get("seq", 0), "wait_s": 0, "client": self._hello["client"]}
+        if "session" in resume:
+            body["replaces"] = resume["session"]
+        self._acker.hold()
+        answer = await self._ask(body, WELCOME_TIMEOUT_S)
+        if not answer.get("parts"):
+            raise ProtocolError("a login was answered without a welcome")
+        return self._read(answer)
+
+    async def _poll(self, session: str) -> list[Part]:
+        upto = await self._acker.board()
+        while True:
+            try:
+                answer = await self._ask({"session": session, "upto": upto, "wait_s": WAIT_S}, WAIT_S + ANSWER_S)
+            except TryLater as error:
+                if error.code not in BY_THE_HOME:
+                    raise
+                await asyncio.sleep(self._backoff.next_s(error.retry_after_s or 0.0))
+            except Unreachable as error:
+                raise Lost("an answer got lost") from error
+            else:
+                break
+        self._backoff.reset()
+        self._acker.hold()
+        self._acker.landed(session)
+        return self._read(answer)
+
+    def _read(self, answer: Json) -> list[Part]:
+        self._session = fields.text(answer, "session")
+        parts = [Part(fields.text(part, "part"), fields.section(part, "body")) for part in fields.sections(answer, "parts")]
+        return parts or [Part("blank", {})]
