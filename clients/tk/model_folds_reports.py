@@ -57,6 +57,8 @@ def _signed_in(model: "Model", report: said.SignedIn, now: datetime) -> list[Eff
     model.sign_in = SignInState(server=report.account.server, handle=report.account.handle)
     model.connection = Connection("connecting")
     model.status = report.status
+    for person in report.people:
+        model.book.meet(*person)
     model.book.remember(report.contacts, report.wishes)
     model.messages.remember(report.entries)
     received = [entry for entry in report.entries if isinstance(entry, Received)]

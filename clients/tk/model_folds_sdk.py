@@ -20,7 +20,7 @@ WHY_GONE = {
     "goodbye": "your home is restarting",
 }
 
-_RECEIPTS = {"delivered": SentState.DELIVERED, "done": SentState.DONE, "bounced": SentState.BOUNCED}
+RECEIPTS = {"delivered": SentState.DELIVERED, "done": SentState.DONE, "bounced": SentState.BOUNCED}
 _WHY_BOUNCED = {"mailbox_full": "their mailbox is full", "expired": "nobody fetched it for a month"}
 
 
@@ -68,7 +68,7 @@ def _came(model: "Model", uids: list[int], now: datetime) -> list[Effect]:
 
 
 def _receipt(model: "Model", event: sdk.Receipt, now: datetime) -> list[Effect]:
-    state = _RECEIPTS.get(event.state)
+    state = RECEIPTS.get(event.state)
     why = bounce_reason(event.why) if state is SentState.BOUNCED else None
     return [] if state is None else model.messages.reached(event.id, state, why)
 

@@ -166,7 +166,8 @@ class SignedIn:
     """Whom the client acts for from now on, with what its disk knows: before any connection, so that everything works offline.
 
     `contacts`: as last heard; `entries`: the newest of each conversation and all that is open or on its way, oldest first;
-    `unshown`: keys of open messages that no popup has shown yet; `wishes`: changes of the list that the home has not confirmed.
+    `unshown`: keys of open messages that no popup has shown yet; `wishes`: changes of the list that the home has not confirmed;
+    `people`: uid, handle and name of whoever was ever met.
     """
 
     account: Account
@@ -175,6 +176,7 @@ class SignedIn:
     unshown: frozenset[MessageKey] = frozenset()
     wishes: tuple["ContactWish", ...] = ()
     status: OwnStatus = field(default_factory=OwnStatus)
+    people: tuple[tuple[int, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
