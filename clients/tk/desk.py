@@ -1,0 +1,280 @@
+"""Every window, and which effect draws which. Rule: the only place that knows all windows; it runs on Tk's thread and never waits.
+
+The bridge rings when something came; then a slice of it is folded and drawn, and the next slice waits until Tk has drawn and read
+the keyboard: a thousand messages never make the windows stop.
+"""
+
+import contextlib
+import tkinter as tk
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+import structlog
+
+from clients.tk import model_effects as effects
+from clients.tk.bridge import TICK_S, Bridge
+from clients.tk.model_inputs import Intent
+from clients.tk.theme import Mode, Theme
+from clients.tk.views.add_contact import AddContactWindow
+from clients.tk.views.contact_card import ContactCard
+from clients.tk.views.contact_window import ContactView
+from clients.tk.views.conversation import ConversationWindow
+from clients.tk.views.inbox import InboxWindow
+from clients.tk.views.keys_window import KeysWindow
+from clients.tk.views.popup_stack import PopupStack
+from clients.tk.views.remembered import Remembered
+from clients.tk.views.seat import Seat
+from clients.tk.views.sign_in import SignInView
+from clients.tk.views.window import Window
+
+BREATH_MS = 10  # between two slices of a flood: Tk draws and reads the keyboard
+USUAL, LEAST = (340, 600), (230, 320)  # of the main window, at 96 dots an inch
+
+log = structlog.get_logger("flash.tk")
+
+
+class Desk:
+    """Draws effects, opens windows, hands on what the person wants."""
+
+    def __init__(self, root: tk.Tk, bridge: Bridge, theme: Theme, places: Remembered, desktop: Mode, ended: Callable[[], None]) -> None:
+        """`desktop`: whether it is light or dark. `ended`: the person has left."""
+        self._desktop = desktop
+        self._root, self._bridge, self._theme, self._places, self._ended = root, bridge, theme, places, ended
+        self._model = bridge.model
+        self._windows: dict[str, Window] = {}
+        self._urgent_drawing: dict[str, Callable[[], None]] = {}
+        self._pumping = False
+        self._drawing: str | None = None
+        self._wanted: dict[Callable[[], None], None] = {}
+        self._seat = Seat(self._model, theme, places, self.do, self.write_to)
+        px = theme.px
+        root.title("Flash")
+        root.minsize(px(LEAST[0]), px(LEAST[1]))
+        root.geometry(places.geometry("main", (root.winfo_screenwidth(), root.winfo_screenheight()), (px(USUAL[0]), px(USUAL[1]))))
+        root.iconphoto(True, theme.sign(48), theme.sign(24))
+        root.protocol("WM_DELETE_WINDOW", self.quit)
+        self.popups = PopupStack(root, self._seat, now_utc, inbox=self.inbox, shown=self._popup_shown)
+        self.sign_in = SignInView(root, self._seat)
+        self.contacts = ContactView(root, self._seat, now_utc, self)
+        self._account()
+        self._listen()
+        self._tick()
+
+    # --- from the person to the model ---
+
+    def do(self, intent: Intent) -> None:
+        """What the person wants."""
+        self.draw(self._bridge.do(intent))
+
+    # --- from the model to the windows ---
+
+    def draw(self, wanted: Iterable[effects.ViewEffect]) -> None:
+        """Draw effects: popups at once, the rest once per turn."""
+        for effect in wanted:
+            match effect:
+                case effects.ShowPopup(popup):
+                    self.popups.show(popup)
+                case effects.UpdatePopup(popup):
+                    self.popups.update(popup)
+                case effects.HidePopup(popup_id):
+                    self.popups.hide(popup_id)
+                case effects.Ring():
+                    self._root.bell()
+                case effects.Say(what):
+                    self.contacts.say(what)
+                case effects.AccountChanged():
+                    self._account()
+                case effects.ContactChanged(uid):
+                    self._contact(uid)
+                case effects.EntryAdded(uid, entry):
+                    self._soon(self.contacts.draw_inbox, self._inbox_again)
+                    if (window := self._conversation(uid)) is not None:
+                        window.transcript.add(entry)
+                        window.looked_at()
+                case effects.EntryChanged(uid, entry):
+                    self._soon(self.contacts.draw_inbox, self._inbox_again)
+                    if (window := self._conversation(uid)) is not None:
+                        window.transcript.change(entry)
+                case effects.ConversationChanged(uid):
+                    if (window := self._conversation(uid)) is not None:
+                        self._soon(window.draw_all)
+                case _:
+                    self._whole(effect)
+
+    def _whole(self, effect: effects.ViewEffect) -> None:
+        """Effects that say "look at this part of the model again"."""
+        contacts = self.contacts
+        match effect:
+            case effects.ContactsChanged():
+                self._soon(contacts.draw_contacts, self._heads, self._directory)
+            case effects.ConnectionChanged():
+                self._soon(contacts.line.draw)
+            case effects.StatusChanged():
+                self._soon(contacts.status.draw)
+            case effects.RemovalsChanged():
+                self._soon(contacts.draw_removals)
+            case effects.ReplayChanged():
+                self._soon(contacts.draw_replay, self._replay)
+            case effects.DirectoryChanged():
+                self._soon(self._directory)
+            case effects.HistoryChanged():
+                self._soon(self._inbox_again)
+            case _:
+                log.error("tk.unknown_effect", kind=type(effect).__name__)
+
+    def _contact(self, uid: int) -> None:
+        self.contacts.draw_contact(uid)
+        self.popups.redraw_of(uid)
+        if (window := self._conversation(uid)) is not None:
+            window.draw_head()
+
+    def _heads(self) -> None:
+        self.popups.redraw_of(None)
+        for window in self._windows.values():
+            if isinstance(window, ConversationWindow):
+                window.draw_head()
+
+    def _directory(self) -> None:
+        if isinstance(window := self._windows.get("add"), AddContactWindow):
+            window.draw()
+
+    def _inbox_again(self) -> None:
+        if isinstance(window := self._windows.get("inbox"), InboxWindow):
+            window.draw()
+
+    def _replay(self) -> None:
+        if isinstance(window := self._windows.get("inbox"), InboxWindow):
+            window.draw_replay()
+
+    def _account(self) -> None:
+        """Signed in or out, or the sign-in has something to say."""
+        if self._model.account is None:
+            self.popups.clear()
+            for window in list(self._windows.values()):
+                window.close()
+            self.sign_in.draw()
+            if not self.sign_in.winfo_manager():
+                self.contacts.pack_forget()
+                self.sign_in.pack(fill="both", expand=True)
+                self.sign_in.take_keyboard()
+            self._root.title("Flash")
+        else:
+            self.sign_in.wipe()
+            self.contacts.draw()
+            if not self.contacts.winfo_manager():
+                self.sign_in.pack_forget()
+                self.contacts.pack(fill="both", expand=True)
+                self.contacts.take_keyboard()
+            self._root.title(f"Flash - {self._model.account.handle}")
+
+    def _popup_shown(self, popup_id: str) -> None:
+        age_ms = self._bridge.age_ms(popup_id)
+        if age_ms is not None:
+            log.debug("tk.popup_mapped", after_ms=round(age_ms, 1))
+
+    # --- windows a person opens ---
+
+    def write_to(self, uid: int) -> None:
+        """The conversation with someone, the keyboard in its field."""
+        self._show(f"conversation-{uid}", lambda: ConversationWindow(self._root, self._seat, uid, now_utc))
+
+    def inbox(self) -> None:
+        """The inbox."""
+        self._show("inbox", lambda: InboxWindow(self._root, self._seat, now_utc))
+
+    def add_contact(self) -> None:
+        """The directory."""
+        self._show("add", lambda: AddContactWindow(self._root, self._seat))
+
+    def card(self, uid: int) -> None:
+        """Alias and notification of a contact."""
+        if isinstance(window := self._windows.get("card"), ContactCard) and window.uid != uid:
+            window.close()
+        self._show("card", lambda: ContactCard(self._root, self._seat, uid))
+
+    def keys(self) -> None:
+        """The list of keys."""
+        self._show("keys", lambda: KeysWindow(self._root, self._seat))
+
+    def newest_popup(self) -> None:
+        """Give the keyboard to a popup: the person asked for it."""
+        if not self.popups.take_keyboard():
+            self.contacts.say("There is no popup")
+
+    def theme(self, theme: str) -> None:
+        """`light`, `dark`, or `system`."""
+        self._places.choose_theme(theme)
+        self._theme.use(chosen_mode(theme, self._desktop))
+
+    def quit(self) -> None:
+        """Remember every place and leave."""
+        for window in list(self._windows.values()):
+            window.close()
+        self._places.place("main", self._root.geometry())
+        self._ended()
+
+    def _show(self, name: str, make: Callable[[], Window]) -> None:
+        window = self._windows.get(name)
+        if window is None:
+            window = self._windows[name] = make()
+            window.bind("<Destroy>", lambda event: self._gone(name, event.widget), add="+")
+        window.open()
+
+    def _gone(self, name: str, widget: tk.Misc) -> None:
+        if self._windows.get(name) is widget:
+            del self._windows[name]
+
+    def _conversation(self, uid: int) -> ConversationWindow | None:
+        window = self._windows.get(f"conversation-{uid}")
+        return window if isinstance(window, ConversationWindow) else None
+
+    # --- the turns ---
+
+    def _soon(self, *drawings: Callable[[], None]) -> None:
+        """Draw once Tk has nothing more urgent; many wishes for the same, one drawing."""
+        self._wanted.update(dict.fromkeys(drawings))
+        if self._drawing is None:
+            self._drawing = self._root.after_idle(self._draw_wanted)
+
+    def _draw_wanted(self) -> None:
+        self._drawing = None
+        wanted, self._wanted = self._wanted, {}
+        for drawing in wanted:
+            with contextlib.suppress(tk.TclError):  # its window was closed meanwhile
+                drawing()
+
+    def _listen(self) -> None:
+        try:
+            self._root.tk.createfilehandler(self._bridge.fileno(), tk.READABLE, lambda *why: self._rung())
+        except (AttributeError, tk.TclError):
+            log.info("tk.no_file_handler")  # Windows: the tick finds what came
+
+    def _rung(self) -> None:
+        if not self._pumping:
+            self._pump()
+
+    def _pump(self) -> None:
+        """One slice. While more waits, the bell is not listened to: it would ring before Tk had drawn."""
+        self.draw(self._bridge.drain())
+        more = self._bridge.waiting > 0
+        if more and not self._pumping:
+            self._root.tk.deletefilehandler(self._bridge.fileno())
+        elif not more and self._pumping:
+            self._listen()
+        self._pumping = more
+        if more:
+            self._root.after(BREATH_MS, self._pump)
+
+    def _tick(self) -> None:
+        self._rung()
+        self._root.after(round(TICK_S * 1000), self._tick)
+
+
+def chosen_mode(theme: str, desktop: Mode) -> Mode:
+    """Light or dark, for what the person chose and how the desktop looks."""
+    return "dark" if theme == "dark" else "light" if theme == "light" else desktop
+
+
+def now_utc() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)

@@ -1,0 +1,77 @@
+"""Putting the popup client together. Rule: everything is made here, once; the engine ends after the windows are gone."""
+
+import json
+import signal
+import sys
+import tkinter as tk
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from clients.tk.bridge import Bridge
+from clients.tk.desk import Desk, chosen_mode
+from clients.tk.engine import Engine
+from clients.tk.model import Model
+from clients.tk.places import Places
+from clients.tk.stalls import StallWatch
+from clients.tk.system_looks import looks_of_the_desktop
+from clients.tk.theme import Theme
+from clients.tk.views.remembered import Remembered
+
+DEBUG, WARNING = 10, 30  # structlog's levels are those of logging
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to start. `looks`: `light`, `dark` or `system`; None: as it was last chosen. `verbose`: log to standard error, with timings."""
+
+    server: str | None = None
+    handle: str | None = None
+    looks: str | None = None
+    verbose: bool = False
+    use_keyring: bool = True
+
+
+def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> None:
+    """Run until the person leaves. `watch`: is given the root window first. Raises `tk.TclError` when there is no display."""
+    _log_to_standard_error(verbose=options.verbose)
+    places = Places.of_this_person()
+    remembered = Remembered(places.config / "windows.json")
+    desktop = looks_of_the_desktop()
+    root = tk.Tk(className="Flash")
+    root.withdraw()
+    theme = Theme(root, chosen_mode(options.looks or remembered.theme, desktop))
+    bridge = Bridge(Model())
+    engine = Engine(bridge, places, server=options.server, handle=options.handle, use_keyring=options.use_keyring)
+    desk = Desk(root, bridge, theme, remembered, desktop, root.quit)
+    if options.verbose:
+        StallWatch(root)
+    if watch is not None:
+        watch(root)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *why: root.after(0, desk.quit))
+    engine.start()
+    root.deiconify()
+    try:
+        root.mainloop()
+    finally:
+        root.withdraw()
+        root.update_idletasks()
+        engine.stop()
+        remembered.close()
+        root.destroy()
+        bridge.close()
+
+
+def _log_to_standard_error(*, verbose: bool) -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=json.dumps),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(DEBUG if verbose else WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

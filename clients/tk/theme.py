@@ -1,0 +1,207 @@
+"""How everything looks: colours, fonts, sizes and small pictures, light and dark. Rule: no view names a colour, a font or a pixel itself.
+
+The widgets come from sv-ttk; its fonts are sized in pixels, so they are replaced by the system's, which follow the screen's scaling.
+"""
+
+import tkinter as tk
+from collections.abc import Callable
+from dataclasses import dataclass
+from tkinter import font as tkfont
+from tkinter import ttk
+from typing import Literal
+
+import sv_ttk
+
+from clients.tk.views import shapes
+
+Mode = Literal["light", "dark"]
+
+USUAL_SCALING = 96 / 72  # Tk's pixels a point on a screen of 96 dots an inch: what the sizes in the views are meant for
+CLOSED = "unknown"  # how a presence is drawn that this version has no picture for
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of one mode, each `#rrggbb`."""
+
+    page: str  # behind everything
+    card: str  # what stands out from the page
+    field: str  # inside a field
+    line: str  # borders
+    text: str
+    quiet: str  # second lines; at least 4.5:1 on page and card
+    accent: str
+    on_accent: str
+    chosen: str  # the selected row
+    hover: str
+    mine: str  # the bubble of what I sent
+    link: str
+    bad: str
+    good: str
+    warn: str
+    faces: tuple[str, ...]  # behind white initials
+
+
+LIGHT = Palette(
+    page="#fafafa",
+    card="#ffffff",
+    field="#fdfdfd",
+    line="#dcdfe4",
+    text="#1b1d20",
+    quiet="#5c636d",
+    accent="#1f5fd6",
+    on_accent="#ffffff",
+    chosen="#dfe9fb",
+    hover="#eef2f8",
+    mine="#e3edfd",
+    link="#1a56c4",
+    bad="#c42b1c",
+    good="#107c41",
+    warn="#9a6000",
+    faces=("#3b6fd4", "#8557c9", "#b8448f", "#c2503a", "#9a6a14", "#3f7f3a", "#18807c", "#5b6577"),
+)
+DARK = Palette(
+    page="#1c1c1c",
+    card="#282828",
+    field="#2a2a2a",
+    line="#3d3f42",
+    text="#f2f3f5",
+    quiet="#a6adb8",
+    accent="#4a86f0",
+    on_accent="#ffffff",
+    chosen="#2a3d5e",
+    hover="#2b2d31",
+    mine="#25395c",
+    link="#7db3ff",
+    bad="#ff7b6e",
+    good="#52c486",
+    warn="#f0b24a",
+    faces=("#3f6fc9", "#8257c0", "#ab4589", "#b5533f", "#8f6718", "#44803f", "#1f7d79", "#5f6878"),
+)
+PALETTES: dict[Mode, Palette] = {"light": LIGHT, "dark": DARK}
+
+MARKS: dict[str, tuple[shapes.Cover, str]] = {
+    "online": (shapes.disc, "#23a55a"),
+    "away": (shapes.moon, "#e8a317"),
+    "dnd": (shapes.barred, "#dc3b40"),
+    "offline": (shapes.ring, "#868d98"),
+    "unknown": (shapes.dotted, "#868d98"),
+}
+WORDS = {"online": "online", "away": "away", "dnd": "do not disturb", "offline": "offline", "unknown": "unknown"}
+
+
+class Theme:
+    """One per program. Views take sizes, fonts and pictures from it and draw anew on `<<ThemeChanged>>`."""
+
+    def __init__(self, root: tk.Tk, mode: Mode) -> None:
+        self._root = root
+        self._pictures: dict[tuple[object, ...], tk.PhotoImage] = {}
+        self._scale = max(1.0, float(root.tk.call("tk", "scaling")) / USUAL_SCALING)
+        system = tkfont.nametofont("TkDefaultFont", root).actual()
+        size = abs(int(system["size"])) or 10
+        family = str(system["family"])
+        self.body = self._font("FlashBody", family, size)
+        self.strong = self._font("FlashStrong", family, size, bold=True)
+        self.small = self._font("FlashSmall", family, max(8, size - 1))
+        self.title = self._font("FlashTitle", family, size + 3, bold=True)
+        self.mode: Mode = mode
+        self.use(mode)
+
+    def use(self, mode: Mode) -> None:
+        """Switch everything to light or dark."""
+        self.mode = mode
+        self.palette = PALETTES[mode]
+        self._pictures.clear()
+        sv_ttk.set_theme(mode, self._root)
+        for theirs, ours in (("Caption", self.small), ("Body", self.body), ("BodyStrong", self.strong), ("BodyLarge", self.title)):
+            _copy(ours, tkfont.nametofont(f"SunValley{theirs}Font", self._root))
+        style = ttk.Style(self._root)
+        colours = self.palette
+        style.configure(".", background=colours.page, foreground=colours.text)
+        for name in ("TFrame", "TLabel", "TCheckbutton", "TRadiobutton"):
+            style.configure(name, background=colours.page)
+            style.configure(f"Pop.{name}", background=colours.card)
+        style.configure("Quiet.TLabel", foreground=colours.quiet, font=self.small)
+        style.configure("Pop.Quiet.TLabel", background=colours.card, foreground=colours.quiet, font=self.small)
+        style.configure("Strong.TLabel", font=self.strong)
+        style.configure("Pop.Strong.TLabel", background=colours.card, font=self.strong)
+        style.configure("Title.TLabel", font=self.title)
+        style.configure("Bad.TLabel", foreground=colours.bad)
+        style.configure("Pop.Bad.TLabel", background=colours.card, foreground=colours.bad, font=self.small)
+        for name in ("TButton", "Accent.TButton", "Toolbutton", "TScrollbar"):
+            style.configure(f"Pop.{name}", background=colours.card)
+        style.configure("TButton", font=self.body)
+        style.configure("Accent.TButton", font=self.body)
+        self._root.configure(background=colours.page)
+        self._root.option_add("*Toplevel.background", colours.page)
+        self._root.option_add("*Menu.font", self.body.name)
+
+    def px(self, size: float) -> int:
+        """Pixels on this screen for a size meant for 96 dots an inch."""
+        return round(size * self._scale)
+
+    def mark(self, status: str, *, around: str | None = None) -> tk.PhotoImage:
+        """The picture of a presence; `around`: a colour that sets it off from the face beneath."""
+        cover, colour = MARKS.get(status, MARKS[CLOSED])
+        size = self.px(12)
+        layers: list[tuple[shapes.Cover, str]] = [(cover, colour)]
+        if around is not None:
+            size = self.px(16)
+            edge = self.px(2) / size
+            layers = [(shapes.disc, around), (_within(cover, edge), colour)]
+        return self._picture(("mark", status, around), layers, size, size)
+
+    def face(self, uid: int) -> tk.PhotoImage:
+        """The disc behind someone's initials; the same colour for the same person, always."""
+        colour = self.palette.faces[uid % len(self.palette.faces)]
+        return self._picture(("face", colour), [(shapes.disc, colour)], self.px(36), self.px(36))
+
+    def badge(self, digits: int) -> tk.PhotoImage:
+        """The pill behind an unread count of so many digits."""
+        width, height = self.px(12 + 8 * digits), self.px(20)
+        return self._picture(("badge", digits), [(shapes.pill(width / height), self.palette.accent)], width, height)
+
+    def sign(self, size: int) -> tk.PhotoImage:
+        """Flash's sign, `size` pixels a side (of 96 dots an inch): for windows and the first screen."""
+        layers = [(shapes.rounded(1.0, 0.24), "#1f5fd6"), (_within(shapes.bolt, 0.17), "#ffffff")]
+        return self._picture(("sign", size), layers, self.px(size), self.px(size))
+
+    def bell(self) -> tk.PhotoImage:
+        """Beside those of whom one is told when they come online."""
+        return self._picture(("bell",), [(shapes.bell, self.palette.quiet)], self.px(14), self.px(14))
+
+    def fit(self, text: str, font: tkfont.Font, room: int) -> str:
+        """As much of a line of text as has room (in pixels), with an ellipsis when it is cut."""
+        if font.measure(text) <= room:
+            return text
+        low, high = 0, len(text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if font.measure(text[:middle] + "…") <= room:
+                low = middle
+            else:
+                high = middle - 1
+        return text[:low].rstrip() + "…"
+
+    def _picture(self, key: tuple[object, ...], layers: list[tuple[shapes.Cover, str]], width: int, height: int) -> tk.PhotoImage:
+        if key not in self._pictures:
+            self._pictures[key] = tk.PhotoImage(master=self._root, data=shapes.picture(layers, width, height), format="png")
+        return self._pictures[key]
+
+    def _font(self, name: str, family: str, size: int, *, bold: bool = False) -> tkfont.Font:
+        return tkfont.Font(self._root, name=name, family=family, size=size, weight="bold" if bold else "normal")
+
+
+def _copy(ours: tkfont.Font, theirs: tkfont.Font) -> None:
+    actual = ours.actual()
+    theirs.configure(family=actual["family"], size=actual["size"], weight=actual["weight"])
+
+
+def _within(cover: shapes.Cover, edge: float) -> Callable[[float, float], bool]:
+    """The same shape, smaller by `edge` (a share of the side) all around."""
+
+    def covered(x: float, y: float) -> bool:
+        x, y = (x - edge) / (1 - 2 * edge), (y - edge) / (1 - 2 * edge)
+        return 0 <= x <= 1 and 0 <= y <= 1 and cover(x, y)
+
+    return covered

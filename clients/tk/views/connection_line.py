@@ -1,0 +1,47 @@
+"""The line that tells the truth about the connection. Rule: it is drawn from the model's words and the clock, once a second."""
+
+import tkinter as tk
+from collections.abc import Callable
+from datetime import datetime
+from tkinter import ttk
+
+from clients.tk.model_values import Connection
+from clients.tk.theme import Theme
+
+MARKS = {"connected": "online", "connecting": "away", "reconnecting": "away", "signed_out": "offline"}
+EVERY_MS = 1000  # the countdown is in seconds
+
+
+class ConnectionLine(ttk.Frame):
+    """A mark, and what the model says of the connection."""
+
+    def __init__(self, master: tk.Misc, theme: Theme, connection: Callable[[], Connection], now: Callable[[], datetime]) -> None:
+        super().__init__(master, padding=(theme.px(12), theme.px(5)))
+        self._theme, self._connection, self._now = theme, connection, now
+        self._mark = ttk.Label(self)
+        self._mark.pack(side="left", padx=(0, theme.px(8)))
+        self._words = ttk.Label(self, style="Quiet.TLabel")
+        self._words.pack(side="left", fill="x", expand=True)
+        self._line = ""
+        self.bind("<<ThemeChanged>>", lambda event: self.draw())
+        self.bind("<Configure>", lambda event: self.draw())
+        self._tick()
+
+    @property
+    def said(self) -> str:
+        """The whole line, however much of it has room."""
+        return self._line
+
+    def draw(self) -> None:
+        """Say how it is now."""
+        connection = self._connection()
+        line = connection.line(self._now())
+        self._line = line[:1].upper() + line[1:]
+        room = self.winfo_width() - self._theme.px(46)
+        shown = self._theme.fit(self._line, self._theme.small, room) if room > 0 else self._line
+        self._words.configure(text=shown)
+        self._mark.configure(image=self._theme.mark(MARKS.get(connection.state, "unknown")))
+
+    def _tick(self) -> None:
+        self.draw()
+        self.after(EVERY_MS, self._tick)

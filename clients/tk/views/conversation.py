@@ -1,0 +1,85 @@
+"""One person's window: who they are, what was said, a field to write in. Rule: looking at it marks it read, having it open does not."""
+
+import tkinter as tk
+from collections.abc import Callable
+from datetime import datetime
+from tkinter import ttk
+
+from clients.tk.model import new_id
+from clients.tk.model_inputs import AddContact, LoadOlder, MarkRead, Write
+from clients.tk.model_values import Entry, Sent
+from clients.tk.views import words
+from clients.tk.views.compose import Compose
+from clients.tk.views.seat import Seat
+from clients.tk.views.transcript import Transcript
+from clients.tk.views.window import Window
+
+USUAL, LEAST = (520, 560), (280, 260)
+
+
+class ConversationWindow(Window):
+    """Messages with `uid`, newest below."""
+
+    def __init__(self, master: tk.Misc, seat: Seat, uid: int, now: Callable[[], datetime]) -> None:
+        row = seat.model.row(uid)
+        super().__init__(master, seat, f"conversation-{uid}", f"{row.title} - Flash", USUAL, LEAST)
+        self.uid, self._seat, self._now = uid, seat, now
+        theme = seat.theme
+        head = ttk.Frame(self, padding=(theme.px(14), theme.px(10)))
+        head.pack(side="top", fill="x")
+        self._mark = ttk.Label(head)
+        self._mark.pack(side="left", padx=(0, theme.px(8)))
+        self._add = ttk.Button(head, text="Add to contacts", command=self._add_contact)
+        lines = ttk.Frame(head)
+        lines.pack(side="left", fill="x", expand=True)
+        self._title = ttk.Label(lines, style="Strong.TLabel")
+        self._title.pack(anchor="w")
+        self._presence = ttk.Label(lines, style="Quiet.TLabel")
+        self._presence.pack(anchor="w")
+        ttk.Separator(self).pack(side="top", fill="x")
+        self.compose = Compose(self, theme, self._send)
+        self.compose.configure(padding=(theme.px(14), theme.px(8), theme.px(14), theme.px(12)))
+        self.compose.pack(side="bottom", fill="x")
+        self.transcript = Transcript(self, theme, now, self._who, seat.model.answered, lambda: seat.do(LoadOlder(uid)))
+        self.transcript.pack(side="top", fill="both", expand=True)
+        self.bind("<FocusIn>", lambda event: self.looked_at())
+        self.bind("<<ThemeChanged>>", lambda event: self.draw_head(), add="+")
+        self.draw_head()
+        self.draw_all()
+
+    def open(self) -> None:
+        """Show it, with the keyboard in the field."""
+        super().open()
+        self.compose.text.focus_set()
+
+    def draw_head(self) -> None:
+        """Who they are and how."""
+        row = self._seat.model.row(self.uid)
+        self.title(f"{row.title} - Flash")
+        self._title.configure(text=row.title)
+        self._mark.configure(image=self._seat.theme.mark(row.status))
+        self._presence.configure(text=f"{row.handle} · {words.presence(row, self._now())}")
+        if row.listed:
+            self._add.pack_forget()
+        else:
+            self._add.pack(side="right")
+
+    def draw_all(self) -> None:
+        """The whole conversation anew."""
+        model = self._seat.model
+        self.transcript.show(model.conversation(self.uid), more=model.may_have_older(self.uid))
+
+    def looked_at(self) -> None:
+        """The person is here: what stands in it is read."""
+        if self.focus_displayof() is not None and self._seat.model.row(self.uid).unread:
+            self._seat.do(MarkRead(self.uid))
+
+    def _who(self, entry: Entry) -> str:
+        return "You" if isinstance(entry, Sent) else self._seat.model.row(entry.uid).title
+
+    def _send(self, text: str, urgent: bool) -> None:
+        self._seat.do(Write(new_id(), self.uid, text, urgent))
+
+    def _add_contact(self) -> None:
+        row = self._seat.model.row(self.uid)
+        self._seat.do(AddContact(self.uid, row.handle, row.name))

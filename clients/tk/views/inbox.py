@@ -1,0 +1,198 @@
+"""The inbox: what waits to be answered, and a search through all that was said on this machine. Rule: Enter opens, D is Done."""
+
+import tkinter as tk
+from collections.abc import Callable
+from datetime import datetime
+from tkinter import ttk
+
+from clients.tk.model_inputs import CloseMessage, SearchHistory
+from clients.tk.model_values import Entry, MessageKey, Received, Sent
+from clients.tk.views import words
+from clients.tk.views.hinted_entry import HintedEntry
+from clients.tk.views.seat import Seat
+from clients.tk.views.window import Window
+
+USUAL, LEAST = (640, 480), (300, 240)
+SEARCH_AFTER_MS = 200  # a pause in typing
+ROWS_A_TURN = 100  # put into the table at once: a few milliseconds
+NARROW = 420  # below it there is no room for the time
+
+
+class InboxWindow(Window):
+    """Waiting messages, oldest first; with words in the field, what the history has of them, newest first."""
+
+    def __init__(self, master: tk.Misc, seat: Seat, now: Callable[[], datetime]) -> None:
+        super().__init__(master, seat, "inbox", "Inbox - Flash", USUAL, LEAST)
+        self._seat, self._now = seat, now
+        theme = seat.theme
+        top = ttk.Frame(self, padding=(theme.px(12), theme.px(10)))
+        top.pack(side="top", fill="x")
+        self.search = HintedEntry(top, theme, "Search everything said on this machine")
+        self.search.pack(fill="x")
+        self.search.text.trace_add("write", lambda *why: self._typed())
+        self.search.bind("<Down>", lambda event: self._to_table())
+        self.search.bind("<Return>", lambda event: self._to_table())
+        self.replay = ttk.Frame(self, padding=(theme.px(12), 0, theme.px(12), theme.px(8)))
+        self._replay_words = ttk.Label(self.replay, style="Quiet.TLabel")
+        self._replay_words.pack(anchor="w")
+        self._bar = ttk.Progressbar(self.replay, mode="determinate")
+        self._bar.pack(fill="x")
+        bottom = ttk.Frame(self, padding=(theme.px(12), theme.px(8)))
+        bottom.pack(side="bottom", fill="x")
+        self._said = ttk.Label(bottom, style="Quiet.TLabel")
+        self._said.pack(side="left")
+        self.open_button = ttk.Button(bottom, text="Open", style="Accent.TButton", underline=0, command=self._open_chosen)
+        self.open_button.pack(side="right")
+        self.done_button = ttk.Button(bottom, text="Done", underline=0, command=self._done_chosen)
+        self.done_button.pack(side="right", padx=theme.px(8))
+        middle = ttk.Frame(self)
+        middle.pack(side="top", fill="both", expand=True)
+        self.table = ttk.Treeview(middle, columns=("who", "text", "when"), show="headings", selectmode="browse", height=4)
+        for column, said, width in (("who", "From", 140), ("text", "Message", 200), ("when", "When", 110)):
+            self.table.heading(column, text=said, anchor="w")
+            self.table.column(column, width=theme.px(width), minwidth=theme.px(60), stretch=column == "text", anchor="w")
+        bar = ttk.Scrollbar(middle, orient="vertical", command=self.table.yview)
+        self.table.configure(yscrollcommand=bar.set)
+        bar.pack(side="right", fill="y")
+        self.table.pack(side="left", fill="both", expand=True)
+        for keys, action in (
+            ("<Return>", self._open_chosen), ("<Double-Button-1>", self._open_chosen), ("<Key-d>", self._done_chosen),
+            ("<Delete>", self._done_chosen),
+        ):  # fmt: skip
+            self.table.bind(keys, lambda event, action=action: self._by_key(action))  # type: ignore[misc]
+        self.bind("<Alt-d>", lambda event: self._by_key(self._done_chosen))
+        self.bind("<Alt-o>", lambda event: self._by_key(self._open_chosen))
+        self.bind("<Control-f>", lambda event: self.search.focus_set())
+        middle.bind("<Configure>", lambda event: self._tidy(event.width))
+        self._shown: dict[str, Entry] = {}
+        self._names: dict[MessageKey, str] = {}
+        self._to_come: list[Entry] = []
+        self._turn: str | None = None
+        self._search: str | None = None
+        self.draw()
+
+    def open(self) -> None:
+        """Show it, with the keyboard in the table."""
+        super().open()
+        self._to_table()
+
+    # --- what is shown ---
+
+    def draw(self) -> None:
+        """Everything anew, some rows a turn."""
+        model = self._seat.model
+        searching = bool(self.search.text.get().strip())
+        self._to_come = list(model.history.entries if searching else model.inbox)
+        if not searching:
+            self._only_changes()
+        else:
+            self.table.delete(*self.table.get_children())
+            self._shown.clear()
+            self._names.clear()
+        self.draw_replay()
+        self._some_more()
+
+    def draw_replay(self) -> None:
+        """How far a backlog has come in."""
+        replay = self._seat.model.replay
+        if replay is None:
+            self.replay.pack_forget()
+        else:
+            self._replay_words.configure(text=f"Messages are coming in: {replay.got} of {replay.total}")
+            self._bar.configure(maximum=max(1, replay.total), value=replay.got)
+            self.replay.pack(side="top", fill="x", before=self.table.master)
+
+    def _only_changes(self) -> None:
+        """Keep the rows that stay: a thousand of them are not drawn anew for one that goes."""
+        wanted = {entry.key for entry in self._to_come if isinstance(entry, Received)}
+        gone = [name for name, entry in self._shown.items() if not isinstance(entry, Received) or entry.key not in wanted]
+        if gone:
+            at = self.table.index(gone[0])
+            self.table.delete(*gone)
+            for name in gone:
+                entry = self._shown.pop(name)
+                if isinstance(entry, Received):
+                    self._names.pop(entry.key, None)
+            left = self.table.get_children()
+            if left and not self.table.selection():
+                self._choose(left[min(at, len(left) - 1)])
+        self._to_come = [entry for entry in self._to_come if not (isinstance(entry, Received) and entry.key in self._names)]
+
+    def _some_more(self) -> None:
+        now = self._now()
+        for entry in self._to_come[:ROWS_A_TURN]:
+            who = self._seat.model.row(entry.to if isinstance(entry, Sent) else entry.uid).title
+            said = f"to {who}" if isinstance(entry, Sent) else who
+            text = ("Urgent: " if entry.urgent else "") + words.one_line(entry.text)
+            name = self.table.insert("", "end", values=(said, text, words.clock(entry.at, now)))
+            self._shown[name] = entry
+            if isinstance(entry, Received):
+                self._names[entry.key] = name
+        del self._to_come[:ROWS_A_TURN]
+        if self._to_come and self._turn is None:
+            self._turn = self.after(1, self._next_turn)
+        self._count()
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        self._some_more()
+
+    def _count(self) -> None:
+        size = len(self._shown) + len(self._to_come)
+        if self.search.text.get().strip():
+            self._said.configure(text="searching…" if self._seat.model.history.busy else f"{size} found")
+        else:
+            self._said.configure(text=f"{size} waiting" if size else "Nothing is waiting")
+        if self._shown and not self.table.selection():
+            self._choose(self.table.get_children()[0])
+
+    # --- what it does ---
+
+    def _typed(self) -> None:
+        if self._search is not None:
+            self.after_cancel(self._search)
+        self._search = self.after(SEARCH_AFTER_MS, self._ask)
+
+    def _ask(self) -> None:
+        self._search = None
+        query = self.search.text.get().strip()
+        self.table.delete(*self.table.get_children())
+        self._shown.clear()
+        self._names.clear()
+        if query:
+            self._seat.do(SearchHistory(query))
+        else:
+            self.draw()
+
+    def _chosen(self) -> Entry | None:
+        chosen = self.table.selection()
+        return self._shown.get(chosen[0]) if chosen else None
+
+    def _choose(self, name: str) -> None:
+        self.table.selection_set(name)
+        self.table.focus(name)
+        self.table.see(name)
+
+    def _open_chosen(self) -> None:
+        entry = self._chosen()
+        if entry is not None:
+            self._seat.write_to(entry.to if isinstance(entry, Sent) else entry.uid)
+
+    def _done_chosen(self) -> None:
+        entry = self._chosen()
+        if isinstance(entry, Received) and entry.open:
+            self._seat.do(CloseMessage(entry.key))
+
+    def _to_table(self) -> str:
+        self.table.focus_set()
+        return "break"
+
+    def _by_key(self, action: Callable[[], None]) -> str:
+        action()
+        return "break"
+
+    def _tidy(self, width: int) -> None:
+        wide = width >= self._seat.theme.px(NARROW)
+        columns = ("who", "text", "when") if wide else ("who", "text")
+        if tuple(self.table.cget("displaycolumns")) != columns:
+            self.table.configure(displaycolumns=columns)

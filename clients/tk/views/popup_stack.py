@@ -1,0 +1,93 @@
+"""Where popups stand. Rule: along the right edge from the top down, then the next column to the left; none is moved without need."""
+
+import tkinter as tk
+from collections.abc import Callable
+from datetime import datetime
+
+from clients.tk.model_inputs import PopupMapped
+from clients.tk.model_values import Popup
+from clients.tk.views.popup import WIDTH, PopupWindow
+from clients.tk.views.seat import Seat
+
+EDGE = 12  # between popups, and to the screen's edge
+TOP = 44  # below the panels that many desktops have there
+
+
+class PopupStack:
+    """Every popup on the screen. `shown(popup_id)`: one has just been mapped."""
+
+    def __init__(
+        self, root: tk.Tk, seat: Seat, now: Callable[[], datetime], *, inbox: Callable[[], None], shown: Callable[[str], None]
+    ) -> None:
+        self._root, self._seat, self._now, self._inbox, self._shown = root, seat, now, inbox, shown
+        self._open: dict[str, PopupWindow] = {}
+        self._pending: str | None = None
+
+    def show(self, popup: Popup) -> None:
+        """Put it on the screen, on top, without the keyboard."""
+        if popup.id in self._open:
+            self.update(popup)
+            return
+        window = PopupWindow(self._root, self._seat, popup, self._now, moved=self._later, mapped=self._mapped, inbox=self._inbox)
+        self._open[popup.id] = window
+        window.update_idletasks()
+        self._place()
+        window.deiconify()
+        window.lift()
+
+    def update(self, popup: Popup) -> None:
+        """It has another count."""
+        if popup.id in self._open:
+            self._open[popup.id].draw(popup)
+
+    def hide(self, popup_id: str) -> None:
+        """Take it away; the others close up."""
+        window = self._open.pop(popup_id, None)
+        if window is not None:
+            window.destroy()
+            self._later()
+
+    def redraw_of(self, uid: int | None) -> None:
+        """The presence of someone (None: of all) is another."""
+        for window in self._open.values():
+            if uid is None or window.popup.uid == uid or (window.popup.key or (None,))[0] == uid:
+                window.draw()
+
+    def clear(self) -> None:
+        """Nobody is signed in any more."""
+        for popup_id in list(self._open):
+            self.hide(popup_id)
+
+    def take_keyboard(self) -> bool:
+        """Give the keyboard to the newest popup, because a person asked. False when there is none."""
+        if not self._open:
+            return False
+        list(self._open.values())[-1].take_keyboard()
+        return True
+
+    def _mapped(self, window: PopupWindow) -> None:
+        self._shown(window.popup.id)
+        self._seat.do(PopupMapped(window.popup.id))
+
+    def _later(self) -> None:
+        if self._pending is None:
+            self._pending = self._root.after_idle(self._place)
+
+    def _place(self) -> None:
+        if self._pending is not None:
+            self._root.after_cancel(self._pending)
+            self._pending = None
+        px = self._seat.theme.px
+        wide, tall = self._root.winfo_screenwidth(), self._root.winfo_screenheight()
+        width = min(px(WIDTH), wide - 2 * px(EDGE))
+        x, y = wide - width - px(EDGE), px(TOP)
+        for window in self._open.values():
+            height = window.winfo_reqheight()
+            if y + height > tall - px(EDGE) and y > px(TOP):
+                x, y = x - width - px(EDGE), px(TOP)
+                if x < 0:  # the screen is full: begin again, over the oldest
+                    x = wide - width - px(EDGE) * 2
+            wanted = f"{width}x{height}+{x}+{y}"
+            if window.geometry() != wanted:
+                window.geometry(wanted)
+            y += height + px(EDGE)

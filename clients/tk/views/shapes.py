@@ -1,0 +1,113 @@
+"""Small smooth pictures: discs, presence marks, the bolt. Rule: drawn once as PNG bytes; Tk 8.6 itself draws circles with steps.
+
+A picture is a function from a point (0..1, 0..1) to how much of a pixel is covered; edges are smoothed by sampling each pixel.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+from math import hypot
+
+Cover = Callable[[float, float], bool]  # whether a point of the unit square belongs to the shape
+
+SAMPLES = 4  # a side: 17 shades of an edge are as smooth as the eye sees at these sizes
+OFFSETS = tuple((index + 0.5) / SAMPLES for index in range(SAMPLES))
+BOLT = ((0.58, 0.04), (0.16, 0.58), (0.46, 0.58), (0.38, 0.96), (0.84, 0.40), (0.53, 0.40))
+
+
+def disc(x: float, y: float) -> bool:
+    """Filled: online, and what lies under initials."""
+    return hypot(x - 0.5, y - 0.5) <= 0.48
+
+
+def ring(x: float, y: float) -> bool:
+    """Hollow: offline."""
+    return 0.30 <= hypot(x - 0.5, y - 0.5) <= 0.48
+
+
+def moon(x: float, y: float) -> bool:
+    """A crescent: away."""
+    return disc(x, y) and hypot(x - 0.26, y - 0.30) > 0.40
+
+
+def barred(x: float, y: float) -> bool:
+    """A disc with a bar: do not disturb."""
+    return disc(x, y) and not (abs(y - 0.5) < 0.09 and abs(x - 0.5) < 0.27)
+
+
+def dotted(x: float, y: float) -> bool:
+    """A ring with a dot: nothing is known."""
+    return 0.36 <= hypot(x - 0.5, y - 0.5) <= 0.48 or hypot(x - 0.5, y - 0.5) <= 0.13
+
+
+def bell(x: float, y: float) -> bool:
+    """A bell: tell me when they come online."""
+    dome = hypot(x - 0.5, y - 0.36) <= 0.27 or (0.36 <= y <= 0.70 and abs(x - 0.5) <= 0.27)
+    return dome or (0.66 <= y <= 0.78 and abs(x - 0.5) <= 0.40) or (y > 0.82 and hypot(x - 0.5, y - 0.82) <= 0.12)
+
+
+def bolt(x: float, y: float) -> bool:
+    """Flash's sign."""
+    inside = False
+    for (ax, ay), (bx, by) in zip(BOLT, (*BOLT[1:], BOLT[0]), strict=True):
+        if (ay > y) != (by > y) and x < (bx - ax) * (y - ay) / (by - ay) + ax:
+            inside = not inside
+    return inside
+
+
+def pill(aspect: float) -> Cover:
+    """A disc drawn out to `aspect` times its height: under numbers."""
+
+    def covered(x: float, y: float) -> bool:
+        along = x * aspect
+        nearest = min(max(along, 0.5), aspect - 0.5)
+        return hypot(along - nearest, y - 0.5) <= 0.5
+
+    return covered
+
+
+def rounded(aspect: float, radius: float) -> Cover:
+    """A rectangle with round corners; `radius` as a share of its height."""
+
+    def covered(x: float, y: float) -> bool:
+        along = x * aspect
+        dx = max(radius - along, along - (aspect - radius), 0.0)
+        dy = max(radius - y, y - (1 - radius), 0.0)
+        return hypot(dx, dy) <= radius
+
+    return covered
+
+
+def picture(layers: list[tuple[Cover, str]], width: int, height: int) -> bytes:
+    """PNG bytes of `layers` (shape and `#rrggbb`, the lowest first), transparent elsewhere. Sizes in pixels."""
+    rows = []
+    for row in range(height):
+        line = bytearray(b"\0")
+        for column in range(width):
+            red = green = blue = alpha = 0.0
+            for cover, colour in layers:
+                share = _share(cover, column, row, width, height)
+                if not share:
+                    continue
+                over_red, over_green, over_blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+                total = share + alpha * (1 - share)
+                red = (over_red * share + red * alpha * (1 - share)) / total
+                green = (over_green * share + green * alpha * (1 - share)) / total
+                blue = (over_blue * share + blue * alpha * (1 - share)) / total
+                alpha = total
+            line += bytes((round(red), round(green), round(blue), round(alpha * 255)))
+        rows.append(bytes(line))
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits a channel, with alpha
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"".join(rows))) + _chunk(b"IEND", b"")
+
+
+def _share(cover: Cover, column: int, row: int, width: int, height: int) -> float:
+    """How much of a pixel is covered. Where its corners agree, so does the rest of it."""
+    corners = sum(cover((column + dx) / width, (row + dy) / height) for dx in (OFFSETS[0], OFFSETS[-1]) for dy in (OFFSETS[0], OFFSETS[-1]))
+    if corners in (0, 4):
+        return corners / 4
+    return sum(cover((column + dx) / width, (row + dy) / height) for dx in OFFSETS for dy in OFFSETS) / SAMPLES**2
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

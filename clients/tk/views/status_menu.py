@@ -1,0 +1,54 @@
+"""My own status: a button with a menu, and a note. Rule: what it shows is what the model holds, saved by the home or not."""
+
+import tkinter as tk
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from tkinter import ttk
+from typing import Literal
+
+from clients.tk.model_inputs import SetStatus
+from clients.tk.theme import WORDS
+from clients.tk.views import words
+from clients.tk.views.seat import Seat
+
+SPANS = (("for 30 minutes", timedelta(minutes=30)), ("for 1 hour", timedelta(hours=1)), ("for 4 hours", timedelta(hours=4)))
+MORNING_HOUR = 8  # when "tomorrow" begins
+
+
+class StatusMenu(ttk.Menubutton):
+    """Online, away, do not disturb (until some moment or for good), and what to say beside it."""
+
+    def __init__(self, master: tk.Misc, seat: Seat, now: Callable[[], datetime], edit_note: Callable[[], None]) -> None:
+        super().__init__(master, style="Toolbutton", compound="left", direction="below", takefocus=True)
+        self._seat, self._now = seat, now
+        menu = tk.Menu(self, tearoff=False)
+        menu.add_command(label="Online", command=lambda: self._set("online", None), underline=0)
+        menu.add_command(label="Away", command=lambda: self._set("away", None), underline=0)
+        menu.add_separator()
+        menu.add_command(label="Do not disturb", command=lambda: self._set("dnd", None), underline=0)
+        for said, span in SPANS:
+            menu.add_command(label=f"Do not disturb {said}", command=lambda span=span: self._set("dnd", self._now() + span))  # type: ignore[misc]
+        menu.add_command(label="Do not disturb until tomorrow", command=lambda: self._set("dnd", self._tomorrow()), underline=21)
+        menu.add_separator()
+        menu.add_command(label="Note…", command=edit_note, underline=0)
+        self.menu = menu
+        self.configure(menu=menu)
+        self.bind("<<ThemeChanged>>", lambda event: self.draw())
+        self.draw()
+
+    def draw(self) -> None:
+        """Show my status."""
+        status = self._seat.model.status
+        said = WORDS.get(status.status, status.status).capitalize()
+        if status.until is not None:
+            said += f" until {words.clock(status.until, self._now())}"
+        if not status.saved:
+            said += " (saving…)"
+        self.configure(text=f" {said} ▾", image=self._seat.theme.mark(status.status))
+
+    def _set(self, status: Literal["online", "away", "dnd"], until: datetime | None) -> None:
+        self._seat.do(SetStatus(status, self._seat.model.status.note, until))
+
+    def _tomorrow(self) -> datetime:
+        local = self._now().astimezone() + timedelta(days=1)
+        return local.replace(hour=MORNING_HOUR, minute=0, second=0, microsecond=0)

@@ -1,0 +1,47 @@
+"""A window of its own that remembers its place. Rule: Escape closes it, and it never takes the keyboard unless a person opened it."""
+
+import tkinter as tk
+
+from clients.tk.theme import Theme
+from clients.tk.views.seat import Seat
+
+
+class Window(tk.Toplevel):
+    """A titled window. `name`: what its place is remembered by; `usual`: its first size, at 96 dots an inch; `least`: its smallest."""
+
+    def __init__(self, master: tk.Misc, seat: Seat, name: str, title: str, usual: tuple[int, int], least: tuple[int, int]) -> None:
+        super().__init__(master)
+        self.withdraw()
+        self._seat_of_window, self._place = seat, name
+        self.title(title)
+        px = seat.theme.px
+        screen = (self.winfo_screenwidth(), self.winfo_screenheight())
+        self.geometry(seat.places.geometry(self.place_name, screen, (px(usual[0]), px(usual[1]))))
+        self.minsize(px(least[0]), px(least[1]))
+        self.protocol("WM_DELETE_WINDOW", self.close)
+        self.bind("<Escape>", lambda event: self.close())
+        self.bind("<Control-w>", lambda event: self.close())
+        self.bind("<<ThemeChanged>>", lambda event: self._colour() if event.widget is self else None)
+        self._colour()
+
+    @property
+    def place_name(self) -> str:
+        """Each user of this machine's account has places of their own."""
+        account = self._seat_of_window.model.account
+        return f"{account.handle if account else ''}:{self._place}"
+
+    def open(self) -> None:
+        """Show it and give it the keyboard: a person asked for it."""
+        self.deiconify()
+        self.lift()
+        self.focus_set()
+
+    def close(self) -> None:
+        """Remember the place and go."""
+        if self.winfo_exists():
+            self._seat_of_window.places.place(self.place_name, self.geometry())
+            self.destroy()
+
+    def _colour(self) -> None:
+        theme: Theme = self._seat_of_window.theme
+        self.configure(background=theme.palette.page)

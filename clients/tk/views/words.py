@@ -1,0 +1,88 @@
+"""How moments, names and states are said. Rule: pure functions from values to what people read."""
+
+import re
+from datetime import datetime
+
+from clients.tk.model_values import MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS, ContactRow, SentState
+from clients.tk.theme import WORDS
+
+LINK = re.compile(r"\b(?:https?://|mailto:)[^\s<>\"]+", re.IGNORECASE)
+TRAILING = ".,;:!?)]}'’"  # belongs to the sentence, not to the link
+WEEK_DAYS = 7
+NEAR_LIMIT = 200  # characters left from which the count says how many
+
+STATES = {
+    SentState.SAVING: "saving…",
+    SentState.WAITING: "waiting for connection",
+    SentState.ACCEPTED: "accepted",
+    SentState.BOUNCED: "bounced",
+    SentState.DELIVERED: "delivered",
+    SentState.DONE: "done",
+}
+MARKS = {
+    SentState.SAVING: "…",
+    SentState.WAITING: "◷",
+    SentState.ACCEPTED: "✓",
+    SentState.BOUNCED: "✕",
+    SentState.DELIVERED: "✓✓",
+    SentState.DONE: "✓✓",
+}
+
+
+def clock(moment: datetime, now: datetime) -> str:
+    """A moment as briefly as it stays clear: `14:03`, `Mon 14:03`, `3 Feb 14:03`, `3 Feb 2024`."""
+    local, today = moment.astimezone(), now.astimezone().date()
+    days = (today - local.date()).days
+    if days == 0:
+        return f"{local:%H:%M}"
+    if 0 < days < WEEK_DAYS:
+        return f"{local:%a %H:%M}"
+    if local.year == today.year:
+        return f"{local.day} {local:%b %H:%M}"
+    return f"{local.day} {local:%b %Y}"
+
+
+def presence(row: ContactRow, now: datetime) -> str:
+    """The second line of a contact: `away since 14:03 · at lunch`."""
+    said = WORDS.get(row.status, row.status)
+    if row.since is not None and row.status != "unknown":
+        said += f" since {clock(row.since, now)}"
+    if row.note:
+        said += f" · {one_line(row.note)}"
+    return said
+
+
+def initials(title: str) -> str:
+    """One or two letters for someone's face."""
+    words = [word for word in re.split(r"[\s._-]+", title) if word]
+    if not words:
+        return "?"
+    return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
+
+
+def one_line(text: str, limit: int = 160) -> str:
+    """The text on one line, cut when it is long."""
+    joined = " ".join(text[: limit * 4].split())
+    return joined if len(joined) <= limit else joined[: limit - 1] + "…"
+
+
+def count(text: str) -> tuple[str, bool]:
+    """What stands under a field: characters used, or how many are left or too many; and whether it may be sent."""
+    characters, octets = len(text), len(text.encode("utf-8", "replace"))
+    if characters > MAX_TEXT_CHARACTERS:
+        return f"{characters - MAX_TEXT_CHARACTERS} characters too many", False
+    if octets > MAX_TEXT_BYTES:
+        return f"{octets - MAX_TEXT_BYTES} bytes too many", False
+    left = MAX_TEXT_CHARACTERS - characters
+    return (f"{left} left" if left <= NEAR_LIMIT else f"{characters} / {MAX_TEXT_CHARACTERS}"), bool(text.strip())
+
+
+def links(text: str) -> list[tuple[int, int, str]]:
+    """Where links stand in a text: (start, end, address)."""
+    found = []
+    for match in LINK.finditer(text):
+        address = match.group().rstrip(TRAILING)
+        if "(" in address and match.group()[len(address) :].startswith(")"):
+            address += ")"  # an address with brackets of its own
+        found.append((match.start(), match.start() + len(address), address))
+    return found
