@@ -18,7 +18,7 @@ Tell = Callable[[object], None]
 AT_ONCE_S = 1.5  # two homes, a broker, and a busy machine lie between
 SLACK_S = 1.5  # on top of the promised 2.5 blanks, for the same reason
 FLOOD = 700  # below a mailbox's 1,000
-BIG_TEXT = "é" * 4_000  # 8 kB: a flood of these does not fit into any socket's buffers
+BIG_TEXT = "é" * 4_000  # 8 kB: a flood of these is more than any buffer on the way to a client that does not read
 MAX_GROWTH_BYTES = 60 * 2**20  # the mailbox itself holds 6 MB of texts; a copy per session and write would not fit
 MAX_DELAY_S = 1.0  # of a message to somebody else during the flood
 
