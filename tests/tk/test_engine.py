@@ -1,0 +1,147 @@
+"""The popup client without its windows, against real servers: signed in, offline, killed, and on two desks at once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clients.tk.model_inputs import ChangeContact, CloseMessage, RemoveContact, SetStatus, SignIn, SignOut, UndoRemoval
+from clients.tk.model_values import SentState
+from tests.tk.person import PASSWORD, Person
+from tests.tk.servers import RunningServer
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    server = RunningServer(tmp_path_factory.mktemp("servers"))
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_popup_arrives_and_is_answered(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path / "ann", servers.url) as ann, Person(tmp_path / "bob", servers.url) as bob:
+        ann.signs_in("ann")
+        bob.signs_in("bob")
+        to_bob = ann.adds("bob")
+        ann.see(lambda: ann.model.row(to_bob).status == "online")
+        sent = ann.writes(to_bob, "pop over?")
+        popup = bob.see(lambda: bob.model.popups)[0]
+        assert popup.key == (ann.uid, sent)
+        assert bob.model.row(ann.uid).unread == 1
+        assert not bob.model.row(ann.uid).listed
+        ann.see(lambda: ann.state(sent) is SentState.DELIVERED)
+        answer = bob.writes(ann.uid, "in a minute", answers=popup.key)  # ann is not on bob's list: she is put there first
+        assert not bob.model.popups
+        ann.see(lambda: ann.state(sent) is SentState.DONE)
+        shown = ann.see(lambda: [each for each in ann.model.popups if each.kind == "message"])[0]
+        assert shown.key == (bob.uid, answer)
+        message = ann.model.message((bob.uid, answer))
+        assert message is not None
+        thread = ann.model.answered(message)
+        assert thread is not None
+        assert thread.text == "pop over?"
+        ann.do(CloseMessage((bob.uid, answer)))
+        bob.see(lambda: bob.state(answer) is SentState.DONE)
+
+
+def test_what_is_wrong_is_said_in_one_sentence(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path, servers.url) as carl:
+        carl.signs_in("carl")
+        carl.do(SignOut())
+        carl.see(lambda: carl.model.account is None)
+        carl.do(SignIn(servers.url, "carl", "wrong password"))
+        carl.see(lambda: carl.model.sign_in.error == "Handle or password is wrong.")
+        carl.do(SignIn(servers.url, "carl", PASSWORD, register=True))
+        carl.see(lambda: carl.model.sign_in.error == "This handle is taken: choose another one.")
+        carl.do(SignIn("http://127.0.0.1:9", "carl", PASSWORD))
+        carl.see(lambda: carl.model.sign_in.error.startswith("No answer from http://127.0.0.1:9"))
+        carl.do(SignIn("carl's computer", "carl", PASSWORD))
+        carl.see(lambda: "is not a server's URL" in carl.model.sign_in.error)
+        assert carl.model.connection.state == "signed_out"
+
+
+def test_the_grant_is_remembered_until_sign_out(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path, servers.url) as dora:
+        dora.signs_in("dora")
+    kept = [path for path in (tmp_path / "config").rglob("*.json") if "token" in path.read_text()]
+    assert [path.stat().st_mode & 0o777 for path in kept] == [0o600]
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "data").rglob("*.sqlite3")] == [0o600]
+    with Person(tmp_path, servers.url) as dora:
+        dora.is_connected()
+        assert dora.model.account is not None
+        assert dora.model.account.handle == "dora"
+        dora.do(SignOut())
+        dora.see(lambda: dora.model.account is None)
+    assert not kept[0].exists()
+    with Person(tmp_path, servers.url) as dora:
+        dora.see(lambda: dora.model.sign_in.handle == "dora")
+        assert dora.model.account is None
+
+
+def test_two_clients_of_one_user_on_one_disk_are_told_apart(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path, servers.url) as first, Person(tmp_path, servers.url) as second:
+        first.signs_in("egon")
+        second.see(lambda: second.model.sign_in.server)
+        second.do(SignIn(servers.url, "egon", PASSWORD))
+        second.see(lambda: "open for this user on this machine already" in second.model.sign_in.error)
+
+
+def test_done_on_one_desk_closes_the_popup_on_the_other(servers: RunningServer, tmp_path: Path) -> None:
+    with (
+        Person(tmp_path / "fay", servers.url) as fay,
+        Person(tmp_path / "laptop", servers.url) as laptop,
+        Person(tmp_path / "desktop", servers.url) as desktop,
+    ):
+        fay.signs_in("fay")
+        laptop.signs_in("gus")
+        desktop.signs_in("gus", register=False)
+        to_gus = fay.adds("gus")
+        sent = fay.writes(to_gus, "lunch?")
+        key = (fay.uid, sent)
+        laptop.see(lambda: laptop.model.popups)
+        desktop.see(lambda: desktop.model.popups)
+        laptop.do(CloseMessage(key))
+        desktop.see(lambda: not desktop.model.popups)
+        assert desktop.hidden == [f"message:{fay.uid}:{sent}"]
+        assert desktop.model.unread == 0
+        laptop.do(SetStatus("away", "at lunch"))
+        fay.see(lambda: (fay.model.row(to_gus).status, fay.model.row(to_gus).note) == ("away", "at lunch"))
+        assert laptop.see(lambda: laptop.model.status.saved)
+
+
+def test_the_list_is_changed_and_undone(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path / "hal", servers.url) as hal, Person(tmp_path / "ida", servers.url) as ida:
+        hal.signs_in("hal")
+        ida.signs_in("ida")
+        to_ida = hal.adds("ida")
+        hal.do(ChangeContact(to_ida, "my Ida", True))
+        assert hal.model.row(to_ida).title == "my Ida"
+        hal.see(lambda: not hal.model.row(to_ida).saving)
+        hal.do(RemoveContact(to_ida))
+        assert hal.model.groups() == ()
+        assert [removal.row.title for removal in hal.model.removals] == ["my Ida"]
+        hal.do(UndoRemoval(to_ida))
+        assert [row.title for group in hal.model.groups() for row in group.rows] == ["my Ida"]
+        hal.see(lambda: not hal.model.row(to_ida).saving)
+        assert hal.model.row(to_ida).notify
+
+
+def test_a_flood_after_a_login_is_one_summary(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path / "jan", servers.url) as jan:
+        with Person(tmp_path / "kim", servers.url) as kim:
+            kim.signs_in("kim")
+        jan.signs_in("jan")
+        to_kim = jan.adds("kim")
+        sent = [jan.writes(to_kim, f"number {n}") for n in range(40)]
+        jan.see(lambda: all(jan.state(id) is SentState.ACCEPTED for id in sent))
+        with Person(tmp_path / "kim", servers.url) as kim:
+            kim.see(lambda: len(kim.model.inbox) == 40 and kim.model.replay is None)
+            assert kim.shown == ["summary"]
+            assert kim.model.popups[0].count == 40
+            assert kim.reads(jan.uid) == [f"number {n}" for n in range(40)]
+            assert not kim.model.popups
+        with Person(tmp_path / "kim", servers.url) as kim:
+            kim.is_connected()
+            assert kim.shown == []
+            assert len(kim.model.inbox) == 40
