@@ -70,7 +70,7 @@ def _message_sent(event: MessageSent, source: str, home: str) -> list[Command]:
             )
         )
     if event.in_reply_to is not None and source == home:  # who answers a popup is done with it
-        commands.append(MarkDone(uid=event.uid, cause=event.id, id=event.in_reply_to, reply=True))
+        commands.append(MarkDone(uid=event.uid, cause=event.id, id=event.in_reply_to, sender=event.to, reply=True))
     return commands
 
 

@@ -26,7 +26,8 @@ Waiting = MessageQueued | ReceiptQueued
 
 
 class MailboxState:
-    """What a mailbox's events fold into. `waiting` is ordered by `seq`; `open`: id -> [sender, sender's home, done?]."""
+    """What a mailbox's events fold into. `waiting` is ordered by `seq`; `open`: (id, sender) -> [sender's home, done?]: ids are
+    unique per sender."""
 
     __slots__ = ("last_seq", "messages", "open", "stream", "uid", "version", "waiting")
 
@@ -37,7 +38,7 @@ class MailboxState:
         self.last_seq = 0
         self.waiting: dict[int, Waiting] = {}
         self.messages = 0  # how many of `waiting` are messages
-        self.open: dict[str, list[Any]] = {}
+        self.open: dict[tuple[str, int], list[Any]] = {}
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a snapshot."""
@@ -45,12 +46,13 @@ class MailboxState:
             "last_seq": self.last_seq,
             "messages": self.messages,
             "waiting": [[isinstance(e, MessageQueued), dict(vars(e))] for e in self.waiting.values()],
-            "open": dict(self.open),
+            "open": [[id_, sender, *entry] for (id_, sender), entry in self.open.items()],
         }
 
     def load(self, data: dict[str, Any]) -> None:
         """The reverse of `dump`."""
-        self.last_seq, self.messages, self.open = data["last_seq"], data["messages"], data["open"]
+        self.last_seq, self.messages = data["last_seq"], data["messages"]
+        self.open = {(id_, sender): [home, done] for id_, sender, home, done in data["open"]}
         for message, fields in data["waiting"]:
             stream, version = fields.pop("originator_id"), fields.pop("originator_version")
             event = (MessageQueued if message else ReceiptQueued)(**fields)
@@ -118,6 +120,7 @@ class MarkDone(MailboxCommand):
     """The user is done with a message; `reply`: because of an answer to it, which is no error when it is unknown."""
 
     id: str
+    sender: int | None = None  # None: whoever sent a message with this id
     reply: bool = False
 
 
@@ -194,13 +197,14 @@ def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: 
 
 def mark_done(mailbox: MailboxState, command: MarkDone, now: float) -> list[Event]:
     """Close a message. Raises `UnknownMessage` unless it is one of the last thousand received. A repeat changes nothing."""
-    known = mailbox.open.get(command.id)
-    if known is None:
-        if command.reply:
-            return []
+    known = [
+        (sender, home, done)
+        for (id_, sender), (home, done) in mailbox.open.items()
+        if id_ == command.id and command.sender in (None, sender)
+    ]
+    if not known and not command.reply:
         raise UnknownMessage(id=command.id)
-    sender, home, done = known
-    return [] if done else [MessageDone(at=now, cause=command.cause, id=command.id, uid=sender, home=home)]
+    return [MessageDone(at=now, cause=command.cause, id=command.id, uid=sender, home=home) for sender, home, done in known if not done]
 
 
 def expire(mailbox: MailboxState, command: Expire, now: float) -> list[Event]:

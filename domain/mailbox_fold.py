@@ -25,7 +25,7 @@ def _message_queued(mailbox: MailboxState, event: MessageQueued) -> None:
     mailbox.last_seq = event.seq
     mailbox.waiting[event.seq] = event
     mailbox.messages += 1
-    mailbox.open[event.id] = [event.uid, event.home, False]
+    mailbox.open[event.id, event.uid] = [event.home, False]
     if len(mailbox.open) > OPEN_MESSAGES + mailbox.messages:
         del mailbox.open[next(iter(mailbox.open))]
 
@@ -48,15 +48,15 @@ def _delivered(mailbox: MailboxState, event: MessagesDelivered) -> None:
 
 
 def _done(mailbox: MailboxState, event: MessageDone) -> None:
-    known = mailbox.open.get(event.id)
+    known = mailbox.open.get((event.id, event.uid))
     if known is not None:
-        known[2] = True
+        known[1] = True
 
 
 def _expired(mailbox: MailboxState, event: MessageExpired) -> None:
     if mailbox.waiting.pop(event.seq, None) is not None:
         mailbox.messages -= 1
-    mailbox.open.pop(event.id, None)
+    mailbox.open.pop((event.id, event.uid), None)
 
 
 def _bounced(mailbox: MailboxState, event: MessageBounced) -> None:

@@ -14,9 +14,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from broker.embedded import EmbeddedBroker
 from broker.port import Broker
-from broker.rabbitmq import RabbitBroker
 from domain.registered_home import HOME_NAME, RESERVED
 from edge.server import Limits, global_edge, home_edge
 from flash.settings import BadSetting, Settings
@@ -36,6 +34,8 @@ def rabbit(settings: Settings, server: str) -> Broker:
     """The broker of a real installation. Raises `BadSetting` without an address."""
     if not settings.broker_url:
         raise BadSetting("FLASH_BROKER_URL: expected amqp://user:password@host:port/vhost")
+    from broker.rabbitmq import RabbitBroker  # 5 MB that an embedded installation does not need
+
     return RabbitBroker(settings.broker_url, server)
 
 
@@ -103,6 +103,8 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
 @contextlib.asynccontextmanager
 async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterator[None]:
     """A whole installation in this process: the Global Server on `port`, homes h1, h2… on the ports after it, an embedded broker."""
+    from broker.embedded import EmbeddedBroker
+
     settings.data.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_alone(settings.data / "broker.lock"))

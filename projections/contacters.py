@@ -72,8 +72,12 @@ class ContacterIndex:
         """The reverse of `dump`. False, and nothing changed, for data of another format."""
         if data.get("format") != FORMAT:
             return False
-        self.position = data["position"]
-        self.watchers, self.home_of, self.contacters = data["watchers"], data["home_of"], data["contacters"]
+        self.position, self.watchers, self.home_of, self.contacters = (
+            data["position"],
+            data["watchers"],
+            data["home_of"],
+            data["contacters"],
+        )
         return True
 
 

@@ -109,10 +109,9 @@ class PresenceIndex:
         """The reverse of `dump`. False, and nothing changed, for data of another format."""
         if data.get("format") != FORMAT:
             return False
-        self.position = data["position"]
-        self.users = {uid: Presence(*p) for uid, p in data["users"].items()}
-        self.sessions = {uid: tuple(s) for uid, s in data["sessions"].items()}
-        self.lapses = dict(data["lapses"])
+        users = {uid: Presence(*p) for uid, p in data["users"].items()}
+        sessions = {uid: tuple(s) for uid, s in data["sessions"].items()}
+        self.position, self.users, self.sessions, self.lapses = data["position"], users, sessions, dict(data["lapses"])
         return True
 
 

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, cast
 
-from domain.errors import Invalid, UnknownSession, UnknownUser
+from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
 from domain.event import Event
 from domain.home_events import ContactAdded, MessageQueued
 from domain.mailbox import Acknowledge, MailboxState, MarkDone, Resume
@@ -72,7 +72,13 @@ class HomeServer:
         def begin(events: list[Event]) -> Session:
             return self._begin(session_id, hello, outlet, self._writer.state(login.stream), self._writer.state(resume.stream))
 
-        session: Session = await self._writer.submit((login, resume), answer=begin)
+        try:
+            session: Session = await self._writer.submit((login, resume), answer=begin)
+        except Rejected:
+            raise
+        except BaseException:  # the login may be on disk all the same: then it must be ended there
+            self.parts.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
+            raise
         replaced = self._sessions.get(hello.resume_session) if hello.resume_session else None
         if replaced is not None and replaced.uid == who.uid:  # the client knows that this one is dead; we had not noticed
             self._forget(replaced)

@@ -187,6 +187,10 @@ class HomeParts:
             except Unavailable:
                 await asyncio.sleep(ASK_AGAIN_S)
                 continue
+            except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+                log.error("home.presence_answer_unreadable", home=home, error=type(error).__name__)
+                await asyncio.sleep(ASK_AGAIN_S)
+                continue
             self.notices.home_up(home, told)
             return
 

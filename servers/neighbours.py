@@ -82,7 +82,10 @@ class Neighbours:
             if neighbour.up and neighbour.beat_at < oldest:
                 neighbour.up = False
                 log.warning("neighbour.down", server=name)
-                self._on_down(name)
+                try:
+                    self._on_down(name)
+                except Exception:  # who listens may fail; who goes on beating must not
+                    log.exception("neighbour.listener_failed")
 
     def _heard(self, body: bytes) -> None:
         try:

@@ -18,6 +18,7 @@ from projections.contacters import ContacterIndex
 from projections.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
 from projections.waiting import WaitingIndex
 from servers.neighbours import Neighbours
+from servers.parts import Part
 from servers.sessions import Session, Sessions
 from servers.store import Committed
 from servers.wire import change_view, done_part, presence_part
@@ -48,6 +49,7 @@ class Notices:
         """This home's own events."""
         changes: list[Change] = []
         woken: dict[Session, None] = {}
+        done: list[tuple[Session, Part]] = []
         for position, event, _ in batch:
             kind = type(event)
             if kind in WaitingIndex.FOLDS:
@@ -66,11 +68,12 @@ class Notices:
                     self._presence.forget(event.uid)
             elif isinstance(event, MessageDone):
                 part = done_part(event.id)
-                for session in self._sessions.of(int(event.originator_id[8:])):
-                    session.tell(part)
+                done.extend((session, part) for session in self._sessions.of(int(event.originator_id[8:])))
         self._presence.position = self._contacters.position = self._waiting.position = batch[-1].position
-        for session in woken:
+        for session in woken:  # everything is folded before anybody is told
             session.wake()
+        for session, part in done:
+            session.tell_in_order(part)
         if changes:
             self.tell(changes)
 
@@ -91,7 +94,10 @@ class Notices:
 
     def home_down(self, home: str) -> None:
         """Nothing is known any more of that home's users."""
-        self.tell([Change(uid, "unknown", None, "", "home_down") for uid in self._contacters.watched_at(home)])
+        uids = self._contacters.watched_at(home)
+        for uid in uids:  # what it said is out of date when it comes back, and must not be shown before it has said more
+            self._presence.forget(uid)
+        self.tell([Change(uid, "unknown", None, "", "home_down") for uid in uids])
 
     def home_up(self, home: str, told: Iterable[tuple[int, Presence]]) -> None:
         """That home is back and has said how things stand."""

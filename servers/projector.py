@@ -35,7 +35,7 @@ class Projection(Protocol):
         """Plain data of the whole index."""
 
     def load(self, data: dict[str, Any]) -> bool:
-        """The reverse of `dump`. False for data of another format."""
+        """The reverse of `dump`, whole or not at all. False for data of another format."""
 
 
 class Projector:
@@ -54,7 +54,10 @@ class Projector:
         for name, projection in self._projections.items():
             data = await self._store.run_reader(read_dump, self._directory / f"{name}.projection")
             if data is not None and data.get("position", 0) <= newest:  # a dump from a store that is gone is worth nothing
-                projection.load(data)
+                try:
+                    projection.load(data)
+                except (KeyError, TypeError, ValueError, AttributeError) as error:  # nothing was taken from it: the log has it all
+                    log.warning("projector.dump_unusable", projection=name, error=type(error).__name__)
             self._dumped[name] = projection.position
         await self.catch_up()
         self._task = asyncio.create_task(self._dump_now_and_then(), name="projector")

@@ -11,9 +11,9 @@ from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Broker, Outgoing
 from domain.event import Event
-from servers.recorders import RELAY
 from servers.relay_lane import Lane
 from servers.store import Committed, Store
+from servers.trackings import RELAY
 from servers.writer import Writer
 
 HISTORY_LINGER_S = 0.05  # an audit that is a twentieth of a second behind is live; a busy home then publishes hundreds of events at once

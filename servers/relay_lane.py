@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from eventsourcing.persistence import Tracking
@@ -20,7 +20,9 @@ from servers.store import Committed, Store
 from servers.writer import Writer
 
 MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's liking
-MAX_IN_MEMORY = 10_000  # committed events kept for publication, about 10 MB; past that they are read from the store later
+MAX_BATCH_BYTES = 1_000_000  # …and this many bytes, when the texts are long
+MAX_IN_MEMORY = 10_000  # committed events kept for publication; past that they are read from the store later
+MAX_IN_MEMORY_BYTES = 10_000_000  # …and this many bytes
 SAVE_AFTER_S = 1.0  # how long an idle relay waits before it stores its position by itself: a crash then repeats one second at most
 RETRY_S = (0.2, 5.0)  # first and longest pause while the broker is away
 
@@ -47,6 +49,7 @@ class Lane:
         self._outgoing = outgoing
         self._linger_s = linger_s
         self._waiting: deque[Committed] = deque()
+        self._bytes = 0  # of the data in `_waiting`
         self._arrived = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._caught_up.set()
@@ -61,6 +64,8 @@ class Lane:
         self.position = self._saved = await self._store.run(self._store.tracked, self._name)
         self._last = max(self._last, await self._store.run(self._store.last_position))
         self._behind = self._last > self.position
+        self._waiting.clear()  # what was offered meanwhile comes after what the store still has for us
+        self._bytes = 0
         self._confirmed(self.position)
         self._arrived.set()
         self._writer.riders.append(self._riders)
@@ -91,10 +96,13 @@ class Lane:
         gap = committed[0].position != self._last + 1
         self._last = max(self._last, committed[-1].position)
         self._caught_up.clear()
-        if self._behind or gap or len(self._waiting) + len(committed) > MAX_IN_MEMORY:
+        size = sum(len(c.data) for c in committed)
+        full = len(self._waiting) + len(committed) > MAX_IN_MEMORY or self._bytes + size > MAX_IN_MEMORY_BYTES
+        if self._behind or gap or full:
             self._behind = True
         else:
             self._waiting.extend(committed)
+            self._bytes += size
         self._arrived.set()
 
     async def _run(self) -> None:
@@ -106,7 +114,7 @@ class Lane:
                 if outgoing:
                     await self._broker.publish(outgoing)
                 while self._waiting and self._waiting[0].position <= batch[-1].position:
-                    self._waiting.popleft()
+                    self._bytes -= len(self._waiting.popleft().data)
                 self._confirmed(batch[-1].position)
                 pause = RETRY_S[0]
             except Unavailable:
@@ -119,11 +127,11 @@ class Lane:
     async def _next_batch(self) -> list[Committed]:
         while True:
             if self._waiting:
-                return [self._waiting[i] for i in range(min(len(self._waiting), MAX_BATCH))]
+                return _portion(self._waiting)
             if self._behind:
                 batch = await self._read()
                 if batch:
-                    return batch
+                    return _portion(batch)
                 continue
             self._arrived.clear()
             await self._arrived.wait()
@@ -142,6 +150,7 @@ class Lane:
         if self._last == last and (not batch or batch[-1].position >= last):
             self._behind = False
             self._waiting.extend(batch)
+            self._bytes += sum(len(c.data) for c in batch)
             if not batch:
                 self._confirmed(last)
         if batch:
@@ -174,3 +183,15 @@ class Lane:
                 await self._writer.submit((), trackings=trackings)
             except Unavailable:
                 self._saved = saved
+
+
+def _portion(events: Iterable[Committed]) -> list[Committed]:
+    """The first of the events that make one publication; at least one."""
+    portion: list[Committed] = []
+    size = 0
+    for committed in events:
+        size += len(committed.data)
+        if portion and (len(portion) >= MAX_BATCH or size > MAX_BATCH_BYTES):
+            break
+        portion.append(committed)
+    return portion

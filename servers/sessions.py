@@ -44,7 +44,7 @@ class Session:
         self.acked_upto = sent
         self.slot = 0
         self.closed = False
-        self.queue: deque[Waiting] | None = None
+        self.queue: deque[Waiting | Part] | None = None
         self.unacked: deque[int] | None = None
         self.backlog: list[Part] | None = None
 
@@ -66,6 +66,13 @@ class Session:
         self.backlog.append(part)
         if len(self.backlog) > MAX_BACKLOG:
             self.outlet.abort()
+
+    def tell_in_order(self, part: Part) -> None:
+        """Send a part that says something about messages: behind those which still wait here."""
+        if self.queue:
+            self.queue.append(part)
+        else:
+            self.tell(part)
 
     def wake(self) -> None:
         """Send what waits, as far as transport and window allow."""
@@ -100,6 +107,10 @@ class Session:
         queue = self.queue
         while queue and len(parts) < FLUSH:
             event = queue[0]
+            if isinstance(event, Part):
+                parts.append(event)
+                queue.popleft()
+                continue
             if isinstance(event, MessageQueued):
                 if self.unacked is None:
                     self.unacked = deque()

@@ -3,17 +3,14 @@
 Events are stored as msgpack maps of their fields without place; the same bytes travel in the broker's envelope.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
-from urllib.parse import unquote, urlsplit
 
 import msgpack
 from eventsourcing.persistence import (
     AggregateRecorder,
+    InfrastructureFactory,
     IntegrityError,
     Mapper,
     PersistenceError,
@@ -26,7 +23,8 @@ from eventsourcing.persistence import (
 from domain.errors import Unavailable
 from domain.event import Event, Snapshotable, State
 from servers.catalogue import Catalogue
-from servers.recorders import PostgresStoreFactory, SQLiteStoreFactory
+from servers.sqlite_recorders import sqlite_factory
+from servers.worker import Worker
 
 SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
 SNAPSHOT_FORMAT = 1  # raised when a state's dump changes shape; older snapshots are then ignored
@@ -79,8 +77,8 @@ class Store:
         Raises `Unavailable` when the database cannot be reached, `ValueError` for another kind of URL.
         """
         self.catalogue = catalogue
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"store-{server}")  # commits and loads, one after the other
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"reader-{server}")  # catching up never delays a commit
+        self._thread = Worker(f"store-{server}")  # commits and loads, one after the other
+        self._reader = Worker(f"reader-{server}")  # catching up never delays a commit
         self._transcoder = MsgpackTranscoder()  # packs on the loop only: a msgpack.Packer has one buffer
         self.mapper: Mapper[str] = Mapper(self._transcoder)
         try:
@@ -92,11 +90,11 @@ class Store:
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a blocking method in the store's own thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        return await self._thread.run(function, *args)
 
     async def run_reader(self, function: Callable[..., T], *args: Any) -> T:
         """Call a blocking read that may take long in the reader's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._reader, function, *args)
+        return await self._reader.run(function, *args)
 
     def pack(self, events: Sequence[Event]) -> list[Packed]:
         """The events as they will be stored. The one method that does not block: it is called on the loop, so that the store's
@@ -137,6 +135,10 @@ class Store:
             raise Unavailable(f"The store is away: {error}") from error
         return state
 
+    def load_all(self, streams: Sequence[str]) -> list[State]:
+        """The states of several streams, in one visit to the store's thread. Raises `Unavailable`."""
+        return [self.load(stream) for stream in streams]
+
     def snapshot(self, snapshots: Sequence[tuple[str, int, Any]]) -> None:
         """Store `(stream, version, dump)`s. Failing is harmless: a later load folds more events."""
         rows = [StoredEvent(stream, version, "snapshot", msgpack.packb((SNAPSHOT_FORMAT, dump))) for stream, version, dump in snapshots]
@@ -163,29 +165,17 @@ class Store:
 
     def close(self) -> None:
         """Let go of threads and connections."""
-        self._thread.shutdown()
-        self._reader.shutdown()
+        self._thread.stop()
+        self._reader.stop()
         self._factory.close()
 
 
-def _factory(url: str, server: str) -> SQLiteStoreFactory | PostgresStoreFactory:
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
-        path = Path(url.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return SQLiteStoreFactory({"SQLITE_DBNAME": str(path), "ORIGINATOR_ID_TYPE": "text"})
-    if parts.scheme in ("postgresql", "postgres"):
-        env = {
-            "POSTGRES_DBNAME": parts.path.lstrip("/"),
-            "POSTGRES_HOST": parts.hostname or "127.0.0.1",
-            "POSTGRES_PORT": str(parts.port or 5432),
-            "POSTGRES_USER": unquote(parts.username or ""),
-            "POSTGRES_PASSWORD": unquote(parts.password or ""),
-            "POSTGRES_SCHEMA": f"flash_{server.replace('-', '$')}",  # "-" would need quotes, which the library forgets in one place
-            "POSTGRES_POOL_SIZE": "2",  # one for commits, one for the reader; more come and go as needed
-            "POSTGRES_CONNECT_TIMEOUT": "3",  # seconds until a user hears that the store is away
-            "POSTGRES_PRE_PING": "yes",  # a connection that died with the database is replaced before it is used
-            "ORIGINATOR_ID_TYPE": "text",
-        }
-        return PostgresStoreFactory(env)
-    raise ValueError(f"not a store URL: {parts.scheme}://…; expected sqlite:///path or postgresql://…")
+def _factory(url: str, server: str) -> InfrastructureFactory[Any]:
+    scheme = url.partition("://")[0]
+    if scheme == "sqlite":
+        return sqlite_factory(url)
+    if scheme in ("postgresql", "postgres"):
+        from servers.postgres_recorders import postgres_factory  # 10 MB that a home on SQLite does not need
+
+        return postgres_factory(url, server)
+    raise ValueError(f"not a store URL: {scheme}://…; expected sqlite:///path or postgresql://…")

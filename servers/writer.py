@@ -19,8 +19,9 @@ from domain.event import Event, Snapshotable, State, place
 from servers.catalogue import Command
 from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Store
 
-MAX_BATCH = 512  # units per transaction: bounds the time between two answers to tens of milliseconds
+MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
+MAX_FOUND = 1_000  # events read at a time after a commit whose end we did not hear
 MAX_STATES = 4_096  # states in memory, least recently used go first: about 1 KB each for an ordinary user
 
 log = structlog.get_logger()
@@ -55,6 +56,8 @@ class Writer:
         self._stopped = False
         self.riders: list[Callable[[], Sequence[Tracking]]] = []  # positions that may travel with the next commit, for free
         self.commits = 0
+        self._last: int | None = None  # the position up to which the listeners know the log
+        self._unsure = True
 
     def start(self) -> None:
         """Begin to commit."""
@@ -113,9 +116,11 @@ class Writer:
     async def _commit(self, batch: list[Unit]) -> None:
         touched: set[str] = set()
         try:
+            await self._make_sure()
+            await self._load(batch)
             for unit in batch:
                 await self._decide(unit, touched)
-        except Unavailable as error:  # a state could not be loaded
+        except Unavailable as error:  # the store could not be read
             self._fail(batch, touched, error)
             return
         except Exception as error:
@@ -133,6 +138,7 @@ class Writer:
         committed: list[Committed] = []
         if events or trackings:
             try:
+                self._unsure = True  # until we hear: a database may commit and be gone before it says so
                 committed = await self._store.run(self._store.put, events, self._store.pack(events), trackings)
             except Unavailable as error:
                 self._fail(batch, touched, error)
@@ -142,15 +148,38 @@ class Writer:
                 self._fail(batch, touched, Unavailable(f"The store failed: {type(error).__name__}"))
                 return
             self.commits += 1
+            self._unsure = False
         if committed:
-            try:
-                self._on_commit(committed)
-            except Exception:  # what is on disk stays; a listener's fault must not stop the writer
-                log.exception("writer.listener_failed")
+            self._tell(committed)
         for unit in batch:
             _settle(unit, unit.failure)
         if committed:
             await self._snapshot(committed)
+
+    def _tell(self, committed: list[Committed]) -> None:
+        self._last = committed[-1].position
+        try:
+            self._on_commit(committed)
+        except Exception:  # what is on disk stays; a listener's fault must not stop the writer
+            log.exception("writer.listener_failed")
+
+    async def _make_sure(self) -> None:
+        """Before the first commit, and after one whose end we did not hear: find out where the log stands, and tell what is new."""
+        if not self._unsure:
+            return
+        if self._last is None:
+            self._last = await self._store.run(self._store.last_position)
+        while found := await self._store.run(self._store.read, self._last, MAX_FOUND):
+            log.warning("writer.found_committed", events=len(found))
+            self._tell(found)
+        self._unsure = False
+
+    async def _load(self, batch: list[Unit]) -> None:
+        """Have at hand the states that the units name; those of their reactions are loaded as they come."""
+        missing = {command.stream for unit in batch for command in unit.commands} - self._states.keys()
+        if missing:
+            streams = list(missing)
+            self._states.update(zip(streams, await self._store.run(self._store.load_all, streams), strict=True))
 
     async def _decide(self, unit: Unit, touched: set[str]) -> None:
         now = int(self._clock() * 1e6) / 1e6  # to the microsecond, as times travel

@@ -17,7 +17,7 @@ from domain.event import place
 from domain.home_events import LoggedIn
 from servers import inbox as inbox_module
 from servers import relay_lane as relay_lane
-from servers.recorders import RELAY
+from servers.trackings import RELAY
 from servers.store import Store
 from tests.domain.home_stories import logged_in, message_sent
 from tests.servers.test_writer import contact, send

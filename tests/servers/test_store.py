@@ -9,7 +9,7 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
 from domain.event import place
-from servers.recorders import RELAY
+from servers.trackings import RELAY
 from servers.store import SNAPSHOT_EVERY, Conflicted, Store
 from tests.servers.stores import HOME, adopted, put, sent
 

@@ -1,0 +1,58 @@
+"""A thread for what blocks. Rule: one call after another, in order.
+
+The standard executor locks five times and makes three futures for each call; a home makes one call per commit and waits for it.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class Worker:
+    """A daemon thread that starts with the first call. `name`: for people who look at threads."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call `function` in the thread; what it returns or raises. A caller that gives up does not stop the call."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._thread.ident is None:
+            self._thread.start()
+        self._calls.put((future, function, args))
+        return await future
+
+    def stop(self) -> None:
+        """Finish what was asked, then end the thread."""
+        if self._thread.ident is not None:
+            self._calls.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, function, args = call
+            result: Any = None
+            failure: BaseException | None = None
+            try:
+                result = function(*args)
+            except BaseException as error:  # it is raised again where the caller waits
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                future.get_loop().call_soon_threadsafe(_settle, future, result, failure)
+            del call, future, function, args, result, failure  # nothing is kept alive until the next call
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, failure: BaseException | None) -> None:
+    if future.done():
+        return
+    if failure is not None:
+        future.set_exception(failure)
+    else:
+        future.set_result(result)
