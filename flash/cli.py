@@ -7,20 +7,30 @@ import sys
 
 import typer
 
-from clients.terminal.app import app as people
-from flash import projections_command, serve
+from clients.terminal.running import run
 
-app = typer.Typer(
-    name="flash", help="Popup messages that arrive at once, through any firewall.", no_args_is_help=True, add_completion=False
-)
-app.command("serve")(serve.serve)
-app.command("global")(serve.global_server)
-app.command("home")(serve.home)
-app.add_typer(projections_command.app, name="projections")
-app.registered_commands.extend(people.registered_commands)
-app.registered_groups.extend(people.registered_groups)
+SERVERS = {"serve", "global", "home"}  # a process that is one of these never needs the people's commands, nor the memory they take
+
+
+def build(first: str | None) -> typer.Typer:
+    """The command line, or of a server's process the part that it needs. `first`: the first argument."""
+    app = typer.Typer(
+        name="flash", help="Popup messages that arrive at once, through any firewall.", no_args_is_help=True, add_completion=False
+    )
+    from flash import serve
+
+    app.command("serve")(serve.serve)
+    app.command("global")(serve.global_server)
+    app.command("home")(serve.home)
+    if first not in SERVERS:
+        from clients.terminal.app import app as people
+        from flash import projections_command
+
+        app.add_typer(projections_command.app, name="projections")
+        app.add_typer(people)
+    return app
 
 
 def main() -> None:
     """Run the command line; the entry point of the installed program."""
-    sys.exit(app())
+    sys.exit(run(build(sys.argv[1] if len(sys.argv) > 1 else None)))
