@@ -128,7 +128,7 @@ class ContactBook:
             before = self._presence.get(change.uid, NOBODY_KNOWS)
             if self._hear(change.uid, change.presence, change.reason, now):
                 came.append(change.uid)
-            if before != change.presence and self.listed(change.uid):
+            if before != change.presence:
                 effects += self.touch(change.uid, moved=before.status != change.presence.status)
         return effects, came
 
@@ -139,8 +139,14 @@ class ContactBook:
             self.meet(contact.uid, contact.handle, contact.name)
             self._hear(contact.uid, contact.presence, "", now)
         for uid in removed:
-            self._told.pop(uid, None)
+            self._drop(uid)
         return self._anew()
+
+    def _drop(self, uid: int) -> None:
+        """Off the list: the home tells nothing of them any more, so what it told last is worth nothing when they come back."""
+        self._told.pop(uid, None)
+        self._presence.pop(uid, None)
+        self._known.pop(uid, None)
 
     def _hear(self, uid: int, status: Status, reason: str, now: datetime) -> bool:
         """Take in one person's presence. True when they have come online: were offline, and not just for a reconnection."""
@@ -191,7 +197,7 @@ class ContactBook:
     def granted(self, wish: ContactWish, contact: Contact | None) -> list[Effect]:
         """The home has it so. A newer wish stays on top. Presence told meanwhile on the connection is newer than the answer's."""
         if contact is None:
-            self._told.pop(wish.uid, None)
+            self._drop(wish.uid)
         else:
             self._told[wish.uid] = contact
             self.meet(contact.uid, contact.handle, contact.name)
