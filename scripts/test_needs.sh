@@ -9,6 +9,13 @@ PATH=$PATH:/usr/sbin:/sbin  # where Debian puts daemons; not on the path of ordi
 needs='
 command -v rabbitmq-server              | rabbitmq-server
 ls /usr/lib/postgresql/*/bin/initdb || command -v initdb | postgresql
+command -v Xvfb                         | xvfb
+command -v openbox                      | openbox
+command -v xdotool                      | xdotool
+command -v import                       | imagemagick
+command -v xprop                        | x11-utils
+fc-list | grep -q .                     | fonts-dejavu-core
+${PYTHON:-python3} -c 'import tkinter'  | python3-tk
 '
 
 missing=()

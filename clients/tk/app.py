@@ -7,7 +7,7 @@ import typer
 
 NO_TK = (
     "this Python ({python}) has no Tk, which the popup client is drawn with. Install it: `apt-get install python3-tk` (Debian, Ubuntu), "
-    "`dnf install python3-tkinter` (Fedora), `brew install python-tk` (macOS); a Python built from source needs `tk-dev` before it is built."
+    "`dnf install python3-tkinter` (Fedora), `brew install python-tk` (macOS); a Python built from source needs `tk-dev` first."
 )
 NO_DISPLAY = "there is no display to open windows on: {error}. In a terminal, `flash listen` shows popups too."
 

@@ -17,6 +17,7 @@ from clients.tk.places import Places
 from clients.tk.stalls import StallWatch
 from clients.tk.system_looks import looks_of_the_desktop
 from clients.tk.theme import Theme
+from clients.tk.views.editing_keys import teach
 from clients.tk.views.remembered import Remembered
 
 DEBUG, WARNING = 10, 30  # structlog's levels are those of logging
@@ -41,6 +42,7 @@ def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> Non
     desktop = looks_of_the_desktop()
     root = tk.Tk(className="Flash")
     root.withdraw()
+    teach(root)
     theme = Theme(root, chosen_mode(options.looks or remembered.theme, desktop))
     bridge = Bridge(Model())
     engine = Engine(bridge, places, server=options.server, handle=options.handle, use_keyring=options.use_keyring)

@@ -113,11 +113,16 @@ class Theme:
         self.palette = PALETTES[mode]
         self._pictures.clear()
         sv_ttk.set_theme(mode, self._root)
+        # sv-ttk would colour every widget there is with tk_setPalette, also those whose styles have colours of their own.
+        self._root.tk.eval("proc configure_colors {} {}; proc config_menus {w} {}")
         for theirs, ours in (("Caption", self.small), ("Body", self.body), ("BodyStrong", self.strong), ("BodyLarge", self.title)):
             _copy(ours, tkfont.nametofont(f"SunValley{theirs}Font", self._root))
         style = ttk.Style(self._root)
         colours = self.palette
-        style.configure(".", background=colours.page, foreground=colours.text)
+        style.configure(".", background=colours.page, foreground=colours.text, troughcolor=colours.page, fieldbackground=colours.page)
+        style.configure(".", insertcolor=colours.text, insertwidth=1, selectbackground=colours.accent, selectforeground=colours.on_accent)
+        style.configure(".", focuscolor=colours.accent, borderwidth=0, relief="flat", font=self.body)
+        style.map(".", foreground=[("disabled", colours.quiet)])
         for name in ("TFrame", "TLabel", "TCheckbutton", "TRadiobutton"):
             style.configure(name, background=colours.page)
             style.configure(f"Pop.{name}", background=colours.card)
@@ -134,7 +139,29 @@ class Theme:
         style.configure("Accent.TButton", font=self.body)
         self._root.configure(background=colours.page)
         self._root.option_add("*Toplevel.background", colours.page)
-        self._root.option_add("*Menu.font", self.body.name)
+        for name, value in (
+            ("background", colours.card),
+            ("foreground", colours.text),
+            ("activeBackground", colours.accent),
+            ("activeForeground", colours.on_accent),
+            ("disabledForeground", colours.quiet),
+            ("selectColor", colours.text),
+            ("relief", "flat"),
+            ("borderWidth", 1),
+            ("activeBorderWidth", 0),
+            ("font", self.body.name),
+        ):
+            self._root.option_add(f"*Menu.{name}", value)
+        self._menus(self._root)
+
+    def _menus(self, widget: tk.Misc) -> None:
+        """Menus that are there already; later ones read the options."""
+        for child in widget.winfo_children():
+            if isinstance(child, tk.Menu):
+                colours = self.palette
+                child.configure(background=colours.card, foreground=colours.text, selectcolor=colours.text)
+                child.configure(activebackground=colours.accent, activeforeground=colours.on_accent)
+            self._menus(child)
 
     def px(self, size: float) -> int:
         """Pixels on this screen for a size meant for 96 dots an inch."""

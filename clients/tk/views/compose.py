@@ -55,6 +55,8 @@ class Compose(ttk.Frame):
         text, urgent = self.written, self._urgent.get()
         if words.count(text)[1]:
             self._sent(text, urgent)
+            if not self.winfo_exists():  # a popup goes with its answer
+                return "break"
             self.text.delete("1.0", "end")
             self.text.edit_reset()
             self._urgent.set(False)

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from clients.tk.model_values import MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS, ContactRow, SentState
+from clients.tk.model_values import MAX_TEXT_CHARACTERS, ContactRow, SentState
 from clients.tk.theme import WORDS
 
 LINK = re.compile(r"\b(?:https?://|mailto:)[^\s<>\"]+", re.IGNORECASE)
@@ -68,11 +68,9 @@ def one_line(text: str, limit: int = 160) -> str:
 
 def count(text: str) -> tuple[str, bool]:
     """What stands under a field: characters used, or how many are left or too many; and whether it may be sent."""
-    characters, octets = len(text), len(text.encode("utf-8", "replace"))
+    characters = len(text)
     if characters > MAX_TEXT_CHARACTERS:
         return f"{characters - MAX_TEXT_CHARACTERS} characters too many", False
-    if octets > MAX_TEXT_BYTES:
-        return f"{octets - MAX_TEXT_BYTES} bytes too many", False
     left = MAX_TEXT_CHARACTERS - characters
     return (f"{left} left" if left <= NEAR_LIMIT else f"{characters} / {MAX_TEXT_CHARACTERS}"), bool(text.strip())
 

@@ -1,0 +1,87 @@
+"""What the tests of windows share: one screen, one Flash, and people with clients. Rule: nobody's process outlives their test.
+
+Pictures of each main state are written to the folder that `FLASH_PICTURES` names, when it names one.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from flash_sdk import FlashClient
+from tests.support.display import Display
+from tests.tk.servers import RunningServer
+from tests.tk.windows.person import Person
+
+PASSWORD = "correct horse"
+_numbers = count(1)  # handles are used once: the servers live longer than a test
+
+Friend = Callable[[str], Awaitable[FlashClient]]
+Client = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tk() -> None:
+    try:
+        import tkinter  # noqa: F401
+    except ImportError:
+        pytest.fail("this Python has no Tk: apt-get install python3-tk (a Python built from source needs tk-dev first)", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
+    """A display with a window manager."""
+    try:
+        display = Display(tmp_path_factory.mktemp("display"))
+    except RuntimeError as error:
+        pytest.fail(str(error), pytrace=False)
+    with display:
+        yield display
+
+
+@pytest.fixture(scope="session")
+def flash_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A whole Flash."""
+    servers = RunningServer(tmp_path_factory.mktemp("servers"))
+    servers.start()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+async def friend(flash_servers: RunningServer) -> AsyncIterator[Friend]:
+    """Registers somebody who uses the SDK; their handle ends in a number of its own."""
+    async with AsyncExitStack() as stack:
+
+        async def register(name: str) -> FlashClient:
+            client = await stack.enter_async_context(FlashClient(flash_servers.url))
+            await client.register(f"{name}{next(_numbers)}", PASSWORD, {"full_name": f"{name.title()} Baker", "city": "Springfield"})
+            return client
+
+        yield register
+
+
+@pytest.fixture
+async def client(screen: Display, tmp_path: Path, flash_servers: RunningServer) -> AsyncIterator[Client]:
+    """Makes popup clients; at the end each has left in order, and none has complained."""
+    people: list[Person] = []
+
+    async def make(name: str, server: str | None = None) -> Person:
+        person = Person(screen, tmp_path / name, server or flash_servers.url)
+        people.append(person)
+        return person
+
+    yield make
+    for person in people:
+        assert await person.leaves() == 0
+        assert not person.complaints()
+
+
+@pytest.fixture
+def pictures() -> Path | None:
+    """Where pictures go, if anywhere."""
+    folder = os.environ.get("FLASH_PICTURES")
+    return Path(folder) if folder else None
