@@ -52,6 +52,7 @@ class Writer:
         self._queue: deque[Unit] = deque()
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, State] = OrderedDict()
+        self._loaded: list[str] = []  # streams whose states were looked up for the present batch
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self.riders: list[Callable[[], Sequence[Tracking]]] = []  # positions that may travel with the next commit, for free
@@ -110,6 +111,7 @@ class Writer:
                 await self._arrived.wait()
             batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
             await self._commit(batch)
+            self._forget_blanks()
             while len(self._states) > MAX_STATES:
                 self._states.popitem(last=False)
 
@@ -179,7 +181,16 @@ class Writer:
         missing = {command.stream for unit in batch for command in unit.commands} - self._states.keys()
         if missing:
             streams = list(missing)
+            self._loaded += streams
             self._states.update(zip(streams, await self._store.run(self._store.load_all, streams), strict=True))
+
+    def _forget_blanks(self) -> None:
+        """Keep nothing of streams that have not begun: another process on the same store may begin them, and we would not hear of it."""
+        for stream in self._loaded:
+            state = self._states.get(stream)
+            if state is not None and state.version == 0:
+                del self._states[stream]
+        self._loaded.clear()
 
     async def _decide(self, unit: Unit, touched: set[str]) -> None:
         now = int(self._clock() * 1e6) / 1e6  # to the microsecond, as times travel

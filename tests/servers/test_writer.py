@@ -8,7 +8,7 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import NotAContact, Rejected, Unavailable
 from domain.home_events import ContactAdded, MessageSent
-from domain.user_commands import LogIn, PutContact, Send
+from domain.user_commands import LogIn, PutContact, RemoveContact, Send
 from domain.user_state import Contact
 from servers import writer as module
 from servers.catalogue import Catalogue
@@ -196,6 +196,14 @@ async def test_after_a_conflict_the_truth_is_read_again(desk):
     await desk.do(contact())
     assert desk.store.load("user-1").handle == "ann7"
     assert desk.store.load("user-1").version == 4
+
+
+async def test_a_stream_that_had_not_begun_is_looked_up_again(desk):
+    with pytest.raises(NotAContact):
+        await desk.do(send())  # about a user nobody has heard of
+    put(desk.store, "user-1", 0, [adopted(7)])  # another process has
+    handle = await desk.do(RemoveContact(uid=1, cause="c", contact=0), answer=lambda _: desk.writer.state("user-1").handle)
+    assert handle == "ann7"
 
 
 async def test_a_state_that_cannot_be_loaded_fails_the_batch(desk):
