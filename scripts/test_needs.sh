@@ -14,12 +14,13 @@ command -v openbox                      | openbox
 command -v xdotool                      | xdotool
 command -v import                       | imagemagick
 command -v xprop                        | x11-utils
-fc-list | grep -q .                     | fonts-dejavu-core
-${PYTHON:-python3} -c 'import tkinter'  | python3-tk
+test -n "$(fc-list)"                    | fonts-dejavu-core
+${PYTHON:-python3} -c "import tkinter"  | python3-tk
 '
 
 missing=()
-while IFS='|' read -r check package; do
+while read -r line; do
+    check=${line%|*} package=${line##*|}
     if [ -z "${package// /}" ]; then continue; fi
     if ! eval "$check" >/dev/null 2>&1; then missing+=("${package// /}"); fi
 done <<<"$needs"

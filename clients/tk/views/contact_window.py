@@ -212,15 +212,18 @@ class ContactView(ttk.Frame):
             ("<Control-z>", self.undo),
             ("<Control-Delete>", self._remove),
             ("<Control-f>", self.take_keyboard),
-            ("<Control-s>", lambda: self.status.event_generate("<space>")),
+            ("<Control-s>", lambda: self._drop_down(self.status)),
             ("<Control-e>", self.edit_note),
             ("<F1>", self._openings.keys),
             ("<F2>", self._card),
             ("<F8>", self._openings.newest_popup),
-            ("<F10>", lambda: self._main.event_generate("<space>")),
+            ("<F10>", lambda: self._drop_down(self._main)),
             ("<Control-q>", self._openings.quit),
         ):
             top.bind(key, lambda event, action=action: action() if self.winfo_ismapped() else None)  # type: ignore[misc]
+
+    def _drop_down(self, button: ttk.Menubutton) -> None:
+        self.tk.call("ttk::menubutton::Popdown", str(button))
 
     def _type_ahead(self, event: "tk.Event[tk.Misc]") -> None:
         if event.char.isprintable() and event.char and not int(event.state) & 0x4:

@@ -169,7 +169,7 @@ class PopupWindow(tk.Toplevel):
         model, now = self._seat.model, self._now()
         if self.popup.kind == "summary":
             self._who.configure(text=f"{self.popup.count} messages are waiting")
-            self._second.configure(text="They came while you were away")
+            self._second.configure(text="Read them when you have time")
             self.title(f"Flash: {self.popup.count} messages")
         else:
             uid = self.popup.uid if self._message is None else self._message.uid

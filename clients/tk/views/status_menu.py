@@ -25,7 +25,7 @@ class StatusMenu(ttk.Menubutton):
         menu.add_command(label="Online", command=lambda: self._set("online", None), underline=0)
         menu.add_command(label="Away", command=lambda: self._set("away", None), underline=0)
         menu.add_separator()
-        menu.add_command(label="Do not disturb", command=lambda: self._set("dnd", None), underline=0)
+        menu.add_command(label="Do not disturb", underline=0, command=lambda: self._set("dnd", None))
         for said, span in SPANS:
             menu.add_command(label=f"Do not disturb {said}", command=lambda span=span: self._set("dnd", self._now() + span))  # type: ignore[misc]
         menu.add_command(label="Do not disturb until tomorrow", command=lambda: self._set("dnd", self._tomorrow()), underline=21)

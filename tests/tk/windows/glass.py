@@ -39,7 +39,8 @@ def look(root: tk.Tk) -> list[dict[str, Any]]:
             continue
         found.append(
             {
-                "path": str(widget), "kind": widget.winfo_class(), "text": said(widget), "x": widget.winfo_rootx(), "y": widget.winfo_rooty(),
+                "path": str(widget), "kind": widget.winfo_class(), "text": said(widget),
+                "x": widget.winfo_rootx(), "y": widget.winfo_rooty(),
                 "width": widget.winfo_width(), "height": widget.winfo_height(), "focus": widget is focus,
                 "window": str(widget.winfo_toplevel()), "disabled": disabled(widget),
             }
@@ -69,6 +70,10 @@ def said(widget: Any) -> str:
         case "Treeview":
             rows = widget.get_children()
             return "\n".join(" | ".join(map(str, (widget.item(row, "text"), *widget.item(row, "values")))) for row in rows)
+        case "Menu":
+            last = widget.index("end")
+            kinds = [] if last is None else [at for at in range(last + 1) if widget.type(at) != "separator"]
+            return "\n".join(str(widget.entrycget(at, "label")) for at in kinds)
         case "TProgressbar":
             return f"{widget.cget('value')} of {widget.cget('maximum')}"
     try:

@@ -60,7 +60,7 @@ class Person:
             "PYTHONPATH": str(ROOT), "FLASH_CONFIG_DIR": str(self._folder / "config"), "FLASH_DATA_DIR": str(self._folder / "data"),
         }  # fmt: skip
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for by polling, from several tests' loops
                 [sys.executable, "-m", "tests.tk.windows.glass", str(self._socket), self.server, "", looks],
                 env=environment, cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip

@@ -1,0 +1,94 @@
+"""How quick it is: popups on the screen, and a long list with a long backlog. Figures are printed, and are the promise."""
+
+from collections.abc import Callable
+from math import ceil
+
+import pytest
+
+from flash_sdk import FlashClient, Grant
+from tests.sdk.peer import Peer, contact, framed, message
+from tests.support.display import Display
+from tests.support.waiting import eventually
+from tests.tk.windows.conftest import Client, Friend
+from tests.tk.windows.person import Person
+
+POPUPS = 100
+POPUP_MS = 200.0  # the promise: a popup appears within this of its part's arrival
+CONTACTS, WAITING = 500, 1000
+STALL_MS = 100.0  # the promise: Tk's thread is never kept longer
+STATES = ("online", "away", "dnd", "offline", "unknown")
+
+
+async def test_a_hundred_popups_appear_at_once(client: Client, friend: Friend, record_property: Callable[[str, object], None]) -> None:
+    ann, bob = await friend("ann"), await friend("bob")
+    await ann.add_contact(bob.grant.uid)
+    await bob.add_contact(ann.grant.uid)
+    window = await client("ann")
+    window.remembers(ann.grant)
+    await window.starts()
+    await window.sees("^Connected$")
+    for number in range(POPUPS):
+        await pops_up(window, ann, bob, number)
+    times = sorted(float(record["after_ms"]) for record in window.said("tk.popup_mapped"))
+    p50, p99 = times[len(times) // 2], times[ceil(len(times) * 0.99) - 1]
+    record_property("popup_p99_ms", p99)
+    print(f"\npart arrival -> popup mapped, {len(times)} popups: p50 {p50} ms, p99 {p99} ms, longest {times[-1]} ms")
+    assert len(times) == POPUPS
+    assert p99 <= POPUP_MS
+
+
+async def pops_up(window: Person, ann: FlashClient, bob: FlashClient, number: int) -> None:
+    """One popup, there and gone."""
+    accepted = await bob.send(ann.grant.uid, f"Number {number}: have a look at https://flash.example/{number} when you have a moment.")
+    await eventually(lambda: len(window.said("tk.popup_mapped")) > number)
+    await ann.done(accepted.id)
+
+
+async def test_five_hundred_contacts_and_a_thousand_messages_never_stop_the_window(
+    screen: Display, client: Client, record_property: Callable[[str, object], None]
+) -> None:
+    async with Peer() as peer:
+        people = [contact(uid, f"person{uid}", STATES[uid % len(STATES)]) for uid in range(2, CONTACTS + 2)]
+        peer.contacts = {each["uid"]: each for each in people}
+        async with FlashClient(peer.url) as ann:
+            grant: Grant = await ann.login("ann", "correct horse")
+        window = await client("ann", peer.url)
+        window.remembers(grant)
+        await window.starts()
+        line = await peer.line()
+        await line.write(b"--flash\r\n")
+        resume = {"verdict": "replayed", "count": WAITING}
+        await line.part("welcome", session="s1", uid=1, blank_s=30, resume=resume, contacts=people)
+        await line.write(
+            b"".join(framed("message", message(seq, f"Text {seq}", sender=2 + seq % CONTACTS)) for seq in range(1, WAITING + 1))
+        )
+        await window.has_keyboard("Flash - ann")
+        screen.key("ctrl+i")
+        await window.sees(f"^{WAITING} messages are waiting", kind="TLabel", timeout_s=60)
+        await window.has_keyboard("Inbox")
+        await window.sees(f"^{WAITING} waiting", kind="TLabel", timeout_s=60)
+        screen.key("Escape")
+        await window.has_keyboard("Flash - ann")
+        screen.type("person33")
+        await window.sees("Person33\n", kind="Canvas")
+        for uid in range(2, CONTACTS + 2, 5):
+            status = {"uid": uid, "status": "away", "since": None, "note": "", "reason": "status", "notify": False}
+            await line.part("presence", changes=[status])
+        await window.sees("Away", kind="Canvas")
+        await line.part("presence", changes=[{**status, "status": "dnd", "uid": 337}])
+        await window.sees("Do not disturb \\(", kind="Canvas")
+        line.end()
+        stalls = [float(record["late_ms"]) for record in window.said("tk.stall")]
+        longest = max(stalls, default=0.0)
+        record_property("longest_stall_ms", longest)
+        print(
+            f"\nlongest stall of Tk's thread, {CONTACTS} contacts and {WAITING} waiting messages: {longest} ms ({len(stalls)} over 30 ms)"
+        )
+        assert longest <= STALL_MS
+        await window.leaves()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
