@@ -7,8 +7,7 @@ from typing import Literal
 
 ORDER = ("online", "away", "dnd", "offline", "unknown")  # the contact window's groups, from who answers soonest to who may not
 STRANGERS = "strangers"  # a sixth group, last: people who wrote and are not on the list
-MAX_TEXT_CHARACTERS = 4096  # the protocol's bounds of a message's text
-MAX_TEXT_BYTES = 16 * 1024
+MAX_TEXT_CHARACTERS = 4096  # the protocol's bound of a message's text (its other one, 16 KiB, is never met before)
 
 MessageKey = tuple[int, str]  # (sender's uid, id): senders choose ids, so only together are they unique
 
@@ -214,6 +213,4 @@ def text_trouble(text: str) -> str:
         return "There is nothing to send yet."
     if len(text) > MAX_TEXT_CHARACTERS:
         return f"{len(text) - MAX_TEXT_CHARACTERS} characters too many: a message has at most {MAX_TEXT_CHARACTERS:,}."
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
-        return f"Too long: a message has at most {MAX_TEXT_BYTES // 1024} KiB."
     return ""
