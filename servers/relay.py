@@ -11,6 +11,7 @@ from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Broker, Outgoing
 from domain.event import Event
+from domain.home_events import PresenceEvent
 from servers.relay_lane import Lane
 from servers.store import Committed, Store
 from servers.trackings import RELAY
@@ -67,12 +68,14 @@ class Relay:
         inboxes: dict[str, list[EventRecord]] = {}
         feed: list[Outgoing] = []
         for committed in batch:
-            if committed.event.PRIVATE:
+            event = committed.event
+            if event.PRIVATE:
                 continue
-            for home in self._address(committed.event):
+            for home in self._address(event):
                 if home != self._server:
                     inboxes.setdefault(home, []).append(_record(committed))
-            feed.extend(self._feed(committed))
+            if isinstance(event, PresenceEvent):
+                feed.extend(self._feed(committed))
         mail = [Outgoing(topology.HOMES, home, envelope.encode(self._server, records), mandatory=True) for home, records in inboxes.items()]
         return mail + feed
 

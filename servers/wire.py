@@ -19,6 +19,7 @@ from servers.parts import Part
 encode = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=4096)
 def instant(seconds: float | None) -> str | None:
     """Seconds since 1970 -> RFC 3339 UTC with microseconds."""
     return None if seconds is None else _instant(seconds)
