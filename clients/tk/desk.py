@@ -56,6 +56,7 @@ class Desk:
         self.popups = PopupStack(root, self._seat, now_utc, inbox=self.inbox, shown=self._popup_shown)
         self.sign_in = SignInView(root, self._seat)
         self.contacts = ContactView(root, self._seat, now_utc, self)
+        self.popups.warm_up()
         self._account()
         self._listen()
         self._tick()

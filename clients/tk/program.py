@@ -20,6 +20,9 @@ from clients.tk.theme import Theme
 from clients.tk.views.editing_keys import teach
 from clients.tk.views.remembered import Remembered
 
+# Tkinter gives the interpreter away around every call of Tcl; while the engine computes, each call would wait the usual 5 ms for it.
+SWITCH_S = 0.0005
+
 DEBUG, WARNING = 10, 30  # structlog's levels are those of logging
 
 
@@ -37,6 +40,7 @@ class Options:
 def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> None:
     """Run until the person leaves. `watch`: is given the root window first. Raises `tk.TclError` when there is no display."""
     _log_to_standard_error(verbose=options.verbose)
+    sys.setswitchinterval(SWITCH_S)
     places = Places.of_this_person()
     remembered = Remembered(places.config / "windows.json")
     desktop = looks_of_the_desktop()

@@ -16,9 +16,9 @@ class StallWatch:
 
     def __init__(self, root: tk.Tk) -> None:
         self._root = root
-        self._due = time.monotonic()
+        self._due = float("inf")  # the first beat is when the main loop runs: before that there is no window to be felt
         self.longest_ms = 0.0
-        self._beat()
+        root.after(0, self._beat)
 
     def _beat(self) -> None:
         now = time.monotonic()

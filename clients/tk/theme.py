@@ -4,7 +4,7 @@ The widgets come from sv-ttk; its fonts are sized in pixels, so they are replace
 """
 
 import tkinter as tk
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from tkinter import font as tkfont
 from tkinter import ttk
@@ -175,7 +175,7 @@ class Theme:
         if around is not None:
             size = self.px(16)
             edge = self.px(2) / size
-            layers = [(shapes.disc, around), (_within(cover, edge), colour)]
+            layers = [(shapes.disc, around), (shapes.within(cover, edge), colour)]
         return self._picture(("mark", status, around), layers, size, size)
 
     def face(self, uid: int) -> tk.PhotoImage:
@@ -190,7 +190,7 @@ class Theme:
 
     def sign(self, size: int) -> tk.PhotoImage:
         """Flash's sign, `size` pixels a side (of 96 dots an inch): for windows and the first screen."""
-        layers = [(shapes.rounded(1.0, 0.24), "#1f5fd6"), (_within(shapes.bolt, 0.17), "#ffffff")]
+        layers = [(shapes.rounded(1.0, 0.24), "#1f5fd6"), (shapes.within(shapes.bolt, 0.17), "#ffffff")]
         return self._picture(("sign", size), layers, self.px(size), self.px(size))
 
     def bell(self) -> tk.PhotoImage:
@@ -210,7 +210,7 @@ class Theme:
                 high = middle - 1
         return text[:low].rstrip() + "…"
 
-    def _picture(self, key: tuple[object, ...], layers: list[tuple[shapes.Cover, str]], width: int, height: int) -> tk.PhotoImage:
+    def _picture(self, key: tuple[object, ...], layers: Sequence[tuple[shapes.Cover, str]], width: int, height: int) -> tk.PhotoImage:
         if key not in self._pictures:
             self._pictures[key] = tk.PhotoImage(master=self._root, data=shapes.picture(layers, width, height), format="png")
         return self._pictures[key]
@@ -222,13 +222,3 @@ class Theme:
 def _copy(ours: tkfont.Font, theirs: tkfont.Font) -> None:
     actual = ours.actual()
     theirs.configure(family=actual["family"], size=actual["size"], weight=actual["weight"])
-
-
-def _within(cover: shapes.Cover, edge: float) -> Callable[[float, float], bool]:
-    """The same shape, smaller by `edge` (a share of the side) all around."""
-
-    def covered(x: float, y: float) -> bool:
-        x, y = (x - edge) / (1 - 2 * edge), (y - edge) / (1 - 2 * edge)
-        return 0 <= x <= 1 and 0 <= y <= 1 and cover(x, y)
-
-    return covered

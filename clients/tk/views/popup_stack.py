@@ -6,6 +6,7 @@ from datetime import datetime
 
 from clients.tk.model_inputs import PopupMapped
 from clients.tk.model_values import Popup
+from clients.tk.theme import WORDS
 from clients.tk.views.popup import WIDTH, PopupWindow
 from clients.tk.views.seat import Seat
 
@@ -22,6 +23,16 @@ class PopupStack:
         self._root, self._seat, self._now, self._inbox, self._shown = root, seat, now, inbox, shown
         self._open: dict[str, PopupWindow] = {}
         self._pending: str | None = None
+
+    def warm_up(self) -> None:
+        """Make the first of each kind before it is needed: fonts, pictures and styles are then there when a popup must be quick."""
+        for status in WORDS:
+            self._seat.theme.mark(status, around=self._seat.theme.palette.card)
+            self._seat.theme.mark(status, around=self._seat.theme.palette.page)
+        for popup in (Popup("warm-1", "summary"), Popup("warm-2", "online", uid=0)):
+            window = PopupWindow(self._root, self._seat, popup, self._now, moved=self._later, mapped=self._mapped, inbox=self._inbox)
+            window.update_idletasks()
+            window.destroy()
 
     def show(self, popup: Popup) -> None:
         """Put it on the screen, on top, without the keyboard."""

@@ -5,7 +5,8 @@ A picture is a function from a point (0..1, 0..1) to how much of a pixel is cove
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from math import hypot
 
 Cover = Callable[[float, float], bool]  # whether a point of the unit square belongs to the shape
@@ -55,6 +56,7 @@ def bolt(x: float, y: float) -> bool:
     return inside
 
 
+@cache
 def pill(aspect: float) -> Cover:
     """A disc drawn out to `aspect` times its height: under numbers."""
 
@@ -66,6 +68,7 @@ def pill(aspect: float) -> Cover:
     return covered
 
 
+@cache
 def rounded(aspect: float, radius: float) -> Cover:
     """A rectangle with round corners; `radius` as a share of its height."""
 
@@ -78,27 +81,51 @@ def rounded(aspect: float, radius: float) -> Cover:
     return covered
 
 
-def picture(layers: list[tuple[Cover, str]], width: int, height: int) -> bytes:
+@cache
+def within(cover: Cover, edge: float) -> Cover:
+    """The same shape, smaller by `edge` (a share of the side) all around."""
+
+    def covered(x: float, y: float) -> bool:
+        x, y = (x - edge) / (1 - 2 * edge), (y - edge) / (1 - 2 * edge)
+        return 0 <= x <= 1 and 0 <= y <= 1 and cover(x, y)
+
+    return covered
+
+
+def picture(layers: Sequence[tuple[Cover, str]], width: int, height: int) -> bytes:
     """PNG bytes of `layers` (shape and `#rrggbb`, the lowest first), transparent elsewhere. Sizes in pixels."""
-    rows = []
-    for row in range(height):
-        line = bytearray(b"\0")
-        for column in range(width):
-            red = green = blue = alpha = 0.0
-            for cover, colour in layers:
-                share = _share(cover, column, row, width, height)
-                if not share:
-                    continue
-                over_red, over_green, over_blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-                total = share + alpha * (1 - share)
-                red = (over_red * share + red * alpha * (1 - share)) / total
-                green = (over_green * share + green * alpha * (1 - share)) / total
-                blue = (over_blue * share + blue * alpha * (1 - share)) / total
-                alpha = total
-            line += bytes((round(red), round(green), round(blue), round(alpha * 255)))
-        rows.append(bytes(line))
+    (cover, colour), *above = layers
+    size = width * height
+    pixels = bytearray(4 * size)
+    for channel, value in enumerate(_channels(colour)):
+        pixels[channel::4] = bytes((value,)) * size
+    pixels[3::4] = _mask(cover, width, height)
+    for cover, colour in above:
+        _lay_over(pixels, _mask(cover, width, height), _channels(colour))
+    lines = b"".join(b"\0" + pixels[row * 4 * width : (row + 1) * 4 * width] for row in range(height))
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits a channel, with alpha
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"".join(rows))) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, 1)) + _chunk(b"IEND", b"")
+
+
+def _lay_over(pixels: bytearray, mask: bytes, colour: tuple[int, int, int]) -> None:
+    for at, share in enumerate(mask):
+        if share:
+            over = share / 255
+            under = pixels[4 * at + 3] / 255 * (1 - over)
+            total = over + under
+            for channel in range(3):
+                pixels[4 * at + channel] = round((colour[channel] * over + pixels[4 * at + channel] * under) / total)
+            pixels[4 * at + 3] = round(total * 255)
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+@cache
+def _mask(cover: Cover, width: int, height: int) -> bytes:
+    """How much of each pixel is covered, 0 to 255. Kept: one shape comes in many colours."""
+    return bytes(round(255 * _share(cover, column, row, width, height)) for row in range(height) for column in range(width))
 
 
 def _share(cover: Cover, column: int, row: int, width: int, height: int) -> float:
