@@ -55,6 +55,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._commands: asyncio.Queue[fx.Command | None] = asyncio.Queue()  # None: stop
         self._session: Session | None = None
+        self._storage: Storage | None = None
         self._account: Account | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -88,6 +89,7 @@ class Engine:
             match command:
                 case fx.DoSignIn():
                     await self._end()
+                    self._close()
                     self._bridge.report(SigningIn(command.server, command.handle))
                     self._running = asyncio.create_task(self._sign_in(grants, command))
                 case fx.DoSignOut():
@@ -96,6 +98,7 @@ class Engine:
                     if self._session is not None:
                         self._session.obey(command)
         await self._end()
+        self._close()
 
     async def _begin_with_what_is_remembered(self, grants: Grants) -> None:
         server, handle = self._wanted
@@ -131,18 +134,13 @@ class Engine:
         except (AlreadyOpen, Unusable) as error:
             self._bridge.report(SignedOut(str(error), server, grant.handle))
             return
-        self._session = session = Session(self._bridge, storage)
-        self._account = account
+        self._storage, self._session, self._account = storage, Session(self._bridge, storage), account
+        self._bridge.report(storage.load())
+        if keep:
+            await self._remember(grants, server, grant)
         why = ""
-        try:
-            self._bridge.report(storage.load())
-            if keep:
-                await self._remember(grants, server, grant)
-            while not why:
-                why = await self._once(session, grants, account, grant)
-        finally:
-            self._session = self._account = None
-            storage.close()
+        while not why:
+            why = await self._once(self._session, grants, account, grant)
         self._bridge.report(SignedOut(why, server, grant.handle))
 
     async def _once(self, session: Session, grants: Grants, account: Account, grant: Grant) -> str:
@@ -181,8 +179,15 @@ class Engine:
             await asyncio.to_thread(grants.forget, account.server, account.handle)
         self._bridge.report(SignedOut("", account.server if account else "", account.handle if account else ""))
 
+    def _close(self) -> None:
+        """Let go of the file. Not at sign-out, but when nothing more of that user can be wanted: the windows hear of a sign-out a
+        little later, and what was written until then must be kept."""
+        storage, self._storage, self._session, self._account = self._storage, None, None, None
+        if storage is not None:
+            storage.close()
+
     async def _end(self) -> None:
-        """Leave the session that runs, if one does."""
+        """Leave the session that runs, if one does. It still obeys what is for the disk."""
         task, self._running = self._running, None
         if task is not None:
             task.cancel()

@@ -11,7 +11,7 @@ from datetime import datetime
 from clients.tk import model_folds_intents, model_folds_reports, model_folds_sdk
 from clients.tk.model_contacts import ContactBook
 from clients.tk.model_effects import Effect
-from clients.tk.model_inputs import Input
+from clients.tk.model_inputs import Input, SignedIn, SignedOut, SignIn, SigningIn, Tick, Trouble
 from clients.tk.model_messages import Conversations
 from clients.tk.model_popups import Popups
 from clients.tk.model_values import (
@@ -33,6 +33,8 @@ from clients.tk.model_values import (
 )
 
 _FOLDS = model_folds_intents.FOLDS | model_folds_reports.FOLDS | model_folds_sdk.FOLDS  # type of what happened -> how to fold it
+# Whatever else comes then was meant for a user who has left.
+_WHILE_SIGNED_OUT = frozenset({SignIn, SigningIn, SignedIn, SignedOut, Trouble, Tick})
 
 
 def new_id() -> str:
@@ -133,4 +135,6 @@ class Model:
     def fold(self, happened: Input, now: datetime) -> list[Effect]:
         """Take in one thing. What is unknown or too late changes nothing; folding anything twice is as folding it once."""
         fold = _FOLDS.get(type(happened))
-        return [] if fold is None else fold(self, happened, now)
+        if fold is None or (self.account is None and type(happened) not in _WHILE_SIGNED_OUT):
+            return []
+        return fold(self, happened, now)

@@ -31,11 +31,11 @@ def _sign_in(model: "Model", intent: said.SignIn, now: datetime) -> list[Effect]
 
 
 def _sign_out(model: "Model", intent: said.SignOut, now: datetime) -> list[Effect]:
-    return [] if model.account is None else [fx.DoSignOut()]
+    return [fx.DoSignOut()]
 
 
 def _write(model: "Model", intent: said.Write, now: datetime) -> list[Effect]:
-    if model.account is None or model.messages.sent(intent.id) is not None:
+    if model.messages.sent(intent.id) is not None:
         return []
     if trouble := text_trouble(intent.text):
         return [fx.Say(trouble)]
@@ -82,7 +82,7 @@ def _mark_read(model: "Model", intent: said.MarkRead, now: datetime) -> list[Eff
 
 
 def _load_older(model: "Model", intent: said.LoadOlder, now: datetime) -> list[Effect]:
-    if model.account is None or intent.uid in model.exhausted:
+    if intent.uid in model.exhausted:
         return []
     return [fx.ReadOlder(intent.uid, model.messages.oldest(intent.uid))]
 
@@ -93,7 +93,7 @@ def _filter(model: "Model", intent: said.FilterContacts, now: datetime) -> list[
 
 def _search_directory(model: "Model", intent: said.SearchDirectory, now: datetime) -> list[Effect]:
     query = intent.query.strip()
-    if not query or model.account is None:
+    if not query:
         model.directory = DirectorySearch()
         return [fx.DirectoryChanged()]
     model.directory = replace(model.directory, query=query, busy=True, error="")
@@ -102,7 +102,7 @@ def _search_directory(model: "Model", intent: said.SearchDirectory, now: datetim
 
 def _search_history(model: "Model", intent: said.SearchHistory, now: datetime) -> list[Effect]:
     query = intent.query.strip()
-    if not query or model.account is None:
+    if not query:
         model.history = HistorySearch(uid=intent.uid)
         return [fx.HistoryChanged()]
     model.history = replace(model.history, query=query, uid=intent.uid, busy=True)
@@ -110,7 +110,7 @@ def _search_history(model: "Model", intent: said.SearchHistory, now: datetime) -
 
 
 def _add_contact(model: "Model", intent: said.AddContact, now: datetime) -> list[Effect]:
-    if model.account is None or model.book.listed(intent.uid):
+    if model.book.listed(intent.uid):
         return []
     if intent.uid in model.book.removals:
         return model.book.undo(intent.uid)
@@ -134,7 +134,7 @@ def _change_contact(model: "Model", intent: said.ChangeContact, now: datetime) -
 
 
 def _set_status(model: "Model", intent: said.SetStatus, now: datetime) -> list[Effect]:
-    if model.account is None or (intent.until is not None and intent.until <= now):
+    if (intent.until is not None and intent.until <= now):
         return []
     was = model.dnd(now)
     model.status = OwnStatus(intent.status, intent.note, intent.until, saved=False)

@@ -25,16 +25,12 @@ _WHY_BOUNCED = {"mailbox_full": "their mailbox is full", "expired": "nobody fetc
 
 
 def _welcome(model: "Model", event: sdk.Welcome, now: datetime) -> list[Effect]:
-    if model.account is None:
-        return []
     model.connection = Connection("connected")
     rows, came = model.book.welcome(event.contacts, now)
     return [ConnectionChanged(), *rows, *_came(model, came, now), *model.desk.login(event.count, now)]
 
 
 def _disconnected(model: "Model", event: sdk.Disconnected, now: datetime) -> list[Effect]:
-    if model.account is None:
-        return []
     retry_at = None if event.retry_in_s is None else now + timedelta(seconds=event.retry_in_s)
     model.connection = Connection("reconnecting", WHY_GONE.get(event.reason, event.reason), retry_at)
     return [ConnectionChanged(), *model.book.disconnected(), *model.desk.replay_over()]

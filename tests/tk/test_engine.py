@@ -1,12 +1,24 @@
 """The popup client without its windows, against real servers: signed in, offline, killed, and on two desks at once."""
 
+import asyncio
+import sqlite3
+import ssl
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
+from clients.tk import model_contacts
 from clients.tk.model_inputs import ChangeContact, CloseMessage, RemoveContact, SetStatus, SignIn, SignOut, UndoRemoval
 from clients.tk.model_values import SentState
+from clients.tk.sentences import sentence
+from flash_sdk import FlashClient, Unreachable
 from tests.tk.person import PASSWORD, Person
 from tests.tk.servers import RunningServer
 
@@ -125,6 +137,85 @@ def test_the_list_is_changed_and_undone(servers: RunningServer, tmp_path: Path) 
         assert [row.title for group in hal.model.groups() for row in group.rows] == ["my Ida"]
         hal.see(lambda: not hal.model.row(to_ida).saving)
         assert hal.model.row(to_ida).notify
+
+
+def test_a_removal_reaches_the_home_when_it_can_no_longer_be_undone(
+    servers: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_contacts, "UNDO_S", 0.2)
+    with Person(tmp_path / "lea", servers.url) as lea, Person(tmp_path / "max", servers.url) as maximilian:
+        lea.signs_in("lea")
+        maximilian.signs_in("max")
+        to_max = lea.adds("max")
+        lea.do(RemoveContact(to_max))
+        lea.see(lambda: not lea.model.row(to_max).saving)
+    with Person(tmp_path / "lea", servers.url) as lea:
+        lea.is_connected()
+        assert lea.model.groups() == ()
+
+
+def test_a_contact_who_comes_online_is_told(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path / "ned", servers.url) as ned:
+        ned.signs_in("ned")
+        with Person(tmp_path / "oda", servers.url) as oda:
+            oda.signs_in("oda")
+            to_oda = ned.adds("oda")
+            ned.do(ChangeContact(to_oda, None, True))
+            ned.see(lambda: not ned.model.row(to_oda).saving)
+        ned.see(lambda: ned.model.row(to_oda).status == "offline")
+        with Person(tmp_path / "oda", servers.url) as oda:
+            ned.see(lambda: ned.shown == [f"online:{to_oda}"])
+
+
+def test_a_grant_that_expires_signs_out_and_loses_nothing(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path / "servers", FLASH_TOKEN_LIFETIME_S="2")
+    server.start()
+    try:
+        with Person(tmp_path / "pam", server.url) as pam:
+            pam.signs_in("pam")
+            to_herself = pam.adds("pam")
+            sent: list[str] = []
+
+            def writes_until_signed_out() -> bool:
+                if pam.model.account is not None:
+                    sent.append(pam.writes(to_herself, "still there?"))
+                return pam.model.account is None
+
+            pam.see(writes_until_signed_out)
+            assert pam.model.sign_in.error == "Your login has expired: sign in again."
+            assert pam.model.sign_in.handle == "pam"
+            pam.signs_in("pam", register=False)
+            pam.see(lambda: pam.model.account is None or not pam.model.outbox)
+        with closing(sqlite3.connect(next((tmp_path / "pam").rglob("*.sqlite3")))) as database:
+            kept = [id for (id,) in database.execute("SELECT id FROM entries WHERE mine ORDER BY n")]
+        assert kept == sent
+    finally:
+        server.stop()
+
+
+async def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with FlashClient(f"https://127.0.0.1:{port}") as client:
+            with pytest.raises(Unreachable) as caught:
+                await client.login("ann", PASSWORD)
+    assert sentence(caught.value).startswith("The server's certificate is not one that this computer trusts")
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """What a server presents that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / "server.pem"
+    path.write_bytes(private + made.sign(key, hashes.SHA256()).public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
 
 
 def test_a_flood_after_a_login_is_one_summary(servers: RunningServer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The model under any order of parts, reconnections and clicks. Rule: a small, slow and obvious home is the judge of what the windows show."""
+"""The model under any order of parts, reconnections and clicks. Rule: a small, slow and obvious home is the judge of the windows."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import flash_sdk as sdk
 from clients.tk import model_inputs as said
 from clients.tk.model import Model
-from clients.tk.model_effects import EntryAdded, EntryChanged, HidePopup, ShowPopup, UpdatePopup
 from clients.tk.model_inputs import Input
 from clients.tk.model_popups import FULL, QUIET_S
-from clients.tk.model_values import ORDER, STRANGERS, Account, MessageKey, Popup, Received, Sent, SentState
+from clients.tk.model_values import ORDER, STRANGERS, Account, MessageKey, Received, Sent, SentState
+from tests.tk.views import Views
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 PEOPLE = {2: "bob", 3: "carol", 4: "dave"}  # 5 is a stranger
@@ -38,40 +38,14 @@ class ClientAndHome(RuleBasedStateMachine):
         self.mail: dict[MessageKey, sdk.Message] = {}  # whatever was sent to me
         self.given: set[MessageKey] = set()  # what reached this client
         self.closed: set[MessageKey] = set()
-        self.shown: list[str] = []
-        self.screen: dict[str, Popup] = {}
-        self.entries: dict[object, Received | Sent] = {}
+        self.views = Views()
         self.last: Input | None = None
 
     def fold(self, happened: Input) -> None:
         """Fold, and do what the views would do with the effects."""
-        dnd_before = self.model.dnd(self.now)
-        for effect in self.model.fold(happened, self.now):
-            match effect:
-                case ShowPopup(popup):
-                    assert popup.id not in self.screen
-                    if popup.kind == "message":
-                        assert popup.id not in self.shown, "a message pops up once"
-                        assert popup.urgent or not (dnd_before and self.model.dnd(self.now)), "only urgent ones under dnd"
-                    self.shown.append(popup.id)
-                    self.screen[popup.id] = popup
-                case UpdatePopup(popup):
-                    assert self.screen[popup.id] != popup
-                    self.screen[popup.id] = popup
-                case HidePopup(popup_id):
-                    del self.screen[popup_id]
-                case EntryAdded(_, entry):
-                    name = entry.id if isinstance(entry, Sent) else entry.key
-                    assert name not in self.entries, "a message is there once"
-                    self.entries[name] = entry
-                case EntryChanged(_, entry):
-                    before = self.entries[entry.id if isinstance(entry, Sent) else entry.key]
-                    if isinstance(entry, Sent):
-                        assert isinstance(before, Sent)
-                        assert entry.state > before.state, "never backwards"
-                        self.entries[entry.id] = entry
-                    else:
-                        self.entries[entry.key] = entry
+        disturbed = self.model.dnd(self.now)
+        effects = self.model.fold(happened, self.now)
+        self.views.show(effects, only_urgent=disturbed and self.model.dnd(self.now))
         self.last = happened
 
     @initialize()
@@ -223,10 +197,10 @@ class ClientAndHome(RuleBasedStateMachine):
         self.fold(said.CloseMessage(key))
         self.closed.add(key)
 
-    @precondition(lambda self: self.screen)
+    @precondition(lambda self: self.views.screen)
     @rule(data=st.data(), later=st.booleans())
     def uses_a_popup(self, data: st.DataObject, later: bool) -> None:
-        id = data.draw(st.sampled_from(sorted(self.screen)))
+        id = data.draw(st.sampled_from(sorted(self.views.screen)))
         self.fold(said.ClosePopup(id) if later else said.PopupMapped(id))
 
     @rule(uid=uids)
@@ -249,9 +223,8 @@ class ClientAndHome(RuleBasedStateMachine):
     def adds(self, uid: int) -> None:
         if uid not in self.listed and not self.model.row(uid).saving:
             self.fold(said.AddContact(uid, PEOPLE[uid]))
-            wish = self.model.book.wishes[uid]
             self.listed[uid] = "dnd"
-            self.fold(said.WishGranted(wish, self.contact(uid)))
+            self.fold(said.WishGranted(self.model.book.wishes[uid], self.contact(uid)))
 
     @rule(status=st.sampled_from(["online", "dnd", "away"]), minutes=st.sampled_from([None, 1, 10]))
     def says_how_they_are(self, status: str, minutes: int | None) -> None:
@@ -281,15 +254,15 @@ class ClientAndHome(RuleBasedStateMachine):
         assert [entry.key for entry in self.model.inbox] == [key for key in self.order() if key not in self.closed]
         assert {entry.id: entry.state for entry in entries if isinstance(entry, Sent)} == self.sent
         assert self.model.unread == sum(not entry.read for entry in received)
-        assert all(self.entries[entry.key if isinstance(entry, Received) else entry.id] == entry for entry in entries)
+        assert all(self.views.entries[entry.key if isinstance(entry, Received) else entry.id] == entry for entry in entries)
 
     def order(self) -> list[MessageKey]:
-        return [name for name in self.entries if isinstance(name, tuple)]
+        return [name for name in self.views.entries if isinstance(name, tuple)]
 
     @invariant()
     def the_screen_is_bearable_and_up_to_date(self) -> None:
-        assert {popup.id: popup for popup in self.model.popups} == self.screen
-        messages = [popup for popup in self.screen.values() if popup.kind == "message"]
+        assert {popup.id: popup for popup in self.model.popups} == self.views.screen
+        messages = [popup for popup in self.views.screen.values() if popup.kind == "message"]
         assert len(messages) <= FULL
         assert all(popup.key in self.given - self.closed for popup in messages)
 
@@ -300,10 +273,10 @@ class ClientAndHome(RuleBasedStateMachine):
         self.fold(said.SetStatus("online"))
         self.now += timedelta(seconds=2 * QUIET_S)
         self.fold(said.Tick())
-        unseen = [entry for entry in self.model.inbox if not entry.read and f"message:{entry.uid}:{entry.id}" not in self.shown]
-        counted = self.screen["summary"].count if "summary" in self.screen else 0
+        unseen = [entry for entry in self.model.inbox if not entry.read and f"message:{entry.uid}:{entry.id}" not in self.views.shown]
+        counted = self.views.screen["summary"].count if "summary" in self.views.screen else 0
         assert counted <= len(self.model.inbox)
-        assert not unseen or "summary" in self.shown
+        assert not unseen or "summary" in self.views.shown
 
 
 TestClientAndHome = ClientAndHome.TestCase
