@@ -21,7 +21,7 @@ from clients.tk.views.editing_keys import teach
 from clients.tk.views.remembered import Remembered
 
 # Tkinter gives the interpreter away around every call of Tcl; while the engine computes, each call would wait the usual 5 ms for it.
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 
 DEBUG, WARNING = 10, 30  # structlog's levels are those of logging
 

@@ -21,6 +21,7 @@ NEEDS = {
 }  # program: Debian package
 SCREEN = "1280x800x24"
 DOTS_AN_INCH = "96"  # what sizes are meant for
+BACKGROUND = "#44586e"  # so that pictures show where windows end
 START_S = 30.0
 END_S = 5.0
 
@@ -61,6 +62,7 @@ class Display:
         except AssertionError:
             self.close()
             raise
+        self.run("display", "-window", "root", "-size", "64x64", f"xc:{BACKGROUND}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -106,7 +108,9 @@ class Display:
     def picture(self, path: Path) -> None:
         """What the screen shows, as PNG with few colours: small enough to be kept."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.run("import", "-window", "root", "-depth", "8", "-colors", "192", "-define", "png:compression-level=9", f"png8:{path}")
+        self.run(
+            "import", "-window", "root", "-depth", "8", "+dither", "-colors", "255", "-define", "png:compression-level=9", f"png8:{path}"
+        )
 
     def close(self) -> None:
         """End everything that was started here, the X server last."""

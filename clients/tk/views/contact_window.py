@@ -15,6 +15,7 @@ from clients.tk.views.main_menu import MainMenu
 from clients.tk.views.seat import Seat
 from clients.tk.views.status_menu import StatusMenu
 
+NARROW = 300  # at 96 dots an inch
 SAID_MS = 6000  # how long a sentence stands that nobody has to answer
 
 
@@ -77,6 +78,7 @@ class ContactView(ttk.Frame):
         self._saying: str | None = None
         self.rows = ContactRows(self, theme, now, opened=seat.write_to, menu=self._menu)
         self.rows.pack(side="top", fill="both", expand=True)
+        self.bind("<Configure>", lambda event: self._tidy(event.width) if event.widget is self else None)
         self._keys()
         self.draw()
 
@@ -151,7 +153,7 @@ class ContactView(ttk.Frame):
     def edit_note(self) -> None:
         """Open the field for the note."""
         self.note.text.set(self._seat.model.status.note)
-        self._note_row.pack(side="top", fill="x", after=self._me.master)
+        self._note_row.pack(side="top", fill="x", after=self.status.master)
         self.note.focus_set()
         self.note.selection_range(0, "end")
 
@@ -221,6 +223,13 @@ class ContactView(ttk.Frame):
             ("<Control-q>", self._openings.quit),
         ):
             top.bind(key, lambda event, action=action: action() if self.winfo_ismapped() else None)  # type: ignore[misc]
+
+    def _tidy(self, width: int) -> None:
+        """In a narrow window my status matters more than my own name."""
+        if width < self._seat.theme.px(NARROW):
+            self._me.pack_forget()
+        elif not self._me.winfo_manager():
+            self._me.pack(side="left", before=self.status)
 
     def _drop_down(self, button: ttk.Menubutton) -> None:
         self.tk.call("ttk::menubutton::Popdown", str(button))

@@ -21,6 +21,7 @@ def attach(root: tk.Tk, path: str) -> None:
 
     def answer(*why: object) -> None:
         connection, _ = listener.accept()
+        root.update_idletasks()  # widgets are then where they will be
         with connection:
             connection.sendall(json.dumps(look(root)).encode())
 

@@ -138,12 +138,15 @@ class Person:
     async def clicks(self, text: str = "", *, kind: str = "", window: str = "", times: int = 1) -> Widget:
         """Click in the middle of what is seen."""
         widget = await self.sees(text, kind=kind, window=window)
+        while (again := await self.sees(text, kind=kind, window=window)) != widget:
+            widget = again  # it still moves: what is above it has just changed
         self.display.click(widget.x + widget.width // 2, widget.y + widget.height // 2, times=times)
         return widget
 
     async def fills(self, widget: Widget, text: str) -> None:
         """Click into a field and type over what stands there."""
-        self.display.click(widget.x + widget.width // 2, widget.y + widget.height // 2)
+        now = next(seen for seen in self.glance() if seen.path == widget.path)
+        self.display.click(now.x + now.width // 2, now.y + now.height // 2)
         await eventually(lambda: any(seen.focus for seen in self.glance() if seen.path == widget.path))
         self.display.key("ctrl+a")
         self.display.type(text)

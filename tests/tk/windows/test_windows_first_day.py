@@ -57,6 +57,7 @@ async def test_ann_registers_finds_bob_writes_and_answers_a_popup(
         await ann.sees("✓✓ delivered", kind="Text")
         await bob.done(question.id)
         await ann.sees("✓✓ done", kind="Text")
+        await ann.picture(pictures / "conversation.png" if pictures else None)
         screen.key("Escape")
 
         await bob.add_contact(question.sender.uid)
