@@ -1,36 +1,49 @@
 """The `flash` command. Rule: bad usage exits 2 with one line, a refusal exits 1 with its reason, and nobody ever sees a traceback.
 
-Server commands live in `flash/serve.py` and `flash/projections_command.py`, those of the people who use Flash in `clients/terminal`.
+Servers are started by `flash/serve.py`, which needs no command-line library: in a process that runs for months, it would take a fifth
+of the memory. All other commands are for people and live in `flash/projections_command.py` and `clients/terminal`.
 """
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import typer
+if TYPE_CHECKING:
+    import typer
 
-from clients.terminal.running import run
+COMMANDS = {  # the servers'
+    "serve": "A whole Flash in one process: a Global Server and some homes, embedded broker, SQLite.",
+    "global": "The Global Server of a real installation (FLASH_BROKER_URL, FLASH_STORE_URL).",
+    "home": "One Home Server of a real installation (FLASH_BROKER_URL, FLASH_STORE_URL, FLASH_PUBLIC_URL).",
+}
 
-SERVERS = {"serve", "global", "home"}  # a process that is one of these never needs the people's commands, nor the memory they take
 
+def people() -> "typer.Typer":
+    """The command line of people; the servers are named in its help."""
+    import typer
 
-def build(first: str | None) -> typer.Typer:
-    """The command line, or of a server's process the part that it needs. `first`: the first argument."""
+    from clients.terminal.app import app as terminal
+    from flash import projections_command
+
+    names = ", ".join(f"flash {name}" for name in COMMANDS)
     app = typer.Typer(
-        name="flash", help="Popup messages that arrive at once, through any firewall.", no_args_is_help=True, add_completion=False
+        name="flash",
+        help=f"Popup messages that arrive at once, through any firewall. Servers: {names} (each with --help).",
+        no_args_is_help=True,
+        add_completion=False,
     )
-    from flash import serve
-
-    app.command("serve")(serve.serve)
-    app.command("global")(serve.global_server)
-    app.command("home")(serve.home)
-    if first not in SERVERS:
-        from clients.terminal.app import app as people
-        from flash import projections_command
-
-        app.add_typer(projections_command.app, name="projections")
-        app.add_typer(people)
+    app.add_typer(projections_command.app, name="projections")
+    app.add_typer(terminal)
     return app
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the entry point of the installed program."""
-    sys.exit(run(build(sys.argv[1] if len(sys.argv) > 1 else None)))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in COMMANDS:
+        from flash import serve
+
+        sys.exit(serve.run(arguments))
+    from clients.terminal.running import run
+
+    sys.exit(run(people(), arguments))

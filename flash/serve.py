@@ -1,83 +1,108 @@
 """`flash serve`, `flash global`, `flash home`: run servers until told to stop. Rule: what cannot start says why in one line and exits 1."""
 
+import argparse
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, NoReturn
 
-import typer
 import uvloop
 
 import flash_sdk
 from domain.errors import FlashError
+from flash.cli import COMMANDS
 from flash.compose import rabbit, running_all, running_global, running_home, until_told_to_stop
 from flash.demo import join_lines, play_demo
 from flash.logs import set_up_logs
 from flash.settings import BadSetting, Settings
 
-Port = Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on.")]
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
 
-def serve(
-    homes: Annotated[int, typer.Option(min=1, max=100, help="How many Home Servers.")] = 2,
-    port: Annotated[int, typer.Option(min=1, max=65_000, help="The Global Server's port; the homes take the ports after it.")] = 8080,
-    data: Annotated[Path | None, typer.Option(help="Where everything is kept (default: FLASH_DATA_DIR, else ./data).")] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Register ann and bob, and let ann's popup arrive at bob's.")] = False,
-) -> None:
-    """A whole Flash in one process: a Global Server and some homes, embedded broker, SQLite."""
-
-    async def run(settings: Settings) -> None:
-        if data is not None:
-            settings = dataclasses.replace(settings, data=data)
-        if settings.store_url or settings.public_url:
-            raise BadSetting("FLASH_STORE_URL and FLASH_PUBLIC_URL are for `flash global` and `flash home`; unset them")
-        async with running_all(settings, homes, port):
-            server = f"http://127.0.0.1:{port}"
-            if demo:
-                await play_demo(server, typer.echo)
-            typer.echo(join_lines(server, demo))
-            await until_told_to_stop()
-
-    _run(run)
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Bad usage: one line."""
+        self.exit(2, f"flash: {message}\n")
 
 
-def global_server(port: Port = 8080) -> None:
-    """The Global Server of a real installation (FLASH_BROKER_URL, FLASH_STORE_URL)."""
-
-    async def run(settings: Settings) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            broker = rabbit(settings, "global")
-            await broker.start()
-            stack.push_async_callback(broker.close)
-            await stack.enter_async_context(running_global(settings, port, broker))
-            await until_told_to_stop()
-
-    _run(run)
-
-
-def home(name: Annotated[str, typer.Argument(help="The home's name for ever, e.g. h1.")], port: Port = 8081) -> None:
-    """One Home Server of a real installation (FLASH_BROKER_URL, FLASH_STORE_URL, FLASH_PUBLIC_URL)."""
-
-    async def run(settings: Settings) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            broker = rabbit(settings, name)
-            await broker.start()
-            stack.push_async_callback(broker.close)
-            await stack.enter_async_context(running_home(settings, name, port, broker))
-            await until_told_to_stop()
-
-    _run(run)
-
-
-def _run(server: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+def run(arguments: Sequence[str]) -> int:
+    """Run a server command to its end; the exit code."""
+    chosen = _parser().parse_args(arguments)
+    servers: dict[str, Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]] = {
+        "serve": _serve,
+        "global": _global,
+        "home": _home,
+    }
     try:
         settings = Settings.read(os.environ)
         set_up_logs(settings.log_level, settings.log_format)
-        uvloop.run(server(settings))
+        uvloop.run(servers[chosen.command](settings, chosen))
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        return INTERRUPTED
     except (BadSetting, FlashError, flash_sdk.FlashClientError, OSError) as error:
-        typer.echo(f"flash: {str(error) or type(error).__name__}", err=True)
-        raise typer.Exit(1) from None
+        print(f"flash: {str(error) or type(error).__name__}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="flash")
+    commands = parser.add_subparsers(dest="command", required=True)
+    made = {name: commands.add_parser(name, help=about, description=about) for name, about in COMMANDS.items()}
+    made["serve"].add_argument("--homes", type=_number(1, 100), default=2, help="how many Home Servers (2)")
+    made["serve"].add_argument(
+        "--port", type=_number(1, 65_000), default=8080, help="the Global Server's port (8080); the homes take the ports after it"
+    )
+    made["serve"].add_argument("--data", type=Path, help="where everything is kept (FLASH_DATA_DIR, else ./data)")
+    made["serve"].add_argument("--demo", action="store_true", help="register ann and bob, and let ann's popup arrive at bob's")
+    made["global"].add_argument("--port", type=_number(1, 65_535), default=8080, help="the port to listen on (8080)")
+    made["home"].add_argument("name", help="the home's name for ever, e.g. h1")
+    made["home"].add_argument("--port", type=_number(1, 65_535), default=8081, help="the port to listen on (8081)")
+    return parser
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+async def _serve(settings: Settings, chosen: argparse.Namespace) -> None:
+    if chosen.data is not None:
+        settings = dataclasses.replace(settings, data=chosen.data)
+    if settings.store_url or settings.public_url:
+        raise BadSetting("FLASH_STORE_URL and FLASH_PUBLIC_URL are for `flash global` and `flash home`; unset them")
+    async with running_all(settings, chosen.homes, chosen.port):
+        server = f"http://127.0.0.1:{chosen.port}"
+        if chosen.demo:
+            await play_demo(server, _say)
+        _say(join_lines(server, chosen.demo))
+        await until_told_to_stop()
+
+
+async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        broker = rabbit(settings, "global")
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        await stack.enter_async_context(running_global(settings, chosen.port, broker))
+        await until_told_to_stop()
+
+
+async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        broker = rabbit(settings, chosen.name)
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        await stack.enter_async_context(running_home(settings, chosen.name, chosen.port, broker))
+        await until_told_to_stop()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -10,7 +10,6 @@ import secrets
 import sys
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ ALGORITHM = "EdDSA"
 ISSUER = "flash"  # keeps apart what other programs may sign with the same key
 MAX_TOKEN_CHARS = 4_096  # ours have about 500; a longer one is not looked at
 DIGEST_BYTES = 20  # what stands for a token in the cache: nobody finds another text with the same one, and it is a tenth as long
-CACHED_TOKENS = 50_000  # about 0.6 KB each; twice the sessions that one home is expected to hold
+CACHED_TOKENS = 50_000  # about 0.5 KB each; twice the sessions that one home is expected to hold
 _PARSE_ONLY: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["sub", "exp", "iss"]}
 
 log = structlog.get_logger()
@@ -86,7 +85,7 @@ class KeyVerifier:
         self._max_cached = max_cached
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._raw: dict[str, bytes] = {}
-        self._known: OrderedDict[bytes, Identity] = OrderedDict()
+        self._known: dict[bytes, Identity] = {}
 
     def set_keys(self, keys: Iterable[Any]) -> None:
         """Believe these keys (as `Signer.public_keys` gives them) and no others. Raises `ValueError` when one is not Ed25519."""
@@ -113,10 +112,8 @@ class KeyVerifier:
             known = self._read(token)
             if known.expires_at > self._clock():
                 self._known[digest] = known
-                if len(self._known) > self._max_cached:
-                    self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(digest)
+                if len(self._known) > self._max_cached:  # the one seen first goes; if it is still in use, it is read again
+                    del self._known[next(iter(self._known))]
         if known.expires_at <= self._clock():
             self._known.pop(digest, None)
             raise Unauthorized("The token has expired; ask the Global Server for a new one.")
