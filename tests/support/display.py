@@ -105,11 +105,22 @@ class Display:
         """Give a window the keyboard, as a person does with the window manager."""
         self.run("xdotool", "search", "--onlyvisible", "--name", f"^{title}$", "windowactivate", "--sync")
 
-    def picture(self, path: Path) -> None:
-        """What the screen shows, as PNG with few colours: small enough to be kept."""
+    def picture(self, path: Path, part: str = "") -> None:
+        """What the screen shows, as PNG with few colours: small enough to be kept. `part`: such as `640x480+10+10`, else all of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.run(
-            "import", "-window", "root", "-depth", "8", "+dither", "-colors", "255", "-define", "png:compression-level=9", f"png8:{path}"
+            "import",
+            "-window",
+            "root",
+            *(("-crop", part, "+repage") if part else ()),
+            "-depth",
+            "8",
+            "+dither",
+            "-colors",
+            "255",
+            "-define",
+            "png:compression-level=9",
+            f"png8:{path}",
         )
 
     def close(self) -> None:

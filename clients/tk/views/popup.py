@@ -97,6 +97,11 @@ class PopupWindow(tk.Toplevel):
         else:
             self.take_keyboard()
 
+    def write(self, text: str) -> None:
+        """Put words into the open reply."""
+        if self._reply is not None:
+            self._reply.text.insert("insert", text)
+
     def take_keyboard(self) -> None:
         """A person asked for it, by a click or a key of ours: the only way a popup gets the keyboard."""
         target = self._reply.text if self._reply is not None else self._first

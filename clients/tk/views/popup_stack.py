@@ -64,6 +64,10 @@ class PopupStack:
             if uid is None or window.popup.uid == uid or (window.popup.key or (None,))[0] == uid:
                 window.draw()
 
+    def newest_of(self, uid: int) -> PopupWindow | None:
+        """The newest popup with a message of someone."""
+        return next((window for window in reversed(self._open.values()) if (window.popup.key or (None,))[0] == uid), None)
+
     def clear(self) -> None:
         """Nobody is signed in any more."""
         for popup_id in list(self._open):

@@ -13,7 +13,7 @@ from flash_sdk import FlashClient, Receipt
 from tests.support.display import Display
 from tests.support.waiting import eventually
 from tests.tk.windows import typist
-from tests.tk.windows.conftest import PASSWORD, Client, Friend
+from tests.tk.windows.conftest import Client, Friend
 from tests.tk.windows.person import ROOT, Person
 
 POPUPS = 20
