@@ -45,7 +45,9 @@ class Display:
 
     def __enter__(self) -> Self:
         read, write = os.pipe()
-        self._run_on(["Xvfb", "-displayfd", str(write), "-screen", "0", SCREEN, "-dpi", DOTS_AN_INCH, "-nolisten", "tcp"], write)
+        # Without -noreset it starts anew whenever its last client leaves, and drops who is just coming.
+        server = ["Xvfb", "-displayfd", str(write), "-screen", "0", SCREEN, "-dpi", DOTS_AN_INCH, "-nolisten", "tcp", "-noreset"]
+        self._run_on(server, write)
         os.close(write)
         with os.fdopen(read, encoding="ascii") as said:
             number = said.readline().strip()  # the whole line: Xvfb ends when it cannot write the last of it

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import zlib
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from clients.tk.demo import can_open_windows, open_client
 from clients.tk.model_values import MAX_TEXT_CHARACTERS, ContactRow
 from clients.tk.views import shapes, words
 from clients.tk.views.remembered import Remembered
 from tests.support.display import Display
+from tests.support.waiting import eventually, wait_until
+from tests.tk.servers import RunningServer
+from tests.tk.windows.conftest import Friend
 from tests.tk.windows.person import ROOT
 
 NOW = datetime(2030, 6, 12, 14, 3, tzinfo=UTC)
@@ -127,7 +132,35 @@ def test_without_a_display_it_says_so(tmp_path: Path) -> None:
 
 
 def test_asked_to_end_it_ends_in_order(tmp_path: Path, screen: Display) -> None:
-    code = "import os, signal, threading; threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start();"
-    ended, said = started(tmp_path, code + "from clients.tk.app import app; app(['--no-keyring'])", **screen.environment)
-    assert (ended, said) == (0, "")
+    environment = screen.environment | {"PYTHONPATH": str(ROOT), "FLASH_CONFIG_DIR": str(tmp_path), "FLASH_DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "clients.tk", "--no-keyring", "--server", "http://127.0.0.1:9"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, cwd=ROOT)
+    try:
+        wait_until(lambda: screen.run("xdotool", "search", "--onlyvisible", "--name", "^Flash$"), 30, "its window")
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=20)[1]
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, said) == (0, b"")
     assert (tmp_path / "tk" / "windows.json").exists()
+
+
+async def test_the_demo_opens_a_client_that_is_signed_in(
+    tmp_path: Path, screen: Display, friend: Friend, flash_servers: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await friend("ann")
+    for name, value in screen.environment.items():
+        monkeypatch.setenv(name, value)
+    assert can_open_windows()
+    process = open_client(flash_servers.url, ann.grant, tmp_path)
+    try:
+        await eventually(lambda: screen.run("xdotool", "search", "--onlyvisible", "--name", f"^Flash - {ann.grant.handle}$"), 30)
+        process.terminate()
+        await eventually(lambda: process.poll() is not None, 20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    monkeypatch.delenv("DISPLAY")
+    assert not can_open_windows()
