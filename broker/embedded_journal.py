@@ -176,6 +176,8 @@ class Journal:
     def _open(self, database: sqlite3.Connection) -> Contents:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")  # what was published survives a power cut
+        database.execute("PRAGMA temp_store = MEMORY")  # a statement of many rows keeps a journal of its own: not in a file
+        database.execute("PRAGMA cache_size = -500")  # KB: written at one end and read there, nothing is worth keeping
         database.executescript(_SCHEMA)
         depths = {name: 0 for (name,) in database.execute("SELECT name FROM queues")}
         depths.update(database.execute("SELECT queue, count(*) FROM messages GROUP BY queue").fetchall())

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the entry point of the installed program."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMMANDS:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # 5 MB that structlog loads for coloured tracebacks: servers print none
         from flash import serve
 
         sys.exit(serve.run(arguments))

@@ -25,6 +25,7 @@ from servers.identity import Identity
 ALGORITHM = "EdDSA"
 ISSUER = "flash"  # keeps apart what other programs may sign with the same key
 MAX_TOKEN_CHARS = 4_096  # ours have about 500; a longer one is not looked at
+RECENT_TOKENS = 1_024  # about 0.5 MB
 DIGEST_BYTES = 20  # what stands for a token in the cache: nobody finds another text with the same one, and it is a tenth as long
 CACHED_TOKENS = 50_000  # about 0.5 KB each; twice the sessions that one home is expected to hold
 _PARSE_ONLY: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["sub", "exp", "iss"]}
@@ -86,6 +87,7 @@ class KeyVerifier:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._raw: dict[str, bytes] = {}
         self._known: dict[bytes, Identity] = {}
+        self._recent: dict[str, Identity] = {}  # the same for those who talk just now, without the cost of a digest
 
     def set_keys(self, keys: Iterable[Any]) -> None:
         """Believe these keys (as `Signer.public_keys` gives them) and no others. Raises `ValueError` when one is not Ed25519."""
@@ -97,6 +99,7 @@ class KeyVerifier:
         if fresh != self._raw:
             self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in fresh.items()}
             self._raw = fresh
+            self._recent.clear()
             self._known.clear()  # a withdrawn key's tokens end now
 
     @property
@@ -106,6 +109,16 @@ class KeyVerifier:
 
     def verify(self, token: str) -> Identity:
         """Who is asking. Raises `Unauthorized`, which says why; `Unavailable` before any key has arrived."""
+        recent = self._recent.get(token)
+        if recent is not None and recent.expires_at > self._clock():
+            return recent
+        known = self._look_up(token)
+        if len(self._recent) >= RECENT_TOKENS:
+            self._recent.clear()
+        self._recent[token] = known
+        return known
+
+    def _look_up(self, token: str) -> Identity:
         digest = hashlib.blake2b(token.encode(errors="surrogatepass"), digest_size=DIGEST_BYTES).digest()
         known = self._known.get(digest)
         if known is None:

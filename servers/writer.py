@@ -22,7 +22,7 @@ from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Store
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
 MAX_FOUND = 1_000  # events read at a time after a commit whose end we did not hear
-MAX_STATES = 4_096  # states in memory, least recently used go first: about 1 KB each for an ordinary user
+MAX_STATES = 3_000  # states in memory, least recently used go first: a thousand people who talk, at about 1 KB each
 
 log = structlog.get_logger()
 
@@ -119,9 +119,8 @@ class Writer:
         touched: set[str] = set()
         try:
             await self._make_sure()
-            await self._load(batch)
             for unit in batch:
-                await self._decide(unit, touched)
+                await self._decide(unit, batch, touched)
         except Unavailable as error:  # the store could not be read
             self._fail(batch, touched, error)
             return
@@ -176,13 +175,13 @@ class Writer:
             self._tell(found)
         self._unsure = False
 
-    async def _load(self, batch: list[Unit]) -> None:
-        """Have at hand the states that the units name; those of their reactions are loaded as they come."""
-        missing = {command.stream for unit in batch for command in unit.commands} - self._states.keys()
-        if missing:
-            streams = list(missing)
-            self._loaded += streams
-            self._states.update(zip(streams, await self._store.run(self._store.load_all, streams), strict=True))
+    async def _load(self, stream: str, batch: list[Unit]) -> State:
+        """The state of `stream`; and, in the same visit to the store, all others that the batch names and that are not at hand."""
+        missing = {stream, *(command.stream for unit in batch for command in unit.commands)} - self._states.keys()
+        streams = list(missing)
+        self._loaded += streams
+        self._states.update(zip(streams, await self._store.run(self._store.load_all, streams), strict=True))
+        return self._states[stream]
 
     def _forget_blanks(self) -> None:
         """Keep nothing of streams that have not begun: another process on the same store may begin them, and we would not hear of it."""
@@ -192,7 +191,7 @@ class Writer:
                 del self._states[stream]
         self._loaded.clear()
 
-    async def _decide(self, unit: Unit, touched: set[str]) -> None:
+    async def _decide(self, unit: Unit, batch: list[Unit], touched: set[str]) -> None:
         now = int(self._clock() * 1e6) / 1e6  # to the microsecond, as times travel
         waiting: deque[Command] = deque(unit.commands)
         react, deciders = self._catalogue.react, self._catalogue.deciders
@@ -201,7 +200,7 @@ class Writer:
             stream = command.stream
             state = self._states.get(stream)
             if state is None:
-                state = self._states[stream] = await self._store.run(self._store.load, stream)
+                state = await self._load(stream, batch)
             else:
                 self._states.move_to_end(stream)
             try:
