@@ -23,6 +23,7 @@ def people() -> "typer.Typer":
     import typer
 
     from clients.terminal.app import app as terminal
+    from clients.tk.app import app as windows
     from flash import projections_command
 
     names = ", ".join(f"flash {name}" for name in COMMANDS)
@@ -34,6 +35,7 @@ def people() -> "typer.Typer":
     )
     app.add_typer(projections_command.app, name="projections")
     app.add_typer(terminal)
+    app.add_typer(windows)
     return app
 
 

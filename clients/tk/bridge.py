@@ -1,9 +1,9 @@
 """Between the engine's thread and the views' thread. Rule: the model is folded on the views' thread only; nobody waits for the other.
 
-    bridge = Bridge(Model())
-    engine = Engine(bridge, …); engine.start()          # binds itself: commands reach it from then on, earlier ones too
-    effects = bridge.drain(limit_ms=8)                   # views' thread: from an `after` tick, and when `fileno()` is readable
-    effects = bridge.do(Write(new_id(), uid, text))      # views' thread: an intent; dispatch its effects like those of `drain`
+bridge = Bridge(Model())
+engine = Engine(bridge, …); engine.start()          # binds itself: commands reach it from then on, earlier ones too
+effects = bridge.drain(limit_ms=8)                   # views' thread: from an `after` tick, and when `fileno()` is readable
+effects = bridge.do(Write(new_id(), uid, text))      # views' thread: an intent; dispatch its effects like those of `drain`
 """
 
 import contextlib

@@ -134,7 +134,7 @@ def _change_contact(model: "Model", intent: said.ChangeContact, now: datetime) -
 
 
 def _set_status(model: "Model", intent: said.SetStatus, now: datetime) -> list[Effect]:
-    if (intent.until is not None and intent.until <= now):
+    if intent.until is not None and intent.until <= now:
         return []
     was = model.dnd(now)
     model.status = OwnStatus(intent.status, intent.note, intent.until, saved=False)

@@ -62,11 +62,17 @@ def test_unknown_profile_fields_are_refused():
 
 
 def test_only_what_changed_is_recorded():
-    given(ANN).when(change(city="Orlando", full_name="Ann Lee")).then(ProfileChanged(uid=42, handle="ann", home="h1", name="Ann Lee", changes={"city": "Orlando"}, **WHEN))
+    given(ANN).when(change(city="Orlando", full_name="Ann Lee")).then(
+        ProfileChanged(uid=42, handle="ann", home="h1", name="Ann Lee", changes={"city": "Orlando"}, **WHEN)
+    )
 
 
 def test_a_blank_empties_a_field():
-    outcome = given(ANN).when(change(city=" ")).then(ProfileChanged(uid=42, handle="ann", home="h1", name="Ann Lee", changes={"city": None}, **WHEN))
+    outcome = (
+        given(ANN)
+        .when(change(city=" "))
+        .then(ProfileChanged(uid=42, handle="ann", home="h1", name="Ann Lee", changes={"city": None}, **WHEN))
+    )
     assert given(ANN, *outcome.events).state("account-42").profile == {"full_name": "Ann Lee"}
 
 

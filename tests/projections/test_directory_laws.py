@@ -33,7 +33,9 @@ def histories(draw: st.DrawFn) -> list[Event]:
             events.append(UserRegistered(uid=number, handle=f"u{number}", home=home, profile=draw(PROFILE_TEXTS), **WHEN))
             open_uids.append(number)
         elif kind == "change":
-            events.append(ProfileChanged(uid=draw(st.sampled_from(open_uids)), handle="ann", home="h1", name="Ann", changes=draw(CHANGES), **WHEN))
+            events.append(
+                ProfileChanged(uid=draw(st.sampled_from(open_uids)), handle="ann", home="h1", name="Ann", changes=draw(CHANGES), **WHEN)
+            )
         elif kind == "credential":
             events.append(CredentialChanged(uid=draw(st.sampled_from(open_uids)), password_hash="$h", **WHEN))
         elif kind == "close":

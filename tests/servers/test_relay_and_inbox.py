@@ -17,8 +17,8 @@ from domain.event import place
 from domain.home_events import LoggedIn
 from servers import inbox as inbox_module
 from servers import relay_lane as relay_lane
-from servers.trackings import RELAY
 from servers.store import Store
+from servers.trackings import RELAY
 from tests.domain.home_stories import logged_in, message_sent
 from tests.servers.test_writer import contact, send
 from tests.servers.wires import Server

@@ -9,8 +9,8 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
 from domain.event import place
-from servers.trackings import RELAY
 from servers.store import SNAPSHOT_EVERY, Conflicted, Store
+from servers.trackings import RELAY
 from tests.servers.stores import HOME, adopted, put, sent
 
 MANY = 100_000

@@ -1,6 +1,6 @@
 """Real servers for the popup client's tests: `flash serve` in a process of its own. Rule: its data outlives it, so it can be killed.
 
-    server = RunningServer(folder); server.start(); … server.kill(); server.start(); … server.stop()
+server = RunningServer(folder); server.start(); … server.kill(); server.start(); … server.stop()
 """
 
 import os
