@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from flash_sdk import FlashClient
+from flash_sdk import FlashClient, TryLater
 from tests.support.display import Display
+from tests.support.waiting import eventually
 from tests.tk.servers import RunningServer
 from tests.tk.windows.person import Person
 
@@ -58,7 +59,16 @@ async def friend(flash_servers: RunningServer) -> AsyncIterator[Friend]:
 
         async def register(name: str) -> FlashClient:
             client = await stack.enter_async_context(FlashClient(flash_servers.url))
-            await client.register(f"{name}{next(_numbers)}", PASSWORD, {"full_name": f"{name.title()} Baker", "city": "Springfield"})
+            handle, profile = f"{name}{next(_numbers)}", {"full_name": f"{name.title()} Baker", "city": "Springfield"}
+
+            async def registered() -> bool:
+                try:
+                    await client.register(handle, PASSWORD, profile)
+                except TryLater:  # on a busy machine the homes come a moment after the Global Server
+                    return False
+                return True
+
+            await eventually(registered)
             return client
 
         yield register

@@ -152,8 +152,8 @@ class Person:
         self.display.type(text)
 
     async def has_keyboard(self, window: str) -> None:
-        """Until the window of this title (a pattern) has the keyboard."""
-        await eventually(lambda: re.search(window, self.display.focus()))
+        """Until the window of this title (a pattern) has the keyboard, and knows it: X tells a moment before Tk does."""
+        await eventually(lambda: re.search(window, self.display.focus()) and any(seen.focus for seen in self.look(window=window)))
 
     async def picture(self, path: Path | None) -> None:
         """Take a picture of the whole screen."""

