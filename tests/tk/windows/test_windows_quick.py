@@ -57,9 +57,7 @@ async def test_five_hundred_contacts_and_a_thousand_messages_never_stop_the_wind
             break
     felt, own = (min(times) for times in zip(*longest, strict=True))
     record_property("longest_stall_ms", felt)
-    print(
-        f"\nlongest stall of Tk's thread, {CONTACTS} contacts and {WAITING} waiting messages: {felt} ms, {own:.1f} ms without the queue for a"
-    )
+    print(f"\nlongest stall of Tk, {CONTACTS} contacts and {WAITING} waiting messages: {felt} ms, {own:.1f} ms without the queue for a")
     print(f"processor that other programs had ({len(longest)} of {ATTEMPTS} attempts)")
     assert own <= STALL_MS
 
