@@ -5,18 +5,23 @@ back connection. Started again, everything is still there.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import subprocess
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import flash_sdk
+from clients.tk.demo import can_open_windows, open_client
 
 TEXT = "Hello bob, this popup went ann -> h1 -> h2 -> you."
 PASSWORDS = {"ann": "ann-demo-password", "bob": "bob-demo-password"}
 ARRIVAL_TIMEOUT_S = 15.0
+CLOSING_TIMEOUT_S = 5.0  # for a popup client to log off
 
 
-async def play_demo(server: str, say: Callable[[str], object]) -> None:
-    """Let ann's popup arrive at bob's and say so. `server`: the Global Server's URL.
+async def play_demo(server: str, say: Callable[[str], object]) -> list[flash_sdk.Grant]:
+    """Let ann's popup arrive at bob's and say so; their grants. `server`: the Global Server's URL.
 
     Raises `TimeoutError`, `flash_sdk.FlashClientError`.
     """
@@ -40,6 +45,25 @@ async def play_demo(server: str, say: Callable[[str], object]) -> None:
                     leaving = asyncio.create_task(bob.logoff())  # the loop goes on until the home has said goodbye
             if leaving is not None:
                 await leaving
+        return [ann.grant, bob.grant]
+
+
+@contextlib.asynccontextmanager
+async def windows(server: str, grants: Sequence[flash_sdk.Grant], folder: Path, say: Callable[[str], object]) -> AsyncIterator[None]:
+    """A popup client for each of them for as long as it lasts, where there is a display to open it on."""
+    clients: list[subprocess.Popen[bytes]] = []
+    if grants and can_open_windows():
+        say(f"Opening the windows of {' and '.join(grant.handle for grant in grants)}.")
+        with contextlib.suppress(OSError):
+            clients += [open_client(server, grant, folder) for grant in grants]
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.terminate()
+        for client in clients:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(client.wait, CLOSING_TIMEOUT_S)  # the servers here must go on: it logs off
 
 
 async def _enter(client: flash_sdk.FlashClient, handle: str, profile: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ import flash_sdk
 from domain.errors import FlashError
 from flash.cli import COMMANDS
 from flash.compose import rabbit, running_all, running_global, running_home, until_told_to_stop
-from flash.demo import join_lines, play_demo
+from flash.demo import join_lines, play_demo, windows
 from flash.logs import set_up_logs
 from flash.settings import BadSetting, Settings
 
@@ -80,10 +80,10 @@ async def _serve(settings: Settings, chosen: argparse.Namespace) -> None:
         raise BadSetting("FLASH_STORE_URL and FLASH_PUBLIC_URL are for `flash global` and `flash home`; unset them")
     async with running_all(settings, chosen.homes, chosen.port):
         server = f"http://127.0.0.1:{chosen.port}"
-        if chosen.demo:
-            await play_demo(server, _say)
+        grants = await play_demo(server, _say) if chosen.demo else []
         _say(join_lines(server, chosen.demo))
-        await until_told_to_stop()
+        async with windows(server, grants, settings.data / "demo", _say):
+            await until_told_to_stop()
 
 
 async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
