@@ -25,6 +25,7 @@ from servers.home_parts import HomeConfig, HomeParts
 from servers.housekeeping import Patience
 from servers.metrics import HomeMetrics
 
+ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded
 DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
 
 log = structlog.get_logger()
@@ -114,7 +115,8 @@ async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterato
         await broker.wait_connected(DRAIN_S)
         await stack.enter_async_context(running_global(settings, port, broker))
         for number in range(1, homes + 1):
-            await stack.enter_async_context(running_home(settings, f"h{number}", port + number, broker))
+            home = await stack.enter_async_context(running_home(settings, f"h{number}", port + number, broker))
+            await asyncio.wait_for(home.parts.global_link.announced.wait(), ANNOUNCE_S)
         yield
 
 

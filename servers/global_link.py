@@ -48,7 +48,7 @@ class GlobalLink:
         self._trust = trust
         self._users: OrderedDict[int, Known] = OrderedDict()
         self._announcing: asyncio.Task[None] | None = None
-        self.announced = False
+        self.announced = asyncio.Event()  # the Global Server knows this home, and this home its keys
 
     def start(self) -> None:
         """Trust the keys of the last run, so that a home starts without the Global Server; then announce."""
@@ -86,7 +86,7 @@ class GlobalLink:
                 answer = await self._ask({"ask": "announce", "name": self._name, "url": self._url})
                 self._trust(answer["keys"])
                 await asyncio.to_thread(self._remember, answer["keys"])
-                self.announced = True
+                self.announced.set()
                 return
             except Unavailable:
                 await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret

@@ -114,7 +114,9 @@ class GlobalParts:
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
-        return None if self._started else "The Global Server is starting or stopping."
+        if not self._started:
+            return "The Global Server is starting or stopping."
+        return None if self.writer.alive else "The writer has stopped; restart the Global Server."
 
     async def catch_up(self) -> None:
         """Bring the directory to the end of the log: another Global Server on the same store may have written. Raises `Unavailable`."""

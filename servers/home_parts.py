@@ -142,6 +142,8 @@ class HomeParts:
         """None when users can be served, else why not."""
         if not self._started:
             return "This home is starting."
+        if not self.writer.alive:
+            return "The writer has stopped; restart this home."
         if not self.verifier.has_keys:
             return "The Global Server's public key is not known yet."
         return None

@@ -99,6 +99,11 @@ class Writer:
         return self._states[stream]
 
     @property
+    def alive(self) -> bool:
+        """Whether it commits. A writer that ended by itself is a fault that only a restart mends."""
+        return self._task is not None and not self._task.done()
+
+    @property
     def depth(self) -> int:
         """Units waiting."""
         return len(self._queue)
