@@ -4,7 +4,6 @@ store -> directory -> writer -> relay -> neighbours, answers to the homes' quest
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from domain.registered_home import AnnounceHome
 from projections.directory import Directory, Listed
 from servers.catalogue import Catalogue
 from servers.global_link import GLOBAL
+from servers.ids import new_id
 from servers.neighbours import Neighbours
 from servers.passwords import Cost, Passwords
 from servers.projector import Projector
@@ -47,11 +47,6 @@ class GlobalConfig:
     registrations_burst: int = 1_000  # a school behind one address registers in one lesson
     failed_logins_per_s: float = 0.1  # per handle and address, lasting: 8,640 guesses a day
     failed_logins_burst: int = 10  # a person who mixes up passwords
-
-
-def new_id() -> str:
-    """An id nobody can guess: 128 random bits as text."""
-    return secrets.token_urlsafe(16)
 
 
 class GlobalParts:

@@ -4,7 +4,6 @@ store -> projections -> writer -> relay, notices -> inbox, neighbours, global li
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from servers.blanks import BlankWheel
 from servers.catalogue import Catalogue
 from servers.global_link import GLOBAL, GlobalLink
 from servers.housekeeping import Housekeeping, Patience
+from servers.ids import new_id
 from servers.inbox import Inbox
 from servers.neighbours import Neighbours
 from servers.notices import Notices
@@ -56,11 +56,6 @@ class HomeConfig:
     sends_per_s: float = 100.0  # per user, lasting: a program may do this, a person never
     sends_burst: int = 1_000  # a client that was offline hands in what it kept
     patience: Patience = field(default_factory=Patience)
-
-
-def new_id() -> str:
-    """An id nobody can guess: 128 random bits as text."""
-    return secrets.token_urlsafe(16)
 
 
 class HomeParts:
