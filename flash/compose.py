@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from servers.home_parts import HomeConfig, HomeParts
 from servers.housekeeping import Patience
 from servers.metrics import HomeMetrics
 
+SWITCH_S = 0.0005  # a commit's thread asks for the interpreter a dozen times: at the default 5 ms a busy loop would let it wait 60
 ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded
 DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
 
@@ -140,6 +142,7 @@ async def until_told_to_stop() -> None:
         loop.add_signal_handler(number, stop.set)
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked at again by every full collection
+    sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(50_000, 20, 50)  # our hot path makes few cycles: collect seldom, in larger portions
     await stop.wait()
     log.info("flash.stopping")

@@ -23,6 +23,7 @@ MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's
 MAX_BATCH_BYTES = 1_000_000  # …and this many bytes, when the texts are long
 MAX_IN_MEMORY = 10_000  # committed events kept for publication; past that they are read from the store later
 MAX_IN_MEMORY_BYTES = 10_000_000  # …and this many bytes
+SAVE_EVERY_S = 0.25  # how often a busy relay stores its position with a commit: a statement in each would delay them all
 SAVE_AFTER_S = 1.0  # how long an idle relay waits before it stores its position by itself: a crash then repeats one second at most
 RETRY_S = (0.2, 5.0)  # first and longest pause while the broker is away
 
@@ -56,6 +57,7 @@ class Lane:
         self._tasks: list[asyncio.Task[None]] = []
         self.position = 0  # everything up to here is confirmed
         self._saved = 0
+        self._save_at = 0.0
         self._last = 0  # the newest position we know to be committed
         self._behind = False  # some of (position, last] is not in memory
 
@@ -165,9 +167,16 @@ class Lane:
             self._caught_up.clear()
 
     def _riders(self) -> Sequence[Tracking]:
+        """Our position, when it is time to store it with a commit that happens anyway."""
+        if asyncio.get_running_loop().time() < self._save_at:
+            return ()
+        return self._unsaved()
+
+    def _unsaved(self) -> Sequence[Tracking]:
         if self.position == self._saved:
             return ()
         self._saved = self.position
+        self._save_at = asyncio.get_running_loop().time() + SAVE_EVERY_S
         return (Tracking(self._name, self.position),)
 
     async def _save_now_and_then(self) -> None:
@@ -177,7 +186,7 @@ class Lane:
 
     async def _save(self) -> None:
         saved = self._saved
-        trackings = self._riders()
+        trackings = self._unsaved()
         if trackings:
             try:
                 await self._writer.submit((), trackings=trackings)

@@ -3,16 +3,20 @@
 Rule: what is stored stays the library's.
 """
 
+import contextlib
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import InterfaceError, StoredEvent
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore, SQLiteFactory, SQLiteProcessRecorder
 
 from servers.trackings import unless_relay
 
-ROWS_PER_STATEMENT = (128, 32, 8, 1)  # few enough texts for the driver's statement cache
+ROWS_PER_STATEMENT = (128, 64, 32, 16, 8, 4, 2, 1)  # any number in few statements, and few enough texts for the cache
+STATEMENTS = 64  # texts that a connection keeps compiled
+LOCK_TIMEOUT_S = 5  # for another process that reads the file, such as a backup
 
 
 class SQLiteStoreRecorder(SQLiteProcessRecorder):
@@ -30,13 +34,10 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
                 chunk = stored_events[start : start + rows]
                 c.execute(statement, [v for e in chunk for v in (e.originator_id, e.originator_version, e.topic, e.state)])
                 start += rows
+        last: int = c.lastrowid or 0  # rows of one transaction of the only writer are numbered without gaps
         for tracking in kwargs.get("trackings", ()):
             with unless_relay(tracking):
                 self._insert_tracking(c, tracking)
-        if not stored_events:
-            return ()
-        c.execute("SELECT last_insert_rowid()")  # rows of one transaction of the only writer are numbered without gaps
-        last: int = c.fetchone()[0]
         return range(last - len(stored_events) + 1, last + 1)
 
 
@@ -44,12 +45,26 @@ class DurablePool(SQLiteConnectionPool):
     """Connections whose commit means: on disk."""
 
     def _create_connection(self) -> SQLiteConnection:
-        connection = super()._create_connection()
-        with connection.cursor() as cursor:
+        """As the library makes one, but for the pragmas and for a cache of statements: its own keeps a single one."""
+        try:
+            connection = sqlite3.connect(
+                self.db_name,
+                uri=True,
+                check_same_thread=False,
+                isolation_level=None,
+                cached_statements=STATEMENTS,
+                timeout=self.lock_timeout or LOCK_TIMEOUT_S,
+            )
+        except sqlite3.Error as error:
+            raise InterfaceError(error) from error
+        cursor = connection.cursor()
+        with contextlib.closing(cursor):
+            cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=FULL")  # said here because some builds of SQLite default to NORMAL in WAL mode
             cursor.execute("PRAGMA temp_store=MEMORY")  # a statement of many rows keeps a journal of its own: not in a file
             cursor.execute("PRAGMA wal_autocheckpoint=4000")  # 16 MB: fewer pauses of the commit thread than at the default 4 MB
-        return connection
+        connection.row_factory = sqlite3.Row
+        return SQLiteConnection(sqlite_conn=connection, max_age=self.max_age)
 
 
 class SQLiteStoreFactory(SQLiteFactory):
