@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import flash_sdk
-from clients.tk.demo import can_open_windows, open_client
 
 TEXT = "Hello bob, this popup went ann -> h1 -> h2 -> you."
 PASSWORDS = {"ann": "ann-demo-password", "bob": "bob-demo-password"}
@@ -52,10 +51,13 @@ async def play_demo(server: str, say: Callable[[str], object]) -> list[flash_sdk
 async def windows(server: str, grants: Sequence[flash_sdk.Grant], folder: Path, say: Callable[[str], object]) -> AsyncIterator[None]:
     """A popup client for each of them for as long as it lasts, where there is a display to open it on."""
     clients: list[subprocess.Popen[bytes]] = []
-    if grants and can_open_windows():
-        say(f"Opening the windows of {' and '.join(grant.handle for grant in grants)}.")
-        with contextlib.suppress(OSError):
-            clients += [open_client(server, grant, folder) for grant in grants]
+    if grants:
+        from clients.tk.demo import can_open_windows, open_client  # 5 MB that a server without demo does not need
+
+        if can_open_windows():
+            say(f"Opening the windows of {' and '.join(grant.handle for grant in grants)}.")
+            with contextlib.suppress(OSError):
+                clients += [open_client(server, grant, folder) for grant in grants]
     try:
         yield
     finally:
