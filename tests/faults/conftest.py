@@ -15,8 +15,10 @@ from tests.faults.installation import Installation
 from tests.faults.people import Crowd
 from tests.support.rabbitmq import PrivateRabbit
 from tests.support.rabbitmq_choice import AnyRabbit
+from tests.support.waiting import wait_until
 
 SEED = int(os.environ.get("FLASH_TEST_SEED") or secrets.randbelow(1_000_000))
+RECONNECTED_S = 45.0  # five seconds is the longest pause, a broker just restarted on two busy cores needs the rest
 _told: list[str] = []
 
 
@@ -55,9 +57,10 @@ def standing(rabbit: AnyRabbit, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def installation(standing: Installation, rabbit: AnyRabbit) -> Installation:
-    """The installation, all of it running."""
+    """The installation, all of it running and talking to the broker (a home that has just lost it pauses before it tries again)."""
     rabbit.start()
     standing.start()
+    wait_until(standing.connected, RECONNECTED_S, "every server has its broker again")
     return standing
 
 

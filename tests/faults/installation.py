@@ -160,6 +160,10 @@ class Installation:
         for server in self.servers:
             server.start()
 
+    def connected(self) -> bool:
+        """Whether every server has its connection to the broker."""
+        return all(server.metric("flash_broker_connected") for server in self.servers)
+
     def kill(self) -> None:
         """End every process at once."""
         for server in self.servers:
