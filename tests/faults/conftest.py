@@ -60,7 +60,7 @@ def installation(standing: Installation, rabbit: AnyRabbit) -> Installation:
     """The installation, all of it running and talking to the broker (a home that has just lost it pauses before it tries again)."""
     rabbit.start()
     standing.start()
-    wait_until(standing.connected, RECONNECTED_S, "every server has its broker again")
+    wait_until(standing.connected, RECONNECTED_S, "every home has its broker again")
     return standing
 
 

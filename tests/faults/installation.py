@@ -161,8 +161,8 @@ class Installation:
             server.start()
 
     def connected(self) -> bool:
-        """Whether every server has its connection to the broker."""
-        return all(server.metric("flash_broker_connected") for server in self.servers)
+        """Whether every home has its connection to the broker."""
+        return all(home.metric("flash_broker_connected") for home in self.homes.values())
 
     def kill(self) -> None:
         """End every process at once."""
