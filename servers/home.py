@@ -98,7 +98,7 @@ class HomeServer:
             if missed:  # acked on another session, expired, or a number this home never gave
                 verdict = "gap"
         contacts = [self._view(contact) for contact in user.contacts.values()]
-        outlet.write((welcome_part(session_id, user.uid, self.parts.blanks.interval_s, verdict, count, contacts),))
+        outlet.write((welcome_part(session_id, user, self.parts.blanks.interval_s, verdict, count, contacts),))
         if waiting:
             session.enqueue(waiting)
             session.wake()

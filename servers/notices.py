@@ -13,6 +13,7 @@ from domain.home_events import (
     MessageQueued,
     PresenceEvent,
     ReceiptQueued,
+    StatusChanged,
 )
 from projections.contacters import ContacterIndex
 from projections.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
@@ -21,7 +22,7 @@ from servers.neighbours import Neighbours
 from servers.parts import Part
 from servers.sessions import Session, Sessions
 from servers.store import Committed
-from servers.wire import change_view, done_part, presence_part
+from servers.wire import change_view, done_part, presence_part, status_part
 
 UNKNOWN = Presence(0, "unknown", None, "", "")
 
@@ -50,6 +51,7 @@ class Notices:
         changes: list[Change] = []
         woken: dict[Session, None] = {}
         done: list[tuple[Session, Part]] = []
+        chosen: list[StatusChanged] = []
         for position, event, _ in batch:
             kind = type(event)
             if kind in WaitingIndex.FOLDS:
@@ -62,6 +64,8 @@ class Notices:
                 change = self._presence.apply(position, event)
                 if change is not None:
                     changes.append(change)
+                if kind is StatusChanged:
+                    chosen.append(event)  # type: ignore[arg-type]
             elif kind in ContacterIndex.FOLDS:
                 self._contacters.apply(position, event)
                 if isinstance(event, ContactRemoved) and event.uid not in self._contacters.watchers:
@@ -74,6 +78,10 @@ class Notices:
             session.wake()
         for session, part in done:
             session.tell_in_order(part)
+        for choice in chosen:
+            part = status_part(choice.chosen, choice.note, choice.until)
+            for session in self._sessions.of(int(choice.originator_id[5:])):
+                session.tell(part)
         if changes:
             self.tell(changes)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from domain.home_events import MessageQueued
 from domain.mailbox import Waiting
-from domain.user_state import Contact
+from domain.user_state import Contact, UserState
 from projections.presence import Change, Presence
 from servers.parts import Part
 
@@ -114,18 +114,29 @@ def contacts_part(added: list[dict[str, Any]], removed: list[int]) -> Part:
     return Part("contacts", encode({"added": added, "removed": removed}))
 
 
+def status_view(chosen: str, note: str, until: float | None) -> dict[str, Any]:
+    """How a user chose to be, as only they are told."""
+    return {"status": chosen, "note": note, "until": instant(until)}
+
+
+def status_part(chosen: str, note: str, until: float | None) -> Part:
+    """The user's own status was chosen anew, or its time is over."""
+    return Part("status", encode(status_view(chosen, note, until)))
+
+
 def goodbye_part(reason: str, reconnect_after_s: float | None) -> Part:
     """The last part."""
     return Part("goodbye", encode({"reason": reason, "reconnect_after_s": reconnect_after_s}))
 
 
-def welcome_part(session: str, uid: int, blank_s: float, verdict: str, count: int, contacts: list[dict[str, Any]]) -> Part:
+def welcome_part(session: str, user: UserState, blank_s: float, verdict: str, count: int, contacts: list[dict[str, Any]]) -> Part:
     """The first part."""
     body = {
         "session": session,
-        "uid": uid,
+        "uid": user.uid,
         "blank_s": blank_s,
         "resume": {"verdict": verdict, "count": count},
         "contacts": contacts,
+        "status": status_view(user.chosen, user.note, user.until),
     }
     return Part("welcome", encode(body))

@@ -108,7 +108,7 @@ def _send_refused(model: "Model", report: said.SendRefused, now: datetime) -> li
 
 
 def _status_saved(model: "Model", report: said.StatusSaved, now: datetime) -> list[Effect]:
-    if replace(report.status, saved=True) != replace(model.status, saved=True) or model.status.saved:
+    if model.status.saved or not model.status.says(report.status):
         return []
     model.status = replace(model.status, saved=True)
     return [StatusChanged()]

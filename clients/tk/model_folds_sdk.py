@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import flash_sdk as sdk
-from clients.tk.model_effects import ConnectionChanged, Effect, MarkDone
-from clients.tk.model_values import Connection, Received, SentState
+from clients.tk.model_effects import ConnectionChanged, Effect, MarkDone, StatusChanged
+from clients.tk.model_values import Connection, OwnStatus, Received, SentState, StatusName
 
 if TYPE_CHECKING:
     from clients.tk.model import Model
@@ -27,7 +27,8 @@ _WHY_BOUNCED = {"mailbox_full": "their mailbox is full", "expired": "nobody fetc
 def _welcome(model: "Model", event: sdk.Welcome, now: datetime) -> list[Effect]:
     model.connection = Connection("connected")
     rows, came = model.book.welcome(event.contacts, now)
-    return [ConnectionChanged(), *rows, *_came(model, came, now), *model.desk.login(event.count, now)]
+    mine = [] if event.status is None else _my_status(model, event.status, now)
+    return [ConnectionChanged(), *mine, *rows, *_came(model, came, now), *model.desk.login(event.count, now)]
 
 
 def _disconnected(model: "Model", event: sdk.Disconnected, now: datetime) -> list[Effect]:
@@ -84,6 +85,28 @@ def _contacts(model: "Model", event: sdk.Contacts, now: datetime) -> list[Effect
     return model.book.changed_elsewhere(event.added, event.removed, now)
 
 
+def _my_status(model: "Model", event: sdk.MyStatus, now: datetime) -> list[Effect]:
+    """The home's word counts, unless I have said something since that it is yet to hear."""
+    told, mine = own_status(event), model.status
+    if told is not None and told.until is not None and told.until <= now:
+        told = OwnStatus()
+    if told is None or told == mine or not (mine.saved or mine.says(told)):
+        return []
+    disturbed = not model.dnd(now)
+    model.status = told
+    if disturbed == (not model.dnd(now)):
+        return [StatusChanged()]
+    return [StatusChanged(), *(model.desk.stop_disturbing() if disturbed else model.desk.disturb_again())]
+
+
+def own_status(told: sdk.MyStatus) -> OwnStatus | None:
+    """My status as the home has it; None for one that this version does not know."""
+    name = _NAMES.get(told.status)
+    return None if name is None else OwnStatus(name, told.note, told.until)
+
+
+_NAMES: dict[str, StatusName] = {"online": "online", "away": "away", "dnd": "dnd"}
+
 FOLDS: dict[type, Callable[[Any, Any, datetime], list[Effect]]] = {
     sdk.Welcome: _welcome,
     sdk.Disconnected: _disconnected,
@@ -92,4 +115,5 @@ FOLDS: dict[type, Callable[[Any, Any, datetime], list[Effect]]] = {
     sdk.Receipt: _receipt,
     sdk.Done: _done,
     sdk.Contacts: _contacts,
+    sdk.MyStatus: _my_status,
 }

@@ -5,9 +5,8 @@ Intents come from views through `Bridge.do`; reports come from the engine throug
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
-from clients.tk.model_values import Account, Entry, Found, MessageKey, OwnStatus
+from clients.tk.model_values import Account, Entry, Found, MessageKey, OwnStatus, StatusName
 from flash_sdk import Contact
 from flash_sdk import Event as SdkEvent
 
@@ -135,7 +134,7 @@ class ChangeContact:
 class SetStatus:
     """Say how I am, perhaps until some moment (aware datetime)."""
 
-    status: Literal["online", "away", "dnd"]
+    status: StatusName
     note: str = ""
     until: datetime | None = None
 

@@ -9,6 +9,7 @@ ORDER = ("online", "away", "dnd", "offline", "unknown")  # the contact window's 
 STRANGERS = "strangers"  # a sixth group, last: people who wrote and are not on the list
 MAX_TEXT_CHARACTERS = 4096  # the protocol's bound of a message's text (its other one, 16 KiB, is never met before)
 
+StatusName = Literal["online", "away", "dnd"]  # what a person may choose to be
 MessageKey = tuple[int, str]  # (sender's uid, id): senders choose ids, so only together are they unique
 
 
@@ -138,10 +139,14 @@ class Connection:
 class OwnStatus:
     """How I say that I am. `until`: when it falls back to online; None for no end. `saved`: the home has it."""
 
-    status: Literal["online", "away", "dnd"] = "online"
+    status: StatusName = "online"
     note: str = ""
     until: datetime | None = None
     saved: bool = True
+
+    def says(self, other: "OwnStatus") -> bool:
+        """Whether both say the same to others, saved or not."""
+        return (self.status, self.note, self.until) == (other.status, other.note, other.until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from clients.tk.bridge import Bridge
+from clients.tk.collector import Collector
 from clients.tk.desk import Desk, chosen_mode
 from clients.tk.engine import Engine
 from clients.tk.model import Model
@@ -57,6 +58,7 @@ def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> Non
         watch(root)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *why: root.after(0, desk.quit))
+    collector = Collector(root.after)
     engine.start()
     root.deiconify()
     try:
@@ -68,6 +70,7 @@ def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> Non
         remembered.close()
         root.destroy()
         bridge.close()
+        collector.close()
 
 
 def _log_to_standard_error(*, verbose: bool) -> None:

@@ -16,7 +16,7 @@ import structlog
 import flash_sdk as sdk
 from clients.tk import model_effects as fx
 from clients.tk.bridge import Bridge
-from clients.tk.model_folds_sdk import RECEIPTS, bounce_reason
+from clients.tk.model_folds_sdk import RECEIPTS, bounce_reason, own_status
 from clients.tk.model_inputs import DirectoryAnswer, HistoryAnswer, OlderLoaded, Saved, SendRefused, Trouble
 from clients.tk.model_values import Found, SentState
 from clients.tk.outbox import Outbox
@@ -93,9 +93,18 @@ class Session:
                     self._storage.reached(event.id, state, why)
             case sdk.Welcome():
                 self._storage.lists.told(event.contacts)
+                self._keep_status(event.status)
+            case sdk.MyStatus():
+                self._keep_status(event)
             case sdk.Contacts():
                 self._storage.lists.changed(event.added, event.removed)
         return True
+
+    def _keep_status(self, told: sdk.MyStatus | None) -> None:
+        """As the home has it; what I said since stays, until the home has heard it."""
+        status = None if told is None else own_status(told)
+        if status is not None and self._storage.lists.status().saved:
+            self._storage.lists.put_status(status)
 
     # --- what is asked ---
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from flash_sdk import (
     Goodbye,
     Listener,
     Message,
+    MyStatus,
     Presence,
     Receipt,
     Refused,
@@ -66,8 +68,12 @@ async def test_every_part_has_its_event_and_unknown_ones_pass(peer: Peer, ann: F
     events = ann.listen(blanks=True)
     asked = asyncio.ensure_future(next_of(events, Welcome))
     line = await peer.line()
-    await line.welcome()
-    await asked
+    mine = {"status": "away", "note": "tea", "until": "2030-01-01T12:00:00.000000Z", "new field": 1}
+    resume = {"verdict": "fresh", "count": 0}
+    await line.write(b"--flash\r\n")
+    await line.part("welcome", session="s1", uid=1, blank_s=30, resume=resume, contacts=[], status=mine)
+    assert (await asked).status == MyStatus("away", "tea", datetime(2030, 1, 1, 12, tzinfo=UTC))
+    await line.part("status", status="online", note="", until=None)
     change = {"uid": 2, "status": "dnd", "since": None, "note": "n", "reason": "status", "notify": True, "new field": 1}
     await line.part("presence", changes=[change])
     await line.part("weather", sunny=True)
@@ -77,7 +83,8 @@ async def test_every_part_has_its_event_and_unknown_ones_pass(peer: Peer, ann: F
     await line.part("goodbye", reason="closed", reconnect_after_s=None)
     line.end()
     got = [event async for event in events]
-    presence, receipt, contacts, blank, goodbye, gone = got
+    status, presence, receipt, contacts, blank, goodbye, gone = got
+    assert status == MyStatus("online")
     assert isinstance(presence, Presence)
     assert presence.changes[0].presence.status == "dnd"
     assert isinstance(receipt, Receipt)

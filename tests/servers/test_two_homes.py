@@ -7,6 +7,7 @@ import pytest
 from domain.errors import NotAContact, UnknownMessage, UnknownSession, UnknownUser
 from domain.mailbox import MAX_WAITING
 from servers import housekeeping, neighbours
+from servers.wire import instant
 from tests.servers.homes import Town, shown
 
 
@@ -174,6 +175,23 @@ async def test_presence_shows_and_stops_when_the_contact_is_removed(town, friend
     assert [status for status, _ in anns.statuses(bob.uid)] == ["online", "away"]
     with pytest.raises(NotAContact):
         await ann.sends(bob, "hi")
+
+
+async def test_a_status_is_told_to_every_session_of_its_user(town):
+    ann = town.person("ann", "h1")
+    _, first = await ann.opens()
+    assert first.bodies("welcome")[0]["status"] == {"status": "online", "note": "", "until": None}
+    until = town.clock.now + 60
+    await ann.home.set_status(ann.who, "dnd", "meeting", until)
+    await ann.home.set_status(ann.who, "dnd", "meeting", until)
+    _, second = await ann.opens()
+    told = {"status": "dnd", "note": "meeting", "until": instant(until)}
+    assert second.bodies("welcome")[0]["status"] == told
+    await shown(lambda: first.bodies("status"), [told])
+    assert second.bodies("status") == []
+    town.clock.now += 61
+    over = {"status": "online", "note": "", "until": None}
+    await shown(lambda: (first.bodies("status")[1:], second.bodies("status")), ([over], [over]))
 
 
 async def test_a_status_lapses_by_itself(town, friends):

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from clients.tk import model_contacts
 from clients.tk.model_inputs import ChangeContact, CloseMessage, RemoveContact, SetStatus, SignIn, SignOut, UndoRemoval
-from clients.tk.model_values import SentState
+from clients.tk.model_values import OwnStatus, SentState
 from clients.tk.sentences import sentence
 from flash_sdk import FlashClient, Unreachable
 from tests.tk.person import PASSWORD, Person
@@ -120,6 +120,13 @@ def test_done_on_one_desk_closes_the_popup_on_the_other(servers: RunningServer, 
         laptop.do(SetStatus("away", "at lunch"))
         fay.see(lambda: (fay.model.row(to_gus).status, fay.model.row(to_gus).note) == ("away", "at lunch"))
         assert laptop.see(lambda: laptop.model.status.saved)
+        desktop.see(lambda: desktop.model.status == OwnStatus("away", "at lunch"))
+        desktop.do(SetStatus("dnd", "", datetime.now(UTC) + timedelta(hours=1)))
+        desktop.see(lambda: desktop.model.status.saved)
+        laptop.see(lambda: laptop.model.status == desktop.model.status)
+    with Person(tmp_path / "tablet", servers.url) as tablet:
+        tablet.signs_in("gus", register=False)
+        assert tablet.model.status.status == "dnd"
 
 
 def test_the_list_is_changed_and_undone(servers: RunningServer, tmp_path: Path) -> None:

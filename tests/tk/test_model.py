@@ -7,7 +7,7 @@ import flash_sdk as sdk
 from clients.tk import model_effects as fx
 from clients.tk import model_inputs as said
 from clients.tk.model_contacts import UNDO_S
-from clients.tk.model_values import Account, Received, Sent, SentState, text_trouble
+from clients.tk.model_values import Account, OwnStatus, Received, Sent, SentState, text_trouble
 from tests.tk.ann import BOB, CAROL, NOON, Ann, commands, contact
 
 
@@ -189,6 +189,31 @@ def test_my_status_is_unsaved_until_the_home_has_it() -> None:
     assert not ann.model.status.saved
     ann.hears(said.StatusSaved(ann.model.status))
     assert ann.model.status.saved
+
+
+def test_what_another_session_says_of_me_counts_once_the_home_has_mine() -> None:
+    ann = Ann()
+    ann.connects()
+    ann.hears(sdk.MyStatus("away", "tea"))
+    assert ann.model.status == OwnStatus("away", "tea")
+    ann.wants(said.SetStatus("dnd"))
+    ann.hears(sdk.MyStatus("online"))
+    assert ann.model.status == OwnStatus("dnd", saved=False), "mine comes after it at the home"
+    ann.hears(sdk.MyStatus("dnd"))
+    assert ann.model.status == OwnStatus("dnd")
+    ann.hears(sdk.MyStatus("online"), said.StatusSaved(OwnStatus("dnd")), sdk.MyStatus("in a tunnel"))
+    assert ann.model.status == OwnStatus("online"), "the answer to mine is older, and a word from the future is none"
+
+
+def test_do_not_disturb_from_elsewhere_holds_popups_and_gives_them_back() -> None:
+    ann = Ann()
+    ann.connects(contact(BOB, "online"), status=sdk.MyStatus("dnd", "", NOON + timedelta(minutes=1)))
+    ann.gets("m1")
+    assert ann.screen == []
+    ann.hears(sdk.MyStatus("online"))
+    assert ann.screen == ["m1"]
+    ann.hears(sdk.MyStatus("dnd", "", NOON - timedelta(minutes=1)))
+    assert not ann.model.dnd(ann.now), "its time was over before it came"
 
 
 def test_a_refused_sign_in_says_so_and_may_be_tried_again() -> None:

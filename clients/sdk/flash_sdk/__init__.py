@@ -27,7 +27,7 @@ from flash_sdk.events import (
     Welcome,
 )
 from flash_sdk.listen import Listener
-from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, Sender, Status, User
+from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, MyStatus, Sender, Status, User
 from flash_sdk.seen import FileSeen, MemorySeen, SeenStore
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Listener",
     "MemorySeen",
     "Message",
+    "MyStatus",
     "NotAContact",
     "Pace",
     "Presence",

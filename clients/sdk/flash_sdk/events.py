@@ -1,6 +1,6 @@
 """What `listen` gives: one frozen class per part, and two for the connection itself. Rule: values only; unknown parts give nothing.
 
-Connected → Welcome → (Message | Presence | Receipt | Done | Contacts | Blank)… → Goodbye? → Disconnected → Connected → …
+Connected → Welcome → (Message | Presence | Receipt | Done | Contacts | MyStatus | Blank)… → Goodbye? → Disconnected → Connected → …
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from flash_sdk import fields
 from flash_sdk.errors import ProtocolError
 from flash_sdk.fields import Json
 from flash_sdk.parts import Part
-from flash_sdk.people import Contact, Sender, Status
+from flash_sdk.people import Contact, MyStatus, Sender, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The first part. `verdict`: `fresh`, `replayed` or `gap` (some were acknowledged elsewhere or lost); `count` pending ones follow."""
+    """The first part. `verdict`: `fresh`, `replayed` or `gap` (some were acknowledged elsewhere or lost); `count` pending ones follow.
+    `status`: how I last said that I am; None from a home that does not tell."""
 
     session: str
     uid: int
@@ -41,6 +42,7 @@ class Welcome:
     verdict: str
     count: int
     contacts: tuple[Contact, ...]
+    status: MyStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Goodbye:
     reconnect_after_s: float | None
 
 
-Event = Connected | Disconnected | Welcome | Message | Presence | Receipt | Done | Contacts | Blank | Goodbye
+Event = Connected | Disconnected | Welcome | Message | Presence | Receipt | Done | Contacts | MyStatus | Blank | Goodbye
 
 
 def _welcome(body: Json) -> Welcome:
@@ -125,6 +127,7 @@ def _welcome(body: Json) -> Welcome:
         verdict=fields.text(resume, "verdict"),
         count=fields.optional_integer(resume, "count") or 0,
         contacts=tuple(map(Contact.of, fields.sections(body, "contacts"))),
+        status=None if body.get("status") is None else MyStatus.of(fields.section(body, "status")),
     )
 
 
@@ -177,6 +180,7 @@ _READERS: dict[str, Callable[[Json], Event]] = {
     "receipt": _receipt,
     "done": lambda body: Done(fields.text(body, "id")),
     "contacts": _contacts,
+    "status": MyStatus.of,
     "blank": lambda body: Blank(),
     "goodbye": lambda body: Goodbye(fields.text(body, "reason"), fields.seconds(body, "reconnect_after_s")),
 }

@@ -92,6 +92,20 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class MyStatus:
+    """How I last said that I am, on whichever session: a part of its own, and in the welcome. `until`: None for no end."""
+
+    status: str
+    note: str = ""
+    until: datetime | None = None
+
+    @classmethod
+    def of(cls, source: Json) -> Self:
+        """Read `{"status","note","until"}`. Raises `ProtocolError`."""
+        return cls(fields.text(source, "status"), fields.text(source, "note", ""), fields.optional_moment(source, "until"))
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """Someone on my contact list. `alias`: what I call them; `notify`: tell me when they come online."""
 

@@ -4,9 +4,9 @@ import tkinter as tk
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from tkinter import ttk
-from typing import Literal
 
 from clients.tk.model_inputs import SetStatus
+from clients.tk.model_values import StatusName
 from clients.tk.theme import WORDS
 from clients.tk.views import words
 from clients.tk.views.seat import Seat
@@ -46,7 +46,7 @@ class StatusMenu(ttk.Menubutton):
             said += " (saving…)"
         self.configure(text=f" {said} ▾", image=self._seat.theme.mark(status.status))
 
-    def _set(self, status: Literal["online", "away", "dnd"], until: datetime | None) -> None:
+    def _set(self, status: StatusName, until: datetime | None) -> None:
         self._seat.do(SetStatus(status, self._seat.model.status.note, until))
 
     def _tomorrow(self) -> datetime:

@@ -18,10 +18,26 @@ from tests.tk.servers import RunningServer
 from tests.tk.windows.person import Person
 
 PASSWORD = "correct horse"
+_figures: list[str] = []
 _numbers = count(1)  # handles are used once: the servers live longer than a test
 
 Friend = Callable[[str], Awaitable[FlashClient]]
 Client = Callable[..., Awaitable[Person]]
+Figure = Callable[[str], None]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, at the end of every run."""
+    if _figures:
+        terminalreporter.section("popup client")
+        for line in _figures:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def figure() -> Figure:
+    """Say at the end of the run what was measured."""
+    return _figures.append
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from flash_sdk import FlashClient, Receipt
 from tests.support.display import Display
 from tests.support.waiting import eventually
 from tests.tk.windows import typist
-from tests.tk.windows.conftest import Client, Friend
+from tests.tk.windows.conftest import Client, Figure, Friend
 from tests.tk.windows.person import ROOT, Person
 
 POPUPS = 20
@@ -36,7 +35,7 @@ async def test_popups_never_take_the_keyboard(
     pair: tuple[Person, FlashClient, FlashClient],
     tmp_path: Path,
     pictures: Path | None,
-    record_property: Callable[[str, object], None],
+    figure: Figure,
 ) -> None:
     window, ann, bob = pair
     await window.starts()
@@ -51,8 +50,7 @@ async def test_popups_never_take_the_keyboard(
         await window.sees("messages are waiting|more are waiting", kind="TLabel")
         await eventually(lambda: len(typed.read_text()) >= len(WORK * 4))
         lost = len(WORK * 4) - len(typed.read_text())
-        record_property("keystrokes_lost", lost)
-        print(f"\nkeystrokes lost while {POPUPS} popups came: {lost} of {len(WORK * 4)}")
+        figure(f"keystrokes lost while {POPUPS} popups came: {lost} of {len(WORK * 4)}")
         assert typed.read_text() == WORK * 4
         assert screen.focus() == typist.TITLE
         await window.picture(pictures / "popups.png" if pictures else None)

@@ -3,13 +3,12 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from flash_sdk import FlashClient, Message
 from tests.support.display import Display
 from tests.tk.servers import RunningServer
-from tests.tk.windows.conftest import PASSWORD, Client
+from tests.tk.windows.conftest import PASSWORD, Client, Figure
 from tests.tk.windows.person import Person
 
 KILLS = 6  # of the client, each with unsent text: `FLASH_TK_KILLS` asks for more
@@ -17,7 +16,7 @@ LAST = "the last one"
 
 
 async def test_the_line_tells_the_truth_and_nothing_is_sent_twice(
-    screen: Display, client: Client, tmp_path: Path, pictures: Path | None, record_property: Callable[[str, object], None]
+    screen: Display, client: Client, tmp_path: Path, pictures: Path | None, figure: Figure
 ) -> None:
     servers = RunningServer(tmp_path / "servers")
     servers.start()
@@ -66,8 +65,7 @@ async def test_the_line_tells_the_truth_and_nothing_is_sent_twice(
             screen.key("ctrl+Return")
             came = await received(bob, kills + 1)
         twice = sum(times - 1 for times in Counter(came).values())
-        record_property("duplicates", twice)
-        print(f"\nduplicates after {kills + 2} kills of the client with unsent text: {twice}; lost: {kills + 1 - len(set(came))}")
+        figure(f"duplicates after {kills + 2} kills of the client with unsent text: {twice}; lost: {kills + 1 - len(set(came))}")
         assert came == [*(f"Text {number}" for number in range(kills)), LAST]
     finally:
         await asyncio.to_thread(servers.stop)
