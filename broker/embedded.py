@@ -4,11 +4,13 @@ The servers of a process share one instance and one event loop; two processes mu
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
+from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
 from broker.embedded_inbox import Inbox
 from broker.embedded_journal import PAGE, Batch, Journal, Read, Row
 from broker.port import Consumer, Delivery, Outgoing, StreamItem
@@ -33,6 +35,7 @@ class EmbeddedBroker:
         self._beat_handlers: list[Callable[[bytes], None]] = []
         self._answering: set[asyncio.Task[None]] = set()
         self._asking: set[asyncio.Future[bytes]] = set()
+        self._dead_lock = asyncio.Lock()  # two who move letters at once would move the same ones twice
         self._opening: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # opened, or failed to
         self._connected = False
@@ -129,7 +132,8 @@ class EmbeddedBroker:
 
     def _committed(self, batch: Batch) -> None:
         touched: set[Inbox] = set()
-        for id_, (queue, headers, body) in enumerate(batch.messages, batch.first_id):
+        self._inboxes[DEAD].depth -= len(batch.moves)
+        for id_, (queue, headers, body) in enumerate(batch.arrivals, batch.first_id):
             target = self._inboxes[queue]
             target.committed(id_, headers, body)
             touched.add(target)
@@ -205,10 +209,12 @@ class EmbeddedBroker:
                 offset = at + 1
 
     async def _page(self, stream: str, offset: int, end: int | None) -> list[Row]:
-        page: asyncio.Future[list[Row] | None] = asyncio.get_running_loop().create_future()
         sql = f'SELECT offset, body FROM "{stream}" WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?'  # noqa: S608  # our own table
-        bound = self._ends[stream] if end is None else end
-        read = Read(sql, (offset, bound, PAGE), lambda rows: None if page.done() else page.set_result(rows))
+        return await self._rows(sql, (offset, self._ends[stream] if end is None else end, PAGE))
+
+    async def _rows(self, sql: str, arguments: Row) -> list[Row]:
+        page: asyncio.Future[list[Row] | None] = asyncio.get_running_loop().create_future()
+        read = Read(sql, arguments, lambda rows: None if page.done() else page.set_result(rows))
         self._journal.batch.reads.append(read)
         self._journal.wake()
         rows = await page
@@ -221,6 +227,41 @@ class EmbeddedBroker:
         if not self._connected:
             raise _closed()
         return {name: queue.depth for name, queue in self._inboxes.items()}
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """The first `MAX_LETTERS` of `flash.dead`. Raises `Unavailable` when closed, or when the disk cannot be read."""
+        return [read_letter(headers, body) for _, headers, body in await self._letters()]
+
+    async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
+        """Move letters to the queues they came from, all in one transaction. Raises `Unavailable`; then none was moved."""
+        async with self._dead_lock:
+            moves = []
+            for id_, headers, body in await self._letters():
+                letter = read_letter(headers, body)
+                if ids is None or letter.id in ids:
+                    if letter.queue not in self._inboxes:
+                        raise Unavailable(f"no queue takes the dead letter of {letter.queue or 'nowhere'}")
+                    moves.append((id_, letter.queue, json.dumps(headers_of_a_return(headers)), body))
+            self._journal.batch.moves.extend(moves)
+            if moves:
+                await self._commit()
+            return len(moves)
+
+    async def drop_dead(self, ids: Collection[str]) -> int:
+        """Delete letters. Raises `Unavailable`; they are deleted later then."""
+        async with self._dead_lock:
+            gone = [id_ for id_, headers, body in await self._letters() if read_letter(headers, body).id in ids]
+            self._journal.batch.gone.extend(gone)
+            self._inboxes[DEAD].depth -= len(gone)
+            if gone:
+                await self._commit()
+            return len(gone)
+
+    async def _letters(self) -> list[tuple[int, Mapping[str, object], bytes]]:
+        if not self._connected:
+            raise _closed()
+        rows = await self._rows("SELECT id, headers, body FROM messages WHERE queue = ? ORDER BY id LIMIT ?", (DEAD, MAX_LETTERS))
+        return [(id_, json.loads(headers or "{}"), body) for id_, headers, body in rows]
 
 
 async def _answer(key: str, handler: Callable[[bytes], Awaitable[bytes]], body: bytes, answer: "asyncio.Future[bytes]") -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from broker.dead_letter import headers_of_a_letter
 from broker.embedded_journal import LINGER_S, PAGE, Journal, Read, Row
 from broker.port import Delivery
-from broker.topology import DEAD, QUEUE_HEADER, REASON_HEADER
+from broker.topology import DEAD
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class EmbeddedDelivery:
         consumer, self._consumer = self._consumer, None
         if consumer is not None and consumer.inbox.active is consumer:
             inbox = consumer.inbox
-            headers = json.dumps({**self.headers, REASON_HEADER: reason, QUEUE_HEADER: inbox.name})
+            headers = json.dumps(headers_of_a_letter(self.headers, inbox.name, reason))
             inbox.journal.batch.messages.append((DEAD, headers, self.body))
             inbox.settled(consumer, self._id)
 

@@ -46,13 +46,19 @@ class Batch:
     queues: list[str] = field(default_factory=list)
     messages: list[tuple[str, str | None, bytes]] = field(default_factory=list)  # queue, headers, body
     streams: dict[str, list[bytes]] = field(default_factory=dict)
-    gone: list[int] = field(default_factory=list)  # ids of messages that were acked or moved
+    gone: list[int] = field(default_factory=list)  # ids of messages that were acked or buried
+    moves: list[tuple[int, str, str | None, bytes]] = field(default_factory=list)  # id; then the message as it arrives elsewhere
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     first_id: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.messages or self.streams or self.gone or self.waiters or self.reads or self.queues)
+        return bool(self.messages or self.streams or self.gone or self.moves or self.waiters or self.reads or self.queues)
+
+    @property
+    def arrivals(self) -> list[tuple[str, str | None, bytes]]:
+        """Every message that is new in its queue, in the order of ids."""
+        return self.messages + [(queue, headers, body) for _, queue, headers, body in self.moves] if self.moves else self.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,25 +192,25 @@ class Journal:
         return Contents(depths, ends)
 
     def _commit(self, database: sqlite3.Connection, batch: Batch) -> sqlite3.Error | None:
-        if not (batch.messages or batch.streams or batch.gone or batch.queues):
+        if not (batch.messages or batch.streams or batch.gone or batch.moves or batch.queues):
             return None
         batch.first_id = self._next_id
         try:
             database.execute("BEGIN IMMEDIATE")
             if batch.queues:
                 _insert(database, "INSERT OR IGNORE INTO queues (name) VALUES", [(name,) for name in batch.queues])
-            messages = [(id_, *message) for id_, message in enumerate(batch.messages, batch.first_id)]
-            _insert(database, "INSERT INTO messages (id, queue, headers, body) VALUES", messages)
+            arrivals = [(id_, *message) for id_, message in enumerate(batch.arrivals, batch.first_id)]
+            _insert(database, "INSERT INTO messages (id, queue, headers, body) VALUES", arrivals)
             for stream, bodies in batch.streams.items():
                 _insert(database, f'INSERT INTO "{stream}" (offset, body) VALUES', list(enumerate(bodies, _end(database, stream))))
-            if batch.gone:
-                database.execute("DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(batch.gone),))
+            if gone := batch.gone + [id_ for id_, *_ in batch.moves]:
+                database.execute("DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(gone),))
             database.execute("COMMIT")
         except sqlite3.Error as error:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             return error
-        self._next_id += len(batch.messages)
+        self._next_id += len(arrivals)
         return None
 
 

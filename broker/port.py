@@ -1,8 +1,10 @@
 """The `Broker` port: what Flash needs of a message broker. Rule: every implementation passes `tests/broker/test_contract*.py`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from broker.dead_letter import DeadLetter
 
 MSGPACK = "application/msgpack"
 
@@ -36,8 +38,8 @@ class Delivery(Protocol):
         """Done with it: it will not come again."""
 
     def dead(self, reason: str) -> None:
-        """It cannot be handled: it goes to `flash.dead` with `reason` in the header `flash-reason` and the queue it came
-        from in `flash-queue`; the rest goes on. It is gone from its queue only when the dead-letter queue has it."""
+        """It cannot be handled: it goes to `flash.dead` with `reason` in the header `flash-reason`, the queue it came from in
+        `flash-queue` and the time in `flash-at`; the rest goes on. It is gone from its queue only when the dead-letter queue has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +106,14 @@ class Broker(Protocol):
     async def depths(self) -> dict[str, int]:
         """Messages waiting in each Flash queue, by queue name: `flash.dead`, and the inboxes that were declared or are consumed
         here. Ready ones and those in our own consumers' hands; AMQP does not tell of others'. Raises `Unavailable`."""
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """The first `MAX_LETTERS` of `flash.dead`, oldest first; all stay where they are. Raises `Unavailable`."""
+
+    async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
+        """Put dead letters back at the end of the queue each came from: those of the first `MAX_LETTERS` that are in `ids`, or (None)
+        all of these. How many went. A letter leaves `flash.dead` only when its queue has it, so after a crash it may be in both.
+        Raises `Unavailable`, also when a letter's queue is no more: it and those after it stay."""
+
+    async def drop_dead(self, ids: Collection[str]) -> int:
+        """Throw away those of the first `MAX_LETTERS` dead letters that are in `ids`, for good. How many. Raises `Unavailable`."""

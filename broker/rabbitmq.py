@@ -7,13 +7,15 @@ reset, a restart and a crash of the broker are one path.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 
 import structlog
 
+from broker.dead_letter import DeadLetter
 from broker.port import Consumer, Delivery, Outgoing, StreamItem
 from broker.rabbitmq_calls import Calls
 from broker.rabbitmq_consumer import RabbitConsumer
+from broker.rabbitmq_dead import DeadLetters
 from broker.rabbitmq_link import Link, or_unavailable
 from broker.rabbitmq_stream import StreamReader
 from broker.topology import DEAD, STREAMS, inbox
@@ -41,6 +43,7 @@ class RabbitBroker:
         self._consumers: list[RabbitConsumer] = []
         self._readers: list[StreamReader] = []
         self._calls = Calls()
+        self._dead = DeadLetters()
         self._attaching: set[asyncio.Task[None]] = set()
 
     @property
@@ -203,3 +206,15 @@ class RabbitBroker:
         for consumer in tuple(self._consumers):
             depths[consumer.queue] += consumer.unacked
         return depths
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """The first `MAX_LETTERS` of `flash.dead`, taken and given back. Raises `Unavailable`."""
+        return await self._dead.look(self._live_link())
+
+    async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
+        """Publish letters to the queues they came from, and take each out when that is confirmed. Raises `Unavailable`."""
+        return await self._dead.requeue(self._live_link(), ids)
+
+    async def drop_dead(self, ids: Collection[str]) -> int:
+        """Take letters out for good. Raises `Unavailable`."""
+        return await self._dead.drop(self._live_link(), ids)

@@ -11,10 +11,11 @@ from typing import Any
 import structlog
 from aiormq.abc import DeliveredMessage
 
+from broker.dead_letter import headers_of_a_letter
 from broker.port import Delivery, Outgoing
 from broker.rabbitmq_channel import LeanChannel
 from broker.rabbitmq_link import Link
-from broker.topology import DEAD, QUEUE_HEADER, REASON_HEADER
+from broker.topology import DEAD
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class RabbitDelivery:
         """It goes to `flash.dead`, and when that is confirmed it leaves its queue."""
         seat, self._seat = self._seat, None
         if seat is not None:
-            seat.bury(self._tag, self._message, {**self.headers, REASON_HEADER: reason, QUEUE_HEADER: seat.queue})
+            seat.bury(self._tag, self._message, headers_of_a_letter(self.headers, seat.queue, reason))
 
 
 class _Seat:

@@ -28,6 +28,7 @@ INBOX_PREFIX = "flash.home."
 
 REASON_HEADER = "flash-reason"  # why a dead letter could not be handled
 QUEUE_HEADER = "flash-queue"  # the queue a dead letter came from
+AT_HEADER = "flash-at"  # when, in microseconds since 1970
 
 EVERYTHING = "#"  # the one pattern used on topic exchanges; any other binding key is matched as it stands
 
@@ -81,7 +82,8 @@ STREAMS = (
     Queue(PRESENCE_LOG, {"x-queue-type": "stream"}),
 )
 
-QUEUES = (*STREAMS, Queue(DEAD, {"x-queue-type": "quorum"}))
+# Looking at dead letters takes and returns them: without a limit out of reach, RabbitMQ 4 would drop them at the twentieth look.
+QUEUES = (*STREAMS, Queue(DEAD, {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}))
 
 BINDINGS = (
     Binding(EVENTS, HISTORY),

@@ -121,6 +121,32 @@ async def test_when_the_disk_fails_publishing_fails_and_afterwards_goes_on(tmp_p
     await again.close()
 
 
+async def test_when_the_disk_fails_a_dead_letter_stays_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    broker, hands = await opened(path), Hands(ack=False)
+    await broker.consume("h1", hands)
+    await broker.publish([Outgoing(HOMES, "h1", b"junk")])
+    await eventually(lambda: len(hands.deliveries) == 1)
+    hands.deliveries[0].dead("junk")
+    [letter] = await broker.dead_letters()
+
+    saboteur = sqlite3.connect(path)
+    saboteur.execute("CREATE TRIGGER full BEFORE INSERT ON messages BEGIN SELECT RAISE(FAIL, 'disk full'); END")
+    saboteur.commit()
+    with pytest.raises(Unavailable):
+        await broker.requeue_dead()
+    saboteur.execute("DROP TRIGGER full")
+    saboteur.commit()
+    saboteur.close()
+
+    assert await broker.dead_letters() == [letter]
+    assert await broker.depths() == {"flash.home.h1": 0, "flash.dead": 1}
+    assert await broker.requeue_dead([letter.id]) == 1
+    await hands.hold(b"junk", b"junk")
+    assert await broker.depths() == {"flash.home.h1": 1, "flash.dead": 0}
+    await broker.close()
+
+
 def _changes(path: Path) -> int:
     """Transactions in the write-ahead log so far: each ends with a frame that says how large the file is then."""
     log = path.with_name(path.name + "-wal").read_bytes()
