@@ -5,6 +5,7 @@
 | `account-<uid>`   | UserRegistered, ProfileChanged, CredentialChanged, AccountClosed |
 | `handle-<handle>` | HandleClaimed                                                |
 | `home-<name>`     | HomeAnnounced, HomeRetired                                   |
+| `audit-<uid>`     | AuditRead, DeadLettersHandled                                |
 """
 
 from dataclasses import field
@@ -94,3 +95,25 @@ class HomeRetired(GlobalEvent):
 
     TOPIC: ClassVar[str] = "home.retired"
     name: str
+
+
+@event
+class AuditRead(GlobalEvent):
+    """Someone with the role `ops` looked at the history. In `audit-<uid>` of the one who looked, stored before anything was shown."""
+
+    TOPIC: ClassVar[str] = "audit.read"
+    by: int
+    handle: str
+    what: str  # "log" | "tail" | "timeline" | "trace" | "online"
+    whom: str  # about whom or what, and of which moment; empty for everything
+
+
+@event
+class DeadLettersHandled(GlobalEvent):
+    """Someone with the role `ops` asked for dead letters to be put back or thrown away. In `audit-<uid>`, stored before it is done."""
+
+    TOPIC: ClassVar[str] = "audit.dead_letters_handled"
+    by: int
+    handle: str
+    action: str  # "requeue" | "drop"
+    letters: str  # the letter's id, or "all"

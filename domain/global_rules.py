@@ -3,21 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
-from domain import account, registered_home
+from domain import account, audit_trail, registered_home
 from domain.account import AccountCommand, AccountState, HandleState
+from domain.audit_trail import TrailCommand, TrailState
 from domain.event import Event
 from domain.global_events import ProfileChanged, UserRegistered
 from domain.registered_home import HomeCommand, HomeState
 
-Command = AccountCommand | HomeCommand
+Command = AccountCommand | HomeCommand | TrailCommand
 
-STATES: dict[str, type] = {"account": AccountState, "handle": HandleState, "home": HomeState}
+STATES: dict[str, type] = {"account": AccountState, "handle": HandleState, "home": HomeState, "audit": TrailState}
 FOLDS: dict[str, Callable[[Any, Event], None]] = {
     "account": account.evolve,
     "handle": account.evolve_handle,
     "home": registered_home.evolve,
+    "audit": audit_trail.evolve,
 }
-DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**account.DECIDERS, **registered_home.DECIDERS}
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**account.DECIDERS, **registered_home.DECIDERS, **audit_trail.DECIDERS}
 
 
 def address(event: Event) -> set[str]:

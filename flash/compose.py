@@ -24,7 +24,7 @@ from servers.global_server import GlobalServer
 from servers.home import HomeServer
 from servers.home_parts import HomeConfig, HomeParts
 from servers.housekeeping import Patience
-from servers.metrics import HomeMetrics
+from servers.metrics import GlobalMetrics, HomeMetrics
 
 SWITCH_S = 0.0005  # a commit's thread asks for the interpreter a dozen times: at the default 5 ms a busy loop would let it wait 60
 ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded
@@ -93,7 +93,9 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
     with _alone(settings.data / "global.lock"):
         parts = await asyncio.to_thread(GlobalParts, config, broker)
         server = GlobalServer(parts)
-        edge = global_edge(server, parts.verifier, limits=Limits(max_connections=settings.max_connections))
+        registry = CollectorRegistry()
+        registry.register(GlobalMetrics(parts))
+        edge = global_edge(server, parts.verifier, registry=registry, limits=Limits(max_connections=settings.max_connections))
         await server.start()
         try:
             await edge.start(settings.host, port)

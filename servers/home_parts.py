@@ -23,6 +23,7 @@ from projections.waiting import WaitingIndex
 from servers.blanks import BlankWheel
 from servers.catalogue import Catalogue
 from servers.global_link import GLOBAL, GlobalLink
+from servers.health import home_health
 from servers.housekeeping import Housekeeping, Patience
 from servers.ids import new_id
 from servers.inbox import Inbox
@@ -193,6 +194,9 @@ class HomeParts:
 
     async def _answer(self, body: bytes) -> bytes:
         question: dict[str, Any] = msgpack.unpackb(body)
+        if question["ask"] == "health":
+            health: bytes = msgpack.packb(await home_health(self))
+            return health
         uids: Sequence[int] = question["uids"]
         answer: bytes = msgpack.packb({"users": [(uid, *self.presence.users.get(uid, NEVER)) for uid in uids]})
         return answer

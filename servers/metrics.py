@@ -1,11 +1,15 @@
-"""What a Home Server counts. Rule: nothing is counted twice: the numbers are read from the parts when Prometheus asks."""
+"""What a server counts. Rule: nothing is counted twice: the numbers are read from the parts when Prometheus asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from servers.global_link import GLOBAL
+from servers.global_parts import GlobalParts
+from servers.health import home_figures
 from servers.home_parts import HomeParts
+from servers.writer import Writer
 
 
 class HomeMetrics(Collector):
@@ -16,20 +20,38 @@ class HomeMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The present values."""
+        parts, now = self._parts, home_figures(self._parts)
+        yield GaugeMetricFamily("flash_sessions", "Live sessions.", now["sessions"])
+        yield GaugeMetricFamily("flash_users_seen", "Users who were ever online here.", now["users"])
+        yield GaugeMetricFamily("flash_messages_waiting", "Messages no client has acknowledged.", now["waiting"])
+        yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now["repeats"])
+        yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now["dead"])
+        yield from _of_every_server(now["position"], parts.writer, now["relay_lag"], parts.broker.connected, now["projections"])
+
+
+class GlobalMetrics(Collector):
+    """Gauges and counters of the Global Server."""
+
+    def __init__(self, parts: GlobalParts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """The present values."""
         parts = self._parts
-        newest = max(parts.presence.position, parts.relay.position)
-        yield GaugeMetricFamily("flash_sessions", "Live sessions.", len(parts.sessions))
-        yield GaugeMetricFamily("flash_users_seen", "Users who were ever online here.", len(parts.presence.users))
-        waiting = sum(count for count, _ in parts.waiting.mailboxes.values())
-        yield GaugeMetricFamily("flash_messages_waiting", "Messages no client has acknowledged.", waiting)
-        yield GaugeMetricFamily("flash_log_position", "Position of the newest event.", newest)
-        yield GaugeMetricFamily("flash_writer_waiting", "Commands waiting for a commit.", parts.writer.depth)
-        yield CounterMetricFamily("flash_commits", "Transactions committed.", parts.writer.commits)
-        yield GaugeMetricFamily("flash_relay_lag", "Events committed but not yet published.", parts.relay.lag)
-        yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", parts.inbox.repeats)
-        yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", parts.inbox.dead)
-        yield GaugeMetricFamily("flash_broker_connected", "1 while the broker answers.", int(parts.broker.connected))
-        lag = GaugeMetricFamily("flash_projection_lag", "Events a projection has not folded yet.", labels=["projection"])
-        for name, behind in parts.projector.lag(newest).items():
-            lag.add_metric([name], behind)
-        yield lag
+        newest = max(parts.directory.position, parts.relay.position)
+        yield GaugeMetricFamily("flash_users_registered", "Users of this installation.", len(parts.directory.users))
+        yield GaugeMetricFamily("flash_homes_announced", "Homes of this installation.", len(parts.directory.homes))
+        yield GaugeMetricFamily("flash_homes_alive", "Homes heard of lately.", len(parts.neighbours.alive() - {GLOBAL}))
+        yield from _of_every_server(newest, parts.writer, parts.relay.lag, parts.broker.connected, parts.projector.lag(newest))
+
+
+def _of_every_server(newest: int, writer: Writer, relay_lag: int, connected: bool, lags: Mapping[str, int]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("flash_log_position", "Position of the newest event.", newest)
+    yield GaugeMetricFamily("flash_writer_waiting", "Commands waiting for a commit.", writer.depth)
+    yield CounterMetricFamily("flash_commits", "Transactions committed.", writer.commits)
+    yield GaugeMetricFamily("flash_relay_lag", "Events committed but not yet published.", relay_lag)
+    yield GaugeMetricFamily("flash_broker_connected", "1 while the broker answers.", int(connected))
+    lag = GaugeMetricFamily("flash_projection_lag", "Events a projection has not folded yet.", labels=["projection"])
+    for name, behind in lags.items():
+        lag.add_metric([name], behind)
+    yield lag

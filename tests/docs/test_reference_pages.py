@@ -9,8 +9,9 @@ from broker.embedded import EmbeddedBroker
 from domain import global_events, home_events
 from domain.event import Event
 from edge.server import EdgeServer, global_edge, home_edge
+from servers.global_parts import GlobalConfig, GlobalParts
 from servers.home_parts import HomeConfig, HomeParts
-from servers.metrics import HomeMetrics
+from servers.metrics import GlobalMetrics, HomeMetrics
 from tests.docs import tree
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
 
@@ -18,15 +19,19 @@ PROTOCOL, EVENTS, METRICS = Path("docs/protocol.md"), Path("docs/events.md"), Pa
 
 
 async def edges(tmp_path: Path) -> list[EdgeServer]:
-    """A Global Server's edge and a home's, the latter with all that a home counts."""
-    registry = CollectorRegistry()
-    config = HomeConfig("h1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1")
-    parts = HomeParts(config, EmbeddedBroker(tmp_path / "broker.db"))
-    registry.register(HomeMetrics(parts))
+    """A Global Server's edge and a home's, with all that each of them counts."""
+    of_home, of_global = CollectorRegistry(), CollectorRegistry()
+    broker = EmbeddedBroker(tmp_path / "broker.db")
+    home = HomeParts(HomeConfig("h1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1"), broker)
+    of_home.register(HomeMetrics(home))
+    directory = GlobalParts(GlobalConfig(f"sqlite:///{tmp_path}/global.db", tmp_path / "global"), broker)
+    of_global.register(GlobalMetrics(directory))
     try:
-        return [global_edge(StandInGlobal(), Tokens()), home_edge(StandInHome(), Tokens(), registry=registry)]
+        return [global_edge(StandInGlobal(), Tokens(), registry=of_global), home_edge(StandInHome(), Tokens(), registry=of_home)]
     finally:
-        parts.store.close()
+        home.store.close()
+        directory.store.close()
+        directory.passwords.close()
 
 
 def calls(page: Path) -> set[str]:
