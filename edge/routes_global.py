@@ -6,6 +6,7 @@ from domain.errors import BadCredentials, HandleTaken, Invalid, TooManyRequests,
 from domain.profile import PROFILE_FIELDS, clean_handle
 from edge import answers, requests
 from edge.auth import Gate
+from edge.client_address import TrustedProxies
 from edge.http import Answer, Call, answer_json
 from edge.ports import Global
 from edge.routes import Route
@@ -15,19 +16,20 @@ from edge.routes_home import uid_of
 class GlobalRoutes:
     """Handlers for the Global Server."""
 
-    def __init__(self, server: Global) -> None:
+    def __init__(self, server: Global, proxies: TrustedProxies) -> None:
         self._server = server
+        self._proxies = proxies
 
     async def register(self, call: Call) -> Answer:
         """A new user."""
         body: requests.Register = call.body
-        address = call.connection.client_address
+        address = self._proxies.client_of(call)
         return answer_json(201, await self._server.register(clean_handle(body.handle), body.password, _plain(body.profile), address))
 
     async def token(self, call: Call) -> Answer:
         """A token for a known user."""
         body: requests.Credentials = call.body
-        address = call.connection.client_address
+        address = self._proxies.client_of(call)
         return answer_json(200, await self._server.token(body.handle.lower(), body.password, address))
 
     async def search(self, call: Call) -> Answer:
@@ -57,9 +59,9 @@ def _plain(profile: requests.ProfileChanges) -> dict[str, str | None]:
     return {str(name): text for name, text in profile.items()}
 
 
-def global_routes(server: Global, gate: Gate) -> Sequence[Route]:
+def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequence[Route]:
     """Every call of PROTOCOL's "Global Server"."""
-    on = GlobalRoutes(server)
+    on = GlobalRoutes(server, proxies)
     return [
         Route(
             "POST",

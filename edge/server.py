@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from domain.errors import Unavailable
 from edge.auth import bearer_gate, home_gate
 from edge.back_connection import BackConnections
+from edge.client_address import TrustedProxies
 from edge.connection import Connection
 from edge.dispatch import Dispatcher
 from edge.http import CLOSE, render
@@ -204,8 +205,14 @@ def home_edge(home: Home, verifier: Verifier, *, registry: CollectorRegistry | N
 
 
 def global_edge(
-    server: Global, verifier: Verifier, *, registry: CollectorRegistry | None = None, limits: Limits | None = None
+    server: Global,
+    verifier: Verifier,
+    *,
+    proxies: TrustedProxies | None = None,
+    registry: CollectorRegistry | None = None,
+    limits: Limits | None = None,
 ) -> EdgeServer:
-    """The edge of the Global Server."""
+    """The edge of the Global Server. `proxies`: those in front of it."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
-    return EdgeServer("Flash Global Server", global_routes(server, bearer_gate(verifier)), server.ready, metrics, limits=limits)
+    routes = global_routes(server, bearer_gate(verifier), proxies or TrustedProxies())
+    return EdgeServer("Flash Global Server", routes, server.ready, metrics, limits=limits)

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from broker.port import Broker
 from domain.registered_home import HOME_NAME, RESERVED
+from edge.client_address import TrustedProxies
 from edge.server import Limits, global_edge, home_edge
 from flash.settings import BadSetting, Settings
 from servers.global_parts import GlobalConfig, GlobalParts
@@ -95,7 +96,8 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         server = GlobalServer(parts)
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(parts))
-        edge = global_edge(server, parts.verifier, registry=registry, limits=Limits(max_connections=settings.max_connections))
+        proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
+        edge = global_edge(server, parts.verifier, proxies=proxies, registry=registry, limits=limits)
         await server.start()
         try:
             await edge.start(settings.host, port)

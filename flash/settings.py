@@ -5,6 +5,7 @@ Rule: a bad value names its variable, and no other module of the servers reads t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,10 @@ def _natural(text: str) -> int:
 
 def _handles(text: str) -> frozenset[str]:
     return frozenset(handle.strip().lower() for handle in text.split(",") if handle.strip())
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(entry.strip()) for entry in text.split(",") if entry.strip())
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -75,6 +80,9 @@ class Settings:
     registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)
     ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
     max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", 100_000)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
+    )
     log_level: str = _setting("FLASH_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info")
     log_format: str = _setting("FLASH_LOG_FORMAT", _one_of("console", "json"), "console or json", "console")
 

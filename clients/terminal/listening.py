@@ -15,6 +15,7 @@ from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
 from clients.terminal.running import perform
 from clients.terminal.screen import complain, say
 from flash_sdk import (
+    Connected,
     Contact,
     Contacts,
     Disconnected,
@@ -35,9 +36,16 @@ WHY_GONE = {
     "unreachable": "no answer from your home",
     "lost": "the connection was lost",
     "silent": "the connection fell silent",
+    "held": "this network holds the stream back",
+    "better": "looking whether this network lets a better transport through by now",
     "session": "your home forgot this session",
     "protocol": "something in between answered instead of your home",
     "goodbye": "your home said goodbye",
+}
+HOW = {
+    "multipart": "popups come at once again, on one connection",
+    "sse": "this network holds multipart streams back: popups come as server-sent events",
+    "poll": "this network holds streams back: popups come by long polls",
 }
 
 
@@ -86,10 +94,14 @@ class Window:
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
+        self._transport = "multipart"  # the usual one goes without saying
 
     def show(self, event: Event) -> None:
         """Print it, if there is anything to say."""
         match event:
+            case Connected() if event.transport != self._transport:
+                self._transport = event.transport
+                _remark(HOW[event.transport])
             case Welcome():
                 self._learn(event.contacts)
                 _remark("online; ", ", ".join(f"{self._name(c.uid)} {c.presence.status}" for c in event.contacts) or "no contacts yet")

@@ -8,6 +8,7 @@ from flash_sdk.errors import (
     ProtocolError,
     Refused,
     TryLater,
+    Unanswered,
     Unauthorized,
     UnknownSession,
     Unreachable,
@@ -29,6 +30,7 @@ from flash_sdk.events import (
 from flash_sdk.listen import Listener
 from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, MyStatus, Sender, Status, User
 from flash_sdk.seen import FileSeen, MemorySeen, SeenStore
+from flash_sdk.transports import Patience
 
 __all__ = [
     "PROFILE_FIELDS",
@@ -52,6 +54,7 @@ __all__ = [
     "MyStatus",
     "NotAContact",
     "Pace",
+    "Patience",
     "Presence",
     "PresenceChange",
     "ProtocolError",
@@ -61,6 +64,7 @@ __all__ = [
     "Sender",
     "Status",
     "TryLater",
+    "Unanswered",
     "Unauthorized",
     "UnknownSession",
     "Unreachable",

@@ -71,6 +71,11 @@ class Acker:
         self._free.set()
         return self._riding
 
+    def disembark(self) -> None:
+        """No more polls: acknowledgements go by themselves."""
+        self._riding = -1
+        self._free.set()
+
     def landed(self, session: str) -> None:
         """The poll has been answered, so the home has what it carried."""
         self._mailbox.confirmed(self._riding, session)

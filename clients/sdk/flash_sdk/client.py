@@ -21,16 +21,18 @@ from flash_sdk import fields
 from flash_sdk.acks import Acker
 from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
+from flash_sdk.helm import Helm
 from flash_sdk.http import VERSION, Http
 from flash_sdk.listen import Listener
 from flash_sdk.mailbox import Mailbox
 from flash_sdk.people import Accepted, Contact, Grant, User
 from flash_sdk.polling import PollLine
 from flash_sdk.seen import SeenStore
-from flash_sdk.stream import MULTIPART, SSE, WELCOME_TIMEOUT_S, Line, PartStream
+from flash_sdk.stream import MULTIPART, SSE, Line, PartStream
+from flash_sdk.transports import Patience, Transport
 
 REQUEST_TIMEOUT_S = 30.0  # longer than any answer of a server that is well
-Framing = Literal["multipart", "sse", "poll"]  # how parts travel
+Framing = Literal["auto"] | Transport  # how parts travel
 SEND_DEADLINE_S = 30.0  # how long a person watches "sending…" before they want to know
 
 
@@ -41,13 +43,21 @@ class FlashClient:
     """
 
     def __init__(
-        self, server_url: str, *, client: str = f"flash-sdk/{VERSION}", timeout_s: float = REQUEST_TIMEOUT_S, pace: Pace | None = None
+        self,
+        server_url: str,
+        *,
+        client: str = f"flash-sdk/{VERSION}",
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        pace: Pace | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        """`server_url`: the Global Server. `client`: what to call this program. Raises `ValueError` when it is no HTTP URL."""
+        """`server_url`: the Global Server. `client`: what to call this program. `patience`: with transports that are held back. Raises
+        `ValueError` when it is no HTTP URL."""
         self._server_url = base_url(server_url)
         self._client = client
         self._timeout_s = timeout_s
         self._pace = pace or Pace()
+        self._patience = patience or Patience()
         self._opened: Http | None = None
         self._grant: Grant | None = None
         self._listener: Listener | None = None
@@ -159,32 +169,30 @@ class FlashClient:
         moment = until.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if until else None
         await self._home("PUT", "/v1/status", {"status": status, "note": note, "until": moment})
 
-    def listen(
-        self, *, seen: SeenStore | None = None, framing: Framing = "multipart", blanks: bool = False, peek: bool = False
-    ) -> Listener:
+    def listen(self, *, seen: SeenStore | None = None, framing: Framing = "auto", blanks: bool = False, peek: bool = False) -> Listener:
         """Log in and receive: an async iterator of `flash_sdk.events`, over any number of back connections, each message once.
 
-        `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `framing`: `poll`
-        where the network holds streams back. `blanks`: give `Blank` events too. `peek`: look without taking: nothing is acknowledged.
+        `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `framing`: by itself
+        the best that the network lets through (`Connected.transport` says which), or always this one. `blanks`: give `Blank` events too.
+        `peek`: look without taking: nothing is acknowledged.
         Raises `RuntimeError` when already listening.
         """
         if self._listener is not None and not self._listener.over:
             raise RuntimeError("already listening")
         grant = self.grant
         home = base_url(grant.home.url)
-        accept = SSE if framing == "sse" else MULTIPART
 
-        async def open_stream(hello: dict[str, Any], acker: Acker) -> Line:
+        async def open_line(transport: Transport, welcome_s: float, hello: dict[str, Any], acker: Acker) -> Line:
+            if transport == "poll":
+                return PollLine(ask, hello, acker, self._pace)
+            accept = SSE if transport == "sse" else MULTIPART
             url = f"{home}/v1/back-connection"
-            response = await self._http.stream(url, token=grant.token, body=hello, accept=accept, timeout_s=WELCOME_TIMEOUT_S)
+            response = await self._http.stream(url, token=grant.token, body=hello, accept=accept, timeout_s=welcome_s)
             try:
-                return PartStream(response)
+                return PartStream(response, welcome_s)
             except ProtocolError:
                 response.close()
                 raise
-
-        async def open_polls(hello: dict[str, Any], acker: Acker) -> Line:
-            return PollLine(ask, hello, acker, self._pace)
 
         async def ask(body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
             return await self._http.call("POST", f"{home}/v1/parts", token=grant.token, body=body, timeout_s=timeout_s)
@@ -196,13 +204,14 @@ class FlashClient:
             await self._home("POST", "/v1/logoff", {"session": session})
 
         self._listener = Listener(
-            open_polls if framing == "poll" else open_stream,
+            open_line,
             post_ack,
+            log_off,
             Mailbox(seen, peek=peek),
+            Helm(home, self._patience, only=None if framing == "auto" else framing),
             self._pace,
             self._client,
             blanks=blanks,
-            log_off=log_off if framing == "poll" else None,
         )
         return self._listener
 

@@ -7,6 +7,7 @@ FlashClientError
 │   ├── UnknownSession  409  the home no longer has this session: open a back connection again
 │   └── TryLater        429, 5xx  the same request may succeed later
 ├── Unreachable         no answer came: nothing is known about what happened
+│   └── Unanswered      connected, but not even the head of an answer came in time: something may hold it back
 └── ProtocolError       an answer came that is not Flash's protocol (a captive portal, a broken proxy)
 """
 
@@ -54,6 +55,10 @@ class TryLater(Refused):
 
 class Unreachable(FlashClientError):
     """No answer came. After a send, `extra["id"]` is the id to send again with: it is never doubled."""
+
+
+class Unanswered(Unreachable):
+    """The connection was made, and then nothing came in time."""
 
 
 class ProtocolError(FlashClientError):

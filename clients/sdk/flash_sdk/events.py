@@ -12,19 +12,24 @@ from flash_sdk.errors import ProtocolError
 from flash_sdk.fields import Json
 from flash_sdk.parts import Part
 from flash_sdk.people import Contact, MyStatus, Sender, Status
+from flash_sdk.transports import Transport
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A back connection stands; its `Welcome` follows."""
+    """A back connection stands; its `Welcome` follows. `transport`: how parts come; `sse` or `poll` where the network holds what is better
+    back."""
+
+    transport: Transport = "multipart"
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
     """It broke or could not be made; the next try is in `retry_in_s` seconds, or never when that is None (iteration ends).
 
-    `reason`: `unreachable` (no connection, or 429 and 5xx), `lost` (it broke), `silent` (no byte for 2.5 blanks), `session` (the home
-    forgot it), `protocol` (what came was not Flash's protocol), `goodbye` (the home said so).
+    `reason`: `unreachable` (no connection, or 429 and 5xx), `lost` (it broke), `silent` (no byte for 2.5 blanks), `held` (no first
+    part in time: something holds the stream back, and another transport is next), `better` (left, to try a better transport), `session`
+    (the home forgot it), `protocol` (what came was not Flash's protocol), `goodbye` (the home said so).
     """
 
     reason: str

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from flash_sdk.errors import ProtocolError, Refused, TryLater, Unreachable, refusal
+from flash_sdk.errors import ProtocolError, Refused, TryLater, Unanswered, Unreachable, refusal
 from flash_sdk.fields import parse_object
 from flash_sdk.proxies import Proxies
 
@@ -52,7 +52,7 @@ class Http:
         return parse_object(raw) if raw else {}
 
     async def stream(self, url: str, *, token: str, body: object, accept: str, timeout_s: float) -> aiohttp.ClientResponse:
-        """Open an endless answer; the caller closes it. `timeout_s`: until its head is there. Raises as `call` does."""
+        """Open an endless answer; the caller closes it. `timeout_s`: until its head is there, else `Unanswered`. Raises as `call` does."""
         headers = {"Accept": accept, "Accept-Encoding": "identity"}  # what compresses also buffers
         endless = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         try:
@@ -62,7 +62,9 @@ class Http:
                     return response
                 async with response:
                     raw = await _read(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:  # a connection that is not made in time is among them
+            if type(error) is TimeoutError:
+                raise Unanswered(f"no answer from {URL(url).origin()}: the stream is held back") from error
             raise unreachable(url, error) from error
         raise _problem(response, raw)
 

@@ -13,18 +13,24 @@ from typing import Any, Self
 
 from flash_sdk.acks import Acker, PostAck
 from flash_sdk.backoff import Backoff, Pace
-from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, UnknownSession, Unreachable
+from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, Unanswered, UnknownSession, Unreachable
 from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Welcome, read
+from flash_sdk.helm import Helm
 from flash_sdk.mailbox import Item, Mailbox
 from flash_sdk.stream import Line, Lost, Silent
+from flash_sdk.transports import BOTTOM, Ending, Transport
 
-OpenLine = Callable[[dict[str, Any], Acker], Awaitable[Line]]  # hello → what parts come on
+OpenLine = Callable[[Transport, float, dict[str, Any], Acker], Awaitable[Line]]  # transport, seconds for the welcome, hello → parts
 LogOff = Callable[[str], Awaitable[None]]  # session → POST /v1/logoff
 
 QUEUED_EVENTS = 1000  # a login may bring that many pending messages at once; past it we stop reading
 SILENT_BLANKS = 2.5  # the protocol's rule for finding the dead, from this side
 STEADY_S = 10.0  # a connection that lived so long was a good one: the next failure starts with the shortest wait again
 LAST_ACK_S = 2.0  # closing a client must not feel slow
+
+
+class Better(FlashClientError):
+    """It is time to try a better transport."""
 
 
 class Listener:
@@ -34,17 +40,19 @@ class Listener:
         self,
         open_line: OpenLine,
         post_ack: PostAck,
+        log_off: LogOff,
         mailbox: Mailbox,
+        helm: Helm,
         pace: Pace,
         client: str,
         *,
         blanks: bool,
-        log_off: LogOff | None = None,
     ) -> None:
-        """`client`: what we call ourselves in the hello; `blanks`: whether to give `Blank` events; `log_off`: how to end a session on
-        closing, where the home would not notice by itself."""
+        """`client`: what we call ourselves in the hello; `blanks`: whether to give `Blank` events; `log_off`: how to end a polled session
+        on closing, since the home would not notice by itself."""
         self._open_line = open_line
         self._log_off = log_off
+        self._helm = helm
         self._mailbox = mailbox
         self._backoff = Backoff(pace)
         self._client = client
@@ -55,6 +63,7 @@ class Listener:
         self._in_hand: Item | None = None
         self._leaving = False
         self._over = False
+        self._welcomed = self._flowed = False  # on the present connection: the first part, and any after it
 
     def __aiter__(self) -> Self:
         return self
@@ -108,7 +117,7 @@ class Listener:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-            if self._log_off is not None and self.session is not None:
+            if self._helm.transport == BOTTOM and self.session is not None:
                 with contextlib.suppress(FlashClientError, TimeoutError):
                     async with asyncio.timeout(LAST_ACK_S):
                         await self._log_off(self.session)
@@ -135,8 +144,13 @@ class Listener:
         clock = asyncio.get_running_loop().time
         began = clock()
         at_least_s = 0.0
+        ending = Ending.AWAY
+        self._helm.setting_out()
+        self._welcomed = self._flowed = False
         try:
             goodbye = await self._connection()
+        except Unanswered:
+            reason, ending = "held", Ending.HELD
         except (TryLater, Unreachable) as error:
             reason = "unreachable"
             at_least_s = getattr(error, "retry_after_s", None) or 0.0
@@ -145,14 +159,20 @@ class Listener:
         except Lost:
             reason = "lost"
         except Silent:
-            reason = "silent"
+            if not self._welcomed:
+                reason, ending = "held", Ending.HELD
+            else:  # what flowed and then fell silent was cut; what never flowed may have been held back
+                reason, ending = "silent", Ending.AWAY if self._flowed else Ending.DOUBTFUL
         except ProtocolError:
-            reason = "protocol"
+            reason, ending = "protocol", Ending.DOUBTFUL
+        except Better:
+            reason = "better"
         else:
             reason = "goodbye"
             at_least_s = goodbye.reconnect_after_s or 0.0
             if goodbye.reason != "shutdown" and goodbye.reconnect_after_s is None:
                 self._leaving = True
+        self._helm.ended(ending)
         if clock() - began >= STEADY_S:
             self._backoff.reset()
         wait_s = None if self._leaving else self._backoff.next_s(at_least_s)
@@ -164,7 +184,8 @@ class Listener:
         hello: dict[str, Any] = {"client": self._client, "pong": True}
         if (resume := self._mailbox.resume()) is not None:
             hello["resume"] = resume
-        stream = await self._open_line(hello, self._acker)
+        transport = self._helm.transport
+        stream = await self._open_line(transport, self._helm.welcome_s, hello, self._acker)
         with contextlib.closing(stream):
             while isinstance(welcome := read(await stream.next()), Blank):
                 pass  # some servers and proxies begin an event stream with a comment, to push their buffers
@@ -173,9 +194,12 @@ class Listener:
                 return welcome
             if not isinstance(welcome, Welcome):
                 raise ProtocolError("the first part was not a welcome")
+            self._welcomed = True
+            if transport == BOTTOM:  # the answer to a poll is whole: nothing was held back
+                self._parts_flow()
             self._mailbox.welcome(welcome)
             stream.idle_s = SILENT_BLANKS * welcome.blank_s
-            await self._queue.put(Item(Connected(), 0))
+            await self._queue.put(Item(Connected(transport), 0))
             await self._queue.put(Item(welcome, 0))
             reading = asyncio.create_task(self._read(stream))
             acking = asyncio.create_task(self._acker.run(welcome.session))
@@ -192,13 +216,19 @@ class Listener:
     async def _read(self, stream: Line) -> Goodbye:
         while True:
             part = await stream.next()
+            self._parts_flow()
             event = read(part)
             if isinstance(event, Blank):
                 self._acker.wake()
-                if not self._blanks:
-                    continue
-            item = self._mailbox.receive(event, part.seq)
-            if item is not None:
-                await self._queue.put(item)
+            if self._blanks or not isinstance(event, Blank):
+                item = self._mailbox.receive(event, part.seq)
+                if item is not None:
+                    await self._queue.put(item)
             if isinstance(event, Goodbye):
                 return event
+            if self._helm.due:
+                raise Better("a better transport is tried")
+
+    def _parts_flow(self) -> None:
+        self._flowed = True
+        self._helm.flowed()

@@ -44,7 +44,8 @@ class PollLine:
         return self._ready.popleft()
 
     def close(self) -> None:
-        """Nothing stands between polls."""
+        """Nothing stands between polls, and no acknowledgement waits for the next one."""
+        self._acker.disembark()
 
     async def _open(self) -> list[Part]:
         resume = self._hello.get("resume") or {}

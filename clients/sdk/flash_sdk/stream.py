@@ -13,7 +13,7 @@ from flash_sdk.sse import SseParser
 
 MULTIPART = "multipart/x-mixed-replace"
 SSE = "text/event-stream"
-WELCOME_TIMEOUT_S = 30.0  # the home must answer a login as fast as any request
+WELCOME_TIMEOUT_S = 30.0  # of a poll: the home must answer a login as fast as any request
 
 
 class Lost(FlashClientError):
@@ -21,7 +21,7 @@ class Lost(FlashClientError):
 
 
 class Silent(FlashClientError):
-    """Not a byte came for longer than blanks allow: the way is cut, even if nobody said so."""
+    """Not a byte came for longer than it may take: the way is cut, or the stream is held back."""
 
 
 class Line(Protocol):
@@ -39,7 +39,7 @@ class Line(Protocol):
 class PartStream:
     """Reads parts from a response. `idle_s`: how long silence is believed to be life."""
 
-    def __init__(self, response: aiohttp.ClientResponse, idle_s: float = WELCOME_TIMEOUT_S) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, idle_s: float) -> None:
         """Raises `ProtocolError` when the response is neither multipart nor an event stream."""
         self.idle_s = idle_s
         self._response = response

@@ -1,0 +1,60 @@
+"""Whose address counts when proxies stand in between. Rule: a word about another address is believed only from a proxy we were told of.
+
+Of `X-Forwarded-For` the rightmost hop that is no trusted proxy counts: everything left of it, the client may have written itself.
+`Forwarded` is not read: a proxy passes on unchanged whichever of the two it does not write, and nginx, haproxy and squid write this one.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from edge.http import Call
+
+Network = IPv4Network | IPv6Network
+HEADER = "X-Forwarded-For"
+MAX_HOPS = 16  # a chain of proxies has two or three; nobody makes us parse more
+
+
+class TrustedProxies:
+    """The proxies in front of this server."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._networks = tuple(networks)
+
+    def client_of(self, call: Call) -> str:
+        """The client's IP address; empty when it is gone."""
+        peer = call.connection.client_address
+        if not self._networks:
+            return peer
+        getall = getattr(call.headers, "getall", None)  # a header may come in several lines, which are one list
+        return self.choose(peer, getall(HEADER, ()) if getall is not None else ())
+
+    def choose(self, peer: str, lines: Iterable[str]) -> str:
+        """`peer`: who has connected; `lines`: the header's values, in order."""
+        client = _address(peer)
+        if client is None:
+            return peer
+        for hop in reversed(",".join(lines).rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+            if not self._trusts(client):
+                break
+            before = _address(hop)
+            if before is None:  # "unknown", a name, nothing: then the proxy that says so is the best we know
+                break
+            client = before
+        return str(client)
+
+    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An address, perhaps in brackets, perhaps with a port; an IPv4 one in IPv6's clothes is an IPv4 one."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
