@@ -1,0 +1,1 @@
+"""The audit: the history of every server in one indexed store. Rule: what is stored is what the history said, byte for byte."""

@@ -1,0 +1,73 @@
+"""States of streams, as they were. Rule: folded by the domain's own folds; a checkpoint is only a shortcut on the way to a moment.
+
+A stream's state is dumped at every version that `EVERY` divides, so a moment is never more than that many events away, and a store
+that is fed anew holds the same checkpoints.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from domain import home as rules
+from domain.errors import Unavailable
+from domain.event import Event, Snapshotable
+
+EVERY = 2_500  # events: a fold of so many takes some 40 ms, and a dump, at most 200 KB, is worth 80 bytes an event
+
+Decode = Callable[[str, int, str, bytes], Event]  # stream, version, topic, stored bytes -> the event; raises what it likes
+
+
+class Checkpoints:
+    """The states of one store. `decode`: makes the events that the folds take."""
+
+    def __init__(self, database: sqlite3.Connection, decode: Decode) -> None:
+        self._database = database
+        self._decode = decode
+
+    def state(self, stream: str, version: int) -> tuple[Any, bool]:
+        """The state of `user-<uid>` or `mailbox-<uid>` after `version`, and whether the history holds every event up to it. Raises
+        `Unavailable` for events that this version of Flash cannot read."""
+        kind = stream.partition("-")[0]
+        state, complete = rules.STATES[kind](stream), True
+        fold = rules.FOLDS[kind]
+        found = self._database.execute(
+            "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1", (stream, version)
+        ).fetchone()
+        if found is not None:
+            complete, data = msgpack.unpackb(found[1], strict_map_key=False)
+            state.load(data)
+            state.version = found[0]
+        for number, topic, data in self._database.execute(
+            "SELECT version, word, data FROM entries JOIN words ON number = topic WHERE stream = ? AND version > ? AND version <= ?"
+            " ORDER BY version",
+            (stream, state.version, version),
+        ):
+            complete = complete and number == state.version + 1
+            try:
+                event = self._decode(stream, number, topic, data)
+                fold(state, event)
+            except Exception as error:  # whatever it is: bytes or a topic that a later version of Flash wrote
+                raise Unavailable(f"{topic} at {stream}/{number} cannot be read by this version of Flash") from error
+        return state, complete
+
+    def version_at(self, stream: str, at: float) -> int:
+        """The last version whose time is not after `at`; 0 when the stream began later. So a clock that was set back takes nothing
+        from the middle of a stream."""
+        row = self._database.execute(
+            "SELECT version FROM entries WHERE stream = ? AND time <= ? ORDER BY version DESC LIMIT 1", (stream, at)
+        ).fetchone()
+        return row[0] if row else 0
+
+    def make(self, stream: str, version: int) -> None:
+        """Store a checkpoint, unless the stream has no state here or cannot be read: then questions fold what there is."""
+        if stream.partition("-")[0] not in rules.STATES:
+            return
+        try:
+            state, complete = self.state(stream, version)
+        except Unavailable:
+            return
+        if isinstance(state, Snapshotable):
+            row = (stream, version, msgpack.packb((complete, state.dump())))
+            self._database.execute("INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)

@@ -1,0 +1,100 @@
+"""What is looked up of an event later on: whose it is, why, which popups, which presence. Rule: never fails, whatever the bytes.
+
+Read from the stored fields, not through the event classes: that takes a fifth of the time, and an event of a later version of Flash
+is indexed as far as it looks familiar.
+"""
+
+from typing import Any, NamedTuple
+
+import msgpack
+
+from domain import global_events as of_global
+from domain import home_events as of_home
+from projections.audit.rows import Record
+
+_OWN_STREAMS = ("user-", "mailbox-", "account-")
+_BY_OWNER = frozenset((of_home.ReceiptQueued.TOPIC,))  # about a popup that the stream's owner sent
+_BY_SENDER = frozenset(
+    kind.TOPIC for kind in (of_home.MessageSent, of_home.MessageQueued, of_home.MessageDone, of_home.MessageBounced, of_home.MessageExpired)
+)
+_LIST = of_home.MessagesDelivered.TOPIC
+_LOGIN = of_home.LoggedIn.TOPIC
+_PRESENCE = frozenset((_LOGIN, of_home.LoggedOff.TOPIC, of_home.StatusChanged.TOPIC))
+_NAMED = frozenset((of_home.UserAdopted.TOPIC, of_global.UserRegistered.TOPIC))
+
+
+class Moved(NamedTuple):
+    """A presence event. `changed`: another status than before; `restart`: the home came back without the session."""
+
+    uid: int
+    status: str
+    changed: bool
+    login: bool
+    restart: bool
+
+
+class Facts(NamedTuple):
+    """`uid`: whose stream; `popups`: (message id, sender) of each popup it is about; `person`: (uid, handle, home)."""
+
+    uid: int | None
+    cause: str
+    popups: tuple[tuple[str, int], ...]
+    moved: Moved | None
+    person: tuple[int, str, str] | None
+
+
+def facts(record: Record, source: str) -> Facts:
+    """What the audit can look up of this event of `source`."""
+    fields = fields_of(record.data)
+    cause = fields.get("cause")
+    topic, stream = record.topic, record.stream
+    uid = _owner(stream)
+    if uid is None and topic == of_global.HandleClaimed.TOPIC:
+        uid = _number(fields.get("uid"))
+    popups: tuple[tuple[str, int], ...] = ()
+    moved = person = None
+    if topic in _BY_SENDER:
+        popups = _pair(fields.get("id"), fields.get("uid"))
+    elif topic in _BY_OWNER:
+        popups = _pair(fields.get("id"), uid)
+    elif topic == _LIST:
+        popups = _listed(fields.get("messages"))
+    elif topic in _PRESENCE and uid is not None:
+        status = str(fields.get("status"))
+        moved = Moved(uid, status, status != fields.get("previous"), topic == _LOGIN, fields.get("reason") == "restart")
+    elif topic in _NAMED and uid is not None:
+        home = fields.get("home", source)
+        person = (uid, str(fields.get("handle")), str(home))
+    return Facts(uid, cause if isinstance(cause, str) else "", popups, moved, person)
+
+
+def fields_of(data: bytes) -> dict[str, Any]:
+    """The stored fields; none for bytes that are no msgpack map."""
+    try:
+        fields = msgpack.unpackb(data, strict_map_key=False)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _owner(stream: str) -> int | None:
+    number = stream.partition("-")[2]
+    if number.isdecimal() and len(number) < 19 and stream.startswith(_OWN_STREAMS):  # 19 digits may be more than a database can hold
+        return int(number)
+    return None
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int and abs(value) < 2**63 else None
+
+
+def _pair(message: Any, sender: Any) -> tuple[tuple[str, int], ...]:
+    if isinstance(message, str) and (number := _number(sender)) is not None:
+        return ((message, number),)
+    return ()
+
+
+def _listed(messages: Any) -> tuple[tuple[str, int], ...]:
+    if not isinstance(messages, list):
+        return ()
+    return tuple(pair for entry in messages if isinstance(entry, list) and len(entry) >= 2 for pair in _pair(entry[0], entry[1]))

@@ -1,0 +1,146 @@
+"""Feeding the store. Rule: events and the offset after them are one transaction, so that each event is in the store exactly once.
+
+A message of the stream that was stored before (its offset is below the stored one) and an event that its server published twice (its
+position is not above that server's last) change nothing. Positions may have gaps: private events never leave their server, and
+PostgreSQL leaves numbers out; only that they rise is relied upon.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from domain.errors import Unavailable
+from projections.audit.checkpoints import EVERY, Checkpoints, Decode
+from projections.audit.facts import facts
+from projections.audit.rows import ENTRIES_PER_OFFSET, Reached, Record
+from projections.audit.tables import open_for_feeding
+from projections.audit.words import Words
+
+
+class Message(NamedTuple):
+    """One message of the history stream, read. `source` is "" for one that is not ours: it is counted and passed over."""
+
+    offset: int
+    source: str
+    records: Sequence[Record]
+
+
+class Feeder:
+    """The one who writes. Every method blocks and belongs to one thread. `decode`: stored bytes -> event, nothing unsealed."""
+
+    def __init__(self, path: Path, decode: Decode, clock: Callable[[], float] = time.time) -> None:
+        """Raises `Unavailable` when the store cannot be opened."""
+        self._clock = clock
+        try:
+            self._database = open_for_feeding(path)
+        except (sqlite3.Error, OSError) as error:
+            raise Unavailable(f"the audit store {path} cannot be opened: {error}") from error
+        self._words = Words(self._database)
+        self._checkpoints = Checkpoints(self._database, decode)
+
+    def reached(self) -> Reached:
+        """How far the store has come. Raises `Unavailable`."""
+        try:
+            return Reached(*self._database.execute("SELECT next_offset, entries, newest, behind_s, unreadable FROM reached").fetchone())
+        except sqlite3.Error as error:
+            raise _away(error) from error
+
+    def feed(self, messages: Sequence[Message]) -> Reached:
+        """Store what is new among messages in the order of the stream. Raises `Unavailable`; then nothing is stored."""
+        database = self._database
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                reached = self._feed(messages)
+                database.execute("COMMIT")
+            except BaseException:
+                database.execute("ROLLBACK")
+                self._words.forget()
+                raise
+        except sqlite3.Error as error:
+            raise _away(error) from error
+        return reached
+
+    def _feed(self, messages: Sequence[Message]) -> Reached:
+        before = self.reached()
+        last: dict[str, int] = {
+            self._words.word(source): position for source, position in self._database.execute("SELECT source, position FROM sources")
+        }
+        rows = _Rows()
+        offset, newest, unreadable = before.offset, before.newest, before.unreadable
+        for message in messages:
+            if message.offset < offset:
+                continue
+            offset = message.offset + 1
+            unreadable += not message.source
+            for number, record in enumerate(message.records):
+                if record.position > last.get(message.source, -1):
+                    last[message.source] = record.position
+                    newest = record.time
+                    rows.add(message.offset * ENTRIES_PER_OFFSET + number, message.source, record, self._words)
+        self._insert(rows)
+        positions = [(self._words.number(source), position) for source, position in last.items()]
+        self._database.executemany(
+            "INSERT INTO sources VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET position = excluded.position", positions
+        )
+        behind_s = max(0.0, self._clock() - newest) if rows.entries and newest is not None else before.behind_s
+        reached = Reached(offset, before.entries + len(rows.entries), newest, behind_s, unreadable)
+        self._database.execute("UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?", reached)
+        for stream, version in rows.round_versions:
+            self._checkpoints.make(stream, version)
+        return reached
+
+    def _insert(self, rows: "_Rows") -> None:
+        insert = self._database.executemany
+        insert("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.entries)
+        insert("INSERT INTO popups VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows.popups)  # a list of deliveries may name one twice
+        insert("INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows.presence)
+        people = "INSERT INTO people VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET handle = excluded.handle, home = excluded.home"
+        insert(people, rows.people)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+
+class _Rows:
+    """What a batch adds to the tables."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Any, ...]] = []
+        self.popups: list[tuple[str, int, int]] = []
+        self.presence: list[tuple[Any, ...]] = []
+        self.people: list[tuple[int, str, str]] = []
+        self.round_versions: list[tuple[str, int]] = []
+
+    def add(self, id: int, source: str, record: Record, words: Words) -> None:
+        found = facts(record, source)
+        topic = words.number(record.topic)
+        self.entries.append(
+            (
+                id,
+                words.number(source),
+                record.position,
+                record.stream,
+                record.version,
+                topic,
+                record.time,
+                found.uid,
+                found.cause,
+                record.data,
+            )
+        )
+        if found.popups:
+            self.popups.extend((message, sender, id) for message, sender in found.popups)
+        if (moved := found.moved) is not None:
+            self.presence.append((moved.uid, record.version, record.time, moved.status, moved.changed, moved.login, moved.restart, id))
+        if found.person is not None:
+            self.people.append(found.person)
+        if record.version and record.version % EVERY == 0:
+            self.round_versions.append((record.stream, record.version))
+
+
+def _away(error: sqlite3.Error) -> Unavailable:
+    return Unavailable(f"the audit store cannot be used: {error}")

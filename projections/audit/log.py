@@ -1,0 +1,181 @@
+"""Pages of the log. Rule: every page is read from the end of an index, so that it costs its own length, never the store's.
+
+A filter that no single index answers in order (a topic on all servers, all topics of one server) becomes one short query per server
+and topic, of which there are few; their rows are merged.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from domain.errors import Invalid
+from projections.audit.rows import AuditFilter, AuditRow, Order, Page
+from projections.audit.tables import BY_ID, using
+from projections.audit.words import Words
+
+MAX_LIMIT = 1_000  # rows of a page: about 300 KB
+
+_COLUMNS = "e.id, e.source, e.position, e.stream, e.version, e.topic, e.time, e.uid, p.handle, e.cause, e.data"
+_Bounds = tuple[list[str], list[Any]]
+
+
+class Log:
+    """The log of one connection. Every method blocks."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._words = Words(database)
+
+    def page(self, wanted: AuditFilter, cursor: str | None, limit: int, order: Order) -> Page:
+        """Up to `limit` rows after `cursor`. Raises `Invalid` for a cursor that this log never gave, or a limit out of bounds."""
+        if not 1 <= limit <= MAX_LIMIT:
+            raise Invalid("limit", f"1 to {MAX_LIMIT}")
+        if order == "arrival":
+            rows = self._arrived(wanted, _after_id(cursor), limit + 1)
+        else:
+            rows = self._by_time(wanted, _after_time(cursor), limit + 1, order == "newest")
+        page = rows[:limit]
+        following = None
+        if len(rows) > limit:
+            following = str(page[-1].id) if order == "arrival" else f"{page[-1].time!r}:{page[-1].id}"
+        return Page(tuple(page), following)
+
+    def row(self, id: int) -> AuditRow | None:
+        """One entry, by its id."""
+        rows = self._read("", ["e.id = ?"], [id], "", 1)
+        return rows[0] if rows else None
+
+    def about(self, message: str) -> list[tuple[int, AuditRow]]:
+        """Every event about popups with this id, each with the popup's sender, oldest first. Ids are unique per sender only."""
+        sql = f"SELECT o.sender, {_COLUMNS} FROM popups o JOIN entries e ON e.id = o.id LEFT JOIN people p ON p.uid = e.uid"  # noqa: S608
+        rows = self._database.execute(f"{sql} WHERE o.message = ? ORDER BY o.sender, e.time, e.id", (message,))
+        return [(row[0], self._row(row[1:])) for row in rows]
+
+    def topics(self) -> list[str]:
+        """Every topic that occurs."""
+        return sorted({self._words.word(topic) for _, topic in self._kinds()})
+
+    def sources(self) -> list[str]:
+        """Every server of which there is an entry."""
+        return sorted({self._words.word(source) for source, _ in self._kinds()})
+
+    def _arrived(self, wanted: AuditFilter, after: int, limit: int) -> list[AuditRow]:
+        known = self._conditions(wanted)
+        if known is None:
+            return []
+        conditions, values = known
+        return self._read(BY_ID, [*conditions, "e.id > ?"], [*values, after], "e.id", limit)
+
+    def _by_time(self, wanted: AuditFilter, after: tuple[float, int] | None, limit: int, newest: bool) -> list[AuditRow]:
+        ends: _Bounds = ([], [])
+        if after is not None:
+            ends[0].append(f"(e.time, e.id) {'<' if newest else '>'} (?, ?)")
+            ends[1].extend(after)
+        order = "e.time DESC, e.id DESC" if newest else "e.time, e.id"
+        parts = [
+            self._read(index, [*conditions, *ends[0]], [*values, *ends[1]], order, limit)
+            for index, conditions, values in self._parts(wanted)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return list(islice(merge(*parts, key=lambda row: (row.time, row.id), reverse=newest), limit))
+
+    def _parts(self, wanted: AuditFilter) -> list[tuple[str, list[str], list[Any]]]:
+        """The queries whose merged rows answer: the index, the conditions, their values."""
+        known = self._conditions(wanted)
+        if known is None:
+            return []
+        conditions, values = known
+        if wanted.message is not None:  # a popup has a dozen events
+            return [(BY_ID, conditions, values)]
+        if wanted.cause is not None:
+            return [(using("entries_by_cause"), conditions, values)]
+        if wanted.user is not None:
+            return [(using("entries_by_user"), conditions, values)]
+        if wanted.source is None and not wanted.topics:
+            return [(using("entries_by_time"), conditions, values)]
+        times, bounds = _times(wanted)
+        pairs = self._pairs(wanted)
+        return [(using("entries_by_kind"), ["e.source = ?", "e.topic = ?", *times], [*pair, *bounds]) for pair in pairs]
+
+    def _pairs(self, wanted: AuditFilter) -> list[tuple[int, int]]:
+        """Each server and topic that the filter lets through, and of which there is an entry."""
+        topics = {self._words.known(topic) for topic in wanted.topics}
+        source = self._words.known(wanted.source) if wanted.source is not None else None
+        return [pair for pair in self._kinds() if (wanted.source is None or pair[0] == source) and (not wanted.topics or pair[1] in topics)]
+
+    def _kinds(self) -> list[tuple[int, int]]:
+        """The pairs of server and topic in the store, each found by one step in the index."""
+        kinds: list[tuple[int, int]] = []
+        last = (-1, -1)
+        step = "WHERE (source, topic) > (?, ?) ORDER BY source, topic LIMIT 1"
+        sql = f"SELECT source, topic FROM entries {using('entries_by_kind')} {step}"  # noqa: S608 - our own words
+        while (found := self._database.execute(sql, last).fetchone()) is not None:
+            kinds.append(last := found)
+        return kinds
+
+    def _conditions(self, wanted: AuditFilter) -> _Bounds | None:
+        """What must hold of an entry; None when nothing can match."""
+        conditions, values = _times(wanted)
+        if wanted.source is not None:
+            conditions.append("e.source = ?")
+            values.append(self._words.known(wanted.source))
+        if wanted.topics:
+            numbers = [number for topic in wanted.topics if (number := self._words.known(topic)) is not None]
+            if not numbers:
+                return None
+            conditions.append(f"e.topic IN ({', '.join('?' * len(numbers))})")
+            values.extend(numbers)
+        if wanted.user is not None:
+            conditions.append("e.uid = ?")
+            values.append(wanted.user)
+        if wanted.cause is not None:
+            conditions.append("e.cause = ?")
+            values.append(wanted.cause)
+        if wanted.message is not None:
+            conditions.append("e.id IN (SELECT o.id FROM popups o WHERE o.message = ?)")
+            values.append(wanted.message)
+        return conditions, values
+
+    def _read(self, index: str, conditions: Sequence[str], values: Sequence[Any], order: str, limit: int) -> list[AuditRow]:
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        by = f" ORDER BY {order}" if order else ""
+        found = f"SELECT e.* FROM entries e {index}{where}{by} LIMIT ?"  # noqa: S608 - conditions of our own; values are bound
+        sql = f"SELECT {_COLUMNS} FROM ({found}) e LEFT JOIN people p ON p.uid = e.uid{by}"  # noqa: S608
+        return [self._row(row) for row in self._database.execute(sql, (*values, limit))]
+
+    def _row(self, row: tuple[Any, ...]) -> AuditRow:
+        id, source, position, stream, version, topic, *rest = row
+        return AuditRow(id, self._words.word(source), position, stream, version, self._words.word(topic), *rest)
+
+
+def _times(wanted: AuditFilter) -> _Bounds:
+    conditions: list[str] = []
+    values: list[Any] = []
+    if wanted.since is not None:
+        conditions.append("e.time >= ?")
+        values.append(wanted.since)
+    if wanted.until is not None:
+        conditions.append("e.time < ?")
+        values.append(wanted.until)
+    return conditions, values
+
+
+def _after_id(cursor: str | None) -> int:
+    if cursor is None:
+        return -1
+    if not cursor.isdecimal() or len(cursor) > 18:
+        raise Invalid("cursor", "one that the log gave, read in the same order")
+    return int(cursor)
+
+
+def _after_time(cursor: str | None) -> tuple[float, int] | None:
+    if cursor is None:
+        return None
+    time, _, id = cursor.partition(":")
+    try:
+        return float(time), _after_id(id)
+    except ValueError:
+        raise Invalid("cursor", "one that the log gave, read in the same order") from None

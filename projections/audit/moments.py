@@ -1,0 +1,143 @@
+"""What was true at a moment. Rule: a moment is folded by the same folds as the present, from the events up to it."""
+
+import math
+import sqlite3
+
+from domain.errors import UnknownUser
+from domain.home_events import ContactAdded, ContacterAdded
+from domain.user_state import Contact
+from projections.audit.checkpoints import Checkpoints, Decode
+from projections.audit.facts import fields_of
+from projections.audit.log import Log
+from projections.audit.rows import AuditFilter, Online, Person, Shown, StateAt
+from projections.audit.tables import using
+from projections.audit.words import Words
+from projections.presence import NEVER, Presence, PresenceIndex
+
+DOUBT_S = 60.0  # a home that came back without its sessions says so after its grace (10 s, when nobody changed it)
+UNKNOWN = Presence(0, "unknown", None, "", "")
+
+
+class Moments:
+    """Questions about moments, of one connection. Every method blocks."""
+
+    def __init__(self, database: sqlite3.Connection, decode: Decode) -> None:
+        self._database = database
+        self._decode = decode
+        self._checkpoints = Checkpoints(database, decode)
+        self._log = Log(database)
+        self._words = Words(database)
+
+    def person(self, uid: int) -> Person:
+        """Who this is. Raises `UnknownUser` for a uid that the history does not know."""
+        row = self._database.execute("SELECT uid, handle, home FROM people WHERE uid = ?", (uid,)).fetchone()
+        if row is not None:
+            return Person(*row)
+        if self._database.execute("SELECT 1 FROM entries WHERE uid = ? LIMIT 1", (uid,)).fetchone() is None:
+            raise UnknownUser(f"the history knows no user {uid}", uid=uid)
+        return Person(uid, "", "")
+
+    def by_handle(self, handle: str) -> Person:
+        """Who has this login name, whatever its case. Raises `UnknownUser`."""
+        row = self._database.execute("SELECT uid, handle, home FROM people WHERE handle = ?", (handle.lower(),)).fetchone()
+        if row is None:
+            raise UnknownUser(f"the history knows no user {handle!r}", handle=handle)
+        return Person(*row)
+
+    def state(self, uid: int, at: float) -> StateAt:
+        """Contacts, sessions, status and mailbox of a user. Raises `UnknownUser`, `Unavailable`."""
+        person = self.person(uid)
+        streams = (f"user-{uid}", f"mailbox-{uid}")
+        (user, first), (mailbox, second) = (self._checkpoints.state(s, self._checkpoints.version_at(s, at)) for s in streams)
+        return StateAt(person, at, user, mailbox, first and second)
+
+    def presence(self, uid: int, at: float) -> Presence:
+        """What this user's own home knew of their presence: the home's own fold of the three events that still show."""
+        last = self._database.execute(
+            "SELECT version FROM presence WHERE uid = ? AND time <= ? ORDER BY version DESC LIMIT 1", (uid, at)
+        ).fetchone()
+        if last is None:
+            return NEVER
+        ids: dict[int, int] = {}
+        for kind in ("", " AND changed", " AND login"):
+            newest = f"SELECT version, id FROM presence WHERE uid = ? AND version <= ?{kind} ORDER BY version DESC LIMIT 1"  # noqa: S608
+            ids.update(self._database.execute(newest, (uid, *last)))
+        index = PresenceIndex()
+        for version, id in sorted(ids.items()):
+            row = self._log.row(id)
+            if row is not None:
+                index.apply(version, self._decode(row.stream, row.version, row.topic, row.data))
+        return index.of(uid)
+
+    def online(self, at: float) -> list[Online]:
+        """Everybody who was online, by uid."""
+        rows = self._database.execute(
+            "SELECT l.uid, coalesce(n.handle, ''), coalesce(n.home, ''), p.status, c.time FROM"
+            " (SELECT uid, max(version) AS last, max(CASE WHEN changed THEN version END) AS change"
+            "  FROM presence WHERE time <= ? GROUP BY uid) l"
+            " JOIN presence p ON p.uid = l.uid AND p.version = l.last"
+            " LEFT JOIN presence c ON c.uid = l.uid AND c.version = l.change"
+            " LEFT JOIN people n ON n.uid = l.uid WHERE p.status <> 'offline' ORDER BY l.uid",
+            (at,),
+        )
+        return [Online(Person(uid, handle, home), status, since) for uid, handle, home, status, since in rows]
+
+    def window(self, uid: int, at: float) -> list[Shown]:
+        """The contact window of a user, in the order of the contact list. Raises `UnknownUser`, `Unavailable`.
+
+        A contact of the same home: what the home knew. A contact of another home: what that home had told, which is `unknown` until
+        it had heard of the new contacter (`ContacterAdded`, with the same cause as `ContactAdded`).
+        """
+        state = self.state(uid, at)
+        causes = self._contacts_added(uid, at)
+        doubts: dict[str, bool] = {}
+        shown: list[Shown] = []
+        for contact in state.user.contacts.values():
+            own = contact.home == state.person.home
+            known = own or self._was_told(contact, causes.get(contact.uid, ""), at)
+            presence = self.presence(contact.uid, at) if known else UNKNOWN
+            if not own and contact.home not in doubts:
+                doubts[contact.home] = self._may_be_down(contact.home, at)
+            doubtful = known and doubts.get(contact.home, False)
+            shown.append(_shown(contact, presence, doubtful))
+        return shown
+
+    def _contacts_added(self, uid: int, at: float) -> dict[int, str]:
+        """Contact -> the cause of its latest adding."""
+        page = "SELECT e.cause, e.data FROM entries e {} WHERE e.uid = ? AND e.time <= ? AND e.topic = ? ORDER BY e.time, e.id"
+        topic = self._words.known(ContactAdded.TOPIC)
+        rows = self._database.execute(page.format(using("entries_by_user")), (uid, at, topic))
+        return {fields_of(data).get("uid", 0): cause for cause, data in rows}
+
+    def _was_told(self, contact: Contact, cause: str, at: float) -> bool:
+        topic = self._words.known(ContacterAdded.TOPIC)
+        told = "SELECT 1 FROM entries WHERE cause = ? AND time <= ? AND stream = ? AND topic = ?"
+        return self._database.execute(told, (cause, at, f"user-{contact.uid}", topic)).fetchone() is not None
+
+    def _may_be_down(self, home: str, at: float) -> bool:
+        """Whether the first that this home did afterwards was to come back without its sessions. The history holds no beats: a home
+        that was away and lost no session leaves no trace."""
+        restart = self._database.execute(
+            "SELECT p.time FROM presence p JOIN entries e ON e.id = p.id WHERE p.restart AND p.time > ? AND e.source = ?"
+            " ORDER BY p.time LIMIT 1",
+            (at, self._words.known(home)),
+        ).fetchone()
+        if restart is None:
+            return False
+        first = self._log.page(AuditFilter(source=home, since=math.nextafter(at, math.inf)), None, 1, "oldest").rows
+        return bool(first) and restart[0] - first[0].time <= DOUBT_S
+
+
+def _shown(contact: Contact, presence: Presence, doubtful: bool) -> Shown:
+    return Shown(
+        uid=contact.uid,
+        handle=contact.handle,
+        name=presence.name or contact.name,
+        alias=contact.alias,
+        notify=contact.notify,
+        home=contact.home,
+        status=presence.status,
+        since=presence.since,
+        note=presence.note,
+        doubtful=doubtful,
+    )

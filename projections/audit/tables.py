@@ -1,0 +1,81 @@
+"""The tables of the audit, and how they are opened. Rule: everything that only SQLite understands is written here.
+
+Elsewhere the SQL is plain: `?` for a value, no upserts but `ON CONFLICT … DO UPDATE`, row values and `LIMIT`. For PostgreSQL, `BLOB` is
+`bytea`, `REAL` `double precision`, `INTEGER` `bigint`, `?` is `%s`, and nothing is `WITHOUT ROWID`.
+"""
+
+import sqlite3
+from pathlib import Path
+
+FORMAT = 1  # of the tables; a store of another format is thrown away and fed anew
+
+CACHE_KIB = 65_536  # ids and causes are random: the upper pages of their indices must stay in memory while a million events come in
+BUSY_S = 30.0  # two commands may feed one store; the second waits
+
+# `entries`: one row per event, in the order of the history. `source` and `topic` are numbers of `words`.
+# `presence`: one row per event that moves a user's presence. `checkpoints`: a stream's state, dumped every so many versions.
+_SCHEMA = """
+CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
+CREATE TABLE sources (source INTEGER PRIMARY KEY, position INTEGER NOT NULL);
+CREATE TABLE reached (only_row INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries INTEGER NOT NULL,
+    newest REAL, behind_s REAL, unreadable INTEGER NOT NULL);
+CREATE TABLE entries (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, position INTEGER NOT NULL, stream TEXT NOT NULL,
+    version INTEGER NOT NULL, topic INTEGER NOT NULL, time REAL NOT NULL, uid INTEGER, cause TEXT NOT NULL, data BLOB NOT NULL);
+CREATE INDEX entries_by_time ON entries (time, id);
+CREATE INDEX entries_by_user ON entries (uid, time, id, topic, source) WHERE uid IS NOT NULL;
+CREATE INDEX entries_by_kind ON entries (source, topic, time, id);
+CREATE INDEX entries_by_cause ON entries (cause, time, id);
+CREATE INDEX entries_by_stream ON entries (stream, version, time);
+CREATE TABLE popups (message TEXT NOT NULL, sender INTEGER NOT NULL, id INTEGER NOT NULL,
+    PRIMARY KEY (message, sender, id)) WITHOUT ROWID;
+CREATE TABLE presence (uid INTEGER NOT NULL, version INTEGER NOT NULL, time REAL NOT NULL, status TEXT NOT NULL,
+    changed BOOLEAN NOT NULL, login BOOLEAN NOT NULL, restart BOOLEAN NOT NULL, id INTEGER NOT NULL,
+    PRIMARY KEY (uid, version)) WITHOUT ROWID;
+CREATE INDEX presence_restarts ON presence (time) WHERE restart;
+CREATE TABLE people (uid INTEGER PRIMARY KEY, handle TEXT NOT NULL, home TEXT NOT NULL);
+CREATE INDEX people_by_handle ON people (handle);
+CREATE TABLE checkpoints (stream TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
+    PRIMARY KEY (stream, version)) WITHOUT ROWID;
+INSERT INTO reached VALUES (1, 0, 0, NULL, NULL, 0);
+"""
+
+BY_ID = "NOT INDEXED"  # read the entries in the order of their ids
+
+
+def using(index: str) -> str:
+    """Read through this index: SQLite would sometimes choose one whose order is not the asked one, and sort the whole store."""
+    return f"INDEXED BY {index}"
+
+
+def open_for_feeding(path: Path) -> sqlite3.Connection:
+    """The store at `path`, made when it is missing or of another format. Raises `sqlite3.Error`, `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = _connect(path)
+    if database.execute("PRAGMA user_version").fetchone()[0] not in (0, FORMAT):
+        database.close()
+        for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            file.unlink(missing_ok=True)
+        database = _connect(path)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")  # a power cut takes the last batches and their offset together: they are read again
+    database.execute("BEGIN IMMEDIATE")
+    if database.execute("PRAGMA user_version").fetchone()[0] == 0:
+        for statement in _SCHEMA.split(";\n"):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {FORMAT}")
+    database.execute("COMMIT")
+    return database
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """The same store, for questions; `open_for_feeding` was there before."""
+    database = _connect(path)
+    database.execute("PRAGMA query_only = ON")
+    return database
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    database.execute("PRAGMA temp_store = MEMORY")
+    return database

@@ -1,0 +1,82 @@
+"""The audit of a running installation: it follows, it answers, it goes on where it stopped. Rule: people act, the history tells."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from domain.errors import Invalid, UnknownUser
+from projections.audit.rows import AuditFilter
+from servers.audit import Audit
+from tests.servers.homes import Person, Town
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    town = Town(tmp_path)
+    await town.start("h1", "h2")
+    yield town
+    await town.stop()
+
+
+@pytest.fixture
+async def audit(town: Town) -> AsyncIterator[Audit]:
+    audit = Audit(town.broker, town.directory / "audit.db")
+    await audit.open()
+    audit.start()
+    yield audit
+    await audit.stop()
+
+
+async def popup(ann: Person, bob: Person) -> str:
+    """Ann adds bob and sends; bob logs in, acknowledges and is done. 12 events."""
+    _, at_ann = await ann.opens()
+    await ann.adds(bob)
+    id = await ann.sends(bob, "pop over?")
+    await eventually(lambda: bob.uid in bob.home.parts.waiting.mailboxes)
+    ann.town.clock.now += 1
+    session, window = await bob.opens()
+    await eventually(window.texts)
+    await bob.acks(session, window)
+    await eventually(lambda: at_ann.states())
+    ann.town.clock.now += 2
+    await bob.home.done(bob.who, id)
+    await eventually(lambda: len(at_ann.states()) == 2)
+    return id
+
+
+async def test_every_step_of_a_popup_is_in_the_log_and_in_its_trace(town: Town, audit: Audit) -> None:
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
+    id = await popup(ann, bob)
+    assert await audit.grown(11, 10)
+
+    (life,) = await audit.trace(id)
+    assert (life.message, life.sender, life.to) == (id, ann.uid, bob.uid)
+    assert [(step.name, step.row.source, step.took_s) for step in life.steps] == [
+        ("sent", "h1", None),
+        ("queued", "h2", 0.0),
+        ("delivered", "h2", 1.0),
+        ("receipt delivered", "h1", 0.0),
+        ("done", "h2", 2.0),
+        ("receipt done", "h1", 0.0),
+    ]
+    newest = await audit.log(AuditFilter(user=ann.uid), limit=4)
+    assert [row.topic for row in newest.rows][:2] == ["mailbox.receipt_queued", "mailbox.receipt_queued"]
+    assert {row.handle for row in newest.rows} == {"ann"}
+    rest = await audit.log(AuditFilter(user=ann.uid), limit=4, cursor=newest.next)
+    assert len(rest.rows) == 2
+    assert rest.next is None
+
+
+async def test_what_cannot_be_asked_is_refused(audit: Audit) -> None:
+    with pytest.raises(Invalid):
+        await audit.log(AuditFilter(), cursor="yesterday")
+    with pytest.raises(Invalid):
+        await audit.log(AuditFilter(), limit=0)
+    with pytest.raises(UnknownUser):
+        await audit.state_at(77, 0.0)
+    with pytest.raises(UnknownUser):
+        await audit.by_handle("nobody")
+    assert await audit.trace("nothing") == []
+    assert (await audit.log(AuditFilter(source="h9"))).rows == ()
