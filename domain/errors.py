@@ -8,7 +8,9 @@ FlashError
 │   ├── Unauthorized          401  no token, or one that is expired, forged or for something else
 │   ├── BadCredentials        401
 │   ├── Forbidden             403
-│   │   └── NotAContact       403
+│   │   ├── NotAContact       403
+│   │   ├── NotAnIntegrator   403
+│   │   └── NotGranted        403  names the uids
 │   ├── NotFound              404
 │   │   ├── UnknownUser       404
 │   │   └── UnknownMessage    404
@@ -16,6 +18,7 @@ FlashError
 │   ├── Conflict              409
 │   │   ├── HandleTaken       409
 │   │   └── UnknownSession    409
+│   ├── Gap                   410
 │   ├── NotYourHome           421  names the right home
 │   └── TooManyRequests       429
 └── Unavailable               503  try again; changes nothing
@@ -89,6 +92,18 @@ class NotAContact(Forbidden):
     code = "not_a_contact"
 
 
+class NotAnIntegrator(Forbidden):
+    """Presence is for integrators: this user is none, or has a token from before."""
+
+    code = "not_an_integrator"
+
+
+class NotGranted(Forbidden):
+    """This integrator was not granted the presence of some of these users."""
+
+    code = "not_granted"
+
+
 class NotFound(Rejected):
     """There is nothing at this address."""
 
@@ -129,6 +144,12 @@ class UnknownSession(Conflict):
     """There is no such session; open a back connection again."""
 
     code = "unknown_session"
+
+
+class Gap(Rejected):
+    """This cursor is not known, or no longer: take a new snapshot."""
+
+    code = "gap"
 
 
 class NotYourHome(Rejected):

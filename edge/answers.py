@@ -86,6 +86,26 @@ class Parts(Struct):
     parts: list[PolledPart]
 
 
+class UserPresence(Struct):
+    """How the feed says a user stands. `id`: of the CloudEvent that said so, `<home>/user-<uid>/<version>`."""
+
+    uid: int
+    handle: str
+    home: str
+    status: Literal["online", "away", "dnd", "offline", "unknown"]
+    since: str | None
+    id: str | None
+
+
+class PresencePage(Struct):
+    """A snapshot, or one page of it. `silent`: homes not heard of; `cursor`: go on from here; `next`: the next page, null on the last."""
+
+    users: list[UserPresence]
+    silent: list[str]
+    cursor: str
+    next: str | None
+
+
 class Health(Struct):
     """`alive` or `ready`."""
 

@@ -1,5 +1,7 @@
 """The back connection after its handshake: an `Outlet` on a bare transport. Rule: an idle one holds nothing but its transport and session.
 
+The Global Server's presence stream is one too.
+
 It becomes the transport's protocol *before* the home logs the session in, so whatever happens to the connection from then on, happens
 here: there is no moment at which a lost client could go unnoticed.
 """
@@ -14,7 +16,7 @@ from servers.parts import Part
 
 if TYPE_CHECKING:
     from edge.metrics import EdgeMetrics
-    from edge.ports import Home, Session
+    from edge.ports import Session, Streams
 
 HIGH_WATER_BYTES = 65_536  # unsent bytes at which a session stops writing: a few messages, whatever their size
 MAX_IGNORED_BYTES = 4_096  # a client has nothing to say here; some proxies and browsers do send a little
@@ -23,8 +25,8 @@ MAX_IGNORED_BYTES = 4_096  # a client has nothing to say here; some proxies and 
 class BackConnections:
     """The open back connections of one server: what they share, and who they are."""
 
-    def __init__(self, home: "Home", metrics: "EdgeMetrics") -> None:
-        self.home = home
+    def __init__(self, streams: "Streams", metrics: "EdgeMetrics") -> None:
+        self.streams = streams
         self.metrics = metrics
         self.open: set[BackConnection] = set()
         self.emptied: asyncio.Event | None = None  # only looked at while stopping
@@ -78,7 +80,7 @@ class BackConnection(asyncio.Protocol):
     def opened(self, session: "Session") -> None:
         """`log_in` has returned this session."""
         if self._transport is None:
-            self._owner.home.lost(session)
+            self._owner.streams.lost(session)
             return
         self._session = session
         if self._resumed_early:
@@ -164,4 +166,4 @@ class BackConnection(asyncio.Protocol):
         session, self._session = self._session, None
         self._owner.remove(self)
         if session is not None:
-            self._owner.home.lost(session)
+            self._owner.streams.lost(session)

@@ -44,7 +44,7 @@ class Dispatcher:
                 if method == "OPTIONS":
                     return _options(found)
                 route = found.get("GET" if method == "HEAD" else method)
-                if route is None:
+                if route is None or (method == "HEAD" and route.endless):
                     raise MethodNotAllowed(allow=_allowed(found))
             who = route.gate(headers) if route.gate is not None else None
             call = Call(who, route.read_body(raw), path, route.read_query(query), connection, headers)
@@ -87,7 +87,7 @@ class Dispatcher:
 
 
 def _allowed(routes: Mapping[str, Route]) -> list[str]:
-    return sorted({*routes, "OPTIONS", *(("HEAD",) if "GET" in routes else ())})
+    return sorted({*routes, "OPTIONS", *(("HEAD",) if "GET" in routes and not routes["GET"].endless else ())})
 
 
 def _options(routes: Mapping[str, Route]) -> Answer:

@@ -58,7 +58,7 @@ _BLANK_PART = _multipart(BLANK)  # one in a thousand parts is something else
 
 
 class EventStream:
-    """Server-sent events, for browsers. Blanks are comments; `id` is the mailbox number."""
+    """Server-sent events, for browsers and integrators. Blanks are comments; `id` is the mailbox number, or the feed's cursor."""
 
     name = "event-stream"
     head = _head(b"text/event-stream")
@@ -74,7 +74,8 @@ def _event(part: Part) -> bytes:
         return b":\n\n"
     # JSON may hold line breaks between its tokens only; each line of data needs its own field.
     data = b"\ndata: ".join(part.body.splitlines())
-    number = b"" if part.seq is None else b"id: %d\n" % part.seq
+    place = part.cursor if part.seq is None else str(part.seq)
+    number = b"" if place is None else b"id: %b\n" % place.encode()
     return b"event: %b\n%bdata: %b\n\n" % (part.name.encode(), number, data)
 
 

@@ -1,5 +1,6 @@
 """What the edge needs of the servers behind it. Rule: routes call nothing of a server that is not named here."""
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from servers.identity import Identity
@@ -25,7 +26,14 @@ class Session(Protocol):
         """The outlet is writable again."""
 
 
-class Home(Protocol):
+class Streams(Protocol):
+    """Whoever writes endless answers: a home, or the Global Server."""
+
+    def lost(self, session: Any) -> None:
+        """The session's transport is gone. Idempotent."""
+
+
+class Home(Streams, Protocol):
     """A Home Server. Every method raises `FlashError` only; see `servers/home.py`."""
 
     @property
@@ -38,9 +46,6 @@ class Home(Protocol):
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Register a session and write its first parts through `outlet`, before returning."""
-
-    def lost(self, session: Any) -> None:
-        """The session's transport is gone. Idempotent."""
 
     async def log_off(self, who: Identity, session_id: str) -> None:
         """End a session with a goodbye."""
@@ -70,7 +75,7 @@ class Home(Protocol):
         """None, or why not, in one sentence."""
 
 
-class Global(Protocol):
+class Global(Streams, Protocol):
     """The Global Server. Every method raises `FlashError` only; see `servers/global_server.py`."""
 
     async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> dict[str, Any]:
@@ -92,6 +97,12 @@ class Global(Protocol):
 
     async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> dict[str, Any]:
         """The user after the change."""
+
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+        """A snapshot of the presence of `uids`, or one page of everybody granted."""
+
+    def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Session:
+        """Write the presence changes after a cursor through `outlet`, from now on."""
 
     def ready(self) -> str | None:
         """None, or why not, in one sentence."""

@@ -33,6 +33,7 @@ STATUS: dict[type[errors.FlashError], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
+    errors.Gap: 410,
     errors.TooLarge: 413,
     errors.NotYourHome: 421,
     errors.Invalid: 422,

@@ -131,6 +131,24 @@ class SetStatus(Request, frozen=True):
     until: Annotated[datetime, Meta(tz=True)] | None = None
 
 
+Uids = Annotated[str, Meta(max_length=7_000, pattern=r"^[1-9][0-9]{0,18}(,[1-9][0-9]{0,18})*$")]  # what fits a request line
+
+
+class Presence(Request, frozen=True):
+    """`GET /v1/presence?…`. `uids`: whose, with commas between; without: everybody granted, `limit` at a time; `page`: the last `next`."""
+
+    uids: Uids | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
+    page: Annotated[str, Meta(pattern="^[0-9a-f]{1,16}$")] | None = None
+
+
+class PresenceStream(Request, frozen=True):
+    """`GET /v1/presence/stream?…`. `after`: a cursor, else what comes from now on; the header `Last-Event-ID` goes before it."""
+
+    after: Annotated[str, Meta(max_length=64)] | None = None
+    uids: Uids | None = None
+
+
 class Search(Request, frozen=True):
     """`GET /v1/users?…`. `q`: words in any field; a named field: words in that field; `cursor`: the last answer's `next`."""
 

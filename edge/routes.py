@@ -71,6 +71,11 @@ class Route:
         self.answered: dict[int, int] = {}  # requests by status; kept here so that counting costs one dictionary
 
     @property
+    def endless(self) -> bool:
+        """Whether the answer is a stream, which has no length that a HEAD request could be told."""
+        return any(isinstance(kind, tuple) and "text/event-stream" in kind for kind in self.success.values())
+
+    @property
     def name(self) -> str:
         """`POST /v1/acks`, as in the protocol's tables."""
         return f"{self.method} {self.path}"

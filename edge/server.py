@@ -25,6 +25,7 @@ from edge.routes import Route
 from edge.routes_global import global_routes
 from edge.routes_home import home_routes
 from edge.routes_ops import ops_routes
+from edge.routes_presence import presence_routes
 
 log = structlog.get_logger(__name__)
 
@@ -214,5 +215,6 @@ def global_edge(
 ) -> EdgeServer:
     """The edge of the Global Server. `proxies`: those in front of it."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
-    routes = global_routes(server, bearer_gate(verifier), proxies or TrustedProxies())
-    return EdgeServer("Flash Global Server", routes, server.ready, metrics, limits=limits)
+    streams, gate = BackConnections(server, metrics), bearer_gate(verifier)
+    routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams)]
+    return EdgeServer("Flash Global Server", routes, server.ready, metrics, back_connections=streams, limits=limits)

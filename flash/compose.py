@@ -90,6 +90,8 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         token_lifetime_s=settings.token_lifetime_s,
         registrations_per_s=settings.registrations_per_s,
         ops=settings.ops,
+        integrators=settings.integrators,
+        blank_s=settings.blank_s,
     )
     with _alone(settings.data / "global.lock"):
         parts = await asyncio.to_thread(GlobalParts, config, broker)
@@ -103,6 +105,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
             await edge.start(settings.host, port)
             yield server
         finally:
+            parts.presence.subscribers.end_all()  # else the edge would wait for their streams to end
             await edge.stop(DRAIN_S)
             await server.stop()
 

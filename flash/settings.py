@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
+
+from servers.integrators import EXPECTED, PresenceGrant, read_grants
 
 T = TypeVar("T")
 DATA = Path("data")  # relative to where the command is given, so that a first try leaves nothing elsewhere
@@ -58,7 +61,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 
 def _setting(variable: str, parse: Callable[[str], T], expected: str, default: T) -> T:
-    value: T = field(default=default, metadata={"variable": variable, "parse": parse, "expected": expected})
+    value: T = field(default_factory=lambda: default, metadata={"variable": variable, "parse": parse, "expected": expected})
     return value
 
 
@@ -79,6 +82,7 @@ class Settings:
     token_lifetime_s: float = _setting("FLASH_TOKEN_LIFETIME_S", _positive, "seconds above 0", 30 * 86_400.0)
     registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)
     ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
+    integrators: Mapping[str, PresenceGrant] = _setting("FLASH_INTEGRATORS", read_grants, EXPECTED, MappingProxyType({}))
     max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", 100_000)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()

@@ -8,33 +8,54 @@ So that is noticed at most 2.25 intervals after it.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
-from servers.parts import BLANK
-from servers.sessions import Session
+from servers.parts import BLANK, Outlet
 
 SLOTS = 32  # ticks per turn: about one a second at the default 30 s; 10,000 sessions make 313 writes a tick
 QUIET_TURNS = 2.0  # no sign of life for two turns: two blanks unanswered
 
 
-class BlankWheel:
-    """The shared timer of one home."""
+class Client(Protocol):
+    """What sits on the wheel: `servers.sessions.Session` at a home, `servers.subscribers.Subscriber` at the Global Server."""
 
-    def __init__(self, interval_s: float, clock: Callable[[], float], on_dead: Callable[[Session], None]) -> None:
+    slot: int
+
+    @property
+    def outlet(self) -> Outlet:
+        """Where blanks go."""
+
+    @property
+    def pong(self) -> bool:
+        """Whether silence means that it is dead."""
+
+    @property
+    def seen_at(self) -> float:
+        """Its last sign of life."""
+
+
+C = TypeVar("C", bound=Client)
+
+
+class BlankWheel(Generic[C]):
+    """The shared timer of one server."""
+
+    def __init__(self, interval_s: float, clock: Callable[[], float], on_dead: Callable[[C], None]) -> None:
         self.interval_s = interval_s
         self._clock = clock
         self._on_dead = on_dead
-        self._slots: list[set[Session]] = [set() for _ in range(SLOTS)]
+        self._slots: list[set[C]] = [set() for _ in range(SLOTS)]
         self._next = 0
         self._at = 0
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, session: Session) -> None:
+    def add(self, session: C) -> None:
         """Sessions are dealt around the wheel, so that a flood of logins does not become a flood of blanks."""
         session.slot = self._next
         self._next = (self._next + 1) % SLOTS
         self._slots[session.slot].add(session)
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: C) -> None:
         """The session has ended."""
         self._slots[session.slot].discard(session)
 

@@ -5,7 +5,7 @@ store -> directory -> writer -> relay -> neighbours, answers to the homes' quest
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from projections.directory import Directory, Listed
 from servers.catalogue import Catalogue
 from servers.global_link import GLOBAL
 from servers.ids import new_id
+from servers.integrators import PresenceGrant
 from servers.neighbours import Neighbours
 from servers.passwords import Cost, Passwords
+from servers.presence_view import PresenceView
 from servers.projector import Projector
 from servers.rate_limit import RateLimit
 from servers.relay import Relay
@@ -42,6 +44,8 @@ class GlobalConfig:
     key_file: Path | None = None  # several Global Servers on one store must share it
     token_lifetime_s: float = 86_400.0  # a client logs in again each day; a stolen token is of use for a day
     ops: frozenset[str] = frozenset()  # handles whose tokens carry the role `ops`
+    integrators: Mapping[str, PresenceGrant] = field(default_factory=dict)  # by handle; their tokens carry the role `integrator`
+    blank_s: float = 30.0  # between blanks on presence streams
     password_cost: Cost = field(default_factory=Cost)
     registrations_per_s: float = 10.0  # per address, lasting
     registrations_burst: int = 1_000  # a school behind one address registers in one lesson
@@ -78,7 +82,18 @@ class GlobalParts:
         self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.address, _no_feed)
         self.directory = Directory()
         self.projector = Projector(self.store, config.directory, {"directory": self.directory})
-        self.neighbours = Neighbours(broker, GLOBAL, new_id(), monotonic, self._home_up, _home_down)
+        self.neighbours = Neighbours(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
+        self.presence = PresenceView(
+            broker,
+            config.directory / "presence.projection",
+            self.directory,
+            config.integrators,
+            self.neighbours.alive,
+            self.catch_up,
+            config.blank_s,
+            clock,
+            monotonic,
+        )
         self.homes_changed = asyncio.Event()  # set when a home came up or was announced
         self._catching_up = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,6 +106,7 @@ class GlobalParts:
         await self.broker.declare_inbox(GLOBAL)
         await self.relay.start()
         await self.neighbours.start()
+        await self.presence.start()
         await self.broker.serve(GLOBAL, self._answer)
         self._started = True
         log.info("global.started", position=self.directory.position, users=len(self.directory.users), homes=len(self.directory.homes))
@@ -98,6 +114,7 @@ class GlobalParts:
     async def stop(self) -> None:
         """Finish what was begun, in the order in which parts depend on each other."""
         self._started = False
+        await self.presence.stop()
         await self.neighbours.stop()
         await self.relay.stop()
         await self.writer.stop()
@@ -145,6 +162,11 @@ class GlobalParts:
 
     def _home_up(self, name: str) -> None:
         self.homes_changed.set()
+        self.presence.homes_changed()
+
+    def _home_down(self, name: str) -> None:
+        """A silent home gets no new users: `Neighbours.alive` says so."""
+        self.presence.homes_changed()
 
     async def _answer(self, body: bytes) -> bytes:
         """What a home asked: see `servers/global_link.py`."""
@@ -173,7 +195,3 @@ class GlobalParts:
 def _no_feed(committed: Committed) -> Sequence[Any]:
     """Integrators hear of presence only, which the homes tell."""
     return ()
-
-
-def _home_down(name: str) -> None:
-    """A silent home gets no new users: `Neighbours.alive` says so."""

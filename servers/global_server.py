@@ -6,7 +6,7 @@ The parts are put together in `servers/global_parts.py`; this is the door throug
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
@@ -19,7 +19,10 @@ from projections.directory import Listed
 from servers.global_link import GLOBAL
 from servers.global_parts import GlobalParts
 from servers.identity import Identity
+from servers.integrators import ROLE
+from servers.parts import Outlet
 from servers.store import Conflicted
+from servers.subscribers import Subscriber
 from servers.wire import instant
 
 UID_TRIES = 20  # each lost to another Global Server that registered someone in the same moment; both move on, so a few are enough
@@ -124,6 +127,18 @@ class GlobalServer:
 
         return self._view(await self._writer.submit((command,), answer=changed))
 
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+        """A snapshot for integrators: see `servers/presence_view.py`."""
+        return self.parts.presence.snapshot(who, uids, limit, after)
+
+    def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
+        """The feed for integrators from a cursor on: see `servers/presence_view.py`."""
+        return self.parts.presence.subscribe(who, uids, after, outlet)
+
+    def lost(self, session: Subscriber) -> None:
+        """A subscriber's transport is gone."""
+        self.parts.presence.subscribers.lost(session)
+
     async def _home_for_one_more(self) -> str:
         """Where the next user lives. Raises `Unavailable` when no home is heard of for `HOME_WAIT_S`."""
         with contextlib.suppress(TimeoutError):
@@ -169,7 +184,7 @@ class GlobalServer:
             name=display_name(user.handle, user.profile),
             home=user.home,
             home_url=self._directory.home_url(user.home),
-            roles=("ops",) if user.handle in config.ops else (),
+            roles=[role for role, handles in (("ops", config.ops), (ROLE, config.integrators)) if user.handle in handles],
             now=now,
             lifetime_s=config.token_lifetime_s,
         )

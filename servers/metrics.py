@@ -43,6 +43,11 @@ class GlobalMetrics(Collector):
         yield GaugeMetricFamily("flash_homes_announced", "Homes of this installation.", len(parts.directory.homes))
         yield GaugeMetricFamily("flash_homes_alive", "Homes heard of lately.", len(parts.neighbours.alive() - {GLOBAL}))
         yield from _of_every_server(newest, parts.writer, parts.relay.lag, parts.broker.connected, parts.projector.lag(newest))
+        reader = parts.presence.reader
+        yield CounterMetricFamily("flash_feed_changes", "Presence changes read from the feed.", reader.changes)
+        yield CounterMetricFamily("flash_feed_repeats", "Presence changes that came again and were dropped.", reader.feed.repeats)
+        yield GaugeMetricFamily("flash_feed_delay_seconds", "From a home's commit to here, for the newest change.", reader.delay_s)
+        yield GaugeMetricFamily("flash_feed_subscribers", "Open presence streams.", len(parts.presence.subscribers))
 
 
 def _of_every_server(newest: int, writer: Writer, relay_lag: int, connected: bool, lags: Mapping[str, int]) -> Iterator[Metric]:

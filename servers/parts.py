@@ -5,11 +5,12 @@ from typing import NamedTuple, Protocol
 
 
 class Part(NamedTuple):
-    """One piece of the back connection. `body` is JSON; `seq` is set where the part counts in the mailbox."""
+    """One piece of a stream. `body` is JSON; `seq`: its number in the mailbox, if any; `cursor`: where the feed goes on after it."""
 
     name: str
     body: bytes
     seq: int | None = None
+    cursor: str | None = None
 
 
 BLANK = Part("blank", b"{}")

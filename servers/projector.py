@@ -95,7 +95,7 @@ class Projector:
                 continue
             position, data = projection.position, projection.dump()
             try:
-                await self._store.run_reader(_write, self._directory / f"{name}.projection", data)
+                await self._store.run_reader(write_dump, self._directory / f"{name}.projection", data)
                 self._dumped[name] = position
             except (OSError, Unavailable) as error:
                 log.warning("projector.dump_failed", projection=name, error=type(error).__name__)
@@ -113,7 +113,8 @@ def read_dump(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _write(path: Path, data: dict[str, Any]) -> None:
+def write_dump(path: Path, data: dict[str, Any]) -> None:
+    """Put a dump at `path`, whole or not at all. Raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from domain.errors import BadCredentials, HandleTaken, NotAContact, Unauthorized, UnknownMessage, UnknownSession, UnknownUser
@@ -174,6 +174,10 @@ class StandInGlobal:
         self.searched: list[tuple[str, dict[str, str], int, str | None]] = []
         self.addresses: list[str] = []
         self.reason: str | None = None
+        self.asked: list[tuple[Any, ...]] = []
+        self.streams: list[StandInSession] = []
+        self.gone: list[StandInSession] = []
+        self.refusal: Exception | None = None
 
     def _grant(self, user: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -222,3 +226,21 @@ class StandInGlobal:
 
     def ready(self) -> str | None:
         return self.reason
+
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append((who.uid, uids and sorted(uids), limit, after))
+        state = {"uid": 1, "handle": "ann", "home": "h1", "status": "offline", "since": None, "id": None}
+        return {"users": [state], "silent": [], "cursor": "1.0000000a", "next": None}
+
+    def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> StandInSession:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append((who.uid, uids and sorted(uids), after))
+        self.streams.append(StandInSession(f"s{len(self.streams) + 1}", who.uid, outlet, Hello()))
+        outlet.write((part("homes", {"silent": [], "blank_s": 30}),))
+        return self.streams[-1]
+
+    def lost(self, session: StandInSession) -> None:
+        self.gone.append(session)

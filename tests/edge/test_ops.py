@@ -36,6 +36,8 @@ GLOBAL_CALLS = {
     "GET /v1/users/{uid}",
     "GET /v1/users/by-handle/{handle}",
     "PATCH /v1/users/me",
+    "GET /v1/presence",
+    "GET /v1/presence/stream",
 }
 OPS_CALLS = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json"}
 

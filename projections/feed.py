@@ -1,0 +1,110 @@
+"""What the public feed has told of everybody, and its newest changes. Rule: a pure fold of `flash.presence.log`; a repeat changes nothing.
+
+A relay that crashed may publish again what it had published, in the same order. Per user a change counts only when its version of
+the user's stream is above the last one that counted; so each change is here once, in order, and has one place: its cursor.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
+
+FORMAT = 1  # of the dump; another one is thrown away and folded anew
+KEPT_CHANGES = 50_000  # an integrator may be away for this many: five logins and logoffs of 5,000 people; about 25 MB when full
+_SLACK = KEPT_CHANGES // 8  # old ones go in portions, so that a change costs no more when the limit is reached
+BEGINNING = "0"  # the cursor before the first change of all
+_CURSOR = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{8})")
+
+
+class Standing(NamedTuple):
+    """How the feed says a user stands. `version`: of the user's stream at the change; `since`: RFC 3339."""
+
+    version: int
+    status: str
+    since: str
+
+
+class Change(NamedTuple):
+    """One change that counted: where it is in the log, whom it is about, and the CloudEvent as it was published."""
+
+    offset: int
+    uid: int
+    body: bytes
+
+    @property
+    def cursor(self) -> str:
+        """The place right after this change. The checksum tells a log that was made anew from the one that gave the cursor."""
+        return f"{self.offset:x}.{crc32(self.body):08x}"
+
+
+class Feed:
+    """Users and changes. Places count changes from the first that this object ever kept.
+
+    `whole`: the log was read from its first message on, so who is not in `users` never was online.
+    """
+
+    def __init__(self) -> None:
+        self.whole = True
+        self.users: dict[int, Standing] = {}
+        self.changes: list[Change] = []
+        self.first = 0  # the place of `changes[0]`
+        self.repeats = 0
+
+    @property
+    def end(self) -> int:
+        """The place of the change that comes next."""
+        return self.first + len(self.changes)
+
+    @property
+    def cursor(self) -> str:
+        """The place after everything."""
+        return self.changes[-1].cursor if self.changes else BEGINNING
+
+    def apply(self, change: Change, standing: Standing) -> bool:
+        """Fold in the next message of the log. False for a repeat."""
+        known = self.users.get(change.uid)
+        if known is not None and standing.version <= known.version:
+            self.repeats += 1
+            return False
+        self.users[change.uid] = standing
+        self.changes.append(change)
+        if len(self.changes) > KEPT_CHANGES + _SLACK:
+            del self.changes[:_SLACK]
+            self.first += _SLACK
+        return True
+
+    def place_of(self, cursor: str) -> int | None:
+        """The place of the first change after `cursor`; None when that is not known (any more)."""
+        if cursor == BEGINNING:
+            return 0 if self.whole and self.first == 0 else None
+        read = _CURSOR.fullmatch(cursor)
+        if read is None:
+            return None
+        index = bisect_left(self.changes, int(read[1], 16), key=lambda change: change.offset)
+        known = index < len(self.changes) and self.changes[index].cursor == cursor
+        return self.first + index + 1 if known else None
+
+    def after(self, place: int, limit: int) -> Sequence[Change] | None:
+        """The changes from `place` on, `limit` at most; None when some of them are gone."""
+        index = place - self.first
+        return None if index < 0 else self.changes[index : index + limit]
+
+    def begin_anew(self) -> None:
+        """Forget everything: the log is not the one that was folded, or a part of it is gone. Places go on, so that nobody who holds
+        one mistakes what comes for what went."""
+        self.users, self.first, self.changes = {}, self.end + 1, []
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values for msgpack."""
+        users = [[uid, *standing] for uid, standing in self.users.items()]
+        return {"format": FORMAT, "whole": self.whole, "first": self.first, "users": users, "changes": list(self.changes)}
+
+    def load(self, data: Mapping[str, Any]) -> bool:
+        """Take the place of the one that was dumped, whole or not at all. False for another format."""
+        if data.get("format") != FORMAT:
+            return False
+        users = {uid: Standing(version, status, since) for uid, version, status, since in data["users"]}
+        changes = [Change(offset, uid, body) for offset, uid, body in data["changes"]]
+        self.whole, self.first, self.users, self.changes = data["whole"], data["first"], users, changes
+        return True
