@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from domain.errors import NotYourHome, Unauthorized
-from edge.ports import Verifier
+from domain.errors import NotYourHome, Unauthorized, Unavailable
+from edge.ports import Home, Verifier
 from servers.identity import Identity
 
 Gate = Callable[[Mapping[str, str]], Identity]
@@ -27,13 +27,16 @@ def bearer_gate(verifier: Verifier) -> Gate:
     return gate
 
 
-def home_gate(verifier: Verifier, home: str) -> Gate:
-    """Lets in the users of this home only. Raises `Unauthorized`, `NotYourHome` (which names the right one)."""
-    bearer = bearer_gate(verifier)
+def home_gate(verifier: Verifier, home: Home) -> Gate:
+    """Lets in the users of this home only, while it is open. Raises `Unavailable`, `Unauthorized`, `NotYourHome` (which names the
+    right one)."""
+    bearer, closed, name = bearer_gate(verifier), home.closed, home.name
 
     def gate(headers: Mapping[str, str]) -> Identity:
+        if (why := closed()) is not None:
+            raise Unavailable(why)
         who = bearer(headers)
-        if who.home != home:
+        if who.home != name:
             raise NotYourHome(home={"name": who.home, "url": who.home_url})
         return who
 

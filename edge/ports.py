@@ -74,6 +74,9 @@ class Home(Streams, Protocol):
     def ready(self) -> str | None:
         """None, or why not, in one sentence."""
 
+    def closed(self) -> str | None:
+        """None, or why no call may come in at all, in one sentence."""
+
 
 class Global(Streams, Protocol):
     """The Global Server. Every method raises `FlashError` only; see `servers/global_server.py`."""

@@ -201,7 +201,7 @@ def home_edge(home: Home, verifier: Verifier, *, registry: CollectorRegistry | N
     """The edge of a Home Server."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
     back_connections = BackConnections(home, metrics)
-    routes = home_routes(home, home_gate(verifier, home.name), back_connections, LongPolls(home, metrics))
+    routes = home_routes(home, home_gate(verifier, home), back_connections, LongPolls(home, metrics))
     return EdgeServer(f"Flash home {home.name}", routes, home.ready, metrics, back_connections=back_connections, limits=limits)
 
 

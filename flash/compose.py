@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import fcntl
 import gc
+import math
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import structlog
@@ -34,13 +36,16 @@ DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
 log = structlog.get_logger()
 
 
-def rabbit(settings: Settings, server: str) -> Broker:
-    """The broker of a real installation. Raises `BadSetting` without an address."""
+def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) -> Broker:
+    """The broker of a real installation. `heartbeat_s`: unless the address says another. Raises `BadSetting` without an address."""
     if not settings.broker_url:
         raise BadSetting("FLASH_BROKER_URL: expected amqp://user:password@host:port/vhost")
     from broker.rabbitmq import RabbitBroker  # 5 MB that an embedded installation does not need
 
-    return RabbitBroker(settings.broker_url, server)
+    url = settings.broker_url
+    if heartbeat_s is not None and "heartbeat=" not in url:
+        url += f"{'&' if '?' in url else '?'}heartbeat={math.ceil(heartbeat_s)}"
+    return RabbitBroker(url, server)
 
 
 def store_url(settings: Settings, server: str) -> str:
@@ -55,7 +60,8 @@ def public_url(settings: Settings, port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def running_home(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[HomeServer]:
-    """A Home Server at work. Raises `BadSetting`, `OSError` for a port in use, `Unavailable` when the store cannot be opened."""
+    """A Home Server at work; on PostgreSQL, as soon as it holds the lease. Raises `BadSetting`, `OSError` for a port in use,
+    `Unavailable` when the store cannot be opened."""
     if not HOME_NAME.fullmatch(name) or name == RESERVED:
         raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {RESERVED!r}")
     config = HomeConfig(
@@ -65,6 +71,8 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         directory=settings.data / name,
         blank_s=settings.blank_s,
         patience=Patience(settings.restart_grace_s, settings.message_ttl_s),
+        holder=f"{socket.gethostname()}:{settings.data.resolve()}",
+        lease_s=settings.lease_s,
     )
     with _alone(settings.data / f"{name}.lock"):
         parts = await asyncio.to_thread(HomeParts, config, broker)
@@ -72,9 +80,9 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(parts))
         edge = home_edge(home, parts.verifier, registry=registry, limits=Limits(max_connections=settings.max_connections))
-        await home.start()
         try:
-            await edge.start(settings.host, port)
+            await edge.start(settings.host, port)  # before the home: a standby must say that it is one
+            await home.start()
             yield home
         finally:
             await home.stop()
@@ -141,8 +149,18 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-async def until_told_to_stop() -> None:
-    """Work until SIGINT or SIGTERM."""
+@contextlib.contextmanager
+def cancelled_when_told_to_stop() -> Iterator[None]:
+    """SIGINT and SIGTERM end what is done here: a standby waits for months, and the first process of a container has no defaults."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    yield
+
+
+async def until_told_to_stop(or_until: Awaitable[object] | None = None) -> None:
+    """Work until SIGINT or SIGTERM, or until something happens."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -151,5 +169,8 @@ async def until_told_to_stop() -> None:
     gc.freeze()  # what lives as long as the process is not looked at again by every full collection
     sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(50_000, 20, 50)  # our hot path makes few cycles: collect seldom, in larger portions
-    await stop.wait()
+    waits = [asyncio.ensure_future(awaitable) for awaitable in (stop.wait(), or_until) if awaitable is not None]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for each in waits:
+        each.cancel()
     log.info("flash.stopping")

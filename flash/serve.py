@@ -1,6 +1,7 @@
 """`flash serve`, `flash global`, `flash home`: run servers until told to stop. Rule: what cannot start says why in one line and exits 1."""
 
 import argparse
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -14,10 +15,11 @@ import uvloop
 import flash_sdk
 from domain.errors import FlashError
 from flash.cli import COMMANDS
-from flash.compose import rabbit, running_all, running_global, running_home, until_told_to_stop
+from flash.compose import cancelled_when_told_to_stop, rabbit, running_all, running_global, running_home, until_told_to_stop
 from flash.demo import join_lines, play_demo, windows
 from flash.logs import set_up_logs
 from flash.settings import BadSetting, Settings
+from servers.lease import LeaseLost
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
@@ -42,6 +44,8 @@ def run(arguments: Sequence[str]) -> int:
         uvloop.run(servers[chosen.command](settings, chosen))
     except KeyboardInterrupt:
         return INTERRUPTED
+    except asyncio.CancelledError:  # told to stop while it started or stood by
+        return 0
     except (BadSetting, FlashError, flash_sdk.FlashClientError, OSError) as error:
         print(f"flash: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
@@ -97,11 +101,16 @@ async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
 
 async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        broker = rabbit(settings, chosen.name)
+        heartbeat_s = settings.lease_s if settings.store_url else None  # the queue of a home that hangs must be free in that time, too
+        broker = rabbit(settings, chosen.name, heartbeat_s)
         await broker.start()
         stack.push_async_callback(broker.close)
-        await stack.enter_async_context(running_home(settings, chosen.name, chosen.port, broker))
-        await until_told_to_stop()
+        with cancelled_when_told_to_stop():
+            home = await stack.enter_async_context(running_home(settings, chosen.name, chosen.port, broker))
+        lease = home.parts.lease
+        await until_told_to_stop(None if lease is None else lease.lost.wait())
+        if lease is not None and lease.lost.is_set():
+            raise LeaseLost
 
 
 def _say(line: str) -> None:

@@ -78,6 +78,7 @@ class Settings:
     host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")
     blank_s: float = _setting("FLASH_BLANK_S", _positive, "seconds above 0", 30.0)
     restart_grace_s: float = _setting("FLASH_RESTART_GRACE_S", _positive, "seconds above 0", 10.0)
+    lease_s: float = _setting("FLASH_LEASE_S", _positive, "seconds above 0", 4.0)
     message_ttl_s: float = _setting("FLASH_MESSAGE_TTL_S", _positive, "seconds above 0", 30 * 86_400.0)
     token_lifetime_s: float = _setting("FLASH_TOKEN_LIFETIME_S", _positive, "seconds above 0", 30 * 86_400.0)
     registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)

@@ -55,6 +55,10 @@ class HomeServer:
         """None when users can be served, else why not."""
         return "This home is shutting down." if self._stopping else self.parts.ready()
 
+    def closed(self) -> str | None:
+        """None when calls may come in, else why not: it starts, stands by, or has lost its lease."""
+        return self.parts.closed()
+
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Begin a session and write `welcome` and what waits. Raises `TooManyRequests` when the user has too many sessions."""
         session_id = self._new_id()

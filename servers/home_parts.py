@@ -27,6 +27,8 @@ from servers.health import home_health
 from servers.housekeeping import Housekeeping, Patience
 from servers.ids import new_id
 from servers.inbox import Inbox
+from servers.lease import Lease
+from servers.leased_broker import LeasedBroker
 from servers.neighbours import Neighbours
 from servers.notices import Notices
 from servers.presence_feed import presence_feed
@@ -47,7 +49,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class HomeConfig:
-    """One home. `url`: where clients reach it; `store_url`: see `servers.store`; `directory`: for dumps and remembered keys."""
+    """One home. `url`: where clients reach it; `store_url`: see `servers.store`; `directory`: for dumps and remembered keys; `holder`:
+    names this process among those that could serve this home; `lease_s`: how long one renewal of the lease is good."""
 
     name: str
     url: str
@@ -57,6 +60,8 @@ class HomeConfig:
     sends_per_s: float = 100.0  # per user, lasting: a program may do this, a person never
     sends_burst: int = 1_000  # a client that was offline hands in what it kept
     patience: Patience = field(default_factory=Patience)
+    holder: str = "somebody"
+    lease_s: float = 4.0  # with a look every half second, a standby serves about five seconds after the other's last sign of life
 
 
 class HomeParts:
@@ -74,7 +79,6 @@ class HomeParts:
         self.config = config
         self.name = config.name
         self.url = config.url
-        self.broker = broker
         self.clock = clock
         self.monotonic = monotonic
         self.new_id = new_id
@@ -87,7 +91,10 @@ class HomeParts:
         self.waiting = WaitingIndex()
         catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, self.name, self.name))
         self.store = Store(config.store_url, self.name, catalogue)
-        self.writer = Writer(self.store, clock, self._committed)
+        table = self.store.lease()
+        self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)
+        self.broker = broker = broker if self.lease is None else LeasedBroker(broker, self.lease)
+        self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
         self.relay = Relay(self.store, self.writer, broker, self.name, self._address, lambda c: presence_feed(c, self.name))
         self.inbox = Inbox(
             self.store, self.writer, broker, self.name, lambda event, source: rules.react(event, source, self.name), self._heard
@@ -104,9 +111,14 @@ class HomeParts:
         self._started = False
 
     async def start(self, end: Callable[[Session, str], None]) -> None:
-        """Open for business. `end(session, reason)`: how a session is ended from inside."""
+        """Open for business. `end(session, reason)`: how a session is ended from inside. Where another process holds the lease, this
+        waits until it is ours, with the projections kept warm."""
         self._end = end
         await self.projector.start()
+        if self.lease is not None:
+            await self.lease.acquire(self.projector.catch_up)
+            self.store.fence(self.lease.epoch)
+            await self.projector.catch_up()
         self.writer.start()
         await self.broker.declare_inbox(self.name)
         await self.relay.start()
@@ -131,18 +143,30 @@ class HomeParts:
         await self.relay.stop()
         await self.writer.stop()
         await self.projector.stop()
+        if self.lease is not None:
+            await self.lease.stop()
         await asyncio.to_thread(self.store.close)
         log.info("home.stopped", home=self.name)
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
-        if not self._started:
-            return "This home is starting."
+        if (closed := self.closed()) is not None:
+            return closed
         if not self.writer.alive:
             return "The writer has stopped; restart this home."
         if not self.verifier.has_keys:
             return "The Global Server's public key is not known yet."
         return None
+
+    def closed(self) -> str | None:
+        """None when calls may come in, else why not: who may not write must not answer either."""
+        if self.lease is not None and (why_not := self.lease.why_not()) is not None:
+            return why_not
+        return None if self._started else "This home is starting."
+
+    def _fenced_out(self) -> None:
+        if self.lease is not None:
+            self.lease.fenced_out()
 
     def _committed(self, batch: list[Committed]) -> None:
         self.relay.offer(batch)

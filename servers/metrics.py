@@ -24,6 +24,9 @@ class HomeMetrics(Collector):
         yield GaugeMetricFamily("flash_sessions", "Live sessions.", now["sessions"])
         yield GaugeMetricFamily("flash_users_seen", "Users who were ever online here.", now["users"])
         yield GaugeMetricFamily("flash_messages_waiting", "Messages no client has acknowledged.", now["waiting"])
+        lease = parts.lease
+        yield GaugeMetricFamily("flash_lease_held", "1 while this process may serve.", int(lease is None or lease.held))
+        yield GaugeMetricFamily("flash_lease_epoch", "The lease's number.", 0 if lease is None else lease.epoch)
         yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now["repeats"])
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now["dead"])
         yield from _of_every_server(now["position"], parts.writer, now["relay_lag"], parts.broker.connected, now["projections"])

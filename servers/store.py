@@ -23,6 +23,7 @@ from eventsourcing.persistence import (
 from domain.errors import Unavailable
 from domain.event import Event, Snapshotable, State
 from servers.catalogue import Catalogue
+from servers.lease import FencedOut, LeaseLost, LeaseTable
 from servers.sqlite_recorders import sqlite_factory
 from servers.worker import Worker
 
@@ -88,6 +89,15 @@ class Store:
         except (PersistenceError, sqlite3.Error) as error:
             raise Unavailable(f"The store cannot be opened: {error}") from error
 
+    def lease(self) -> LeaseTable | None:
+        """Where the lease of this server lies; None where no second process can reach the data."""
+        make = getattr(self._factory, "lease", None)
+        return None if make is None else make()
+
+    def fence(self, epoch: int) -> None:
+        """From now on every commit is made under the lease of this number, and fails when a newer one was given."""
+        self._events.fence = epoch  # type: ignore[attr-defined]
+
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a blocking method in the store's own thread."""
         return await self._thread.run(function, *args)
@@ -109,12 +119,14 @@ class Store:
         return packed
 
     def put(self, events: Sequence[Event], stored: Sequence[Packed], trackings: Sequence[Tracking] = ()) -> list[Committed]:
-        """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `Unavailable`; then nothing
-        is stored."""
+        """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;
+        then nothing is stored."""
         try:
             positions = self._events.insert_events(cast(Sequence[StoredEvent], stored), trackings=trackings) or ()
         except IntegrityError as error:
             raise Conflicted(f"Another process wrote first: {error}") from error
+        except FencedOut as error:
+            raise LeaseLost from error
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
         return [Committed(p, e, s.state) for p, e, s in zip(positions, events, stored, strict=True)]

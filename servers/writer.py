@@ -17,6 +17,7 @@ from eventsourcing.persistence import Tracking
 from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from servers.catalogue import Command
+from servers.lease import LeaseLost
 from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Store
 
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
@@ -44,11 +45,19 @@ class Unit:
 class Writer:
     """Decides and commits. `on_commit` is called on the loop, in order, with every committed batch."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], on_commit: Callable[[list[Committed]], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float],
+        on_commit: Callable[[list[Committed]], None],
+        fenced_out: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`fenced_out` is called when the store says that another process writes now."""
         self._store = store
         self._catalogue = store.catalogue
         self._clock = clock
         self._on_commit = on_commit
+        self._fenced_out = fenced_out
         self._queue: deque[Unit] = deque()
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, State] = OrderedDict()
@@ -227,6 +236,8 @@ class Writer:
 
     def _fail(self, batch: list[Unit], touched: set[str], error: Unavailable) -> None:
         log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)
+        if isinstance(error, LeaseLost):
+            self._fenced_out()
         if isinstance(error, Conflicted):  # what we know is out of date, and not only for what this batch touched
             self._states.clear()
         self._evict(touched)

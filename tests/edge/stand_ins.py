@@ -77,6 +77,7 @@ class StandInHome:
     blank_s = 30.0
 
     def __init__(self) -> None:
+        self.closed_because: str | None = None
         self.sessions: dict[str, StandInSession] = {}
         self.gone: list[StandInSession] = []
         self.sent: list[tuple[int, str, int, str]] = []
@@ -89,6 +90,9 @@ class StandInHome:
         self.gate: asyncio.Event | None = None  # whoever comes waits for it
         self.waiting = 0
         self.yields = False
+
+    def closed(self) -> str | None:
+        return self.closed_because
 
     async def _enter(self) -> None:
         if self.yields:
