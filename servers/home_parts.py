@@ -28,7 +28,7 @@ from servers.housekeeping import Housekeeping, Patience
 from servers.ids import new_id
 from servers.inbox import Inbox
 from servers.lease import Lease
-from servers.leased_broker import LeasedBroker
+from servers.leased_broker import leased
 from servers.neighbours import Neighbours
 from servers.notices import Notices
 from servers.presence_feed import presence_feed
@@ -93,7 +93,7 @@ class HomeParts:
         self.store = Store(config.store_url, self.name, catalogue)
         table = self.store.lease()
         self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)
-        self.broker = broker = broker if self.lease is None else LeasedBroker(broker, self.lease)
+        self.broker = broker = broker if self.lease is None else leased(broker, self.lease)
         self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
         self.relay = Relay(self.store, self.writer, broker, self.name, self._address, lambda c: presence_feed(c, self.name))
         self.inbox = Inbox(

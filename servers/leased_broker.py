@@ -5,26 +5,27 @@ twice; it must not be told long after the next holder has told more.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
 
-from broker.port import Broker, Consumer, Delivery, Outgoing
+from broker.port import Broker, Outgoing
 from domain.errors import Unavailable
 from servers.lease import Lease
 
 
-class LeasedBroker:
-    """As much of `Broker` as a home uses; what it does not name is the broker's own."""
+def leased(broker: Broker, lease: Lease) -> Broker:
+    """`broker`, silent whenever the lease is not held."""
+    return cast(Broker, _LeasedBroker(broker, lease))
+
+
+class _LeasedBroker:
+    """What it does not name is the broker's own: what comes in takes effect by a commit, which is fenced."""
 
     def __init__(self, broker: Broker, lease: Lease) -> None:
         self._broker = broker
         self._lease = lease
-        self.start = broker.start
-        self.close = broker.close
-        self.wait_connected = broker.wait_connected
-        self.declare_inbox = broker.declare_inbox
-        self.request = broker.request
-        self.listen_beats = broker.listen_beats
-        self.read_stream = broker.read_stream
-        self.depths = broker.depths
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broker, name)
 
     @property
     def connected(self) -> bool:
@@ -35,10 +36,6 @@ class LeasedBroker:
         """As the broker does, while the lease is held. Raises `Unavailable`."""
         self._check()
         await self._broker.publish(outgoing)
-
-    async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
-        """As the broker does: what comes takes effect by a commit, which is fenced."""
-        return await self._broker.consume(server, handler, prefetch)
 
     async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         """As the broker does; a question that comes while the lease is not held gets no answer."""

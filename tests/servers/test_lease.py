@@ -10,7 +10,7 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
 from servers.lease import Lease, LeaseLost
-from servers.leased_broker import LeasedBroker
+from servers.leased_broker import leased
 from servers.store import Store
 from tests.servers.stores import HOME, adopted, put
 from tests.support.waiting import eventually
@@ -193,7 +193,7 @@ async def test_who_may_not_write_says_nothing():
     lease = Lease(Shaky(), "h1", "a", 4.0, lambda: now[0])
     await lease.acquire(nothing)
     told = Told()
-    broker = LeasedBroker(told, lease)
+    broker = leased(told, lease)
     await broker.publish([])
     await broker.beat(b"")
     await broker.serve("home.h1", asyncio.sleep)
