@@ -2,6 +2,7 @@
 #
 #   make run      a whole Flash in one process, with demo users
 #   make test     the checks and every test (installs the system packages they need when it may)
+#   make test-compose  docker-compose.yml on a real Docker engine (starts one, and builds stand-ins for the images, where it must)
 #   make check    lint, format, types, import layers, docs
 #   make bench    the load generator
 #   make install  only the virtual environment in .venv
@@ -11,7 +12,7 @@
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help install dev run test check bench lock
+.PHONY: help install dev run test test-compose check bench lock
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -65,6 +66,9 @@ test:
 	@failed=0; $(MAKE) check || failed=1; \
 	  $(PY) -m pytest $(ARGS) || failed=1; \
 	  exit $$failed
+
+test-compose: dev
+	@scripts/test_compose.sh $(ARGS)
 
 # -- the locks: docs/decisions/0001-hashed-requirements.md ------------------------------------------------------------
 

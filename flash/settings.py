@@ -93,14 +93,29 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings that `environment` asks for. Raises `BadSetting`. An empty variable counts as unset."""
+        """The settings that `environment` asks for; `<variable>_FILE` names a file that holds the value, such as a secret.
+
+        Raises `BadSetting`. An empty variable counts as unset.
+        """
         values: dict[str, Any] = {}
         for entry in fields(cls):
             variable = entry.metadata["variable"]
-            text = environment.get(variable, "").strip()
+            text = _text(environment, variable)
             if text:
                 try:
                     values[entry.name] = entry.metadata["parse"](text)
                 except ValueError:
                     raise BadSetting(f"{variable}: expected {entry.metadata['expected']}") from None
         return cls(**values)
+
+
+def _text(environment: Mapping[str, str], variable: str) -> str:
+    text, file = environment.get(variable, "").strip(), environment.get(f"{variable}_FILE", "").strip()
+    if not file:
+        return text
+    if text:
+        raise BadSetting(f"{variable}: expected either a value or {variable}_FILE, not both")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{variable}_FILE: expected a file that can be read ({type(error).__name__})") from None

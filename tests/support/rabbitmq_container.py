@@ -1,5 +1,6 @@
 """A RabbitMQ of our own in a container, where a Docker engine answers. Rule: the same methods as `PrivateRabbit`."""
 
+import os
 from urllib.parse import quote
 
 from docker.models.containers import Container  # type: ignore[import-untyped]
@@ -8,7 +9,8 @@ from testcontainers.core.container import DockerContainer
 from tests.support.rabbitmq import AMQP_GREETING, NEW_VHOST, START_TIMEOUT_S, answers, free_ports
 from tests.support.waiting import wait_until
 
-IMAGE = "rabbitmq:4"  # the newest that Flash supports; the local package stands for the oldest, 3.10
+# The newest that Flash supports; the local package stands for the oldest, 3.10.
+IMAGE = os.environ.get("FLASH_TEST_RABBITMQ_IMAGE") or "rabbitmq:4"
 
 
 class ContainerRabbit:

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# secrets.sh [DOMAIN]: passwords and a certificate for docker-compose.yml, made once into deploy/secrets. Keeps what is there.
+# The one rule: a secret is in a file, never in the environment or on a command line. The certificate is for a trial: put a real one in its place.
+set -euo pipefail
+
+domain=${1:-${FLASH_DOMAIN:-localhost}}
+cd "$(dirname "$0")"
+mkdir -p secrets
+chmod 700 secrets  # nobody else of this machine gets in; the files themselves are read by the containers' own users
+cd secrets
+
+random() { openssl rand -hex 24; }
+
+if [ ! -e rabbitmq_user.conf ]; then
+    password=$(random)
+    printf 'default_user = flash\ndefault_pass = %s\n' "$password" >rabbitmq_user.conf
+    printf 'amqp://flash:%s@rabbitmq:5672/' "$password" >broker_url
+fi
+if [ ! -e postgres_password ]; then
+    password=$(random)
+    printf '%s' "$password" >postgres_password
+    printf 'postgresql://flash:%s@postgres:5432/flash' "$password" >store_url
+fi
+if [ ! -e certificate.pem ]; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 -subj "/CN=$domain" \
+        -addext "subjectAltName=DNS:$domain,IP:127.0.0.1" -keyout certificate_key.pem -out certificate.pem 2>/dev/null
+fi
+chmod 644 ./*
+echo "deploy/secrets: ready, certificate for $domain"

@@ -1,0 +1,54 @@
+"""Settings from the environment and from files. Rule: a bad one names its variable and changes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from flash.settings import BadSetting, Settings
+
+
+def test_nothing_set_is_the_default() -> None:
+    assert Settings.read({}) == Settings()
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.read({"FLASH_BLANK_S": " ", "FLASH_STORE_URL_FILE": ""}) == Settings()
+
+
+def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "store_url"
+    secret.write_text("postgresql://flash:secret@db/flash\n")
+    assert Settings.read({"FLASH_STORE_URL_FILE": str(secret)}).store_url == "postgresql://flash:secret@db/flash"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("FLASH_BLANK_S", "0"),
+        ("FLASH_BLANK_S", "soon"),
+        ("FLASH_MAX_CONNECTIONS", "1.5"),
+        ("FLASH_STORE_URL", "mysql://x"),
+        ("FLASH_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_bad_value_names_its_variable_and_not_itself(variable: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=f"^{variable}: expected ") as refusal:
+        Settings.read({variable: text})
+    assert text not in str(refusal.value).partition("expected")[0]
+
+
+def test_a_bad_value_in_a_file_is_a_bad_value(tmp_path: Path) -> None:
+    secret = tmp_path / "broker"
+    secret.write_text("http://no-broker")
+    with pytest.raises(BadSetting, match="^FLASH_BROKER_URL: expected amqp://"):
+        Settings.read({"FLASH_BROKER_URL_FILE": str(secret)})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="^FLASH_BROKER_URL_FILE: expected a file"):
+        Settings.read({"FLASH_BROKER_URL_FILE": str(tmp_path / "nothing")})
+
+
+def test_a_value_and_a_file_are_one_too_many(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="^FLASH_BLANK_S: expected either"):
+        Settings.read({"FLASH_BLANK_S": "5", "FLASH_BLANK_S_FILE": str(tmp_path)})
