@@ -40,15 +40,15 @@ def test_a_bad_value_names_its_variable_and_not_itself(variable: str, text: str)
 def test_a_bad_value_in_a_file_is_a_bad_value(tmp_path: Path) -> None:
     secret = tmp_path / "broker"
     secret.write_text("http://no-broker")
-    with pytest.raises(BadSetting, match="^FLASH_BROKER_URL: expected amqp://"):
+    with pytest.raises(BadSetting, match=r"^FLASH_BROKER_URL: expected amqp://"):
         Settings.read({"FLASH_BROKER_URL_FILE": str(secret)})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="^FLASH_BROKER_URL_FILE: expected a file"):
+    with pytest.raises(BadSetting, match=r"^FLASH_BROKER_URL_FILE: expected a file"):
         Settings.read({"FLASH_BROKER_URL_FILE": str(tmp_path / "nothing")})
 
 
 def test_a_value_and_a_file_are_one_too_many(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="^FLASH_BLANK_S: expected either"):
+    with pytest.raises(BadSetting, match=r"^FLASH_BLANK_S: expected either"):
         Settings.read({"FLASH_BLANK_S": "5", "FLASH_BLANK_S_FILE": str(tmp_path)})
