@@ -75,5 +75,10 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
 
 def test_no_page_names_a_setting_that_does_not_exist() -> None:
     documented = documented_settings()
-    strays = [f"{page}: {name}" for page in tree.pages() for name in SETTING.findall(tree.text(page)) if name.removesuffix("_FILE") not in documented]
+    strays = [
+        f"{page}: {name}"
+        for page in tree.pages()
+        for name in SETTING.findall(tree.text(page))
+        if name.removesuffix("_FILE") not in documented
+    ]
     assert not strays
