@@ -1,7 +1,8 @@
 """One popup. Rule: it never takes the keyboard; only a person who clicks Reply, or asks for it from the contact window, gives it.
 
 It is an override-redirect window: no window manager focuses one, and Tk itself refuses to set the X focus to one (tkUnixFocus.c).
-To give it the keyboard on request, the mark is lifted for the moment of asking: see `take_keyboard`.
+To give it the keyboard on request, the mark is lifted for the moment of asking: see `take_keyboard`. Tk's own idea of the focus, within
+this program, is kept away from it too: a click on Done must not take the keyboard from the window in which one writes.
 """
 
 import tkinter as tk
@@ -91,6 +92,7 @@ class PopupWindow(tk.Toplevel):
             self._buttons.pack_forget()
             self._reply = Compose(self.body, self._seat.theme, self._send, lines=3, card=True, urgent=False)
             self._reply.pack(fill="x", pady=(self._seat.theme.px(10), 0))
+            self._reply.text.bind("<Button-1>", lambda event: self.take_keyboard(), add="+")
             self.update_idletasks()
             self._moved()
             self.take_keyboard()
@@ -110,6 +112,20 @@ class PopupWindow(tk.Toplevel):
         target.focus_force()
         self.update_idletasks()
         self.overrideredirect(True)
+
+    def _has_keyboard(self, button: str = "") -> bool:
+        """Whether a person gave it the keyboard: only then may its buttons have it."""
+        focus = self.focus_displayof()
+        return focus is not None and focus.winfo_toplevel() is self
+
+    def _press(self, text: LinkedText, event: "tk.Event[tk.Misc]") -> str:
+        """What Tk does for a click into a text (to select from there), but for the keyboard: that goes back where it was."""
+        before = self.focus_displayof()
+        self.tk.call("tk::TextButton1", str(text), event.x, event.y)
+        text.tag_remove("sel", "1.0", "end")
+        if before is not None:
+            before.focus_set()
+        return "break"
 
     # --- how it looks ---
 
@@ -159,11 +175,12 @@ class PopupWindow(tk.Toplevel):
             bar = ttk.Scrollbar(frame, orient="vertical", command=text.yview)
             text.configure(yscrollcommand=bar.set)
             bar.pack(side="right", fill="y")
+        text.bind("<Button-1>", lambda event: self._press(text, event))
         text.pack(side="left", fill="x", expand=True)
         text.bind("<Configure>", lambda event: self._moved(), add="+")
 
     def _button(self, said: str, action: Callable[[], None], style: str = "Pop.TButton", side: str = "right", key: int = 0) -> ttk.Button:
-        button = ttk.Button(self._buttons, text=said, command=action, style=style, underline=key)
+        button = ttk.Button(self._buttons, text=said, command=action, style=style, underline=key, takefocus=self._has_keyboard)
         button.bind("<Return>", lambda event: self._by_key(action))
         button.pack(side=side, padx=(self._seat.theme.px(8), 0) if side == "right" else 0)  # type: ignore[arg-type]
         return button

@@ -53,10 +53,10 @@ class Person:
         """As if they had signed in before."""
         Grants(self._folder / "config" / "tk", use_keyring=False).keep(self.server, grant)
 
-    async def starts(self, looks: str = "light") -> None:
-        """Start the client and wait for its window."""
+    async def starts(self, looks: str = "light", **environment: str) -> None:
+        """Start the client and wait for its window. `looks`: empty for those it had; `environment`: besides the display's."""
         self._socket.unlink(missing_ok=True)
-        environment = self.display.environment | {
+        environment |= self.display.environment | {
             "PYTHONPATH": str(ROOT), "FLASH_CONFIG_DIR": str(self._folder / "config"), "FLASH_DATA_DIR": str(self._folder / "data"),
         }  # fmt: skip
         with self._log.open("ab") as log:
@@ -111,7 +111,9 @@ class Person:
         return [
             widget
             for widget in widgets
-            if (not kind or widget.kind == kind) and re.search(text, widget.text) and re.search(window, titles.get(widget.window, ""))
+            if (not kind or re.fullmatch(kind, widget.kind))
+            and re.search(text, widget.text)
+            and re.search(window, titles.get(widget.window, ""))
         ]
 
     def popups(self) -> list[str]:

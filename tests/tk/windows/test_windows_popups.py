@@ -88,6 +88,35 @@ async def test_the_keyboard_goes_to_a_popup_on_request_and_back(
     await eventually(lambda: not window.popups())
 
 
+async def test_a_click_on_a_popup_leaves_the_keyboard_in_the_window_one_writes_in(
+    screen: Display, pair: tuple[Person, FlashClient, FlashClient]
+) -> None:
+    window, ann, bob = pair
+    await window.starts()
+    await window.sees("^Connected$")
+    await window.has_keyboard("^Flash - ann")
+    screen.key("Down", "Return")
+    await window.has_keyboard("^Bob Baker")
+    screen.type("Dear ")
+    for text in ("one", "two", "three"):
+        await bob.send(ann.grant.uid, text)
+    await window.clicks("^Later$", kind="TButton", window="^Flash: ")
+    await eventually(lambda: len(window.popups()) == 2)
+    await window.clicks("^Done$", kind="TButton", window="^Flash: ")
+    await eventually(lambda: len(window.popups()) == 1)
+    await window.clicks("one|two|three", kind="Text", window="^Flash: ")
+    screen.type("Bob")
+    await window.sees("^Dear Bob$", kind="Text", window="^Bob Baker")
+    await window.clicks("^Reply$", kind="TButton", window="^Flash: ")
+    await window.has_keyboard("^Flash: ")
+    screen.type("yes")
+    screen.key("ctrl+Return")
+    await eventually(lambda: not window.popups())
+    await window.has_keyboard("^Bob Baker")
+    screen.type(", how are you")
+    await window.sees("^Dear Bob, how are you$", kind="Text", window="^Bob Baker")
+
+
 async def test_do_not_disturb_lets_only_urgent_ones_through(
     screen: Display, pair: tuple[Person, FlashClient, FlashClient], pictures: Path | None
 ) -> None:
