@@ -6,6 +6,7 @@ from clients.terminal.contacts import contacts
 from clients.terminal.listening import listen
 from clients.terminal.people import login, user
 from clients.terminal.sending import send, status
+from clients.terminal.watching import watch
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send and receive popups from a terminal.")
 app.add_typer(user, name="user")
@@ -14,3 +15,4 @@ app.command()(login)
 app.command()(send)
 app.command()(listen)
 app.command()(status)
+app.command()(watch)

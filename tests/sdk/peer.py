@@ -95,6 +95,7 @@ class Peer:
         self.profiles: dict[str, dict[str, str]] = defaultdict(dict)
         self.contacts: dict[int, dict[str, Any]] = {}
         self.framing = "multipart/x-mixed-replace; boundary=flash"
+        self.feed: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
         self.polled: Callable[[web.Request, Any], Awaitable[web.StreamResponse]] | None = None
         self.lines: asyncio.Queue[BackConnection] = asyncio.Queue()
         self._open: list[BackConnection] = []
@@ -151,6 +152,8 @@ class Peer:
             return self._scripts[request.path].popleft()(request)
         if request.path == "/v1/back-connection":
             return await self._stream(request, body)
+        if request.path.startswith("/v1/presence") and self.feed is not None:
+            return await self.feed(request)
         if request.path == "/v1/parts" and self.polled is not None:
             return await self.polled(request, body)
         return self._plain(request, body)

@@ -27,6 +27,8 @@ from flash_sdk.events import (
     Receipt,
     Welcome,
 )
+from flash_sdk.feed import FeedItem, PresenceEvent, SilentHomes, Snapshot, Standing
+from flash_sdk.integrator import presence
 from flash_sdk.listen import Listener
 from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, MyStatus, Sender, Status, User
 from flash_sdk.seen import FileSeen, MemorySeen, SeenStore
@@ -42,6 +44,7 @@ __all__ = [
     "Disconnected",
     "Done",
     "Event",
+    "FeedItem",
     "FileSeen",
     "FlashClient",
     "FlashClientError",
@@ -57,11 +60,15 @@ __all__ = [
     "Patience",
     "Presence",
     "PresenceChange",
+    "PresenceEvent",
     "ProtocolError",
     "Receipt",
     "Refused",
     "SeenStore",
     "Sender",
+    "SilentHomes",
+    "Snapshot",
+    "Standing",
     "Status",
     "TryLater",
     "Unanswered",
@@ -70,4 +77,5 @@ __all__ = [
     "Unreachable",
     "User",
     "Welcome",
+    "presence",
 ]

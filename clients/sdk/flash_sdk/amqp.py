@@ -7,59 +7,17 @@ A presence change is public within an installation; who may read it is decided b
 """
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, Self
+from typing import Literal
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractQueue
 
-from flash_sdk import fields
+from flash_sdk.feed import PresenceEvent
 
 EXCHANGE = "flash.presence"
 LOG = "flash.presence.log"
 EVERYONE = "presence.#"
-TYPE = "flash.presence.changed.v1"
 PREFETCH = 200  # a stream refuses consumers without one; more would only be memory
-
-
-@dataclass(frozen=True, slots=True)
-class PresenceEvent:
-    """One change: a CloudEvent of type `flash.presence.changed.v1`. `id` is the same however often it is read: drop repeats by it.
-
-    `offset`: its place in the log, when it was read from there; go on with `start=offset + 1`.
-    """
-
-    id: str
-    time: datetime
-    uid: int
-    handle: str
-    home: str
-    status: str
-    previous: str
-    since: datetime | None
-    reason: str
-    offset: int | None = None
-
-    @classmethod
-    def of(cls, body: bytes, offset: int | None = None) -> Self | None:
-        """Read the JSON of a structured-mode CloudEvent; None for a type that this version does not know. Raises `ProtocolError`."""
-        event = fields.parse_object(body)
-        if fields.text(event, "type") != TYPE:
-            return None
-        data = fields.section(event, "data")
-        return cls(
-            id=fields.text(event, "id"),
-            time=fields.moment(event, "time"),
-            uid=fields.integer(data, "uid"),
-            handle=fields.text(data, "handle", ""),
-            home=fields.text(data, "home"),
-            status=fields.text(data, "status"),
-            previous=fields.text(data, "previous", ""),
-            since=fields.optional_moment(data, "since"),
-            reason=fields.text(data, "reason", ""),
-            offset=offset,
-        )
 
 
 async def presence(

@@ -11,16 +11,20 @@ Calls that change nothing the second time (sending included) are repeated when a
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlencode, urlsplit
 
+from aiohttp import ClientResponse
+
 from flash_sdk import fields
 from flash_sdk.acks import Acker
 from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
+from flash_sdk.feed import FeedItem
+from flash_sdk.follow import Follower, Renew
 from flash_sdk.helm import Helm
 from flash_sdk.http import VERSION, Http
 from flash_sdk.listen import Listener
@@ -125,6 +129,22 @@ class FlashClient:
     async def change_profile(self, **profile: str) -> User:
         """Change these fields of my profile. Refused: `invalid`."""
         return User.of(await self._global("PATCH", "/v1/users/me", {"profile": profile}))
+
+    def presence(
+        self, *, uids: Collection[int] | None = None, after: str | None = None, renew: Renew | None = None
+    ) -> AsyncGenerator[FeedItem, None]:
+        """For integrators: a `Snapshot` of everybody granted, or of `uids`, then each change once and in order, over any number of
+        connections. `after`: a cursor instead of the snapshot. `renew`: awaited when the token has expired, to `login` again.
+        Refused: `not_an_integrator`, `not_granted`."""
+
+        async def get(path: str) -> dict[str, Any]:
+            return await self._global("GET", path)
+
+        async def open_stream(path: str) -> ClientResponse:
+            url, token = self._server_url + path, self.grant.token
+            return await self._http.stream(url, token=token, accept=SSE, timeout_s=self._timeout_s, method="GET")
+
+        return Follower(get, open_stream, self._pace, uids, after, renew).items()
 
     # --- my Home Server ---
 

@@ -51,13 +51,15 @@ class Http:
             raise _problem(response, raw)
         return parse_object(raw) if raw else {}
 
-    async def stream(self, url: str, *, token: str, body: object, accept: str, timeout_s: float) -> aiohttp.ClientResponse:
+    async def stream(
+        self, url: str, *, token: str, accept: str, timeout_s: float, body: object = None, method: str = "POST"
+    ) -> aiohttp.ClientResponse:
         """Open an endless answer; the caller closes it. `timeout_s`: until its head is there, else `Unanswered`. Raises as `call` does."""
         headers = {"Accept": accept, "Accept-Encoding": "identity"}  # what compresses also buffers
         endless = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._request("POST", url, token, body, headers, endless)
+                response = await self._request(method, url, token, body, headers, endless)
                 if response.status == 200:
                     return response
                 async with response:

@@ -9,10 +9,11 @@ MAX_HEADER_BYTES = 8 * 1024  # a part has three short headers; this is what serv
 
 
 class Part(NamedTuple):
-    """One part: its name and its JSON body. `seq`: its number in the mailbox, when it has one."""
+    """One part: its name and its JSON body. `seq`: its number in the mailbox, when it has one. `id`: of the server-sent event, if any."""
 
     name: str
     body: dict[str, Any]
+    id: str = ""
 
     @property
     def seq(self) -> int | None:

@@ -22,6 +22,7 @@ class SseParser:
         self._skip_lf = False  # the last line ended in CR: an LF right after it belongs to it
         self._first = True
         self._event = ""
+        self._id = ""
         self._data: list[bytes] = []
         self._data_bytes = 0
 
@@ -72,11 +73,15 @@ class SseParser:
             if self._data_bytes > self._max_part_bytes + 1:
                 raise ProtocolError("a part is too large")
             self._data.append(value)
-        # `id` repeats the seq that the body has; `retry` and unknown fields do not concern us
+        elif name == b"id":
+            if len(value) > MAX_HEADER_BYTES:
+                raise ProtocolError("the id of an event is too long")
+            self._id = value.decode("utf-8", "replace")
+        # `retry` and unknown fields do not concern us
 
     def _complete(self) -> Part:
-        name, body = self._event, b"\n".join(self._data)
-        self._event, self._data, self._data_bytes = "", [], 0
+        name, body, id = self._event, b"\n".join(self._data), self._id
+        self._event, self._data, self._data_bytes, self._id = "", [], 0, ""
         if not name:
             raise ProtocolError("an event of the stream has no name")
-        return decode(name, body)
+        return decode(name, body)._replace(id=id)

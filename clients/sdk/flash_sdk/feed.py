@@ -1,0 +1,113 @@
+"""What integrators are told of presence, over HTTP or AMQP. Rule: values only, read from the wire by `of`.
+
+Snapshot → (PresenceEvent | SilentHomes)… → Disconnected → … ; another Snapshot only after a gap.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from flash_sdk import fields
+from flash_sdk.events import Disconnected
+from flash_sdk.fields import Json
+
+TYPE = "flash.presence.changed.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceEvent:
+    """One change: a CloudEvent of type `flash.presence.changed.v1`. `id` is the same however often it is read: drop repeats by it.
+
+    `offset`: its place in the log, when it was read from there over AMQP; go on with `start=offset + 1`. `cursor`: the place after it,
+    when it was read over HTTP; go on with `after=cursor`.
+    """
+
+    id: str
+    time: datetime
+    uid: int
+    handle: str
+    home: str
+    status: str
+    previous: str
+    since: datetime | None
+    reason: str
+    offset: int | None = None
+    cursor: str | None = None
+
+    @classmethod
+    def of(cls, body: bytes, offset: int | None = None) -> Self | None:
+        """Read the JSON of a structured-mode CloudEvent; None for a type that this version does not know. Raises `ProtocolError`."""
+        return cls.of_json(fields.parse_object(body), offset)
+
+    @classmethod
+    def of_json(cls, event: Json, offset: int | None = None, cursor: str | None = None) -> Self | None:
+        """As `of`, from JSON that was read already."""
+        if fields.text(event, "type") != TYPE:
+            return None
+        data = fields.section(event, "data")
+        return cls(
+            id=fields.text(event, "id"),
+            time=fields.moment(event, "time"),
+            uid=fields.integer(data, "uid"),
+            handle=fields.text(data, "handle", ""),
+            home=fields.text(data, "home"),
+            status=fields.text(data, "status"),
+            previous=fields.text(data, "previous", ""),
+            since=fields.optional_moment(data, "since"),
+            reason=fields.text(data, "reason", ""),
+            offset=offset,
+            cursor=cursor,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a user stands. `status`: `online`, `away`, `dnd`, `offline` or `unknown`. `id`: of the change that made it so, None for none."""
+
+    uid: int
+    handle: str
+    home: str
+    status: str
+    since: datetime | None
+    id: str | None
+
+    @classmethod
+    def of(cls, source: Json) -> Self:
+        """Read a *state* of the protocol. Raises `ProtocolError`."""
+        return cls(
+            uid=fields.integer(source, "uid"),
+            handle=fields.text(source, "handle"),
+            home=fields.text(source, "home"),
+            status=fields.text(source, "status"),
+            since=fields.optional_moment(source, "since"),
+            id=fields.optional_text(source, "id"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How everybody that was asked for stands; the changes that follow are exactly what it lacks. `silent`: homes that are not heard of.
+
+    `gap`: changes were missed that nobody can tell any more, so forget what you knew and begin with this.
+    """
+
+    users: tuple[Standing, ...]
+    silent: tuple[str, ...]
+    cursor: str
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SilentHomes:
+    """The homes that are not heard of right now: of their users one knows only how they stood. Given on each connection, and on change."""
+
+    homes: tuple[str, ...]
+
+
+FeedItem = Snapshot | PresenceEvent | SilentHomes | Disconnected
+
+
+def version(id: str) -> int:
+    """The number at the end of a change's id: it rises with each change of a user. 0 for an id of another shape."""
+    number = id.rpartition("/")[2]
+    return int(number) if number.isascii() and number.isdigit() else 0
