@@ -3,23 +3,30 @@
 from collections.abc import Callable
 from typing import Any
 
-from domain import account, audit_trail, registered_home
+from domain import account, audit_trail, registered_home, seals
 from domain.account import AccountCommand, AccountState, HandleState
 from domain.audit_trail import TrailCommand, TrailState
 from domain.event import Event
 from domain.global_events import ProfileChanged, UserRegistered
 from domain.registered_home import HomeCommand, HomeState
+from domain.seals import SealCommand
 
-Command = AccountCommand | HomeCommand | TrailCommand
+Command = AccountCommand | HomeCommand | TrailCommand | SealCommand
 
-STATES: dict[str, type] = {"account": AccountState, "handle": HandleState, "home": HomeState, "audit": TrailState}
+STATES: dict[str, type] = {"account": AccountState, "handle": HandleState, "home": HomeState, "audit": TrailState, **seals.STATES}
 FOLDS: dict[str, Callable[[Any, Event], None]] = {
     "account": account.evolve,
     "handle": account.evolve_handle,
     "home": registered_home.evolve,
     "audit": audit_trail.evolve,
+    **seals.FOLDS,
 }
-DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**account.DECIDERS, **registered_home.DECIDERS, **audit_trail.DECIDERS}
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
+    **account.DECIDERS,
+    **registered_home.DECIDERS,
+    **audit_trail.DECIDERS,
+    **seals.DECIDERS,
+}
 
 
 def address(event: Event) -> set[str]:

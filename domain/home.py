@@ -8,7 +8,7 @@ lies between. There is no second way.
 from collections.abc import Callable, Collection
 from typing import Any
 
-from domain import global_events, mailbox, mailbox_fold, user, user_fold
+from domain import global_events, mailbox, mailbox_fold, seals, user, user_fold
 from domain.event import Event
 from domain.home_events import (
     ContactAdded,
@@ -24,14 +24,17 @@ from domain.home_events import (
     StatusChanged,
 )
 from domain.mailbox import MailboxCommand, MarkDone, QueueMessage, QueueReceipt
+from domain.registered_home import RESERVED
+from domain.seal_events import LogSealed
+from domain.seals import SealCommand
 from domain.user_commands import AddContacter, Adopt, RemoveContacter, UserCommand
 from domain.user_state import UserState
 
-Command = UserCommand | MailboxCommand
+Command = UserCommand | MailboxCommand | SealCommand
 
-STATES: dict[str, type] = {"user": UserState, "mailbox": mailbox.MailboxState}
-FOLDS: dict[str, Callable[[Any, Event], None]] = {"user": user_fold.evolve, "mailbox": mailbox_fold.evolve}
-DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS}
+STATES: dict[str, type] = {"user": UserState, "mailbox": mailbox.MailboxState, **seals.STATES}
+FOLDS: dict[str, Callable[[Any, Event], None]] = {"user": user_fold.evolve, "mailbox": mailbox_fold.evolve, **seals.FOLDS}
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS, **seals.DECIDERS}
 
 
 def address(event: Event) -> Collection[str]:
@@ -134,6 +137,7 @@ _ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
     ContactAdded: _home,
     ContactRemoved: _home,
     ContacterAdded: _home,
+    LogSealed: lambda event: (RESERVED,),  # the Global Server's inbox: it keeps what a home could change at home
 }
 
 _REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {

@@ -28,6 +28,7 @@ from servers.home import HomeServer
 from servers.home_parts import HomeConfig, HomeParts
 from servers.housekeeping import Patience
 from servers.metrics import GlobalMetrics, HomeMetrics
+from servers.sealer import SealPolicy
 
 SWITCH_S = 0.0005  # a commit's thread asks for the interpreter a dozen times: at the default 5 ms a busy loop would let it wait 60
 ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded
@@ -73,6 +74,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         patience=Patience(settings.restart_grace_s, settings.message_ttl_s),
         holder=f"{socket.gethostname()}:{settings.data.resolve()}",
         lease_s=settings.lease_s,
+        seals=SealPolicy(settings.seal_events, settings.seal_s),
     )
     with _alone(settings.data / f"{name}.lock"):
         parts = await asyncio.to_thread(HomeParts, config, broker)
@@ -100,6 +102,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         ops=settings.ops,
         integrators=settings.integrators,
         blank_s=settings.blank_s,
+        seals=SealPolicy(settings.seal_events, settings.seal_s),
     )
     with _alone(settings.data / "global.lock"):
         parts = await asyncio.to_thread(GlobalParts, config, broker)

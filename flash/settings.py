@@ -84,6 +84,8 @@ class Settings:
     registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)
     ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
     integrators: Mapping[str, PresenceGrant] = _setting("FLASH_INTEGRATORS", read_grants, EXPECTED, MappingProxyType({}))
+    seal_events: int = _setting("FLASH_SEAL_EVENTS", _natural, "a whole number above 0", 1_000)
+    seal_s: float = _setting("FLASH_SEAL_S", _positive, "seconds above 0", 10.0)
     max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", 100_000)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()

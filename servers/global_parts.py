@@ -1,6 +1,7 @@
 """How the Global Server is put together. Rule: here parts are made, joined, started and stopped, and nothing else happens.
 
-store -> directory -> writer -> relay -> neighbours, answers to the homes' questions (their side: `servers/global_link.py`)
+store -> directory -> writer -> relay, sealer -> inbox (the homes' seals), neighbours, answers to the homes' questions (their side:
+`servers/global_link.py`)
 """
 
 import asyncio
@@ -15,12 +16,16 @@ import structlog
 
 from broker.port import Broker
 from domain import global_rules as rules
+from domain import seals
 from domain.errors import Rejected
+from domain.event import Event
 from domain.registered_home import AnnounceHome
+from domain.seal_events import SealReceived
 from projections.directory import Directory, Listed
 from servers.catalogue import Catalogue
 from servers.global_link import GLOBAL
 from servers.ids import new_id
+from servers.inbox import Inbox
 from servers.integrators import PresenceGrant
 from servers.neighbours import Neighbours
 from servers.passwords import Cost, Passwords
@@ -28,6 +33,7 @@ from servers.presence_view import PresenceView
 from servers.projector import Projector
 from servers.rate_limit import RateLimit
 from servers.relay import Relay
+from servers.sealer import Sealer, SealPolicy
 from servers.store import Committed, Store
 from servers.tokens import KeyVerifier, Signer
 from servers.writer import Writer
@@ -51,6 +57,7 @@ class GlobalConfig:
     registrations_burst: int = 1_000  # a school behind one address registers in one lesson
     failed_logins_per_s: float = 0.1  # per handle and address, lasting: 8,640 guesses a day
     failed_logins_burst: int = 10  # a person who mixes up passwords
+    seals: SealPolicy = field(default_factory=SealPolicy)
 
 
 class GlobalParts:
@@ -80,6 +87,8 @@ class GlobalParts:
         self.store = Store(config.store_url, GLOBAL, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.react))
         self.writer = Writer(self.store, clock, self._committed)
         self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.address, _no_feed)
+        self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
+        self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
         self.directory = Directory()
         self.projector = Projector(self.store, config.directory, {"directory": self.directory})
         self.neighbours = Neighbours(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
@@ -105,6 +114,8 @@ class GlobalParts:
         self.writer.start()
         await self.broker.declare_inbox(GLOBAL)
         await self.relay.start()
+        self.sealer.start()
+        await self.inbox.start()
         await self.neighbours.start()
         await self.presence.start()
         await self.broker.serve(GLOBAL, self._answer)
@@ -116,6 +127,8 @@ class GlobalParts:
         self._started = False
         await self.presence.stop()
         await self.neighbours.stop()
+        await self.inbox.stop()
+        await self.sealer.stop()
         await self.relay.stop()
         await self.writer.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -146,6 +159,10 @@ class GlobalParts:
 
     def _committed(self, batch: list[Committed]) -> None:
         self.relay.offer(batch)
+        self.sealer.offer(batch)
+        for committed in batch:
+            if isinstance(committed.event, SealReceived) and not committed.event.follows:
+                log.error("global.seal_does_not_follow", home=committed.event.server, number=committed.event.number)
         if batch[0].position == self.directory.position + 1:
             for committed in batch:
                 self.directory.apply(committed.position, committed.event)
@@ -195,3 +212,7 @@ class GlobalParts:
 def _no_feed(committed: Committed) -> Sequence[Any]:
     """Integrators hear of presence only, which the homes tell."""
     return ()
+
+
+def _nothing_to_show(event: Event, source: str) -> None:
+    """A home's seals are kept; nobody waits for them."""

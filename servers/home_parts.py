@@ -1,6 +1,6 @@
 """How a Home Server is put together. Rule: here parts are made, joined, started and stopped, and nothing else happens.
 
-store -> projections -> writer -> relay, notices -> inbox, neighbours, global link, housekeeping, blanks
+store -> projections -> writer -> relay, sealer, notices -> inbox, neighbours, global link, housekeeping, blanks
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from servers.presence_feed import presence_feed
 from servers.projector import Projection, Projector
 from servers.rate_limit import RateLimit
 from servers.relay import Relay
+from servers.sealer import Sealer, SealPolicy
 from servers.sessions import Session, Sessions
 from servers.store import Committed, Store
 from servers.tokens import KeyVerifier
@@ -62,6 +63,7 @@ class HomeConfig:
     patience: Patience = field(default_factory=Patience)
     holder: str = "somebody"
     lease_s: float = 4.0  # with a look every half second, a standby serves about five seconds after the other's last sign of life
+    seals: SealPolicy = field(default_factory=SealPolicy)
 
 
 class HomeParts:
@@ -96,6 +98,7 @@ class HomeParts:
         self.broker = broker = broker if self.lease is None else leased(broker, self.lease)
         self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
         self.relay = Relay(self.store, self.writer, broker, self.name, self._address, lambda c: presence_feed(c, self.name))
+        self.sealer = Sealer(self.store, self.writer, self.name, config.seals)
         self.inbox = Inbox(
             self.store, self.writer, broker, self.name, lambda event, source: rules.react(event, source, self.name), self._heard
         )
@@ -121,7 +124,9 @@ class HomeParts:
             await self.projector.catch_up()
         self.writer.start()
         await self.broker.declare_inbox(self.name)
+        await self.broker.declare_inbox(GLOBAL)  # for our seals: what is unroutable would stop the relay
         await self.relay.start()
+        self.sealer.start()
         await self.neighbours.start()
         await self.broker.serve(f"home.{self.name}", self._answer)
         await self.inbox.start()
@@ -140,6 +145,7 @@ class HomeParts:
         await self.global_link.stop()
         await self.inbox.stop()
         await self.neighbours.stop()
+        await self.sealer.stop()
         await self.relay.stop()
         await self.writer.stop()
         await self.projector.stop()
@@ -170,6 +176,7 @@ class HomeParts:
 
     def _committed(self, batch: list[Committed]) -> None:
         self.relay.offer(batch)
+        self.sealer.offer(batch)
         self.notices.committed(batch)
 
     def _heard(self, event: Event, source: str) -> None:

@@ -9,6 +9,7 @@ from servers.global_link import GLOBAL
 from servers.global_parts import GlobalParts
 from servers.health import home_figures
 from servers.home_parts import HomeParts
+from servers.sealer import Sealer
 from servers.writer import Writer
 
 
@@ -30,6 +31,7 @@ class HomeMetrics(Collector):
         yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now["repeats"])
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now["dead"])
         yield from _of_every_server(now["position"], parts.writer, now["relay_lag"], parts.broker.connected, now["projections"])
+        yield from _seals(parts.sealer)
 
 
 class GlobalMetrics(Collector):
@@ -46,6 +48,7 @@ class GlobalMetrics(Collector):
         yield GaugeMetricFamily("flash_homes_announced", "Homes of this installation.", len(parts.directory.homes))
         yield GaugeMetricFamily("flash_homes_alive", "Homes heard of lately.", len(parts.neighbours.alive() - {GLOBAL}))
         yield from _of_every_server(newest, parts.writer, parts.relay.lag, parts.broker.connected, parts.projector.lag(newest))
+        yield from _seals(parts.sealer)
         reader = parts.presence.reader
         yield CounterMetricFamily("flash_feed_changes", "Presence changes read from the feed.", reader.changes)
         yield CounterMetricFamily("flash_feed_repeats", "Presence changes that came again and were dropped.", reader.feed.repeats)
@@ -63,3 +66,8 @@ def _of_every_server(newest: int, writer: Writer, relay_lag: int, connected: boo
     for name, behind in lags.items():
         lag.add_metric([name], behind)
     yield lag
+
+
+def _seals(sealer: Sealer) -> Iterator[Metric]:
+    yield GaugeMetricFamily("flash_log_unsealed", "Positions committed but not yet sealed.", sealer.unsealed)
+    yield CounterMetricFamily("flash_seals", "Seals written since the start.", sealer.seals)

@@ -107,6 +107,10 @@ class Writer:
         """The present state of a stream. Only inside `answer`, for a stream that the unit's commands touched."""
         return self._states[stream]
 
+    def forget(self, stream: str) -> None:
+        """Load this stream anew when it is needed next: its one user knows that another process has written to it."""
+        self._states.pop(stream, None)
+
     @property
     def alive(self) -> bool:
         """Whether it commits. A writer that ended by itself is a fault that only a restart mends."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from broker.embedded import EmbeddedBroker
-from domain import global_events, home_events
+from domain import global_events, home_events, seal_events
 from domain.event import Event
 from edge.server import EdgeServer, global_edge, home_edge
 from servers.global_parts import GlobalConfig, GlobalParts
@@ -55,7 +55,7 @@ def concrete(kind: type[Event]) -> set[type[Event]]:
 
 
 def test_the_events_page_names_every_topic_and_no_other() -> None:
-    modules = {home_events.__name__, global_events.__name__}
+    modules = {home_events.__name__, global_events.__name__, seal_events.__name__}
     topics = {kind.TOPIC for kind in concrete(Event) if kind.__module__ in modules}
     named = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", tree.text(EVENTS), re.MULTILINE))
     assert topics == named

@@ -10,7 +10,7 @@ from typing import Any
 
 from eventsourcing.persistence import Mapper, StoredEvent
 
-from domain import global_events, home_events
+from domain import global_events, home_events, seal_events
 from domain.event import Event, place
 from servers.store import MsgpackTranscoder
 
@@ -23,7 +23,7 @@ mapper: Mapper[str] = Mapper(MsgpackTranscoder())
 
 def kinds() -> Iterator[type[Event]]:
     """Every class of event that is stored under a topic."""
-    for module in (home_events, global_events):
+    for module in (home_events, global_events, seal_events):
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, Event) and "TOPIC" in vars(kind):
                 yield kind
@@ -58,6 +58,8 @@ def _value(name: str, kind: Any) -> Any:
         return 1_700_000_000.123456
     if name == "messages":
         return [["m-1", 7, "h2"], ["m-2", 8, "h1"]]
+    if name == "gaps":
+        return [[5, 6]]
     if isinstance(kind, types.UnionType):  # something rather than nothing
         kind = next(k for k in typing.get_args(kind) if k is not type(None))
     if typing.get_origin(kind) is dict:

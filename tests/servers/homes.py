@@ -15,6 +15,7 @@ from servers.home_parts import HomeConfig, HomeParts
 from servers.housekeeping import Patience
 from servers.identity import Identity
 from servers.parts import Part
+from servers.sealer import SealPolicy
 from servers.sessions import Hello, Session
 from tests.support.waiting import eventually
 
@@ -120,6 +121,7 @@ class Town:
         self.homes: dict[str, HomeServer] = {}
         self.people: dict[int, Person] = {}
         self.patience = Patience(restart_grace_s=0.05)
+        self.seals = SealPolicy()
 
     async def start(self, *homes: str) -> None:
         await self.broker.start()
@@ -132,7 +134,7 @@ class Town:
     async def opens(self, name: str, **options: Any) -> HomeServer:
         config = HomeConfig(
             name, f"http://{name}", f"sqlite:///{self.directory}/{name}.db", self.directory / name, blank_s=options.get("blank_s", 3600.0),
-            sends_per_s=1e9, sends_burst=10**9, patience=self.patience,
+            sends_per_s=1e9, sends_burst=10**9, patience=self.patience, seals=self.seals,
         )  # fmt: skip
         self.homes[name] = HomeServer(HomeParts(config, self.broker, clock=self.clock, monotonic=self.monotonic))
         await self.homes[name].start()

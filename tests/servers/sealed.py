@@ -1,0 +1,67 @@
+"""A server's store, writer and sealer, and nothing else. Rule: it can be stopped, or die where it stands, and be made again."""
+
+import asyncio
+from collections.abc import Callable
+
+from domain import seals
+from domain.event import Event
+from domain.log_chain import Seal
+from domain.seal_events import LogSealed
+from domain.user_commands import Adopt
+from servers.sealer import Sealer, SealPolicy
+from servers.store import Committed, Store
+from servers.writer import Writer
+from tests.servers.stores import HOME, NOW
+from tests.support.waiting import eventually
+
+AT_ONCE = SealPolicy(events=1_000, seconds=0.01)
+ONLY_FULL = SealPolicy(events=10, seconds=3600)
+
+
+class SealedLog:
+    """One server that adopts users and seals."""
+
+    def __init__(self, url: str, policy: SealPolicy = AT_ONCE, server: str = "h1") -> None:
+        self.store = Store(url, server, HOME)
+        self.writer = Writer(self.store, lambda: NOW, self._committed)
+        self.sealer = Sealer(self.store, self.writer, server, policy)
+        self.batches: list[list[Committed]] = []
+        self.on_commit: Callable[[list[Committed]], None] = lambda batch: None
+
+    def _committed(self, batch: list[Committed]) -> None:
+        self.batches.append(batch)
+        self.sealer.offer(batch)
+        self.on_commit(batch)
+
+    async def start(self) -> "SealedLog":
+        self.writer.start()
+        self.sealer.start()
+        return self
+
+    async def adopts(self, *uids: int) -> list[Event]:
+        """One event for each, in one commit when they come together."""
+        done = await asyncio.gather(
+            *(self.writer.submit((Adopt(uid=uid, cause=f"c{uid}", handle=f"ann{uid}", name="Ann Lee"),)) for uid in uids)
+        )
+        return [event for events in done for event in events]
+
+    async def sealed_up_to(self, position: int) -> None:
+        await eventually(lambda: self.sealer.sealed >= position)
+
+    async def stop(self) -> None:
+        await self.sealer.stop()
+        await self.writer.stop()
+        await asyncio.to_thread(self.store.close)
+
+    async def dies(self) -> None:
+        """Nothing is finished."""
+        for task in (self.sealer._task, self.writer._task):
+            if task is not None:
+                task.cancel()
+        await asyncio.to_thread(self.store.close)
+
+    def log(self) -> list[Committed]:
+        return self.store.read(0, 1_000_000)
+
+    def seals(self) -> list[Seal]:
+        return [seals.seal_in(c.event) for c in self.log() if isinstance(c.event, LogSealed)]
