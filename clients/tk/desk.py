@@ -109,7 +109,7 @@ class Desk:
             case effects.ContactsChanged():
                 self._soon(contacts.draw_contacts, self._heads, self._directory)
             case effects.ConnectionChanged():
-                self._soon(contacts.line.draw)
+                self._soon(contacts.line.draw, contacts.status.draw)
             case effects.StatusChanged():
                 self._soon(contacts.status.draw)
             case effects.RemovalsChanged():

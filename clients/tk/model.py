@@ -63,7 +63,7 @@ class Model:
         self.book = ContactBook()
         self.messages = Conversations()
         self.desk = Popups()
-        self.exhausted: set[int] = set()  # conversations of which the disk has no more
+        self.older: set[int] = set()  # conversations of which the disk has more
 
     # --- what views read ---
 
@@ -101,7 +101,7 @@ class Model:
 
     def may_have_older(self, uid: int) -> bool:
         """Whether `LoadOlder` may give more."""
-        return uid not in self.exhausted
+        return uid in self.older
 
     def message(self, key: MessageKey) -> Received | None:
         """One received message: what a popup shows."""

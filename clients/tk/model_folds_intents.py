@@ -82,7 +82,7 @@ def _mark_read(model: "Model", intent: said.MarkRead, now: datetime) -> list[Eff
 
 
 def _load_older(model: "Model", intent: said.LoadOlder, now: datetime) -> list[Effect]:
-    if intent.uid in model.exhausted:
+    if intent.uid not in model.older:
         return []
     return [fx.ReadOlder(intent.uid, model.messages.oldest(intent.uid))]
 

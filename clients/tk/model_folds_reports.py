@@ -61,6 +61,7 @@ def _signed_in(model: "Model", report: said.SignedIn, now: datetime) -> list[Eff
         model.book.meet(*person)
     model.book.remember(report.contacts, report.wishes)
     model.messages.remember(report.entries)
+    model.older = set(report.older)
     received = [entry for entry in report.entries if isinstance(entry, Received)]
     for entry in received:
         model.book.meet(entry.uid, entry.handle, entry.name)
@@ -83,7 +84,7 @@ def _forget_all(model: "Model") -> list[Effect]:
     effects = model.desk.clear()
     model.book, model.messages, model.desk = ContactBook(), Conversations(), Popups()
     model.status, model.directory, model.history = OwnStatus(), DirectorySearch(), HistorySearch()
-    model.exhausted = set()
+    model.older = set()
     return effects
 
 
@@ -129,8 +130,8 @@ def _history(model: "Model", report: said.HistoryAnswer, now: datetime) -> list[
 
 
 def _older(model: "Model", report: said.OlderLoaded, now: datetime) -> list[Effect]:
-    if not report.entries:
-        model.exhausted.add(report.uid)
+    if not report.more:
+        model.older.discard(report.uid)
     model.messages.prepend(report.uid, report.entries)
     return [ConversationChanged(report.uid)]
 

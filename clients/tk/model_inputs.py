@@ -166,7 +166,7 @@ class SignedIn:
 
     `contacts`: as last heard; `entries`: the newest of each conversation and all that is open or on its way, oldest first;
     `unshown`: keys of open messages that no popup has shown yet; `wishes`: changes of the list that the home has not confirmed;
-    `people`: uid, handle and name of whoever was ever met.
+    `people`: uid, handle and name of whoever was ever met; `older`: conversations of which the disk has more than `entries`.
     """
 
     account: Account
@@ -176,6 +176,7 @@ class SignedIn:
     wishes: tuple["ContactWish", ...] = ()
     status: OwnStatus = field(default_factory=OwnStatus)
     people: tuple[tuple[int, str, str], ...] = ()
+    older: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,10 +270,11 @@ class HistoryAnswer:
 
 @dataclass(frozen=True, slots=True)
 class OlderLoaded:
-    """Earlier entries of a conversation, oldest first; none when there are no more."""
+    """Earlier entries of a conversation, oldest first. `more`: there may be still earlier ones."""
 
     uid: int
     entries: tuple[Entry, ...]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)

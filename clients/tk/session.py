@@ -21,7 +21,7 @@ from clients.tk.model_inputs import DirectoryAnswer, HistoryAnswer, OlderLoaded,
 from clients.tk.model_values import Found, SentState
 from clients.tk.outbox import Outbox
 from clients.tk.sentences import sentence
-from clients.tk.storage import Storage
+from clients.tk.storage import PAGE, Storage
 from flash_sdk import FlashClient, FlashClientError, Refused, Unauthorized
 
 SHOWN_PEOPLE = 50  # of a directory search: whoever gets more adds a word
@@ -146,7 +146,8 @@ class Session:
         self._outbox.wake()
 
     def _older(self, command: fx.ReadOlder) -> None:
-        self._bridge.report(OlderLoaded(command.uid, self._storage.older(command.uid, command.before)))
+        page = self._storage.older(command.uid, command.before)
+        self._bridge.report(OlderLoaded(command.uid, page, more=len(page) == PAGE))
 
     def _find_entries(self, command: fx.FindEntries) -> None:
         self._bridge.report(HistoryAnswer(command.query, command.uid, self._storage.search(command.query, command.uid)))

@@ -3,6 +3,7 @@
 Every call may be repeated: a message is kept once, a state only moves forward. From one thread only (the engine's).
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,14 +35,18 @@ class Storage:
     def load(self) -> SignedIn:
         """Everything the windows need before there is a connection."""
         unshown = self._database.execute("SELECT uid, id FROM entries WHERE open AND NOT shown")
+        newest = self._newest()
+        given = Counter(entry.uid if isinstance(entry, Received) else entry.to for entry in newest)
+        kept = self._database.execute("SELECT uid, count(*) FROM entries GROUP BY uid")
         return SignedIn(
             self._account,
             self.lists.contacts(),
-            self._newest(),
+            newest,
             frozenset((uid, id) for uid, id in unshown),
             self.lists.wishes(),
             self.lists.status(),
             self.lists.people(),
+            frozenset(uid for uid, size in kept if size > given[uid]),
         )
 
     # --- received ---

@@ -78,7 +78,7 @@ def test_commands_wait_for_the_engine_and_keep_their_order(bridge: Bridge) -> No
 
 def test_a_conversation_that_is_drawn_anew_gets_no_entry_twice(bridge: Bridge) -> None:
     bridge.report(message(1))
-    bridge.report(said.OlderLoaded(BOB, ()))
+    bridge.report(said.OlderLoaded(BOB, (), more=False))
     bridge.report(message(2))
     effects = bridge.drain(limit_ms=1000)
     assert effects.count(fx.ConversationChanged(BOB)) == 1

@@ -162,11 +162,13 @@ def test_presence_that_overtakes_the_answer_to_an_addition_is_newer() -> None:
 def test_older_entries_come_before_the_newest() -> None:
     new = Received((BOB, "new"), "bob", "", "new", NOON)
     old = Received((BOB, "old"), "bob", "", "old", NOON, read=True, open=False)
-    ann = Ann(said.SignedIn(Account("http://flash", 1, "ann"), entries=(new,)))
+    ann = Ann(said.SignedIn(Account("http://flash", 1, "ann"), entries=(new,), older=frozenset({BOB})))
+    assert ann.model.may_have_older(BOB)
+    assert not ann.model.may_have_older(CAROL)
     assert commands(ann.wants(said.LoadOlder(BOB))) == [fx.ReadOlder(BOB, new)]
-    assert ann.hears(said.OlderLoaded(BOB, (old, new))) == [fx.ConversationChanged(BOB)]
+    assert ann.hears(said.OlderLoaded(BOB, (old, new), more=True)) == [fx.ConversationChanged(BOB)]
     assert ann.model.conversation(BOB) == (old, new)
-    ann.hears(said.OlderLoaded(BOB, ()))
+    ann.hears(said.OlderLoaded(BOB, (), more=False))
     assert not ann.model.may_have_older(BOB)
     assert ann.wants(said.LoadOlder(BOB)) == []
 

@@ -125,6 +125,7 @@ def test_the_newest_of_each_conversation_and_back_to_what_is_open(reopen: Reopen
         storage.received(message(f"m{n}"))
         storage.done((BOB, f"m{n}"), tell=False)
     assert [entry.id for entry in storage.load().entries] == [f"m{n}" for n in range(NEWEST * 2, NEWEST * 3)]
+    assert storage.load().older == {BOB}
     page = storage.older(BOB, storage.load().entries[0])
     assert [entry.id for entry in page] == [f"m{n}" for n in range(NEWEST * 2 - PAGE, NEWEST * 2)]
     storage.wrote(Sent("s", 3, "still waiting", NOON))
@@ -132,6 +133,7 @@ def test_the_newest_of_each_conversation_and_back_to_what_is_open(reopen: Reopen
         storage.received(message(f"c{n}", uid=3))
         storage.done((3, f"c{n}"), tell=False)
     assert [entry.id for entry in reopen().load().entries if isinstance(entry, Sent)] == ["s"]
+    assert reopen().load().older == {BOB}, "all of the other conversation is there"
 
 
 def test_search_takes_all_words_by_prefix_without_case_and_accents(reopen: Reopen) -> None:

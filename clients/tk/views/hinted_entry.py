@@ -16,13 +16,14 @@ class HintedEntry(ttk.Entry):
         self._hint = tk.Label(self, text=hint, font=theme.body, borderwidth=0, padx=0, pady=0, cursor="xterm")
         self._hint.bind("<Button-1>", lambda event: self.focus_set())
         self._trace = self.text.trace_add("write", lambda *why: self._draw())
-        self.bind("<<ThemeChanged>>", lambda event: self._draw(), add="+")
+        for event in ("<<ThemeChanged>>", "<FocusIn>", "<FocusOut>"):
+            self.bind(event, lambda event: self._draw(), add="+")
         self._draw()
 
     def _draw(self) -> None:
         colours = self._theme.palette
-        self._hint.configure(background=colours.field, foreground=colours.quiet)
+        self._hint.configure(background=colours.page if self.focus_displayof() is self else colours.field, foreground=colours.quiet)
         if self.text.get():
             self._hint.place_forget()
         else:
-            self._hint.place(x=self._theme.px(9), rely=0.5, anchor="w")
+            self._hint.place(x=self._theme.px(13), rely=0.5, anchor="w")

@@ -39,12 +39,13 @@ class StatusMenu(ttk.Menubutton):
     def draw(self) -> None:
         """Show my status."""
         status = self._seat.model.status
+        connected = self._seat.model.connection.state == "connected"  # else nobody sees me as I say that I am
         said = WORDS.get(status.status, status.status).capitalize()
         if status.until is not None:
             said += f" until {words.clock(status.until, self._now())}"
         if not status.saved:
             said += " (saving…)"
-        self.configure(text=f" {said} ▾", image=self._seat.theme.mark(status.status))
+        self.configure(text=f" {said} ▾", image=self._seat.theme.mark(status.status if connected else "unknown"))
 
     def _set(self, status: StatusName, until: datetime | None) -> None:
         self._seat.do(SetStatus(status, self._seat.model.status.note, until))
