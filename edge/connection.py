@@ -7,7 +7,7 @@ it the kernel's). Answering already in `data_received`, without waking the task,
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp import web
 from aiohttp.http import HttpVersion10, RawRequestMessage
@@ -20,7 +20,6 @@ from edge.problems import NotInTime, problem
 from edge.requests import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
-    from edge.back_connection import BackConnection
     from edge.server import EdgeServer
 
 MAX_LINE_BYTES = 8_190  # a request line or header: every server's usual bound
@@ -37,6 +36,13 @@ class After(Enum):
 
 
 Reply = tuple[bytes, After]
+
+
+class Heir(Protocol):
+    """What goes on with a connection's transport: a back connection, or a live tail."""
+
+    def adopt(self, transport: asyncio.Transport) -> None:
+        """Become the protocol of a transport whose request has been read."""
 
 
 class Connection(RequestHandler):
@@ -116,7 +122,7 @@ class Connection(RequestHandler):
         peer = self.transport.get_extra_info("peername") if self.transport is not None else None
         return str(peer[0]) if peer else ""
 
-    def hand_over(self, back: "BackConnection") -> bool:
+    def hand_over(self, back: Heir) -> bool:
         """Give the transport to `back` and forget it, so that this object, its parser and buffers can go. False: the client is gone."""
         transport, manager = self.transport, self._manager
         if transport is None or manager is None or transport.is_closing():

@@ -36,7 +36,7 @@ class Dispatcher:
     async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> Answer:
         """Answer one request. `target`: origin form, as sent. Never raises."""
         route = self._exact.get((method, target))
-        path, query = NO_PATH, ""
+        whole, path, query = target, NO_PATH, ""
         try:
             if route is None:
                 target, _, query = target.partition("?")
@@ -57,7 +57,10 @@ class Dispatcher:
             answer, code = problem_for(Unavailable(), "")
             self._metrics.refused(code)
         except Exception as error:
-            answer, code = problem_for(error, route.name if route is not None else "none")
+            if route is not None and route.page is not None:
+                answer, code = route.page(error, route.name, whole)
+            else:
+                answer, code = problem_for(error, route.name if route is not None else "none")
             self._metrics.refused(code)
         if route is not None:
             route.answered[answer.status] = route.answered.get(answer.status, 0) + 1

@@ -39,12 +39,13 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a route says. `headers`: further header lines, each ending in CRLF."""
+    """What a route says. `headers`: further header lines, each ending in CRLF; `cache`: None, or how long anybody may keep it."""
 
     status: int
     body: bytes = b""
     content_type: bytes = JSON
     headers: bytes = b""
+    cache: bytes | None = None
 
 
 NO_CONTENT = Answer(204)
@@ -56,10 +57,15 @@ def answer_json(status: int, body: Any) -> Answer:
 
 
 # Answers hold tokens, names and texts: no cache may keep them, and no browser may guess another type.
-_STARTS = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n".encode()
-    for status in HTTPStatus
-}
+_NO_STORE = b"no-store"
+
+
+def _start(status: HTTPStatus, cache: bytes = _NO_STORE) -> bytes:
+    line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    return b"%bCache-Control: %b\r\nX-Content-Type-Options: nosniff\r\n" % (line, cache)
+
+
+_STARTS = {status.value: _start(status) for status in HTTPStatus}
 
 
 class _Clock:
@@ -87,11 +93,11 @@ KEEP = b"Connection: keep-alive\r\n"  # only said to HTTP/1.0 clients, who do no
 
 def render(answer: Answer, connection_header: bytes = b"", *, head_only: bool = False) -> bytes:
     """The answer as it goes over the wire. `head_only`: to a HEAD request, which gets the length but not the body."""
-    status, body, content_type, headers = answer
+    status, body, content_type, headers, cache = answer
     if status == 204:
         return b"%b%b%b%b\r\n" % (_STARTS[204], _date(), headers, connection_header)
     return b"%b%b%b%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
-        _STARTS[status],
+        _STARTS[status] if cache is None else _start(HTTPStatus(status), cache),
         _date(),
         headers,
         connection_header,

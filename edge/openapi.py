@@ -23,6 +23,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 def describe(title: str, routes: Sequence[Route]) -> dict[str, Any]:
     """An OpenAPI 3.1 document of these routes."""
+    routes = [route for route in routes if route.page is None]
     types = list(dict.fromkeys([answers.Problem, *(each for route in routes for each in _types(route))]))
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     refs = dict(zip(types, schemas, strict=True))

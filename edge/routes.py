@@ -11,6 +11,7 @@ from domain.errors import FlashError, Invalid, Malformed, Unauthorized
 from edge.auth import Gate
 from edge.http import Answer, Call
 
+Refuse = Callable[[Exception, str, str], tuple[Answer, str]]  # what went wrong, the route's name, the target -> the answer, its code
 Handler = Callable[[Call], Awaitable[Answer]]
 
 # "- at `$.resume.seq`" or "field `to`" at the end of what msgspec says.
@@ -22,7 +23,8 @@ class Route:
     """One call: how it is addressed, who may call it, what it takes and answers, and who handles it.
 
     `path` may hold `{name}` for one segment. `body`, `query`: request types; with `body_optional`, none is `{}`. `success`: what comes
-    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has.
+    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has. A `page`
+    is for people in a browser: it takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
     """
 
     __slots__ = (
@@ -33,6 +35,7 @@ class Route:
         "gate",
         "handle",
         "method",
+        "page",
         "path",
         "public_query",
         "query",
@@ -55,6 +58,7 @@ class Route:
         query: type[msgspec.Struct] | None = None,
         any_query: bool = False,
         refusals: Sequence[type[FlashError]] = (),
+        page: Refuse | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -67,6 +71,7 @@ class Route:
         self.query = query
         self.public_query = any_query
         self.refusals = (*refusals, *((Unauthorized,) if gate else ()))
+        self.page = page
         self.decode_body = msgspec.json.Decoder(body).decode if body is not None else None
         self.answered: dict[int, int] = {}  # requests by status; kept here so that counting costs one dictionary
 
@@ -82,6 +87,8 @@ class Route:
 
     def read_body(self, raw: bytes) -> Any:
         """The typed body. Raises `Malformed`, `Invalid`, `TooLarge`."""
+        if self.page is not None and self.body is not None:
+            return _read_fields(raw.decode("ascii", "replace"), self.body)
         if self.decode_body is None:
             if raw:
                 raise Invalid("body", "no body")
@@ -103,21 +110,26 @@ class Route:
         """The typed query. Each field at most once. Raises `Invalid`."""
         if self.public_query or (not raw and self.query is None):
             return None
-        fields: dict[str, str] = {}
-        try:
-            pairs = parse_qsl(raw, keep_blank_values=True, strict_parsing=True, errors="strict") if raw else []
-        except ValueError:  # UnicodeDecodeError is one too
-            raise Invalid("query", "name=value pairs, percent-encoded UTF-8") from None
-        for name, value in pairs:
-            if name in fields:
-                raise Invalid(name[:MAX_ECHO_CHARS], "one value, not several")
-            fields[name] = value
-        if self.query is None:
-            raise Invalid(next(iter(fields))[:MAX_ECHO_CHARS], "no such field")
-        try:
-            return msgspec.convert(fields, self.query, strict=False)
-        except msgspec.ValidationError as error:
-            raise _invalid(str(error), "query") from None
+        return _read_fields(raw, self.query)
+
+
+def _read_fields(raw: str, kind: type[msgspec.Struct] | None) -> Any:
+    """A query, or the body of a form. Raises `Invalid`."""
+    fields: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, strict_parsing=True, errors="strict") if raw else []
+    except ValueError:  # UnicodeDecodeError is one too
+        raise Invalid("query", "name=value pairs, percent-encoded UTF-8") from None
+    for name, value in pairs:
+        if name in fields:
+            raise Invalid(name[:MAX_ECHO_CHARS], "one value, not several")
+        fields[name] = value
+    if kind is None:
+        raise Invalid(next(iter(fields))[:MAX_ECHO_CHARS], "no such field")
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), "query") from None
 
 
 def _invalid(message: str, whole: str) -> Invalid:

@@ -210,11 +210,12 @@ def global_edge(
     verifier: Verifier,
     *,
     proxies: TrustedProxies | None = None,
+    pages: Sequence[Route] = (),
     registry: CollectorRegistry | None = None,
     limits: Limits | None = None,
 ) -> EdgeServer:
-    """The edge of the Global Server. `proxies`: those in front of it."""
+    """The edge of the Global Server. `proxies`: those in front of it; `pages`: the ops console."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
     streams, gate = BackConnections(server, metrics), bearer_gate(verifier)
-    routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams)]
+    routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams), *pages]
     return EdgeServer("Flash Global Server", routes, server.ready, metrics, back_connections=streams, limits=limits)

@@ -20,8 +20,11 @@ from prometheus_client import CollectorRegistry
 from broker.port import Broker
 from domain.registered_home import HOME_NAME, RESERVED
 from edge.client_address import TrustedProxies
+from edge.console_routes import console_routes
 from edge.server import Limits, global_edge, home_edge
 from flash.settings import BadSetting, Settings
+from servers.audit import Audit
+from servers.console import OpsConsole
 from servers.global_parts import GlobalConfig, GlobalParts
 from servers.global_server import GlobalServer
 from servers.home import HomeServer
@@ -107,18 +110,25 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
     with _alone(settings.data / "global.lock"):
         parts = await asyncio.to_thread(GlobalParts, config, broker)
         server = GlobalServer(parts)
+        audit = Audit(broker, config.directory / "audit.db")
         registry = CollectorRegistry()
-        registry.register(GlobalMetrics(parts))
+        registry.register(GlobalMetrics(parts, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
-        edge = global_edge(server, parts.verifier, proxies=proxies, registry=registry, limits=limits)
+        console = OpsConsole(server, audit)
+        pages = console_routes(console, parts.verifier, proxies, secure=public_url(settings, port).startswith("https:"))
+        edge = global_edge(server, parts.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
+        await audit.open()
         await server.start()
+        audit.start()
         try:
             await edge.start(settings.host, port)
             yield server
         finally:
             parts.presence.subscribers.end_all()  # else the edge would wait for their streams to end
+            console.stop()
             await edge.stop(DRAIN_S)
             await server.stop()
+            await audit.stop()
 
 
 @contextlib.asynccontextmanager

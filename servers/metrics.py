@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from servers.audit import Audit
 from servers.global_link import GLOBAL
 from servers.global_parts import GlobalParts
 from servers.health import home_figures
@@ -37,8 +38,9 @@ class HomeMetrics(Collector):
 class GlobalMetrics(Collector):
     """Gauges and counters of the Global Server."""
 
-    def __init__(self, parts: GlobalParts) -> None:
+    def __init__(self, parts: GlobalParts, audit: Audit) -> None:
         self._parts = parts
+        self._audit = audit
 
     def collect(self) -> Iterator[Metric]:
         """The present values."""
@@ -47,6 +49,8 @@ class GlobalMetrics(Collector):
         yield GaugeMetricFamily("flash_users_registered", "Users of this installation.", len(parts.directory.users))
         yield GaugeMetricFamily("flash_homes_announced", "Homes of this installation.", len(parts.directory.homes))
         yield GaugeMetricFamily("flash_homes_alive", "Homes heard of lately.", len(parts.neighbours.alive() - {GLOBAL}))
+        yield GaugeMetricFamily("flash_audit_events", "Events in the audit store.", self._audit.reached.entries)
+        yield GaugeMetricFamily("flash_audit_behind_s", "Age of the newest audited event as it came.", self._audit.reached.behind_s or 0.0)
         yield from _of_every_server(newest, parts.writer, parts.relay.lag, parts.broker.connected, parts.projector.lag(newest))
         yield from _seals(parts.sealer)
         reader = parts.presence.reader

@@ -9,6 +9,7 @@ from broker.embedded import EmbeddedBroker
 from domain import global_events, home_events, seal_events
 from domain.event import Event
 from edge.server import EdgeServer, global_edge, home_edge
+from servers.audit import Audit
 from servers.global_parts import GlobalConfig, GlobalParts
 from servers.home_parts import HomeConfig, HomeParts
 from servers.metrics import GlobalMetrics, HomeMetrics
@@ -25,7 +26,7 @@ async def edges(tmp_path: Path) -> list[EdgeServer]:
     home = HomeParts(HomeConfig("h1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1"), broker)
     of_home.register(HomeMetrics(home))
     directory = GlobalParts(GlobalConfig(f"sqlite:///{tmp_path}/global.db", tmp_path / "global"), broker)
-    of_global.register(GlobalMetrics(directory))
+    of_global.register(GlobalMetrics(directory, Audit(broker, tmp_path / "audit.db")))
     try:
         return [global_edge(StandInGlobal(), Tokens(), registry=of_global), home_edge(StandInHome(), Tokens(), registry=of_home)]
     finally:

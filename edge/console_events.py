@@ -1,0 +1,122 @@
+"""The events page and its live tail: filters, rows, the next page. Rule: what people wrote is never shown, only that they wrote."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from domain.errors import Invalid, UnknownUser
+from edge.console_page import field, link, moment, notice, page, table
+from edge.console_port import Console
+from edge.console_requests import Events, read_time
+from edge.http import Answer, Call
+from edge.markup import NONE, Html, tag, text
+from projections.audit.personal import details
+from projections.audit.rows import AuditFilter, AuditRow
+
+PAGE_ROWS = 100
+MAX_VALUE_CHARS = 120  # of one detail: a list of a thousand delivered messages is cut
+HEADINGS = ("Time", "Server", "Event", "User", "Details", "Cause")
+
+
+class EventsPages:
+    """The log with its filters."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def show(self, call: Call) -> Answer:
+        """A page of events, newest first; the first page goes on living."""
+        query: Events = call.query
+        after = query.after or self._console.newest()  # before the page is read, so that nothing falls between the two
+        try:
+            found = await self._console.events(call.identity, await wanted_of(self._console, query), query.cursor or None, PAGE_ROWS)
+            fault = None
+        except (Invalid, UnknownUser) as error:
+            found, fault = None, error
+        rows = [event_row(row) for row in found.rows] if found else []
+        live = None if query.cursor or fault else link("/ops/tail", **_filter_of(query), after=after)
+        older = found.next if found else None
+        form = _form(query, await self._console.topics(), await self._console.sources())
+        status = 400 if fault else 200
+        return page(
+            "Events",
+            call.identity,
+            notice(fault.detail if fault else None, "fault"),
+            form,
+            _live_switch() if live else None,
+            table("Events, newest first", HEADINGS, rows, "No event fits.", id="events", data_live=live),
+            tag("p", tag("a", "Older events", href=link("/ops", **_filter_of(query), cursor=older), rel="next")) if older else None,
+            status=status,
+            here="/ops",
+        )
+
+
+async def wanted_of(console: Console, query: Events) -> AuditFilter:
+    """The filter that a form asks for. Raises `Invalid`, `UnknownUser`."""
+    return AuditFilter(
+        user=(await console.person(query.user.strip())).uid if query.user.strip() else None,
+        source=query.server or None,
+        topics=(query.topic,) if query.topic else (),
+        message=query.message or None,
+        since=read_time("since", query.since),
+        until=read_time("until", query.until),
+    )
+
+
+def event_row(row: AuditRow) -> Html:
+    """One event as a row of the table."""
+    user = tag("a", row.handle or row.uid, href=link("/ops/user", who=row.uid)) if row.uid is not None else NONE
+    told = [text(tag("b", name), " ", _value(name, value)) for name, value in details(row).items()]
+    return tag(
+        "tr",
+        tag("td", moment(row.time)),
+        tag("td", row.source),
+        tag("td", tag("code", row.topic), tag("small", f"{row.stream} v{row.version}")),
+        tag("td", user),
+        tag("td", [tag("span", each, class_="detail") for each in told]),
+        tag("td", tag("a", row.cause[:12], href=link("/ops/trace", message=row.cause), title=row.cause) if row.cause else None),
+        id=f"e{row.id}",
+    )
+
+
+def _value(name: str, value: Any) -> Html:
+    shown = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=repr).decode()
+    return text(shown if len(shown) <= MAX_VALUE_CHARS else shown[:MAX_VALUE_CHARS] + "…")
+
+
+def _filter_of(query: Events) -> Mapping[str, str]:
+    fields: dict[str, str] = msgspec.structs.asdict(query)
+    return {name: value for name, value in fields.items() if name not in ("cursor", "after")}
+
+
+def _form(query: Events, topics: Sequence[str], sources: Sequence[str]) -> Html:
+    def written(name: str, value: str, **more: Any) -> Html:
+        return tag("input", name=name, value=value, maxlength="64", **more)
+
+    return tag(
+        "form",
+        field("User", written("user", query.user, placeholder="handle or uid", autocapitalize="none")),
+        field("Server", _choice("server", query.server, sources)),
+        field("Event", _choice("topic", query.topic, topics)),
+        field("Message id", written("message", query.message)),
+        field("From", written("since", query.since, type="datetime-local", step="1")),
+        field("Until", written("until", query.until, type="datetime-local", step="1")),
+        tag("button", "Filter"),
+        tag("a", "Clear", href="/ops"),
+        action="/ops",
+        class_="filters",
+    )
+
+
+def _choice(name: str, chosen: str, among: Sequence[str]) -> Html:
+    known = among if not chosen or chosen in among else [*among, chosen]
+    options = [tag("option", each, value=each, selected=each == chosen) for each in known]
+    return tag("select", tag("option", "any", value=""), options, name=name)
+
+
+def _live_switch() -> Html:
+    """Hidden until a script is there to obey it."""
+    switch = tag("input", type="checkbox", id="live", checked=True)
+    state = tag("output", "", id="live-state", for_="live", role="status")
+    return tag("p", tag("label", switch, " Live"), " ", state, hidden=True, id="live-switch")

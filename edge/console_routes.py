@@ -1,0 +1,62 @@
+"""The addresses of the ops console. Rule: all but the way in and the static files are behind a gate; what changes something is a POST."""
+
+from collections.abc import Sequence
+
+from domain.errors import Forbidden, Invalid, Unavailable
+from edge import console_requests as requests
+from edge.client_address import TrustedProxies
+from edge.console_events import EventsPages
+from edge.console_gate import SigningIn, changing_gate, reading_gate, refuse
+from edge.console_page import serve_static
+from edge.console_port import Console
+from edge.console_presence import PresencePages
+from edge.console_servers import ServerPages
+from edge.console_tail import Tails
+from edge.console_trace import TracePages
+from edge.console_user import UserPages
+from edge.ports import Verifier
+from edge.routes import Handler, Route
+
+PAGE = {200: ("text/html",)}
+GO_ON = {303: None}
+
+
+def console_routes(console: Console, verifier: Verifier, proxies: TrustedProxies, *, secure: bool) -> Sequence[Route]:
+    """Every page. `secure`: clients come over https."""
+    reading, changing = reading_gate(verifier), changing_gate(verifier)
+    door, servers = SigningIn(console, verifier, proxies, secure=secure), ServerPages(console)
+
+    def show(path: str, handle: Handler, summary: str, query: type | None = None, media: str = "text/html") -> Route:
+        return Route(
+            "GET",
+            path,
+            handle,
+            summary,
+            {200: (media,)},
+            gate=reading,
+            query=query,
+            refusals=(Forbidden, Invalid, Unavailable),
+            page=refuse,
+        )
+
+    def change(path: str, handle: Handler, summary: str) -> Route:
+        body = requests.OneLetter
+        return Route(
+            "POST", path, handle, summary, GO_ON, gate=changing, body=body, refusals=(Forbidden, Invalid, Unavailable), page=refuse
+        )
+
+    return [
+        show("/ops", EventsPages(console).show, "Events, with filters.", requests.Events),
+        show("/ops/tail", Tails(console).show, "Events as they come.", requests.Events, "text/event-stream"),
+        show("/ops/user", UserPages(console).show, "One user.", requests.OneUser),
+        show("/ops/trace", TracePages(console).show, "One popup's life.", requests.OneMessage),
+        show("/ops/presence", PresencePages(console).show, "Who is or was online.", requests.Moment),
+        show("/ops/homes", servers.homes, "The servers and how they are."),
+        show("/ops/dead", servers.dead, "Dead letters.", requests.DeadPage),
+        change("/ops/dead/requeue", servers.requeue, "Put dead letters back."),
+        change("/ops/dead/drop", servers.drop, "Throw a dead letter away."),
+        Route("GET", "/ops/login", door.show, "The way in.", PAGE, query=requests.SignInPage, page=refuse),
+        Route("POST", "/ops/login", door.sign_in, "Sign in.", GO_ON, body=requests.SignIn, refusals=(Forbidden, Unavailable), page=refuse),
+        Route("POST", "/ops/logout", door.sign_out, "Sign out.", GO_ON, refusals=(Forbidden,), page=refuse),
+        Route("GET", "/ops/static/{name}", serve_static, "Style, script, picture.", PAGE, any_query=True, page=refuse),
+    ]
