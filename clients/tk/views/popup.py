@@ -18,6 +18,7 @@ from clients.tk.views import words
 from clients.tk.views.compose import Compose
 from clients.tk.views.linked_text import LinkedText
 from clients.tk.views.seat import Seat
+from clients.tk.views.x_keyboard import NOBODY, Keyboard
 
 WIDTH = 360  # at 96 dots an inch: a line of some 50 letters, which reads well
 TALLEST_LINES = 8  # of text; longer ones scroll, so that one message never fills the screen
@@ -35,6 +36,7 @@ class PopupWindow(tk.Toplevel):
         seat: Seat,
         popup: Popup,
         now: Callable[[], datetime],
+        keyboard: Keyboard,
         *,
         moved: Callable[[], None],
         mapped: Callable[["PopupWindow"], None],
@@ -45,6 +47,7 @@ class PopupWindow(tk.Toplevel):
         self.overrideredirect(True)
         self.popup, self._seat, self._now, self._moved, self._inbox = popup, seat, now, moved, inbox
         self._lifted = False
+        self._keyboard, self._before = keyboard, NOBODY
         self._reply: Compose | None = None
         px = seat.theme.px
         if self.tk.call("tk", "windowingsystem") == "x11":
@@ -106,6 +109,8 @@ class PopupWindow(tk.Toplevel):
 
     def take_keyboard(self) -> None:
         """A person asked for it, by a click or a key of ours: the only way a popup gets the keyboard."""
+        if not self._has_keyboard():
+            self._before = self._keyboard.owner()
         target = self._reply.text if self._reply is not None else self._first
         self.lift()
         self.overrideredirect(False)
@@ -126,6 +131,12 @@ class PopupWindow(tk.Toplevel):
         if before is not None:
             before.focus_set()
         return "break"
+
+    def destroy(self) -> None:
+        """It goes; the keyboard, if it had it, goes back to where it came from."""
+        if self.winfo_exists() and self._has_keyboard():
+            self._keyboard.give(self._before)
+        super().destroy()
 
     # --- how it looks ---
 

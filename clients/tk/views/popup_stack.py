@@ -9,6 +9,7 @@ from clients.tk.model_values import Popup
 from clients.tk.theme import WORDS
 from clients.tk.views.popup import WIDTH, PopupWindow
 from clients.tk.views.seat import Seat
+from clients.tk.views.x_keyboard import Keyboard
 
 EDGE = 12  # between popups, and to the screen's edge
 TOP = 44  # below the panels that many desktops have there
@@ -23,6 +24,7 @@ class PopupStack:
         self._root, self._seat, self._now, self._inbox, self._shown = root, seat, now, inbox, shown
         self._open: dict[str, PopupWindow] = {}
         self._pending: str | None = None
+        self._keyboard = Keyboard(root)
 
     def warm_up(self) -> None:
         """Make the first of each kind before it is needed: fonts, pictures and styles are then there when a popup must be quick."""
@@ -30,7 +32,7 @@ class PopupStack:
             self._seat.theme.mark(status, around=self._seat.theme.palette.card)
             self._seat.theme.mark(status, around=self._seat.theme.palette.page)
         for popup in (Popup("warm-1", "summary"), Popup("warm-2", "online", uid=0)):
-            window = PopupWindow(self._root, self._seat, popup, self._now, moved=self._later, mapped=self._mapped, inbox=self._inbox)
+            window = self._made(popup)
             window.update_idletasks()
             window.destroy()
 
@@ -39,12 +41,17 @@ class PopupStack:
         if popup.id in self._open:
             self.update(popup)
             return
-        window = PopupWindow(self._root, self._seat, popup, self._now, moved=self._later, mapped=self._mapped, inbox=self._inbox)
+        window = self._made(popup)
         self._open[popup.id] = window
         window.update_idletasks()
         self._place()
         window.deiconify()
         window.lift()
+
+    def _made(self, popup: Popup) -> PopupWindow:
+        return PopupWindow(
+            self._root, self._seat, popup, self._now, self._keyboard, moved=self._later, mapped=self._mapped, inbox=self._inbox
+        )  # fmt: skip
 
     def update(self, popup: Popup) -> None:
         """It has another count."""
