@@ -17,7 +17,11 @@ Uid = Annotated[int, Meta(ge=1, le=BIGGEST)]
 Seq = Annotated[int, Meta(ge=0, le=BIGGEST)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=8, max_length=256)]
+Page = Annotated[str, Meta(pattern="^[0-9a-f]{1,16}$")]  # the `next` of an earlier page
+# What the domain's `clean_profile` refuses is said here for whoever reads the description.
+PRINTABLE = {"pattern": "^[^\u0000-\u001f\u007f-\u009f]*$"}
 ProfileText = Annotated[str, Meta(max_length=MAX_FIELD_CHARS)]
+FilledIn = Annotated[str, Meta(max_length=MAX_FIELD_CHARS, extra_json_schema=PRINTABLE)]
 # Compared after lower-casing, so capitals are allowed; the domain's `clean_handle` checks the pattern itself.
 Handle = Annotated[
     str, Meta(min_length=2, max_length=32, extra_json_schema={"pattern": "^" + HANDLE.pattern.replace("a-z", "A-Za-z") + "$"})
@@ -31,7 +35,7 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True):
 ProfileField = Literal["full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note"]
 # A field that is null or blank is emptied, one that is missing stays: as a mapping, the two stay apart.
 ProfileChanges = Annotated[
-    dict[ProfileField, ProfileText | None], Meta(extra_json_schema={"propertyNames": {"enum": list(get_args(ProfileField))}})
+    dict[ProfileField, FilledIn | None], Meta(extra_json_schema={"propertyNames": {"enum": list(get_args(ProfileField))}})
 ]
 
 
@@ -139,7 +143,7 @@ class Presence(Request, frozen=True):
 
     uids: Uids | None = None
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
-    page: Annotated[str, Meta(pattern="^[0-9a-f]{1,16}$")] | None = None
+    page: Page | None = None
 
 
 class PresenceStream(Request, frozen=True):
@@ -163,4 +167,4 @@ class Search(Request, frozen=True):
     country: ProfileText = ""
     note: ProfileText = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    cursor: Annotated[str, Meta(max_length=256)] | None = None
+    cursor: Page | None = None

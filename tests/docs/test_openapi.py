@@ -1,0 +1,94 @@
+"""The OpenAPI documents are written down as served, and true: schemathesis asks running servers everything they say they answer.
+
+Streams are left out: their answers never end, so nothing could be compared with them; `tests/edge` reads them to the byte.
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from edge.server import EdgeServer, global_edge
+from flash.compose import running_home
+from flash.settings import Settings
+from flash_sdk import FlashClient
+from servers.global_parts import GlobalConfig, GlobalParts
+from servers.global_server import GlobalServer
+from servers.integrators import read_grants
+from servers.passwords import CHEAP
+from tests.docs import tree
+from tests.docs.openapi import documents
+from tests.support.ports import free_ports
+
+EXAMPLES = 25  # per call, good and bad ones; each run has others. Every bound of every field would take half a minute
+SEED = int(os.environ.get("FLASH_TEST_SEED") or secrets.randbelow(1_000_000))
+STREAMS = {"global": "/v1/presence/stream", "home": "/v1/(back-connection|parts)"}  # a poll waits for up to a minute
+PASSWORD = "correct horse"
+# What a schema cannot say may be refused: a time must be one to come. And a text that is too long is too large, not just wrong.
+CHECKS = """
+[checks]
+positive_data_acceptance.enabled = false
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 410, 413, 422, 429]
+"""
+
+
+@pytest.mark.parametrize("page", [Path("docs/openapi/global.json"), Path("docs/openapi/home.json")], ids=str)
+def test_the_page_says_what_the_code_says(page: Path) -> None:
+    assert page in tree.files(), "run `python -m tests.docs.openapi`"
+    assert tree.text(page) == documents()[page], "run `python -m tests.docs.openapi`"
+
+
+@pytest.fixture
+async def urls(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+    """A Global Server and a home in this process; passwords are cheap, and nothing else differs."""
+    broker = EmbeddedBroker(tmp_path / "broker.db")
+    config = GlobalConfig(
+        f"sqlite:///{tmp_path}/global.db",
+        tmp_path / "global",
+        password_cost=CHEAP,
+        integrators=read_grants("ann=all"),
+        failed_logins_per_s=1e6,
+        failed_logins_burst=1_000_000,
+    )
+    async with AsyncExitStack() as stack:
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        server = GlobalServer(GlobalParts(config, broker))
+        await server.start()
+        stack.push_async_callback(server.stop)
+        edge: EdgeServer = global_edge(server, server.parts.verifier)
+        await edge.start("127.0.0.1", 0)
+        stack.push_async_callback(edge.stop, 0.1)
+        port = free_ports(1)[0]
+        home = await stack.enter_async_context(running_home(Settings(data=tmp_path), "h1", port, broker))
+        await asyncio.wait_for(home.parts.global_link.announced.wait(), 20)
+        yield {"global": f"http://127.0.0.1:{edge.port}", "home": f"http://127.0.0.1:{port}"}
+
+
+@pytest.mark.parametrize("server", ["global", "home"])
+async def test_every_call_answers_as_it_is_described(urls: dict[str, str], server: str, tmp_path: Path) -> None:
+    async with FlashClient(urls["global"]) as client:
+        grant = await client.register("ann", PASSWORD)
+        await client.login("ann", PASSWORD)
+        await client.add_contact(grant.uid)
+    print(f"FLASH_TEST_SEED={SEED}")
+    (tmp_path / "schemathesis.toml").write_text(CHECKS)
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("schemathesis")),
+        *("run", f"{urls[server]}/openapi.json", "--header", f"Authorization: Bearer {grant.token}", "--no-color", "--no-shrink"),
+        *("--seed", str(SEED), "--max-examples", str(EXAMPLES), "--phases", "fuzzing"),
+        *("--exclude-path-regex", STREAMS[server], "--generation-database", "none", "--warnings", "off"),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said = (await process.communicate())[0].decode()
+    print(said)
+    assert process.returncode == 0, said
+    assert "No issues found" in said, said
