@@ -102,8 +102,9 @@ class Audit:
 
     async def log(self, wanted: AuditFilter, *, cursor: str | None = None, limit: int = 100, order: Order = "newest") -> Page:
         """A page of the log: `rows` and `next`, the cursor of the page after it (None at the end). `order`: "newest" first, "oldest"
-        first, or in the order of "arrival"; for a live tail ask for "arrival" after the last row's id (`cursor=str(row.id)`), then
-        await `grown`. Raises `Invalid` for a cursor that was not given by the same order, or a limit that is not 1 to 1,000."""
+        first, or in the order of "arrival", which looks at every entry after the cursor: for a live tail, ask for it after the last
+        row's id (`cursor=str(row.id)`), then await `grown`. Raises `Invalid` for a cursor that was not given by the same order, or a
+        limit that is not 1 to 1,000."""
         return await self._ask(lambda r: r.log.page(wanted, cursor, limit, order))
 
     async def trace(self, message: str) -> list[Life]:

@@ -12,7 +12,7 @@ from domain import global_events as of_global
 from domain import home_events as of_home
 from projections.audit.rows import Record
 
-_OWN_STREAMS = ("user-", "mailbox-", "account-")
+_OWN_STREAMS = ("user-", "mailbox-", "account-", "audit-")
 _BY_OWNER = frozenset((of_home.ReceiptQueued.TOPIC,))  # about a popup that the stream's owner sent
 _BY_SENDER = frozenset(
     kind.TOPIC for kind in (of_home.MessageSent, of_home.MessageQueued, of_home.MessageDone, of_home.MessageBounced, of_home.MessageExpired)

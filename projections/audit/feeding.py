@@ -95,6 +95,7 @@ class Feeder:
     def _insert(self, rows: "_Rows") -> None:
         insert = self._database.executemany
         insert("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.entries)
+        insert("INSERT INTO kinds VALUES (?, ?) ON CONFLICT DO NOTHING", sorted(rows.kinds))
         insert("INSERT INTO popups VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows.popups)  # a list of deliveries may name one twice
         insert("INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows.presence)
         people = "INSERT INTO people VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET handle = excluded.handle, home = excluded.home"
@@ -110,6 +111,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self.entries: list[tuple[Any, ...]] = []
+        self.kinds: set[tuple[int, int]] = set()
         self.popups: list[tuple[str, int, int]] = []
         self.presence: list[tuple[Any, ...]] = []
         self.people: list[tuple[int, str, str]] = []
@@ -118,10 +120,11 @@ class _Rows:
     def add(self, id: int, source: str, record: Record, words: Words) -> None:
         found = facts(record, source)
         topic = words.number(record.topic)
+        self.kinds.add((number := words.number(source), topic))
         self.entries.append(
             (
                 id,
-                words.number(source),
+                number,
                 record.position,
                 record.stream,
                 record.version,

@@ -107,14 +107,8 @@ class Log:
         return [pair for pair in self._kinds() if (wanted.source is None or pair[0] == source) and (not wanted.topics or pair[1] in topics)]
 
     def _kinds(self) -> list[tuple[int, int]]:
-        """The pairs of server and topic in the store, each found by one step in the index."""
-        kinds: list[tuple[int, int]] = []
-        last = (-1, -1)
-        step = "WHERE (source, topic) > (?, ?) ORDER BY source, topic LIMIT 1"
-        sql = f"SELECT source, topic FROM entries {using('entries_by_kind')} {step}"  # noqa: S608 - our own words
-        while (found := self._database.execute(sql, last).fetchone()) is not None:
-            kinds.append(last := found)
-        return kinds
+        """The pairs of server and topic in the store."""
+        return self._database.execute("SELECT source, topic FROM kinds ORDER BY source, topic").fetchall()
 
     def _conditions(self, wanted: AuditFilter) -> _Bounds | None:
         """What must hold of an entry; None when nothing can match."""

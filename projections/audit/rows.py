@@ -35,7 +35,7 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """What must hold of an entry; None: anything. `user`: the entry is in one of that user's own streams (account, handle, user,
+    """What must hold of an entry; None: anything. `user`: the entry is in one of that user's own streams (account, audit, handle, user,
     mailbox); `source`: the server that stored it, `h1` or `global`; `topics`: any of them; `since` <= time < `until`;
     `message`: it is about a popup with this id; `cause`: exactly this cause."""
 

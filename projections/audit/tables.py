@@ -13,9 +13,11 @@ CACHE_KIB = 65_536  # ids and causes are random: the upper pages of their indice
 BUSY_S = 30.0  # two commands may feed one store; the second waits
 
 # `entries`: one row per event, in the order of the history. `source` and `topic` are numbers of `words`.
-# `presence`: one row per event that moves a user's presence. `checkpoints`: a stream's state, dumped every so many versions.
+# `kinds`: the pairs of both that occur. `presence`: one row per event that moves a user's presence. `checkpoints`:
+# a stream's state, dumped every so many versions.
 _SCHEMA = """
 CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
+CREATE TABLE kinds (source INTEGER NOT NULL, topic INTEGER NOT NULL, PRIMARY KEY (source, topic)) WITHOUT ROWID;
 CREATE TABLE sources (source INTEGER PRIMARY KEY, position INTEGER NOT NULL);
 CREATE TABLE reached (only_row INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries INTEGER NOT NULL,
     newest REAL, behind_s REAL, unreadable INTEGER NOT NULL);
@@ -24,7 +26,7 @@ CREATE TABLE entries (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, position 
 CREATE INDEX entries_by_time ON entries (time, id);
 CREATE INDEX entries_by_user ON entries (uid, time, id, topic, source) WHERE uid IS NOT NULL;
 CREATE INDEX entries_by_kind ON entries (source, topic, time, id);
-CREATE INDEX entries_by_cause ON entries (cause, time, id);
+CREATE INDEX entries_by_cause ON entries (cause, time, id, topic, source);
 CREATE INDEX entries_by_stream ON entries (stream, version, time);
 CREATE TABLE popups (message TEXT NOT NULL, sender INTEGER NOT NULL, id INTEGER NOT NULL,
     PRIMARY KEY (message, sender, id)) WITHOUT ROWID;

@@ -1,0 +1,140 @@
+"""A made-up history of a whole installation, for the audit to be measured on. Rule: real events, by the real rules, in real envelopes.
+
+Everybody logs in, adds contacts and writes; whoever gets a popup acknowledges it and is done with it; now and then somebody comes or
+goes. Every tenth popup goes from one program to another, so that two streams are long.
+"""
+
+import random
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from broker import envelope
+from broker.envelope import EventRecord
+from domain import home as rules
+from domain.event import Event, place
+from domain.global_events import UserRegistered
+from domain.mailbox import Acknowledge, MarkDone
+from domain.user_commands import LogIn, LogOff, PutContact, Send
+from domain.user_state import Contact
+from servers.catalogue import Command
+from servers.store import MsgpackTranscoder
+
+HOMES = ("h1", "h2")
+START = 1_700_000_000.0
+STEP_S = 0.02  # between two deeds: a million events are some hours
+BATCH = 200  # events in a message of the history: a busy home's twentieth of a second
+PROGRAM, PEER = 1, 2  # the uids of those with the long streams
+CONTACTS = 10
+TEXT = "Are you coming to lunch? We leave at twelve."
+
+
+class MadeHistory:
+    """An installation of `users` without its servers: `bodies` are what they would have published."""
+
+    def __init__(self, users: int) -> None:
+        self.users = users
+        self.now = START
+        self.events = 0
+        self.last_message = ""
+        self._chance = random.Random(1)  # the same each time
+        self._states: dict[str, Any] = {}
+        self._positions = dict.fromkeys((*HOMES, "global"), 0)
+        self._batches: dict[str, list[EventRecord]] = {source: [] for source in self._positions}
+        self._transcoder = MsgpackTranscoder()
+
+    def bodies(self, events: int) -> Iterator[bytes]:
+        """Messages of the history with `events` events or a few more."""
+        yield from self._arrive()
+        while self.events < events:
+            self.now += STEP_S
+            deed = self._chance.random()
+            if deed < 0.1:
+                self._popup(PROGRAM, PEER)
+            elif deed < 0.8:
+                self._popup(sender := self._anybody(), self._contact(sender, self._chance.randrange(1, CONTACTS + 1)))
+            else:
+                self._comes_or_goes(self._anybody())
+            yield from self._full(BATCH)
+        yield from self._full(1)
+
+    def _arrive(self) -> Iterator[bytes]:
+        for uid in range(1, self.users + 1):
+            at = int(self.now * 1e6) / 1e6
+            registered = UserRegistered(
+                at=at, cause=f"r{uid}", uid=uid, handle=f"u{uid}", home=_home(uid), profile={"full_name": f"U {uid}"}
+            )
+            place((registered,), f"account-{uid}", 0)
+            self._put("global", registered)
+            self._comes_or_goes(uid)
+            for step in range(1, CONTACTS + 1):
+                other = self._contact(uid, step)
+                contact = Contact(other, f"u{other}", f"U {other}", _home(other), None, False)
+                self._do(_home(uid), PutContact(uid=uid, cause=self._id(), contact=contact))
+            yield from self._full(BATCH)
+
+    def _popup(self, sender: int, to: int) -> None:
+        id = self.last_message = self._id()
+        handle = f"u{sender}"
+        self._do(
+            _home(sender), Send(uid=sender, cause=id, id=id, handle=handle, name=handle, to=to, text=TEXT, in_reply_to=None, urgent=False)
+        )
+        for uid in (to, sender):
+            upto = self._states[f"mailbox-{uid}"].last_seq
+            self._do(_home(uid), Acknowledge(uid=uid, cause=f"s{uid}", session=f"s{uid}", upto=upto))
+        self._do(_home(to), MarkDone(uid=to, cause=id, id=id))
+
+    def _comes_or_goes(self, uid: int) -> None:
+        state, session = self._states.get(f"user-{uid}"), f"s{uid}"
+        if state is not None and session in state.sessions:
+            self._do(_home(uid), LogOff(uid=uid, cause=session, session=session, reason="logoff"))
+        else:
+            self._do(_home(uid), LogIn(uid=uid, cause=session, handle=f"u{uid}", name=f"U {uid}", session=session, client="bench"))
+
+    def _do(self, home: str, command: Command) -> None:
+        """Decide, fold, and let every home react, as writer, relay and inbox do."""
+        waiting = deque([(home, command)])
+        while waiting:
+            home, command = waiting.popleft()
+            stream = command.stream
+            kind = stream.partition("-")[0]
+            state = self._states.get(stream)
+            if state is None:
+                state = self._states[stream] = rules.STATES[kind](stream)
+            events = rules.DECIDERS[type(command)](state, command, int(self.now * 1e6) / 1e6)
+            place(events, stream, state.version)
+            for event in events:
+                rules.FOLDS[kind](state, event)
+                self._put(home, event)
+                for other in {home, *rules.address(event)}:
+                    waiting.extend((other, reaction) for reaction in rules.react(event, home, other))
+
+    def _put(self, source: str, event: Event) -> None:
+        self.events += 1
+        self._positions[source] += 1
+        fields = {name: value for name, value in vars(event).items() if not name.startswith("originator_")}
+        if event.class_version > 1:
+            fields["class_version"] = event.class_version
+        data = self._transcoder.encode(fields)
+        record = EventRecord(self._positions[source], event.originator_id, event.originator_version, event.TOPIC, event.at, data)
+        self._batches[source].append(record)
+
+    def _full(self, least: int) -> Iterator[bytes]:
+        for source, batch in self._batches.items():
+            if len(batch) >= least:
+                yield envelope.encode(source, batch)
+                batch.clear()
+
+    def _anybody(self) -> int:
+        return self._chance.randrange(1, self.users + 1)
+
+    def _contact(self, uid: int, step: int) -> int:
+        return (uid + step - 1) % self.users + 1
+
+    def _id(self) -> str:
+        return f"{self._chance.getrandbits(96):024x}"
+
+
+def _home(uid: int) -> str:
+    """Neighbours by number live apart."""
+    return HOMES[uid % len(HOMES)]
