@@ -1,7 +1,7 @@
 """The `flash` command. Rule: bad usage exits 2 with one line, a refusal exits 1 with its reason, and nobody ever sees a traceback.
 
 Servers are started by `flash/serve.py`, which needs no command-line library: in a process that runs for months, it would take a fifth
-of the memory. All other commands are for people and live in `flash/projections_command.py` and `clients/terminal`.
+of the memory. All other commands are for people and live in `flash/*_command.py` and `clients/terminal`.
 """
 
 import sys
@@ -24,7 +24,7 @@ def people() -> "typer.Typer":
 
     from clients.terminal.app import app as terminal
     from clients.tk.app import app as windows
-    from flash import projections_command
+    from flash import audit_command, projections_command
 
     names = ", ".join(f"flash {name}" for name in COMMANDS)
     app = typer.Typer(
@@ -33,6 +33,7 @@ def people() -> "typer.Typer":
         no_args_is_help=True,
         add_completion=False,
     )
+    app.add_typer(audit_command.app, name="audit")
     app.add_typer(projections_command.app, name="projections")
     app.add_typer(terminal)
     app.add_typer(windows)

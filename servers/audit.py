@@ -6,7 +6,7 @@ Rule: only the history is read, never a server's memory; nothing here runs SQL o
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -130,6 +130,10 @@ class Audit:
     async def by_handle(self, handle: str) -> Person:
         """The user with this login name. Raises `UnknownUser`."""
         return await self._ask(lambda r: r.moments.by_handle(handle))
+
+    async def handles(self, uids: Collection[int]) -> dict[int, str]:
+        """The login names of those among them (at most 1,000) whom the history has named."""
+        return await self._ask(lambda r: r.moments.handles(uids))
 
     async def topics(self) -> list[str]:
         """Every topic that occurs."""

@@ -36,13 +36,13 @@ def perform(work: Coroutine[Any, Any, T]) -> T:
     except FlashClientError as error:
         complain(str(error))
     except BrokenPipeError:
-        _stop_writing()
+        stop_writing()
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     raise typer.Exit(1)
 
 
-def _stop_writing() -> None:
+def stop_writing() -> None:
     """Whoever read our output has left (`flash listen | head`): no second error when the interpreter flushes at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,6 +1,6 @@
 """One popup's whole life, across homes. Rule: a step stands after the one that causes it, whatever the servers' clocks say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -24,13 +24,13 @@ _NAMES = {
     MessageExpired.TOPIC: "expired",
     MessageDone.TOPIC: "done",
 }
-_CAUSES = {  # what each step follows, in the order in which they are shown; the first that there is
+_CAUSES = {  # what each step follows from: the first of these that there is
     "sent": (),
     "queued": ("sent",),
     "bounced": ("sent",),
     "delivered": ("queued",),
     "receipt delivered": ("delivered",),
-    "done": ("delivered", "queued"),
+    "done": ("queued",),  # who presses Done at once does it before the client has acknowledged
     "receipt done": ("done",),
     "expired": ("queued",),
     "receipt bounced": ("bounced", "expired"),
@@ -44,20 +44,22 @@ def lives(message: str, found: Sequence[tuple[int, AuditRow]]) -> list[Life]:
 
 
 def _life(message: str, sender: int, rows: list[AuditRow]) -> Life:
-    named = sorted(((_name(row), row) for row in rows), key=lambda step: (_RANKS.get(step[0], len(_RANKS)), step[1].time, step[1].id))
+    named = sorted(((_name(row), row) for row in rows), key=lambda step: (_RANKS.get(step[0], len(_RANKS)), step[1].time))
     to = next((fields_of(row.data).get("to") for name, row in named if name == "sent"), None)
-    return Life(message, sender, to if isinstance(to, int) else None, tuple(_steps(named)))
+    times: dict[str, float] = {}  # of each step's own clock
+    after: dict[str, float] = {}  # the same, but never before what caused it
+    steps: list[tuple[float, Step]] = []
+    for name, row in named:
+        cause = next((cause for cause in _CAUSES.get(name, ()) if cause in times), None)
+        times.setdefault(name, row.time)
+        place = max(row.time, after[cause]) if cause is not None else row.time
+        after.setdefault(name, place)
+        steps.append((place, Step(name, row, None if cause is None else row.time - times[cause])))
+    steps.sort(key=itemgetter(0))  # steps of one moment stay in the order of `_CAUSES`
+    return Life(message, sender, to if isinstance(to, int) else None, tuple(step for _, step in steps))
 
 
 def _name(row: AuditRow) -> str:
     if row.topic == ReceiptQueued.TOPIC:
         return f"receipt {fields_of(row.data).get('state')}"
     return _NAMES.get(row.topic, row.topic)
-
-
-def _steps(named: Sequence[tuple[str, AuditRow]]) -> Iterator[Step]:
-    times: dict[str, float] = {}
-    for name, row in named:
-        before = next((times[cause] for cause in _CAUSES.get(name, ()) if cause in times), None)
-        times.setdefault(name, row.time)
-        yield Step(name, row, None if before is None else row.time - before)

@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+from collections.abc import Collection
 
 from domain.errors import UnknownUser
 from domain.home_events import ContactAdded, ContacterAdded
@@ -43,6 +44,11 @@ class Moments:
         if row is None:
             raise UnknownUser(f"the history knows no user {handle!r}", handle=handle)
         return Person(*row)
+
+    def handles(self, uids: Collection[int]) -> dict[int, str]:
+        """The login names of those among them whom the history has named."""
+        places = ", ".join("?" * len(uids))
+        return dict(self._database.execute(f"SELECT uid, handle FROM people WHERE uid IN ({places})", tuple(uids)))  # noqa: S608
 
     def state(self, uid: int, at: float) -> StateAt:
         """Contacts, sessions, status and mailbox of a user. Raises `UnknownUser`, `Unavailable`."""

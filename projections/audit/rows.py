@@ -4,9 +4,8 @@ An entry's `id` is its place in the history: the offset of the stream message th
 the same in every store that was fed from the same stream, and an export can go on from any of them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from domain.mailbox import MailboxState
 from domain.user_state import UserState
@@ -149,5 +148,7 @@ class Reached(NamedTuple):
     behind_s: float | None
     unreadable: int
 
-
-Fields = Mapping[str, Any]
+    @property
+    def cursor(self) -> str | None:
+        """The cursor, in the order of arrival, of what comes after all this."""
+        return str(self.offset * ENTRIES_PER_OFFSET - 1) if self.offset else None

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import Invalid, UnknownUser
+from broker.embedded_reader import EmbeddedReader
+from domain.errors import Invalid, Unavailable, UnknownUser
 from projections.audit.rows import AuditFilter
 from servers.audit import Audit
 from tests.servers.homes import Person, Town
@@ -58,7 +59,7 @@ async def test_every_step_of_a_popup_is_in_the_log_and_in_its_trace(town: Town, 
         ("queued", "h2", 0.0),
         ("delivered", "h2", 1.0),
         ("receipt delivered", "h1", 0.0),
-        ("done", "h2", 2.0),
+        ("done", "h2", 3.0),
         ("receipt done", "h1", 0.0),
     ]
     newest = await audit.log(AuditFilter(user=ann.uid), limit=4)
@@ -80,3 +81,46 @@ async def test_what_cannot_be_asked_is_refused(audit: Audit) -> None:
         await audit.by_handle("nobody")
     assert await audit.trace("nothing") == []
     assert (await audit.log(AuditFilter(source="h9"))).rows == ()
+
+
+async def test_it_goes_on_where_it_stopped(town: Town) -> None:
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
+    first = Audit(town.broker, town.directory / "audit.db")
+    await first.open()
+    first.start()
+    await popup(ann, bob)
+    assert await first.grown(11, 10)
+    reached = first.reached
+    await first.stop()
+
+    await ann.sends(bob, "and now?")
+    await town.settled()
+    second = Audit(EmbeddedReader(town.directory / "broker.db"), town.directory / "audit.db")  # beside the process that owns the file
+    await second.open()
+    assert second.reached == reached
+    await second.catch_up()
+    assert second.reached.entries == reached.entries + 2
+    assert (await second.log(AuditFilter(), cursor=reached.cursor, order="arrival")).rows[0].topic == "user.message_sent"
+    await second.stop()
+
+
+async def test_what_comes_is_seen_at_once_beside_a_running_server(town: Town) -> None:
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
+    audit = Audit(EmbeddedReader(town.directory / "broker.db"), town.directory / "audit.db")
+    await audit.open()
+    audit.start()
+    await ann.adds(bob)
+    id = await ann.sends(bob, "hi")
+    await eventually(lambda: audit.reached.entries >= 4)
+    await eventually(lambda: audit.trace(id))
+    await audit.stop()
+
+
+async def test_a_history_that_is_not_there_is_named(tmp_path: Path) -> None:
+    audit = Audit(EmbeddedReader(tmp_path / "broker.db"), tmp_path / "audit.db")
+    await audit.open()
+    with pytest.raises(Unavailable, match=r"broker\.db"):
+        await audit.catch_up()
+    await audit.stop()
+    with pytest.raises(Unavailable):
+        await audit.log(AuditFilter())

@@ -1,0 +1,28 @@
+"""Moments, as people type them. Rule: RFC 3339 or a short form beyond doubt; UTC unless a zone is written."""
+
+import re
+from datetime import UTC, datetime
+
+EXPECTED = "2026-11-23T21:15:00Z, 2026-11-23 21:15, 2026-11-23, 21:15 (today), 90s, 10m, 2h or 3d (ago), or now; UTC"
+
+_AGO = re.compile(r"(\d{1,9})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_TODAY = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
+
+
+def moment(text: str, now: float) -> float:
+    """Seconds since 1970. Raises `ValueError` with what was expected."""
+    text = text.strip()
+    if text == "now":
+        return now
+    if (ago := _AGO.fullmatch(text)) is not None:
+        return now - int(ago[1]) * _SECONDS[ago[2]]
+    if _TODAY.fullmatch(text):
+        text = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d} {text}"
+    try:
+        if not text[:4].isdecimal() or "-" not in text[:5]:
+            raise ValueError  # the library would take weeks, and dates without hyphens
+        read = datetime.fromisoformat(text)
+        return (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected {EXPECTED}") from None

@@ -1,0 +1,35 @@
+"""The history of a town, read for the audit, and what an audit store holds. Rule: tests compare whole stores, table by table."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from broker.port import Broker, StreamItem
+from broker.topology import HISTORY
+from projections.audit.feeding import Feeder
+from servers.audit import _message, decode
+
+TABLES = ("entries", "popups", "presence", "people", "checkpoints", "words", "kinds", "sources", "reached")
+
+
+async def items_of(broker: Broker) -> list[StreamItem]:
+    """Everything that is in the history now."""
+    return [item async for item in broker.read_stream(HISTORY, follow=False)]
+
+
+def fed(path: Path, *batches: Sequence[StreamItem]) -> Feeder:
+    """A store fed with these batches. Its clock stands still: how old an event was when it came is no part of what is compared."""
+    feeder = Feeder(path, decode, clock=lambda: 0.0)
+    for batch in batches:
+        feeder.feed([_message(item) for item in batch])
+    return feeder
+
+
+def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table."""
+    database = sqlite3.connect(path)
+    try:
+        return {table: sorted(database.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in TABLES}  # noqa: S608
+    finally:
+        database.close()
