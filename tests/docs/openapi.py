@@ -1,4 +1,4 @@
-"""The pages `docs/openapi/*.json`: what each kind of server says at `/openapi.json`. Rule: `python -m tests.docs.openapi` writes them, nobody else.
+"""The pages `docs/openapi/*.json`: what the servers say at `/openapi.json`. Rule: `python -m tests.docs.openapi` writes them.
 
 They are for reading and for generators of clients; a test compares them with the code.
 """
