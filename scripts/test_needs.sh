@@ -11,6 +11,7 @@ command -v rabbitmq-server              | rabbitmq-server
 ls /usr/lib/postgresql/*/bin/initdb || command -v initdb | postgresql
 command -v Xvfb                         | xvfb
 command -v openbox                      | openbox
+command -v icewm                        | icewm
 command -v xdotool                      | xdotool
 command -v import                       | imagemagick
 command -v xprop                        | x11-utils

@@ -1,6 +1,7 @@
 """A screen nobody sees, with a real window manager, a keyboard and a mouse. Rule: its display number is its own, and it takes all with it.
 
-Xvfb chooses a free number itself; openbox manages the windows; xdotool types and clicks as a person does; `import` takes pictures.
+Xvfb chooses a free number itself; openbox (or who is named) manages the windows; xdotool types and clicks as a person does; `import` takes
+pictures.
 """
 
 import os
@@ -15,6 +16,7 @@ from tests.support.waiting import wait_until
 NEEDS = {
     "Xvfb": "xvfb",
     "openbox": "openbox",
+    "icewm": "icewm",
     "xdotool": "xdotool",
     "import": "imagemagick",
     "xprop": "x11-utils",
@@ -35,11 +37,12 @@ def missing() -> str:
 class Display:
     """A running X server and window manager. Raises `RuntimeError` when a program is missing."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: for the programs' own settings and complaints."""
+    def __init__(self, folder: Path, *manager: str) -> None:
+        """`folder`: for the programs' own settings and complaints; `manager`: another window manager's command line."""
         if lacking := missing():
             raise RuntimeError(lacking)
         self._folder = folder
+        self._manager = manager or ("openbox", "--sm-disable")
         self._running: list[subprocess.Popen[bytes]] = []
         self.environment: dict[str, str] = {}
 
@@ -58,7 +61,7 @@ class Display:
             name: value for name, value in os.environ.items() if name not in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "XAUTHORITY")
         }
         self.environment = kept | {"DISPLAY": f":{number}", "HOME": str(self._folder), "XDG_CONFIG_HOME": str(self._folder / "config")}
-        self.start("openbox", "--sm-disable")
+        self.start(*self._manager)
         try:
             wait_until(lambda: "window id" in self.run("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), START_S, "the window manager")
         except AssertionError:

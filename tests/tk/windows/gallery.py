@@ -1,11 +1,11 @@
 """The pictures of the README: real windows over a model that is told a small story. Rule: no server, so that a picture is made in seconds.
 
-`python -m tests.tk.windows.gallery docs/images` makes them all; `… SCENE LOOKS` opens one on the present display.
+`python -m tests.tk.windows.gallery docs/images` makes them all; `… SCENE LOOKS FILE` plays one on the present display and makes FILE when
+it is over.
 """
 
 import sys
 import tempfile
-import threading
 import tkinter as tk
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from clients.tk.theme import Mode, Theme
 from clients.tk.views.remembered import Remembered
 from flash_sdk import Connected, Contact, Message, Receipt, Sender, Status, Welcome
 from tests.support.display import Display
+from tests.support.waiting import wait_until
 
 SCENES: dict[str, tuple[Mode, str]] = {  # name: looks, and what of the screen (ImageMagick's geometry)
     "popups": ("light", "736x600+540+30"),
@@ -30,23 +31,25 @@ PEOPLE = (
     ("Erin Fox", "away", "lunch, back at two"), ("Frank Ochs", "dnd", "deep work"), ("Grace Hopper", "offline", ""),
     ("Heidi Klein", "offline", ""), ("Ivan Petrov", "unknown", ""),
 )  # fmt: skip
-SETTLE_S = 3.0  # a scene plays for less than that
+PLAYED_S = 60.0  # a scene plays for two seconds, on a machine that has time
+DRAWN_MS = 500  # after the last that happens: long enough for the window manager, too
 
 
 def main() -> None:
     """One scene, or all of them."""
-    if len(sys.argv) == 3:
-        play(sys.argv[1], "dark" if sys.argv[2] == "dark" else "light")
+    if len(sys.argv) == 4:
+        play(sys.argv[1], "dark" if sys.argv[2] == "dark" else "light", Path(sys.argv[3]))
         return
     folder = Path(sys.argv[1])
     for scene, (looks, part) in SCENES.items():
         with tempfile.TemporaryDirectory() as place, Display(Path(place)) as display:
-            display.start(sys.executable, "-m", "tests.tk.windows.gallery", scene, looks)
-            threading.Event().wait(SETTLE_S)
+            played = Path(place) / "played"
+            display.start(sys.executable, "-m", "tests.tk.windows.gallery", scene, looks, str(played))
+            wait_until(played.exists, PLAYED_S, scene)
             display.picture(folder / f"tk-{scene}.png", part)
 
 
-def play(scene: str, looks: Mode) -> None:
+def play(scene: str, looks: Mode, played: Path) -> None:
     """Open windows and let things happen in them."""
     root = tk.Tk(className="Flash")
     root.withdraw()
@@ -92,12 +95,15 @@ def play(scene: str, looks: Mode) -> None:
         if scene == "conversation":
             desk.write_to(2)
             root.after(300, talk_on)
+        else:
+            root.after(DRAWN_MS, played.touch)
 
     def talk_on() -> None:
         desk.do(Write("w2", 2, "Perfect, coming over now.", answers=(2, "m1")))
         for happened in (Saved("w2"), Accepted("w2"), Receipt("w2", 2, "delivered", now, None)):
             bridge.report(happened)
         says(4, 2, "Bring coffee :)", "w2")
+        root.after(DRAWN_MS, played.touch)
 
     root.after(100, begin)
     root.mainloop()
