@@ -30,10 +30,12 @@ _STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 
 class RabbitBroker:
-    """Implements `broker.port.Broker`. `url`: `amqp://user:password@host:port/vhost`; `name`: shown in RabbitMQ's list of connections."""
+    """Implements `broker.port.Broker`. `url`: `amqp://user:password@host:port/vhost`, or several of one cluster, separated by commas;
+    `name`: shown in RabbitMQ's list of connections."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._url = url
+        self._nodes = url.split(",")
+        random.shuffle(self._nodes)  # the servers of an installation spread over the cluster
         self._name = name
         self._link: Link | None = None
         self._up = asyncio.Event()
@@ -82,8 +84,10 @@ class RabbitBroker:
             delay_s = min(delay_s * 2, MAX_DELAY_S)
 
     async def _live(self) -> None:
-        """One link from its making to its loss. Raises `Unavailable` when it cannot be made."""
-        link = await Link.open(self._url, self._name)
+        """One link from its making to its loss. Raises `Unavailable` when it cannot be made. The next one is to the next node."""
+        url = self._nodes.pop(0)
+        self._nodes.append(url)
+        link = await Link.open(url, self._name)
         try:
             link.lost.add_done_callback(lambda _: self._lost(link))
             async with or_unavailable(), asyncio.timeout(ATTACH_TIMEOUT_S):

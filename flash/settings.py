@@ -60,6 +60,15 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _urls(*schemes: str) -> Callable[[str], str]:
+    one = _url(*schemes)
+
+    def parse(text: str) -> str:
+        return ",".join(one(each.strip()) for each in text.split(","))
+
+    return parse
+
+
 def _setting(variable: str, parse: Callable[[str], T], expected: str, default: T) -> T:
     value: T = field(default_factory=lambda: default, metadata={"variable": variable, "parse": parse, "expected": expected})
     return value
@@ -69,7 +78,9 @@ def _setting(variable: str, parse: Callable[[str], T], expected: str, default: T
 class Settings:
     """What holds for this process. Durations are in seconds."""
 
-    broker_url: str = _setting("FLASH_BROKER_URL", _url("amqp", "amqps"), "amqp://user:password@host:port/vhost", "")
+    broker_url: str = _setting(
+        "FLASH_BROKER_URL", _urls("amqp", "amqps"), "amqp://user:password@host:port/vhost, of a cluster several separated by commas", ""
+    )
     store_url: str = _setting(
         "FLASH_STORE_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
     )

@@ -9,6 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin  # where Debian puts daemons; not on the path of ordi
 needs='
 command -v rabbitmq-server              | rabbitmq-server
 ls /usr/lib/postgresql/*/bin/initdb || command -v initdb | postgresql
+command -v nft                          | nftables
 command -v Xvfb                         | xvfb
 command -v openbox                      | openbox
 command -v icewm                        | icewm

@@ -52,3 +52,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_value_and_a_file_are_one_too_many(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match=r"^FLASH_BLANK_S: expected either"):
         Settings.read({"FLASH_BLANK_S": "5", "FLASH_BLANK_S_FILE": str(tmp_path)})
+
+
+def test_a_cluster_has_several_addresses() -> None:
+    assert Settings.read({"FLASH_BROKER_URL": "amqp://a:b@n1/, amqp://a:b@n2/"}).broker_url == "amqp://a:b@n1/,amqp://a:b@n2/"
+    with pytest.raises(BadSetting, match=r"^FLASH_BROKER_URL: expected"):
+        Settings.read({"FLASH_BROKER_URL": "amqp://a:b@n1/,n2"})

@@ -53,7 +53,8 @@ class PrivateRabbit:
         self._scripts = scripts
         self._directory = directory.absolute()
         self._port, self._dist_port, self._epmd_port = free_ports(3)
-        self._node = f"flash{self._port}@localhost"
+        self._address = "127.0.0.1"
+        self.node = f"flash{self._port}@localhost"
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._vhosts = 0
@@ -65,23 +66,26 @@ class PrivateRabbit:
 
     def vhost_url(self, vhost: str) -> str:
         """Of a vhost, as the administrator `guest`."""
-        return f"amqp://guest:guest@127.0.0.1:{self._port}/{quote(vhost, safe='')}"
+        return f"amqp://guest:guest@{self._address}:{self._port}/{quote(vhost, safe='')}"
 
     def start(self) -> None:
         """Start it and return when it takes connections."""
         if self._server is not None:
             return
         self._prepare()
-        self._epmd = self._spawn(["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], "epmd")
-        wait_until(lambda: answers(self._epmd_port), START_TIMEOUT_S, "epmd starts")
+        self._start_epmd()
         self._server = self._spawn([str(self._scripts / "rabbitmq-server")], "server")
         wait_until(self._ready, START_TIMEOUT_S, f"RabbitMQ starts (its output is in {self._directory / 'server.out'})")
+
+    def _start_epmd(self) -> None:
+        self._epmd = self._spawn(["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], "epmd")
+        wait_until(lambda: answers(self._epmd_port), START_TIMEOUT_S, "epmd starts")
 
     def _ready(self) -> bool:
         if self._server is not None and self._server.poll() is not None:
             output = (self._directory / "server.out").read_text(errors="replace")
             raise AssertionError(f"RabbitMQ ended with {self._server.returncode}: {output[-2000:]}")
-        return answers(self._port, AMQP_GREETING)
+        return answers(self._port, AMQP_GREETING, self._address)
 
     def stop(self) -> None:
         """Stop it gracefully: it closes connections and writes everything down."""
@@ -132,7 +136,7 @@ class PrivateRabbit:
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl <arguments>` prints. Raises `subprocess.CalledProcessError`."""
-        command = [str(self._scripts / "rabbitmqctl"), "--quiet", "--node", self._node, *arguments]
+        command = [str(self._scripts / "rabbitmqctl"), "--quiet", "--node", self.node, *arguments]
         return subprocess.run(command, env=self._environment(), check=True, capture_output=True, text=True, timeout=START_TIMEOUT_S).stdout
 
     def pids(self) -> list[int]:
@@ -157,7 +161,7 @@ class PrivateRabbit:
             "HOME": str(here),  # the Erlang cookie is made there
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
             "RABBITMQ_LOG_BASE": str(here / "log"),
@@ -206,10 +210,10 @@ def free_ports(count: int) -> list[int]:
 AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
 
 
-def answers(port: int, greeting: bytes = b"") -> bool:
+def answers(port: int, greeting: bytes = b"", address: str = "127.0.0.1") -> bool:
     """Whether something listens there and, with a greeting, says something back."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection((address, port), timeout=1) as connection:
             if not greeting:
                 return True
             connection.sendall(greeting)

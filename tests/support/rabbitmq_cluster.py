@@ -1,0 +1,128 @@
+"""Three RabbitMQ nodes on loopback addresses of their own. Rule: what happens between two nodes can be cut, and only that.
+
+Each node has an address (127.0.77.1, …) for its clients and its peers; they share one port, one cookie and one epmd. `cut` drops every
+packet between one node and the others, without a reset, by a table of nftables that is ours alone; that needs root.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.support.rabbitmq import START_TIMEOUT_S, PrivateRabbit, answers, free_ports
+from tests.support.waiting import wait_until
+
+TICK_S = 4  # a node that says nothing for so long (at most 1.25 times) is down: RabbitMQ's own 60 would make the test wait
+RUNNING = "length([N || N <- [node() | nodes()], rpc:call(N, rabbit, is_running, []) =:= true])."
+COOKIE = "flashclustertest"
+TABLE = "flash_cluster_test"
+
+
+class ClusterNode(PrivateRabbit):
+    """One of them."""
+
+    def __init__(self, directory: Path, number: int, ports: tuple[int, int, int]) -> None:
+        super().__init__(directory)
+        self._port, self._dist_port, self._epmd_port = ports
+        self._address = f"127.0.77.{number}"
+        self.node = f"flash{number}@{self._address}"
+        self.peers: list[str] = []
+
+    @property
+    def address(self) -> str:
+        """Where its clients and peers find it."""
+        return self._address
+
+    def _start_epmd(self) -> None:
+        """It runs for the whole cluster."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        with (self._directory / "rabbitmq.conf").open("a") as conf:
+            conf.write(f"listeners.tcp.1 = {self._address}:{self._port}\ncluster_formation.peer_discovery_backend = classic_config\n")
+            conf.write("cluster_partition_handling = pause_minority\ncluster_formation.randomized_startup_delay_range.max = 0\n")
+            conf.write("cluster_formation.randomized_startup_delay_range.min = 0\n")
+            conf.writelines(f"cluster_formation.classic_config.nodes.{i} = {peer}\n" for i, peer in enumerate(self.peers, 1))
+        (self._directory / "advanced.config").write_text(f"[{{kernel, [{{net_ticktime, {TICK_S}}}]}}].\n")
+
+    def _environment(self) -> Mapping[str, str]:
+        ours = self._address.replace(".", ",")
+        interface = f"-kernel inet_dist_use_interface {{{ours}}} -kernel inet_dist_connect_options [{{ip,{{{ours}}}}}]"
+        return super()._environment() | {
+            "RABBITMQ_USE_LONGNAME": "true",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{interface} -setcookie {COOKIE} +sbwt none +sbwtdcpu none +sbwtdio none",
+            "RABBITMQ_CTL_ERL_ARGS": f"-setcookie {COOKIE}",
+        }
+
+
+class RabbitCluster:
+    """The nodes. `directory`: one folder for each below it."""
+
+    def __init__(self, directory: Path, count: int = 3) -> None:
+        port, self._epmd_port, *dist_ports = free_ports(2 + count)
+        self.nodes = [
+            ClusterNode(directory / f"n{number}", number, (port, dist_port, self._epmd_port))
+            for number, dist_port in enumerate(dist_ports, 1)
+        ]
+        for node in self.nodes:
+            node.peers = [each.node for each in self.nodes]
+        self._epmd: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """All of them, as `FLASH_BROKER_URL` takes it."""
+        return ",".join(node.url for node in self.nodes)
+
+    def start(self) -> None:
+        """Start whatever does not run; return when all take connections and know each other."""
+        if self._epmd is None:
+            addresses = ",".join(node.address for node in self.nodes)
+            self._epmd = subprocess.Popen(["epmd", "-port", str(self._epmd_port), "-address", addresses], stdin=subprocess.DEVNULL)
+            wait_until(lambda: answers(self._epmd_port), START_TIMEOUT_S, "epmd starts")
+        for node in self.nodes:  # the first makes the cluster, the others join it
+            node.start()
+        wait_until(self.whole, START_TIMEOUT_S, "the nodes form one cluster")
+
+    def whole(self) -> bool:
+        """Whether every node runs and sees all others."""
+        return all(self.running(node) == len(self.nodes) for node in self.nodes)
+
+    def running(self, node: ClusterNode) -> int:
+        """How many nodes run as far as this one can see; 0 when it does not run itself."""
+        try:
+            return int(node.ctl("eval", RUNNING))
+        except subprocess.SubprocessError:
+            return 0
+
+    def new_vhost(self, name: str) -> str:
+        """The URLs of a fresh, empty vhost."""
+        first = self.nodes[0]
+        first.ctl("add_vhost", name)
+        first.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+        return ",".join(node.url.removesuffix("%2F") + quote(name, safe="") for node in self.nodes)
+
+    def cut(self, node: ClusterNode) -> None:
+        """Nothing passes between the node and its peers any more. Its clients still reach it."""
+        rules = [
+            f"add rule inet {TABLE} out ip saddr {a.address} ip daddr {b.address} drop"
+            for other in self.nodes
+            if other is not node
+            for a, b in ((node, other), (other, node))
+        ]
+        chain = f"add table inet {TABLE}\nadd chain inet {TABLE} out {{ type filter hook output priority 0; }}\n"
+        subprocess.run(["nft", "-f", "-"], input=chain + "\n".join(rules), text=True, check=True, capture_output=True)
+
+    def mend(self) -> None:
+        """Everything passes again."""
+        with suppress(subprocess.CalledProcessError):  # nothing was cut
+            subprocess.run(["nft", "delete", "table", "inet", TABLE], check=True, capture_output=True)
+
+    def close(self) -> None:
+        """End every process, and what was cut."""
+        self.mend()
+        for node in self.nodes:
+            node.close()
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait()
