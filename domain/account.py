@@ -10,6 +10,7 @@ from typing import Any
 from domain.errors import HandleTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.global_events import AccountClosed, CredentialChanged, HandleClaimed, ProfileChanged, UserRegistered
+from domain.personal import Personal
 from domain.profile import clean_changes, clean_handle, clean_profile, display_name
 
 
@@ -31,8 +32,9 @@ class AccountState:
     closed: bool = False
 
     def dump(self) -> list[Any]:
-        """Plain data, for a snapshot."""
-        return [self.uid, self.handle, self.home, self.profile, self.password_hash, self.closed]
+        """Plain data for a snapshot, and `Personal`."""
+        profile, password_hash = Personal(self.uid, self.profile), Personal(self.uid, self.password_hash)
+        return [self.uid, self.handle, self.home, profile, password_hash, self.closed]
 
     def load(self, data: list[Any]) -> None:
         """The reverse of `dump`."""

@@ -1,6 +1,6 @@
 """The base of every event and snapshot. Rule: an event's `TOPIC` and stored fields outlive every rename of files and classes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, runtime_checkable
 
@@ -38,6 +38,8 @@ class Event:
 
     TOPIC: ClassVar[str]
     PRIVATE: ClassVar[bool] = False  # a private event never leaves the store: no history, no inbox
+    PERSONAL: ClassVar[Mapping[str, str]] = {}  # personal field -> the field with its owner's uid, or `OWN`; stored under the owner's key
+    ERASES: ClassVar[bool] = False  # once this event is stored, the key of its stream's user is destroyed for good
     class_version: ClassVar[int] = 1
 
     originator_id: str = field(default="", compare=False)

@@ -8,6 +8,7 @@
 | `audit-<uid>`     | AuditRead, DeadLettersHandled                                |
 """
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import ClassVar
 
@@ -22,10 +23,11 @@ class GlobalEvent(Event):
 class UserRegistered(GlobalEvent):
     """A person became a user and was given a home for good. First in `account-<uid>`; what the directory lists.
 
-    `profile` holds the filled-in fields only (`domain.profile.PROFILE_FIELDS`); it is personal.
+    `profile` holds the filled-in fields only (`domain.profile.PROFILE_FIELDS`).
     """
 
     TOPIC: ClassVar[str] = "account.user_registered"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"profile": "uid"}
     uid: int
     handle: str
     home: str
@@ -36,10 +38,11 @@ class UserRegistered(GlobalEvent):
 class ProfileChanged(GlobalEvent):
     """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one, the home learns the name.
 
-    `changes` holds only the fields that changed: the new text, or `None` where a field was emptied. It is personal.
+    `changes` holds only the fields that changed: the new text, or `None` where a field was emptied.
     """
 
     TOPIC: ClassVar[str] = "account.profile_changed"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "changes": "uid"}
     uid: int
     handle: str
     home: str
@@ -56,6 +59,7 @@ class CredentialChanged(GlobalEvent):
 
     TOPIC: ClassVar[str] = "account.credential_changed"
     PRIVATE: ClassVar[bool] = True
+    PERSONAL: ClassVar[Mapping[str, str]] = {"password_hash": "uid"}
     uid: int
     password_hash: str = field(repr=False)
 

@@ -3,9 +3,11 @@
 Two streams per user: `user-<uid>` (sessions, status, contacts, what was sent) and `mailbox-<uid>` (what waits for the user).
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.event import Event, event
+from domain.personal import OWN
 
 
 @event
@@ -13,6 +15,7 @@ class UserAdopted(Event):
     """The home met this user: a first token was shown, or the Global Server assigned or renamed the user. Stored in `user-<uid>`."""
 
     TOPIC = "user.adopted"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"name": OWN}
     handle: str
     name: str
 
@@ -21,6 +24,7 @@ class UserAdopted(Event):
 class PresenceEvent(Event):
     """What moves a user's presence: `status` holds from now on, `previous` held until now; equal when nothing changed to the outside."""
 
+    PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN}
     handle: str
     status: str  # "online" | "away" | "dnd" | "offline"
     previous: str
@@ -32,6 +36,7 @@ class LoggedIn(PresenceEvent):
     """A session began. Tells contacters when it is the user's first session."""
 
     TOPIC = "user.logged_in"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN, "name": OWN}
     session: str
     name: str  # the user's name now, for contacters to show
     client: str  # what the client called itself, e.g. "tk/1.0"
@@ -60,6 +65,7 @@ class ContactAdded(Event):
     """The user watches `uid` from now on and may send to them. The contact's home is told (ContacterAdded)."""
 
     TOPIC = "user.contact_added"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "alias": OWN}
     uid: int
     handle: str
     name: str
@@ -73,6 +79,7 @@ class ContactChanged(Event):
     """The user gave a contact another alias or another `notify`."""
 
     TOPIC = "user.contact_changed"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"alias": OWN}
     uid: int
     alias: str | None
     notify: bool
@@ -92,6 +99,7 @@ class ContacterAdded(Event):
     """Somebody watches this user. Carries the presence at that moment, for the contacter's home to show."""
 
     TOPIC = "user.contacter_added"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN, "name": OWN}
     uid: int  # the contacter
     home: str  # the contacter's home
     status: str
@@ -111,13 +119,14 @@ class ContacterRemoved(Event):
 
 @event
 class MessageSent(Event):
-    """A popup was accepted from this user. The recipient's home queues it (MessageQueued). `text` is personal.
+    """A popup was accepted from this user. The recipient's home queues it (MessageQueued).
 
     Version 1 knew no `urgent`: those messages were not.
     """
 
     TOPIC = "user.message_sent"
     class_version: ClassVar[int] = 2
+    PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "text": "uid"}
     id: str  # chosen by the client; unique per sender
     uid: int  # the sender
     handle: str
@@ -136,9 +145,13 @@ class MessageSent(Event):
 
 @event
 class MessageQueued(Event):
-    """A popup waits in this mailbox under `seq` until a client acknowledges it. `text` is personal."""
+    """A popup waits in this mailbox under `seq` until a client acknowledges it.
+
+    What it says stays the sender's: erasing them takes it out of here too.
+    """
 
     TOPIC = "mailbox.message_queued"
+    PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "text": "uid"}
     seq: int
     id: str
     uid: int  # the sender

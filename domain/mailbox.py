@@ -17,6 +17,7 @@ from domain.home_events import (
     MessagesDelivered,
     ReceiptQueued,
 )
+from domain.personal import dump_event
 
 MAX_WAITING = 1_000  # unacked messages; past that the sender gets a `bounced` receipt
 MAX_RECEIPTS = 1_000  # unacked receipts; past that the oldest is forgotten: a client that never acks must not grow the mailbox
@@ -41,11 +42,11 @@ class MailboxState:
         self.open: dict[tuple[str, int], list[Any]] = {}
 
     def dump(self) -> dict[str, Any]:
-        """Plain data for a snapshot."""
+        """Plain data for a snapshot, and `Personal`."""
         return {
             "last_seq": self.last_seq,
             "messages": self.messages,
-            "waiting": [[isinstance(e, MessageQueued), dict(vars(e))] for e in self.waiting.values()],
+            "waiting": [[isinstance(e, MessageQueued), dump_event(e)] for e in self.waiting.values()],
             "open": [[id_, sender, *entry] for (id_, sender), entry in self.open.items()],
         }
 

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from domain.personal import Personal
+
 REMEMBERED_SENDS = 4_096  # a resent id is recognised among this many later ones: more than any client keeps unsent
 
 
@@ -56,16 +58,18 @@ class UserState:
         return self.chosen if self.sessions else "offline"
 
     def dump(self) -> dict[str, Any]:
-        """Plain data for a snapshot."""
+        """Plain data for a snapshot, and `Personal`."""
         return {
             "handle": self.handle,
-            "name": self.name,
+            "name": Personal(self.uid, self.name),
             "chosen": self.chosen,
-            "note": self.note,
+            "note": Personal(self.uid, self.note),
             "until": self.until,
             "since": self.since,
             "sessions": dict(self.sessions),
-            "contacts": [list(c) for c in self.contacts.values()],
+            "contacts": [
+                [c.uid, c.handle, Personal(c.uid, c.name), c.home, Personal(self.uid, c.alias), c.notify] for c in self.contacts.values()
+            ],
             "contacters": dict(self.contacters),
             "sent": dict(self.sent),
         }

@@ -78,6 +78,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         holder=f"{socket.gethostname()}:{settings.data.resolve()}",
         lease_s=settings.lease_s,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
+        keys_url=settings.keys_url,
     )
     with _alone(settings.data / f"{name}.lock"):
         parts = await asyncio.to_thread(HomeParts, config, broker)
@@ -106,6 +107,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         integrators=settings.integrators,
         blank_s=settings.blank_s,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
+        keys_url=settings.keys_url,
     )
     with _alone(settings.data / "global.lock"):
         parts = await asyncio.to_thread(GlobalParts, config, broker)

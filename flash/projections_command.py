@@ -33,7 +33,7 @@ def rebuild(
             settings = dataclasses.replace(settings, data=data)
         if not settings.store_url and not (settings.data / f"{home}.db").exists():
             raise BadSetting(f"there is no home {home!r} in {settings.data}")
-        for line in uvloop.run(rebuild_projections(store_url(settings, home), home, settings.data / home)):
+        for line in uvloop.run(rebuild_projections(store_url(settings, home), home, settings.data / home, settings.keys_url)):
             typer.echo(line)
     except (BadSetting, FlashError, OSError) as error:
         typer.echo(f"flash: {error}", err=True)

@@ -80,8 +80,8 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 async def _serve(settings: Settings, chosen: argparse.Namespace) -> None:
     if chosen.data is not None:
         settings = dataclasses.replace(settings, data=chosen.data)
-    if settings.store_url or settings.public_url:
-        raise BadSetting("FLASH_STORE_URL and FLASH_PUBLIC_URL are for `flash global` and `flash home`; unset them")
+    if settings.store_url or settings.keys_url or settings.public_url:
+        raise BadSetting("FLASH_STORE_URL, FLASH_KEYS_URL and FLASH_PUBLIC_URL are for `flash global` and `flash home`; unset them")
     async with running_all(settings, chosen.homes, chosen.port):
         server = f"http://127.0.0.1:{chosen.port}"
         grants = await play_demo(server, _say) if chosen.demo else []

@@ -84,6 +84,9 @@ class Settings:
     store_url: str = _setting(
         "FLASH_STORE_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
     )
+    keys_url: str = _setting(
+        "FLASH_KEYS_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
+    )
     public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
     data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", DATA)  # noqa: RUF009 - a Path never changes
     host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")

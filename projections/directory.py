@@ -13,6 +13,7 @@ from domain.account import with_changes
 from domain.errors import Invalid
 from domain.event import Event
 from domain.global_events import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
+from domain.personal import Personal
 from domain.profile import PROFILE_FIELDS, display_name
 from projections.word_index import WordIndex
 
@@ -114,12 +115,12 @@ class Directory:
         return page, f"{page[-1].uid:x}" if len(found) > limit else None
 
     def dump(self) -> dict[str, Any]:
-        """Everything, as plain values for msgpack."""
+        """Everything, as plain values for msgpack, and `Personal`."""
         return {
             "format": FORMAT,
             "position": self.position,
             "last_uid": self.last_uid,
-            "users": [[user.uid, user.handle, user.home, dict(user.profile)] for user in self.users.values()],
+            "users": [[user.uid, user.handle, user.home, Personal(user.uid, dict(user.profile))] for user in self.users.values()],
             "homes": [[home.name, home.url, home.retired] for home in self.homes.values()],
         }
 

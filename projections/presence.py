@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from domain.event import Event
 from domain.home_events import ContacterAdded, LoggedIn, LoggedOff, PresenceEvent, StatusChanged
+from domain.personal import Personal
 
 FORMAT = 1  # of the dump; another one is thrown away and folded anew
 REASONS = {"restart": "lost"}  # what a home's own words for the end of a session mean to a contacter
@@ -96,11 +97,11 @@ class PresenceIndex:
         self.reported.pop(uid, None)
 
     def dump(self) -> dict[str, Any]:
-        """Plain data of the whole index."""
+        """Plain data of the whole index, and `Personal`."""
         return {
             "format": FORMAT,
             "position": self.position,
-            "users": {uid: tuple(p) for uid, p in self.users.items()},
+            "users": {uid: (*p[:3], Personal(uid, p.note), Personal(uid, p.name)) for uid, p in self.users.items()},
             "sessions": dict(self.sessions),
             "lapses": dict(self.lapses),
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from eventsourcing.persistence import Mapper, StoredEvent
+from eventsourcing.persistence import StoredEvent
 
 from broker import envelope
 from broker.port import StreamItem
@@ -21,6 +21,8 @@ from domain.event import Event
 from projections.audit.feeding import Feeder, Message
 from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, Life, Online, Order, Page, Person, Reached, Shown, StateAt
+from servers.keys import NO_KEYS
+from servers.sealing import SealedMapper
 from servers.store import MsgpackTranscoder
 from servers.worker import Worker
 
@@ -221,7 +223,7 @@ def _message(item: StreamItem) -> Message:
     return Message(item.offset, told.source, told.events)
 
 
-_mapper: Mapper[str] = Mapper(MsgpackTranscoder())
+_mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
 
 
 def decode(stream: str, version: int, topic: str, data: bytes) -> Event:

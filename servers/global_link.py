@@ -1,7 +1,7 @@
 """What a home asks the Global Server: to be known, whose keys to trust, which home owns a user. Rule: asked once and remembered.
 
 Requests and answers are msgpack maps on `flash.requests`, key `global`:
-`{"ask": "announce", "name", "url"}` -> `{"keys": [JSON Web Key, …]}`
+`{"ask": "announce", "name", "url"}` -> `{"keys": [JSON Web Key, …], "mail": [number, key of the mail between servers]}`
 `{"ask": "user", "uid"}` -> `{"user": {"uid","handle","name","home"} | None}`.
 """
 
@@ -19,6 +19,7 @@ import structlog
 
 from broker.port import Broker
 from domain.errors import Unavailable, UnknownUser
+from servers.store import Store
 
 GLOBAL = "global"  # the Global Server's name among servers, and the key it answers to
 ASK_TIMEOUT_S = 5.0  # a person waits for this
@@ -40,12 +41,13 @@ class Known(NamedTuple):
 class GlobalLink:
     """The home's side of the conversation. `trust`: told the public keys whenever they are heard."""
 
-    def __init__(self, broker: Broker, name: str, url: str, keys_file: Path, trust: Callable[[Any], None]) -> None:
+    def __init__(self, broker: Broker, name: str, url: str, keys_file: Path, trust: Callable[[Any], None], store: Store) -> None:
         self._broker = broker
         self._name = name
         self._url = url
         self._keys_file = keys_file
         self._trust = trust
+        self._store = store
         self._users: OrderedDict[int, Known] = OrderedDict()
         self._announcing: asyncio.Task[None] | None = None
         self.announced = asyncio.Event()  # the Global Server knows this home, and this home its keys
@@ -84,7 +86,8 @@ class GlobalLink:
         while True:
             try:
                 answer = await self._ask({"ask": "announce", "name": self._name, "url": self._url})
-                self._trust(answer["keys"])
+                await self._store.run(self._store.learn_mail_key, *answer["mail"])
+                self._trust(answer["keys"])  # last: from now on users may come
                 await asyncio.to_thread(self._remember, answer["keys"])
                 self.announced.set()
                 return

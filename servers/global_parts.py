@@ -58,6 +58,7 @@ class GlobalConfig:
     failed_logins_per_s: float = 0.1  # per handle and address, lasting: 8,640 guesses a day
     failed_logins_burst: int = 10  # a person who mixes up passwords
     seals: SealPolicy = field(default_factory=SealPolicy)
+    keys_url: str = ""  # where the keys of personal data lie: see `servers.key_places`
 
 
 class GlobalParts:
@@ -84,7 +85,7 @@ class GlobalParts:
         self.failed_logins = RateLimit(
             config.failed_logins_per_s, config.failed_logins_burst, monotonic, "Too many wrong passwords; wait a little."
         )
-        self.store = Store(config.store_url, GLOBAL, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.react))
+        self.store = Store(config.store_url, GLOBAL, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.react), config.keys_url)
         self.writer = Writer(self.store, clock, self._committed)
         self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.address, _no_feed)
         self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
@@ -106,11 +107,13 @@ class GlobalParts:
         self.homes_changed = asyncio.Event()  # set when a home came up or was announced
         self._catching_up = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._mail_key = b""
         self._started = False
 
     async def start(self) -> None:
         """Open for business."""
         await self.projector.start()
+        self.store.mail_key, self._mail_key = await self.store.run(self.store.keys.make_mail_key)
         self.writer.start()
         await self.broker.declare_inbox(GLOBAL)
         await self.relay.start()
@@ -194,7 +197,7 @@ class GlobalParts:
                 try:
                     await self.writer.submit((AnnounceHome(name=name, url=url, cause=self.new_id()),))
                     await self.broker.declare_inbox(name)  # from now on new users may be addressed to it: what is unroutable stops a relay
-                    answer = {"keys": self.signer.public_keys()}
+                    answer = {"keys": self.signer.public_keys(), "mail": (self.store.mail_key, self._mail_key)}
                 except Rejected as refusal:
                     log.error("global.home_refused", home=name, code=refusal.code)
                     answer = {"refused": refusal.detail}

@@ -64,6 +64,7 @@ class HomeConfig:
     holder: str = "somebody"
     lease_s: float = 4.0  # with a look every half second, a standby serves about five seconds after the other's last sign of life
     seals: SealPolicy = field(default_factory=SealPolicy)
+    keys_url: str = ""  # where the keys of personal data lie: see `servers.key_places`
 
 
 class HomeParts:
@@ -92,7 +93,7 @@ class HomeParts:
         self.contacters = ContacterIndex()
         self.waiting = WaitingIndex()
         catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, self.name, self.name))
-        self.store = Store(config.store_url, self.name, catalogue)
+        self.store = Store(config.store_url, self.name, catalogue, config.keys_url)
         table = self.store.lease()
         self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)
         self.broker = broker = broker if self.lease is None else leased(broker, self.lease)
@@ -106,7 +107,9 @@ class HomeParts:
         self.notices = Notices(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
         indices: dict[str, Projection] = {"presence": self.presence, "contacters": self.contacters, "waiting": self.waiting}
         self.projector = Projector(self.store, config.directory, indices)
-        self.global_link = GlobalLink(broker, self.name, self.url, config.directory / "global-keys.json", self.verifier.set_keys)
+        self.global_link = GlobalLink(
+            broker, self.name, self.url, config.directory / "global-keys.json", self.verifier.set_keys, self.store
+        )
         self.housekeeping = Housekeeping(self.writer, self.sessions, self.presence, self.waiting, config.patience, clock)
         self.blanks = BlankWheel(config.blank_s, monotonic, self._silent)
         self._end: Callable[[Session, str], None] = lambda session, reason: None

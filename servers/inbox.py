@@ -112,7 +112,7 @@ class Inbox:
     def _event(self, record: envelope.EventRecord) -> Event:
         if ":" in record.topic:  # the library would import a module of that name
             raise TypeError("not a topic")
-        event: Any = self._store.mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))
+        event: Any = self._store.mapper.read(StoredEvent(record.stream, record.version, record.topic, record.data), strict=True)
         if not isinstance(event, Event):
             raise TypeError("not an event")
         return event

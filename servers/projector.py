@@ -15,6 +15,8 @@ import structlog
 
 from domain.errors import Unavailable
 from domain.event import Event
+from servers.keys import NO_KEYS, Ciphers, KeyStore
+from servers.sealing import pack_dump, unpack_dump
 from servers.store import Store
 
 DUMP_EVERY_S = 60.0  # a restart after a crash folds at most a minute of events
@@ -32,7 +34,7 @@ class Projection(Protocol):
         """Fold one event; one at or below `position` changes nothing."""
 
     def dump(self) -> dict[str, Any]:
-        """Plain data of the whole index."""
+        """Plain data of the whole index, and `Personal`, which is sealed in the file."""
 
     def load(self, data: dict[str, Any]) -> bool:
         """The reverse of `dump`, whole or not at all. False for data of another format."""
@@ -52,7 +54,7 @@ class Projector:
         """Load the dumps and catch up: afterwards every projection stands at the end of the log."""
         newest = await self._store.run(self._store.last_position)
         for name, projection in self._projections.items():
-            data = await self._store.run_reader(read_dump, self._directory / f"{name}.projection")
+            data = await self._store.run_reader(read_dump, self._directory / f"{name}.projection", self._store.keys)
             if data is not None and data.get("position", 0) <= newest:  # a dump from a store that is gone is worth nothing
                 try:
                     projection.load(data)
@@ -95,16 +97,16 @@ class Projector:
                 continue
             position, data = projection.position, projection.dump()
             try:
-                await self._store.run_reader(write_dump, self._directory / f"{name}.projection", data)
+                await self._store.run_reader(write_dump, self._directory / f"{name}.projection", data, self._store.keys)
                 self._dumped[name] = position
             except (OSError, Unavailable) as error:
                 log.warning("projector.dump_failed", projection=name, error=type(error).__name__)
 
 
-def read_dump(path: Path) -> dict[str, Any] | None:
-    """The data of a dump; None when there is none that can be read."""
+def read_dump(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | None:
+    """The data of a dump; None when there is none that can be read. Raises `Unavailable` when the keys are away."""
     try:
-        data = msgpack.unpackb(path.read_bytes(), strict_map_key=False, use_list=True)
+        data = unpack_dump(path.read_bytes(), ciphers)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, msgpack.UnpackException) as error:
@@ -113,12 +115,13 @@ def read_dump(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def write_dump(path: Path, data: dict[str, Any]) -> None:
-    """Put a dump at `path`, whole or not at all. Raises `OSError`."""
+def write_dump(path: Path, data: dict[str, Any], keys: KeyStore | None = None) -> None:
+    """Put a dump at `path`, whole or not at all; without `keys` it must hold nothing personal. Raises `OSError`, `Unavailable`."""
+    packed = msgpack.packb(data) if keys is None else pack_dump(data, keys)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
-        file.write(msgpack.packb(data))
+        file.write(packed)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)  # whole or not at all

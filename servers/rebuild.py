@@ -20,16 +20,19 @@ def home_indices() -> dict[str, Projection]:
     return {"presence": PresenceIndex(), "contacters": ContacterIndex(), "waiting": WaitingIndex()}
 
 
-async def rebuild_projections(store_url: str, home: str, directory: Path) -> list[str]:
+async def rebuild_projections(store_url: str, home: str, directory: Path, keys_url: str = "") -> list[str]:
     """Replace the dumps in `directory`; one line per projection says how the new one compares with the old.
 
     An old dump that stands at an earlier position is first brought to the same one. Raises `Unavailable`.
     """
     catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: ())
-    store = await asyncio.to_thread(Store, store_url, home, catalogue)
+    store = await asyncio.to_thread(Store, store_url, home, catalogue, keys_url)
     try:
         before, after = home_indices(), home_indices()
-        loaded = {name: (data := read_dump(directory / f"{name}.projection")) is not None and p.load(data) for name, p in before.items()}
+        loaded = {
+            name: (data := read_dump(directory / f"{name}.projection", store.keys)) is not None and p.load(data)
+            for name, p in before.items()
+        }
         await Projector(store, directory, before).catch_up()
         rebuilt = Projector(store, directory, after)
         await rebuilt.catch_up()

@@ -1,7 +1,8 @@
 """What a server tells the broker about its log. Rule: everything it has promised somebody goes at once, history in larger portions.
 
 Two lanes over the same log, each with its own stored position: events for other homes and the presence feed, for which people wait; and
-the history, for which nobody does. Cost per commit: one message per home addressed; per 50 ms: one history message.
+the history, for which nobody does. The history gets the stored bytes, another home a letter that it can open (`Store.letter`).
+Cost per commit: one message per home addressed; per 50 ms: one history message.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ class Relay:
         address: Callable[[Event], Iterable[str]],
         feed: Callable[[Committed], Sequence[Outgoing]],
     ) -> None:
+        self._store = store
         self._server = server
         self._address = address
         self._feed = feed
@@ -71,21 +73,23 @@ class Relay:
             event = committed.event
             if event.PRIVATE:
                 continue
-            for home in self._address(event):
-                if home != self._server:
-                    inboxes.setdefault(home, []).append(_record(committed))
+            homes = [home for home in self._address(event) if home != self._server]
+            if homes:
+                letter = _record(committed, self._store.letter(event, committed.data))
+                for home in homes:
+                    inboxes.setdefault(home, []).append(letter)
             if isinstance(event, PresenceEvent):
                 feed.extend(self._feed(committed))
         mail = [Outgoing(topology.HOMES, home, envelope.encode(self._server, records), mandatory=True) for home, records in inboxes.items()]
         return mail + feed
 
     def _history(self, batch: Sequence[Committed]) -> list[Outgoing]:
-        records = [_record(committed) for committed in batch if not committed.event.PRIVATE]
+        records = [_record(committed, committed.data) for committed in batch if not committed.event.PRIVATE]
         if not records:
             return []
         return [Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", envelope.encode(self._server, records))]
 
 
-def _record(committed: Committed) -> EventRecord:
+def _record(committed: Committed, data: bytes) -> EventRecord:
     event = committed.event
-    return EventRecord(committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, committed.data)
+    return EventRecord(committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, data)

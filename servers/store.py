@@ -1,10 +1,11 @@
 """A server's event store: one database, through the `eventsourcing` library. Rule: every method blocks; call it through `Store.run`.
 
-Events are stored as msgpack maps of their fields without place; the same bytes travel in the broker's envelope.
+Events are stored as msgpack maps of their fields without place, the personal ones sealed (`servers/sealing.py`); the same bytes travel
+in the broker's envelope to the history.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgpack
@@ -12,7 +13,6 @@ from eventsourcing.persistence import (
     AggregateRecorder,
     InfrastructureFactory,
     IntegrityError,
-    Mapper,
     PersistenceError,
     ProcessRecorder,
     StoredEvent,
@@ -22,8 +22,11 @@ from eventsourcing.persistence import (
 
 from domain.errors import Unavailable
 from domain.event import Event, Snapshotable, State
+from domain.personal import owners
 from servers.catalogue import Catalogue
 from servers.lease import FencedOut, LeaseLost, LeaseTable
+from servers.key_places import open_keys
+from servers.sealing import KeysNeeded, SealedMapper, Sealer, pack_dump, unpack_dump
 from servers.sqlite_recorders import sqlite_factory
 from servers.worker import Worker
 
@@ -72,8 +75,9 @@ class MsgpackTranscoder(Transcoder):
 class Store:
     """Events, snapshots and tracking positions of one server."""
 
-    def __init__(self, url: str, server: str, catalogue: Catalogue) -> None:
-        """`url`: `sqlite:///path` or `postgresql://user:password@host:port/database` (schema `flash_<server>`).
+    def __init__(self, url: str, server: str, catalogue: Catalogue, keys_url: str = "") -> None:
+        """`url`: `sqlite:///path` or `postgresql://user:password@host:port/database` (schema `flash_<server>`). `keys_url`: the same for
+        the keys of personal data; a place of their own beside the events unless told otherwise (`servers/key_places.py`).
 
         Raises `Unavailable` when the database cannot be reached, `ValueError` for another kind of URL.
         """
@@ -81,13 +85,16 @@ class Store:
         self._thread = Worker(f"store-{server}")  # commits and loads, one after the other
         self._reader = Worker(f"reader-{server}")  # catching up never delays a commit
         self._transcoder = MsgpackTranscoder()  # packs on the loop only: a msgpack.Packer has one buffer
-        self.mapper: Mapper[str] = Mapper(self._transcoder)
         try:
             self._factory = _factory(url, server)
             self._events: ProcessRecorder = self._factory.process_recorder()
             self._snapshots: AggregateRecorder = self._factory.aggregate_recorder(purpose="snapshots")
         except (PersistenceError, sqlite3.Error) as error:
             raise Unavailable(f"The store cannot be opened: {error}") from error
+        self.keys = open_keys(keys_url, url, server)
+        self._sealer = Sealer(self.keys)
+        self.mail_key = self.keys.mail_key()  # the number of the key for letters to other servers; 0 before it has arrived
+        self.mapper = SealedMapper(self._transcoder, self.keys)
 
     def lease(self) -> LeaseTable | None:
         """Where the lease of this server lies; None where no second process can reach the data."""
@@ -108,15 +115,32 @@ class Store:
 
     def pack(self, events: Sequence[Event]) -> list[Packed]:
         """The events as they will be stored. The one method that does not block: it is called on the loop, so that the store's
-        thread has nothing to do but SQLite's work, which needs no interpreter lock."""
+        thread has nothing to do but SQLite's work, which needs no interpreter lock. Raises `KeysNeeded`: then `fetch_keys` first."""
         packed = []
-        for event in events:
-            state = event.__dict__.copy()
-            stream, version = state.pop("originator_id"), state.pop("originator_version")
-            if event.class_version > 1:
-                state["class_version"] = event.class_version
-            packed.append(Packed(stream, version, event.TOPIC, self._transcoder.encode(state)))
+        try:
+            for event in events:
+                state, stream, version = _state(event)
+                if event.PERSONAL:
+                    self._sealer.by_owner(state, event)
+                packed.append(Packed(stream, version, event.TOPIC, self._transcoder.encode(state)))
+        except KeysNeeded:
+            raise KeysNeeded({owner for event in events for owner in owners(event)}) from None
         return packed
+
+    def fetch_keys(self, owners: Iterable[int]) -> None:
+        """Have at hand, and durably stored, what `pack` needs. Raises `Unavailable`."""
+        self.keys.make(owners)
+
+    def letter(self, event: Event, data: bytes) -> bytes:
+        """An event as it travels to another server: what was stored, but with its personal fields under the key of the mail, for that
+        server has no key of ours. On the loop, as `pack`. Raises `Unavailable` before the mail's key has arrived."""
+        if not event.PERSONAL:
+            return data
+        if not self.mail_key:
+            raise Unavailable("The key of the mail between servers is not known here yet.")
+        state, _, _ = _state(event)
+        self._sealer.for_mail(state, event, self.mail_key)
+        return self._transcoder.encode(state)
 
     def put(self, events: Sequence[Event], stored: Sequence[Packed], trackings: Sequence[Tracking] = ()) -> list[Committed]:
         """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;
@@ -131,18 +155,23 @@ class Store:
             raise Unavailable(f"The store is away: {error}") from error
         return [Committed(p, e, s.state) for p, e, s in zip(positions, events, stored, strict=True)]
 
+    def learn_mail_key(self, number: int, key: bytes) -> None:
+        """Keep, and use from now on, the key that the Global Server told. Raises `Unavailable`, `ValueError`."""
+        self.keys.learn_mail_key(number, key)
+        self.mail_key = number
+
     def load(self, stream: str) -> State:
         """The state of a stream: its latest snapshot and what came after. Raises `Unavailable`."""
         state = self.catalogue.new_state(stream)
         fold = self.catalogue.fold(stream)
         try:
             for snapshot in self._snapshots.select_events(stream, desc=True, limit=1):
-                form, data = msgpack.unpackb(snapshot.state, strict_map_key=False)
+                form, data = unpack_dump(snapshot.state, self.keys)
                 if form == SNAPSHOT_FORMAT and isinstance(state, Snapshotable):
                     state.load(data)
                     state.version = snapshot.originator_version
             for stored in self._events.select_events(stream, gt=state.version):
-                fold(state, self.mapper.to_domain_event(stored))  # type: ignore[arg-type]
+                fold(state, self.mapper.to_domain_event(stored))
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
         return state
@@ -153,8 +182,11 @@ class Store:
 
     def snapshot(self, snapshots: Sequence[tuple[str, int, Any]]) -> None:
         """Store `(stream, version, dump)`s. Failing is harmless: a later load folds more events."""
-        rows = [StoredEvent(stream, version, "snapshot", msgpack.packb((SNAPSHOT_FORMAT, dump))) for stream, version, dump in snapshots]
         try:
+            rows = [
+                StoredEvent(stream, version, "snapshot", pack_dump((SNAPSHOT_FORMAT, dump), self.keys))
+                for stream, version, dump in snapshots
+            ]
             self._snapshots.insert_events(rows)
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
@@ -165,7 +197,7 @@ class Store:
             notifications = self._events.select_notifications(after, limit, inclusive_of_start=False)
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
-        return [Committed(n.id, self.mapper.to_domain_event(n), n.state) for n in notifications]  # type: ignore[arg-type]
+        return [Committed(n.id, self.mapper.to_domain_event(n), n.state) for n in notifications]
 
     def last_position(self) -> int:
         """The position of the newest event; 0 without any."""
@@ -180,6 +212,16 @@ class Store:
         self._thread.stop()
         self._reader.stop()
         self._factory.close()
+        self.keys.close()
+
+
+def _state(event: Event) -> tuple[dict[str, Any], str, int]:
+    """An event's fields, its stream, its version."""
+    state = event.__dict__.copy()
+    stream, version = state.pop("originator_id"), state.pop("originator_version")
+    if event.class_version > 1:
+        state["class_version"] = event.class_version
+    return state, stream, version
 
 
 def _factory(url: str, server: str) -> InfrastructureFactory[Any]:

@@ -18,7 +18,8 @@ from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from servers.catalogue import Command
 from servers.lease import LeaseLost
-from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Store
+from servers.sealing import KeysNeeded
+from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Packed, Store
 
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
@@ -158,7 +159,7 @@ class Writer:
         if events or trackings:
             try:
                 self._unsure = True  # until we hear: a database may commit and be gone before it says so
-                committed = await self._store.run(self._store.put, events, self._store.pack(events), trackings)
+                committed = await self._store.run(self._store.put, events, await self._pack(events), trackings)
             except Unavailable as error:
                 self._fail(batch, touched, error)
                 return
@@ -174,6 +175,13 @@ class Writer:
             _settle(unit, unit.failure)
         if committed:
             await self._snapshot(committed)
+
+    async def _pack(self, events: list[Event]) -> list[Packed]:
+        try:
+            return self._store.pack(events)
+        except KeysNeeded as needed:  # of users who are new, or who have not been here for long
+            await self._store.run(self._store.fetch_keys, needed.owners)
+            return self._store.pack(events)
 
     def _tell(self, committed: list[Committed]) -> None:
         self._last = committed[-1].position

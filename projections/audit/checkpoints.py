@@ -69,5 +69,5 @@ class Checkpoints:
         except Unavailable:
             return
         if isinstance(state, Snapshotable):
-            row = (stream, version, msgpack.packb((complete, state.dump())))
+            row = (stream, version, msgpack.packb((complete, state.dump()), default=lambda personal: personal.value))
             self._database.execute("INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)

@@ -8,7 +8,7 @@ from projections.audit.rows import AuditRow
 
 # What people wrote, and what they are called: handles, uids and homes are the audit's own subject.
 PERSONAL = frozenset({"text", "note", "name", "alias", "profile", "changes"})
-_TOLD_ELSEWHERE = frozenset({"at", "cause", "class_version"})  # the row's own, and the shape of the fields
+_TOLD_ELSEWHERE = frozenset({"at", "cause", "class_version", "sealed"})  # the row's own, the fields' shape, and what only keys open
 
 
 def details(row: AuditRow, *, personal: bool = False) -> Mapping[str, Any]:

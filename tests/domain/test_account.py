@@ -1,6 +1,5 @@
 """Accounts and handles: who may be registered, and what may change afterwards."""
 
-import msgpack
 import pytest
 
 from domain import global_rules
@@ -9,6 +8,7 @@ from domain.errors import HandleTaken, Invalid, UnknownUser
 from domain.global_events import AccountClosed, CredentialChanged, HandleClaimed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
 from domain.profile import MAX_FIELD_CHARS
 from tests.domain.given import NOW, Story
+from tests.support.dumps import through_msgpack
 
 given = Story.of(global_rules)
 WHEN = {"at": NOW, "cause": "c1"}
@@ -125,7 +125,7 @@ def test_looking_changes_nothing():
 def test_a_snapshot_is_the_state(stream, history):
     state = given(history).state(stream)
     loaded = global_rules.STATES[stream.partition("-")[0]](stream, state.version)
-    loaded.load(msgpack.unpackb(msgpack.packb(state.dump())))
+    loaded.load(through_msgpack(state.dump()))
     assert loaded == state
 
 

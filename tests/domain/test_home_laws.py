@@ -1,6 +1,5 @@
 """The laws of users and mailboxes, whatever is asked of them in whatever order."""
 
-import msgpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from domain.user_commands import AddContacter, Adopt, LapseStatus, LogIn, Remove
 from domain.user_state import UserState
 from tests.domain.given import NOW
 from tests.domain.home_stories import BOBS_CONTACT, WHO, log_in, log_off, put_contact, queue, queue_receipt, send, set_status
+from tests.support.dumps import through_msgpack
 
 SESSIONS = st.sampled_from([f"s{n}" for n in range(MAX_SESSIONS + 3)])
 OTHERS = st.integers(2, 5)
@@ -58,10 +58,6 @@ def live(state, commands) -> list[Event]:
             fold(state, event)
         history += events
     return history
-
-
-def through_msgpack(data):
-    return msgpack.unpackb(msgpack.packb(data), strict_map_key=False)
 
 
 def picture(state) -> object:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from domain.global_events import AccountClosed, CredentialChanged, HomeAnnounced
 from projections import word_index
 from projections.directory import SEARCH_FIELDS, Directory
 from projections.words import words
+from tests.support.dumps import through_msgpack
 
 WHEN = {"at": 1_700_000_000.0, "cause": "c1"}
 HOMES = ("h1", "h2", "h3")
@@ -75,7 +75,7 @@ def test_replaying_changes_nothing(events: list[Event]) -> None:
 @given(histories(), st.data())
 def test_a_dump_and_its_tail_are_the_whole(events: list[Event], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(events)))
-    stored = msgpack.unpackb(msgpack.packb(fold(events[:cut]).dump()))
+    stored = through_msgpack(fold(events[:cut]).dump())
     loaded = Directory()
     assert loaded.load(stored)
     assert picture(fold(events, into=loaded, after=cut)) == picture(fold(events))

@@ -163,7 +163,7 @@ class Town:
         question = msgpack.unpackb(body)
         if question["ask"] == "announce":
             await self.broker.declare_inbox(question["name"])
-            return msgpack.packb({"keys": []})
+            return msgpack.packb({"keys": [], "mail": (-1, b"k" * 32)})
         person = self.people.get(question["uid"])
         known = person and {"uid": person.uid, "handle": person.who.handle, "name": person.who.name, "home": person.home_name}
         return msgpack.packb({"user": known})

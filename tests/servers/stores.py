@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from domain import home as rules
 from domain.event import Event, place
 from domain.home_events import MessageSent, UserAdopted
+from domain.personal import owners
 from servers.catalogue import Catalogue
 from servers.store import Committed, Store
 
@@ -29,4 +30,5 @@ def put(store: Store, stream: str, version: int, events: Iterable[Event], tracki
     """Store fresh `events` of `stream` after `version`."""
     fresh = list(events)
     place(fresh, stream, version)
+    store.fetch_keys({owner for event in fresh for owner in owners(event)})
     return store.put(fresh, store.pack(fresh), trackings)

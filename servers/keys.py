@@ -1,0 +1,144 @@
+"""The keys under which a server stores personal data, one per user. Rule: a key is on disk before anything is sealed with it, and is
+kept apart from the events: who has the events alone can read no text and no name.
+
+A destroyed key leaves a tombstone: no new one is ever made for that user. Keys with numbers below zero are those of the mail between
+servers, which have no keys of users in common.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import structlog
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.errors import Unavailable
+
+KEY_BYTES = 32  # AES-256
+KEYS_IN_MEMORY = 100_000  # about 20 MB when that many users are active; others are read from the store when they are needed
+CIPHERS_IN_MEMORY = 1_024  # a ready cipher takes 2.5 KB, and making one anew 2 µs
+
+log = structlog.get_logger()
+
+
+class Ciphers(Protocol):
+    """Whoever can open what is sealed."""
+
+    def cipher(self, owner: int) -> AESGCM | None:
+        """The cipher of a user's key, or None when it is destroyed or not ours to have."""
+
+
+class NoKeys:
+    """Opens nothing: for readers without the right to see personal data."""
+
+    def cipher(self, owner: int) -> AESGCM | None:
+        """None."""
+        return None
+
+
+NO_KEYS = NoKeys()
+
+
+class KeyTable(Protocol):
+    """Where keys lie. A key is 32 bytes; None stands for a destroyed one. Every call may raise `Unavailable`."""
+
+    def read(self, owners: Iterable[int]) -> dict[int, bytes | None]:
+        """Those that are there."""
+
+    def lowest(self) -> int:
+        """The lowest number there is; 0 without any."""
+
+    def add(self, keys: Mapping[int, bytes]) -> None:
+        """Store keys durably, but none for an owner who has one or has had one."""
+
+    def destroy(self, owner: int) -> None:
+        """Put a tombstone in the place of the key, so that its bytes are nowhere any more."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class KeyStore:
+    """One server's keys. Usable from any thread; `cipher` reads memory, or else asks the table, which blocks."""
+
+    def __init__(self, table: KeyTable) -> None:
+        self._table = table
+        self._keys: dict[int, bytes | None] = {}
+        self._ciphers: dict[int, AESGCM] = {}
+
+    def at_hand(self, owner: int) -> bool:
+        """Whether `cipher` answers without a look into the table."""
+        return owner in self._keys
+
+    def cipher(self, owner: int) -> AESGCM | None:
+        """The cipher of a key; None when it was destroyed, or never made. Raises `Unavailable`."""
+        cipher = self._ciphers.get(owner)
+        if cipher is not None:
+            return cipher
+        if owner not in self._keys:
+            self._remember(self._table.read((owner,)))
+        key = self._keys.get(owner)
+        if key is None:
+            return None
+        if len(self._ciphers) >= CIPHERS_IN_MEMORY:
+            self._ciphers.clear()
+        cipher = self._ciphers[owner] = AESGCM(key)
+        return cipher
+
+    def make(self, owners: Iterable[int]) -> None:
+        """Have the keys of `owners` at hand: durably stored first where there are none, but not for those whose key was destroyed.
+        Raises `Unavailable`."""
+        wanted = [owner for owner in set(owners) if owner not in self._keys]
+        found = self._table.read(wanted)
+        missing = [owner for owner in wanted if owner not in found]
+        if missing:
+            self._table.add({owner: secrets.token_bytes(KEY_BYTES) for owner in missing})
+            found |= self._table.read(missing)  # another process on the same table may have been first
+        self._remember(found)
+
+    def destroy(self, owner: int) -> None:
+        """Destroy a user's key, once and for all; a second time changes nothing. Raises `Unavailable`."""
+        self._table.destroy(owner)
+        self.forget(owner)
+        log.info("keys.destroyed", uid=owner)
+
+    def destroyed(self, owners: Iterable[int]) -> set[int]:
+        """Those of `owners` whose keys are destroyed. Raises `Unavailable`."""
+        return {owner for owner, key in self._table.read(list(owners)).items() if key is None}
+
+    def forget(self, owner: int) -> None:
+        """Keep nothing of a key in memory: it was destroyed, here or by another process."""
+        self._keys.pop(owner, None)
+        self._ciphers.pop(owner, None)
+
+    def mail_key(self) -> int:
+        """The number (below zero) of the newest key of the mail between servers; 0 before one has arrived. Raises `Unavailable`."""
+        number = self._table.lowest()
+        if number < 0:
+            self.make((number,))
+        return min(number, 0)
+
+    def make_mail_key(self) -> tuple[int, bytes]:
+        """The newest key of the mail and its number; the first one is made. For the Global Server. Raises `Unavailable`."""
+        number = self.mail_key() or -1
+        self.make((number,))
+        key = self._keys[number]
+        if key is None:
+            raise Unavailable("The key of the mail between servers was destroyed.")
+        return number, key
+
+    def learn_mail_key(self, number: int, key: bytes) -> None:
+        """Keep a key of the mail between servers that the Global Server told. Raises `Unavailable`."""
+        if number >= 0 or len(key) != KEY_BYTES:
+            raise ValueError("not a key of the mail between servers")
+        self._table.add({number: key})
+        self._remember(self._table.read((number,)))
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self._table.close()
+
+    def _remember(self, keys: Mapping[int, bytes | None]) -> None:
+        while len(self._keys) + len(keys) > KEYS_IN_MEMORY and self._keys:
+            self._keys.pop(next(iter(self._keys)), None)
+        self._keys.update(keys)

@@ -1,0 +1,171 @@
+"""Personal data is unreadable without its owner's key, wherever it is stored; everything else stays as it was."""
+
+import sqlite3
+
+import msgpack
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from eventsourcing.persistence import StoredEvent
+
+from domain.event import place
+from domain.home_events import ContactAdded, MessageSent
+from domain.personal import Personal, owners
+from servers.key_places import open_keys
+from servers.keys import NoKeys
+from servers.sealing import Broken, SealedMapper, pack_dump, seal, unpack_dump, unseal
+from servers.store import MsgpackTranscoder, Store
+from tests.servers.stores import HOME, NOW, put
+
+TEXT = "nobody else may read this"
+NONCE = b"n" * 12
+
+
+def message(text: str = TEXT, id: str = "m1") -> MessageSent:
+    return MessageSent(
+        at=NOW, cause=id, id=id, uid=1, handle="ann", name="Ann Lee", to=2, to_home="h2", text=text, in_reply_to=None, urgent=False
+    )  # fmt: skip
+
+
+def contact() -> ContactAdded:
+    return ContactAdded(at=NOW, cause="c", uid=2, handle="bob", name="Bob Jones", home="h2", alias="Bobby", notify=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return f"sqlite:///{tmp_path}/h1.db" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
+
+
+@pytest.fixture
+def store(url):
+    store = Store(url, "h1", HOME)
+    yield store
+    store.close()
+
+
+def stored(committed) -> StoredEvent:
+    event = committed.event
+    return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, committed.data)
+
+
+def test_a_text_is_stored_sealed_and_read_whole(store):
+    (written,) = put(store, "user-1", 0, [message()])
+    assert TEXT.encode() not in written.data
+    assert b"Ann Lee" not in written.data
+    assert b"ann" in written.data, "who sent something stays known"
+    assert store.read(0, 10) == [written]
+
+
+def test_each_person_has_a_key_of_their_own(store):
+    (written,) = put(store, "user-1", 0, [contact()])
+    assert owners(written.event) == {1, 2}
+    store.keys.destroy(2)
+    (read,) = store.read(0, 10)
+    assert (read.event.name, read.event.alias, read.event.handle) == ("", "Bobby", "bob")
+    store.keys.destroy(1)
+    (read,) = store.read(0, 10)
+    assert (read.event.name, read.event.alias) == ("", None)
+    assert read.data == written.data, "stored bytes never change"
+
+
+def test_a_destroyed_key_stays_destroyed(store):
+    put(store, "user-1", 0, [message()])
+    store.keys.destroy(1)
+    store.keys.destroy(1)
+    (late,) = put(store, "user-1", 1, [message("too late", "m2")])
+    assert b"too late" not in late.data
+    assert [c.event.text for c in store.read(0, 10)] == ["", ""]
+    assert store.keys.destroyed([1, 2]) == {1}
+
+
+def test_keys_survive_a_restart_and_two_processes_make_the_same(store, url):
+    put(store, "user-1", 0, [message()])
+    first, second = open_keys("", url, "h1"), open_keys("", url, "h1")
+    second.make([7, 1])
+    first.make([7, 1])
+    mapper = SealedMapper(MsgpackTranscoder(), first)
+    sealed = seal(first.cipher(7), NONCE, {"a": 1}, b"here")
+    assert unseal(second.cipher(7), sealed, b"here") == {"a": 1}
+    assert mapper.to_domain_event(stored(store.read(0, 1)[0])).text == TEXT
+    for keys in (first, second):
+        keys.close()
+
+
+def test_sealed_bytes_open_only_where_they_were_put(store):
+    (written,) = put(store, "user-1", 0, [message()])
+    place_before = stored(written)
+    for moved in (
+        StoredEvent("user-9", 1, place_before.topic, written.data),
+        StoredEvent("user-1", 2, place_before.topic, written.data),
+        StoredEvent("user-1", 1, "mailbox.message_queued", written.data),
+    ):
+        with pytest.raises(Broken):
+            store.mapper.read(moved, strict=True)
+        assert store.mapper.to_domain_event(moved).text == ""
+
+
+def test_a_changed_bit_is_noticed():
+    cipher = AESGCM(b"k" * 32)
+    sealed = seal(cipher, NONCE, {"text": TEXT}, b"here")
+    assert unseal(cipher, sealed, b"here") == {"text": TEXT}
+    for index in range(len(sealed)):
+        changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
+        with pytest.raises(Broken):
+            unseal(cipher, changed, b"here")
+
+
+def test_without_keys_everything_else_is_readable(store):
+    (written,) = put(store, "user-1", 0, [message()])
+    event = SealedMapper(MsgpackTranscoder(), NoKeys()).to_domain_event(stored(written))
+    assert (event.text, event.name, event.handle, event.id, event.to) == ("", "", "ann", "m1", 2)
+
+
+def test_what_was_stored_before_sealing_is_read_as_it_stands(store):
+    plain = message()
+    place((plain,), "user-1", 0)
+    fields = {name: value for name, value in vars(plain).items() if not name.startswith("originator")}
+    data = msgpack.packb({**fields, "class_version": 2})
+    assert store.mapper.to_domain_event(StoredEvent("user-1", 1, plain.TOPIC, data)) == plain
+
+
+def test_a_letter_opens_with_the_key_of_the_mail_only(store, tmp_path):
+    (written,) = put(store, "user-1", 0, [message()])
+    store.learn_mail_key(-1, b"k" * 32)
+    letter = StoredEvent("user-1", 1, written.event.TOPIC, store.letter(written.event, written.data))
+    assert TEXT.encode() not in letter.state
+    other = Store(f"sqlite:///{tmp_path}/h2.db", "h2", HOME)
+    with pytest.raises(Broken):
+        other.mapper.read(letter, strict=True)
+    other.learn_mail_key(-1, b"k" * 32)
+    assert other.mapper.read(letter, strict=True) == written.event
+    other.close()
+
+
+def test_snapshots_and_dumps_hold_no_text(store):
+    put(store, "user-1", 0, [contact()])
+    store.snapshot([("user-1", 1, store.load("user-1").dump())])
+    (snapshot,) = store._snapshots.select_events("user-1")
+    assert not {word for word in (b"Bob Jones", b"Bobby") if word in snapshot.state}
+    assert store.load("user-1").contacts[2][1:] == ("bob", "Bob Jones", "h2", "Bobby", False)
+    packed = pack_dump({"texts": [Personal(1, TEXT)], "none": Personal(3, ""), "plain": "ann"}, store.keys)
+    assert TEXT.encode() not in packed
+    assert unpack_dump(packed, store.keys) == {"texts": [TEXT], "none": "", "plain": "ann"}
+    store.keys.destroy(1)
+    assert unpack_dump(packed, store.keys) == {"texts": [""], "none": "", "plain": "ann"}, "a copy from before the erasure too"
+
+
+def test_the_key_file_is_for_its_owner_only_and_forgets(tmp_path):
+    keys = open_keys("", f"sqlite:///{tmp_path}/h1.db", "h1")
+    for start in range(0, 3_000, 100):  # many pages, many splits
+        keys.make(range(9_000 - start, 9_000 - start - 100, -1))
+    folder = tmp_path / "keys"
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+    key = keys._table.read([8_001])[8_001]
+
+    def copies() -> int:
+        return sum(file.read_bytes().count(key) for file in folder.iterdir())
+
+    assert copies() > 0
+    keys.destroy(8_001)
+    assert copies() == 0
+    assert sqlite3.connect(folder / "h1.db").execute("SELECT count(*) FROM keys WHERE key IS NOT NULL").fetchone() == (2_999,)
+    keys.close()
