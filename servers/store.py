@@ -24,8 +24,8 @@ from domain.errors import Unavailable
 from domain.event import Event, Snapshotable, State
 from domain.personal import owners
 from servers.catalogue import Catalogue
-from servers.lease import FencedOut, LeaseLost, LeaseTable
 from servers.key_places import open_keys
+from servers.lease import FencedOut, LeaseLost, LeaseTable
 from servers.sealing import KeysNeeded, SealedMapper, Sealer, pack_dump, unpack_dump
 from servers.sqlite_recorders import sqlite_factory
 from servers.worker import Worker
