@@ -22,7 +22,7 @@ from projections.audit.feeding import Feeder, Message
 from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, Life, Online, Order, Page, Person, Reached, Shown, StateAt
 from servers.keys import NO_KEYS
-from servers.sealing import SealedMapper
+from servers.personal_fields import SealedMapper
 from servers.store import MsgpackTranscoder
 from servers.worker import Worker
 

@@ -16,7 +16,7 @@ import structlog
 from domain.errors import Unavailable
 from domain.event import Event
 from servers.keys import NO_KEYS, Ciphers, KeyStore
-from servers.sealing import pack_dump, unpack_dump
+from servers.personal_fields import pack_dump, unpack_dump
 from servers.store import Store
 
 DUMP_EVERY_S = 60.0  # a restart after a crash folds at most a minute of events

@@ -1,7 +1,7 @@
 """A server's event store: one database, through the `eventsourcing` library. Rule: every method blocks; call it through `Store.run`.
 
-Events are stored as msgpack maps of their fields without place, the personal ones sealed (`servers/sealing.py`); the same bytes travel
-in the broker's envelope to the history.
+Events are stored as msgpack maps of their fields without place, the personal ones sealed (`servers/personal_fields.py`); the same bytes
+travel in the broker's envelope to the history.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ from domain.personal import owners
 from servers.catalogue import Catalogue
 from servers.key_places import open_keys
 from servers.lease import FencedOut, LeaseLost, LeaseTable
-from servers.sealing import KeysNeeded, SealedMapper, Sealer, pack_dump, unpack_dump
+from servers.personal_fields import FieldSealer, KeysNeeded, SealedMapper, pack_dump, unpack_dump
 from servers.sqlite_recorders import sqlite_factory
 from servers.worker import Worker
 
@@ -92,7 +92,7 @@ class Store:
         except (PersistenceError, sqlite3.Error) as error:
             raise Unavailable(f"The store cannot be opened: {error}") from error
         self.keys = open_keys(keys_url, url, server)
-        self._sealer = Sealer(self.keys)
+        self._sealer = FieldSealer(self.keys)
         self.mail_key = self.keys.mail_key()  # the number of the key for letters to other servers; 0 before it has arrived
         self.mapper = SealedMapper(self._transcoder, self.keys)
 

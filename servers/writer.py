@@ -18,7 +18,7 @@ from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from servers.catalogue import Command
 from servers.lease import LeaseLost
-from servers.sealing import KeysNeeded
+from servers.personal_fields import KeysNeeded
 from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Packed, Store
 
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once

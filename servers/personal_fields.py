@@ -60,7 +60,7 @@ def place_of(stream: str, version: int, topic: str) -> bytes:
     return f"{stream}/{version}/{topic}".encode()
 
 
-class Sealer:
+class FieldSealer:
     """Seals the personal fields of events. On the event loop only."""
 
     def __init__(self, keys: KeyStore) -> None:

@@ -12,7 +12,7 @@ from domain.home_events import ContactAdded, MessageSent
 from domain.personal import Personal, owners
 from servers.key_places import open_keys
 from servers.keys import NoKeys
-from servers.sealing import Broken, SealedMapper, pack_dump, seal, unpack_dump, unseal
+from servers.personal_fields import Broken, SealedMapper, pack_dump, seal, unpack_dump, unseal
 from servers.store import MsgpackTranscoder, Store
 from tests.servers.stores import HOME, NOW, put
 
