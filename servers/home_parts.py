@@ -122,6 +122,7 @@ class HomeParts:
         self._end = end
         await self.projector.start()
         if self.lease is not None:
+            self.global_link.start()  # the Global Server's keys must be at hand when it is our turn, even if it is away then
             await self.lease.acquire(self.projector.catch_up)
             self.store.fence(self.lease.epoch)
             await self.projector.catch_up()

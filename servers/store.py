@@ -200,12 +200,18 @@ class Store:
         return [Committed(n.id, self.mapper.to_domain_event(n), n.state) for n in notifications]
 
     def last_position(self) -> int:
-        """The position of the newest event; 0 without any."""
-        return self._events.max_notification_id() or 0
+        """The position of the newest event; 0 without any. Raises `Unavailable`."""
+        try:
+            return self._events.max_notification_id() or 0
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
 
     def tracked(self, source: str) -> int:
-        """The stored tracking position of `source`; 0 without one."""
-        return self._events.max_tracking_id(source) or 0
+        """The stored tracking position of `source`; 0 without one. Raises `Unavailable`."""
+        try:
+            return self._events.max_tracking_id(source) or 0
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
 
     def close(self) -> None:
         """Let go of threads and connections."""

@@ -153,6 +153,10 @@ class Installation:
         """The SQLite file of one server."""
         return self.data / f"{server}.db"
 
+    def store_url(self, server: str) -> str:
+        """As the server has it."""
+        return self.environment.get("FLASH_STORE_URL") or f"sqlite:///{self.store(server)}"
+
     def start(self) -> None:
         """Start whatever does not run; return when all are ready."""
         for server in self.servers:

@@ -4,6 +4,7 @@ By itself it judges its own short talk; at the end of the folder, all the crashe
 """
 
 import asyncio
+import os
 import random
 import subprocess
 from collections import Counter
@@ -43,7 +44,7 @@ async def test_replaying_the_history_gives_the_live_state(
     assert not history.disorder, history.disorder[:5]
     lines: list[str] = []
     for server in installation.servers:
-        store = open_store(f"sqlite:///{installation.store(server.name)}", server.name)
+        store = open_store(installation.store_url(server.name), server.name)
         try:
             told, stored = history.records[server.name], await stored_records(store)
             assert first_difference(told, stored) is None, (server.name, first_difference(told, stored))
@@ -81,4 +82,5 @@ def assert_queued_once(records: Sequence[EventRecord]) -> None:
 def rebuild(installation: Installation, home: str) -> "subprocess.CompletedProcess[str]":
     """`flash projections rebuild`."""
     command = [FLASH, "projections", "rebuild", home, "--data", str(installation.data)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    environment = {**os.environ, "FLASH_STORE_URL": installation.store_url(home)}
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)

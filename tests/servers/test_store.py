@@ -209,7 +209,8 @@ def test_a_database_that_is_away_is_unavailable(tmp_path):
         Store("postgresql://nobody:x@127.0.0.1:1/none", "h1", HOME)
 
 
-def test_postgresql_goes_away_and_comes_back(postgres):
+def test_postgresql_goes_away_and_comes_back(postgres, monkeypatch):
+    monkeypatch.setattr("servers.postgres_recorders.CONNECT_TIMEOUT_S", 0.3)
     if not postgres.can_be_controlled:
         pytest.skip("the given PostgreSQL is not ours to stop")
     store = Store(postgres.new_database(), "h1", HOME)
@@ -219,8 +220,9 @@ def test_postgresql_goes_away_and_comes_back(postgres):
     try:
         with pytest.raises(Unavailable):
             put(store, "user-1", 1, [adopted(2)])
-        with pytest.raises(Unavailable):
-            store.load("user-1")
+        for question in (lambda: store.load("user-1"), lambda: store.tracked("h2"), store.last_position):
+            with pytest.raises(Unavailable):
+                question()
     finally:
         postgres.start()
     put(store, "user-1", 1, [adopted(3)])

@@ -9,6 +9,7 @@ It listens on the loopback interface only. PostgreSQL refuses to run as root: th
 `FLASH_TEST_POSTGRES_URL=postgresql://user:password@host/database` names one that runs already; its user must be allowed to make databases.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -136,11 +137,23 @@ class PrivatePostgres(GivenPostgres):
         return True
 
     def kill(self) -> None:
-        """Immediate shutdown: no checkpoint, nothing more is written; the next start recovers from its log."""
+        """`kill -9` of every process; the next start recovers from its log."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGQUIT)
+            processes = self.pids()  # each is in a session of its own
+            self._server.kill()
             self._server.wait(START_TIMEOUT_S)
+            for pid in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), START_TIMEOUT_S, "PostgreSQL is gone")
             self._server = None
+
+    def pids(self) -> list[int]:
+        """Its processes, connections' included."""
+        if self._server is None:
+            return []
+        own = self._server.pid
+        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
 
     def close(self) -> None:
         """End every process of it, and remove its data."""
