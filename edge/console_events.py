@@ -15,7 +15,8 @@ from projections.audit.personal import details
 from projections.audit.rows import AuditFilter, AuditRow
 
 PAGE_ROWS = 100
-MAX_VALUE_CHARS = 120  # of one detail: a list of a thousand delivered messages is cut
+MAX_VALUE_CHARS = 64  # of one detail: an id fits, a list of a thousand delivered messages is cut
+MAX_TITLE_CHARS = 1_000  # shown when somebody points at it
 HEADINGS = ("Time", "Server", "Event", "User", "Details", "Cause")
 
 
@@ -67,22 +68,27 @@ async def wanted_of(console: Console, query: Events) -> AuditFilter:
 def event_row(row: AuditRow) -> Html:
     """One event as a row of the table."""
     user = tag("a", row.handle or row.uid, href=link("/ops/user", who=row.uid)) if row.uid is not None else NONE
-    told = [text(tag("b", name), " ", _value(name, value)) for name, value in details(row).items()]
+    told = {name: value for name, value in details(row).items() if name != "class_version" and value not in (None, "")}
+    popup = told.get("id") if row.topic.startswith(("mailbox.", "user.message_")) else None
     return tag(
         "tr",
         tag("td", moment(row.time)),
         tag("td", row.source),
         tag("td", tag("code", row.topic), tag("small", f"{row.stream} v{row.version}")),
         tag("td", user),
-        tag("td", [tag("span", each, class_="detail") for each in told]),
-        tag("td", tag("a", row.cause[:12], href=link("/ops/trace", message=row.cause), title=row.cause) if row.cause else None),
+        tag("td", [tag("span", tag("b", name), " ", _value(value), class_="detail") for name, value in told.items()]),
+        tag(
+            "td",
+            tag("a", "Trace", href=link("/ops/trace", message=popup)) if isinstance(popup, str) else None,
+            tag("code", row.cause[:12], title=row.cause),
+        ),
         id=f"e{row.id}",
     )
 
 
-def _value(name: str, value: Any) -> Html:
+def _value(value: Any) -> Html:
     shown = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=repr).decode()
-    return text(shown if len(shown) <= MAX_VALUE_CHARS else shown[:MAX_VALUE_CHARS] + "…")
+    return text(shown) if len(shown) <= MAX_VALUE_CHARS else tag("span", shown[:MAX_VALUE_CHARS] + "…", title=shown[:MAX_TITLE_CHARS])
 
 
 def _filter_of(query: Events) -> Mapping[str, str]:

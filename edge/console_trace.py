@@ -4,6 +4,7 @@ The times between are written at the arrows: a popup takes milliseconds to arriv
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from edge.console_events import HEADINGS, event_row
 from edge.console_page import link, moment, notice, page, table
@@ -13,9 +14,10 @@ from edge.http import Answer, Call
 from edge.markup import Html, tag
 from projections.audit.rows import Life, Step
 
-STEP_PX, LANE_PX = 150, 92  # room for a name and a time below each dot
-LEFT_PX, TOP_PX = 96, 40
+STEP_PX, LANE_PX = 150, 110  # room for a name and a time below each dot
+LEFT_PX, TOP_PX, BELOW_PX = 96, 44, 60
 DOT_PX = 9
+ARC_PX = 52  # how far an arc's handle stands above its lane
 
 
 class TracePages:
@@ -59,12 +61,13 @@ def _step(step: Step) -> Html:
 def picture(steps: Sequence[Step]) -> Html:
     """The life as SVG: servers from top to bottom in the order in which they come in, steps from left to right."""
     lanes = list(dict.fromkeys(step.row.source for step in steps))
-    width, height = LEFT_PX + STEP_PX * len(steps), TOP_PX + LANE_PX * len(lanes)
+    width, height = LEFT_PX + STEP_PX * len(steps), TOP_PX + LANE_PX * (len(lanes) - 1) + BELOW_PX
     spots = [
         (LEFT_PX + STEP_PX * number + STEP_PX // 3, TOP_PX + LANE_PX * lanes.index(step.row.source)) for number, step in enumerate(steps)
     ]
     drawn: list[Html] = [tag("title", "The way of the popup: " + ", ".join(f"{step.name} at {step.row.source}" for step in steps))]
     drawn.append(tag("defs", tag("marker", tag("path", d="M0 0 L8 4 L0 8 z"), id="tip", refX=8, refY=4, **_TIP)))
+    labels: list[Html] = []
     for number, lane in enumerate(lanes):
         y = TOP_PX + LANE_PX * number
         drawn.append(tag("line", x1=LEFT_PX - 8, y1=y, x2=width, y2=y, class_="lane"))
@@ -72,12 +75,14 @@ def picture(steps: Sequence[Step]) -> Html:
     for number, step in enumerate(steps):
         before = _cause(steps, number)
         if before is not None:
-            drawn.extend(_arrow(spots[before], spots[number], duration(step.took_s)))
+            arrow, label = _arrow(spots[before], spots[number], duration(step.took_s))
+            drawn.append(arrow)
+            labels.append(label)
     for (x, y), step in zip(spots, steps, strict=True):
         drawn.append(tag("circle", cx=x, cy=y, r=DOT_PX, class_="dot"))
         drawn.append(tag("text", step.name, x=x, y=y + 27, class_="step"))
         drawn.append(tag("text", _clock(step), x=x, y=y + 43, class_="clock"))
-    return tag("svg", drawn, viewBox=f"0 0 {width} {height}", width=width, height=height, role="img", class_="trace")
+    return tag("svg", drawn, labels, viewBox=f"0 0 {width} {height}", width=width, height=height, role="img", class_="trace")
 
 
 _TIP = {"markerWidth": 8, "markerHeight": 8, "orient": "auto-start-reverse", "markerUnits": "userSpaceOnUse"}
@@ -93,18 +98,17 @@ def _cause(steps: Sequence[Step], number: int) -> int | None:
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], label: str) -> list[Html]:
-    """From dot to dot, above the line where both are in one lane, so that it passes the dots between."""
+    """From dot to dot; within a lane in an arc, so that it passes over the dots between. The label stands clear of the names below dots."""
     (x1, y1), (x2, y2) = start, end
-    top = min(y1, y2) - 26 if y1 == y2 else (y1 + y2) // 2
-    line = (
-        f"M{x1} {y1 - DOT_PX} Q{(x1 + x2) // 2} {2 * top - y1 + DOT_PX} {x2 - DOT_PX} {y2 - DOT_PX}"
-        if y1 == y2
-        else f"M{x1} {y1} L{x2 - 8} {y2 - 7 if y2 > y1 else y2 + 7}"
-    )
-    return [
-        tag("path", d=line, class_="arrow", marker_end="url(#tip)"),
-        tag("text", label, x=(x1 + x2) // 2 + (0 if y1 == y2 else 10), y=top + (2 if y1 == y2 else -6), class_="took"),
-    ]
+    middle = (x1 + x2) // 2
+    if y1 == y2:
+        line = f"M{x1} {y1 - DOT_PX} Q{middle} {y1 - ARC_PX} {x2 - DOT_PX} {y2 - DOT_PX}"
+        place: dict[str, Any] = {"x": middle, "y": y1 - ARC_PX // 2 - 6, "text_anchor": "middle"}
+    else:
+        down = y2 > y1
+        line = f"M{x1} {y1} L{x2 - DOT_PX + 1} {y2 - 7 if down else y2 + 7}"
+        place = {"x": middle + (8 if down else -8), "y": (y1 + y2) // 2 + (0 if down else 6), "text_anchor": "start" if down else "end"}
+    return [tag("path", d=line, class_="arrow", marker_end="url(#tip)"), tag("text", label, class_="took", **place)]
 
 
 def _clock(step: Step) -> Html | str:

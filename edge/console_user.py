@@ -29,11 +29,7 @@ class UserPages:
         wanted = AuditFilter(user=person.uid, until=at)
         found = await self._console.events(call.identity, wanted, query.cursor or None, PAGE_ROWS, what="timeline")
         _, now = await self._console.span()
-        try:
-            state, window = await self._console.moment(call.identity, person, now if at is None else at)
-            stood: Html = text(_state(state), _window(window))
-        except UnknownUser:
-            stood = notice("At that moment the history did not know this user yet.")
+        state, window = await self._console.moment(call.identity, person, now if at is None else at)
         older = link("/ops/user", **_query(query, person), cursor=found.next) if found.next else None
         return page(
             f"{person.handle or 'User'} ({person.uid})",
@@ -41,7 +37,8 @@ class UserPages:
             tag("p", "Home: ", tag("b", person.home or "unknown")),
             _when(query, person),
             tag("h2", "Then" if at is not None else "Now"),
-            stood,
+            _state(state),
+            _window(window),
             tag("h2", "Timeline"),
             table("What happened, newest first", HEADINGS, [event_row(row) for row in found.rows], "Nothing happened."),
             tag("p", tag("a", "Older events", href=older, rel="next")) if older else None,

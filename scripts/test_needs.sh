@@ -15,6 +15,7 @@ command -v openbox                      | openbox
 command -v icewm                        | icewm
 command -v xdotool                      | xdotool
 command -v import                       | imagemagick
+command -v chromium || command -v chromium-browser | chromium
 command -v xprop                        | x11-utils
 test -n "$(fc-list)"                    | fonts-dejavu-core
 ${PYTHON:-python3} -c "import tkinter"  | python3-tk
