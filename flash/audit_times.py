@@ -7,6 +7,7 @@ EXPECTED = "2026-11-23T21:15:00Z, 2026-11-23 21:15, 2026-11-23, 21:15 (today), 9
 
 _AGO = re.compile(r"(\d{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_DATED = re.compile(r"\d{4}-\d\d-\d\d.*")  # the library would take weeks, too, and dates without hyphens
 _TODAY = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
 
 
@@ -20,8 +21,8 @@ def moment(text: str, now: float) -> float:
     if _TODAY.fullmatch(text):
         text = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d} {text}"
     try:
-        if not text[:4].isdecimal() or "-" not in text[:5]:
-            raise ValueError  # the library would take weeks, and dates without hyphens
+        if _DATED.fullmatch(text) is None:
+            raise ValueError
         read = datetime.fromisoformat(text)
         return (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):

@@ -99,6 +99,7 @@ async def test_however_it_is_fed_the_store_is_the_same(town, tmp_path: Path):
     await live(town, people, chance, STEPS)
     await town.settled()
     items = await items_of(town.broker)
+    items = [*items, StreamItem(len(items), b"junk"), *(StreamItem(len(items) + 1 + n, item.body) for n, item in enumerate(items[-3:]))]
     fed(tmp_path / "whole.db", items).close()
     whole = contents(tmp_path / "whole.db")
     assert len(whole["entries"]) > STEPS // 2
@@ -122,7 +123,10 @@ async def test_however_it_is_fed_the_store_is_the_same(town, tmp_path: Path):
     repeated = [*items, *(StreamItem(len(items) + n, item.body) for n, item in enumerate(items))]
     feeder = fed(tmp_path / "twice.db", repeated)
     twice = contents(tmp_path / "twice.db")
-    assert {**twice, "reached": whole["reached"]} == whole, "published twice by servers that crashed in between"
+    assert twice.pop("reached") != whole["reached"]
+    assert twice == {table: rows for table, rows in whole.items() if table != "reached"}, (
+        "published twice by servers that crashed in between"
+    )
     assert feeder.reached().offset == 2 * len(items)
     feeder.close()
 

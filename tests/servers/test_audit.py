@@ -9,7 +9,7 @@ from broker.embedded_reader import EmbeddedReader
 from domain.errors import Invalid, Unavailable, UnknownUser
 from projections.audit.rows import AuditFilter
 from servers.audit import Audit
-from tests.servers.homes import Person, Town
+from tests.servers.homes import START, Person, Town
 from tests.support.waiting import eventually
 
 
@@ -124,3 +124,45 @@ async def test_a_history_that_is_not_there_is_named(tmp_path: Path) -> None:
     await audit.stop()
     with pytest.raises(Unavailable):
         await audit.log(AuditFilter())
+
+
+async def test_a_home_that_has_not_spoken_leaves_its_users_unknown(town: Town, audit: Audit) -> None:
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
+    await ann.opens()
+    await town.closes("h2")
+    await ann.adds(bob)
+    town.clock.now += 10
+    await audit.grown(2, 10)
+    assert [view["presence"]["status"] for view in await ann.home.contacts(ann.who)] == ["unknown"]
+    assert [shown.status for shown in await audit.window_at(ann.uid, START)] == ["unknown"]
+
+    await town.opens("h2")
+    await audit.grown(3, 10)
+    assert [shown.status for shown in await audit.window_at(ann.uid, START + 5)] == ["unknown"]
+    assert [shown.status for shown in await audit.window_at(ann.uid, START + 10)] == ["offline"]
+
+
+async def test_what_a_home_that_was_down_had_said_is_doubtful(town: Town, audit: Audit) -> None:
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
+    await ann.opens()
+    await bob.opens()
+    await ann.adds(bob)
+    await bob.adds(ann)
+    await town.settled()
+    town.clock.now = START + 20
+    await bob.sends(ann, "still here")
+    await town.settled()
+    await town.closes("h2")
+    town.clock.now = START + 100
+    await town.opens("h2")  # without bob's session
+    await eventually(lambda: not bob.home.parts.presence.sessions)
+    await town.settled()
+    await eventually(lambda: audit.reached.newest == START + 100)
+
+    async def window(uid: int, after_s: float) -> list[tuple[str, bool]]:
+        return [(shown.status, shown.doubtful) for shown in await audit.window_at(uid, START + after_s)]
+
+    assert await window(ann.uid, 10) == [("online", False)]
+    assert await window(ann.uid, 50) == [("online", True)]
+    assert await window(ann.uid, 100) == [("offline", False)]
+    assert await window(bob.uid, 50) == [("online", False)], "h1 was never down"

@@ -1,0 +1,1 @@
+"""`flash audit` as ops type it."""
