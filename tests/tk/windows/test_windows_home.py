@@ -99,15 +99,21 @@ async def test_a_bounce_says_why(screen: Display, client: Client, peer: Peer, pi
 
 
 async def test_do_not_disturb_ends_by_itself(client: Client, peer: Peer) -> None:
-    until = datetime.now(UTC) + timedelta(seconds=6)
-    status = {"status": "dnd", "note": "", "until": until.isoformat().replace("+00:00", "Z")}
-    window, line = await at_home(peer, client, status=status)
-    await window.sees("Do not disturb until [0-9:]+ ▾", kind="TMenubutton")
+    window, line = await at_home(peer, client, status=dnd_for(3600)[1])
+    await window.sees("Do not disturb until .*[0-9:]+ ▾", kind="TMenubutton")
     await line.part("message", **message(1, "when you can"))
     await window.sees(r"Inbox \(1\)", kind="TButton")
     assert not window.popups()
+    until, status = dnd_for(2)
+    await line.part("status", **status)
     await window.sees("when you can", kind="Text", window="^Flash: ")
     assert datetime.now(UTC) >= until
     await window.sees("Online ▾", kind="TMenubutton")
     await line.part("status", status="away", note="tea", until=None)
     await window.sees("Away ▾", kind="TMenubutton")
+
+
+def dnd_for(seconds: float) -> tuple[datetime, dict[str, Any]]:
+    """A moment, and a status that lasts until then."""
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    return until, {"status": "dnd", "note": "", "until": until.isoformat().replace("+00:00", "Z")}
