@@ -13,11 +13,13 @@ from clients.terminal.running import BadUsage
 from domain.errors import UnknownMessage
 from flash import audit_printing as printing
 from flash.audit_session import AsJson, At, Data, StoreFile, User, WithText, at, perform, who
+from flash.verify_command import verify
 from projections.audit.log import MAX_LIMIT
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Reached
 from servers.audit import Audit
 
 app = typer.Typer(help="What happened, in what order, and what was true at any moment.", no_args_is_help=True)
+app.command()(verify)
 
 
 @app.command()

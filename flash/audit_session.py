@@ -58,20 +58,30 @@ def perform(work: Callable[[Audit], Coroutine[Any, Any, None]], data: Path | Non
     raise typer.Exit(1)
 
 
-@contextlib.asynccontextmanager
-async def _opened(data: Path | None, store: Path | None) -> AsyncIterator[Audit]:
+def settings_for(data: Path | None) -> Settings:
+    """The settings of a command that was given a data directory, or none. Raises `BadSetting`."""
     settings = Settings.read(os.environ)
     set_up_logs("error", settings.log_format)  # a command says itself what its person must know
-    if data is not None:
-        settings = dataclasses.replace(settings, data=data)
+    return settings if data is None else dataclasses.replace(settings, data=data)
+
+
+async def open_history(settings: Settings, stack: contextlib.AsyncExitStack) -> Any:
+    """What reads the history stream until `stack` ends; None where there is none. Raises `Unavailable`."""
+    if settings.broker_url:
+        broker = rabbit(settings, "audit")
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        await broker.wait_connected(CONNECT_S)
+        return broker
+    return EmbeddedReader(settings.data / "broker.db") if (settings.data / "broker.db").exists() else None
+
+
+@contextlib.asynccontextmanager
+async def _opened(data: Path | None, store: Path | None) -> AsyncIterator[Audit]:
+    settings = settings_for(data)
     async with contextlib.AsyncExitStack() as stack:
-        history: Any = EmbeddedReader(settings.data / "broker.db")
-        if settings.broker_url:
-            history = rabbit(settings, "audit")
-            await history.start()
-            stack.push_async_callback(history.close)
-            await history.wait_connected(CONNECT_S)
-        elif not (settings.data / "broker.db").exists():
+        history = await open_history(settings, stack)
+        if history is None:
             raise BadSetting(f"there is no history in {settings.data}: set FLASH_BROKER_URL, or name the directory of `flash serve`")
         audit = Audit(history, store if store is not None else settings.data / "audit.db")
         await audit.open()

@@ -34,6 +34,13 @@ def _natural(text: str) -> int:
     return value
 
 
+def _several(text: str) -> int:
+    value = int(text)
+    if value < 2:
+        raise ValueError
+    return value
+
+
 def _handles(text: str) -> frozenset[str]:
     return frozenset(handle.strip().lower() for handle in text.split(",") if handle.strip())
 
@@ -98,7 +105,7 @@ class Settings:
     registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)
     ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
     integrators: Mapping[str, PresenceGrant] = _setting("FLASH_INTEGRATORS", read_grants, EXPECTED, MappingProxyType({}))
-    seal_events: int = _setting("FLASH_SEAL_EVENTS", _natural, "a whole number above 0", 1_000)
+    seal_events: int = _setting("FLASH_SEAL_EVENTS", _several, "a whole number above 1", 1_000)
     seal_s: float = _setting("FLASH_SEAL_S", _positive, "seconds above 0", 10.0)
     max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", 100_000)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(

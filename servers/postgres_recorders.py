@@ -152,7 +152,12 @@ def postgres_factory(url: str, server: str) -> PostgresStoreFactory:
         "POSTGRES_PORT": str(parts.port or 5432),
         "POSTGRES_USER": unquote(parts.username or ""),
         "POSTGRES_PASSWORD": unquote(parts.password or ""),
-        "POSTGRES_SCHEMA": f"flash_{server.replace('-', '$')}",  # "-" would need quotes, which the library forgets in one place
+        "POSTGRES_SCHEMA": schema_of(server),
         "ORIGINATOR_ID_TYPE": "text",
     }
     return PostgresStoreFactory(env, f"flash {server} {os.getpid()}")
+
+
+def schema_of(server: str) -> str:
+    """A server's own schema. "-" would need quotes, which the library forgets in one place."""
+    return f"flash_{server.replace('-', '$')}"

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SealPolicy:
-    """A seal covers at most `events` events, and an event waits at most about `seconds` for its seal."""
+    """A seal covers at most `events` events, 2 or more, and an event waits at most about `seconds` for its seal."""
 
     events: int = 1_000
     seconds: float = 10.0
@@ -100,7 +100,8 @@ class Sealer:
 
     @property
     def _something_new(self) -> bool:
-        return self._behind or self._unsure or self._news > self.sealed
+        # One seal alone is left in peace, or there would be no end; a row of them (after a long log was caught up with) is not.
+        return self._behind or self._unsure or self._news > self.sealed or len(self._positions) > 1
 
     async def _run(self) -> None:
         while True:
@@ -159,7 +160,7 @@ class Sealer:
 
     async def _seal_next(self) -> None:
         await self._read_on()
-        if self._unsure or self._news <= self.sealed:
+        if self._unsure or not (self._news > self.sealed or len(self._positions) > 1):
             return
         count = min(len(self._positions), self._policy.events)
         fresh = seal(self._digest, self.sealed + 1, self._positions[:count], self._fingerprints[:count])

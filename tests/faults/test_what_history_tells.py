@@ -64,7 +64,11 @@ async def test_replaying_the_history_gives_the_live_state(
         done = await asyncio.to_thread(rebuild, installation, name)
         assert done.returncode == 0, done.stdout + done.stderr
         assert [line.rpartition(", ")[2] for line in done.stdout.splitlines()] == ["same as before"] * 3, done.stdout
-    tell(f"{', '.join(lines)}; {history.repeats} repeats in the stream; same bytes, same order, same indices, rebuilt the same")
+    for server in installation.servers:
+        done = await asyncio.to_thread(verify_log, installation, server.name)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "not asked" not in done.stdout
+    tell(f"{', '.join(lines)}; {history.repeats} repeats in the stream; same bytes, order and indices, rebuilt the same; honest")
 
 
 def assert_queued_once(records: Sequence[EventRecord]) -> None:
@@ -84,3 +88,12 @@ def rebuild(installation: Installation, home: str) -> "subprocess.CompletedProce
     command = [FLASH, "projections", "rebuild", home, "--data", str(installation.data)]
     environment = {**os.environ, "FLASH_STORE_URL": installation.store_url(home)}
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+
+
+def verify_log(installation: Installation, server: str) -> "subprocess.CompletedProcess[str]":
+    """`flash audit verify`: with its seals, the Global Server's copies and the history."""
+    stores = ["--store", installation.store_url(server), "--global-store", installation.store_url("global")]
+    environment = {**os.environ, "FLASH_BROKER_URL": installation.amqp_url}
+    return subprocess.run(
+        [FLASH, "audit", "verify", server, *stores], check=False, capture_output=True, text=True, timeout=60, env=environment
+    )

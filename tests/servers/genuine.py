@@ -1,0 +1,140 @@
+"""An installation that has run and stopped, to be tampered with: home, Global Server, history. Rule: made once, copied for each test.
+
+Positions are those of the real files; a forger has everything but what is kept elsewhere.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from broker import envelope, topology
+from broker.embedded_reader import EmbeddedReader
+from domain.account import ClaimHandle, RegisterAccount
+from domain.log_chain import before_all, fingerprint, seal
+from servers.global_link import GLOBAL
+from servers.global_parts import GlobalConfig, GlobalParts
+from servers.passwords import CHEAP
+from servers.sealer import SealPolicy
+from servers.verify import History, Report, verify
+from tests.servers.homes import Town
+from tests.support.waiting import eventually
+
+POLICY = SealPolicy(events=20, seconds=3600)  # full seals, and one at the end
+POPUPS = 30
+USERS = 12
+
+
+async def live(directory: Path) -> None:
+    """Ann writes to Bob and Carol at h1; the Global Server hears of the seals, and seals its own log."""
+    town = Town(directory)
+    town.seals = POLICY
+    await town.start("h1")
+    ann, bob, carol = (town.person(name, "h1") for name in ("ann", "bob", "carol"))
+    _, window = await bob.opens()
+    await ann.adds(bob)
+    await ann.adds(carol)
+    for number in range(POPUPS):
+        await ann.sends((bob, carol)[number % 2], f"popup {number}")
+    await eventually(lambda: len(window.texts()) == POPUPS // 2)
+    await town.closes("h1")
+    config = GlobalConfig(f"sqlite:///{directory}/global.db", directory / "global", password_cost=CHEAP, seals=POLICY)
+    parts = GlobalParts(config, town.broker)
+    await parts.start()
+    for uid in range(1, USERS + 1):
+        handle = f"user{uid}"
+        register = RegisterAccount(uid=uid, handle=handle, home="h1", profile={}, password_hash="$argon2id$", cause=handle)
+        await parts.writer.submit((ClaimHandle(handle=handle, uid=uid, cause=handle), register))
+    await eventually(lambda: len(list(parts.store._events.select_events("witness-h1"))) >= 4)
+    await parts.stop()
+    await town.stop()
+
+
+def make(directory: Path) -> Path:
+    """The installation's files."""
+    asyncio.run(live(directory))
+    return directory
+
+
+async def _learn(directory: Path, server: str) -> History:
+    history = History(server)
+    async for item in EmbeddedReader(directory / "broker.db").read_stream(topology.HISTORY, "first", follow=False):
+        told = envelope.decode(item.body)
+        for record in told.events:
+            if told.source == server:
+                history.learn(record.position, record.stream, record.version, record.topic, record.data)
+    return history
+
+
+def check(directory: Path, *, copies: bool = False, history: bool = False, server: str = "h1") -> Report:
+    """Verify with some witnesses."""
+    return verify(
+        server,
+        f"sqlite:///{directory}/{server}.db",
+        f"sqlite:///{directory}/{GLOBAL}.db" if copies else None,
+        asyncio.run(_learn(directory, server)) if history else None,
+    )
+
+
+def found(report: Report) -> list[tuple[Any, ...]]:
+    """(kind, position) or (kind, position, to) of each finding."""
+    return [(f.kind, f.position) if f.to == f.position else (f.kind, f.position, f.to) for f in report.findings]
+
+
+class Forger:
+    """Somebody with a connection to a server's SQLite file."""
+
+    def __init__(self, directory: Path, server: str = "h1") -> None:
+        self.server = server
+        self.path = directory / f"{server}.db"
+        self.last = self.ask("SELECT max(rowid) FROM stored_events")[0][0]
+
+    def ask(self, sql: str, *values: Any) -> list[Any]:
+        with closing(sqlite3.connect(self.path)) as database:
+            return database.execute(sql, values).fetchall()
+
+    def do(self, sql: str, *values: Any) -> None:
+        with closing(sqlite3.connect(self.path)) as database, database:
+            assert database.execute(sql, values).rowcount, "nothing was tampered with"
+
+    def position(self, topic: str, number: int = 0) -> int:
+        """Where the `number`th event of a topic lies."""
+        rows = self.ask("SELECT rowid FROM stored_events WHERE topic = ? ORDER BY rowid", topic)
+        position: int = rows[number][0]
+        return position
+
+    def rewrite(self, position: int, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change fields of a stored event."""
+        state = msgpack.unpackb(self.ask("SELECT state FROM stored_events WHERE rowid = ?", position)[0][0], strict_map_key=False)
+        change(state)
+        self.do("UPDATE stored_events SET state = ? WHERE rowid = ?", msgpack.packb(state), position)
+
+    def insert(self, position: int) -> None:
+        """A message that was never sent."""
+        columns = "rowid, originator_id, originator_version, topic, state"
+        self.do(f"INSERT INTO stored_events ({columns}) VALUES (?, 'user-9', 1, 'user.message_sent', x'80')", position)  # noqa: S608 - constants
+
+    def shift(self, start: int, by: int) -> None:
+        """Number every event from `start` on anew."""
+        self.do("UPDATE stored_events SET rowid = -rowid WHERE rowid >= ?", start)
+        self.do("UPDATE stored_events SET rowid = ? - rowid WHERE rowid < 0", by)
+
+    def chain_anew(self) -> None:
+        """Make every seal of the log fit what stands there now."""
+        rows = self.ask("SELECT rowid, originator_id, originator_version, topic, state FROM stored_events ORDER BY rowid")
+        prints: dict[int, bytes] = {}
+        previous = before_all(self.server)
+        for position, stream, version, topic, state in rows:
+            if stream == f"log-{self.server}":
+                told = msgpack.unpackb(state)
+                covered = [p for p in prints if told["first"] <= p <= told["last"]]
+                fresh = seal(previous, told["first"], covered, [prints[p] for p in covered])
+                told.update(digest=fresh.digest, previous=previous, marks=fresh.marks, gaps=fresh.gaps, count=fresh.count, last=fresh.last)
+                state, previous = msgpack.packb(told), fresh.digest
+                if self.ask("SELECT state FROM stored_events WHERE rowid = ?", position)[0][0] != state:
+                    self.do("UPDATE stored_events SET state = ? WHERE rowid = ?", state, position)
+            prints[position] = fingerprint(stream, version, topic, state)
