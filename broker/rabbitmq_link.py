@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 
 import structlog
 from aiormq.connection import Connection
+from aiormq.exceptions import ChannelNotFoundEntity
 from yarl import URL
 
 from broker.rabbitmq_channel import LeanChannel, open_channel
-from broker.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Queue, inbox, inbox_binding
+from broker.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue, inbox, inbox_binding
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -126,13 +127,36 @@ class Link:
             log.info("broker.close_failed", error=error.detail)
 
     async def declare(self) -> None:
-        """Declare the fixed part of the topology."""
+        """Declare the fixed part of the topology; where it is whole already, no right to make or change it is needed."""
+        *exchanges, last = EXCHANGES
         for exchange in EXCHANGES:
-            await self.control.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=exchange.durable)
+            if not exchange.durable:  # it went with the last restart of the broker
+                await self._declare_exchange(exchange)
+        if await self._is_declared():
+            return
+        for exchange in exchanges:
+            await self._declare_exchange(exchange)
         for queue in QUEUES:
             await self._declare_queue(queue)
         for binding in BINDINGS:
             await self._bind(binding)
+        await self._declare_exchange(last)
+
+    async def _is_declared(self) -> bool:
+        """Whether every exchange and queue is there."""
+        probe = await open_channel(self._connection, confirms=False, prefetch=0)  # what is not there costs the channel
+        try:
+            for exchange in reversed(EXCHANGES):
+                await probe.exchange_declare(exchange.name, passive=True)
+            for queue in QUEUES:
+                await probe.queue_declare(queue.name, passive=True)
+        except ChannelNotFoundEntity:
+            return False
+        await probe.close(timeout=CLOSE_TIMEOUT_S)
+        return True
+
+    async def _declare_exchange(self, exchange: Exchange) -> None:
+        await self.control.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=exchange.durable)
 
     async def declare_inbox(self, server: str) -> None:
         """Declare and bind one server's queue."""

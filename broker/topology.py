@@ -69,12 +69,12 @@ class Binding:
 
 
 EXCHANGES = (
-    Exchange(HOMES, "direct"),
+    Exchange(BEATS, "fanout", durable=False),
     Exchange(EVENTS, "topic"),
     Exchange(PRESENCE, "topic"),
     Exchange(REQUESTS, "direct"),
     Exchange(DEAD, "fanout"),
-    Exchange(BEATS, "fanout", durable=False),
+    Exchange(HOMES, "direct"),  # declared after all else, bindings too: where it is, the topology is whole
 )
 
 STREAMS = (

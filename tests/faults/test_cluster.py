@@ -20,6 +20,7 @@ from tests.support.waiting import eventually
 
 ROUNDS = int(os.environ.get("FLASH_TEST_CLUSTER_ROUNDS") or 1)
 BACK_S = 60.0  # a node is given up after 5 s, a connection to it after 15, and two busy cores start a node in 10
+pytestmark = pytest.mark.timeout(120 * ROUNDS)
 MEANWHILE = 100  # messages accepted while the node is away
 
 

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# permissions.sh SERVER [VHOST]: prints the commands that let RabbitMQ's user SERVER (`global`, or a home such as `h1`) do what that server needs,
+# and no more. The user is made before: `rabbitmqctl add_user h1 PASSWORD`. The Global Server starts first: it makes the exchanges and streams.
+#
+#   deploy/rabbitmq/permissions.sh h1 | sh
+#
+# A home makes its own queue and reads it, hears requests and beats, and publishes; as a source of events and presence only in its own name.
+set -euo pipefail
+
+server=${1:?permissions.sh SERVER [VHOST]}
+vhost=${2:-/}
+transient='amq\.gen-.*'  # queues of one connection: requests to this server, beats
+
+if [ "$server" = global ]; then
+    configure="^(flash\\..*|$transient)\$"
+    write="^(flash\\..*|amq\\.default|$transient)\$"
+    read="^(flash\\..*|$transient)\$"
+    events='^global\.' presence='^$'
+else
+    name=${server//./\\.}
+    configure="^(flash\\.beats|flash\\.home\\.$name|$transient)\$"
+    write="^(flash\\.(homes|events|presence|requests|dead|beats)|flash\\.home\\.$name|amq\\.default|$transient)\$"  # amq.default: answers
+    read="^(flash\\.(homes|requests|beats)|flash\\.home\\.$name|$transient)\$"
+    events="^$name\\." presence="^presence\\.$name\\."
+fi
+# The beats and requests that a server hears are bound by any key; what it may say is another matter.
+cat <<END
+rabbitmqctl set_permissions -p '$vhost' '$server' '$configure' '$write' '$read'
+rabbitmqctl set_topic_permissions -p '$vhost' '$server' flash.events '$events' '.*'
+rabbitmqctl set_topic_permissions -p '$vhost' '$server' flash.presence '$presence' '.*'
+END
