@@ -7,6 +7,8 @@ here: there is no moment at which a lost client could go unnoticed.
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 HIGH_WATER_BYTES = 65_536  # unsent bytes at which a session stops writing: a few messages, whatever their size
 MAX_IGNORED_BYTES = 4_096  # a client has nothing to say here; some proxies and browsers do send a little
+RESET = struct.pack("ii", 1, 0)  # linger for 0 s: closing means a reset, and no half-open connection stays in the kernel
 
 
 class BackConnections:
@@ -130,10 +133,14 @@ class BackConnection(asyncio.Protocol):
         transport.close()
 
     def abort(self) -> None:
-        """Drop the connection and what was not sent."""
+        """Drop the connection and what was not sent, the kernel's share included: it would try to send it for a while yet."""
         self._ended = True
-        if self._transport is not None:
-            self._transport.abort()
+        transport = self._transport
+        if transport is not None:
+            sock = transport.get_extra_info("socket")
+            if sock is not None and not transport.is_closing():
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            transport.abort()
 
     # -- the protocol ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,17 @@ command -v chromium || command -v chromium-browser | chromium
 command -v xprop                        | x11-utils
 test -n "$(fc-list)"                    | fonts-dejavu-core
 ${PYTHON:-python3} -c "import tkinter"  | python3-tk
+as_root command -v ip                   | iproute2
+as_root command -v nft                  | nftables
+as_root command -v conntrack            | conntrack
+as_root command -v sysctl               | procps
+as_root command -v nginx                | nginx
+as_root command -v haproxy              | haproxy
+as_root command -v squid                | squid
 '
+
+# What only the tests in network namespaces use; those are skipped for anybody but root.
+as_root() { [ "$(id -u)" -ne 0 ] || "$@"; }
 
 missing=()
 while read -r line; do

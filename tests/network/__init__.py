@@ -1,0 +1,1 @@
+"""Firewalls, proxies and pulled cables, in network namespaces, with real programs. Rule: the machine's own network is left alone."""
