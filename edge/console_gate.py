@@ -6,7 +6,6 @@ The cookie holds the user's token. It is HttpOnly (no script reads it), SameSite
 import re
 import time
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
 
 from domain.errors import BadCredentials, FlashError, Forbidden, TooManyRequests, Unauthorized
 from edge.auth import MAX_TOKEN_CHARS, Gate
@@ -43,21 +42,25 @@ def reading_gate(verifier: Verifier) -> Gate:
     return gate
 
 
-def changing_gate(verifier: Verifier) -> Gate:
+def changing_gate(verifier: Verifier, origin: str) -> Gate:
     """The same for requests that change something: they must come from a page of this server. Raises `Forbidden`, `Unauthorized`."""
     reading = reading_gate(verifier)
 
     def gate(headers: Mapping[str, str]) -> Identity:
-        must_be_ours(headers)
+        must_be_ours(headers, origin)
         return reading(headers)
 
     return gate
 
 
-def must_be_ours(headers: Mapping[str, str]) -> None:
-    """Browsers say where a request comes from; who does not say it is no browser, or an old one. Raises `Forbidden`."""
-    site, origin, host = headers.get("Sec-Fetch-Site"), headers.get("Origin"), headers.get("Host", "")
-    ours = site == "same-origin" if site is not None else origin is not None and bool(host) and urlsplit(origin).netloc == host
+def must_be_ours(headers: Mapping[str, str], origin: str) -> None:
+    """Browsers say where a request comes from; who does not say it is no browser, or an old one. `origin`: ours as clients see it,
+    which a proxy may keep from the header `Host`. Raises `Forbidden`."""
+    site, claimed, host = headers.get("Sec-Fetch-Site"), headers.get("Origin"), headers.get("Host", "")
+    if site is not None:
+        ours = site == "same-origin"
+    else:
+        ours = claimed is not None and (claimed == origin or (bool(host) and claimed.partition("://")[2] == host))
     if not ours:
         raise Forbidden("This request does not come from a page of this console.")
 
@@ -77,15 +80,16 @@ def refuse(error: Exception, route: str, target: str) -> tuple[Answer, str]:
 
 
 class SigningIn:
-    """The form, and what follows it. `secure`: clients come over https, so the cookie never goes over anything else."""
+    """The form, and what follows it. `origin`: as clients see us; with https, the cookie never goes over anything else."""
 
     def __init__(
-        self, console: Console, verifier: Verifier, proxies: TrustedProxies, *, secure: bool, clock: Callable[[], float] = time.time
+        self, console: Console, verifier: Verifier, proxies: TrustedProxies, origin: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._console = console
         self._proxies = proxies
         self._verifier = verifier
-        self._secure = "; Secure" if secure else ""
+        self._origin = origin
+        self._secure = "; Secure" if origin.startswith("https:") else ""
         self._clock = clock
 
     async def show(self, call: Call) -> Answer:
@@ -95,7 +99,7 @@ class SigningIn:
 
     async def sign_in(self, call: Call) -> Answer:
         """Check handle and password; a user with the role gets the cookie and goes on."""
-        must_be_ours(call.headers)
+        must_be_ours(call.headers, self._origin)
         body: SignIn = call.body
         try:
             token = await self._console.sign_in(body.handle, body.password, self._proxies.client_of(call))
@@ -109,7 +113,7 @@ class SigningIn:
 
     async def sign_out(self, call: Call) -> Answer:
         """Forget the cookie. Open to those without a valid one too, so that nobody is stuck."""
-        must_be_ours(call.headers)
+        must_be_ours(call.headers, self._origin)
         return redirect("/ops/login", self._set_cookie("", 0))
 
     def _set_cookie(self, token: str, lasts_s: int) -> bytes:

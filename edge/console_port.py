@@ -50,7 +50,7 @@ class Console(Protocol):
     async def homes(self) -> Sequence[HomeSeen]:
         """Every home and how it is."""
 
-    def own_health(self) -> dict[str, Any]:
+    async def own_health(self) -> dict[str, Any]:
         """How the Global Server is."""
 
     async def dead_letters(self) -> Sequence[Letter]:

@@ -13,7 +13,8 @@ from edge.requests import Request
 
 Short = Annotated[str, Meta(max_length=64)]
 Path = Annotated[str, Meta(max_length=512)]
-Seconds = Annotated[int, Meta(ge=0, le=253_402_300_799)]  # up to the year 9999, where Python's calendar ends
+LAST_S = 253_402_300_799  # the last second of the year 9999, where Python's calendar ends
+Seconds = Annotated[int, Meta(ge=0, le=LAST_S)]
 
 
 class SignInPage(Request, frozen=True):
@@ -84,6 +85,9 @@ def read_time(name: str, value: str) -> float | None:
         return None
     try:
         when = datetime.fromisoformat(value)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        if not 0 <= seconds <= LAST_S:
+            raise ValueError
+        return seconds
     except (ValueError, OverflowError):
         raise Invalid(name, "a time such as 2026-11-23T21:30:00") from None

@@ -1,6 +1,7 @@
 """The addresses of the ops console. Rule: all but the way in and the static files are behind a gate; what changes something is a POST."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from domain.errors import Forbidden, Invalid, Unavailable
 from edge import console_requests as requests
@@ -21,10 +22,12 @@ PAGE = {200: ("text/html",)}
 GO_ON = {303: None}
 
 
-def console_routes(console: Console, verifier: Verifier, proxies: TrustedProxies, *, secure: bool) -> Sequence[Route]:
-    """Every page. `secure`: clients come over https."""
-    reading, changing = reading_gate(verifier), changing_gate(verifier)
-    door, servers = SigningIn(console, verifier, proxies, secure=secure), ServerPages(console)
+def console_routes(console: Console, verifier: Verifier, proxies: TrustedProxies, public_url: str) -> Sequence[Route]:
+    """Every page. `public_url`: where clients reach this server."""
+    address = urlsplit(public_url)
+    origin = f"{address.scheme}://{address.netloc}"
+    reading, changing = reading_gate(verifier), changing_gate(verifier, origin)
+    door, servers = SigningIn(console, verifier, proxies, origin), ServerPages(console)
 
     def show(path: str, handle: Handler, summary: str, query: type | None = None, media: str = "text/html") -> Route:
         return Route(

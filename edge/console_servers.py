@@ -26,7 +26,7 @@ class ServerPages:
         headings = ("Home", "State", "Users", "Sessions", "Waiting", "Relay lag", "Inbox", "Writer", "Projection lag", "Dead", "Position")
         shown = tag(
             "section",
-            _global(self._console.own_health()),
+            _global(await self._console.own_health()),
             table("Home Servers", headings, [_home(home) for home in homes], "No home has announced itself."),
             id="servers",
             data_refresh="5000",
@@ -68,18 +68,22 @@ class ServerPages:
 
 def _home(home: HomeSeen) -> Html:
     told: Mapping[str, Any] = home.health or {}
-    figures = [told.get(name) for name in ("sessions", "waiting", "relay_lag", "inbox", "writer")]
+    figures = [_known(told.get(name)) for name in ("sessions", "waiting", "relay_lag", "inbox", "writer")]
     return tag(
         "tr",
         tag("td", tag("b", home.name), tag("small", home.url)),
         tag("td", _state(home)),
         tag("td", home.residents),
-        [tag("td", "–" if figure is None else figure) for figure in figures],
+        [tag("td", figure) for figure in figures],
         tag("td", _lags(told.get("projections"))),
-        tag("td", told.get("dead", "–")),
-        tag("td", told.get("position", "–")),
+        tag("td", _known(told.get("dead"))),
+        tag("td", _known(told.get("position"))),
         id=f"home-{home.name}",
     )
+
+
+def _known(figure: Any) -> Any:
+    return "–" if figure is None else figure
 
 
 def _state(home: HomeSeen) -> Html:
@@ -108,6 +112,8 @@ def _global(health: Mapping[str, Any]) -> Html:
         ("Position", health["position"]),
         ("Writer waiting", health["writer"]),
         ("Relay lag", health["relay_lag"]),
+        ("Inbox", _known(health["inbox"])),
+        ("Dead letters", tag("a", _known(health["dead"]), href="/ops/dead")),
         ("Projection lag", _lags(health["projections"])),
         ("Audited events", health["audit_entries"]),
         ("Audit's newest", moment(newest)),

@@ -24,7 +24,7 @@ from servers.parts import BLANK, Part
 
 MAX_TAILS = 100  # people who watch; each costs five small questions a second when much happens
 HIGH_WATER_BYTES = 65_536  # one look of a hundred rows is about as much
-PLACE = re.compile(r"[0-9]{1,19}", re.ASCII)  # an event's number in the audit store
+PLACE = re.compile(r"[0-9]{1,18}", re.ASCII)  # an event's number in the audit store
 MAX_IGNORED_BYTES = 4_096  # a browser has nothing to say here
 
 log = structlog.get_logger(__name__)

@@ -117,7 +117,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         registry.register(GlobalMetrics(parts, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
         console = OpsConsole(server, audit)
-        pages = console_routes(console, parts.verifier, proxies, secure=public_url(settings, port).startswith("https:"))
+        pages = console_routes(console, parts.verifier, proxies, public_url(settings, port))
         edge = global_edge(server, parts.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
         await audit.open()
         await server.start()

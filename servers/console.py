@@ -4,6 +4,7 @@ Only the audit is asked about users, and only the homes themselves about how the
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ import structlog
 
 from broker import envelope
 from broker.dead_letter import DeadLetter
+from broker.topology import DEAD, inbox
 from domain.audit_trail import NoteDeadLetters, NoteRead
 from domain.errors import Malformed, Unavailable
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
 from servers.audit import Audit
+from servers.global_link import GLOBAL
 from servers.global_parts import GlobalParts
 from servers.global_server import GlobalServer
 from servers.identity import Identity
@@ -26,7 +29,7 @@ HEALTH_TIMEOUT_S = 2.0  # a person waits for the slowest home
 TAIL_ROWS = 100  # at one look of a live tail; what is more is left out, for nobody reads so fast
 TAIL_PAUSE_S = 0.2  # between two looks: a busy installation costs each tail five questions a second
 BLANK_S = 15.0  # a silent tail shows that it lives; common proxies cut at 60 s
-BIGGEST_UID = 2**63 - 1
+UID_DIGITS = 19  # so many may be more than a database can hold
 
 log = structlog.get_logger()
 
@@ -86,7 +89,7 @@ class OpsConsole:
 
     async def person(self, who: str) -> Person:
         """The user with this handle or uid. Raises `UnknownUser`."""
-        if who.isascii() and who.isdecimal() and int(who[:20]) <= BIGGEST_UID:
+        if who.isascii() and who.isdecimal() and len(who) < UID_DIGITS:
             return await self._audit.person(int(who))
         return await self._audit.by_handle(who.lower())
 
@@ -98,7 +101,7 @@ class OpsConsole:
 
     def newest(self) -> str:
         """Where a tail begins that shows only what comes from now on."""
-        return str(self._audit.reached.offset * ENTRIES_PER_OFFSET - 1)
+        return str(max(0, self._audit.reached.offset * ENTRIES_PER_OFFSET - 1))
 
     async def events(self, who: Identity, wanted: AuditFilter, cursor: str | None, limit: int, *, what: str = "log") -> Page:
         """A page of events, newest first. Raises `Invalid` for a cursor that is none."""
@@ -173,11 +176,16 @@ class OpsConsole:
             return None
         return answer if isinstance(answer, dict) else None
 
-    def own_health(self) -> dict[str, Any]:
-        """The Global Server's own figures, in the same words, and how far the audit has come."""
+    async def own_health(self) -> dict[str, Any]:
+        """The Global Server's own figures, in the same words, and how far the audit has come. Depths are None while the broker is away."""
         parts, reached = self._parts, self._audit.reached
         newest = max(parts.directory.position, parts.relay.position)
+        depths: dict[str, int] = {}
+        with contextlib.suppress(Unavailable):
+            depths = await parts.broker.depths()
         return {
+            "inbox": depths.get(inbox(GLOBAL).name),
+            "dead": depths.get(DEAD),
             "ready": parts.ready(),
             "users": len(parts.directory.users),
             "position": newest,

@@ -42,6 +42,11 @@ async def test_a_stranger_signs_in_by_keyboard_and_comes_to_where_they_wanted(ho
     await sign_in(stranger, "opal")
     assert await stranger.says("location.pathname + location.search") == "/ops/presence?t=1"
     assert await stranger.says("document.cookie") == "", "no script can read the cookie"
+    await stranger.send("Network.deleteCookies", name="flash_ops", url=f"{house.url}/ops")  # as if it had expired
+    await stranger.tabs_to("e.id === 'moment-slider'")
+    await stranger.presses("ArrowRight")
+    await stranger.until("location.pathname === '/ops/login'")
+    await sign_in(stranger, "opal")
     await stranger.tabs_to("e.textContent === 'Sign out opal'")
     await stranger.loads_after(stranger.presses("Enter"))
     await stranger.goes_to(f"{house.url}/ops")

@@ -107,9 +107,20 @@ class StandInConsole:
             HomeSeen("h3", "http://h3", True, False, 0, None),
         ]
 
-    def own_health(self) -> dict[str, Any]:
+    async def own_health(self) -> dict[str, Any]:
         audit = {"audit_entries": 123, "audit_newest": NOW, "audit_behind_s": 0.25, "audit_unreadable": 0}
-        return {"ready": None, "users": 2, "connected": True, "relay_lag": 0, "writer": 0, "position": 9, "projections": {}, **audit}
+        return {
+            "ready": None,
+            "users": 2,
+            "inbox": 0,
+            "dead": None,
+            "connected": True,
+            "relay_lag": 0,
+            "writer": 0,
+            "position": 9,
+            "projections": {},
+            **audit,
+        }
 
     async def dead_letters(self) -> Sequence[Letter]:
         return [Letter("abc", "flash.home.h1", self.nasty, NOW, 12, "unreadable"), Letter("def", "", "", None, 1, self.nasty)]
