@@ -1,4 +1,7 @@
-"""The laws of the audit, over random lives of real homes: now is what the homes have, then is what they had, fed again is the same."""
+"""The laws of the audit, over random lives of real homes: now is what the homes have, then is what they had, fed again is the same.
+
+The audit has no keys, so what is personal is left out of what the homes have.
+"""
 
 import random
 from pathlib import Path
@@ -8,6 +11,7 @@ import pytest
 from broker.port import StreamItem
 from domain import home as rules
 from domain.errors import UnknownUser
+from domain.personal import Personal
 from projections.audit import feeding
 from projections.audit.reader import Reader
 from servers import housekeeping, neighbours
@@ -36,14 +40,23 @@ async def windows(town, people):
     seen = {}
     for person in people:
         views = await person.home.contacts(person.who)
-        shown = [(v["uid"], v["alias"], v["notify"], v["name"], *v["presence"].values()) for v in views]
+        shown = [(v["uid"], v["notify"], v["presence"]["status"], v["presence"]["since"]) for v in views]
         states = person.home.parts.writer._states
         seen[person.uid] = (shown, *(_dump(states.get(f"{kind}-{person.uid}")) for kind in ("user", "mailbox")))
     return seen
 
 
 def _dump(state):
-    return state and state.version and (state.version, state.dump())
+    return state and state.version and (state.version, without_words(state.dump()))
+
+
+def without_words(dumped):
+    """A dump as it is without keys."""
+    if isinstance(dumped, Personal):
+        return None
+    if isinstance(dumped, dict):
+        return {name: without_words(value) for name, value in dumped.items()}
+    return [without_words(value) for value in dumped] if isinstance(dumped, list) else dumped
 
 
 def told(reader, people, at):
@@ -56,7 +69,7 @@ def told(reader, people, at):
             seen[person.uid] = ([], None, None)
             continue
         assert state.complete
-        shown = [(s.uid, s.alias, s.notify, s.name, s.status, instant(s.since), s.note) for s in reader.moments.window(person.uid, at)]
+        shown = [(s.uid, s.notify, s.status, instant(s.since)) for s in reader.moments.window(person.uid, at)]
         seen[person.uid] = (shown, _dump(state.user), _dump(state.mailbox))
     return seen
 
@@ -89,7 +102,8 @@ async def test_now_is_what_the_homes_have_and_then_is_what_they_had(town, tmp_pa
         online = {(who.person.uid, who.status, who.since) for who in reader.moments.online(at)}
         assert online == {(uid, p.status, p.since) for known in users.values() for uid, p in known.items() if p.status != "offline"}
         for person in people:
-            assert reader.moments.presence(person.uid, at) == users[person.home_name].get(person.uid, reader.moments.presence(999, at))
+            known = users[person.home_name].get(person.uid, reader.moments.presence(999, at))
+            assert reader.moments.presence(person.uid, at) == known._replace(name="", note="")
     reader.close()
 
 
@@ -144,6 +158,6 @@ async def test_between_two_events_the_state_is_that_of_the_first(town, tmp_path:
     for event, following in zip(log, [*log[1:], None], strict=True):
         rules.FOLDS["user"](state, event)
         if following is None or following.at > event.at:
-            assert reader.moments.state(ann.uid, event.at).user.dump() == state.dump()
+            assert _dump(reader.moments.state(ann.uid, event.at).user) == _dump(state)
     assert reader.moments.state(ann.uid, log[0].at - 1).user.version == 0
     reader.close()
