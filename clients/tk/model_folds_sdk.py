@@ -15,17 +15,30 @@ WHY_GONE = {
     "unreachable": "no answer from your home",
     "lost": "the connection was lost",
     "silent": "the connection fell silent",
+    "held": "this network holds the connection back, trying another way",
+    "better": "trying whether this network lets a better way through by now",
     "session": "your home forgot this session",
     "protocol": "something in between answered instead of your home",
     "goodbye": "your home is restarting",
+}
+
+# The usual way goes without saying.
+HOW = {
+    "sse": "as server-sent events, this network holds the usual way back",
+    "poll": "by asking again and again, this network holds streams back",
 }
 
 RECEIPTS = {"delivered": SentState.DELIVERED, "done": SentState.DONE, "bounced": SentState.BOUNCED}
 _WHY_BOUNCED = {"mailbox_full": "their mailbox is full", "expired": "nobody fetched it for a month"}
 
 
+def _connected(model: "Model", event: sdk.Connected, now: datetime) -> list[Effect]:
+    model.connection = Connection("connecting", HOW.get(event.transport, ""))
+    return []  # its welcome follows at once
+
+
 def _welcome(model: "Model", event: sdk.Welcome, now: datetime) -> list[Effect]:
-    model.connection = Connection("connected")
+    model.connection = Connection("connected", model.connection.why if model.connection.state == "connecting" else "")
     rows, came = model.book.welcome(event.contacts, now)
     mine = [] if event.status is None else _my_status(model, event.status, now)
     return [ConnectionChanged(), *mine, *rows, *_came(model, came, now), *model.desk.login(event.count, now)]
@@ -108,6 +121,7 @@ def own_status(told: sdk.MyStatus) -> OwnStatus | None:
 _NAMES: dict[str, StatusName] = {"online": "online", "away": "away", "dnd": "dnd"}
 
 FOLDS: dict[type, Callable[[Any, Any, datetime], list[Effect]]] = {
+    sdk.Connected: _connected,
     sdk.Welcome: _welcome,
     sdk.Disconnected: _disconnected,
     sdk.Message: _message,

@@ -120,7 +120,8 @@ class SignInState:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The truth about the line. `retry_at`: when the next try is due, with `reconnecting`. `why`: one short phrase, empty if connected."""
+    """The truth about the line. `retry_at`: when the next try is due, with `reconnecting`. `why`: one short phrase; if connected,
+    how, and empty for the usual way."""
 
     state: Literal["connected", "connecting", "reconnecting", "signed_out"] = "signed_out"
     why: str = ""

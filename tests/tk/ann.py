@@ -41,9 +41,12 @@ class Ann:
         self.now += timedelta(seconds=seconds)
         return self.hears(said.Tick())
 
-    def connects(self, *contacts: sdk.Contact, count: int = 0, status: sdk.MyStatus | None = None) -> list[Effect]:
+    def connects(
+        self, *contacts: sdk.Contact, count: int = 0, status: sdk.MyStatus | None = None, how: sdk.Connected | None = None
+    ) -> list[Effect]:
         """The back connection stands."""
-        return self.hears(sdk.Connected(), sdk.Welcome("s", 1, 30.0, "replayed" if count else "fresh", count, contacts, status))
+        welcome = sdk.Welcome("s", 1, 30.0, "replayed" if count else "fresh", count, contacts, status)
+        return self.hears(how or sdk.Connected(), welcome)
 
     def disconnects(self, reason: str = "lost", retry_in_s: float | None = 4.0) -> list[Effect]:
         """It breaks."""

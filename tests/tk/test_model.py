@@ -23,6 +23,17 @@ def test_the_connection_line_tells_the_truth() -> None:
     assert ann.model.connection.line(ann.now) == "signed out: Your login has expired: sign in again."
 
 
+def test_the_connection_line_says_so_when_popups_come_by_another_way() -> None:
+    ann = Ann()
+    ann.disconnects("held", 1.0)
+    assert ann.model.connection.line(ann.now) == "reconnecting in 1 s: this network holds the connection back, trying another way"
+    ann.connects(how=sdk.Connected("poll"))
+    assert ann.model.connection.line(ann.now) == "connected: by asking again and again, this network holds streams back"
+    ann.disconnects("better", 1.0)
+    ann.connects()
+    assert ann.model.connection.line(ann.now) == "connected"
+
+
 def test_without_a_connection_nobody_is_offline_but_unknown() -> None:
     ann = Ann()
     ann.connects(contact(BOB, "online"), contact(CAROL, "offline"))
