@@ -21,6 +21,7 @@ from flash.logs import set_up_logs
 from flash.settings import BadSetting, Settings
 from servers.lease import LeaseLost
 
+SHORTEST_HEARTBEAT_S = 2.0  # below it a busy moment looks like death
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
 
@@ -101,7 +102,8 @@ async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
 
 async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        heartbeat_s = settings.lease_s if settings.store_url else None  # the queue of a home that hangs must be free in that time, too
+        # The queue of a home that hangs must be free when its standby serves: RabbitMQ waits for two heartbeats.
+        heartbeat_s = max(settings.lease_s / 2, SHORTEST_HEARTBEAT_S) if settings.store_url else None
         broker = rabbit(settings, chosen.name, heartbeat_s)
         await broker.start()
         stack.push_async_callback(broker.close)
