@@ -11,23 +11,28 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from domain.errors import Unavailable
-from servers.keys import KeyStore
+from servers.keys import KeyStore, KeyTable
 
 ROWS_PER_QUESTION = 500  # below every limit on the number of parameters
 LOCK_TIMEOUT_S = 5.0  # for another process that reads the file, such as an audit
 
 
 def open_keys(keys_url: str, store_url: str, server: str) -> KeyStore:
-    """The key store of a server whose events lie in `store_url`. `keys_url`: `sqlite:///path` or `postgresql://…`; empty: beside the
+    """The key store of a server; see `open_table`."""
+    return KeyStore(open_table(keys_url, store_url, server))
+
+
+def open_table(keys_url: str, store_url: str, server: str) -> KeyTable:
+    """The keys of a server whose events lie in `store_url`. `keys_url`: `sqlite:///path` or `postgresql://…`; empty: beside the
     events. Raises `Unavailable`, `ValueError` for another kind of URL."""
     url = keys_url or _beside(store_url)
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
-        return KeyStore(SqliteKeys(Path(rest.removeprefix("/"))))
+        return SqliteKeys(Path(rest.removeprefix("/")))
     if scheme in ("postgresql", "postgres"):
         from servers.postgres_keys import PostgresKeys
 
-        return KeyStore(PostgresKeys(url, server))
+        return PostgresKeys(url, server)
     raise ValueError(f"not a key store URL: {scheme}://…; expected sqlite:///path or postgresql://…")
 
 
@@ -62,12 +67,16 @@ class SqliteKeys:
             found.update(self._run(f"SELECT owner, key FROM keys WHERE owner IN ({','.join('?' * len(some))})", some))  # noqa: S608
         return found
 
+    def everything(self) -> dict[int, bytes | None]:
+        """See `KeyTable`."""
+        return dict(self._run("SELECT owner, key FROM keys"))
+
     def lowest(self) -> int:
         """See `KeyTable`."""
         lowest: int | None = self._run("SELECT min(owner) FROM keys")[0][0]
         return lowest or 0
 
-    def add(self, keys: Mapping[int, bytes]) -> None:
+    def add(self, keys: Mapping[int, bytes | None]) -> None:
         """See `KeyTable`."""
         with self._lock, _refusals():
             self._db.execute("BEGIN IMMEDIATE")

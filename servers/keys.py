@@ -45,11 +45,14 @@ class KeyTable(Protocol):
     def read(self, owners: Iterable[int]) -> dict[int, bytes | None]:
         """Those that are there."""
 
+    def everything(self) -> dict[int, bytes | None]:
+        """All there are, for a move to another place."""
+
     def lowest(self) -> int:
         """The lowest number there is; 0 without any."""
 
-    def add(self, keys: Mapping[int, bytes]) -> None:
-        """Store keys durably, but none for an owner who has one or has had one."""
+    def add(self, keys: Mapping[int, bytes | None]) -> None:
+        """Store keys (None: destroyed ones) durably, but none for an owner who has one or has had one."""
 
     def destroy(self, owner: int) -> None:
         """Put a tombstone in the place of the key, so that its bytes are nowhere any more."""

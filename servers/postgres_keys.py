@@ -44,12 +44,17 @@ class PostgresKeys:
         rows = self._run(lambda db: db.execute(self._sql("SELECT owner, key FROM {} WHERE owner = ANY(%s)"), (wanted,)).fetchall())
         return {owner: bytes(key) if key is not None else None for owner, key in rows}
 
+    def everything(self) -> dict[int, bytes | None]:
+        """See `KeyTable`."""
+        rows = self._run(lambda db: db.execute(self._sql("SELECT owner, key FROM {}")).fetchall())
+        return {owner: bytes(key) if key is not None else None for owner, key in rows}
+
     def lowest(self) -> int:
         """See `KeyTable`."""
         row = self._run(lambda db: db.execute(self._sql("SELECT min(owner) FROM {}")).fetchone())
         return (row[0] if row else 0) or 0
 
-    def add(self, keys: Mapping[int, bytes]) -> None:
+    def add(self, keys: Mapping[int, bytes | None]) -> None:
         """See `KeyTable`."""
 
         def insert(db: psycopg.Connection[Any]) -> None:
