@@ -5,6 +5,7 @@ while a server uses it. The store keeps what was read: a second question only ne
 """
 
 import fnmatch
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from flash import audit_printing as printing
 from flash.audit_session import AsJson, At, Data, StoreFile, User, WithText, at, perform, who
 from flash.verify_command import verify
 from projections.audit.log import MAX_LIMIT
+from projections.audit.personal import details, with_personal
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Reached
 from servers.audit import Audit
 
@@ -58,13 +60,12 @@ def log(
         reached = audit.reached
         if not as_json:
             printing.heading()
-        for row in reversed(await _newest(audit, wanted, limit)):
-            printing.entry(row, as_json=as_json, text=text)
+        await _print(audit, (await _newest(audit, wanted, limit))[::-1], as_json, text)
         if follow:
             audit.start()
             await _follow(audit, wanted, reached, as_json, text)
 
-    perform(show, data, store)
+    perform(show, data, store, text=text)
 
 
 @app.command()
@@ -98,7 +99,7 @@ def state(
         person = await who(audit, user)
         printing.state(await audit.state_at(person.uid, when), as_json=as_json, text=text)
 
-    perform(show, data, store)
+    perform(show, data, store, text=text)
 
 
 @app.command()
@@ -115,7 +116,7 @@ def window(
             printing.title(person, "contact window", when)
         printing.window(shown, as_json=as_json, text=text)
 
-    perform(show, data, store)
+    perform(show, data, store, text=text)
 
 
 @app.command()
@@ -143,12 +144,11 @@ def export(
         cursor: str | None = str(start * ENTRIES_PER_OFFSET - 1) if start else None
         while True:
             page = await audit.log(AuditFilter(), cursor=cursor, limit=MAX_LIMIT, order="arrival")
-            for row in page.rows:
-                printing.entry(row, as_json=True, text=text)
+            await _print(audit, page.rows, True, text)
             if (cursor := page.next) is None:
                 return
 
-    perform(show, data, store)
+    perform(show, data, store, text=text)
 
 
 async def _topics(audit: Audit, patterns: list[str]) -> tuple[str, ...]:
@@ -157,15 +157,19 @@ async def _topics(audit: Audit, patterns: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(topic for pattern in patterns for topic in (fnmatch.filter(known, pattern) or [pattern])))
 
 
+async def _print(audit: Audit, rows: Sequence[AuditRow], as_json: bool, text: bool) -> None:
+    fields = map(with_personal, await audit.texts(rows)) if text else map(details, rows)
+    for row, shown in zip(rows, fields, strict=True):
+        printing.entry(row, shown, as_json=as_json)
+
+
 async def _follow(audit: Audit, wanted: AuditFilter, seen: Reached, as_json: bool, text: bool) -> None:
     while True:
         await audit.grown(seen.entries)
         cursor, seen = seen.cursor, audit.reached
         while True:
             page = await audit.log(wanted, cursor=cursor, limit=MAX_LIMIT, order="arrival")
-            for row in page.rows:
-                if row.offset < seen.offset:
-                    printing.entry(row, as_json=as_json, text=text)
+            await _print(audit, [row for row in page.rows if row.offset < seen.offset], as_json, text)
             if (cursor := page.next) is None:
                 break
 

@@ -5,12 +5,13 @@ Times are RFC 3339 UTC with microseconds in both.
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clients.terminal.screen import Piece, say
-from projections.audit.personal import details
+from domain.home_events import MessageQueued
 from projections.audit.rows import AuditRow, Life, Online, Person, Shown, StateAt
+from servers.keyring import ERASED
 from servers.wire import instant
 
 COLUMNS = (27, 7, 12, 26)  # time, home, user, topic: as wide as they mostly are, so that lines that come later stand below
@@ -37,31 +38,28 @@ def heading() -> None:
     columns("TIME", "HOME", "USER", "EVENT", "DETAILS", style="bold")
 
 
-def entry(row: AuditRow, *, as_json: bool, text: bool) -> None:
-    """One event of the log."""
-    if as_json:
-        dump(entry_view(row, text))
+def entry(row: AuditRow, fields: Mapping[str, Any], *, as_json: bool) -> None:
+    """One event of the log, with those of its fields that may be shown."""
+    if not as_json:
+        shown = "  ".join(f"{name}={_brief(value)}" for name, value in fields.items() if value not in (None, ""))
+        columns(str(instant(row.time)), row.source, name_of(row.uid, row.handle), row.topic, shown)
         return
-    fields = "  ".join(f"{name}={_brief(value)}" for name, value in details(row, personal=text).items() if value not in (None, ""))
-    columns(str(instant(row.time)), row.source, name_of(row.uid, row.handle), row.topic, fields)
-
-
-def entry_view(row: AuditRow, text: bool) -> dict[str, Any]:
-    """One event, for programs."""
-    return {
-        "id": row.id,
-        "offset": row.offset,
-        "time": instant(row.time),
-        "source": row.source,
-        "position": row.position,
-        "stream": row.stream,
-        "version": row.version,
-        "topic": row.topic,
-        "uid": row.uid,
-        "handle": row.handle,
-        "cause": row.cause,
-        "fields": details(row, personal=text),
-    }
+    dump(
+        {
+            "id": row.id,
+            "offset": row.offset,
+            "time": instant(row.time),
+            "source": row.source,
+            "position": row.position,
+            "stream": row.stream,
+            "version": row.version,
+            "topic": row.topic,
+            "uid": row.uid,
+            "handle": row.handle,
+            "cause": row.cause,
+            "fields": dict(fields),
+        }
+    )
 
 
 def life(found: Life, names: dict[int, str], *, as_json: bool) -> None:
@@ -104,8 +102,10 @@ def state_view(found: StateAt, text: bool) -> dict[str, Any]:
         fields = {name: value for name, value in vars(event).items() if not name.startswith("originator_") and name != "at"}
         fields["sent_at"] = instant(fields["sent_at"]) if "sent_at" in fields else None
         fields["settled_at"] = instant(fields["settled_at"]) if "settled_at" in fields else None
+        if isinstance(event, MessageQueued) and text:  # neither is ever empty but when its key is gone
+            fields |= {"text": event.text or ERASED, "name": event.name or ERASED}
         waiting.append({name: value for name, value in fields.items() if value is not None and (text or name not in ("text", "name"))})
-    contacts = [contact._asdict() for contact in user.contacts.values()]
+    contacts = [contact._asdict() | {"name": contact.name or ERASED} for contact in user.contacts.values()]
     return {
         **found.person._asdict(),
         "at": instant(found.at),
@@ -113,7 +113,7 @@ def state_view(found: StateAt, text: bool) -> dict[str, Any]:
         "since": instant(user.since),
         "chosen": user.chosen,
         "until": instant(user.until),
-        **({"name": user.name, "note": user.note} if text else {}),
+        **({"name": user.name or ERASED, "note": user.note} if text else {}),
         "sessions": [{"session": session, "client": client} for session, client in user.sessions.items()],
         "contacts": contacts if text else [{k: v for k, v in contact.items() if k not in ("name", "alias")} for contact in contacts],
         "contacters": [{"uid": uid, "home": home} for uid, home in user.contacters.items()],
@@ -130,7 +130,7 @@ def window(shown: Iterable[Shown], *, as_json: bool, text: bool) -> None:
         if as_json:
             dump(view)
             continue
-        names = f"  {contact.alias or contact.name}" if text else ""
+        names = f"  {contact.alias or contact.name or ERASED}" if text else ""
         note = f"  {contact.note}" if text and contact.note else ""
         doubt = "  (or unknown: its home may have been out of reach)" if contact.doubtful else ""
         since = f"  since {view['since']}" if contact.since is not None else ""

@@ -8,6 +8,7 @@ Exit codes are those of every command: 0 done, 1 refused or unavailable, 2 bad u
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -19,13 +20,17 @@ import typer
 from broker.embedded_reader import EmbeddedReader
 from clients.terminal.running import BadUsage, stop_writing
 from clients.terminal.screen import complain
-from domain.errors import FlashError
+from domain.errors import FlashError, Unavailable
+from domain.registered_home import HOME_NAME
 from flash.audit_times import moment
-from flash.compose import rabbit
+from flash.compose import rabbit, store_url
 from flash.logs import set_up_logs
 from flash.settings import BadSetting, Settings
 from projections.audit.rows import Person
 from servers.audit import Audit
+from servers.key_places import keys_file, open_keys
+from servers.keyring import Keyring
+from servers.keys import KeyStore
 
 CONNECT_S = 10.0  # a broker that lives answers within a second
 
@@ -37,12 +42,12 @@ User = Annotated[str, typer.Option("--user", metavar="WHO", help="A handle or a 
 At = Annotated[str, typer.Option("--at", metavar="TIME", help="The moment: RFC 3339, or e.g. 21:15, 10m (ago), now.")]
 
 
-def perform(work: Callable[[Audit], Coroutine[Any, Any, None]], data: Path | None, store: Path | None) -> None:
-    """Run `work` on an audit that has caught up with the history. Whatever is foreseen becomes one line on standard error and
-    exit code 1."""
+def perform(work: Callable[[Audit], Coroutine[Any, Any, None]], data: Path | None, store: Path | None, *, text: bool = False) -> None:
+    """Run `work` on an audit that has caught up with the history; with `text`, it has the keys. Whatever is foreseen becomes one line
+    on standard error and exit code 1."""
 
     async def run() -> None:
-        async with _opened(data, store) as audit:
+        async with _opened(data, store, text) as audit:
             await work(audit)
 
     try:
@@ -77,17 +82,28 @@ async def open_history(settings: Settings, stack: contextlib.AsyncExitStack) -> 
 
 
 @contextlib.asynccontextmanager
-async def _opened(data: Path | None, store: Path | None) -> AsyncIterator[Audit]:
+async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIterator[Audit]:
     settings = settings_for(data)
     async with contextlib.AsyncExitStack() as stack:
         history = await open_history(settings, stack)
         if history is None:
             raise BadSetting(f"there is no history in {settings.data}: set FLASH_BROKER_URL, or name the directory of `flash serve`")
-        audit = Audit(history, store if store is not None else settings.data / "audit.db")
+        keyring = Keyring(functools.partial(_keys_of, settings)) if text else None
+        audit = Audit(history, store if store is not None else settings.data / "audit.db", keyring)
         await audit.open()
         stack.push_async_callback(audit.stop)
         await audit.catch_up()
         yield audit
+
+
+def _keys_of(settings: Settings, server: str) -> KeyStore:
+    """The keys of a server, for who may read them: nothing is made where there are none. Raises `Unavailable`."""
+    if not HOME_NAME.fullmatch(server):
+        raise Unavailable(f"--text: {server!r} is no server that could have keys")
+    file = keys_file(settings.keys_url, store_url(settings, server))
+    if file is not None and not os.access(file, os.R_OK | os.W_OK):  # SQLite wants to write where others read and write
+        raise Unavailable(f"--text: the keys of {server} cannot be read here: {file} (FLASH_KEYS_URL)")
+    return open_keys(settings.keys_url, store_url(settings, server), server)
 
 
 def at(text: str, option: str = "--at") -> float:

@@ -6,24 +6,21 @@ Rule: only the history is read, never a server's memory; nothing here runs SQL o
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from eventsourcing.persistence import StoredEvent
 
 from broker import envelope
 from broker.port import StreamItem
 from broker.topology import HISTORY
 from domain.errors import Malformed, Unavailable
-from domain.event import Event
 from projections.audit.feeding import Feeder, Message
 from projections.audit.reader import Reader
-from projections.audit.rows import AuditFilter, Life, Online, Order, Page, Person, Reached, Shown, StateAt
-from servers.keys import NO_KEYS
-from servers.personal_fields import SealedMapper
-from servers.store import MsgpackTranscoder
+from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Order, Page, Person, Reached, Shown, StateAt
+from servers.keyring import Keyring
 from servers.worker import Worker
 
 MAX_BATCH_BYTES = 2_000_000  # per transaction: some 6,000 events, a quarter of a second; one event when it comes alone
@@ -51,12 +48,14 @@ class Audit:
         page = await audit.log(AuditFilter(user=42), limit=50)
 
     Or `await audit.catch_up()` instead of `start()`: store all that the history holds now, and return. Every question may raise
-    `Unavailable`. Texts and profiles are only in `AuditRow.data`, `StateAt` and `Shown`: who shows those decides who may read them.
+    `Unavailable`. Texts, names, notes and aliases read as erased everywhere, unless there is a `keyring`: then they are in `StateAt`,
+    `Shown` and `texts`, and a state is folded from its stream's first event.
     """
 
-    def __init__(self, history: History, path: Path) -> None:
+    def __init__(self, history: History, path: Path, keyring: Keyring | None = None) -> None:
         self._history = history
         self._path = path
+        self._keyring = keyring
         self._feeding = Worker("audit-feeder")
         self._asking = Worker("audit-reader")
         self._feeder: Feeder | None = None
@@ -67,8 +66,9 @@ class Audit:
 
     async def open(self) -> None:
         """Open the store, or make it. Raises `Unavailable`."""
-        self._feeder = await self._feeding.run(Feeder, self._path, decode)
-        self._reader = await self._asking.run(Reader, self._path, decode)
+        self._feeder = await self._feeding.run(Feeder, self._path, Keyring().decode)  # the store itself never holds an open text
+        decode = (self._keyring or Keyring()).decode
+        self._reader = await self._asking.run(partial(Reader, self._path, decode, personal=self._keyring is not None))
         self.reached = await self._feeding.run(self._feeder.reached)
 
     def start(self) -> None:
@@ -144,6 +144,13 @@ class Audit:
     async def sources(self) -> list[str]:
         """Every server of which there is an event: `global` and the homes."""
         return await self._ask(lambda r: r.log.sources())
+
+    async def texts(self, rows: Sequence[AuditRow]) -> list[dict[str, Any]]:
+        """All stored fields of these rows, what people wrote and what they are called included, for whoever has a `keyring`."""
+        keyring = self._keyring
+        if keyring is None:
+            raise Unavailable("this audit has no keys")
+        return await self._ask(lambda r: [keyring.fields(row) for row in rows])
 
     async def _ask(self, question: Callable[[Reader], T]) -> T:
         if self._reader is None:
@@ -221,16 +228,3 @@ def _message(item: StreamItem) -> Message:
         log.warning("audit.unreadable", offset=item.offset, detail=error.detail)
         return Message(item.offset, "", ())
     return Message(item.offset, told.source, told.events)
-
-
-_mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
-
-
-def decode(stream: str, version: int, topic: str, data: bytes) -> Event:
-    """Stored bytes as the event they are. Raises `TypeError` for what is no event of ours, and whatever the library raises."""
-    if ":" in topic:  # the library would import a module of that name
-        raise TypeError("not a topic")
-    event: Any = _mapper.to_domain_event(StoredEvent(stream, version, topic, data))
-    if not isinstance(event, Event):
-        raise TypeError("not an event")
-    return event

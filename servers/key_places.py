@@ -36,6 +36,12 @@ def open_table(keys_url: str, store_url: str, server: str) -> KeyTable:
     raise ValueError(f"not a key store URL: {scheme}://…; expected sqlite:///path or postgresql://…")
 
 
+def keys_file(keys_url: str, store_url: str) -> Path | None:
+    """The file in which `open_keys` finds the keys, or makes them; None when they lie in PostgreSQL."""
+    scheme, _, rest = (keys_url or _beside(store_url)).partition("://")
+    return Path(rest.removeprefix("/")) if scheme == "sqlite" else None
+
+
 def _beside(store_url: str) -> str:
     if not store_url.startswith("sqlite:///"):
         return store_url

@@ -13,18 +13,21 @@ import msgpack
 from domain import home as rules
 from domain.errors import Unavailable
 from domain.event import Event, Snapshotable
+from domain.personal import Personal
 
 EVERY = 2_500  # events: a fold of so many takes some 40 ms, and a dump, at most 200 KB, is worth 80 bytes an event
 
-Decode = Callable[[str, int, str, bytes], Event]  # stream, version, topic, stored bytes -> the event; raises what it likes
+Decode = Callable[[str, str, int, str, bytes], Event]  # source, stream, version, topic, stored bytes -> the event; raises what it likes
 
 
 class Checkpoints:
-    """The states of one store. `decode`: makes the events that the folds take."""
+    """The states of one store. `decode`: makes the events that the folds take; when it can open what is `personal`, checkpoints are of
+    no use: they hold nothing of that, so that nothing needs to be erased from them."""
 
-    def __init__(self, database: sqlite3.Connection, decode: Decode) -> None:
+    def __init__(self, database: sqlite3.Connection, decode: Decode, personal: bool = False) -> None:
         self._database = database
         self._decode = decode
+        self._personal = personal
 
     def state(self, stream: str, version: int) -> tuple[Any, bool]:
         """The state of `user-<uid>` or `mailbox-<uid>` after `version`, and whether the history holds every event up to it. Raises
@@ -32,22 +35,23 @@ class Checkpoints:
         kind = stream.partition("-")[0]
         state, complete = rules.STATES[kind](stream), True
         fold = rules.FOLDS[kind]
-        found = self._database.execute(
-            "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1", (stream, version)
-        ).fetchone()
-        if found is not None:
+        newest = "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1"
+        found = self._database.execute(newest, (stream, version)).fetchone()
+        if found is not None and not self._personal:
             complete, data = msgpack.unpackb(found[1], strict_map_key=False)
             state.load(data)
             state.version = found[0]
-        for number, topic, data in self._database.execute(
-            "SELECT version, word, data FROM entries JOIN words ON number = topic WHERE stream = ? AND version > ? AND version <= ?"
-            " ORDER BY version",
+        for number, source, topic, data in self._database.execute(
+            "SELECT e.version, s.word, t.word, e.data FROM entries e JOIN words s ON s.number = e.source JOIN words t ON t.number = e.topic"
+            " WHERE e.stream = ? AND e.version > ? AND e.version <= ? ORDER BY e.version",
             (stream, state.version, version),
         ):
             complete = complete and number == state.version + 1
             try:
-                event = self._decode(stream, number, topic, data)
+                event = self._decode(source, stream, number, topic, data)
                 fold(state, event)
+            except Unavailable:
+                raise
             except Exception as error:  # whatever it is: bytes or a topic that a later version of Flash wrote
                 raise Unavailable(f"{topic} at {stream}/{number} cannot be read by this version of Flash") from error
         return state, complete
@@ -69,5 +73,10 @@ class Checkpoints:
         except Unavailable:
             return
         if isinstance(state, Snapshotable):
-            row = (stream, version, msgpack.packb((complete, state.dump()), default=lambda personal: personal.value))
+            row = (stream, version, msgpack.packb((complete, state.dump()), default=_nothing))
             self._database.execute("INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
+
+
+def _nothing(personal: Personal) -> Any:
+    """What stands for a personal value in a checkpoint."""
+    return type(personal.value)()

@@ -22,10 +22,10 @@ UNKNOWN = Presence(0, "unknown", None, "", "")
 class Moments:
     """Questions about moments, of one connection. Every method blocks."""
 
-    def __init__(self, database: sqlite3.Connection, decode: Decode) -> None:
+    def __init__(self, database: sqlite3.Connection, decode: Decode, personal: bool) -> None:
         self._database = database
         self._decode = decode
-        self._checkpoints = Checkpoints(database, decode)
+        self._checkpoints = Checkpoints(database, decode, personal)
         self._log = Log(database)
         self._words = Words(database)
 
@@ -72,7 +72,7 @@ class Moments:
         for version, id in sorted(ids.items()):
             row = self._log.row(id)
             if row is not None:
-                index.apply(version, self._decode(row.stream, row.version, row.topic, row.data))
+                index.apply(version, self._decode(row.source, row.stream, row.version, row.topic, row.data))
         return index.of(uid)
 
     def online(self, at: float) -> list[Online]:

@@ -11,7 +11,11 @@ PERSONAL = frozenset({"text", "note", "name", "alias", "profile", "changes"})
 _TOLD_ELSEWHERE = frozenset({"at", "cause", "class_version", "sealed"})  # the row's own, the fields' shape, and what only keys open
 
 
-def details(row: AuditRow, *, personal: bool = False) -> Mapping[str, Any]:
-    """The stored fields of an event beyond those of its row; the personal ones only when asked for."""
-    hidden = _TOLD_ELSEWHERE if personal else _TOLD_ELSEWHERE | PERSONAL
-    return {name: value for name, value in fields_of(row.data).items() if name not in hidden}
+def details(row: AuditRow) -> Mapping[str, Any]:
+    """The stored fields of an event beyond those of its row, but nothing personal."""
+    return {name: value for name, value in fields_of(row.data).items() if name not in PERSONAL and name not in _TOLD_ELSEWHERE}
+
+
+def with_personal(opened: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same, of fields that somebody with the right to read them has opened."""
+    return {name: value for name, value in opened.items() if name not in _TOLD_ELSEWHERE}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from broker import topology
 from broker.embedded_reader import EmbeddedReader
 from broker.port import Outgoing
 from broker.rabbitmq import RabbitBroker
+from servers.key_places import open_keys
 from tests.audit.conftest import Answer, Ask
 from tests.faults.installation import FLASH
 from tests.servers.homes import Town
@@ -193,3 +195,33 @@ async def test_follow_prints_what_comes_while_the_servers_run(tmp_path: Path) ->
             process.kill()
             await process.wait()
         await town.stop()
+
+
+def test_text_is_for_those_who_may_read_the_keys(ask: Ask, lived: Path) -> None:
+    keys = lived / "keys" / "h1.db"
+    keys.rename(keys.with_suffix(".away"))
+    try:
+        answer = ask("log", "--text")
+        assert (answer.code, answer.err.count("\n")) == (1, 1)
+        assert answer.err.startswith(f"flash: --text: the keys of h1 cannot be read here: {keys}")
+        assert "pop over?" not in answer.out
+        assert ask("log").code == 0
+        assert not keys.exists(), "none are made"
+    finally:
+        keys.with_suffix(".away").rename(keys)
+
+
+def test_what_was_erased_shows_as_erased(ask: Ask, lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(lived, copy)
+    monkeypatch.setenv("FLASH_DATA_DIR", str(copy))
+    for home in ("h1", "h2"):
+        keys = open_keys("", f"sqlite:///{copy}/{home}.db", home)
+        keys.destroy(1)
+        keys.close()
+    log = ask("log", "--text")
+    assert "pop over?" not in log.out
+    assert "text=(erased)" in log.out
+    assert "text=on my way" in log.out, "bob's words are still there"
+    assert "Bobby" not in log.out
+    assert "text=(erased)" in ask("state", "--user", "bob", "--at", "2023-11-14T22:13:30Z", "--text").out

@@ -8,7 +8,8 @@ from typing import Any
 from broker.port import Broker, StreamItem
 from broker.topology import HISTORY
 from projections.audit.feeding import Feeder
-from servers.audit import _message, decode
+from servers.audit import _message
+from servers.keyring import Keyring
 
 TABLES = ("entries", "popups", "presence", "people", "checkpoints", "words", "kinds", "sources", "reached")
 
@@ -20,7 +21,7 @@ async def items_of(broker: Broker) -> list[StreamItem]:
 
 def fed(path: Path, *batches: Sequence[StreamItem]) -> Feeder:
     """A store fed with these batches. Its clock stands still: how old an event was when it came is no part of what is compared."""
-    feeder = Feeder(path, decode, clock=lambda: 0.0)
+    feeder = Feeder(path, Keyring().decode, clock=lambda: 0.0)
     for batch in batches:
         feeder.feed([_message(item) for item in batch])
     return feeder
