@@ -1,6 +1,7 @@
 """The events page and its live tail: filters, rows, the next page. Rule: what people wrote is never shown, only that they wrote."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from projections.audit.rows import AuditFilter, AuditRow
 PAGE_ROWS = 100
 MAX_VALUE_CHARS = 64  # of one detail: an id fits, a list of a thousand delivered messages is cut
 MAX_TITLE_CHARS = 1_000  # shown when somebody points at it
+SHARED_ROWS = 512  # about 1 MB
 HEADINGS = ("Time", "Server", "Event", "User", "Details", "Cause")
 
 
@@ -65,8 +67,9 @@ async def wanted_of(console: Console, query: Events) -> AuditFilter:
     )
 
 
+@lru_cache(maxsize=SHARED_ROWS)
 def event_row(row: AuditRow) -> Html:
-    """One event as a row of the table."""
+    """One event as a row of the table. Some 80 µs, which those who watch at the same time share."""
     user = tag("a", row.handle or row.uid, href=link("/ops/user", who=row.uid)) if row.uid is not None else NONE
     told = {name: value for name, value in details(row).items() if name != "class_version" and value not in (None, "")}
     popup = told.get("id") if row.topic.startswith(("mailbox.", "user.message_")) else None

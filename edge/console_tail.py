@@ -22,7 +22,7 @@ from edge.problems import problem, problem_for
 from projections.audit.rows import AuditRow
 from servers.parts import BLANK, Part
 
-MAX_TAILS = 100  # people who watch; each costs five small questions a second when much happens
+MAX_TAILS = 20  # people who watch; each costs four small questions a second when much happens
 HIGH_WATER_BYTES = 65_536  # one look of a hundred rows is about as much
 PLACE = re.compile(r"[0-9]{1,18}", re.ASCII)  # an event's number in the audit store
 MAX_IGNORED_BYTES = 4_096  # a browser has nothing to say here

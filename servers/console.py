@@ -27,7 +27,7 @@ from servers.identity import Identity
 
 HEALTH_TIMEOUT_S = 2.0  # a person waits for the slowest home
 TAIL_ROWS = 100  # at one look of a live tail; what is more is left out, for nobody reads so fast
-TAIL_PAUSE_S = 0.2  # between two looks: a busy installation costs each tail five questions a second
+TAIL_PAUSE_S = 0.25  # between two looks: a busy installation costs each tail four questions a second
 BLANK_S = 15.0  # a silent tail shows that it lives; common proxies cut at 60 s
 UID_DIGITS = 19  # so many may be more than a database can hold
 

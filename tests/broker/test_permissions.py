@@ -90,6 +90,10 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
         assert [item.body async for item in directory.read_stream(HISTORY, follow=False)] == [b"history"]
         assert [item.body async for item in directory.read_stream(PRESENCE_LOG, follow=False)] == [b"presence"]
         await eventually(lambda: _depth(directory))
+        assert [letter.queue for letter in await directory.dead_letters()] == ["flash.home.h2"]
+        assert await directory.requeue_dead() == 1
+        await eventually(lambda: got == [b"mail", b"junk", b"junk"])
+        assert "flash.home.h2" in await h2.depths()  # what a home says of itself when it is asked
 
 
 async def _depth(directory: RabbitBroker) -> bool:

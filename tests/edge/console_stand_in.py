@@ -45,6 +45,7 @@ class StandInConsole:
     asked: list[tuple[str, Any]] = field(default_factory=list)
     tails: list["asyncio.Queue[Sequence[AuditRow]]"] = field(default_factory=list)
     ended_tails: int = 0
+    failure: Exception | None = None
 
     @property
     def rows(self) -> list[AuditRow]:
@@ -73,6 +74,8 @@ class StandInConsole:
         return "41"
 
     async def events(self, who: Identity, wanted: AuditFilter, cursor: str | None, limit: int, *, what: str = "log") -> Page:
+        if self.failure is not None:
+            raise self.failure
         self.asked.append((what, (who.handle, wanted, cursor)))
         return Page(tuple(self.rows), "1.5:1" if cursor is None else None)
 
@@ -123,6 +126,8 @@ class StandInConsole:
         }
 
     async def dead_letters(self) -> Sequence[Letter]:
+        if self.failure is not None:
+            raise self.failure
         return [Letter("abc", "flash.home.h1", self.nasty, NOW, 12, "unreadable"), Letter("def", "", "", None, 1, self.nasty)]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:

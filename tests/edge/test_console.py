@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from domain.errors import Unavailable
+from edge import console_tail
 from edge.client_address import TrustedProxies
 from edge.console_routes import console_routes
 from edge.server import EdgeServer, global_edge
@@ -229,6 +231,32 @@ async def test_a_home_that_does_not_answer_is_not_shown_as_idle(wire: Wire) -> N
     assert "down" in third
     assert "retired" in third
     assert "<td>0</td>" not in second
+
+
+@pytest.mark.parametrize(("failure", "status"), [(Unavailable("The store is away."), 503), (ZeroDivisionError("secret"), 500)])
+async def test_what_fails_is_a_page_that_says_so(wire: Wire, console: StandInConsole, failure: Exception, status: int) -> None:
+    console.failure = failure
+    answer = await wire.ask("GET", "/ops", headers=COOKIE)
+    assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert b"secret" not in answer.body
+    assert b'role="alert"' in answer.body
+    assert ("retry-after" in answer.headers) == (status == 503)
+    answer = await wire.ask("GET", "/ops/dead", headers=COOKIE)
+    assert answer.status == (200 if status == 503 else 500)
+    assert b"No dead letters." not in answer.body
+
+
+async def test_no_more_than_a_few_may_watch(edge: EdgeServer, console: StandInConsole, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_tail, "MAX_TAILS", 1)
+    async with wire_to(edge.port) as first, wire_to(edge.port) as second:
+        first.request("GET", "/ops/tail", headers=COOKIE)
+        assert (await first.head())[0] == 200
+        second.request("GET", "/ops/tail", headers=COOKIE)
+        assert (await second.response()).status == 503
+    await eventually(lambda: console.ended_tails == 1)
+    async with wire_to(edge.port) as third:
+        third.request("GET", "/ops/tail", headers=COOKIE)
+        assert (await third.head())[0] == 200
 
 
 async def test_a_popup_that_nobody_sent_has_no_picture(wire: Wire) -> None:
