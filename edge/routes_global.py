@@ -99,7 +99,7 @@ def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequen
             {200: answers.User},
             gate=gate,
             body=requests.ChangeProfile,
-            refusals=(Invalid, UnknownUser, Unavailable),
+            refusals=(Invalid, UnknownUser, TooManyRequests, Unavailable),
         ),
         Route(
             "GET",
@@ -108,7 +108,7 @@ def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequen
             "A user by login name.",
             {200: answers.User},
             gate=gate,
-            refusals=(UnknownUser, Unavailable),
+            refusals=(UnknownUser, TooManyRequests, Unavailable),
         ),
         Route(
             "GET",
@@ -117,6 +117,6 @@ def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequen
             "A user by number.",
             {200: answers.User},
             gate=gate,
-            refusals=(UnknownUser, Invalid, Unavailable),
+            refusals=(UnknownUser, Invalid, TooManyRequests, Unavailable),
         ),
     ]

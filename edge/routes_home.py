@@ -156,7 +156,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
             {201: answers.Contact, 200: answers.Contact},
             body=requests.PutContact,
             body_optional=True,
-            refusals=(*everywhere, UnknownUser, Invalid),
+            refusals=(*everywhere, UnknownUser, Invalid, TooManyRequests),
         ),
         route(
             "DELETE",
@@ -164,7 +164,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
             on.remove_contact,
             "Take a contact off the list.",
             {204: None},
-            refusals=(*everywhere, UnknownUser, Invalid),
+            refusals=(*everywhere, UnknownUser, Invalid, TooManyRequests),
         ),
         route(
             "POST",
@@ -195,6 +195,12 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
             refusals=(*everywhere, UnknownMessage),
         ),
         route(
-            "PUT", "/v1/status", on.set_status, "Choose a status.", {204: None}, body=requests.SetStatus, refusals=(*everywhere, Invalid)
+            "PUT",
+            "/v1/status",
+            on.set_status,
+            "Choose a status.",
+            {204: None},
+            body=requests.SetStatus,
+            refusals=(*everywhere, Invalid, TooManyRequests),
         ),
     ]

@@ -57,6 +57,10 @@ class GlobalConfig:
     registrations_burst: int = 1_000  # a school behind one address registers in one lesson
     failed_logins_per_s: float = 0.1  # per handle and address, lasting: 8,640 guesses a day
     failed_logins_burst: int = 10  # a person who mixes up passwords
+    failed_guesses_per_s: float = 1.0  # per address, whatever the handle: who tries one password on everybody
+    failed_guesses_burst: int = 300  # an office behind one address after a change of passwords
+    lookups_per_s: float = 20.0  # per user, lasting: searches and look-ups; the directory is for finding, not for copying
+    lookups_burst: int = 6_000  # a client that learns the names of a list of the largest size
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""  # where the keys of personal data lie: see `servers.key_places`
 
@@ -85,6 +89,13 @@ class GlobalParts:
         self.failed_logins = RateLimit(
             config.failed_logins_per_s, config.failed_logins_burst, monotonic, "Too many wrong passwords; wait a little."
         )
+        self.failed_guesses = RateLimit(
+            config.failed_guesses_per_s,
+            config.failed_guesses_burst,
+            monotonic,
+            "Too many wrong passwords from your network; wait a little.",
+        )
+        self.lookups = RateLimit(config.lookups_per_s, config.lookups_burst, monotonic, "Too many searches at once; wait a little.")
         self.store = Store(config.store_url, GLOBAL, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.react), config.keys_url)
         self.writer = Writer(self.store, clock, self._committed)
         self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.address, _no_feed)

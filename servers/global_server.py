@@ -80,18 +80,21 @@ class GlobalServer:
     async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
         """A *grant* for who knows the password. Raises `BadCredentials`; `TooManyRequests` after too many wrong passwords."""
         handle = handle.lower()
-        attempt = (handle, client_address)
-        self.parts.failed_logins.take(attempt)  # in advance, so that many guesses at once are counted too
+        counted = ((self.parts.failed_logins, (handle, client_address)), (self.parts.failed_guesses, client_address))
+        for limit, key in counted:  # in advance, so that many guesses at once are counted too
+            limit.take(key)
         try:
             user = await self.parts.find(lambda: self._directory.by_handle(handle))
             stored = await self._password_hash(user.uid) if user else None
             fits = await self.parts.passwords.verify(password, stored)
         except Unavailable:
-            self.parts.failed_logins.give_back(attempt)
+            for limit, key in counted:
+                limit.give_back(key)
             raise
         if not fits or user is None or stored is None:
             raise BadCredentials
-        self.parts.failed_logins.give_back(attempt)
+        for limit, key in counted:
+            limit.give_back(key)
         if self.parts.passwords.is_outdated(stored):
             await self._hash_again(user.uid, password, stored)
         return self._grant(user)
@@ -99,26 +102,30 @@ class GlobalServer:
     async def search(
         self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """One page of users, and the cursor of the next. Raises `Invalid`."""
+        """One page of users, and the cursor of the next. Raises `Invalid`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
         users, following = self._directory.search(words, fields, limit, cursor)
         return [self._view(user) for user in users], following
 
     async def user(self, who: Identity, uid: int) -> dict[str, Any]:
-        """A user by number. Raises `UnknownUser`."""
+        """A user by number. Raises `UnknownUser`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
         user = await self.parts.find(lambda: self._directory.users.get(uid))
         if user is None:
             raise UnknownUser(uid=uid)
         return self._view(user)
 
     async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
-        """A user by login name, whatever its case. Raises `UnknownUser`."""
+        """A user by login name, whatever its case. Raises `UnknownUser`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
         user = await self.parts.find(lambda: self._directory.by_handle(handle))
         if user is None:
             raise UnknownUser(handle=handle)
         return self._view(user)
 
     async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> dict[str, Any]:
-        """Set the named fields (`None` or blank empties one); the user after it. Raises `Invalid`, `UnknownUser`."""
+        """Set the named fields (`None` or blank empties one); the user after it. Raises `Invalid`, `UnknownUser`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
         command = ChangeProfile(uid=who.uid, profile=profile, cause=self.parts.new_id())
 
         def changed(events: list[Event]) -> Listed:

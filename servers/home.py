@@ -60,7 +60,8 @@ class HomeServer:
         return self.parts.closed()
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
-        """Begin a session and write `welcome` and what waits. Raises `TooManyRequests` when the user has too many sessions."""
+        """Begin a session and write `welcome` and what waits. Raises `TooManyRequests`, also when the user has too many sessions."""
+        self.parts.changes.take(who.uid)
         session_id = self._new_id()
         login = LogIn(
             uid=who.uid,
@@ -141,7 +142,8 @@ class HomeServer:
         return contacts
 
     async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
-        """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`."""
+        """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
         index = self.parts.contacters
         if who.uid in index.watchers.get(uid, {}):  # known: only alias and notify count, and the Global Server may be away
             with contextlib.suppress(UnknownUser):  # removed meanwhile: begin anew
@@ -162,7 +164,8 @@ class HomeServer:
         return result
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
-        """Take a contact off the list; nothing happens when it is not there."""
+        """Take a contact off the list; nothing happens when it is not there. Raises `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
 
         def answer(events: list[Event]) -> None:
             if events:
@@ -210,7 +213,8 @@ class HomeServer:
         await self._writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),))
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
-        """Choose a status. Raises `Invalid` for a time that is over."""
+        """Choose a status. Raises `Invalid` for a time that is over, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
         await self._writer.submit((SetStatus(uid=who.uid, cause=self._new_id(), status=status, note=note, until=until),))
 
     def _view(self, contact: Contact) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class HomeConfig:
     blank_s: float = 30.0  # common load balancers cut idle connections at 60 s; two blanks fit
     sends_per_s: float = 100.0  # per user, lasting: a program may do this, a person never
     sends_burst: int = 1_000  # a client that was offline hands in what it kept
+    changes_per_s: float = 10.0  # per user, lasting: logins, contacts, status; each is told to all contacters
+    changes_burst: int = 6_000  # a list of the largest size is brought over at once
     patience: Patience = field(default_factory=Patience)
     holder: str = "somebody"
     lease_s: float = 4.0  # with a look every half second, a standby serves about five seconds after the other's last sign of life
@@ -88,6 +90,7 @@ class HomeParts:
         self.run_id = new_id()  # differs after each restart
         self.verifier = KeyVerifier(clock=clock)
         self.sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
+        self.changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
         self.sessions = Sessions()
         self.presence = PresenceIndex()
         self.contacters = ContacterIndex()

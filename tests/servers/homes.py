@@ -122,6 +122,7 @@ class Town:
         self.people: dict[int, Person] = {}
         self.patience = Patience(restart_grace_s=0.05)
         self.seals = SealPolicy()
+        self.changes_burst = 10**9
 
     async def start(self, *homes: str) -> None:
         await self.broker.start()
@@ -134,7 +135,7 @@ class Town:
     async def opens(self, name: str, **options: Any) -> HomeServer:
         config = HomeConfig(
             name, f"http://{name}", f"sqlite:///{self.directory}/{name}.db", self.directory / name, blank_s=options.get("blank_s", 3600.0),
-            sends_per_s=1e9, sends_burst=10**9, patience=self.patience, seals=self.seals,
+            sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, patience=self.patience, seals=self.seals,
         )  # fmt: skip
         self.homes[name] = HomeServer(HomeParts(config, self.broker, clock=self.clock, monotonic=self.monotonic))
         await self.homes[name].start()

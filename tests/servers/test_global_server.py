@@ -1,75 +1,21 @@
 """The Global Server at work: people register, log in, find each other; two servers share a store; a store goes away."""
 
 import asyncio
-from pathlib import Path
 
-import msgpack
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from domain.errors import BadCredentials, HandleTaken, Invalid, TooManyRequests, Unavailable, UnknownUser
+from domain.errors import BadCredentials, HandleTaken, Invalid, Unavailable, UnknownUser
 from servers import global_server
-from servers.global_link import GLOBAL
-from servers.global_parts import GlobalConfig, GlobalParts
-from servers.global_server import GlobalServer
-from servers.passwords import CHEAP, Cost
+from servers.passwords import Cost
 from servers.store import Conflicted
+from tests.servers.registry import HERE, PASSWORD, House
 from tests.support.waiting import eventually
-
-NOW = 1_700_000_000.0
-HERE = "192.0.2.1"
-PASSWORD = "correct horse"
-
-
-class Clock:
-    now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class House:
-    """Global Servers on one store, and homes that beat when told to."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.clock = Clock()
-        self.monotonic = Clock()
-        self.broker = EmbeddedBroker(directory / "broker.db")
-        self.running: list[GlobalServer] = []
-
-    async def opens(self, **config) -> GlobalServer:
-        settings = {"store_url": f"sqlite:///{self.directory}/global.db", "directory": self.directory, "password_cost": CHEAP, **config}
-        parts = GlobalParts(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)
-        server = GlobalServer(parts)
-        await server.start()
-        self.running.append(server)
-        return server
-
-    async def closes(self, server: GlobalServer) -> None:
-        self.running.remove(server)
-        await server.stop()
-
-    async def ask(self, **question):
-        return msgpack.unpackb(await self.broker.request(GLOBAL, msgpack.packb(question), 5))
-
-    async def home(self, name: str) -> None:
-        """A home announces itself and beats once; the clock stands still, so it stays alive."""
-        assert "keys" in await self.ask(ask="announce", name=name, url=f"http://{name}.example")
-        await self.broker.beat(msgpack.packb({"server": name, "run": "1"}))
-        for server in self.running:
-            await eventually(lambda server=server: server.parts.neighbours.is_up(name))
 
 
 @pytest.fixture
 async def house(tmp_path):
-    house = House(tmp_path)
-    await house.broker.start()
-    await house.broker.wait_connected(5)
-    yield house
-    for server in list(house.running):
-        await house.closes(server)
-    await house.broker.close()
+    async with House.open(tmp_path) as house:
+        yield house
 
 
 @pytest.fixture
@@ -155,32 +101,6 @@ async def test_the_password_opens_the_door_and_nothing_else_does(server):
     for handle, password in (("ann", "wrong horse"), ("bob", PASSWORD), ("ann", ""), ("\ud800", "\ud800")):
         with pytest.raises(BadCredentials):
             await server.token(handle, password, HERE)
-
-
-async def test_too_many_wrong_passwords_close_the_door_for_a_while(house):
-    server = await house.opens(failed_logins_burst=3, failed_logins_per_s=0.1)
-    await house.home("h1")
-    await server.register("ann", PASSWORD, {}, HERE)
-    for _ in range(5):  # right ones cost nothing
-        await server.token("ann", PASSWORD, HERE)
-    guesses = await asyncio.gather(*(server.token("ann", f"guess number {n}", HERE) for n in range(6)), return_exceptions=True)
-    assert [type(guess) for guess in guesses] == [BadCredentials] * 3 + [TooManyRequests] * 3
-    with pytest.raises(TooManyRequests) as refusal:
-        await server.token("ann", PASSWORD, HERE)
-    assert refusal.value.extra["retry_after_s"] == 10
-    assert await server.token("ann", PASSWORD, "192.0.2.2"), "another address does not pay for it"
-    house.monotonic.now += 10
-    assert await server.token("ann", PASSWORD, HERE)
-
-
-async def test_too_many_registrations_from_one_address_are_refused(house):
-    server = await house.opens(registrations_burst=2, registrations_per_s=0.1)
-    await house.home("h1")
-    for handle in ("ann", "bob"):
-        await server.register(handle, PASSWORD, {}, HERE)
-    with pytest.raises(TooManyRequests):
-        await server.register("cat", PASSWORD, {}, HERE)
-    assert await server.register("cat", PASSWORD, {}, "192.0.2.2")
 
 
 async def test_a_profile_changes_for_all_to_see(server):

@@ -1,0 +1,71 @@
+"""Global Servers on one store over a real embedded broker. Rule: the clocks stand still until a test moves them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from broker.embedded import EmbeddedBroker
+from servers.global_link import GLOBAL
+from servers.global_parts import GlobalConfig, GlobalParts
+from servers.global_server import GlobalServer
+from servers.passwords import CHEAP
+from tests.support.waiting import eventually
+
+NOW = 1_700_000_000.0
+HERE = "192.0.2.1"
+PASSWORD = "correct horse"
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class House:
+    """Global Servers on one store, and homes that beat when told to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = Clock()
+        self.monotonic = Clock()
+        self.broker = EmbeddedBroker(directory / "broker.db")
+        self.running: list[GlobalServer] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, directory: Path) -> "AsyncIterator[House]":
+        """A broker is there; whatever is opened is closed at the end."""
+        house = cls(directory)
+        await house.broker.start()
+        await house.broker.wait_connected(5)
+        yield house
+        for server in list(house.running):
+            await house.closes(server)
+        await house.broker.close()
+
+    async def opens(self, **config: Any) -> GlobalServer:
+        settings = {"store_url": f"sqlite:///{self.directory}/global.db", "directory": self.directory, "password_cost": CHEAP, **config}
+        parts = GlobalParts(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)
+        server = GlobalServer(parts)
+        await server.start()
+        self.running.append(server)
+        return server
+
+    async def closes(self, server: GlobalServer) -> None:
+        self.running.remove(server)
+        await server.stop()
+
+    async def ask(self, **question: Any) -> Any:
+        return msgpack.unpackb(await self.broker.request(GLOBAL, msgpack.packb(question), 5))
+
+    async def home(self, name: str) -> None:
+        """A home announces itself and beats once; the clock stands still, so it stays alive."""
+        assert "keys" in await self.ask(ask="announce", name=name, url=f"http://{name}.example")
+        await self.broker.beat(msgpack.packb({"server": name, "run": "1"}))
+        for server in self.running:
+            await eventually(lambda server=server: server.parts.neighbours.is_up(name))
