@@ -107,7 +107,7 @@ async def test_a_login_behind_a_proxy_that_holds_back(
     """And the second login of the same process does not try in vain."""
     ann = await town.moves_in("ann", "outside", installations.with_blanks)
     bob = await town.moves_in("bob", "inside", installations.with_blanks)
-    await ann.looks()
+    anns = await ann.looks()
     port = 8184
     with software.nginx(outside, tmp_path, port, HOME, holds_back=True):
         sent = await ann.sends(bob, town.ledger)
@@ -116,9 +116,18 @@ async def test_a_login_behind_a_proxy_that_holds_back(
         await eventually(lambda: (ann.uid, sent.id) in window.shown_once)
         normal_s = time.monotonic() - began
         assert (window.transports, window.reasons[:2]) == (["poll"], ["held", "held"])
+        before = len(anns.changes)
+        await eventually(lambda: streams(outside, installations) > 1)  # besides ann's: bob's client tries whether streams flow by now
+        await eventually(lambda: streams(outside, installations) == 1)
+        assert (window.transports, anns.changes[before:]) == (["poll"], []), "contacts see nothing of it"
         again = await bob.looks(through=f"http://{OUTSIDE}:{port}")
         assert (again.transports[0], again.reasons) == ("poll", [])
         for _ in range(10):
             await ann.sends(bob, town.ledger)
             await bob.sends(ann, town.ledger)
         await town.account(normal_s, "multipart held, SSE held, long polls; the second login polls at once")
+
+
+def streams(outside: Place, installations: Installations) -> float:
+    """How many streams the home has open; polls are none."""
+    return outside.call(installations.home.metric, "flash_back_connections_open")

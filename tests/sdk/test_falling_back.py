@@ -107,14 +107,15 @@ async def test_no_popup_is_lost_or_doubled_from_stream_to_polls_to_stream(peer: 
     poll.answer("s2", ("message", message(4)))
     line = await until_climbed(polls, peer)
     assert line.headers["Accept"] == "text/event-stream"
-    assert line.hello["resume"] == {"session": "s2", "seq": 4}
-    await line.welcome("s4", "replayed")
+    assert "resume" not in line.hello, "beside the polled session, which stays until this one stands"
+    await line.welcome("s4", "fresh")
     await line.message(4)
     await line.message(5)
     await peer.acked(5)
     assert [popup.seq for popup in ann.all(Message)] == [1, 2, 3, 4, 5]
     assert ann.all(Connected) == [Connected("multipart"), Connected("poll"), Connected("sse")]
     assert ann.all(Disconnected)[-1].reason == "better"
+    assert peer.bodies("/v1/logoff") == [{"session": "s2"}]
 
 
 async def until_climbed(polls: Polls, peer: Peer) -> BackConnection:
@@ -133,17 +134,19 @@ async def answer_all(polls: Polls) -> None:
         poll.answer(poll.body["session"] or "s9")
 
 
-async def test_a_climb_that_is_held_back_too_returns_to_polls(peer: Peer, polls: Polls, ann: Watched) -> None:
+async def test_a_climb_that_is_held_back_too_leaves_the_polled_session_as_it_is(peer: Peer, polls: Polls, ann: Watched) -> None:
     poll = await fallen(peer, polls)
     poll.welcome("s1")
-    await until_climbed(polls, peer)
+    line = await until_climbed(polls, peer)
     poll = await polls.next()
-    while poll.body["session"] is not None:  # one that was on its way when the client left
+    while poll.response.done() or poll.dropped:
         poll = await polls.next()
-    assert poll.body["replaces"] == "s1"
-    poll.welcome("s2", ("message", message(1)))
+    assert poll.body["session"] == "s1"
+    poll.answer("s1", ("message", message(1)))
     await eventually(lambda: ann.all(Message))
-    assert [event.reason for event in ann.all(Disconnected)] == ["held", "held", "better", "held"]
+    assert line.dropped
+    assert [event.reason for event in ann.all(Disconnected)] == ["held", "held"]
+    assert peer.bodies("/v1/logoff") == []
 
 
 async def test_the_next_login_does_not_wait_for_a_stream_in_vain(peer: Peer, polls: Polls, ann: Watched, client: FlashClient) -> None:

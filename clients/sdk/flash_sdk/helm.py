@@ -65,6 +65,11 @@ class Helm:
         """Whether to leave a connection that works for a better one."""
         return self._only is None and self._course.transport != TOP and self._course.due(self._clock(), self._network())
 
+    @property
+    def climbing(self) -> bool:
+        """Whether a better transport than the proven one is tried."""
+        return self._only is None and self._course.climbing
+
     def setting_out(self) -> None:
         """A connection is about to be made."""
         self._steer(self._course.setting_out(self._clock(), self._network()))

@@ -29,8 +29,11 @@ STEADY_S = 10.0  # a connection that lived so long was a good one: the next fail
 LAST_ACK_S = 2.0  # closing a client must not feel slow
 
 
+Opened = tuple[Transport, Line, Welcome | Goodbye]  # a connection and its first part
+
+
 class Better(FlashClientError):
-    """It is time to try a better transport."""
+    """The present connection is left for a better one."""
 
 
 class Listener:
@@ -63,6 +66,8 @@ class Listener:
         self._in_hand: Item | None = None
         self._leaving = False
         self._over = False
+        self._ahead: Opened | None = None  # a better connection, for which the present one is left
+        self._polled = False  # whether the present session is
         self._welcomed = self._flowed = False  # on the present connection: the first part, and any after it
 
     def __aiter__(self) -> Self:
@@ -117,10 +122,10 @@ class Listener:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-            if self._helm.transport == BOTTOM and self.session is not None:
-                with contextlib.suppress(FlashClientError, TimeoutError):
-                    async with asyncio.timeout(LAST_ACK_S):
-                        await self._log_off(self.session)
+            if self._ahead is not None:
+                self._ahead[1].close()
+            if self._polled and self.session is not None:
+                await self._end_polled(self.session)
 
     def _settle(self, item: Item) -> None:
         if self._mailbox.processed(item):
@@ -145,7 +150,8 @@ class Listener:
         began = clock()
         at_least_s = 0.0
         ending = Ending.AWAY
-        self._helm.setting_out()
+        if self._ahead is None:
+            self._helm.setting_out()
         self._welcomed = self._flowed = False
         try:
             goodbye = await self._connection()
@@ -172,35 +178,34 @@ class Listener:
             at_least_s = goodbye.reconnect_after_s or 0.0
             if goodbye.reason != "shutdown" and goodbye.reconnect_after_s is None:
                 self._leaving = True
-        self._helm.ended(ending)
+        if reason != "better":
+            self._helm.ended(ending)
         if clock() - began >= STEADY_S:
             self._backoff.reset()
-        wait_s = None if self._leaving else self._backoff.next_s(at_least_s)
+        wait_s = None if self._leaving else 0.0 if self._ahead is not None else self._backoff.next_s(at_least_s)
         await self._queue.put(Item(Disconnected(reason, wait_s), 0))
         return wait_s
 
     async def _connection(self) -> Goodbye:
         """Say hello, read the welcome, then read and acknowledge side by side until goodbye. Raises what ended it otherwise."""
-        hello: dict[str, Any] = {"client": self._client, "pong": True}
-        if (resume := self._mailbox.resume()) is not None:
-            hello["resume"] = resume
-        transport = self._helm.transport
-        stream = await self._open_line(transport, self._helm.welcome_s, hello, self._acker)
+        if self._ahead is not None:
+            (transport, stream, welcome), self._ahead = self._ahead, None
+        else:
+            transport, stream, welcome = await self._open(self._mailbox.resume())
         with contextlib.closing(stream):
-            while isinstance(welcome := read(await stream.next()), Blank):
-                pass  # some servers and proxies begin an event stream with a comment, to push their buffers
             if isinstance(welcome, Goodbye):
                 await self._queue.put(Item(welcome, 0))
                 return welcome
-            if not isinstance(welcome, Welcome):
-                raise ProtocolError("the first part was not a welcome")
             self._welcomed = True
             if transport == BOTTOM:  # the answer to a poll is whole: nothing was held back
                 self._parts_flow()
+            left, self._polled = self.session if self._polled else None, transport == BOTTOM
             self._mailbox.welcome(welcome)
             stream.idle_s = SILENT_BLANKS * welcome.blank_s
             await self._queue.put(Item(Connected(transport), 0))
             await self._queue.put(Item(welcome, 0))
+            if left is not None and transport != BOTTOM:
+                await self._end_polled(left)
             reading = asyncio.create_task(self._read(stream))
             acking = asyncio.create_task(self._acker.run(welcome.session))
             try:
@@ -227,7 +232,47 @@ class Listener:
             if isinstance(event, Goodbye):
                 return event
             if self._helm.due:
-                raise Better("a better transport is tried")
+                await self._climb()
+
+    async def _open(self, resume: dict[str, object] | None) -> Opened:
+        """A connection and its first part. Raises what it was refused with or broke by."""
+        hello: dict[str, Any] = {"client": self._client, "pong": True}
+        if resume is not None:
+            hello["resume"] = resume
+        transport = self._helm.transport
+        stream = await self._open_line(transport, self._helm.welcome_s, hello, self._acker)
+        try:
+            while isinstance(first := read(await stream.next()), Blank):
+                pass  # some servers and proxies begin an event stream with a comment, to push their buffers
+            if not isinstance(first, Welcome | Goodbye):
+                raise ProtocolError("the first part was not a welcome")
+        except BaseException:
+            stream.close()
+            raise
+        return transport, stream, first
+
+    async def _climb(self) -> None:
+        """Try the next better transport beside the present connection, which stays and goes on if that is held back: contacts see
+        nothing of it. Raises `Better` when the new one has its welcome, or when all begins anew in another network."""
+        self._helm.setting_out()
+        if not self._helm.climbing:
+            raise Better("another network")
+        try:
+            self._ahead = await self._open(None)  # not in the present session's place
+        except (Unanswered, Silent):
+            self._helm.ended(Ending.HELD)
+        except ProtocolError:
+            self._helm.ended(Ending.DOUBTFUL)
+        except (TryLater, Unreachable, Lost):
+            self._helm.ended(Ending.AWAY)
+        else:
+            raise Better("a better transport works")
+
+    async def _end_polled(self, session: str) -> None:
+        """Log off a session that the home would otherwise hold for alive for a while."""
+        with contextlib.suppress(FlashClientError, TimeoutError):
+            async with asyncio.timeout(LAST_ACK_S):
+                await self._log_off(session)
 
     def _parts_flow(self) -> None:
         self._flowed = True
