@@ -71,7 +71,7 @@ async def wanted_of(console: Console, query: Events) -> AuditFilter:
 def event_row(row: AuditRow) -> Html:
     """One event as a row of the table. Some 80 µs, which those who watch at the same time share."""
     user = tag("a", row.handle or row.uid, href=link("/ops/user", who=row.uid)) if row.uid is not None else NONE
-    told = {name: value for name, value in details(row).items() if name != "class_version" and value not in (None, "")}
+    told = {name: value for name, value in details(row).items() if value not in (None, "")}
     popup = told.get("id") if row.topic.startswith(("mailbox.", "user.message_")) else None
     return tag(
         "tr",

@@ -19,7 +19,6 @@ from edge.ports import Verifier
 from edge.problems import problem_for, status_of
 from servers.identity import Identity
 
-ROLE = "ops"
 COOKIE = "flash_ops"
 SIGNED_IN_S = 12 * 3_600.0  # a working day; the token itself may live for a month
 HOME = "/ops"
@@ -27,24 +26,24 @@ _OURS = re.compile(r"/ops(/[a-z]+)*(\?[\w.~:%&=+-]*)?", re.ASCII)
 _NO_ROLE = "This console is for users with the role ops, which the setting FLASH_OPS gives. You are signed in as {}, who does not have it."
 
 
-def reading_gate(verifier: Verifier) -> Gate:
-    """Lets in whoever's cookie holds a valid token with the role `ops`. Raises `Unauthorized`, `Forbidden`."""
+def reading_gate(console: Console, verifier: Verifier) -> Gate:
+    """Lets in whoever's cookie holds a valid token of one who may use the console. Raises `Unauthorized`, `Forbidden`."""
 
     def gate(headers: Mapping[str, str]) -> Identity:
         token = _cookie(headers.get("Cookie", ""))
         if not token or not token.isascii() or len(token) > MAX_TOKEN_CHARS:
             raise Unauthorized("Please sign in.")
         who = verifier.verify(token)
-        if ROLE not in who.roles:
+        if not console.allows(who):
             raise Forbidden(_NO_ROLE.format(who.handle))
         return who
 
     return gate
 
 
-def changing_gate(verifier: Verifier, origin: str) -> Gate:
+def changing_gate(console: Console, verifier: Verifier, origin: str) -> Gate:
     """The same for requests that change something: they must come from a page of this server. Raises `Forbidden`, `Unauthorized`."""
-    reading = reading_gate(verifier)
+    reading = reading_gate(console, verifier)
 
     def gate(headers: Mapping[str, str]) -> Identity:
         must_be_ours(headers, origin)
@@ -106,7 +105,7 @@ class SigningIn:
         except (BadCredentials, TooManyRequests) as error:
             return _form(body.next, error.detail, status_of(type(error)))
         who = self._verifier.verify(token)
-        if ROLE not in who.roles:
+        if not self._console.allows(who):
             raise Forbidden(_NO_ROLE.format(who.handle))
         lasts_s = int(min(SIGNED_IN_S, who.expires_at - self._clock()))
         return redirect(body.next if _OURS.fullmatch(body.next) else HOME, self._set_cookie(token, lasts_s))

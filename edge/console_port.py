@@ -17,6 +17,9 @@ class Console(Protocol):
     async def sign_in(self, handle: str, password: str, client_address: str) -> str:
         """A token for a user who knows the password."""
 
+    def allows(self, who: Identity) -> bool:
+        """Whether this user may use the console."""
+
     async def topics(self) -> Sequence[str]:
         """Every topic that occurs."""
 

@@ -26,7 +26,7 @@ def console_routes(console: Console, verifier: Verifier, proxies: TrustedProxies
     """Every page. `public_url`: where clients reach this server."""
     address = urlsplit(public_url)
     origin = f"{address.scheme}://{address.netloc}"
-    reading, changing = reading_gate(verifier), changing_gate(verifier, origin)
+    reading, changing = reading_gate(console, verifier), changing_gate(console, verifier, origin)
     door, servers = SigningIn(console, verifier, proxies, origin), ServerPages(console)
 
     def show(path: str, handle: Handler, summary: str, query: type | None = None, media: str = "text/html") -> Route:

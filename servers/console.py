@@ -25,6 +25,7 @@ from servers.global_parts import GlobalParts
 from servers.global_server import GlobalServer
 from servers.identity import Identity
 
+ROLE = "ops"
 HEALTH_TIMEOUT_S = 2.0  # a person waits for the slowest home
 TAIL_ROWS = 100  # at one look of a live tail; what is more is left out, for nobody reads so fast
 TAIL_PAUSE_S = 0.25  # between two looks: a busy installation costs each tail four questions a second
@@ -76,6 +77,10 @@ class OpsConsole:
         """A token. Raises `BadCredentials`, `TooManyRequests`, `Unavailable`."""
         grant = await self._server.token(handle, password, client_address)
         return str(grant["token"])
+
+    def allows(self, who: Identity) -> bool:
+        """Whether this user may use the console: the token says so, and the settings still do, for a token may be a month old."""
+        return ROLE in who.roles and who.handle in self._parts.config.ops
 
     # -- the history
 

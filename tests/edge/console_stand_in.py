@@ -56,6 +56,9 @@ class StandInConsole:
             raise BadCredentials
         return {"opal": "ops-token", "ann": "user-token"}[handle]
 
+    def allows(self, who: Identity) -> bool:
+        return "ops" in who.roles
+
     async def topics(self) -> Sequence[str]:
         return ["user.message_sent", self.nasty]
 

@@ -1,6 +1,7 @@
 """What stands behind the ops console's pages, on a real store, broker and audit. Rule: nobody sees anything that is not noted first."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -32,7 +33,7 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.now = NOW
         self.broker = EmbeddedBroker(folder / "broker.db")
-        config = GlobalConfig(f"sqlite:///{folder}/global.db", folder, password_cost=CHEAP)
+        config = GlobalConfig(f"sqlite:///{folder}/global.db", folder, ops=frozenset({"opal"}), password_cost=CHEAP)
         self.parts = GlobalParts(config, self.broker, clock=lambda: self.now)
         self.audit = Audit(self.broker, folder / "audit.db")
         self.server = GlobalServer(self.parts)
@@ -101,6 +102,12 @@ async def test_every_look_is_in_the_history(office: Office) -> None:
         ("online", f"at {NOW:.3f}"),
         ("tail", ""),
     )
+
+
+async def test_only_those_may_look_whom_both_the_token_and_the_settings_name(office: Office) -> None:
+    assert office.console.allows(OPAL)
+    assert not office.console.allows(replace(OPAL, roles=frozenset({"integrator"})))
+    assert not office.console.allows(replace(OPAL, handle="otto"))  # who was named when the token was given
 
 
 async def test_what_cannot_be_noted_is_not_shown(office: Office) -> None:
