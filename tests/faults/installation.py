@@ -20,7 +20,7 @@ END_S = 30.0  # SIGTERM drains for 5 s at most, several times
 FLASH = str(Path(sys.executable).with_name("flash"))
 
 # Faster than in real life, and still slow against two busy cores: a client is given up after 2.5 blanks.
-PACE = {"FLASH_BLANK_S": "2", "FLASH_RESTART_GRACE_S": "4", "FLASH_REGISTRATIONS_PER_S": "1000"}
+PACE = {"FLASH_BLANK_S": "2", "FLASH_RESTART_GRACE_S": "4", "FLASH_REGISTRATIONS_PER_S": "1000", "FLASH_INTEGRATORS": "crm=all"}
 BLANK_S = float(PACE["FLASH_BLANK_S"])
 GRACE_S = float(PACE["FLASH_RESTART_GRACE_S"])
 
