@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import idle, machine, popups, replay, storm
+from bench import idle, machine, popups, replay, storm, verify
 from bench.report import Outcome, Run, Target, table
 from bench.rig import Rig
 
@@ -31,6 +31,7 @@ WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
     "login-storm": (storm.login_storm, storm.LOGIN_STORM),
     "replay": (replay.replay, replay.REPLAY),
     "idle": (idle.idle, idle.IDLE),
+    "verify": (verify.verify, verify.VERIFY),
 }
 HEAD = ["workload", "figure", "median", "runs", "must", "aim", "reached"]
 

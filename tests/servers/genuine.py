@@ -123,11 +123,11 @@ class Forger:
         self.do("UPDATE stored_events SET rowid = -rowid WHERE rowid >= ?", start)
         self.do("UPDATE stored_events SET rowid = ? - rowid WHERE rowid < 0", by)
 
-    def chain_anew(self) -> None:
-        """Make every seal of the log fit what stands there now."""
+    def chain_anew(self, previous: str = "") -> None:
+        """Make every seal of the log fit what stands there now. `previous`: what the first one claims to continue."""
         rows = self.ask("SELECT rowid, originator_id, originator_version, topic, state FROM stored_events ORDER BY rowid")
         prints: dict[int, bytes] = {}
-        previous = before_all(self.server)
+        previous = previous or before_all(self.server)
         for position, stream, version, topic, state in rows:
             if stream == f"log-{self.server}":
                 told = msgpack.unpackb(state)

@@ -158,8 +158,8 @@ def test_a_changed_seal(copy, forger, change):
 @pytest.mark.parametrize("change", ["digest", "previous", "marks", "first"])
 def test_a_changed_newest_seal_which_no_other_covers(copy, forger, change):
     position = forger.position(SEALED, -1)
-    values = {"digest": "0" * 64, "previous": "0" * 64, "marks": "A" * 8, "first": 1}
-    forger.rewrite(position, lambda event: event.update({change: values[change]}))
+    values = {"digest": "0" * 64, "previous": "0" * 64, "first": 1}
+    forger.rewrite(position, lambda event: event.update({change: values.get(change, "A" * len(event["marks"]))}))
     assert found(check(copy)) == [("seal", position)]
     assert found(check(copy, history=True)) == [("changed", position)]
 
@@ -179,6 +179,14 @@ def test_a_change_after_which_the_whole_log_was_chained_anew(copy, forger):
     assert found(check(copy)) == []
     assert found(check(copy, history=True)) == expected
     assert found(check(copy, copies=True)) == expected[:-1]  # but for the last seal, which no copy covers
+
+
+def test_a_chain_that_begins_elsewhere(copy, forger):
+    """Each seal fits its events and the seal before: but this is the end of another log."""
+    forger.chain_anew(previous="0" * 64)
+    report = check(copy)
+    assert found(report) == [("seal", forger.position(SEALED, 0))]
+    assert "does not continue" in str(report.findings[0])
 
 
 def test_a_removal_after_which_the_whole_log_was_chained_anew(copy, forger):
