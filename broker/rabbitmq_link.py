@@ -5,7 +5,7 @@ nothing here comes back: `lost` is set once, and who owns the link builds a new 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -52,9 +52,10 @@ class Link:
     control: LeanChannel
     side: LeanChannel
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, name: str) -> None:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()  # the reason, for the log
         self._connection = connection
+        self.name = name  # of the server whose link it is
         self._channels: set[LeanChannel] = set()
         self._watchdog: asyncio.TimerHandle | None = None
         self._overdue = 0  # the delivery tag that was the oldest unconfirmed when the watchdog last looked
@@ -65,7 +66,7 @@ class Link:
         target = URL(url)
         query = {"heartbeat": str(HEARTBEAT_S), "name": name} | dict(target.query)
         connection = _Connection(target.with_query(query))
-        link = cls(connection)
+        link = cls(connection, name)
         try:
             async with or_unavailable(), asyncio.timeout(CONNECT_TIMEOUT_S):
                 await connection.connect()
@@ -132,7 +133,7 @@ class Link:
         for exchange in EXCHANGES:
             if not exchange.durable:  # it went with the last restart of the broker
                 await self._declare_exchange(exchange)
-        if await self._is_declared():
+        if await self._is_there(tuple(reversed(EXCHANGES)), QUEUES):
             return
         for exchange in exchanges:
             await self._declare_exchange(exchange)
@@ -142,13 +143,13 @@ class Link:
             await self._bind(binding)
         await self._declare_exchange(last)
 
-    async def _is_declared(self) -> bool:
-        """Whether every exchange and queue is there."""
+    async def _is_there(self, exchanges: Sequence[Exchange], queues: Sequence[Queue]) -> bool:
+        """Whether every one of them is there."""
         probe = await open_channel(self._connection, confirms=False, prefetch=0)  # what is not there costs the channel
         try:
-            for exchange in reversed(EXCHANGES):
+            for exchange in exchanges:
                 await probe.exchange_declare(exchange.name, passive=True)
-            for queue in QUEUES:
+            for queue in queues:
                 await probe.queue_declare(queue.name, passive=True)
         except ChannelNotFoundEntity:
             return False
@@ -159,7 +160,9 @@ class Link:
         await self.control.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=exchange.durable)
 
     async def declare_inbox(self, server: str) -> None:
-        """Declare and bind one server's queue."""
+        """Declare and bind one server's queue. Another server's, where it is there, is its own affair: no right to it is needed."""
+        if server != self.name and await self._is_there((), (inbox(server),)):
+            return
         await self._declare_queue(inbox(server))
         await self._bind(inbox_binding(server))
 

@@ -74,11 +74,13 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
 
     async with running(url_of("global"), "global") as directory, running(url_of("h1"), "h1") as h1, running(url_of("h2"), "h2") as h2:
         await h2.consume("h2", take)
+        await h1.declare_inbox("global")  # as a home does, whose seals go there
         await directory.serve("global", echo)
         await directory.listen_beats(beats.append)
         await h1.publish(
             [
                 Outgoing(HOMES, "h2", b"mail", mandatory=True),
+                Outgoing(HOMES, "global", b"a seal", mandatory=True),
                 Outgoing(EVENTS, "h1.1", b"history", mandatory=True),
                 Outgoing(PRESENCE, "presence.h1.42.online", b"presence", mandatory=True),
                 Outgoing(HOMES, "h2", b"junk", mandatory=True),
