@@ -28,6 +28,7 @@ WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
     "open-loop-one": (popups.open_loop_one, popups.OPEN_LOOP_ONE),
     "two-homes": (popups.two_homes, popups.TWO_HOMES),
     "open-loop-two": (popups.open_loop_two, popups.OPEN_LOOP_TWO),
+    "on-postgresql": (popups.on_postgresql, popups.ON_POSTGRESQL),
     "login-storm": (storm.login_storm, storm.LOGIN_STORM),
     "replay": (replay.replay, replay.REPLAY),
     "idle": (idle.idle, idle.IDLE),

@@ -23,17 +23,22 @@ REGISTRATIONS_PER_S = "100000"  # all users of a workload come from one address:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Running servers. `homes`: name -> port; `data`: their directory; `broker_pids`: what else works for them, None if unknown."""
+    """Running servers. `homes`: name -> port; `data`: their directory; `broker_pids`, `store_pids`: who else works for them."""
 
     data: Path
     global_port: int
     homes: dict[str, int]
     pids: tuple[int, ...]
     broker_pids: Callable[[], Sequence[int]]
+    store_pids: Callable[[], Sequence[int]] = tuple
 
     def cpu_s(self) -> float:
-        """Seconds used so far by all servers and their broker."""
-        return cpu_s(self.pids) + self.broker_cpu_s()
+        """Seconds used so far by all servers, their broker and their database."""
+        return cpu_s(self.pids) + self.broker_cpu_s() + self.store_cpu_s()
+
+    def store_cpu_s(self) -> float:
+        """The database's part of it; 0 for SQLite, which is inside the servers."""
+        return cpu_s(self.store_pids())
 
     def broker_cpu_s(self) -> float:
         """The broker's part of it; 0 for the embedded one, which is inside the servers."""
@@ -51,16 +56,21 @@ def one_process(data: Path, **settings: str) -> Iterator[Installation]:
 
 @contextlib.contextmanager
 def real_installation(
-    data: Path, homes: Sequence[str], broker_url: str, broker_pids: Callable[[], Sequence[int]], **settings: str
+    data: Path,
+    homes: Sequence[str],
+    broker_url: str,
+    broker_pids: Callable[[], Sequence[int]],
+    store_pids: Callable[[], Sequence[int]] = tuple,
+    **settings: str,
 ) -> Iterator[Installation]:
-    """`flash global` and a `flash home` for each name, each a process, on RabbitMQ and SQLite."""
+    """`flash global` and a `flash home` for each name, each a process, on RabbitMQ and SQLite or what `settings` say."""
     first = adjacent_ports(1 + len(homes))
     settings = {"FLASH_BROKER_URL": broker_url, **settings}
     ports = {name: first + 1 + number for number, name in enumerate(homes)}
     with contextlib.ExitStack() as stack:
         pids = [stack.enter_context(_process(["global", "--port", str(first)], data, first, settings))]
         pids += [stack.enter_context(_process(["home", name, "--port", str(port)], data, port, settings)) for name, port in ports.items()]
-        yield Installation(data, first, ports, tuple(pids), broker_pids)
+        yield Installation(data, first, ports, tuple(pids), broker_pids, store_pids)
 
 
 @contextlib.contextmanager

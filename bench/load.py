@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bench.lines import Line
@@ -28,11 +28,11 @@ class Window:
 
 
 class Load:
-    """Drives lines. `cpu_s`, `broker_cpu_s`: what the servers and the broker within them have used so far."""
+    """Drives lines. `cpu_s`: what the servers have used so far; `shares`: the broker and the database within it, by name."""
 
-    def __init__(self, cpu_s: Callable[[], float], broker_cpu_s: Callable[[], float]) -> None:
+    def __init__(self, cpu_s: Callable[[], float], shares: Mapping[str, Callable[[], float]]) -> None:
         self._cpu_s = cpu_s
-        self._broker_cpu_s = broker_cpu_s
+        self._shares = shares
         self.lines: list[Line] = []
         self.faults: list[str] = []
         self._free: deque[Line] = deque()
@@ -60,7 +60,8 @@ class Load:
         else:
             threading.Thread(target=self._beat, args=(per_s, stop, asyncio.get_running_loop()), daemon=True).start()
         await asyncio.sleep(warm_s)
-        cpu, broker, own, start = self._cpu_s(), self._broker_cpu_s(), time.process_time(), time.perf_counter()
+        cpu, own, start = self._cpu_s(), time.process_time(), time.perf_counter()
+        before = {name: used() for name, used in self._shares.items()}
         sent = -len(self._due) + sum(line.sent for line in self.lines)  # what is under way now is completed within the window
         window = self._window = Window(start)
         await asyncio.sleep(run_s)
@@ -70,12 +71,13 @@ class Load:
         stop.set()
         await self._drain()
         popups = sum(line.shown for line in self.lines) - sent
-        cpu, broker, own = self._cpu_s() - cpu, self._broker_cpu_s() - broker, time.process_time() - own
+        cpu, own = self._cpu_s() - cpu, time.process_time() - own
+        shares = {name: used() - before[name] for name, used in self._shares.items()}
         whole_s = time.perf_counter() - start
         self._window = None
-        return self._report(window, popups, in_time / took_s, cpu, broker, own, whole_s)
+        return self._report(window, popups, in_time / took_s, cpu, shares, own, whole_s)
 
-    def _report(self, window: Window, popups: int, rate: float, cpu: float, broker: float, own: float, whole_s: float) -> Run:
+    def _report(self, window: Window, popups: int, rate: float, cpu: float, shares: Mapping[str, float], own: float, whole_s: float) -> Run:
         popups = max(popups, 1)
         figures = {
             "popups/s": rate,
@@ -83,8 +85,7 @@ class Load:
             "p99 ms": percentile(window.latencies_s, 0.99) * 1e3,
             "CPU µs/popup": cpu / popups * 1e6,
         }
-        if broker:
-            figures["of it RabbitMQ µs"] = broker / popups * 1e6
+        figures |= {f"of it {name} µs": used / popups * 1e6 for name, used in shares.items() if used}
         figures["generator µs/popup"] = own / popups * 1e6
         figures["generator % of a core"] = own / whole_s * 100
         return Run(figures, faults=list(self.faults))

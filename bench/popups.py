@@ -12,6 +12,7 @@ WARM_S = 1.0  # every line has been used by then, and the servers' caches are as
 
 ONE_HOME = {"popups/s": Target(4_000, 9_000, more=True), "CPU µs/popup": Target(200, 100)}
 TWO_HOMES = {"popups/s": Target(1_500, 3_000, more=True), "CPU µs/popup": Target(600, 300)}
+ON_POSTGRESQL = {"CPU µs/popup": Target(450, 300)}  # ejabberd with an archive in PostgreSQL takes 674
 OPEN_LOOP_ONE = {"p99 ms": Target(6, 3)}
 OPEN_LOOP_TWO = {"p99 ms": Target(20, 8)}
 
@@ -24,6 +25,11 @@ async def one_home(rig: Rig, run_s: float) -> Run:
 async def two_homes(rig: Rig, run_s: float) -> Run:
     """Closed loop from one home process to another through RabbitMQ."""
     return await (await rig.field("two")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
+
+
+async def on_postgresql(rig: Rig, run_s: float) -> Run:
+    """Closed loop within one home process, on PostgreSQL and RabbitMQ; CPU of all processes."""
+    return await (await rig.field("postgres")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
 
 
 async def open_loop_one(rig: Rig, run_s: float) -> Run:

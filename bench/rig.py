@@ -1,19 +1,21 @@
 """What the workloads run on: installations with people in them, prepared once and copied. Rule: one installation runs at a time.
 
-`one`: a home alone with pairs of people (the first half watches the second, one to one). `two`: senders on h1, recipients on h2, RabbitMQ
-between them. Kept running between the runs of a workload; everything else is started fresh from a copy of a prepared directory.
+`one`: a home alone with pairs of people (the first half watches the second, one to one). `postgres`: likewise, in processes of their own
+on RabbitMQ and PostgreSQL. `two`: senders on h1, recipients on h2, RabbitMQ between them. Kept running between the runs of a workload;
+everything else is started fresh from a copy of a prepared directory.
 """
 
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.installation import Installation, one_process, real_installation
 from bench.load import Load
 from bench.people import Person, add_contacts, load, register, save
+from tests.support.postgres import PrivatePostgres
 from tests.support.rabbitmq import PrivateRabbit
 from tests.support.rabbitmq_choice import URL_VARIABLE, GivenRabbit
 
@@ -43,12 +45,12 @@ class Rig:
         self._rabbit: PrivateRabbit | GivenRabbit | None = None
 
     async def field(self, kind: str) -> Field:
-        """The installation `one` or `two` with its lines open."""
+        """The installation `one`, `two` or `postgres` with its lines open."""
         if self._field is None or self._field.kind != kind:
             self.leave()
             stack = contextlib.ExitStack()
             try:
-                self._field = await (self._one(stack) if kind == "one" else self._two(stack))
+                self._field = await {"one": self._one, "two": self._two, "postgres": self._postgres}[kind](stack)
             except BaseException:
                 stack.close()
                 raise
@@ -108,7 +110,26 @@ class Rig:
         people = load(installation)
         return await _opened("one", installation, people[: self.pairs], people[self.pairs :], stack)
 
+    async def _postgres(self, stack: contextlib.ExitStack) -> Field:
+        postgres = PrivatePostgres()
+        stack.callback(postgres.close)
+        postgres.start()
+        installation = self._real(stack, ("h1",), postgres.pids, FLASH_STORE_URL=postgres.new_database())
+        people = await register(installation, 2 * self.pairs)
+        await add_contacts(zip(people[: self.pairs], people[self.pairs :], strict=True))
+        return await _opened("postgres", installation, people[: self.pairs], people[self.pairs :], stack)
+
     async def _two(self, stack: contextlib.ExitStack) -> Field:
+        installation = self._real(stack, ("h1", "h2"))
+        people = await register(installation, 2 * self.pairs)
+        senders = [person for person in people if person.home == "h1"]
+        recipients = [person for person in people if person.home == "h2"]
+        await add_contacts(zip(senders, recipients, strict=False))
+        return await _opened("two", installation, senders, recipients, stack)
+
+    def _real(
+        self, stack: contextlib.ExitStack, homes: Sequence[str], store_pids: Callable[[], Sequence[int]] = tuple, **settings: str
+    ) -> Installation:
         if self._rabbit is None:
             given = os.environ.get(URL_VARIABLE)
             if given:
@@ -118,18 +139,13 @@ class Rig:
         pids = self._rabbit.pids if isinstance(self._rabbit, PrivateRabbit) else tuple
         self._copies += 1
         data = self.root / f"copy-{self._copies}"
-        installation = stack.enter_context(real_installation(data, ("h1", "h2"), self._rabbit.new_vhost(), pids))
-        people = await register(installation, 2 * self.pairs)
-        senders = [person for person in people if person.home == "h1"]
-        recipients = [person for person in people if person.home == "h2"]
-        await add_contacts(zip(senders, recipients, strict=False))
-        return await _opened("two", installation, senders, recipients, stack)
+        return stack.enter_context(real_installation(data, homes, self._rabbit.new_vhost(), pids, store_pids, **settings))
 
 
 async def _opened(
     kind: str, installation: Installation, senders: list[Person], recipients: list[Person], stack: contextlib.ExitStack
 ) -> Field:
-    popups = Load(installation.cpu_s, installation.broker_cpu_s)
+    popups = Load(installation.cpu_s, {"RabbitMQ": installation.broker_cpu_s, "PostgreSQL": installation.store_cpu_s})
     for number, (sender, recipient) in enumerate(zip(senders, recipients, strict=False)):
         await popups.line(number).open(sender, recipient)
     return Field(kind, installation, popups, stack)
