@@ -3,7 +3,7 @@
 Registering is one unit of two commands, `[ClaimHandle, RegisterAccount]`: both are stored or neither.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,6 +132,7 @@ class CloseAccount:
 
     uid: int
     reason: str
+    homes: Sequence[str]  # all homes of the installation
     cause: str
 
     @property
@@ -191,7 +192,8 @@ def close_account(state: AccountState, command: CloseAccount, now: float) -> lis
     if state.closed:
         return []
     must_be_open(state)
-    return [AccountClosed(uid=command.uid, reason=command.reason, at=now, cause=command.cause)]
+    homes = sorted({*command.homes, state.home})
+    return [AccountClosed(uid=command.uid, reason=command.reason, home=state.home, homes=homes, at=now, cause=command.cause)]
 
 
 def must_be_open(state: AccountState) -> None:
@@ -210,7 +212,7 @@ def evolve(state: AccountState, event: Event) -> None:
         case CredentialChanged():
             state.password_hash = event.password_hash
         case AccountClosed():
-            state.closed = True
+            state.closed, state.profile, state.password_hash = True, {}, ""
     state.version = event.originator_version
 
 

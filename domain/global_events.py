@@ -10,7 +10,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from domain.event import Event, event
 
@@ -67,11 +67,22 @@ class CredentialChanged(GlobalEvent):
 @event
 class AccountClosed(GlobalEvent):
     """A user left for good. Last in `account-<uid>`; they are found no more and get no more tokens, and the handle stays taken,
-    so that old messages never seem to come from someone else. `reason` is for the audit."""
+    so that old messages never seem to come from someone else. `reason` is for the audit. With it their key is destroyed, and every home
+    does the same (UserClosed). Version 1 told no home.
+    """
 
     TOPIC: ClassVar[str] = "account.closed"
+    ERASES: ClassVar[bool] = True
+    class_version: ClassVar[int] = 2
     uid: int
     reason: str
+    home: str  # where they lived
+    homes: list[str]  # all that must hear of it: whatever home had a message or a name of theirs
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Version 2 added `home` and `homes`."""
+        state["home"], state["homes"] = "", []
 
 
 @event

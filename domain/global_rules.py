@@ -7,7 +7,7 @@ from domain import account, audit_trail, registered_home, seals
 from domain.account import AccountCommand, AccountState, HandleState
 from domain.audit_trail import TrailCommand, TrailState
 from domain.event import Event
-from domain.global_events import ProfileChanged, UserRegistered
+from domain.global_events import AccountClosed, ProfileChanged, UserRegistered
 from domain.registered_home import HomeCommand, HomeState
 from domain.seals import SealCommand
 
@@ -30,7 +30,9 @@ DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
 
 
 def address(event: Event) -> set[str]:
-    """The homes that must hear of `event`: the user's own, which adopts them under this name."""
+    """The homes that must hear of `event`: the user's own, which adopts them under this name; all of them when a user leaves."""
+    if isinstance(event, AccountClosed):
+        return set(event.homes)
     return {event.home} if isinstance(event, UserRegistered | ProfileChanged) else set()
 
 

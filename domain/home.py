@@ -8,7 +8,8 @@ lies between. There is no second way.
 from collections.abc import Callable, Collection
 from typing import Any
 
-from domain import global_events, mailbox, mailbox_fold, seals, user, user_fold
+from domain import closing, global_events, mailbox, mailbox_fold, seals, user, user_fold
+from domain.closing import CloseMailbox, CloseUser
 from domain.event import Event
 from domain.home_events import (
     ContactAdded,
@@ -22,6 +23,7 @@ from domain.home_events import (
     MessageSettled,
     PresenceEvent,
     StatusChanged,
+    UserClosed,
 )
 from domain.mailbox import MailboxCommand, MarkDone, QueueMessage, QueueReceipt
 from domain.registered_home import RESERVED
@@ -34,7 +36,7 @@ Command = UserCommand | MailboxCommand | SealCommand
 
 STATES: dict[str, type] = {"user": UserState, "mailbox": mailbox.MailboxState, **seals.STATES}
 FOLDS: dict[str, Callable[[Any, Event], None]] = {"user": user_fold.evolve, "mailbox": mailbox_fold.evolve, **seals.FOLDS}
-DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS, **seals.DECIDERS}
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS, **closing.DECIDERS, **seals.DECIDERS}
 
 
 def address(event: Event) -> Collection[str]:
@@ -56,7 +58,7 @@ def react(event: Event, source: str, home: str) -> list[Command]:
 
 def _message_sent(event: MessageSent, source: str, home: str) -> list[Command]:
     commands: list[Command] = []
-    if event.to_home == home:
+    if event.to_home == home and event.text:  # without a text its sender was erased before it came here
         commands.append(
             QueueMessage(
                 uid=event.to,
@@ -124,6 +126,16 @@ def _profile_changed(event: global_events.ProfileChanged, source: str, home: str
     return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=event.name)]
 
 
+def _account_closed(event: global_events.AccountClosed, source: str, home: str) -> list[Command]:
+    return [CloseUser(uid=event.uid, cause=event.cause, resident=event.home == home)]
+
+
+def _user_closed(event: UserClosed, source: str, home: str) -> list[Command]:
+    if source != home or not event.resident:
+        return []
+    return [CloseMailbox(uid=int(event.originator_id.partition("-")[2]), cause=event.cause)]
+
+
 def _home(event: Any) -> Collection[str]:
     return (event.home,)
 
@@ -150,4 +162,6 @@ _REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {
     ContactRemoved: _contact_removed,
     global_events.UserRegistered: _registered,
     global_events.ProfileChanged: _profile_changed,
+    global_events.AccountClosed: _account_closed,
+    UserClosed: _user_closed,
 }

@@ -48,7 +48,7 @@ class LoggedOff(PresenceEvent):
 
     TOPIC = "user.logged_off"
     session: str
-    reason: str  # "logoff" | "lost" (TCP said so) | "timeout" (blanks unanswered) | "restart" (the home came back without it)
+    reason: str  # "logoff" | "lost" (TCP said so) | "timeout" (blanks unanswered) | "restart" (the home came back without it) | "closed"
 
 
 @event
@@ -58,6 +58,15 @@ class StatusChanged(PresenceEvent):
     TOPIC = "user.status_changed"
     chosen: str  # "online" | "away" | "dnd"
     until: float | None  # when `chosen` falls back to "online", seconds since 1970
+
+
+@event
+class UserClosed(Event):
+    """The user left for good. Every home records it, last in `user-<uid>`: with it, the key of what it has of them is destroyed."""
+
+    TOPIC = "user.closed"
+    ERASES = True
+    resident: bool  # they lived here; the mailbox is closed too (MailboxClosed)
 
 
 @event
@@ -173,7 +182,7 @@ class ReceiptQueued(Event):
     id: str
     to: int  # the recipient of the message
     state: str  # "delivered" | "done" | "bounced"
-    why: str | None  # with "bounced": "mailbox_full" | "expired"
+    why: str | None  # with "bounced": "mailbox_full" | "expired" | "closed"
     settled_at: float
 
 
@@ -205,10 +214,10 @@ class MessageDone(MessageSettled):
 
 @event
 class MessageBounced(MessageSettled):
-    """A popup could not be queued."""
+    """A popup could not be queued, or nobody will ever read it."""
 
     TOPIC = "mailbox.message_bounced"
-    why: str  # "mailbox_full"
+    why: str  # "mailbox_full" | "closed"
 
 
 @event
@@ -217,3 +226,18 @@ class MessageExpired(MessageSettled):
 
     TOPIC = "mailbox.message_expired"
     seq: int
+
+
+@event
+class MessageErased(MessageSettled):
+    """A popup that nobody had seen was taken out of the mailbox, because its sender was erased. There is nobody to be told."""
+
+    TOPIC = "mailbox.message_erased"
+    seq: int
+
+
+@event
+class MailboxClosed(Event):
+    """The user left for good: what waited has bounced, and so will whatever comes. Last in `mailbox-<uid>`."""
+
+    TOPIC = "mailbox.closed"

@@ -3,7 +3,7 @@
 The state keeps the waiting events themselves; they are what a session will show.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from domain.event import Event, place
 from domain.home_events import (
     MessageBounced,
     MessageDone,
+    MessageErased,
     MessageExpired,
     MessageQueued,
     MessagesDelivered,
@@ -30,12 +31,13 @@ class MailboxState:
     """What a mailbox's events fold into. `waiting` is ordered by `seq`; `open`: (id, sender) -> [sender's home, done?]: ids are
     unique per sender."""
 
-    __slots__ = ("last_seq", "messages", "open", "stream", "uid", "version", "waiting")
+    __slots__ = ("closed", "last_seq", "messages", "open", "stream", "uid", "version", "waiting")
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
         self.version = 0
         self.uid = int(stream.partition("-")[2])
+        self.closed = False  # for good
         self.last_seq = 0
         self.waiting: dict[int, Waiting] = {}
         self.messages = 0  # how many of `waiting` are messages
@@ -46,6 +48,7 @@ class MailboxState:
         return {
             "last_seq": self.last_seq,
             "messages": self.messages,
+            "closed": self.closed,
             "waiting": [[isinstance(e, MessageQueued), dump_event(e)] for e in self.waiting.values()],
             "open": [[id_, sender, *entry] for (id_, sender), entry in self.open.items()],
         }
@@ -53,6 +56,7 @@ class MailboxState:
     def load(self, data: dict[str, Any]) -> None:
         """The reverse of `dump`."""
         self.last_seq, self.messages = data["last_seq"], data["messages"]
+        self.closed = data.get("closed", False)
         self.open = {(id_, sender): [home, done] for id_, sender, home, done in data["open"]}
         for message, fields in data["waiting"]:
             stream, version = fields.pop("originator_id"), fields.pop("originator_version")
@@ -133,11 +137,10 @@ class Expire(MailboxCommand):
 
 
 def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> list[Event]:
-    """Let a popup wait; a full mailbox bounces it."""
-    if mailbox.messages >= MAX_WAITING:
-        return [
-            MessageBounced(at=now, cause=command.cause, id=command.id, uid=command.sender, home=command.sender_home, why="mailbox_full")
-        ]
+    """Let a popup wait; a full mailbox bounces it, and so does a closed one."""
+    if mailbox.closed or mailbox.messages >= MAX_WAITING:
+        why = "closed" if mailbox.closed else "mailbox_full"
+        return [MessageBounced(at=now, cause=command.cause, id=command.id, uid=command.sender, home=command.sender_home, why=why)]
     return [
         MessageQueued(
             at=now,
@@ -157,7 +160,9 @@ def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> l
 
 
 def queue_receipt(mailbox: MailboxState, command: QueueReceipt, now: float) -> list[Event]:
-    """Let a receipt wait."""
+    """Let a receipt wait; there is nobody to read it in a closed mailbox."""
+    if mailbox.closed:
+        return []
     return [
         ReceiptQueued(
             at=now,
@@ -180,16 +185,24 @@ def acknowledge(mailbox: MailboxState, command: Acknowledge, now: float) -> list
 
 
 def resume(mailbox: MailboxState, command: Resume, now: float) -> list[Event]:
-    """Take out what the client has. A number never given counts as all that was: the verdict will be `gap`."""
-    return _delivered(mailbox, min(command.seen, mailbox.last_seq), command.session, command.cause, now)
+    """Take out what the client has, and what has no text any more because its sender was erased. A number never given counts as all
+    that was: the verdict will be `gap`."""
+    gone: list[Event] = [
+        MessageErased(at=now, cause=command.cause, seq=event.seq, id=event.id, uid=event.uid, home=event.home)
+        for event in mailbox.waiting.values()
+        if isinstance(event, MessageQueued) and not event.text
+    ]
+    seqs = {event.seq for event in gone if isinstance(event, MessageErased)}
+    return gone + _delivered(mailbox, min(command.seen, mailbox.last_seq), command.session, command.cause, now, seqs)
 
 
-def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: float) -> list[Event]:
+def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: float, gone: Collection[int] = ()) -> list[Event]:
     done: list[Waiting] = []
     for seq, event in mailbox.waiting.items():
         if seq > upto:
             break
-        done.append(event)
+        if seq not in gone:
+            done.append(event)
     if not done:
         return []
     messages = [[e.id, e.uid, e.home] for e in done if isinstance(e, MessageQueued)]

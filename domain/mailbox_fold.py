@@ -5,8 +5,10 @@ from typing import Any
 
 from domain.event import Event
 from domain.home_events import (
+    MailboxClosed,
     MessageBounced,
     MessageDone,
+    MessageErased,
     MessageExpired,
     MessageQueued,
     MessagesDelivered,
@@ -53,14 +55,21 @@ def _done(mailbox: MailboxState, event: MessageDone) -> None:
         known[1] = True
 
 
-def _expired(mailbox: MailboxState, event: MessageExpired) -> None:
+def _taken_out(mailbox: MailboxState, event: MessageExpired | MessageErased) -> None:
     if mailbox.waiting.pop(event.seq, None) is not None:
         mailbox.messages -= 1
     mailbox.open.pop((event.id, event.uid), None)
 
 
+def _closed(mailbox: MailboxState, event: MailboxClosed) -> None:
+    mailbox.closed = True
+    mailbox.messages = 0
+    mailbox.waiting.clear()
+    mailbox.open.clear()
+
+
 def _bounced(mailbox: MailboxState, event: MessageBounced) -> None:
-    """Nothing waits; only the sender is told."""
+    """The sender is told; what waited is taken out when the mailbox closes."""
 
 
 _FOLDS: dict[type, Callable[[MailboxState, Any], None]] = {
@@ -68,6 +77,8 @@ _FOLDS: dict[type, Callable[[MailboxState, Any], None]] = {
     ReceiptQueued: _receipt_queued,
     MessagesDelivered: _delivered,
     MessageDone: _done,
-    MessageExpired: _expired,
+    MessageExpired: _taken_out,
+    MessageErased: _taken_out,
+    MailboxClosed: _closed,
     MessageBounced: _bounced,
 }

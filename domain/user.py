@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, UnknownUser
+from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, Unauthorized, UnknownUser
 from domain.event import Event
 from domain.home_events import (
     ContactAdded,
@@ -44,15 +44,16 @@ def look_up(user: UserState, command: LookUp, now: float) -> list[Event]:
 
 
 def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
-    """Remember the user's handle and name. Nothing when they are known already."""
-    if (user.handle, user.name) == (command.handle, command.name):
+    """Remember the user's handle and name. Nothing when they are known already, or gone."""
+    if user.closed or (user.handle, user.name) == (command.handle, command.name):
         return []
     return [UserAdopted(at=now, cause=command.cause, handle=command.handle, name=command.name)]
 
 
 def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
     """Begin a session, and end the one it replaces: in this order, so that contacters see no gap. Raises `TooManyRequests` at 20
-    sessions. A status whose time is over begins as online."""
+    sessions. A status whose time is over begins as online. Raises `Unauthorized` when the account is closed."""
+    must_be_open(user)
     replaced = command.replaces if command.replaces in user.sessions else None
     if len(user.sessions) - (replaced is not None) >= MAX_SESSIONS:
         raise TooManyRequests(f"A user may have {MAX_SESSIONS} sessions at once.")
@@ -106,6 +107,7 @@ def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
 
 def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
     """Choose a status. Raises `Invalid` for a time that is over. Nothing when nothing would change."""
+    must_be_open(user)
     if command.until is not None and command.until <= now:
         raise Invalid("until", "a time to come, or null")
     if (user.chosen, user.note, user.until) == (command.status, command.note, command.until):
@@ -130,6 +132,7 @@ def _status_changed(user: UserState, chosen: str, note: str, until: float | None
 def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]:
     """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full, `UnknownUser` for a contact without
     a handle that is not on it: whoever asked had seen it there, and it was removed meanwhile."""
+    must_be_open(user)
     wanted = command.contact
     known = user.contacts.get(wanted.uid)
     if known is None:
@@ -152,7 +155,9 @@ def remove_contact(user: UserState, command: RemoveContact, now: float) -> list[
 
 
 def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Event]:
-    """Remember whom to tell, and tell them how things stand."""
+    """Remember whom to tell, and tell them how things stand. Nothing when there will never be anything to tell."""
+    if user.closed:
+        return []
     return [
         ContacterAdded(
             at=now,
@@ -179,6 +184,7 @@ def send(user: UserState, command: Send, now: float) -> list[Event]:
     """Accept a popup for a contact. Raises `NotAContact`, `TooLarge`. A repeated id changes nothing."""
     if command.id in user.sent:
         return []
+    must_be_open(user)
     contact = user.contacts.get(command.to)
     if contact is None:
         raise NotAContact(uid=command.to)
@@ -199,6 +205,12 @@ def send(user: UserState, command: Send, now: float) -> list[Event]:
             urgent=command.urgent,
         )
     ]
+
+
+def must_be_open(user: UserState) -> None:
+    """Raises `Unauthorized` for a user who left for good."""
+    if user.closed:
+        raise Unauthorized("This account is closed.")
 
 
 DECIDERS: dict[type, Callable[[UserState, Any, float], list[Event]]] = {

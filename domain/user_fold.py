@@ -16,6 +16,7 @@ from domain.home_events import (
     PresenceEvent,
     StatusChanged,
     UserAdopted,
+    UserClosed,
 )
 from domain.user_state import REMEMBERED_SENDS, Contact, UserState
 
@@ -53,6 +54,11 @@ def _status_changed(user: UserState, event: StatusChanged) -> None:
     user.chosen, user.note, user.until = event.chosen, event.note, event.until
 
 
+def _closed(user: UserState, event: UserClosed) -> None:
+    user.closed = True
+    user.name = user.note = ""
+
+
 def _contact_added(user: UserState, event: ContactAdded) -> None:
     user.contacts[event.uid] = Contact(event.uid, event.handle, event.name, event.home, event.alias, event.notify)
 
@@ -86,6 +92,7 @@ _FOLDS: dict[type, Callable[[UserState, Any], None]] = {
     LoggedIn: _logged_in,
     LoggedOff: _logged_off,
     StatusChanged: _status_changed,
+    UserClosed: _closed,
     ContactAdded: _contact_added,
     ContactChanged: _contact_changed,
     ContactRemoved: _contact_removed,

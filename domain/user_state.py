@@ -23,6 +23,7 @@ class UserState:
 
     __slots__ = (
         "chosen",
+        "closed",
         "contacters",
         "contacts",
         "handle",
@@ -47,6 +48,7 @@ class UserState:
         self.note = ""
         self.until: float | None = None
         self.since: float | None = None
+        self.closed = False  # for good
         self.sessions: dict[str, str] = {}  # session id -> client
         self.contacts: dict[int, Contact] = {}
         self.contacters: dict[int, str] = {}  # uid -> home
@@ -65,6 +67,7 @@ class UserState:
             "chosen": self.chosen,
             "note": Personal(self.uid, self.note),
             "until": self.until,
+            "closed": self.closed,
             "since": self.since,
             "sessions": dict(self.sessions),
             "contacts": [

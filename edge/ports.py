@@ -101,6 +101,12 @@ class Global(Streams, Protocol):
     async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> dict[str, Any]:
         """The user after the change."""
 
+    async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
+        """Close one's own account."""
+
+    async def erase(self, who: Identity, uid: int) -> None:
+        """Close somebody's account."""
+
     def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
         """A snapshot of the presence of `uids`, or one page of everybody granted."""
 

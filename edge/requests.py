@@ -60,6 +60,16 @@ class ChangeProfile(Request, frozen=True):
     profile: ProfileChanges
 
 
+class EraseMe(Request, frozen=True):
+    """`POST /v1/users/me/erase`. The password once more: a token that was left lying about must not be enough."""
+
+    password: Annotated[str, Meta(max_length=1_024)]
+
+
+class Erase(Request, frozen=True):
+    """`POST /v1/users/{uid}/erase`: nothing to say."""
+
+
 class Resume(Request, frozen=True):
     """Where an earlier back connection ended."""
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from domain.errors import BadCredentials, HandleTaken, Invalid, TooManyRequests, Unavailable, UnknownUser
+from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, TooManyRequests, Unavailable, UnknownUser
 from domain.profile import PROFILE_FIELDS, clean_handle
 from edge import answers, requests
 from edge.auth import Gate
 from edge.client_address import TrustedProxies
-from edge.http import Answer, Call, answer_json
+from edge.http import NO_CONTENT, Answer, Call, answer_json
 from edge.ports import Global
 from edge.routes import Route
 from edge.routes_home import uid_of
@@ -53,6 +53,17 @@ class GlobalRoutes:
     async def change_profile(self, call: Call) -> Answer:
         """Change what I say about myself."""
         return answer_json(200, await self._server.change_profile(call.identity, _plain(call.body.profile)))
+
+    async def erase_me(self, call: Call) -> Answer:
+        """Leave for good."""
+        body: requests.EraseMe = call.body
+        await self._server.erase_me(call.identity, body.password, call.connection.client_address)
+        return NO_CONTENT
+
+    async def erase(self, call: Call) -> Answer:
+        """Let somebody leave for good."""
+        await self._server.erase(call.identity, uid_of(call))
+        return NO_CONTENT
 
 
 def _plain(profile: requests.ProfileChanges) -> dict[str, str | None]:
@@ -100,6 +111,27 @@ def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequen
             gate=gate,
             body=requests.ChangeProfile,
             refusals=(Invalid, UnknownUser, TooManyRequests, Unavailable),
+        ),
+        Route(
+            "POST",
+            "/v1/users/me/erase",
+            on.erase_me,
+            "Close my account for good; what I wrote is unreadable from then on.",
+            {204: None},
+            gate=gate,
+            body=requests.EraseMe,
+            refusals=(BadCredentials, Invalid, TooManyRequests, Unavailable),
+        ),
+        Route(
+            "POST",
+            "/v1/users/{uid}/erase",
+            on.erase,
+            "Close somebody's account for good; for the role ops.",
+            {204: None},
+            gate=gate,
+            body=requests.Erase,
+            body_optional=True,
+            refusals=(Forbidden, Invalid, UnknownUser, Unavailable),
         ),
         Route(
             "GET",

@@ -6,11 +6,11 @@ Rule: per user the higher stream version wins, so repeats and reports out of ord
 from typing import Any, ClassVar, NamedTuple
 
 from domain.event import Event
-from domain.home_events import ContacterAdded, LoggedIn, LoggedOff, PresenceEvent, StatusChanged
+from domain.home_events import ContacterAdded, LoggedIn, LoggedOff, PresenceEvent, StatusChanged, UserClosed
 from domain.personal import Personal
 
 FORMAT = 1  # of the dump; another one is thrown away and folded anew
-REASONS = {"restart": "lost"}  # what a home's own words for the end of a session mean to a contacter
+REASONS = {"restart": "lost", "closed": "logoff"}  # what a home's own words for the end of a session mean to a contacter
 
 
 class Presence(NamedTuple):
@@ -42,7 +42,7 @@ class PresenceIndex:
     `users` is a pure fold of this home's log. `reported` is what other homes said; it is asked for again after a restart.
     """
 
-    FOLDS: ClassVar[frozenset[type]] = frozenset((LoggedIn, LoggedOff, StatusChanged))  # the events that matter here
+    FOLDS: ClassVar[frozenset[type]] = frozenset((LoggedIn, LoggedOff, StatusChanged, UserClosed))  # the events that matter here
 
     def __init__(self) -> None:
         self.position = 0
@@ -60,6 +60,8 @@ class PresenceIndex:
         if position <= self.position:
             return None
         self.position = position
+        if isinstance(event, UserClosed):
+            self._forget_words(int(event.originator_id[5:]))
         if not isinstance(event, PresenceEvent):
             return None
         uid = int(event.originator_id[5:])
@@ -95,6 +97,13 @@ class PresenceIndex:
     def forget(self, uid: int) -> None:
         """Nobody here watches this user of another home any more."""
         self.reported.pop(uid, None)
+
+    def _forget_words(self, uid: int) -> None:
+        """Keep no name and no note of one who left for good."""
+        self.lapses.pop(uid, None)
+        for users in (self.users, self.reported):
+            if uid in users:
+                users[uid] = users[uid]._replace(note="", name="")
 
     def dump(self) -> dict[str, Any]:
         """Plain data of the whole index, and `Personal`."""

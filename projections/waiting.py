@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from domain.event import Event
-from domain.home_events import MessageExpired, MessageQueued, MessagesDelivered
+from domain.home_events import MailboxClosed, MessageErased, MessageExpired, MessageQueued, MessagesDelivered
 
 FORMAT = 1  # of the dump; another one is thrown away and folded anew
 
@@ -11,7 +11,9 @@ FORMAT = 1  # of the dump; another one is thrown away and folded anew
 class WaitingIndex:
     """uid -> [messages waiting, when the first of them came or earlier]. Empty mailboxes are not listed."""
 
-    FOLDS: ClassVar[frozenset[type]] = frozenset((MessageQueued, MessagesDelivered, MessageExpired))  # the events that matter here
+    FOLDS: ClassVar[frozenset[type]] = frozenset(
+        (MessageQueued, MessagesDelivered, MessageExpired, MessageErased, MailboxClosed)
+    )  # the events that matter here
 
     def __init__(self) -> None:
         self.position = 0
@@ -27,8 +29,10 @@ class WaitingIndex:
             entry[0] += 1
         elif isinstance(event, MessagesDelivered):
             self._take(_uid(event), len(event.messages))
-        elif isinstance(event, MessageExpired):
+        elif isinstance(event, MessageExpired | MessageErased):
             self._take(_uid(event), 1)
+        elif isinstance(event, MailboxClosed):
+            self.mailboxes.pop(_uid(event), None)
 
     def _take(self, uid: int, messages: int) -> None:
         entry = self.mailboxes.get(uid)

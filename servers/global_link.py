@@ -82,6 +82,10 @@ class GlobalLink:
                 self._users.popitem(last=False)
         return known
 
+    def forget(self, uid: int) -> None:
+        """Ask anew about this user: they left for good."""
+        self._users.pop(uid, None)
+
     async def _announce(self) -> None:
         while True:
             try:

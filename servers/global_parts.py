@@ -21,8 +21,10 @@ from domain.errors import Rejected
 from domain.event import Event
 from domain.registered_home import AnnounceHome
 from domain.seal_events import SealReceived
+from projections.closed import ClosedIndex
 from projections.directory import Directory, Listed
 from servers.catalogue import Catalogue
+from servers.erasure import Erasure
 from servers.global_link import GLOBAL
 from servers.ids import new_id
 from servers.inbox import Inbox
@@ -102,7 +104,11 @@ class GlobalParts:
         self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
         self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
         self.directory = Directory()
-        self.projector = Projector(self.store, config.directory, {"directory": self.directory})
+        self.leavers = ClosedIndex()
+        self.verifier.refused = self.leavers.uids
+        self.erasure = Erasure(self.store, self.leavers)
+        self.writer.erase = self.erasure.committed
+        self.projector = Projector(self.store, config.directory, {"directory": self.directory, "closed": self.leavers})
         self.neighbours = Neighbours(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
         self.presence = PresenceView(
             broker,
@@ -124,6 +130,7 @@ class GlobalParts:
     async def start(self) -> None:
         """Open for business."""
         await self.projector.start()
+        await self.erasure.start()
         self.store.mail_key, self._mail_key = await self.store.run(self.store.keys.make_mail_key)
         self.writer.start()
         await self.broker.declare_inbox(GLOBAL)
@@ -162,6 +169,7 @@ class GlobalParts:
         async with self._catching_up:
             if await self.store.run_reader(self.store.last_position) > self.directory.position:
                 await self.projector.catch_up()
+                self.verifier.forget()  # somebody may have left
 
     async def find(self, look: Callable[[], Listed | None]) -> Listed | None:
         """What `look` finds in the directory; when it finds nothing, once more in the newest one. Raises `Unavailable`."""
@@ -180,10 +188,13 @@ class GlobalParts:
         if batch[0].position == self.directory.position + 1:
             for committed in batch:
                 self.directory.apply(committed.position, committed.event)
+                self.leavers.apply(committed.position, committed.event)
         else:  # another Global Server's events lie between, or positions the database left out: only the log knows
             task = asyncio.create_task(self.catch_up(), name="directory-catch-up")
             self._tasks.add(task)
             task.add_done_callback(self._caught_up)
+        if any(committed.event.ERASES for committed in batch):
+            self.verifier.forget()
         self.homes_changed.set()
 
     def _caught_up(self, task: "asyncio.Task[None]") -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from domain.account import ChangeCredential, ChangeProfile, ClaimHandle, LookUpAccount, RegisterAccount, UidTaken
-from domain.errors import BadCredentials, HandleTaken, Unavailable, UnknownUser
+from domain.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount, UidTaken
+from domain.errors import BadCredentials, Forbidden, HandleTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
 from projections.directory import Listed
@@ -25,6 +25,7 @@ from servers.store import Conflicted
 from servers.subscribers import Subscriber
 from servers.wire import instant
 
+OPS = "ops"  # the role of those who may look at everything, and erase
 UID_TRIES = 20  # each lost to another Global Server that registered someone in the same moment; both move on, so a few are enough
 HOME_WAIT_S = 3.0  # homes beat once a second: whoever lives is heard of by then
 
@@ -79,7 +80,29 @@ class GlobalServer:
 
     async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
         """A *grant* for who knows the password. Raises `BadCredentials`; `TooManyRequests` after too many wrong passwords."""
-        handle = handle.lower()
+        return self._grant(await self._known_by_password(handle.lower(), password, client_address))
+
+    async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
+        """Close one's own account and destroy the key of what one wrote. Raises `BadCredentials`, `TooManyRequests`."""
+        user = await self._known_by_password(who.handle, password, client_address)
+        await self._close(user.uid, reason="own wish")
+
+    async def erase(self, who: Identity, uid: int) -> None:
+        """Close somebody's account and destroy the key of what they wrote; a second time changes nothing. Raises `Forbidden` unless
+        `who` has the role `ops`, `UnknownUser`."""
+        if OPS not in who.roles:
+            raise Forbidden(f"This needs the role {OPS}.")
+        await self._close(uid, reason=f"by {who.handle}")
+
+    async def _close(self, uid: int, reason: str) -> None:
+        await self.parts.catch_up()  # every home must hear of it
+        homes = sorted(self._directory.homes)
+        await self._writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.parts.new_id()),))
+        if uid in self._directory.users:
+            await self.parts.catch_up()
+        log.info("global.erased", uid=uid)
+
+    async def _known_by_password(self, handle: str, password: str, client_address: str) -> Listed:
         counted = ((self.parts.failed_logins, (handle, client_address)), (self.parts.failed_guesses, client_address))
         for limit, key in counted:  # in advance, so that many guesses at once are counted too
             limit.take(key)
@@ -97,7 +120,7 @@ class GlobalServer:
             limit.give_back(key)
         if self.parts.passwords.is_outdated(stored):
             await self._hash_again(user.uid, password, stored)
-        return self._grant(user)
+        return user
 
     async def search(
         self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None
@@ -191,7 +214,7 @@ class GlobalServer:
             name=display_name(user.handle, user.profile),
             home=user.home,
             home_url=self._directory.home_url(user.home),
-            roles=[role for role, handles in (("ops", config.ops), (ROLE, config.integrators)) if user.handle in handles],
+            roles=[role for role, handles in ((OPS, config.ops), (ROLE, config.integrators)) if user.handle in handles],
             now=now,
             lifetime_s=config.token_lifetime_s,
         )

@@ -12,6 +12,7 @@ from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
 from domain.event import Event
 from domain.home_events import ContactAdded, MessageQueued
 from domain.mailbox import Acknowledge, MailboxState, MarkDone, Resume
+from domain.user import must_be_open
 from domain.user_commands import LogIn, LogOff, LookUp, PutContact, RemoveContact, Send, SetStatus
 from domain.user_state import Contact, UserState
 from servers.home_parts import HomeParts
@@ -93,6 +94,7 @@ class HomeServer:
     def _begin(self, session_id: str, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
         waiting = list(mailbox.waiting.values())
         sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
+        must_be_open(user)  # they may have left in the very commit in which they came
         session = Session(session_id, user.uid, outlet, hello.pong, self.parts.monotonic(), sent)
         self._sessions.add(session)
         self.parts.blanks.add(session)
@@ -148,6 +150,8 @@ class HomeServer:
         if who.uid in index.watchers.get(uid, {}):  # known: only alias and notify count, and the Global Server may be away
             with contextlib.suppress(UnknownUser):  # removed meanwhile: begin anew
                 return await self._put_contact(who, Contact(uid, "", "", index.home_of[uid], alias, notify))
+        if uid in self.parts.leavers.uids:
+            raise UnknownUser(uid=uid)
         known = await self.parts.global_link.user(uid)
         return await self._put_contact(who, Contact(uid, known.handle, known.name, known.home, alias, notify))
 

@@ -17,11 +17,15 @@ from broker.port import Broker
 from domain import home as rules
 from domain.errors import Unavailable
 from domain.event import Event
+from domain.home_events import MessageSent
+from domain.personal import uid_of
+from projections.closed import ClosedIndex
 from projections.contacters import ContacterIndex
 from projections.presence import NEVER, Presence, PresenceIndex
 from projections.waiting import WaitingIndex
 from servers.blanks import BlankWheel
-from servers.catalogue import Catalogue
+from servers.catalogue import Catalogue, Command
+from servers.erasure import Erasure
 from servers.global_link import GLOBAL, GlobalLink
 from servers.health import home_health
 from servers.housekeeping import Housekeeping, Patience
@@ -39,6 +43,7 @@ from servers.sealer import Sealer, SealPolicy
 from servers.sessions import Session, Sessions
 from servers.store import Committed, Store
 from servers.tokens import KeyVerifier
+from servers.wire import goodbye_part
 from servers.writer import Writer
 
 SNAPSHOT_TIMEOUT_S = 5.0
@@ -95,20 +100,27 @@ class HomeParts:
         self.presence = PresenceIndex()
         self.contacters = ContacterIndex()
         self.waiting = WaitingIndex()
+        self.leavers = ClosedIndex()
+        self.verifier.refused = self.leavers.uids
         catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, self.name, self.name))
         self.store = Store(config.store_url, self.name, catalogue, config.keys_url)
         table = self.store.lease()
         self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)
         self.broker = broker = broker if self.lease is None else leased(broker, self.lease)
         self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
+        self.erasure = Erasure(self.store, self.leavers)
+        self.writer.erase = self.erasure.committed
         self.relay = Relay(self.store, self.writer, broker, self.name, self._address, lambda c: presence_feed(c, self.name))
         self.sealer = Sealer(self.store, self.writer, self.name, config.seals)
-        self.inbox = Inbox(
-            self.store, self.writer, broker, self.name, lambda event, source: rules.react(event, source, self.name), self._heard
-        )
+        self.inbox = Inbox(self.store, self.writer, broker, self.name, self._react, self._heard)
         self.neighbours = Neighbours(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
         self.notices = Notices(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
-        indices: dict[str, Projection] = {"presence": self.presence, "contacters": self.contacters, "waiting": self.waiting}
+        indices: dict[str, Projection] = {
+            "presence": self.presence,
+            "contacters": self.contacters,
+            "waiting": self.waiting,
+            "closed": self.leavers,
+        }
         self.projector = Projector(self.store, config.directory, indices)
         self.global_link = GlobalLink(
             broker, self.name, self.url, config.directory / "global-keys.json", self.verifier.set_keys, self.store
@@ -129,6 +141,7 @@ class HomeParts:
             await self.lease.acquire(self.projector.catch_up)
             self.store.fence(self.lease.epoch)
             await self.projector.catch_up()
+        await self.erasure.start()
         self.writer.start()
         await self.broker.declare_inbox(self.name)
         await self.broker.declare_inbox(GLOBAL)  # for our seals: what is unroutable would stop the relay
@@ -185,6 +198,30 @@ class HomeParts:
         self.relay.offer(batch)
         self.sealer.offer(batch)
         self.notices.committed(batch)
+        for position, event, _ in batch:
+            if event.ERASES:
+                self.leavers.apply(position, event)
+                self._left(uid_of(event.originator_id))
+        self.leavers.position = batch[-1].position
+
+    def _react(self, event: Event, source: str) -> Sequence[Command]:
+        """What another server's event makes this home do; nothing about what came too late from one who left for good."""
+        if isinstance(event, MessageSent) and event.uid in self.leavers.uids:
+            return ()
+        return rules.react(event, source, self.name)
+
+    def _left(self, uid: int) -> None:
+        """Keep nothing here of one who left for good, neither sessions nor words."""
+        self.verifier.forget()
+        self.global_link.forget(uid)
+        for session in list(self.sessions.of(uid)):
+            self.blanks.remove(session)
+            self.sessions.remove(session)
+            session.outlet.write((goodbye_part("closed", None),))
+            session.outlet.close()
+        for session in self.sessions:
+            session.drop(uid)
+        self.housekeeping.drop_erased(uid)
 
     def _heard(self, event: Event, source: str) -> None:
         self.notices.heard(event, source)

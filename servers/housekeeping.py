@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from domain.closing import DropErased
 from domain.errors import Unavailable
 from domain.mailbox import Expire
 from domain.user_commands import LapseStatus, LogOff
@@ -74,6 +75,12 @@ class Housekeeping:
                 self._unended.append(command)
 
         future.add_done_callback(ended)
+
+    def drop_erased(self, sender: int) -> None:
+        """Take out what an erased sender wrote and a user who is here has not acknowledged; for the others it is done at their login."""
+        here = {session.uid for session in self._sessions} & self._waiting.mailboxes.keys()
+        commands = [DropErased(uid=uid, cause="erasure", sender=sender) for uid in here]
+        self._tasks.append(asyncio.create_task(self._submit(commands)))
 
     async def _end_orphans(self, orphans: Sequence[tuple[int, str]]) -> None:
         if not orphans:

@@ -7,6 +7,7 @@ import asyncio
 from pathlib import Path
 
 from domain import home as rules
+from projections.closed import ClosedIndex
 from projections.contacters import ContacterIndex
 from projections.presence import PresenceIndex
 from projections.waiting import WaitingIndex
@@ -17,7 +18,7 @@ from servers.store import Store
 
 def home_indices() -> dict[str, Projection]:
     """Fresh indices of a home, by the names of their dumps."""
-    return {"presence": PresenceIndex(), "contacters": ContacterIndex(), "waiting": WaitingIndex()}
+    return {"presence": PresenceIndex(), "contacters": ContacterIndex(), "waiting": WaitingIndex(), "closed": ClosedIndex()}
 
 
 async def rebuild_projections(store_url: str, home: str, directory: Path, keys_url: str = "") -> list[str]:

@@ -56,6 +56,11 @@ class Session:
         if len(self.queue) > MAX_LAG:
             self.outlet.abort()
 
+    def drop(self, sender: int) -> None:
+        """Forget what this client has not been sent yet of one who was erased."""
+        if self.queue:
+            self.queue = deque(e for e in self.queue if not (isinstance(e, MessageQueued) and e.uid == sender)) or None
+
     def tell(self, part: Part) -> None:
         """Send a part that is not in the mailbox, or keep it while the transport is full."""
         if self.outlet.writable and not self.backlog:

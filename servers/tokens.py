@@ -10,7 +10,7 @@ import secrets
 import sys
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ class KeyVerifier:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._raw: dict[str, bytes] = {}
         self._known: dict[bytes, Identity] = {}
+        self.refused: Collection[int] = ()  # the uids of those who left for good; after a change, `forget`
         self._recent: dict[str, Identity] = {}  # the same for those who talk just now, without the cost of a digest
 
     def set_keys(self, keys: Iterable[Any]) -> None:
@@ -130,7 +131,14 @@ class KeyVerifier:
         if known.expires_at <= self._clock():
             self._known.pop(digest, None)
             raise Unauthorized("The token has expired; ask the Global Server for a new one.")
+        if known.uid in self.refused:
+            raise Unauthorized("This account is closed.")
         return known
+
+    def forget(self) -> None:
+        """Look at every token anew: somebody's are refused from now on."""
+        self._recent.clear()
+        self._known.clear()
 
     def _read(self, token: str) -> Identity:
         if not self._keys:

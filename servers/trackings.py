@@ -5,6 +5,7 @@ recorders of this package take `trackings=[…]`.
 """
 
 import contextlib
+from collections.abc import Sequence
 
 from eventsourcing.persistence import IntegrityError, Tracking
 
@@ -15,3 +16,14 @@ def unless_relay(tracking: Tracking) -> contextlib.AbstractContextManager[None]:
     """An inbox position that does not rise means that another process consumed it: a conflict. A relay position that does not rise
     means that another process on this store published further: no harm, relays may repeat."""
     return contextlib.suppress(IntegrityError) if tracking.application_name.startswith(RELAY) else contextlib.nullcontext()
+
+
+def newest(*groups: Sequence[Tracking]) -> list[Tracking]:
+    """The furthest position of each source."""
+    furthest: dict[str, Tracking] = {}
+    for group in groups:
+        for tracking in group:
+            known = furthest.get(tracking.application_name)
+            if known is None or known.notification_id < tracking.notification_id:
+                furthest[tracking.application_name] = tracking
+    return list(furthest.values())

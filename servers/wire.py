@@ -78,7 +78,7 @@ def contact_view(contact: Contact, presence: Presence) -> dict[str, Any]:
     return {
         "uid": contact.uid,
         "handle": contact.handle,
-        "name": presence.name or contact.name,
+        "name": presence.name or contact.name or contact.handle,  # of one who left for good, only the handle is known
         "alias": contact.alias,
         "notify": contact.notify,
         "presence": {"status": presence.status, "since": instant(presence.since), "note": presence.note},

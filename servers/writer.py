@@ -8,7 +8,7 @@ Cost per event: ~5 µs decide and fold, ~5 µs mapping, ~5 µs insert; per batch
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ from servers.catalogue import Command
 from servers.lease import LeaseLost
 from servers.personal_fields import KeysNeeded
 from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Packed, Store
+from servers.trackings import newest
 
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
@@ -66,6 +67,7 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self.riders: list[Callable[[], Sequence[Tracking]]] = []  # positions that may travel with the next commit, for free
+        self.erase: Callable[[Sequence[Committed]], Awaitable[bool]] | None = None  # see `servers.erasure`
         self.commits = 0
         self._last: int | None = None  # the position up to which the listeners know the log
         self._unsure = True
@@ -154,7 +156,7 @@ class Writer:
                 await self._commit([unit])
             return
         events = [event for unit in batch for event in unit.events]
-        trackings = _newest(*(unit.trackings for unit in batch if unit.failure is None), *(ride() for ride in self.riders if events))
+        trackings = newest(*(unit.trackings for unit in batch if unit.failure is None), *(ride() for ride in self.riders if events))
         committed: list[Committed] = []
         if events or trackings:
             try:
@@ -169,12 +171,16 @@ class Writer:
                 return
             self.commits += 1
             self._unsure = False
+        erased = False
         if committed:
+            erased = self.erase is not None and await self.erase(committed)
             self._tell(committed)
         for unit in batch:
             _settle(unit, unit.failure)
         if committed:
             await self._snapshot(committed)
+        if erased:
+            self._states.clear()
 
     async def _pack(self, events: list[Event]) -> list[Packed]:
         try:
@@ -198,6 +204,8 @@ class Writer:
             self._last = await self._store.run(self._store.last_position)
         while found := await self._store.run(self._store.read, self._last, MAX_FOUND):
             log.warning("writer.found_committed", events=len(found))
+            if self.erase is not None and await self.erase(found):
+                self._states.clear()
             self._tell(found)
         self._unsure = False
 
@@ -271,16 +279,6 @@ class Writer:
                 await self._store.run(self._store.snapshot, due)
             except Exception as error:  # harmless, whatever it is; the writer must go on
                 log.warning("writer.snapshot_failed", error=type(error).__name__)
-
-
-def _newest(*groups: Sequence[Tracking]) -> list[Tracking]:
-    newest: dict[str, Tracking] = {}
-    for group in groups:
-        for tracking in group:
-            known = newest.get(tracking.application_name)
-            if known is None or known.notification_id < tracking.notification_id:
-                newest[tracking.application_name] = tracking
-    return list(newest.values())
 
 
 def _settle(unit: Unit, failure: BaseException | None) -> None:

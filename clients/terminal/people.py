@@ -1,4 +1,4 @@
-"""`flash user add|find` and `flash login`. Rule: a password is sent once and kept nowhere."""
+"""`flash user add|find|erase` and `flash login`. Rule: a password is sent once and kept nowhere."""
 
 from typing import Annotated
 
@@ -69,6 +69,32 @@ def find(
 
     if not perform(search()):
         complain("nobody matches")
+
+
+@user.command()
+def erase(
+    handle: str,
+    me: Annotated[str | None, typer.Option("--as", metavar="OPS", help="Act for this user with the role ops.", show_default=False)] = None,
+    password: Password = None,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Close an account for good: what this user wrote, and what they said of themselves, is unreadable from then on.
+
+    With the user's own password; or with --as, by somebody whom FLASH_OPS names.
+    """
+    secret = password_for(handle, password, new=False) if me is None else ""
+
+    async def end() -> None:
+        if me is not None:
+            async with acting(server, me) as client:
+                await client.erase((await client.by_handle(handle)).uid)
+            return
+        async with connect(server) as client:
+            await client.login(handle, secret)
+            await client.erase_me(secret)
+
+    perform(end())
+    say("erased ", (handle, "bold"))
 
 
 def login(handle: str, password: Password = None, server: Server = DEFAULT_SERVER) -> None:

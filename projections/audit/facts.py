@@ -15,7 +15,15 @@ from projections.audit.rows import Record
 _OWN_STREAMS = ("user-", "mailbox-", "account-", "audit-")
 _BY_OWNER = frozenset((of_home.ReceiptQueued.TOPIC,))  # about a popup that the stream's owner sent
 _BY_SENDER = frozenset(
-    kind.TOPIC for kind in (of_home.MessageSent, of_home.MessageQueued, of_home.MessageDone, of_home.MessageBounced, of_home.MessageExpired)
+    kind.TOPIC
+    for kind in (
+        of_home.MessageSent,
+        of_home.MessageQueued,
+        of_home.MessageDone,
+        of_home.MessageBounced,
+        of_home.MessageExpired,
+        of_home.MessageErased,
+    )
 )
 _LIST = of_home.MessagesDelivered.TOPIC
 _LOGIN = of_home.LoggedIn.TOPIC

@@ -7,6 +7,7 @@ from operator import itemgetter
 from domain.home_events import (
     MessageBounced,
     MessageDone,
+    MessageErased,
     MessageExpired,
     MessageQueued,
     MessagesDelivered,
@@ -22,6 +23,7 @@ _NAMES = {
     MessageBounced.TOPIC: "bounced",
     MessagesDelivered.TOPIC: "delivered",
     MessageExpired.TOPIC: "expired",
+    MessageErased.TOPIC: "erased",
     MessageDone.TOPIC: "done",
 }
 _CAUSES = {  # what each step follows from: the first of these that there is
@@ -33,6 +35,7 @@ _CAUSES = {  # what each step follows from: the first of these that there is
     "done": ("queued",),  # who presses Done at once does it before the client has acknowledged
     "receipt done": ("done",),
     "expired": ("queued",),
+    "erased": ("queued",),
     "receipt bounced": ("bounced", "expired"),
 }
 _RANKS = {name: rank for rank, name in enumerate(_CAUSES)}

@@ -15,7 +15,7 @@ WHEN = {"at": NOW, "cause": "c1"}
 
 ANN = UserRegistered(uid=42, handle="ann", home="h1", profile={"full_name": "Ann Lee", "city": "Miami"}, **WHEN)
 HER_PASSWORD = CredentialChanged(uid=42, password_hash="$hash1", **WHEN)
-SHE_LEFT = AccountClosed(uid=42, reason="asked", **WHEN)
+SHE_LEFT = AccountClosed(uid=42, reason="asked", home="h1", homes=["h1", "h2"], **WHEN)
 
 
 def register(**but):
@@ -92,7 +92,7 @@ def test_a_rehash_never_undoes_a_new_password():
 
 
 def test_an_account_closes_once():
-    close = CloseAccount(uid=42, reason="asked", cause="c1")
+    close = CloseAccount(uid=42, reason="asked", homes=["h2"], cause="c1")
     given(ANN, HER_PASSWORD).when(close).then(SHE_LEFT)
     given(ANN, HER_PASSWORD, SHE_LEFT).when(close).then_nothing()
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from domain.errors import BadCredentials, HandleTaken, NotAContact, Unauthorized, UnknownMessage, UnknownSession, UnknownUser
+from domain.errors import BadCredentials, Forbidden, HandleTaken, NotAContact, Unauthorized, UnknownMessage, UnknownSession, UnknownUser
 from domain.profile import clean_profile
 from servers.identity import Identity
 from servers.parts import Outlet, Part
@@ -227,6 +227,12 @@ class StandInGlobal:
         user = await self.user(who, who.uid)
         user["profile"] = {name: text for name, text in {**user["profile"], **profile}.items() if text}
         return user
+
+    async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
+        raise BadCredentials
+
+    async def erase(self, who: Identity, uid: int) -> None:
+        raise Forbidden
 
     def ready(self) -> str | None:
         return self.reason

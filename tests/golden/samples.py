@@ -64,6 +64,8 @@ def _value(name: str, kind: Any) -> Any:
         kind = next(k for k in typing.get_args(kind) if k is not type(None))
     if typing.get_origin(kind) is dict:
         return {"full_name": "Ann Lée", "city": "Miami"}
+    if typing.get_origin(kind) is list:
+        return ["h1", "h2"]
     plain: dict[Any, Any] = {str: f"{name} ünï", int: 42, float: 1_700_000_001.5, bool: True}
     return plain[kind]
 

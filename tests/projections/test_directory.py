@@ -113,7 +113,7 @@ def test_a_changed_profile_is_found_anew_and_no_more_as_before():
 
 
 def test_one_who_left_is_not_found():
-    where = directory(registered(1, "ann", city="Miami"), AccountClosed(uid=1, reason="asked", **WHEN))
+    where = directory(registered(1, "ann", city="Miami"), AccountClosed(uid=1, reason="asked", home="h1", homes=["h1", "h2"], **WHEN))
     assert found(where) == found(where, "miami") == []
     assert where.by_handle("ann") is None
     assert where.residents("h1") == 0

@@ -41,7 +41,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
         elif kind == "close":
             uid = draw(st.sampled_from(open_uids))
             open_uids.remove(uid)
-            events.append(AccountClosed(uid=uid, reason="asked", **WHEN))
+            events.append(AccountClosed(uid=uid, reason="asked", home="h1", homes=["h1", "h2"], **WHEN))
         elif kind == "announce":
             events.append(HomeAnnounced(name=home, url=f"http://{home}", **WHEN))
         else:

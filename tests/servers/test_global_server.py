@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from domain.errors import BadCredentials, HandleTaken, Invalid, Unavailable, UnknownUser
+from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, Unauthorized, Unavailable, UnknownUser
+from domain.global_events import AccountClosed, UserRegistered
 from servers import global_server
 from servers.passwords import Cost
 from servers.store import Conflicted
@@ -56,6 +57,45 @@ async def test_of_many_who_want_one_handle_at_once_one_gets_it(server):
     results = await asyncio.gather(*(server.register("ann", PASSWORD, {}, HERE) for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(result, dict) for result in results) == 1
     assert sum(isinstance(result, HandleTaken) for result in results) == 7
+
+
+async def test_who_leaves_is_found_no_more_and_what_they_said_is_unreadable(house, server):
+    grant = await server.register("ann", PASSWORD, {"full_name": "Ann Lee", "city": "Miami"}, HERE)
+    ann = who(server, grant)
+    with pytest.raises(BadCredentials):
+        await server.erase_me(ann, "wrong horse", HERE)
+    assert server.parts.directory.search("miami")[0]
+    await server.erase_me(ann, PASSWORD, HERE)
+    assert server.parts.directory.search("miami") == ([], None)
+    with pytest.raises(BadCredentials):
+        await server.token("ann", PASSWORD, HERE)
+    with pytest.raises(Unauthorized):
+        who(server, grant)
+    with pytest.raises(HandleTaken):
+        await server.register("ann", PASSWORD, {}, HERE)
+    events = [committed.event for committed in server.parts.store.read(0, 100)]
+    (registered,) = [event for event in events if isinstance(event, UserRegistered)]
+    assert (registered.handle, registered.profile) == ("ann", {})
+    assert [event.homes for event in events if isinstance(event, AccountClosed)] == [["h1"]]
+    await house.closes(server)
+    again = await house.opens()
+    assert again.parts.directory.users == {}
+    with pytest.raises(Unauthorized):
+        who(again, grant)
+
+
+async def test_only_ops_erase_somebody_else(house):
+    server = await house.opens(ops=frozenset({"olga"}))
+    await house.home("h1")
+    olga, ann, eve = [who(server, await server.register(handle, PASSWORD, {}, HERE)) for handle in ("olga", "ann", "eve")]
+    with pytest.raises(Forbidden):
+        await server.erase(eve, ann.uid)
+    with pytest.raises(UnknownUser):
+        await server.erase(olga, 999)
+    await server.erase(olga, ann.uid)
+    await server.erase(olga, ann.uid)
+    assert ann.uid not in server.parts.directory.users
+    assert server.parts.store.keys.cipher(ann.uid) is None
 
 
 async def test_many_register_at_once_and_share_the_homes(house, server):

@@ -130,6 +130,14 @@ class FlashClient:
         """Change these fields of my profile. Refused: `invalid`."""
         return User.of(await self._global("PATCH", "/v1/users/me", {"profile": profile}))
 
+    async def erase_me(self, password: str) -> None:
+        """Close my account for good: what I wrote is unreadable from then on. Refused: `bad_credentials`."""
+        await self._global("POST", "/v1/users/me/erase", {"password": password})
+
+    async def erase(self, uid: int) -> None:
+        """Close somebody's account for good, with the role `ops`. Refused: `forbidden`, `unknown_user`."""
+        await self._global("POST", f"/v1/users/{uid}/erase")
+
     def presence(
         self, *, uids: Collection[int] | None = None, after: str | None = None, renew: Renew | None = None
     ) -> AsyncGenerator[FeedItem, None]:

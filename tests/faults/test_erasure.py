@@ -1,0 +1,86 @@
+"""Ann leaves for good while Bob's home is down and servers are killed: what she wrote and was called is found in no file, nowhere."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from eventsourcing.persistence import StoredEvent
+
+from tests.faults.history import close, open_store, read_history
+from tests.faults.installation import Installation
+from tests.faults.people import PASSWORD, Crowd
+from tests.support.rabbitmq_choice import AnyRabbit
+from tests.support.waiting import eventually
+
+SEEN, UNSEEN = "seen-3f9a1c secret", "unseen-77be02 secret"
+NAME, CITY = "Annabella-Quixote-51c", "Xanadu-90d"
+WORDS = (SEEN, UNSEEN, NAME, CITY)
+
+
+def files_with(words: Iterable[str], *folders: Path) -> list[str]:
+    """Files in which one of the words stands: a database, a queue's segment, a log."""
+    found = []
+    for folder in folders:
+        for file in folder.rglob("*"):
+            if file.is_file():
+                content = file.read_bytes()
+                found += [f"{file}: {word}" for word in words if word.encode() in content]
+    return found
+
+
+async def decoded(installation: Installation) -> list[Any]:
+    """Every event of the history, with whatever keys the servers have."""
+    events: list[Any] = []
+    for source, records in (await read_history(installation.amqp_url)).records.items():
+        store = open_store(f"sqlite:///{installation.store(source)}", source)
+        events += [store.mapper.to_domain_event(StoredEvent(r.stream, r.version, r.topic, r.data)) for r in records]
+        await close(store)
+    return events
+
+
+async def test_what_ann_wrote_is_found_nowhere(installation: Installation, rabbit: AnyRabbit, crowd: Crowd) -> None:
+    ann, bob = await crowd.pair("h1", "h2")
+    h1, h2 = installation.homes["h1"], installation.homes["h2"]
+    await ann.client.change_profile(full_name=NAME, city=CITY)
+    window = await bob.opens()
+    await ann.client.send(bob.uid, SEEN, id="seen")
+    await eventually(lambda: (ann.uid, "seen") in window.shown_once, 10)
+    await window.die()
+    await ann.client.send(bob.uid, UNSEEN, id="unseen")
+    async with asyncio.timeout(20):
+        while {SEEN, UNSEEN} - {getattr(event, "text", "") for event in await decoded(installation)}:
+            pass
+    before = repr([vars(event) for event in await decoded(installation)])
+    assert all(word in before for word in WORDS), "with the keys, the history tells all of it"
+
+    await asyncio.to_thread(h2.kill)
+    await ann.client.erase_me(PASSWORD)
+    await asyncio.to_thread(h1.kill)
+    await asyncio.to_thread(installation.start)
+
+    async def gone() -> bool:
+        text = repr([vars(event) for event in await decoded(installation)])
+        return not any(word in text for word in WORDS)
+
+    async with asyncio.timeout(30):
+        while not await gone():
+            pass
+    sent = [e for e in await decoded(installation) if e.TOPIC == "user.message_sent" and e.uid == ann.uid]
+    assert [(e.to, e.text, e.name) for e in sent] == [(bob.uid, "", ""), (bob.uid, "", "")], "that something was sent stays known"
+    window = await bob.opens()
+    await eventually(lambda: window.presence.get(ann.uid) == "offline", 20)
+    (shown,) = await bob.client.contacts()
+    assert (shown.uid, shown.name) == (ann.uid, ann.handle)
+    assert not window.shown_once
+    for server in installation.servers:  # so that everything is on disk
+        await asyncio.to_thread(server.stop)
+    folders = [installation.directory]
+    if (own := getattr(rabbit, "_directory", None)) is not None:
+        folders.append(own)
+    for folder in folders:
+        assert files_with([ann.handle], folder), "who it was stays known, and the search finds what is there"
+    assert not files_with(WORDS, *folders)
+    keys = installation.data / "keys"
+    assert {file.stat().st_mode & 0o777 for file in keys.iterdir()} == {0o600}
+    assert keys.stat().st_mode & 0o777 == 0o700
