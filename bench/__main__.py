@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import idle, machine, popups, replay, storm, verify
+from bench import audit, idle, machine, popups, replay, storm, verify
 from bench.report import Outcome, Run, Target, table
 from bench.rig import Rig
 
@@ -33,6 +33,7 @@ WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
     "replay": (replay.replay, replay.REPLAY),
     "idle": (idle.idle, idle.IDLE),
     "verify": (verify.verify, verify.VERIFY),
+    "audit": (audit.audit, audit.AUDIT),
 }
 HEAD = ["workload", "figure", "median", "runs", "must", "aim", "reached"]
 
