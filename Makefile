@@ -59,12 +59,15 @@ bench: dev
 check: dev
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check.sh
 
+# Most tests wait for something most of the time: three processes keep two cores busy.
+PROCESSES := 3
+
 # A failed check does not keep the tests from running: one run shows everything. pytest speaks last.
 test:
 	@scripts/test_needs.sh
 	@$(MAKE) dev
 	@failed=0; $(MAKE) check || failed=1; \
-	  $(PY) -m pytest $(ARGS) || failed=1; \
+	  $(PY) -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS) || failed=1; \
 	  exit $$failed
 
 test-compose: dev

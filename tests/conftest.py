@@ -1,11 +1,51 @@
-"""Fixtures that every folder of tests may use. Rule: what costs seconds is started once, and only when a test asks for it."""
+"""Fixtures that every folder of tests may use. Rule: what costs seconds is started once, and only when a test asks for it.
 
+`make test` runs several processes (`pytest -n`). Tests of one file stay together, and so do those of a folder that shares something dear or
+something of which the machine has one.
+"""
+
+import os
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.postgres import AnyPostgres, choose_postgres
 from tests.support.rabbitmq_choice import AnyRabbit, choose_rabbit
+from tests.support.telling import sections
+
+# A standing installation, a RabbitMQ that is killed; network namespaces; windows on a screen whose stalls are measured.
+TOGETHER = ("faults", "network", "tk")
+FIRST = ("faults", "network", "tk")  # the longest: what is begun last keeps all others waiting
+# One seed for the whole run, also over several processes; set here because other conftests read it as they are loaded.
+os.environ.setdefault("FLASH_TEST_SEED", str(secrets.randbelow(1_000_000)))
+_told: dict[str, list[str]] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what stays together, and begin with what takes longest."""
+    here = Path(__file__).parent
+    for item in items:
+        inside = item.path.relative_to(here)
+        group = inside.parts[0] if inside.parts[0] in TOGETHER else str(inside)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in FIRST)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Gather what tests told."""
+    if report.when == "teardown":
+        for section, lines in sections(report.user_properties).items():
+            _told.setdefault(section, []).extend(lines)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was checked and measured, in numbers, and the seed."""
+    for section, lines in _told.items():
+        terminalreporter.section(f"{section} (FLASH_TEST_SEED={os.environ['FLASH_TEST_SEED']})")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,16 @@
 """The installation of docker-compose.yml, up for the whole folder. Rule: run by `make test-compose`, which provides engine and images."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.compose.containers import Compose
+from tests.support import telling
 
 ENGINE = os.environ.get("FLASH_TEST_COMPOSE", "")  # the compose command, e.g. "docker compose"
 collect_ignore_glob = [] if ENGINE else ["test_*.py"]
-_told: list[str] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The transcript: a row for each fault."""
-    if _told:
-        terminalreporter.section("compose")
-        for line in _told:
-            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +26,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
         installation.down()
 
 
-@pytest.fixture(scope="session")
-def told() -> list[str]:
-    """What is said at the end of the run."""
-    return _told
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say it at the end of the run: the transcript."""
+    return lambda line: telling.tell(request.node, "compose", line)

@@ -6,6 +6,7 @@ import random
 import re
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.compose.containers import SERVER, SERVICES, Compose
@@ -15,11 +16,11 @@ from tests.support.waiting import eventually
 
 LINES = re.compile(r"^```sh containers\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ROOT = Path(__file__).parents[2]
-SEED = int(os.environ.get("FLASH_TEST_SEED") or secrets.randbelow(1_000_000))
+SEED = int(os.environ["FLASH_TEST_SEED"])
 BACK_S = 90.0  # a broker or database that starts, homes that pause between their attempts, clients that do too
 
 
-async def test_the_readmes_lines_make_two_people_talk_over_tls(compose: Compose, told: list[str], tmp_path: Path) -> None:
+async def test_the_readmes_lines_make_two_people_talk_over_tls(compose: Compose, tell: Callable[[str], None], tmp_path: Path) -> None:
     """As printed: with nothing changed but the server's port and where grants are kept."""
     (lines,) = LINES.findall((ROOT / "README.md").read_text())
     script = "set -eu\n" + lines.replace("https://localhost:8443", SERVER)
@@ -31,7 +32,8 @@ async def test_the_readmes_lines_make_two_people_talk_over_tls(compose: Compose,
     assert shell.returncode == 0, said
     assert "pop over?" in said, said
     assert "delivered" in said, said
-    told.extend(f"    {line}" for line in said.splitlines())
+    for line in said.splitlines():
+        tell(f"    {line}")
 
 
 def test_the_containers_are_confined(compose: Compose) -> None:
@@ -52,7 +54,7 @@ def test_the_containers_are_confined(compose: Compose) -> None:
         assert not any(password in str(compose.inspect(service)["Config"]) for password in passwords)
 
 
-async def test_each_service_is_killed_once_under_load(compose: Compose, told: list[str]) -> None:
+async def test_each_service_is_killed_once_under_load(compose: Compose, tell: Callable[[str], None]) -> None:
     """`kill -9`, then started again, while eight people talk through the proxy."""
     print(f"FLASH_TEST_SEED={SEED}")
     async with Crowd(SERVER, secrets.token_hex(4)) as crowd:
@@ -69,11 +71,11 @@ async def test_each_service_is_killed_once_under_load(compose: Compose, told: li
                 normal_s = healthy_s + await a_popup_takes_s(ann, bob, ledger)
                 await ledger.grown(50, BACK_S)
             verdict = await verify(ledger, people)
-            told.append(
+            tell(
                 f"kill -9 {service:<9} rounds 1, accepted {len(ledger.accepted) - accepted}, "
                 f"healthy after {healthy_s:.1f} s, normal after {normal_s:.1f} s, lost 0, doubled 0, out of order 0"
             )
-        told.append(f"seed {SEED}: {verdict}")
+        tell(f"seed {SEED}: {verdict}")
 
 
 async def a_popup_takes_s(ann: Person, bob: Person, ledger: Ledger) -> float:

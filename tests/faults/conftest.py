@@ -13,21 +13,13 @@ import pytest
 from tests.faults.checker import Ledger
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd
+from tests.support import telling
 from tests.support.rabbitmq import PrivateRabbit
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import wait_until
 
-SEED = int(os.environ.get("FLASH_TEST_SEED") or secrets.randbelow(1_000_000))
+SEED = int(os.environ["FLASH_TEST_SEED"])
 RECONNECTED_S = 45.0  # five seconds is the longest pause, a broker just restarted on two busy cores needs the rest
-_told: list[str] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was checked, in numbers, and the seed."""
-    if _told:
-        terminalreporter.section(f"faults (FLASH_TEST_SEED={SEED})")
-        for line in _told:
-            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +81,6 @@ def tell(request: pytest.FixtureRequest) -> Callable[[object], None]:
     """Say at the end of the run what was checked."""
 
     def say(what: object) -> None:
-        _told.append(f"{request.node.name}: {what}")
-        print(_told[-1])
+        telling.tell(request.node, "faults", f"{request.node.name}: {what}")
 
     return say

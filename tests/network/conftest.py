@@ -1,5 +1,6 @@
 """Three places, two installations outside, ann outside and bob inside, the table of results. Rule: no root, no test, and it says so."""
 
+import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -15,20 +16,10 @@ from tests.network.firewall import Firewall
 from tests.network.namespaces import OUTSIDE, Place, three_places, why_not
 from tests.network.residents import Resident, moving_in
 from tests.network.timing import BLANK_S, NO_BLANK_S
+from tests.support import telling
 
 BLANKS_PORT, NO_BLANKS_PORT = 8080, 8090  # of the Global Servers; their homes listen one above
-SEED = secrets.randbelow(1_000_000)
-HEAD = ("case", "rounds", "offered", "accepted", "lost", "doubled", "out of order", "normal after", "what was seen")
-_rows: list[tuple[str, ...]] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table."""
-    if _rows:
-        terminalreporter.section("networks")
-        widths = [max(len(row[column]) for row in (HEAD, *_rows)) for column in range(len(HEAD))]
-        for row in (HEAD, *_rows):
-            terminalreporter.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+SEED = int(os.environ["FLASH_TEST_SEED"])
 
 
 @pytest.fixture(scope="session")
@@ -108,11 +99,12 @@ def _server(directory: Path, port: int, blank_s: float) -> Server:
 class Town:
     """Whoever is needed, wherever they live, each knowing all the others; and the account of what they sent."""
 
-    def __init__(self, outside: Place, inside: Place, ledger: Ledger, stack: AsyncExitStack, case: str) -> None:
+    def __init__(self, outside: Place, inside: Place, ledger: Ledger, stack: AsyncExitStack, node: pytest.Item) -> None:
         self._places = {"outside": outside, "inside": inside}
         self._stack = stack
         self._tag = secrets.token_hex(3)
-        self._case = case
+        self._node = node
+        self._case = node.name.removeprefix("test_").replace("_", " ")
         self.ledger = ledger
         self.people: list[Resident] = []
 
@@ -132,21 +124,20 @@ class Town:
         problems = [found for check in (doubled, lambda person: out_of_order(self.ledger, person)) for found in map(check, self.people)]
         twice, disordered = problems[: len(self.people)], problems[len(self.people) :]
         offered = sum(person.offered for person in self.people)
-        counts = (rounds, offered, len(self.ledger.accepted), len(missing), sum(map(len, twice)), sum(map(len, disordered)))
-        _rows.append((self._case, *map(str, counts), f"{normal_s:.3f} s", what))
-        print(*zip(HEAD, _rows[-1], strict=True))
+        counts = f"lost {len(missing)}, doubled {sum(map(len, twice))}, out of order {sum(map(len, disordered))}"
+        accepted = f"rounds {rounds}, offered {offered}, accepted {len(self.ledger.accepted)}"
+        telling.tell(self._node, "networks", f"{self._case}: {accepted}, {counts}, normal after {normal_s:.3f} s; {what}")
 
 
 @pytest.fixture
 async def town(outside: Place, inside: Place, installations: Installations, request: pytest.FixtureRequest) -> AsyncIterator[Town]:
     """Nobody yet."""
     async with AsyncExitStack() as stack:
-        case = request.node.name.removeprefix("test_").replace("_", " ")
-        yield Town(outside, inside, Ledger(), stack, case)
+        yield Town(outside, inside, Ledger(), stack, request.node)
 
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """Chance that repeats with the seed."""
-    print(f"seed {SEED}")
+    print(f"FLASH_TEST_SEED={SEED}")
     return random.Random(f"{SEED} {request.node.name}")

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from flash_sdk import FlashClient, TryLater
+from tests.support import telling
 from tests.support.display import Display
 from tests.support.waiting import eventually
 from tests.tk.servers import RunningServer
 from tests.tk.windows.person import Person
 
 PASSWORD = "correct horse"
-_figures: list[str] = []
 _numbers = count(1)  # handles are used once: the servers live longer than a test
 
 Friend = Callable[[str], Awaitable[FlashClient]]
@@ -26,18 +26,10 @@ Client = Callable[..., Awaitable[Person]]
 Figure = Callable[[str], None]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was measured, at the end of every run."""
-    if _figures:
-        terminalreporter.section("popup client")
-        for line in _figures:
-            terminalreporter.line(line)
-
-
 @pytest.fixture
-def figure() -> Figure:
+def figure(request: pytest.FixtureRequest) -> Figure:
     """Say at the end of the run what was measured."""
-    return _figures.append
+    return lambda line: telling.tell(request.node, "popup client", line)
 
 
 @pytest.fixture(scope="session", autouse=True)
