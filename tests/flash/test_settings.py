@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flash.settings import BadSetting, Settings
+from servers.integrators import PresenceGrant
 
 
 def test_nothing_set_is_the_default() -> None:
@@ -21,6 +22,15 @@ def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
     assert Settings.read({"FLASH_STORE_URL_FILE": str(secret)}).store_url == "postgresql://flash:secret@db/flash"
 
 
+def test_integrators_are_read_with_what_they_are_granted() -> None:
+    granted = Settings.read({"FLASH_INTEGRATORS": "CRM=all; desk=organisation:Acme  Ltd; door=uids:2,3"}).integrators
+    assert granted == {
+        "crm": PresenceGrant(everybody=True),
+        "desk": PresenceGrant(organisation="acme ltd"),
+        "door": PresenceGrant(uids=frozenset({2, 3})),
+    }
+
+
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
@@ -29,6 +39,8 @@ def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
         ("FLASH_MAX_CONNECTIONS", "1.5"),
         ("FLASH_STORE_URL", "mysql://x"),
         ("FLASH_LOG_LEVEL", "loud"),
+        ("FLASH_INTEGRATORS", "crm"),
+        ("FLASH_INTEGRATORS", "crm=all; crm=uids:1"),
     ],
 )
 def test_a_bad_value_names_its_variable_and_not_itself(variable: str, text: str) -> None:
