@@ -51,6 +51,16 @@ async def test_a_server_is_alive_and_ready_or_says_why_not(home: RunningHome, wi
     assert (await wire.ask("GET", "/healthz")).status == 200
 
 
+async def test_a_closed_home_answers_nobody_not_even_whom_it_does_not_know(home: RunningHome, wire: Wire):
+    """A standby knows no keys yet: 401 would send people back to the sign-in."""
+    home.home.closed_because = "Standby."
+    for headers in (ANN, {}):
+        answer = await wire.ask("GET", "/v1/contacts", headers=headers)
+        assert (answer.status, answer.code, answer.json["detail"]) == (503, "unavailable", "Standby.")
+    home.home.closed_because = None
+    assert (await wire.ask("GET", "/v1/contacts", headers=ANN)).status == 200
+
+
 async def test_two_servers_in_one_process_count_for_themselves(home: RunningHome, global_server: RunningGlobal):
     async with wire_to(home.edge.port) as one, wire_to(global_server.edge.port) as two:
         assert (await one.ask("GET", "/v1/contacts", headers=ANN)).status == 200

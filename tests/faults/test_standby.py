@@ -100,6 +100,9 @@ async def test_the_standby_takes_over(
         verdict = await verify(ledger, [*people, ann, bob])
         assert not logoffs(people, [*people, ann, bob])
     judge(both.testimony(), ROUNDS)
+    both.standby.server.terminate()  # a standby waits for months, and still ends when it is told to
+    await eventually(lambda: both.standby.server.ended() is not None, ENDED_S)
+    assert both.standby.server.ended() == 0, both.standby.server.log_tail()
     for name, seconds in normal.items():
         tell(f"{name}: {len(seconds)} rounds, normal after {', '.join(f'{each:.1f}' for each in seconds)} s")
     slow = statistics.quantiles([*served, *served], n=100, method="inclusive")[98]
