@@ -5,6 +5,7 @@ Rule: only the history is read, never a server's memory; nothing here runs SQL o
 
 import asyncio
 import contextlib
+import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from broker import envelope
 from broker.port import StreamItem
 from broker.topology import HISTORY
 from domain.errors import Malformed, Unavailable
-from projections.audit.feeding import Feeder, Message
+from projections.audit.feeding import Feeder, Message, OtherHistory
 from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Order, Page, Person, Reached, Shown, StateAt
 from servers.keyring import Keyring
@@ -165,6 +166,7 @@ class Audit:
     async def _follow(self) -> None:
         while True:
             try:
+                await self._read(follow=False)
                 await self._read(follow=True)
             except Unavailable as error:
                 log.warning("audit.interrupted", detail=error.detail)
@@ -173,9 +175,11 @@ class Audit:
             await asyncio.sleep(RETRY_S)
 
     async def _read(self, *, follow: bool) -> None:
-        """Read the history into the store; what comes while a batch is stored is the next batch."""
+        """Read the history into the store; what comes while a batch is stored is the next batch. The last message of the time before is
+        read again: it shows whether this is the history that it was. Raises `OtherHistory`, `Unavailable`."""
+        known = self.reached.offset > 0
         waiting: asyncio.Queue[StreamItem | None] = asyncio.Queue(MAX_WAITING)
-        items = self._history.read_stream(HISTORY, self.reached.offset, follow=follow)
+        items = self._history.read_stream(HISTORY, max(0, self.reached.offset - 1), follow=follow)
         pump = asyncio.create_task(_pump(items, waiting), name="audit-read")
         try:
             ended = False
@@ -191,8 +195,11 @@ class Audit:
                     item = waiting.get_nowait()
                 ended = item is None
                 if batch:
+                    known = False
                     await self._store(batch)
             await pump
+            if known:  # the stream ends before what is in the store
+                raise OtherHistory
         finally:
             pump.cancel()
             with contextlib.suppress(asyncio.CancelledError, Unavailable):
@@ -222,9 +229,10 @@ def _feed(feeder: Feeder, items: list[StreamItem]) -> Reached:
 
 
 def _message(item: StreamItem) -> Message:
+    mark = hashlib.sha256(item.body).digest()[:8]
     try:
         told = envelope.decode(item.body)
     except Malformed as error:
         log.warning("audit.unreadable", offset=item.offset, detail=error.detail)
-        return Message(item.offset, "", ())
-    return Message(item.offset, told.source, told.events)
+        return Message(item.offset, "", (), mark)
+    return Message(item.offset, told.source, told.events, mark)

@@ -19,12 +19,18 @@ from projections.audit.tables import open_for_feeding
 from projections.audit.words import Words
 
 
+class OtherHistory(Unavailable):
+    """This audit store was fed from another history than this one; use another file for it."""
+
+
 class Message(NamedTuple):
-    """One message of the history stream, read. `source` is "" for one that is not ours: it is counted and passed over."""
+    """One message of the history stream, read. `source` is "" for one that is not ours: it is counted and passed over; `mark`: a digest
+    of its bytes."""
 
     offset: int
     source: str
     records: Sequence[Record]
+    mark: bytes
 
 
 class Feeder:
@@ -70,9 +76,13 @@ class Feeder:
         }
         rows = _Rows()
         offset, newest, unreadable = before.offset, before.newest, before.unreadable
+        (mark,) = self._database.execute("SELECT mark FROM reached").fetchone()
         for message in messages:
+            if message.offset == offset - 1 and message.mark != mark:
+                raise OtherHistory
             if message.offset < offset:
                 continue
+            mark = message.mark
             offset = message.offset + 1
             unreadable += not message.source
             for number, record in enumerate(message.records):
@@ -87,7 +97,9 @@ class Feeder:
         )
         behind_s = max(0.0, self._clock() - newest) if rows.entries and newest is not None else before.behind_s
         reached = Reached(offset, before.entries + len(rows.entries), newest, behind_s, unreadable)
-        self._database.execute("UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?", reached)
+        self._database.execute(
+            "UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?, mark = ?", (*reached, mark)
+        )
         for stream, version in rows.round_versions:
             self._checkpoints.make(stream, version)
         return reached

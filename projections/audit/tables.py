@@ -7,12 +7,12 @@ Elsewhere the SQL is plain: `?` for a value, no upserts but `ON CONFLICT … DO 
 import sqlite3
 from pathlib import Path
 
-FORMAT = 1  # of the tables; a store of another format is thrown away and fed anew
+FORMAT = 2  # of the tables; a store of another format is thrown away and fed anew
 
 CACHE_KIB = 65_536  # ids and causes are random: the upper pages of their indices must stay in memory while a million events come in
 BUSY_S = 30.0  # two commands may feed one store; the second waits
 
-# `entries`: one row per event, in the order of the history. `source` and `topic` are numbers of `words`.
+# `reached`: how far the store has come; `mark` tells the last message from others. `entries`: one row per event, in the order of the history. `source` and `topic` are numbers of `words`.
 # `kinds`: the pairs of both that occur. `presence`: one row per event that moves a user's presence. `checkpoints`:
 # a stream's state, dumped every so many versions.
 _SCHEMA = """
@@ -20,7 +20,7 @@ CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 CREATE TABLE kinds (source INTEGER NOT NULL, topic INTEGER NOT NULL, PRIMARY KEY (source, topic)) WITHOUT ROWID;
 CREATE TABLE sources (source INTEGER PRIMARY KEY, position INTEGER NOT NULL);
 CREATE TABLE reached (only_row INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries INTEGER NOT NULL,
-    newest REAL, behind_s REAL, unreadable INTEGER NOT NULL);
+    newest REAL, behind_s REAL, unreadable INTEGER NOT NULL, mark BLOB);
 CREATE TABLE entries (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, position INTEGER NOT NULL, stream TEXT NOT NULL,
     version INTEGER NOT NULL, topic INTEGER NOT NULL, time REAL NOT NULL, uid INTEGER, cause TEXT NOT NULL, data BLOB NOT NULL);
 CREATE INDEX entries_by_time ON entries (time, id);
@@ -38,7 +38,7 @@ CREATE TABLE people (uid INTEGER PRIMARY KEY, handle TEXT NOT NULL, home TEXT NO
 CREATE INDEX people_by_handle ON people (handle);
 CREATE TABLE checkpoints (stream TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (stream, version)) WITHOUT ROWID;
-INSERT INTO reached VALUES (1, 0, 0, NULL, NULL, 0);
+INSERT INTO reached VALUES (1, 0, 0, NULL, NULL, 0, NULL);
 """
 
 BY_ID = "NOT INDEXED"  # read the entries in the order of their ids

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import msgpack
+import pytest
 
 from broker import envelope
+from broker.embedded import EmbeddedBroker
 from broker.envelope import EventRecord
 from broker.port import Broker
+from projections.audit.feeding import OtherHistory
 from projections.audit.rows import AuditFilter
 from servers.audit import Audit
 from tests.broker.places import Place, events
@@ -60,3 +63,25 @@ async def test_a_broker_that_comes_back_is_followed_on(place: Place, tmp_path: P
     assert await positions(audit) == [("h1", n) for n in (1, 2, 3, 4)]
     await audit.stop()
     await again.close()
+
+
+async def test_a_store_of_another_history_is_not_mixed_with_this_one(broker: Broker, tmp_path: Path) -> None:
+    await broker.publish(events(logins("h1", 1, 3), logins("h1", 4, 5)))
+    audit = Audit(broker, tmp_path / "audit.db")
+    await audit.open()
+    reached = await audit.catch_up()
+
+    for bodies in ([logins("h1", 1, 3), logins("h1", 4, 6), logins("h1", 7, 9)], [logins("h1", 1, 3)]):  # another one, a shorter one
+        other = EmbeddedBroker(tmp_path / f"{len(bodies)}.db")
+        await other.start()
+        await other.wait_connected(5)
+        await other.publish(events(*bodies))
+        mixed = Audit(other, tmp_path / "audit.db")
+        await mixed.open()
+        with pytest.raises(OtherHistory):
+            await mixed.catch_up()
+        assert mixed.reached == reached
+        await mixed.stop()
+        await other.close()
+    assert await audit.catch_up() == reached
+    await audit.stop()
