@@ -20,7 +20,7 @@ from projections.audit.words import Words
 
 
 class OtherHistory(Unavailable):
-    """This audit store was fed from another history than this one; use another file for it."""
+    """This audit store was fed from another history; delete it, and it is made anew, or name another file."""
 
 
 class Message(NamedTuple):
@@ -97,9 +97,8 @@ class Feeder:
         )
         behind_s = max(0.0, self._clock() - newest) if rows.entries and newest is not None else before.behind_s
         reached = Reached(offset, before.entries + len(rows.entries), newest, behind_s, unreadable)
-        self._database.execute(
-            "UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?, mark = ?", (*reached, mark)
-        )
+        update = "UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?, mark = ?"
+        self._database.execute(update, (*reached, mark))
         for stream, version in rows.round_versions:
             self._checkpoints.make(stream, version)
         return reached

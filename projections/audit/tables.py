@@ -12,9 +12,9 @@ FORMAT = 2  # of the tables; a store of another format is thrown away and fed an
 CACHE_KIB = 65_536  # ids and causes are random: the upper pages of their indices must stay in memory while a million events come in
 BUSY_S = 30.0  # two commands may feed one store; the second waits
 
-# `reached`: how far the store has come; `mark` tells the last message from others. `entries`: one row per event, in the order of the history. `source` and `topic` are numbers of `words`.
-# `kinds`: the pairs of both that occur. `presence`: one row per event that moves a user's presence. `checkpoints`:
-# a stream's state, dumped every so many versions.
+# `reached`: how far the store has come, and a `mark` of the last message, to know the history again. `entries`: one row per event, in the
+# order of the history; `source` and `topic` are numbers of `words`. `kinds`: the pairs of both that occur. `presence`: one row per event
+# that moves a user's presence. `checkpoints`: a stream's state, dumped every so many versions.
 _SCHEMA = """
 CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 CREATE TABLE kinds (source INTEGER NOT NULL, topic INTEGER NOT NULL, PRIMARY KEY (source, topic)) WITHOUT ROWID;
