@@ -3,7 +3,7 @@ put, and what cannot be opened reads as erased.
 
 An event's map holds `"sealed": [[owner, nonce + AES-256-GCM of {field: value}], …]` in the place of its personal fields; those that are
 empty stay as they are. Bound to stream, version and topic. Maps without `sealed` are older, and read as they stand.
-About 2 µs an event and owner, either way.
+About 4 µs to seal an event of one owner, 3 µs to open it.
 """
 
 import os
