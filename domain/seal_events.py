@@ -35,3 +35,15 @@ class SealReceived(SealEvent):
     number: int  # the seal's version in the home's stream, from 1
     sealed_at: float  # seconds since 1970, as the home had it
     follows: bool  # it continues the seal before; when not, the home's log was rewritten or put back
+
+
+@event
+class LogRestored(Event):
+    """The log was put back from a backup that ended with `backed_up`, and from the history that ended with `told`. What was stored after
+    that was lost; this event stands far beyond, so that no number is used twice. Stored in `restored-<server>`."""
+
+    TOPIC = "log.restored"
+    server: str
+    backed_up: int
+    told: int
+    missing: int  # events up to `told` that neither had

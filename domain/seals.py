@@ -11,7 +11,7 @@ from domain.seal_events import LogSealed, SealEvent, SealReceived
 
 @dataclass(slots=True)
 class SealedState:
-    """How far a log is sealed (`log-<server>`), or was told to be (`witness-<server>`)."""
+    """How far a log is sealed (`log-<server>`), or was told to be (`witness-<server>`); of `restored-<server>` only the version."""
 
     stream: str
     version: int = 0
@@ -101,6 +101,6 @@ def evolve(state: SealedState, event: Event) -> None:
     state.version = event.originator_version
 
 
-STATES: dict[str, type] = {"log": SealedState, "witness": SealedState}
-FOLDS: dict[str, Callable[[Any, Event], None]] = {"log": evolve, "witness": evolve}
+STATES: dict[str, type] = {"log": SealedState, "witness": SealedState, "restored": SealedState}
+FOLDS: dict[str, Callable[[Any, Event], None]] = {"log": evolve, "witness": evolve, "restored": evolve}
 DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {SealLog: seal_log, WitnessSeal: witness_seal}

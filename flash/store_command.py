@@ -1,4 +1,7 @@
-"""`flash store copy`: move a server between SQLite and PostgreSQL. Rule: the source is only read, and the target is whole or empty."""
+"""`flash store copy`: move a server between SQLite and PostgreSQL. Rule: the source is only read, and the target is whole or empty.
+
+Its neighbours `backup` and `restore` are in `flash/backup_command.py`.
+"""
 
 import os
 import sys
@@ -8,10 +11,13 @@ from typing import Annotated
 import typer
 
 from domain.errors import FlashError
+from flash.backup_command import backup, restore
 from flash.settings import BadSetting, Settings
 from servers.store_copy import copy_store
 
 app = typer.Typer(help="The events of a server.", no_args_is_help=True)
+app.command()(backup)
+app.command()(restore)
 
 
 @app.callback()

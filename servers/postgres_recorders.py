@@ -143,8 +143,9 @@ def _still_there(connection: psycopg.Connection[Any]) -> None:
         ConnectionPool.check_connection(connection)
 
 
-def postgres_factory(url: str, server: str) -> PostgresStoreFactory:
-    """A factory for `postgresql://user:password@host:port/database`, in the server's own schema."""
+def postgres_factory(url: str, server: str, program: str = "flash") -> PostgresStoreFactory:
+    """A factory for `postgresql://user:password@host:port/database`, in the server's own schema. `program`: who the database shall say
+    is connected; `flash` is a server at work."""
     parts = urlsplit(url)
     env = {
         "POSTGRES_DBNAME": parts.path.lstrip("/"),
@@ -155,7 +156,7 @@ def postgres_factory(url: str, server: str) -> PostgresStoreFactory:
         "POSTGRES_SCHEMA": schema_of(server),
         "ORIGINATOR_ID_TYPE": "text",
     }
-    return PostgresStoreFactory(env, f"flash {server} {os.getpid()}")
+    return PostgresStoreFactory(env, f"{program} {server} {os.getpid()}")
 
 
 def schema_of(server: str) -> str:

@@ -34,6 +34,9 @@ class RawLog(Protocol):
     def stream(self, name: str) -> Iterator[Row]:
         """Those of one stream, by version. Raises `Unavailable`."""
 
+    def trackings(self) -> dict[str, int]:
+        """How far other logs were consumed and this one was published, at the same moment. Raises `Unavailable`."""
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -81,6 +84,13 @@ class SQLiteLog(_Log):
         """By version."""
         return self._reading(self._select("WHERE originator_id = ? ORDER BY originator_version", (name,)))
 
+    def trackings(self) -> dict[str, int]:
+        """See `RawLog`."""
+        try:
+            return dict(self._database.execute("SELECT application_name, notification_id FROM tracking").fetchall())
+        except sqlite3.Error as error:
+            raise Unavailable(f"the tracking positions cannot be read: {error}") from error
+
     def _select(self, which: str, arguments: tuple[str, ...]) -> Generator[Row, None, None]:
         statement = f"SELECT rowid, originator_id, originator_version, topic, state FROM stored_events {which}"  # noqa: S608 - constants
         try:
@@ -103,6 +113,7 @@ class PostgresLog(_Log):
         self._from = SQL("SELECT notification_id, originator_id, originator_version, topic, state FROM {}.stored_events ").format(
             Identifier(schema)
         )
+        self._trackings = SQL("SELECT application_name, notification_id FROM {}.notification_tracking").format(Identifier(schema))
         self._by_position = SQL("ORDER BY notification_id")
         self._by_version = SQL("WHERE originator_id = %s ORDER BY originator_version")
         try:
@@ -124,6 +135,13 @@ class PostgresLog(_Log):
     def stream(self, name: str) -> Iterator[Row]:
         """By version."""
         return self._reading(self._select("stream", self._by_version, (name,)))
+
+    def trackings(self) -> dict[str, int]:
+        """See `RawLog`."""
+        try:
+            return dict(self._database.execute(self._trackings).fetchall())
+        except self._error as error:
+            raise Unavailable(f"the tracking positions cannot be read: {error}") from error
 
     def _select(self, cursor_name: str, which: Any, arguments: tuple[str, ...]) -> Generator[Row, None, None]:
         try:

@@ -19,6 +19,7 @@ from servers.keys import KeyTable
 from servers.postgres_recorders import postgres_factory
 from servers.sqlite_recorders import sqlite_factory
 
+COPIER = "flash-copy"  # not to be taken for a server at work, also by ourselves
 LIBRARYS_OWN = "__migration__"  # a row of the tracking table that belongs to the library, not to us
 Trackings = dict[str, int]
 
@@ -67,7 +68,7 @@ def open_end(url: str, server: str) -> Iterator[End]:
     if scheme not in ("sqlite", "postgresql", "postgres"):
         raise ValueError(f"not a store URL: {scheme}://…; expected sqlite:///path or postgresql://…")
     try:
-        factory = sqlite_factory(url) if scheme == "sqlite" else postgres_factory(url, server)
+        factory = sqlite_factory(url) if scheme == "sqlite" else postgres_factory(url, server, COPIER)
         factory.process_recorder()
         factory.close()
         with contextlib.closing(SqliteEnd(url, server) if scheme == "sqlite" else PostgresEnd(url, server)) as end:
@@ -137,7 +138,7 @@ class PostgresEnd:
         self._server = server
         self.name = f"the schema of {server} in PostgreSQL"
         self._schema = f"flash_{server.replace('-', '$')}"
-        self._db = psycopg.connect(url, row_factory=tuple_row, application_name=f"flash-copy {server} {os.getpid()}")
+        self._db = psycopg.connect(url, row_factory=tuple_row, application_name=f"{COPIER} {server} {os.getpid()}")
         self._db.execute(self._sql("LOCK TABLE {s}.stored_events, {s}.notification_tracking IN EXCLUSIVE MODE NOWAIT"))
 
     def _sql(self, text: str) -> Composed:

@@ -1,0 +1,53 @@
+"""A home's disk is lost, and put back from a backup that was made while people talked. Rule: `flash store` does it all."""
+
+import asyncio
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from tests.faults.checker import Ledger, verify
+from tests.faults.installation import FLASH, Installation
+from tests.faults.people import Crowd, chatter
+from tests.faults.test_what_history_tells import verify_log
+from tests.support.waiting import eventually
+
+
+async def test_a_home_loses_its_disk_and_nobody_loses_a_popup(
+    installation: Installation, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Callable[[object], None]
+) -> None:
+    """What came after the backup is in the history; clients come back and talk on."""
+    people = await crowd.settle_in(6)
+    home, saved = installation.homes["h1"], installation.directory / f"saved-{chance.random()}"
+    async with chatter(people, ledger, chance):
+        await ledger.grown(40)
+        backed_up = await asyncio.to_thread(store, installation, "backup", str(saved), "h1")
+        await ledger.grown(60)
+    await eventually(lambda: home.metric("flash_relay_lag") == 0)
+    await asyncio.to_thread(home.kill)
+    shutil.rmtree(installation.data / "h1")
+    for path in (*installation.data.glob("h1.db*"), *installation.data.glob("keys/h1.db*")):
+        path.unlink()
+    restored = await asyncio.to_thread(store, installation, "restore", str(saved), "h1")
+    await asyncio.to_thread(home.start)
+    async with chatter(people, ledger, chance):
+        await ledger.grown(60)
+    tell(f"{backed_up.splitlines()[0]}; {'; '.join(line for line in restored.splitlines() if 'events' in line)}")
+    tell(await verify(ledger, people))
+    done = await asyncio.to_thread(verify_log, installation, "h1")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def store(installation: Installation, *arguments: str) -> str:
+    """What `flash store` says."""
+    done = subprocess.run(
+        [FLASH, "store", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **installation.environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,1 @@
+"""What operators do: backups, restarts, diagnosis. Rule: on real files, brokers and processes."""
