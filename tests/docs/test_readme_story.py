@@ -38,7 +38,8 @@ async def test_two_people_meet_with_nothing_but_curl(tmp_path: Path) -> None:
     assert '"full_name":"Carol Smith"' in said
     assert said.count('"text":"pop over?"') == 2, said  # live, and again in the replay
     assert '"resume":{"verdict":"fresh","count":0}' in said
-    assert '"resume":{"verdict":"replayed","count":2}' in said
+    # The second one came from another home: it is in the replay, or right behind it.
+    assert re.search(r'"resume":\{"verdict":"replayed","count":[12]\}', said)
     assert said.index('"verdict":"replayed"') < said.rindex("pop over?") < said.index("still there?")
     assert said.strip().endswith("204")
     assert code == 0, "Ctrl-C stops it cleanly"

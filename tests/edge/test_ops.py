@@ -36,6 +36,8 @@ GLOBAL_CALLS = {
     "GET /v1/users/{uid}",
     "GET /v1/users/by-handle/{handle}",
     "PATCH /v1/users/me",
+    "POST /v1/users/me/erase",
+    "POST /v1/users/{uid}/erase",
     "GET /v1/presence",
     "GET /v1/presence/stream",
 }

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support.rabbitmq import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 READY_S = 45.0  # two cores that are shared with a starting RabbitMQ need 10

@@ -16,7 +16,7 @@ import psycopg
 
 from tests.faults.installation import Installation, Server
 from tests.faults.proxy import Proxy
-from tests.support.rabbitmq import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 LEASE_S = 2.5  # four renewals fit on a machine that others keep busy

@@ -14,7 +14,7 @@ from flash_sdk import FlashClient, Grant
 from tests.faults.history import close, first_difference, open_store, read_history, stored_records
 from tests.faults.installation import Installation, Server
 from tests.faults.people import PASSWORD
-from tests.support.rabbitmq import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 EACH = 40  # handles that are asked for at one server only

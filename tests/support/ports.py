@@ -1,26 +1,40 @@
-"""Free ports of this machine, for servers that are told where to listen. Rule: nobody else is given the same one for a while."""
+"""Free ports of this machine, for servers that are told where to listen. Rule: nobody else is given the same one for a while.
 
+They lie below those that the system gives to outgoing connections, and each process of a test run (`pytest -n`) has a range of its own:
+what is free when we look is then still free when the server that was told of it listens.
+"""
+
+import os
+import random
 import socket
+from itertools import count
 
-_given: set[int] = set()
+FIRST = 10_000  # Linux takes outgoing connections from 32,768 on, which the last range does not reach
+RANGE = 5_000  # ports of one process of the run; there are four ranges
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
+_first = FIRST + _worker % 4 * RANGE
+_ahead = count(random.randrange(RANGE))
 
 
 def free_ports(count: int, *, in_a_row: bool = False) -> list[int]:
-    """`count` ports on which nothing listens; with `in_a_row`, consecutive ones."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = probe.getsockname()[1]
-        wanted = list(range(first, first + count)) if in_a_row else [first]
-        if first + count < 65_000 and not _given.intersection(wanted) and all(_is_free(port) for port in wanted):
-            _given.update(wanted)
-            return wanted if in_a_row or count == 1 else wanted + free_ports(count - 1)
+    """`count` ports of the loopback interface on which nothing listens; with `in_a_row`, consecutive ones."""
+    found: list[int] = []
+    while len(found) < count:
+        port = _first + next(_ahead) % RANGE
+        if in_a_row and found and port != found[-1] + 1:
+            found.clear()
+        if _is_free(port):
+            found.append(port)
+        elif in_a_row:
+            found.clear()
+    return found
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return False
-    return True
+        return True

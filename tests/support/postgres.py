@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.support.rabbitmq import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 URL_VARIABLE = "FLASH_TEST_POSTGRES_URL"

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 START_TIMEOUT_S = 60  # a loaded machine needs 15; then something is wrong
@@ -195,16 +196,6 @@ class PrivateRabbit:
             self._epmd.kill()
             self._epmd.wait(START_TIMEOUT_S)
             self._epmd = None
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody uses right now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 AMQP_GREETING = b"AMQP\x00\x00\x09\x01"

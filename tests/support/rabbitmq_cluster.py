@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.support.rabbitmq import START_TIMEOUT_S, PrivateRabbit, answers, free_ports
+from tests.support.ports import free_ports
+from tests.support.rabbitmq import START_TIMEOUT_S, PrivateRabbit, answers
 from tests.support.waiting import wait_until
 
 TICK_S = 4  # a node that says nothing for so long (at most 1.25 times) is down: RabbitMQ's own 60 would make the test wait

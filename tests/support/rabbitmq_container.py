@@ -6,7 +6,8 @@ from urllib.parse import quote
 from docker.models.containers import Container  # type: ignore[import-untyped]
 from testcontainers.core.container import DockerContainer
 
-from tests.support.rabbitmq import AMQP_GREETING, NEW_VHOST, START_TIMEOUT_S, answers, free_ports
+from tests.support.ports import free_ports
+from tests.support.rabbitmq import AMQP_GREETING, NEW_VHOST, START_TIMEOUT_S, answers
 from tests.support.waiting import wait_until
 
 # The newest that Flash supports; the local package stands for the oldest, 3.10.
