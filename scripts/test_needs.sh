@@ -8,6 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin  # where Debian puts daemons; not on the path of ordi
 # how to find it                        | Debian package
 needs='
 command -v rabbitmq-server              | rabbitmq-server
+command -v curl                         | curl
 ls /usr/lib/postgresql/*/bin/initdb || command -v initdb | postgresql
 command -v nft                          | nftables
 command -v Xvfb                         | xvfb

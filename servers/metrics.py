@@ -1,5 +1,6 @@
 """What a server counts. Rule: nothing is counted twice: the numbers are read from the parts when Prometheus asks."""
 
+import time
 from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,6 +13,8 @@ from servers.health import home_figures
 from servers.home_parts import HomeParts
 from servers.sealer import Sealer
 from servers.writer import Writer
+
+STARTED = time.time()  # of this process, give or take the second in which it imports
 
 
 class HomeMetrics(Collector):
@@ -61,6 +64,7 @@ class GlobalMetrics(Collector):
 
 
 def _of_every_server(newest: int, writer: Writer, relay_lag: int, connected: bool, lags: Mapping[str, int]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("flash_started_seconds", "When this process began, in seconds since 1970.", STARTED)
     yield GaugeMetricFamily("flash_log_position", "Position of the newest event.", newest)
     yield GaugeMetricFamily("flash_writer_waiting", "Commands waiting for a commit.", writer.depth)
     yield CounterMetricFamily("flash_commits", "Transactions committed.", writer.commits)

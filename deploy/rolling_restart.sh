@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# rolling_restart.sh [-t SECONDS] [-p SECONDS] COMMAND SERVER=URL...: restarts servers one after another, each ready before the next is touched.
+# The one rule: what does not come back ends the round; whatever was not restarted yet goes on as it was.
+#
+#   deploy/rolling_restart.sh 'systemctl restart flash-{}' global=http://127.0.0.1:8080 h1=http://127.0.0.1:8081 h2=http://127.0.0.1:8082
+#   deploy/rolling_restart.sh 'docker compose restart {}' global=https://localhost:8443 h1=https://localhost:8443/h1 h2=https://localhost:8443/h2
+#   deploy/rolling_restart.sh 'kill -TERM "$(cat /run/flash/{}.pid)"' h1=http://127.0.0.1:8081      (something starts it again)
+#
+# COMMAND restarts {}, by SIGTERM, and may return before that is done. -t: how long a server may take until it is ready (60); -p: the
+# pause after each (6: clients that were told goodbye come back over so many seconds). Needs curl. Exit code 0: all are back; 1: not.
+set -euo pipefail
+
+timeout_s=60 pause_s=6
+while getopts t:p: option; do
+    case $option in
+        t) timeout_s=$OPTARG ;;
+        p) pause_s=$OPTARG ;;
+        *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+if [ $# -lt 2 ]; then
+    echo "rolling_restart.sh [-t SECONDS] [-p SECONDS] COMMAND SERVER=URL..." >&2
+    exit 2
+fi
+command=$1
+shift
+
+# Which life of the process answers: a new number after each start.
+life() { curl -fsS -m 2 "$1/metrics" 2>/dev/null | awk '$1 == "flash_started_seconds" {print $2}' || true; }
+
+# Why it is not ready; nothing when it is. A standby is as ready as it can be.
+why_not() {
+    local answer
+    answer=$(curl -sS -m 2 -w '\n%{http_code}' "$1/readyz" 2>&1) || true
+    case $answer in
+        *$'\n200' | *Standby:*) ;;
+        *) printf '%s' "${answer//$'\n'/ }" ;;
+    esac
+}
+
+for server in "$@"; do
+    reason=$(why_not "${server#*=}")
+    if [ -n "$reason" ]; then
+        echo "${server%%=*} is not ready, so nothing was restarted: $reason" >&2
+        exit 1
+    fi
+done
+
+while [ $# -gt 0 ]; do
+    name=${1%%=*} url=${1#*=}
+    shift
+    before=$(life "$url")
+    began=$SECONDS
+    if ! bash -c "${command//\{\}/$name}"; then
+        echo "$name: the command failed; not restarted: $name $*" >&2
+        exit 1
+    fi
+    while now=$(life "$url"); [ -z "$now" ] || [ "$now" = "$before" ] || [ -n "$(why_not "$url")" ]; do
+        if [ $((SECONDS - began)) -ge "$timeout_s" ]; then
+            echo "$name did not come back within $timeout_s s: $(why_not "$url"); left as they are: $*" >&2
+            exit 1
+        fi
+        sleep 0.2
+    done
+    echo "$name: back after $((SECONDS - began)) s"
+    if [ $# -gt 0 ]; then sleep "$pause_s"; fi
+done
