@@ -138,7 +138,8 @@ class GlobalParts:
         self.sealer.start()
         await self.inbox.start()
         await self.neighbours.start()
-        await self.presence.start()
+        if self.config.integrators:  # nobody else may ask
+            await self.presence.start()
         await self.broker.serve(GLOBAL, self._answer)
         self._started = True
         log.info("global.started", position=self.directory.position, users=len(self.directory.users), homes=len(self.directory.homes))
@@ -146,7 +147,8 @@ class GlobalParts:
     async def stop(self) -> None:
         """Finish what was begun, in the order in which parts depend on each other."""
         self._started = False
-        await self.presence.stop()
+        if self.config.integrators:
+            await self.presence.stop()
         await self.neighbours.stop()
         await self.inbox.stop()
         await self.sealer.stop()
