@@ -24,7 +24,7 @@ def people() -> "typer.Typer":
 
     from clients.terminal.app import app as terminal
     from clients.tk.app import app as windows
-    from flash import audit_command, projections_command, store_command
+    from flash import audit_command, doctor_command, projections_command, store_command
 
     names = ", ".join(f"flash {name}" for name in COMMANDS)
     app = typer.Typer(
@@ -36,6 +36,7 @@ def people() -> "typer.Typer":
     app.add_typer(audit_command.app, name="audit")
     app.add_typer(projections_command.app, name="projections")
     app.add_typer(store_command.app, name="store")
+    app.command()(doctor_command.doctor)
     app.add_typer(terminal)
     app.add_typer(windows)
     return app

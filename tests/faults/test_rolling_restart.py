@@ -69,7 +69,8 @@ class Answers(BaseHTTPRequestHandler):
         ready = server.ready or self.path != "/readyz"
         self.send_response(200 if ready else 503)
         self.end_headers()
-        self.wfile.write(f"flash_started_seconds {server.life}\n".encode() if self.path == "/metrics" else b"not well")
+        told = self.path == "/metrics" and server.life is not None
+        self.wfile.write(f"flash_started_seconds {server.life}\n".encode() if told else b"not well")
 
     def log_message(self, *arguments: object) -> None:
         """Quiet."""
