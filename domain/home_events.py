@@ -61,6 +61,16 @@ class StatusChanged(PresenceEvent):
 
 
 @event
+class RouteProbed(Event):
+    """A client offered to be called directly, and the home has tried. The address is personal and never stored. Stored in `user-<uid>`."""
+
+    TOPIC = "user.route_probed"
+    session: str
+    behind_firewall: bool  # nobody can call this client: the back connection is all there is
+    why: str | None  # "not_proven" (something in between rewrites ports) | "not_allowed" | "no_answer" | "wrong_answer"; None: reachable
+
+
+@event
 class UserClosed(Event):
     """The user left for good. Every home records it, last in `user-<uid>`: with it, the key of what it has of them is destroyed."""
 

@@ -14,6 +14,7 @@ from domain.home_events import (
     LoggedIn,
     LoggedOff,
     MessageSent,
+    RouteProbed,
     StatusChanged,
     UserAdopted,
 )
@@ -24,6 +25,7 @@ from domain.user_commands import (
     LogIn,
     LogOff,
     LookUp,
+    NoteRoute,
     PutContact,
     RemoveContact,
     RemoveContacter,
@@ -103,6 +105,14 @@ def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
             note=user.note if status != "offline" else "",
         )
     ]
+
+
+def note_route(user: UserState, command: NoteRoute, now: float) -> list[Event]:
+    """Write down whether a client can be called. Nothing when its session is over."""
+    if command.session not in user.sessions:
+        return []
+    why = command.why
+    return [RouteProbed(at=now, cause=command.cause, session=command.session, behind_firewall=why is not None, why=why)]
 
 
 def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
@@ -218,6 +228,7 @@ DECIDERS: dict[type, Callable[[UserState, Any, float], list[Event]]] = {
     Adopt: adopt,
     LogIn: log_in,
     LogOff: log_off,
+    NoteRoute: note_route,
     SetStatus: set_status,
     LapseStatus: lapse_status,
     PutContact: put_contact,

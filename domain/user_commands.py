@@ -54,6 +54,14 @@ class LogOff(UserCommand):
 
 
 @dataclass(slots=True, kw_only=True)
+class NoteRoute(UserCommand):
+    """Whether a session's client can be called directly. `why` not; None: it can."""
+
+    session: str
+    why: str | None
+
+
+@dataclass(slots=True, kw_only=True)
 class SetStatus(UserCommand):
     """The user chose a status."""
 

@@ -14,6 +14,7 @@ from domain.home_events import (
     LoggedOff,
     MessageSent,
     PresenceEvent,
+    RouteProbed,
     StatusChanged,
     UserAdopted,
     UserClosed,
@@ -87,10 +88,15 @@ def _message_sent(user: UserState, event: MessageSent) -> None:
         del user.sent[next(iter(user.sent))]
 
 
+def _route_probed(user: UserState, event: RouteProbed) -> None:
+    """For the history only: the route itself lives as long as its session's connection."""
+
+
 _FOLDS: dict[type, Callable[[UserState, Any], None]] = {
     UserAdopted: _adopted,
     LoggedIn: _logged_in,
     LoggedOff: _logged_off,
+    RouteProbed: _route_probed,
     StatusChanged: _status_changed,
     UserClosed: _closed,
     ContactAdded: _contact_added,

@@ -72,6 +72,13 @@ class Accepted(Struct):
     accepted_at: str
 
 
+class Direct(Struct):
+    """Whether the client can be called directly, or why not."""
+
+    reachable: bool
+    why: Literal["not_proven", "not_allowed", "no_answer", "wrong_answer"] | None
+
+
 class PolledPart(Struct):
     """One part, as on the back connection."""
 

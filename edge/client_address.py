@@ -28,6 +28,11 @@ class TrustedProxies:
         getall = getattr(call.headers, "getall", None)  # a header may come in several lines, which are one list
         return self.choose(peer, getall(HEADER, ()) if getall is not None else ())
 
+    def stands_between(self, call: Call) -> bool:
+        """Whether the peer is a proxy, as far as anybody can tell: one we were told of, or one that says so itself."""
+        peer = _address(call.connection.client_address)
+        return peer is None or self._trusts(peer) or any(name in call.headers for name in (HEADER, "Forwarded", "Via"))
+
     def choose(self, peer: str, lines: Iterable[str]) -> str:
         """`peer`: who has connected; `lines`: the header's values, in order."""
         client = _address(peer)

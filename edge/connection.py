@@ -117,6 +117,12 @@ class Connection(RequestHandler):
         return self.transport is None or self.transport.is_closing()
 
     @property
+    def client_port(self) -> int:
+        """The peer's port, 0 when it is gone."""
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return int(peer[1]) if peer else 0
+
+    @property
     def client_address(self) -> str:
         """The peer's IP address, empty when it is gone."""
         peer = self.transport.get_extra_info("peername") if self.transport is not None else None

@@ -26,6 +26,12 @@ class Session(Protocol):
         """The outlet is writable again."""
 
 
+class HomeSession(Session, Protocol):
+    """A session at a home, whose outlet may be replaced by one that has two ways."""
+
+    outlet: Outlet
+
+
 class Streams(Protocol):
     """Whoever writes endless answers: a home, or the Global Server."""
 
@@ -70,6 +76,12 @@ class Home(Streams, Protocol):
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
         """Choose a status, until a time in seconds since 1970."""
+
+    def offering(self, who: Identity, session_id: str) -> HomeSession:
+        """The session for which a client offers a direct line."""
+
+    async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
+        """Store whether the client can be called directly: None, or why not."""
 
     def ready(self) -> str | None:
         """None, or why not, in one sentence."""

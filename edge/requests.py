@@ -137,6 +137,15 @@ class Done(Request, frozen=True):
     """`POST /v1/messages/{id}/done`: nothing to say."""
 
 
+class OfferDirect(Request, frozen=True):
+    """`PUT /v1/direct`. `port`: where the client listens, and from which this very request comes; `key`: what both sides prove to know.
+    Ports below 1024 are the system's, and no client's."""
+
+    session: Id
+    port: Annotated[int, Meta(ge=1024, le=65_535)]
+    key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
 class SetStatus(Request, frozen=True):
     """`PUT /v1/status`. `until`: when to fall back to online."""
 

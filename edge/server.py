@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from domain.errors import Unavailable
 from edge.auth import bearer_gate, home_gate
 from edge.back_connection import BackConnections
-from edge.client_address import TrustedProxies
+from edge.client_address import Network, TrustedProxies
 from edge.connection import Connection
 from edge.dispatch import Dispatcher
 from edge.http import CLOSE, render
@@ -22,6 +22,7 @@ from edge.metrics import EdgeMetrics
 from edge.ports import Global, Home, Verifier
 from edge.problems import problem
 from edge.routes import Route
+from edge.routes_direct import direct_route
 from edge.routes_global import global_routes
 from edge.routes_home import home_routes
 from edge.routes_ops import ops_routes
@@ -197,11 +198,22 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def home_edge(home: Home, verifier: Verifier, *, registry: CollectorRegistry | None = None, limits: Limits | None = None) -> EdgeServer:
-    """The edge of a Home Server."""
+def home_edge(
+    home: Home,
+    verifier: Verifier,
+    *,
+    callable_networks: Sequence[Network] = (),
+    proxies: TrustedProxies | None = None,
+    registry: CollectorRegistry | None = None,
+    limits: Limits | None = None,
+) -> EdgeServer:
+    """The edge of a Home Server. `callable_networks`: beyond the public ones, where clients may be called directly; `proxies`: those in
+    front of it."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
     back_connections = BackConnections(home, metrics)
-    routes = home_routes(home, home_gate(verifier, home), back_connections, LongPolls(home, metrics))
+    gate = home_gate(verifier, home)
+    direct = direct_route(home, gate, callable_networks, proxies or TrustedProxies(), metrics)
+    routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), direct]
     return EdgeServer(f"Flash home {home.name}", routes, home.ready, metrics, back_connections=back_connections, limits=limits)
 
 

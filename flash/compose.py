@@ -85,7 +85,14 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         home = HomeServer(parts)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(parts))
-        edge = home_edge(home, parts.verifier, registry=registry, limits=Limits(max_connections=settings.max_connections))
+        edge = home_edge(
+            home,
+            parts.verifier,
+            callable_networks=settings.direct_networks,
+            proxies=TrustedProxies(settings.trusted_proxies),
+            registry=registry,
+            limits=Limits(max_connections=settings.max_connections),
+        )
         try:
             await edge.start(settings.host, port)  # before the home: a standby must say that it is one
             await home.start()

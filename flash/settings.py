@@ -111,6 +111,9 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
     )
+    direct_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        "FLASH_DIRECT_NETWORKS", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
+    )
     log_level: str = _setting("FLASH_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info")
     log_format: str = _setting("FLASH_LOG_FORMAT", _one_of("console", "json"), "console or json", "console")
 

@@ -13,7 +13,7 @@ from domain.event import Event
 from domain.home_events import ContactAdded, MessageQueued
 from domain.mailbox import Acknowledge, MailboxState, MarkDone, Resume
 from domain.user import must_be_open
-from domain.user_commands import LogIn, LogOff, LookUp, PutContact, RemoveContact, Send, SetStatus
+from domain.user_commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, RemoveContact, Send, SetStatus
 from domain.user_state import Contact, UserState
 from servers.home_parts import HomeParts
 from servers.identity import Identity
@@ -220,6 +220,20 @@ class HomeServer:
         """Choose a status. Raises `Invalid` for a time that is over, `TooManyRequests`."""
         self.parts.changes.take(who.uid)
         await self._writer.submit((SetStatus(uid=who.uid, cause=self._new_id(), status=status, note=note, until=until),))
+
+    def offering(self, who: Identity, session_id: str) -> Session:
+        """The session for which a client offers a direct line. Raises `UnknownSession`, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
+        session = self._sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            raise UnknownSession
+        return session
+
+    async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
+        """Store whether a client can be called directly; None: it can. Raises `UnknownSession` when it has gone meanwhile."""
+        await self._writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),))
+        if self._sessions.get(session_id) is None:
+            raise UnknownSession
 
     def _view(self, contact: Contact) -> dict[str, Any]:
         return contact_view(contact, self.parts.notices.shown(contact.uid, contact.home))

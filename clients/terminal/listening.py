@@ -18,6 +18,7 @@ from flash_sdk import (
     Connected,
     Contact,
     Contacts,
+    Direct,
     Disconnected,
     Done,
     Event,
@@ -52,6 +53,7 @@ HOW = {
 def listen(
     me: As = None,
     done: Annotated[bool, typer.Option("--done", help="Close each popup as soon as it is shown.")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Open a port, and let your home call it where that works.")] = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Be online: print popups and what your contacts do, until Ctrl-C."""
@@ -64,7 +66,7 @@ def listen(
                     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
             seen = FileSeen(Grants(server).seen_file(client.grant.handle))
             try:
-                await _print_all(client, seen, done)
+                await _print_all(client, seen, done, direct)
             except asyncio.CancelledError:  # Ctrl-C: the one proper way to end this, and so no error
                 pass
             finally:
@@ -74,9 +76,9 @@ def listen(
     perform(receive())
 
 
-async def _print_all(client: FlashClient, seen: FileSeen, done: bool) -> None:
+async def _print_all(client: FlashClient, seen: FileSeen, done: bool, direct: bool) -> None:
     window, met = Window(), False
-    async for event in client.listen(seen=seen):
+    async for event in client.listen(seen=seen, direct=direct):
         met = met or isinstance(event, Welcome)
         if not met and isinstance(event, Disconnected) and event.reason == "unreachable":
             raise Unreachable(f"no answer from your home at {client.grant.home.url}")
@@ -102,6 +104,8 @@ class Window:
             case Connected() if event.transport != self._transport:
                 self._transport = event.transport
                 _remark(HOW[event.transport])
+            case Direct():
+                _remark("your home calls you directly" if event.active else f"popups come over the back connection ({event.why})")
             case Welcome():
                 self._learn(event.contacts)
                 _remark("online; ", ", ".join(f"{self._name(c.uid)} {c.presence.status}" for c in event.contacts) or "no contacts yet")

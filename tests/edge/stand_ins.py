@@ -83,6 +83,7 @@ class StandInHome:
         self.sent: list[tuple[int, str, int, str]] = []
         self.statuses: dict[int, tuple[str, str, float | None]] = {}
         self.finished: list[str] = []
+        self.routes: list[str | None] = []
         self.listed: dict[int, dict[str, Any]] = {}
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
@@ -158,6 +159,13 @@ class StandInHome:
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
         await self._enter()
         self.statuses[who.uid] = (status, note, until)
+
+    def offering(self, who: Identity, session_id: str) -> StandInSession:
+        return self._own(who, session_id)
+
+    async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
+        await self._enter()
+        self.routes.append(why)
 
     def ready(self) -> str | None:
         return self.reason

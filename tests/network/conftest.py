@@ -90,7 +90,12 @@ def installations(outside: Place, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def _server(directory: Path, port: int, blank_s: float) -> Server:
     data = directory / str(port)
-    environment = {"FLASH_HOST": OUTSIDE, "FLASH_BLANK_S": f"{blank_s:g}", "FLASH_DATA_DIR": str(data)}
+    environment = {
+        "FLASH_HOST": OUTSIDE,
+        "FLASH_BLANK_S": f"{blank_s:g}",
+        "FLASH_DATA_DIR": str(data),
+        "FLASH_DIRECT_NETWORKS": "10.77.0.0/16",
+    }
     server = Server(f"outside-{port}", ["serve", "--homes", "1"], port, environment, directory / f"{port}.log")
     server.url = f"http://{OUTSIDE}:{port}"
     return server

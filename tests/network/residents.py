@@ -26,17 +26,21 @@ class Onlooker(Window):
         self.transports: list[str] = []
         self.reasons: list[str] = []
         self.blanks = 0
+        self.direct = False  # let the home call
+        self.calls: list[flash_sdk.Direct] = []
 
     async def _run(self) -> None:
         async with FlashClient(self._server_url, pace=PACE, patience=SOON) as self._client:
             self._client.use(self._grant)
-            async for event in self._client.listen(seen=self._seen, blanks=True):
+            async for event in self._client.listen(seen=self._seen, blanks=True, direct=self.direct):
                 self._note(event)
 
     def _note(self, event: flash_sdk.Event) -> None:
         match event:
             case flash_sdk.Connected():
                 self.transports.append(event.transport)
+            case flash_sdk.Direct():
+                self.calls.append(event)
             case flash_sdk.Disconnected():
                 self.reasons.append(event.reason)
             case flash_sdk.Blank():
@@ -52,10 +56,11 @@ class Resident(Person):
         self.place = place
         self.offered = 0
 
-    async def looks(self, *, through: str | None = None) -> Onlooker:
-        """Open a window here; `through`: a proxy's URL instead of the home's."""
+    async def looks(self, *, through: str | None = None, direct: bool = False) -> Onlooker:
+        """Open a window here; `through`: a proxy's URL instead of the home's; `direct`: let the home call."""
         grant = self.grant if through is None else dataclasses.replace(self.grant, home=flash_sdk.Home(self.home, through))
         window = Onlooker(grant, self._server_url)
+        window.direct = direct
         self.windows.append(window)
         await self.place.run(window.start())
         return window

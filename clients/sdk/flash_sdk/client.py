@@ -22,6 +22,7 @@ from aiohttp import ClientResponse
 from flash_sdk import fields
 from flash_sdk.acks import Acker
 from flash_sdk.backoff import Backoff, Pace
+from flash_sdk.direct import DirectPort
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
 from flash_sdk.feed import FeedItem
 from flash_sdk.follow import Follower, Renew
@@ -197,12 +198,14 @@ class FlashClient:
         moment = until.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if until else None
         await self._home("PUT", "/v1/status", {"status": status, "note": note, "until": moment})
 
-    def listen(self, *, seen: SeenStore | None = None, framing: Framing = "auto", blanks: bool = False, peek: bool = False) -> Listener:
+    def listen(
+        self, *, seen: SeenStore | None = None, framing: Framing = "auto", blanks: bool = False, peek: bool = False, direct: bool = False
+    ) -> Listener:
         """Log in and receive: an async iterator of `flash_sdk.events`, over any number of back connections, each message once.
 
         `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `framing`: by itself
         the best that the network lets through (`Connected.transport` says which), or always this one. `blanks`: give `Blank` events too.
-        `peek`: look without taking: nothing is acknowledged.
+        `peek`: look without taking: nothing is acknowledged. `direct`: let the home call a port of ours, if it can (`Direct` says so).
         Raises `RuntimeError` when already listening.
         """
         if self._listener is not None and not self._listener.over:
@@ -240,6 +243,7 @@ class FlashClient:
             self._pace,
             self._client,
             blanks=blanks,
+            direct=DirectPort(home, grant.token) if direct else None,
         )
         return self._listener
 

@@ -24,6 +24,16 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class Direct:
+    """Whether parts come straight from the home's own call to us; only with `listen(direct=True)`. If not, they come over the back
+    connection, and nothing is lost. `why`: `not_proven`, `not_allowed`, `no_answer`, `wrong_answer` (the home says), `tls`, `proxy`,
+    `failed` (we could not offer), `lost`, `given_up` (the line broke, or the home left it)."""
+
+    active: bool
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnected:
     """It broke or could not be made; the next try is in `retry_in_s` seconds, or never when that is None (iteration ends).
 
@@ -120,7 +130,7 @@ class Goodbye:
     reconnect_after_s: float | None
 
 
-Event = Connected | Disconnected | Welcome | Message | Presence | Receipt | Done | Contacts | MyStatus | Blank | Goodbye
+Event = Connected | Direct | Disconnected | Welcome | Message | Presence | Receipt | Done | Contacts | MyStatus | Blank | Goodbye
 
 
 def _welcome(body: Json) -> Welcome:
@@ -186,6 +196,7 @@ _READERS: dict[str, Callable[[Json], Event]] = {
     "done": lambda body: Done(fields.text(body, "id")),
     "contacts": _contacts,
     "status": MyStatus.of,
+    "direct": lambda body: Direct(fields.flag(body, "active"), fields.optional_text(body, "why")),
     "blank": lambda body: Blank(),
     "goodbye": lambda body: Goodbye(fields.text(body, "reason"), fields.seconds(body, "reconnect_after_s")),
 }

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from flash_sdk.acks import Acker, PostAck
 from flash_sdk.backoff import Backoff, Pace
+from flash_sdk.beside import Beside
+from flash_sdk.direct import DirectPort
 from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, Unanswered, UnknownSession, Unreachable
 from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Welcome, read
 from flash_sdk.helm import Helm
@@ -50,9 +52,11 @@ class Listener:
         client: str,
         *,
         blanks: bool,
+        direct: DirectPort | None = None,
     ) -> None:
         """`client`: what we call ourselves in the hello; `blanks`: whether to give `Blank` events; `log_off`: how to end a polled session
-        on closing, since the home would not notice by itself."""
+        on closing, since the home would not notice by itself; `direct`: where the home may call us."""
+        self._direct = direct
         self._open_line = open_line
         self._log_off = log_off
         self._helm = helm
@@ -142,6 +146,9 @@ class Listener:
                 wait_s = await self._once()
         except Exception as error:  # not swallowed: it is raised again where the consumer waits
             end = error
+        finally:
+            if self._direct is not None:
+                self._direct.close()
         await self._queue.put(end)
 
     async def _once(self) -> float | None:
@@ -206,7 +213,8 @@ class Listener:
             await self._queue.put(Item(welcome, 0))
             if left is not None and transport != BOTTOM:
                 await self._end_polled(left)
-            reading = asyncio.create_task(self._read(stream))
+            line: Line = stream if self._direct is None else Beside(stream, self._direct, welcome.session)
+            reading = asyncio.create_task(self._read(line))
             acking = asyncio.create_task(self._acker.run(welcome.session))
             try:
                 await asyncio.wait({reading, acking}, return_when=asyncio.FIRST_COMPLETED)
@@ -217,6 +225,7 @@ class Listener:
                 reading.cancel()
                 acking.cancel()
                 await asyncio.gather(reading, acking, return_exceptions=True)
+                line.close()
 
     async def _read(self, stream: Line) -> Goodbye:
         while True:

@@ -1,0 +1,76 @@
+"""`PUT /v1/direct`: a client offers to be called directly. Rule: a home calls only the very address and port that are calling it.
+
+The request must come from the port that it names: an established TCP connection proves that its peer owns both address and port.
+"""
+
+import math
+from collections.abc import Sequence
+
+from domain.errors import Invalid, NotYourHome, TooManyRequests, Unavailable, UnknownSession
+from edge import answers, requests
+from edge.auth import Gate
+from edge.client_address import Network, TrustedProxies
+from edge.direct_line import PROBE_S, DirectLine, call_client, may_be_called
+from edge.http import Answer, Call, answer_json
+from edge.metrics import EdgeMetrics
+from edge.ports import Home
+from edge.routes import Route
+from edge.two_ways import TwoWays
+
+
+class DirectOffers:
+    """Handles the offers to one home. One at a time per user: nobody can make a home hold more than one connection open for nothing."""
+
+    def __init__(self, home: Home, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> None:
+        self._home = home
+        self._networks = networks
+        self._proxies = proxies
+        self._metrics = metrics
+        self._busy: set[int] = set()
+
+    async def offer(self, call: Call) -> Answer:
+        """Try the client's port, store what came of it, and use the line."""
+        uid = call.identity.uid
+        if uid in self._busy:
+            raise TooManyRequests("An offer is being tried already.", retry_after_s=math.ceil(PROBE_S))
+        self._busy.add(uid)
+        try:
+            return await self._offer(call)
+        finally:
+            self._busy.discard(uid)
+
+    async def _offer(self, call: Call) -> Answer:
+        body: requests.OfferDirect = call.body
+        session = self._home.offering(call.identity, body.session)
+        line, why = await self._call_back(call, body)
+        try:
+            await self._home.note_route(call.identity, body.session, why)
+        except BaseException:
+            if line is not None:
+                line.abort()
+            raise
+        if line is not None:
+            TwoWays.begin(session, line, self._metrics)
+        return answer_json(200, {"reachable": why is None, "why": why})
+
+    async def _call_back(self, call: Call, body: requests.OfferDirect) -> tuple[DirectLine | None, str | None]:
+        address = call.connection.client_address
+        if call.connection.client_port != body.port or self._proxies.stands_between(call):
+            return None, "not_proven"
+        if not may_be_called(address, self._networks):
+            return None, "not_allowed"
+        return await call_client(address, body.port, body.key)
+
+
+def direct_route(home: Home, gate: Gate, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> Route:
+    """The one call. `networks`: beyond the public ones, where clients may be called."""
+    return Route(
+        "PUT",
+        "/v1/direct",
+        DirectOffers(home, networks, proxies, metrics).offer,
+        "Offer to be called at the port from which this request comes.",
+        {200: answers.Direct},
+        gate=gate,
+        body=requests.OfferDirect,
+        refusals=(NotYourHome, Unavailable, UnknownSession, Invalid, TooManyRequests),
+    )
