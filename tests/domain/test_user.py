@@ -3,9 +3,9 @@
 import pytest
 
 from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, UnknownUser
-from domain.home_events import ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved, UserAdopted
+from domain.home_events import ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved, RouteProbed, UserAdopted
 from domain.user import MAX_CONTACTS, MAX_SESSIONS, MAX_TEXT_BYTES, MAX_TEXT_CHARS
-from domain.user_commands import AddContacter, Adopt, LapseStatus, LookUp, RemoveContact, RemoveContacter
+from domain.user_commands import AddContacter, Adopt, LapseStatus, LookUp, NoteRoute, RemoveContact, RemoveContacter
 from domain.user_state import REMEMBERED_SENDS
 from tests.domain.given import NOW
 from tests.domain.home_stories import (
@@ -193,3 +193,10 @@ def test_a_text_may_be_this_long(text):
 
 def test_a_text_must_not_be_longer():
     given(ADOPTED, BOB_ADDED).when(send(text="x" * (MAX_TEXT_CHARS + 1))).refuses(TooLarge, field="text")
+
+
+@pytest.mark.parametrize("why", [None, "no_answer"])
+def test_whether_a_session_is_behind_a_firewall_is_stored_while_it_lasts(why):
+    note = NoteRoute(session="s1", why=why, **WHO)
+    given(ADOPTED, logged_in("s1")).when(note).then(RouteProbed(session="s1", behind_firewall=why is not None, why=why, **WHEN))
+    given(ADOPTED, logged_in("s2")).when(note).then_nothing()

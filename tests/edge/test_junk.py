@@ -16,6 +16,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", 
 PATHS = [
     "/v1/back-connection",
     "/v1/parts",
+    "/v1/direct",
     "/v1/logoff",
     "/v1/contacts",
     "/v1/contacts/2",

@@ -28,6 +28,7 @@ HOME_CALLS = {
     "POST /v1/acks",
     "POST /v1/messages/{id}/done",
     "PUT /v1/status",
+    "PUT /v1/direct",
 }
 GLOBAL_CALLS = {
     "POST /v1/users",

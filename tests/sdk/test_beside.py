@@ -1,0 +1,106 @@
+"""Two ways as one row of parts, without a network. Rule: the back connection alone says when the line begins and when it is over."""
+
+import asyncio
+
+import pytest
+
+from flash_sdk.beside import Beside
+from flash_sdk.parts import Part
+from flash_sdk.stream import Lost
+
+ACTIVE = Part("direct", {"active": True})
+
+
+class Way:
+    """A line that says what it is told to."""
+
+    idle_s = 30.0
+
+    def __init__(self) -> None:
+        self.parts: asyncio.Queue[Part | Exception] = asyncio.Queue()
+        self.confirmed = 0
+        self.closed = False
+
+    def says(self, *parts: Part | Exception) -> None:
+        for part in parts:
+            self.parts.put_nowait(part)
+
+    async def next(self) -> Part:
+        part = await self.parts.get()
+        if isinstance(part, Exception):
+            raise part
+        return part
+
+    def confirm(self) -> None:
+        self.confirmed += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Port:
+    """A port on which the home has called."""
+
+    def __init__(self) -> None:
+        self.line = Way()
+
+    async def offer(self, session: str) -> None:
+        return None
+
+    def take_line(self) -> Way:
+        return self.line
+
+
+def message(seq: int) -> Part:
+    return Part("message", {"seq": seq})
+
+
+@pytest.fixture
+async def ways():
+    back, port = Way(), Port()
+    beside = Beside(back, port, "s")
+    yield beside, back, port.line
+    beside.close()
+    assert back.closed
+
+
+async def test_the_line_is_not_read_before_the_back_connection_says_so(ways):
+    beside, back, line = ways
+    line.says(message(2))
+    back.says(message(1), ACTIVE)
+    assert [await beside.next() for _ in range(3)] == [message(1), ACTIVE, message(2)]
+    assert line.confirmed == 1
+
+
+async def test_a_part_on_the_back_connection_ends_the_line_and_comes_after_it(ways):
+    beside, back, line = ways
+    back.says(ACTIVE)
+    assert await beside.next() == ACTIVE
+    back.says(Part("blank", {}))
+    assert (await beside.next()).name == "blank"
+    assert not line.closed
+    back.says(message(1))
+    assert await beside.next() == Part("direct", {"active": False, "why": "given_up"})
+    assert line.closed
+    line.says(message(9))  # too late: what was on its way comes again over the back connection
+    assert await beside.next() == message(1)
+    back.says(message(2))
+    assert await beside.next() == message(2)
+
+
+async def test_a_line_that_breaks_is_left_and_the_back_connection_goes_on(ways):
+    beside, back, line = ways
+    back.says(ACTIVE)
+    line.says(message(1), Lost("gone"))
+    came = [await beside.next() for _ in range(3)]
+    assert came == [ACTIVE, message(1), Part("direct", {"active": False, "why": "lost"})]
+    back.says(message(2))
+    assert await beside.next() == message(2)
+
+
+async def test_a_back_connection_that_breaks_ends_it_all(ways):
+    beside, back, _ = ways
+    back.says(ACTIVE, Lost("gone"))
+    assert await beside.next() == ACTIVE
+    with pytest.raises(Lost):
+        await beside.next()
