@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from domain.errors import Unavailable
 
 KEY_BYTES = 32  # AES-256
-KEYS_IN_MEMORY = 100_000  # about 20 MB when that many users are active; others are read from the store when they are needed
-CIPHERS_IN_MEMORY = 1_024  # a ready cipher takes 2.5 KB, and making one anew 2 µs
+KEYS_IN_MEMORY = 5_000  # about 1 MB: more than there are states in memory; others are read from the table, a batch at a time
+CIPHERS_IN_MEMORY = 512  # a ready cipher takes 2.5 KB, and making one anew 2 µs
 
 log = structlog.get_logger()
 

@@ -35,8 +35,13 @@ class RateLimit:
             raise TooManyRequests(self._detail, retry_after_s=math.ceil(wait_s))
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
-        while len(self._full_at) > self._max_keys:
-            self._full_at.popitem(last=False)
+        for _ in range(2):  # who was quiet longest, if their bucket is full again: so only those are kept who are still paying
+            oldest, oldest_full_at = next(iter(self._full_at.items()))
+            if oldest_full_at > now and len(self._full_at) <= self._max_keys:
+                break
+            del self._full_at[oldest]
+            if not self._full_at:
+                break
 
     def give_back(self, key: Hashable) -> None:
         """Return a token that was taken in advance."""

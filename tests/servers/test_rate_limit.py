@@ -86,3 +86,12 @@ def test_never_more_than_a_burst_and_what_came_back(burst: int, per_s: float, pa
         clock.now += pause
         count += allowed(limiter, "ann", 1)
     assert count <= burst + (clock.now - began) * per_s + 1e-6
+
+
+def test_nobody_is_kept_whose_bucket_is_full_again():
+    clock = Clock()
+    limiter = RateLimit(10, 5, clock)
+    for number in range(1_000):
+        limiter.take(number)
+        clock.now += 1
+    assert len(limiter) <= 2
