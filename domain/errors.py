@@ -13,7 +13,8 @@ FlashError
 │   │   └── NotGranted        403  names the uids
 │   ├── NotFound              404
 │   │   ├── UnknownUser       404
-│   │   └── UnknownMessage    404
+│   │   ├── UnknownMessage    404
+│   │   └── NoRoute           404
 │   ├── MethodNotAllowed      405
 │   ├── Conflict              409
 │   │   ├── HandleTaken       409
@@ -120,6 +121,12 @@ class UnknownMessage(NotFound):
     """You have received no such message."""
 
     code = "unknown_message"
+
+
+class NoRoute(NotFound):
+    """There is no direct way to this user; send as usual."""
+
+    code = "no_route"
 
 
 class MethodNotAllowed(Rejected):

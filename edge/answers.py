@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType, field
 
 from edge.requests import ProfileField
 
@@ -65,11 +65,30 @@ class Contacts(Struct):
     contacts: list[Contact]
 
 
-class Accepted(Struct):
-    """A message is committed to disk. `accepted_at`: RFC 3339."""
+class Sender(Struct):
+    """Who a message is from."""
+
+    uid: int
+    handle: str
+    name: str
+
+
+class Accepted(Struct, omit_defaults=True):
+    """A message is committed to disk. `accepted_at`: RFC 3339. Only with a ticket: `stamp`, hexadecimal, and `from`, which it covers."""
 
     id: str
     accepted_at: str
+    stamp: str | UnsetType = UNSET
+    sender: Sender | UnsetType = field(default=UNSET, name="from")
+
+
+class Ticket(Struct):
+    """Where a contact listens, and the right to send there until `expires_at` (RFC 3339)."""
+
+    address: str
+    port: int
+    ticket: str
+    expires_at: str
 
 
 class Direct(Struct):

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from servers.identity import Identity
 from servers.parts import Outlet
 from servers.sessions import Hello
+from servers.tickets import DirectRoute
 
 
 class Verifier(Protocol):
@@ -30,6 +31,7 @@ class HomeSession(Session, Protocol):
     """A session at a home, whose outlet may be replaced by one that has two ways."""
 
     outlet: Outlet
+    route: DirectRoute | None
 
 
 class Streams(Protocol):
@@ -67,6 +69,14 @@ class Home(Streams, Protocol):
 
     async def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> float:
         """Commit a message; when it was accepted, in seconds since 1970."""
+
+    async def send_stamped(
+        self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
+    ) -> dict[str, Any]:
+        """The same with a ticket: the answer, with the stamp, if there is one."""
+
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+        """The direct way to a contact, for a sender who is seen at `address`."""
 
     async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
         """Everything up to `upto` has arrived."""

@@ -99,13 +99,14 @@ class PutContact(Request, frozen=True):
 
 
 class SendMessage(Request, frozen=True):
-    """`POST /v1/messages`. `id` is the client's choice: the same again sends nothing twice."""
+    """`POST /v1/messages`. `id` is the client's choice: the same again sends nothing twice. `ticket`: to be given a stamp."""
 
     id: Id
     to: Uid
     text: Annotated[str, Meta(min_length=1, extra_json_schema={"maxLength": MAX_TEXT_CHARS})]
     in_reply_to: Id | None = None
     urgent: bool = False
+    ticket: Id | None = None
 
     def __post_init__(self) -> None:
         # A text that is too long is told apart from one that is wrong: 413, so that a client can offer to shorten it.
@@ -144,6 +145,12 @@ class OfferDirect(Request, frozen=True):
     session: Id
     port: Annotated[int, Meta(ge=1024, le=65_535)]
     key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class AskForTicket(Request, frozen=True):
+    """`POST /v1/tickets`. `to`: whom the sender wants to reach directly."""
+
+    to: Uid
 
 
 class SetStatus(Request, frozen=True):

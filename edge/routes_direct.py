@@ -1,12 +1,12 @@
-"""`PUT /v1/direct`: a client offers to be called directly. Rule: a home calls only the very address and port that are calling it.
+"""`PUT /v1/direct`, `POST /v1/tickets`: being called by one's home, and by contacts. Rule: only the address that is calling us counts.
 
-The request must come from the port that it names: an established TCP connection proves that its peer owns both address and port.
+An offer must come from the port that it names: an established TCP connection proves that its peer owns both address and port.
 """
 
 import math
 from collections.abc import Sequence
 
-from domain.errors import Invalid, NotYourHome, TooManyRequests, Unavailable, UnknownSession
+from domain.errors import Invalid, NoRoute, NotYourHome, TooManyRequests, Unavailable, UnknownSession
 from edge import answers, requests
 from edge.auth import Gate
 from edge.client_address import Network, TrustedProxies
@@ -16,6 +16,7 @@ from edge.metrics import EdgeMetrics
 from edge.ports import Home
 from edge.routes import Route
 from edge.two_ways import TwoWays
+from servers.tickets import DirectRoute
 
 
 class DirectOffers:
@@ -50,6 +51,7 @@ class DirectOffers:
                 line.abort()
             raise
         if line is not None:
+            session.route = DirectRoute(call.connection.client_address, body.port, body.key)
             TwoWays.begin(session, line, self._metrics)
         return answer_json(200, {"reachable": why is None, "why": why})
 
@@ -73,4 +75,32 @@ def direct_route(home: Home, gate: Gate, networks: Sequence[Network], proxies: T
         gate=gate,
         body=requests.OfferDirect,
         refusals=(NotYourHome, Unavailable, UnknownSession, Invalid, TooManyRequests),
+    )
+
+
+class TicketOffice:
+    """Handles those who want to send directly."""
+
+    def __init__(self, home: Home, proxies: TrustedProxies) -> None:
+        self._home = home
+        self._proxies = proxies
+
+    async def ask(self, call: Call) -> Answer:
+        """The way to a contact in the network from which the request comes."""
+        if self._proxies.stands_between(call):
+            raise NoRoute
+        return answer_json(200, await self._home.issue_ticket(call.identity, call.body.to, call.connection.client_address))
+
+
+def ticket_route(home: Home, gate: Gate, proxies: TrustedProxies) -> Route:
+    """The one call."""
+    return Route(
+        "POST",
+        "/v1/tickets",
+        TicketOffice(home, proxies).ask,
+        "Ask for the direct way to a contact in the same network.",
+        {200: answers.Ticket},
+        gate=gate,
+        body=requests.AskForTicket,
+        refusals=(NotYourHome, Unavailable, NoRoute, Invalid, TooManyRequests),
     )

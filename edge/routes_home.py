@@ -25,6 +25,7 @@ from edge.ports import Home
 from edge.problems import problem, problem_for
 from edge.routes import Route
 from edge.times import rfc3339
+from servers.identity import Identity
 from servers.sessions import Hello
 
 STREAM = ("multipart/x-mixed-replace", "text/event-stream")
@@ -80,8 +81,14 @@ class HomeRoutes:
     async def send(self, call: Call) -> Answer:
         """Accept a message: it is on disk when this answers."""
         body: requests.SendMessage = call.body
+        if body.ticket is not None:
+            return await self._send_stamped(call.identity, body, body.ticket)
         accepted_at = await self._home.send(call.identity, body.id, body.to, body.text, body.in_reply_to, body.urgent)
         return Answer(202, b'{"id":%b,"accepted_at":"%b"}' % (encode_json(body.id), rfc3339(accepted_at).encode()))
+
+    async def _send_stamped(self, who: Identity, body: requests.SendMessage, ticket: str) -> Answer:
+        sent = (body.id, body.to, body.text, body.in_reply_to, body.urgent)
+        return answer_json(202, await self._home.send_stamped(who, *sent, ticket))
 
     async def acknowledge(self, call: Call) -> Answer:
         """Take note of what has arrived."""

@@ -22,7 +22,7 @@ from edge.metrics import EdgeMetrics
 from edge.ports import Global, Home, Verifier
 from edge.problems import problem
 from edge.routes import Route
-from edge.routes_direct import direct_route
+from edge.routes_direct import direct_route, ticket_route
 from edge.routes_global import global_routes
 from edge.routes_home import home_routes
 from edge.routes_ops import ops_routes
@@ -212,8 +212,9 @@ def home_edge(
     metrics = EdgeMetrics(registry or CollectorRegistry())
     back_connections = BackConnections(home, metrics)
     gate = home_gate(verifier, home)
-    direct = direct_route(home, gate, callable_networks, proxies or TrustedProxies(), metrics)
-    routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), direct]
+    proxies = proxies or TrustedProxies()
+    direct = [direct_route(home, gate, callable_networks, proxies, metrics), ticket_route(home, gate, proxies)]
+    routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), *direct]
     return EdgeServer(f"Flash home {home.name}", routes, home.ready, metrics, back_connections=back_connections, limits=limits)
 
 

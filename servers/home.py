@@ -19,7 +19,7 @@ from servers.home_parts import HomeParts
 from servers.identity import Identity
 from servers.parts import Outlet
 from servers.sessions import Hello, Session
-from servers.wire import contact_view, contacts_part, goodbye_part, welcome_part
+from servers.wire import contact_view, contacts_part, goodbye_part, instant, welcome_part
 
 GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
 GOODBYE_FIRST_S = 1.0
@@ -181,23 +181,36 @@ class HomeServer:
         """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
         `TooManyRequests`."""
         self.parts.sends.take(who.uid)
-        command = Send(
-            uid=who.uid,
-            cause=id,
-            id=id,
-            handle=who.handle,
-            name=who.name,
-            to=to,
-            text=text,
-            in_reply_to=in_reply_to,
-            urgent=urgent,
-        )
+        command = _send_command(who, id, to, text, in_reply_to, urgent)
 
         def accepted_at(events: list[Event]) -> float:
             first: float = events[0].at if events else self._writer.state(command.stream).sent[id]
             return first
 
         return cast(float, await self._writer.submit((command,), answer=accepted_at))
+
+    async def send_stamped(
+        self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str
+    ) -> dict[str, Any]:
+        """The same with a ticket: the answer, with a stamp for the recipient's client. None for a repeat, whose text may be another one,
+        nor for a ticket that is over or for others."""
+        self.parts.sends.take(who.uid)
+        command = _send_command(who, id, to, text, in_reply_to, urgent)
+
+        def accepted(events: list[Event]) -> dict[str, Any]:
+            if not events:
+                return {"id": id, "accepted_at": instant(self._writer.state(command.stream).sent[id])}
+            accepted_at = instant(events[0].at)
+            stamp = self.parts.tickets.stamp(ticket, command, accepted_at or "")
+            proof = {} if stamp is None else {"stamp": stamp, "from": {"uid": who.uid, "handle": who.handle, "name": who.name}}
+            return {"id": id, "accepted_at": accepted_at} | proof
+
+        return cast(dict[str, Any], await self._writer.submit((command,), answer=accepted))
+
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+        """The direct way to a contact in the network of `address`, where the sender is. Raises `NoRoute`, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
+        return await self.parts.tickets.issue(who.uid, to, address)
 
     async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
         """The session's client has everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
@@ -242,3 +255,17 @@ class HomeServer:
         part = contacts_part(added, removed)
         for session in self._sessions.of(uid):
             session.tell(part)
+
+
+def _send_command(who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Send:
+    return Send(
+        uid=who.uid,
+        cause=id,
+        id=id,
+        handle=who.handle,
+        name=who.name,
+        to=to,
+        text=text,
+        in_reply_to=in_reply_to,
+        urgent=urgent,
+    )

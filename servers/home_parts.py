@@ -42,6 +42,7 @@ from servers.relay import Relay
 from servers.sealer import Sealer, SealPolicy
 from servers.sessions import Session, Sessions
 from servers.store import Committed, Store
+from servers.tickets import Tickets
 from servers.tokens import KeyVerifier
 from servers.wire import goodbye_part
 from servers.writer import Writer
@@ -115,6 +116,7 @@ class HomeParts:
         self.inbox = Inbox(self.store, self.writer, broker, self.name, self._react, self._heard)
         self.neighbours = Neighbours(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
         self.notices = Notices(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
+        self.tickets = Tickets(self.name, self.sessions, self.contacters, broker, clock, new_id)
         indices: dict[str, Projection] = {
             "presence": self.presence,
             "contacters": self.contacters,
@@ -272,6 +274,9 @@ class HomeParts:
         if question["ask"] == "health":
             health: bytes = msgpack.packb(await home_health(self))
             return health
+        if question["ask"] == "ticket":
+            ticket: bytes = msgpack.packb(self.tickets.answer(question))
+            return ticket
         uids: Sequence[int] = question["uids"]
         answer: bytes = msgpack.packb({"users": [(uid, *self.presence.users.get(uid, NEVER)) for uid in uids]})
         return answer

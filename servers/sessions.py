@@ -7,11 +7,15 @@ references to mailbox events, a bounded number of them, and delays nobody. Idle 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from domain.home_events import MessageQueued
 from domain.mailbox import MAX_RECEIPTS, MAX_WAITING, Waiting
 from servers.parts import Outlet, Part
 from servers.wire import part_of
+
+if TYPE_CHECKING:
+    from servers.tickets import DirectRoute
 
 ACK_WINDOW = 64  # unacked messages per session: bounds what a client that stops reading holds in our memory to 64 × 16 KiB
 MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # what another session acked still waits here for us; a full mailbox must fit
@@ -32,7 +36,7 @@ class Hello:
 class Session:
     """One logged-in client. `sent`: the last mailbox number handed to the transport."""
 
-    __slots__ = ("acked_upto", "backlog", "closed", "id", "outlet", "pong", "queue", "seen_at", "sent", "slot", "uid", "unacked")
+    __slots__ = ("acked_upto", "backlog", "closed", "id", "outlet", "pong", "queue", "route", "seen_at", "sent", "slot", "uid", "unacked")
 
     def __init__(self, id: str, uid: int, outlet: Outlet, pong: bool, now: float, sent: int) -> None:
         self.id = id
@@ -45,6 +49,7 @@ class Session:
         self.slot = 0
         self.closed = False
         self.queue: deque[Waiting | Part] | None = None
+        self.route: DirectRoute | None = None  # where the client can be called
         self.unacked: deque[int] | None = None
         self.backlog: list[Part] | None = None
 

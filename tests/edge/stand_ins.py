@@ -5,11 +5,22 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from domain.errors import BadCredentials, Forbidden, HandleTaken, NotAContact, Unauthorized, UnknownMessage, UnknownSession, UnknownUser
+from domain.errors import (
+    BadCredentials,
+    Forbidden,
+    HandleTaken,
+    NoRoute,
+    NotAContact,
+    Unauthorized,
+    UnknownMessage,
+    UnknownSession,
+    UnknownUser,
+)
 from domain.profile import clean_profile
 from servers.identity import Identity
 from servers.parts import Outlet, Part
 from servers.sessions import Hello
+from servers.tickets import DirectRoute
 
 ANN = Identity(uid=1, handle="ann", name="Ann", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
 BOB = Identity(uid=2, handle="bob", name="Bob", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
@@ -32,7 +43,7 @@ class Tokens:
 class StandInSession:
     """One login."""
 
-    __slots__ = ("acked", "hello", "id", "outlet", "resumed", "uid")
+    __slots__ = ("acked", "hello", "id", "outlet", "resumed", "route", "uid")
 
     def __init__(self, id: str, uid: int, outlet: Outlet, hello: Hello) -> None:
         self.id = id
@@ -41,6 +52,7 @@ class StandInSession:
         self.hello = hello
         self.acked = 0
         self.resumed = 0
+        self.route: DirectRoute | None = None
 
     def resume(self) -> None:
         self.resumed += 1
@@ -145,6 +157,21 @@ class StandInHome:
             raise NotAContact(uid=to)
         self.sent.append((who.uid, message_id, to, text))
         return ACCEPTED_AT
+
+    async def send_stamped(
+        self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
+    ) -> dict[str, Any]:
+        await self.send(who, message_id, to, text, in_reply_to, urgent)
+        answer = {"id": message_id, "accepted_at": "2026-01-01T00:00:00.000000Z"}
+        if ticket != "good":
+            return answer
+        return answer | {"stamp": "00", "from": {"uid": who.uid, "handle": who.handle, "name": who.name}}
+
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+        await self._enter()
+        if to != BOB.uid:
+            raise NoRoute
+        return {"address": address, "port": 40_123, "ticket": "good", "expires_at": "2026-01-01T00:00:00.000000Z"}
 
     async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
         await self._enter()

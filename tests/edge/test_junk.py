@@ -17,6 +17,7 @@ PATHS = [
     "/v1/back-connection",
     "/v1/parts",
     "/v1/direct",
+    "/v1/tickets",
     "/v1/logoff",
     "/v1/contacts",
     "/v1/contacts/2",

@@ -29,6 +29,7 @@ HOME_CALLS = {
     "POST /v1/messages/{id}/done",
     "PUT /v1/status",
     "PUT /v1/direct",
+    "POST /v1/tickets",
 }
 GLOBAL_CALLS = {
     "POST /v1/users",

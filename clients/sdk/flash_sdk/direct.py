@@ -1,6 +1,6 @@
 """Being called directly: a port of our own, offered to the home, and the line on which the home then sends parts.
 
-Rule: nobody gets in who cannot prove the key of the latest offer, and an offer is good for one call.
+Rule: nobody gets in who cannot prove the key of the latest offer, and an offer is good for one call. Popups come in with a stamp.
 """
 
 import asyncio
@@ -9,16 +9,20 @@ import hmac
 import secrets
 import socket
 from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from flash_sdk.errors import ProtocolError
+from flash_sdk.events import Message
 from flash_sdk.fields import parse_object
 from flash_sdk.multipart import MultipartParser
 from flash_sdk.parts import Part
 from flash_sdk.proxies import Proxies
+from flash_sdk.straight import MAX_POPUP_BYTES, TAKEN, stamped
 from flash_sdk.stream import Lost
 
 MAX_CALLERS = 4  # who have not proven anything yet; the home is one, and calls once
@@ -73,6 +77,8 @@ class DirectPort:
         self._family = socket.AF_INET
         self._port = 0
         self._key: bytes | None = None  # of the latest offer, until somebody has proven it
+        self._proven: bytes | None = None  # the key that the home has last called with
+        self.popup: Callable[[Message], bool] | None = None  # what to do with popups that come straight; whether it was done
         self._callers = 0
         self._line: HomeLine | None = None
         self.lines = 0  # how many calls of the home were taken
@@ -149,7 +155,7 @@ class DirectPort:
 
     async def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Somebody calls. Who is not the home, or says too much, or too slowly, is hung up on."""
-        if self._key is None or self._callers >= MAX_CALLERS:
+        if (self._key is None and self._proven is None) or self._callers >= MAX_CALLERS:
             writer.transport.abort()
             return
         self._callers += 1
@@ -176,10 +182,24 @@ class DirectPort:
             if len(said) > MAX_GREETING_BYTES:
                 return None
         words, key = said.split(), self._key
+        if words[:2] == [b"FLASH/1", b"popup"]:
+            await self._popup(reader, writer, words)
+            return None
         if key is None or len(words) != 4 or words[:2] != [b"FLASH/1", b"home"]:
             return None
         if not hmac.compare_digest(words[3], hmac.digest(key, b"home" + words[2], "sha256").hex().encode()):
             return None
-        self._key = None
+        self._key, self._proven = None, key
         writer.write(hmac.digest(key, b"probe" + words[2], "sha256").hex().encode() + b"\n")
         return HomeLine(reader, writer)
+
+    async def _popup(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: list[bytes]) -> None:
+        """Somebody hands over a popup: said is taken, or nothing."""
+        length = words[2] if len(words) == 3 else b""
+        if self._proven is None or not (length.isdigit() and len(length) <= 5 and int(length) <= MAX_POPUP_BYTES):
+            return
+        message = stamped(await reader.readexactly(int(length)), self._proven, datetime.now(UTC))
+        if message is not None and self.popup is not None and self.popup(message):
+            writer.write(TAKEN)
+            writer.close()
+            await writer.wait_closed()

@@ -62,7 +62,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A popup. `seq`: its number in my mailbox. The text takes no part in `repr`, so that no log shows it."""
+    """A popup. `seq`: its number in my mailbox, 0 if it came straight. The text takes no part in `repr`, so that no log shows it."""
 
     seq: int
     id: str

@@ -16,9 +16,10 @@ from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.beside import Beside
 from flash_sdk.direct import DirectPort
 from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, Unanswered, UnknownSession, Unreachable
-from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Welcome, read
+from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Message, Welcome, read
 from flash_sdk.helm import Helm
 from flash_sdk.mailbox import Item, Mailbox
+from flash_sdk.straight import home_has
 from flash_sdk.stream import Line, Lost, Silent
 from flash_sdk.transports import BOTTOM, Ending, Transport
 
@@ -29,7 +30,6 @@ QUEUED_EVENTS = 1000  # a login may bring that many pending messages at once; pa
 SILENT_BLANKS = 2.5  # the protocol's rule for finding the dead, from this side
 STEADY_S = 10.0  # a connection that lived so long was a good one: the next failure starts with the shortest wait again
 LAST_ACK_S = 2.0  # closing a client must not feel slow
-
 
 Opened = tuple[Transport, Line, Welcome | Goodbye]  # a connection and its first part
 
@@ -57,6 +57,8 @@ class Listener:
         """`client`: what we call ourselves in the hello; `blanks`: whether to give `Blank` events; `log_off`: how to end a polled session
         on closing, since the home would not notice by itself; `direct`: where the home may call us."""
         self._direct = direct
+        if direct is not None:
+            direct.popup = self._straight
         self._open_line = open_line
         self._log_off = log_off
         self._helm = helm
@@ -68,8 +70,7 @@ class Listener:
         self._acker = Acker(mailbox, post_ack, pace, self._queue.join)
         self._task: asyncio.Task[None] | None = None
         self._in_hand: Item | None = None
-        self._leaving = False
-        self._over = False
+        self._leaving = self._over = False
         self._ahead: Opened | None = None  # a better connection, for which the present one is left
         self._polled = False  # whether the present session is
         self._welcomed = self._flowed = False  # on the present connection: the first part, and any after it
@@ -130,6 +131,17 @@ class Listener:
                 self._ahead[1].close()
             if self._polled and self.session is not None:
                 await self._end_polled(self.session)
+
+    async def settled(self, id: str) -> None:
+        """Return when the home has a message that came straight from its sender, or should have had it long ago."""
+        await home_has(id, self._mailbox.ahead)
+
+    def _straight(self, message: Message) -> bool:
+        """A sender hands over a message. Without waiting: the home's copy must not get between judging and queueing."""
+        room = not self._over and not self._queue.full()
+        if room and (item := self._mailbox.straight(message)) is not None:
+            self._queue.put_nowait(item)
+        return room
 
     def _settle(self, item: Item) -> None:
         if self._mailbox.processed(item):

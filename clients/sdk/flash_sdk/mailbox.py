@@ -11,6 +11,7 @@ from flash_sdk.events import Event, Message, Receipt, Welcome
 from flash_sdk.seen import MemorySeen, SeenStore, key_of
 
 RECEIPTS_PER_ACK = 32  # half of a session's window of 64: lazy, yet the home never waits for us
+MAX_AHEAD = 1_000  # as many as a mailbox holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Mailbox:
         self._seen: SeenStore = seen if seen is not None else MemorySeen()
         self._received = MemorySeen()  # handed to the queue, perhaps not processed yet; receipts too
         self._peek = peek
+        self.ahead: dict[str, None] = {}  # ids that came straight, before the home's copy
         self._epoch = 0
         self._asked_to_resume_after: int | None = None
         self._floor = 0
@@ -62,6 +64,7 @@ class Mailbox:
             key = key_of(event.sender.uid, event.id)
             repeat = event.seq <= self._floor or key in self._received or key in self._seen
             self._received.add(key)
+            self.ahead.pop(event.id, None)
             return Item(None if repeat else event, self._epoch, event.seq, eager=True, key=key)
         if isinstance(event, Receipt):
             key = f"{event.state} {key_of(event.to, event.id)}"
@@ -71,6 +74,17 @@ class Mailbox:
         if event is None and seq is None:
             return None
         return Item(event, self._epoch, seq)
+
+    def straight(self, message: Message) -> Item | None:
+        """Judge a message that its sender handed over directly; None when it is known. It has no number: the home's copy is acked."""
+        key = key_of(message.sender.uid, message.id)
+        if key in self._received or key in self._seen:
+            return None
+        self._received.add(key)
+        self.ahead[message.id] = None
+        if len(self.ahead) > MAX_AHEAD:
+            del self.ahead[next(iter(self.ahead))]
+        return Item(message, self._epoch, key=key)
 
     def processed(self, item: Item) -> bool:
         """The consumer is done with an item. True: acknowledge now; False: there is time."""

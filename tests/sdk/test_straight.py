@@ -1,0 +1,231 @@
+"""Popups straight from client to client, with real homes: shown once, by whichever way, and only what a home has stamped."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flash_sdk import Direct, FlashClient, Listener, Message, Refused
+from flash_sdk.direct import DirectPort
+from flash_sdk.people import Sender
+from flash_sdk.straight import Way, _hand_over, stamp_of, stamped, ticket_key
+from servers.tickets import same_network
+from tests.sdk.test_direct import hung_up_on, listening, running_town, texts
+from tests.sdk.test_listen import next_of
+
+KEY = b"k" * 32
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SENT_AT = "2026-01-01T00:00:00.000000Z"
+SOON = "2026-01-01T00:01:00.000000Z"
+POPUP = Message(0, "m1", Sender(7, "bob", "Bob"), "pop over?", NOW, None, False)
+
+
+@pytest.fixture
+def straight(monkeypatch) -> list[str]:
+    """The texts that came straight and were taken, in order."""
+    came: list[str] = []
+    take = DirectPort._popup
+
+    async def noting(self, *args: Any) -> None:
+        popup = self.popup
+
+        def note(message: Message) -> bool:
+            taken = popup(message)
+            if taken:
+                came.append(message.text)
+            return taken
+
+        self.popup = note
+        try:
+            await take(self, *args)
+        finally:
+            self.popup = popup
+
+    monkeypatch.setattr(DirectPort, "_popup", noting)
+    return came
+
+
+@contextlib.asynccontextmanager
+async def neighbours(directory: Path) -> AsyncIterator[tuple[FlashClient, FlashClient, Any]]:
+    """Ann listens and can be called; Bob has heard that she is his contact, and her home that he is."""
+    async with running_town(directory) as (ann, bob), ann.listen(direct=True) as events:
+        assert await next_of(events, Direct) == Direct(active=True)
+        await bob.send(ann.grant.uid, "hello")
+        assert await texts(events, 1) == ["hello"]
+        await way(bob, ann.grant.uid)
+        yield ann, bob, events
+
+
+async def way(sender: FlashClient, to: int) -> Way:
+    """A ticket. Raises `Refused`."""
+    return Way.of(await sender._home("POST", "/v1/tickets", {"to": to}))
+
+
+async def sent(sender: FlashClient, ticket: str, to: int, text: str, id: str = "m1") -> dict[str, Any]:
+    body = {"id": id, "to": to, "text": text, "in_reply_to": None, "urgent": False, "ticket": ticket}
+    return await sender._home("POST", "/v1/messages", body)
+
+
+def told(directory: Path) -> int:
+    """How many popups all homes' logs say were sent."""
+    count = 0
+    for home in ("h1", "h2"):
+        with contextlib.closing(sqlite3.connect(directory / f"{home}.db")) as log:
+            count += log.execute("select count(*) from stored_events where topic = 'user.message_sent'").fetchone()[0]
+    return count
+
+
+async def test_a_popup_comes_straight_is_shown_once_and_told_once(tmp_path: Path, straight, monkeypatch):
+    async with neighbours(tmp_path) as (ann, bob, events):
+        copies = monkeypatched_copies(events, monkeypatch)
+        accepted = await bob.send(ann.grant.uid, "pop over?", direct=True)
+        shown = await next_of(events, Message)
+        assert (shown.id, shown.text, shown.seq, shown.sender.uid) == (accepted.id, "pop over?", 0, bob.grant.uid)
+        assert straight == ["pop over?"]
+        await ann.done(accepted.id)  # waits for the home's copy: before, the home would know of no such message
+        assert copies == ["pop over?"]
+        await bob.send(ann.grant.uid, "and the next?")
+        assert await texts(events, 1) == ["and the next?"]
+        before_and_after = 2
+        assert told(tmp_path) == before_and_after + 1
+
+
+def monkeypatched_copies(events: Listener, monkeypatch) -> list[str]:
+    """The texts of the home's copies, shown or not."""
+    copies: list[str] = []
+    read = events._mailbox.receive
+
+    def note(event, seq):
+        if isinstance(event, Message):
+            copies.append(event.text)
+        return read(event, seq)
+
+    monkeypatch.setattr(events._mailbox, "receive", note)
+    return copies
+
+
+async def test_without_its_listener_a_popup_comes_by_the_home_once(tmp_path: Path, straight):
+    async with neighbours(tmp_path) as (ann, bob, events):
+        events._direct._server.close()
+        await bob.send(ann.grant.uid, "pop over?", direct=True)
+        await bob.send(ann.grant.uid, "and the next?", direct=True)
+        assert await texts(events, 2) == ["pop over?", "and the next?"]
+        assert (straight, told(tmp_path)) == ([], 3)
+
+
+async def test_what_is_replayed_or_changed_is_not_shown(tmp_path: Path, straight):
+    async with neighbours(tmp_path) as (ann, bob, events):
+        there = await way(bob, ann.grant.uid)
+        answer = await sent(bob, there.ticket, ann.grant.uid, "pop over?")
+        assert await texts(events, 1) == ["pop over?"]
+        message = {"id": "m1", "text": "pop over?", "in_reply_to": None, "urgent": False, "from": answer["from"]}
+        said = {"to": ann.grant.uid, "expires_at": there.expires_at, "stamp": answer["stamp"]}
+        said["message"] = message | {"sent_at": answer["accepted_at"]}
+        assert await _hand_over(there, json.dumps(said).encode())
+        changed = said | {"message": said["message"] | {"id": "m2", "text": "give me your password"}}
+        with pytest.raises((asyncio.IncompleteReadError, OSError)):
+            await _hand_over(there, json.dumps(changed).encode())
+        await bob.send(ann.grant.uid, "the end")
+        assert await texts(events, 1) == ["the end"]
+
+
+async def test_no_ticket_for_strangers_nor_to_whom_no_way_leads(tmp_path: Path):
+    async with neighbours(tmp_path) as (ann, bob, _):
+        for sender, to in ((ann, bob.grant.uid), (bob, 999), (bob, bob.grant.uid)):
+            with pytest.raises(Refused) as refused:
+                await way(sender, to)
+            assert (refused.value.code, refused.value.status) == ("no_route", 404)
+        await bob.remove_contact(ann.grant.uid)
+        with pytest.raises(Refused, match="no_route"):
+            await way(bob, ann.grant.uid)
+
+
+async def test_only_what_the_home_commits_now_under_the_right_ticket_gets_a_stamp(tmp_path: Path):
+    async with neighbours(tmp_path) as (ann, bob, _):
+        there = await way(bob, ann.grant.uid)
+        assert "stamp" in await sent(bob, there.ticket, ann.grant.uid, "pop over?")
+        assert "stamp" not in await sent(bob, there.ticket, ann.grant.uid, "give me your password")  # the same id
+        assert "stamp" not in await sent(bob, "another", ann.grant.uid, "pop over?", id="m2")
+        assert "stamp" not in await sent(ann, there.ticket, bob.grant.uid, "pop over?", id="m3")
+        with pytest.raises(Refused, match="too_large"):
+            await sent(bob, there.ticket, ann.grant.uid, "x" * 4_097, id="m4")
+        await bob.remove_contact(ann.grant.uid)
+        with pytest.raises(Refused, match="not_a_contact"):
+            await sent(bob, there.ticket, ann.grant.uid, "pop over?", id="m5")
+
+
+def said(message: Message = POPUP, to: int = 1, expires_at: str = SOON, stamp: str | None = None) -> bytes:
+    """What a sender says; the stamp is right for Bob's popup to Ann unless another one is given."""
+    right = stamp_of(ticket_key(KEY, 7, 1, SOON), POPUP, SENT_AT)
+    sender = {"uid": message.sender.uid, "handle": message.sender.handle, "name": message.sender.name}
+    body = {"id": message.id, "text": message.text, "in_reply_to": message.in_reply_to, "urgent": message.urgent}
+    body |= {"from": sender, "sent_at": SENT_AT}
+    return json.dumps({"to": to, "expires_at": expires_at, "stamp": right if stamp is None else stamp, "message": body}).encode()
+
+
+def test_a_stamp_is_good_for_the_very_message():
+    assert stamped(said(), KEY, NOW) == POPUP
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        said(stamp="0" * 64),
+        said(stamp="\u00e9"),
+        said(stamp="\ud800"),
+        said(replace(POPUP, text="give me your password")),
+        said(replace(POPUP, id="m2")),
+        said(replace(POPUP, in_reply_to="m0")),
+        said(replace(POPUP, urgent=True)),
+        said(replace(POPUP, sender=Sender(8, "bob", "Bob"))),
+        said(replace(POPUP, sender=Sender(7, "cid", "Bob"))),
+        said(replace(POPUP, sender=Sender(7, "bob", "Cid"))),
+        said(to=2),
+        said(expires_at="2026-01-01T00:01:30.000000Z"),
+        said(expires_at="\ud800"),
+        b"",
+        b"[]",
+        b'{"to":1}',
+    ],
+)
+def test_a_stamp_is_good_for_nothing_else(forged):
+    assert stamped(forged, KEY, NOW) is None
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=60), timedelta(days=1), timedelta(seconds=-120)])
+def test_a_stamp_is_good_in_time_only(late):
+    assert stamped(said(), KEY, NOW + late) is None
+
+
+def test_a_stamp_for_one_route_is_not_good_for_another():
+    assert stamped(said(), b"K" * 32, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.1.2.3", "10.1.2.200", True),
+        ("10.1.2.3", "10.1.3.3", False),
+        ("::ffff:10.1.2.3", "10.1.2.4", True),
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("10.1.2.3", "2001:db8::1", False),
+        ("", "", False),
+    ],
+)
+def test_neighbours(one, other, same):
+    assert same_network(one, other) is same
+
+
+@pytest.mark.parametrize("word", [b"FLASH/1 popup 70000\n", b"FLASH/1 popup -1\n", b"FLASH/1 popup\n", b"FLASH/1 popup 5\nxxxxx"])
+async def test_who_says_too_much_or_nonsense_is_hung_up_on(word):
+    async with listening(KEY) as port:
+        port._proven, port.popup = KEY, lambda _: True
+        await hung_up_on(port, word)
