@@ -192,8 +192,8 @@ class HomeServer:
     async def send_stamped(
         self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str
     ) -> dict[str, Any]:
-        """The same with a ticket: the answer, with a stamp for the recipient's client. None for a repeat, whose text may be another one,
-        nor for a ticket that is over or for others."""
+        """The same with a ticket: the answer, with a stamp for the recipient's client; without one for a repeat, whose text may be
+        another one, and for a ticket that is over or for others."""
         self.parts.sends.take(who.uid)
         command = _send_command(who, id, to, text, in_reply_to, urgent)
 

@@ -23,7 +23,7 @@ from servers.wire import instant
 if TYPE_CHECKING:
     from domain.user_commands import Send
 
-TICKET_S = 60.0  # asking again costs one request a minute; a sender who is taken off a list can go on for so long, by the home's leave
+TICKET_S = 60.0  # asking again costs one request a minute; the sender's home checks each send all the same
 MAX_TICKETS = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
 ASK_S = 2.0  # a home that takes longer is no shortcut
 
