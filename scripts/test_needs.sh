@@ -11,6 +11,8 @@ command -v rabbitmq-server              | rabbitmq-server
 command -v curl                         | curl
 ls /usr/lib/postgresql/*/bin/initdb || command -v initdb | postgresql
 command -v nft                          | nftables
+command -v node                         | nodejs
+command -v npm                          | npm
 command -v Xvfb                         | xvfb
 command -v openbox                      | openbox
 command -v icewm                        | icewm

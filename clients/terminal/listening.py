@@ -60,10 +60,7 @@ def listen(
 
     async def receive() -> None:
         async with acting(server, me) as client:
-            task = asyncio.current_task()
-            if task is not None:
-                with contextlib.suppress(NotImplementedError):  # Windows has no such handler; there only Ctrl-C logs off
-                    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            _end_when_told()
             seen = FileSeen(Grants(server).seen_file(client.grant.handle))
             try:
                 await _print_all(client, seen, done, direct)
@@ -74,6 +71,19 @@ def listen(
                     await client.logoff()
 
     perform(receive())
+
+
+def _end_when_told() -> None:
+    """Let SIGTERM end the present task, as Ctrl-C does."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def end() -> None:
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)  # told twice, as `timeout` does, we still log off
+        if task is not None:
+            task.cancel()
+
+    with contextlib.suppress(NotImplementedError):  # Windows has no such handler; there only Ctrl-C logs off
+        loop.add_signal_handler(signal.SIGTERM, end)
 
 
 async def _print_all(client: FlashClient, seen: FileSeen, done: bool, direct: bool) -> None:

@@ -168,6 +168,10 @@ class Installation:
         """Whether every home has its connection to the broker."""
         return all(home.metric("flash_broker_connected") for home in self.homes.values())
 
+    def published(self) -> bool:
+        """Whether the broker has everything that the homes have committed."""
+        return all(home.metric("flash_relay_lag") == 0 for home in self.homes.values())
+
     def kill(self) -> None:
         """End every process at once."""
         for server in self.servers:

@@ -88,6 +88,19 @@ async def test_listen_prints_line_by_line_and_ctrl_c_logs_off(peer: Peer, termin
     assert peer.bodies("/v1/acks")[-1] == {"session": "s1", "upto": 2}
 
 
+async def test_listen_that_is_told_twice_to_end_still_logs_off(peer: Peer, terminal: Terminal) -> None:
+    """As `timeout` and some service managers do: the program, and then its whole group."""
+    await terminal.run("user", "add", "ann")
+    listening = await terminal.start("listen")
+    line = await peer.line()
+    await line.welcome()
+    await listening.line()
+    for _ in range(2):
+        listening.process.terminate()
+    assert await listening.end() == (0, "", "")
+    assert peer.bodies("/v1/logoff") == [{"session": "s1"}]
+
+
 async def test_a_listener_killed_with_a_popup_on_the_screen_does_not_show_it_again(peer: Peer, terminal: Terminal) -> None:
     await terminal.run("user", "add", "ann")
     listening = await terminal.start("listen")
