@@ -13,6 +13,7 @@ from domain.personal import Personal
 from servers.store import SNAPSHOT_EVERY, Conflicted, Store
 from servers.trackings import RELAY
 from tests.servers.stores import HOME, adopted, put, sent
+from tests.support.waiting import wait_until
 
 MANY = 100_000
 
@@ -214,17 +215,27 @@ def test_postgresql_goes_away_and_comes_back(postgres, monkeypatch):
     if not postgres.can_be_controlled:
         pytest.skip("the given PostgreSQL is not ours to stop")
     store = Store(postgres.new_database(), "h1", HOME)
-    put(store, "user-1", 0, [adopted(1)])
-    store.read(0, 10)
-    postgres.kill()
+
+    def stored() -> bool:
+        try:
+            put(store, "user-1", 1, [adopted(3)])
+        except Unavailable:  # a database that has just started is slow to take connections
+            return False
+        return True
+
     try:
-        with pytest.raises(Unavailable):
-            put(store, "user-1", 1, [adopted(2)])
-        for question in (lambda: store.load("user-1"), lambda: store.tracked("h2"), store.last_position):
+        put(store, "user-1", 0, [adopted(1)])
+        store.read(0, 10)
+        postgres.kill()
+        try:
             with pytest.raises(Unavailable):
-                question()
+                put(store, "user-1", 1, [adopted(2)])
+            for question in (lambda: store.load("user-1"), lambda: store.tracked("h2"), store.last_position):
+                with pytest.raises(Unavailable):
+                    question()
+        finally:
+            postgres.start()
+        wait_until(stored, 30, "the store is back")
+        assert [c.event.cause for c in store.read(0, 10)] == ["c1", "c3"]
     finally:
-        postgres.start()
-    put(store, "user-1", 1, [adopted(3)])
-    assert [c.event.cause for c in store.read(0, 10)] == ["c1", "c3"]
-    store.close()
+        store.close()
