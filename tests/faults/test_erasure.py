@@ -1,6 +1,8 @@
 """Ann leaves for good while Bob's home is down and servers are killed: what she wrote and was called is found in no file, nowhere."""
 
 import asyncio
+import os
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from eventsourcing.persistence import StoredEvent
 
 from tests.faults.history import close, open_store, read_history
-from tests.faults.installation import Installation
+from tests.faults.installation import FLASH, Installation
 from tests.faults.people import PASSWORD, Crowd
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
@@ -78,6 +80,10 @@ async def test_what_ann_wrote_is_found_nowhere(installation: Installation, rabbi
     assert not window.shown_once
     for server in installation.servers:  # so that everything is on disk
         await asyncio.to_thread(server.stop)
+    verified = await asyncio.to_thread(
+        subprocess.run, [FLASH, "audit", "verify"], env=os.environ | installation.environment, capture_output=True, text=True, check=False
+    )
+    assert verified.returncode == 0, verified.stdout + verified.stderr  # the chains go over what is stored, which nobody touched
     folders = [installation.directory]
     if (own := getattr(rabbit, "_directory", None)) is not None:
         folders.append(own)
