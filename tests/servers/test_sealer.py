@@ -1,6 +1,7 @@
 """A server seals its log: everything, once, in order, and only when something happened. On SQLite and on a real PostgreSQL."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -155,7 +156,7 @@ async def test_the_global_server_keeps_every_seal_of_a_home_once(tmp_path):
     ann = town.person("ann", "h1")
     await ann.opens()
     await town.closes("h1")
-    body = envelope.encode("h2", [_forged()])
+    body = envelope.encode("h2", [_forged(tmp_path)])
     await town.broker.publish([Outgoing(HOMES, GLOBAL, body, mandatory=True)])
     parts = GlobalParts(GlobalConfig(f"sqlite:///{tmp_path}/global.db", tmp_path / "global", password_cost=CHEAP), town.broker)
     try:
@@ -180,12 +181,12 @@ def _received(parts: GlobalParts) -> list[SealReceived]:
     return [c.event for c in parts.store.read(0, 1_000) if isinstance(c.event, SealReceived)]
 
 
-def _forged() -> EventRecord:
+def _forged(directory: Path) -> EventRecord:
     """h2 claims to seal h1's log."""
     event = LogSealed(
         server="h1", first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
     )
-    store = SealedLog("sqlite:///:memory:", server="h2").store
+    store = SealedLog(f"sqlite:///{directory}/forged.db", server="h2").store
     event.__dict__.update(originator_id="log-h1", originator_version=1)
     packed = store.pack([event])[0]
     store.close()
