@@ -69,11 +69,11 @@ test:
 	@$(MAKE) dev
 	@failed=0; $(MAKE) check || failed=1; \
 	  $(PY) -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS); code=$$?; \
-  if [ $$code = 1 ]; then \
-    echo "test: what failed beside others is tried once more, alone"; \
-    $(PY) -m pytest --last-failed --last-failed-no-failures none; code=$$?; \
-  fi; \
-  [ $$code = 0 ] || failed=1; \
+	  if [ $$code = 1 ]; then \
+	    echo "test: what failed beside others is tried once more, alone"; \
+	    $(PY) -m pytest --last-failed --last-failed-no-failures none; code=$$?; \
+	  fi; \
+	  [ $$code = 0 ] || failed=1; \
 	  exit $$failed
 
 test-compose: dev
