@@ -203,6 +203,8 @@ class RabbitBroker:
         """Messages in `flash.dead` and in the inboxes this process declared or consumes: the ready ones, and those in our hands."""
         link = self._live_link()
         depths: dict[str, int] = {}
+        if link.blocked_by:  # it reads no questions either, and to give up a question costs the link
+            raise Unavailable(f"the broker is {link.blocked_by}")
         async with or_unavailable():
             for queue in (DEAD, *(inbox(server).name for server in sorted(self._inboxes))):
                 declared = await link.control.queue_declare(queue, passive=True)

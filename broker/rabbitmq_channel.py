@@ -1,4 +1,4 @@
-"""An AMQP channel with short ways in and out. Rule: all that depends on the inside of aiormq is here, and nowhere else.
+"""An AMQP channel with short ways in and out. Rule: what depends on the inside of aiormq is here and in `rabbitmq_connection`.
 
 aiormq makes a dozen futures and tasks for each message. Here a batch of messages is one write and one future, and a delivery is
 a plain call: about 10 µs a publish instead of 150.

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
-from aiormq.connection import Connection
 from aiormq.exceptions import ChannelNotFoundEntity
 from yarl import URL
 
 from broker.rabbitmq_channel import LeanChannel, open_channel
+from broker.rabbitmq_connection import WatchedConnection
 from broker.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue, inbox, inbox_binding
 from domain.errors import Unavailable
 
@@ -22,11 +22,7 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_S = 10  # two are missed before the other side is given up; a proxy's idle limit is longer
 CONNECT_TIMEOUT_S = 10  # a connection, its channels and the topology take 0.1 s; a hung broker answers none of it
 CLOSE_TIMEOUT_S = 3  # for saying goodbye to a broker that may be gone
-CONFIRM_TIMEOUT_S = 20  # no confirm for this long: the broker hangs, or its disk is full
-
-
-class _Connection(Connection):
-    HEARTBEAT_GRACE_MULTIPLIER = 1.5  # type: ignore[assignment]  # aiormq's own 3 would notice a hung broker after 33 s
+CONFIRM_TIMEOUT_S = 20  # no confirm for this long and no alarm: the broker hangs
 
 
 @asynccontextmanager
@@ -52,7 +48,7 @@ class Link:
     control: LeanChannel
     side: LeanChannel
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: WatchedConnection, name: str) -> None:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()  # the reason, for the log
         self._connection = connection
         self.name = name  # of the server whose link it is
@@ -65,7 +61,7 @@ class Link:
         """Connect and declare the topology. Raises `Unavailable`."""
         target = URL(url)
         query = {"heartbeat": str(HEARTBEAT_S), "name": name} | dict(target.query)
-        connection = _Connection(target.with_query(query))
+        connection = WatchedConnection(target.with_query(query))
         link = cls(connection, name)
         try:
             async with or_unavailable(), asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -80,6 +76,11 @@ class Link:
             raise
         link._watch()
         return link
+
+    @property
+    def blocked_by(self) -> str:
+        """What RabbitMQ has too little of, such as `low on memory`, so that it reads nothing from us now; mostly empty."""
+        return self._connection.reason if self._connection.blocked.is_set() else ""
 
     async def channel(self, *, confirms: bool = False, prefetch: int = 0) -> LeanChannel:
         """A channel whose end, unless `release` brings it about, is the end of the link."""
@@ -175,7 +176,7 @@ class Link:
     def _watch(self) -> None:
         """Look now and then whether a confirm is overdue: costs nothing for each message, unlike a timeout for each."""
         oldest = self.publisher.unconfirmed
-        if oldest and oldest == self._overdue:
+        if oldest and oldest == self._overdue and not self.blocked_by:
             self.lose("confirms are overdue")
             return
         self._overdue = oldest

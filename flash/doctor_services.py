@@ -1,4 +1,4 @@
-"""Whether a server's store and broker are as it needs them. Rule: look, never change; nothing is declared, nothing is published."""
+"""Whether a server's store and broker are as it needs them. Rule: look, never change; nothing is declared, and nobody gets anything."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,8 @@ import aio_pika
 from aio_pika.exceptions import AMQPException
 
 from broker import topology
+from broker.rabbitmq_alarm import why_blocked
+from domain.errors import Unavailable
 from flash.compose import store_url
 from flash.doctor import FAILURE, OK, WARNING, Remark, clock_remark
 from flash.settings import Settings
@@ -21,6 +23,10 @@ from servers.raw_log import is_store
 CONNECT_S = 5.0  # a service that lives answers within one
 LOW_BYTES, EMPTY_BYTES = 1_000_000_000, 100_000_000  # a busy home writes a gigabyte in an hour; without a tenth of it nothing commits
 LONG_WAL_BYTES = 256_000_000  # 16 MB at work: somebody reads for very long, and the journal cannot be folded in
+ALARMS = {  # RabbitMQ's word for what is short -> what to do
+    "memory": "rabbitmqctl memory_breakdown says what fills it: give it more, or raise vm_memory_high_watermark",
+    "disk": "make room where RabbitMQ keeps its data (a policy can shorten the history), or lower disk_free_limit",
+}
 OLDEST_BROKER, OLDEST_DATABASE = (3, 10), 130_000
 
 
@@ -117,6 +123,7 @@ async def broker_remarks(settings: Settings, server: str) -> AsyncIterator[Remar
         async with connection:
             async for remark in _node(connection, url, server):
                 yield remark
+        yield await _alarm(url)
 
 
 async def _node(connection: aio_pika.abc.AbstractConnection, url: str, server: str) -> AsyncIterator[Remark]:
@@ -150,6 +157,18 @@ async def _node(connection: aio_pika.abc.AbstractConnection, url: str, server: s
             yield Remark("queues", WARNING, f"{result.message_count} dead letters", "look at them in the ops console")
         else:
             yield Remark("queues", OK, f"{name} is there")
+
+
+async def _alarm(url: str) -> Remark:
+    try:
+        reason = await why_blocked(url, CONNECT_S)
+    except Unavailable as error:
+        return Remark("alarms", WARNING, f"{_where(url)} does not say: {error.detail}", "rabbitmqctl alarms; ask again")
+    if not reason:
+        return Remark("alarms", OK, f"{_where(url)} takes what is published")
+    cures = [cure for resource, cure in ALARMS.items() if resource in reason]
+    says = f"{_where(url)} is {reason} and lets every publisher wait: sends are accepted, and arrive when it is over"
+    return Remark("alarms", FAILURE, says, "; ".join(cures or ["rabbitmqctl alarms"]))
 
 
 def _where(url: str) -> str:

@@ -11,15 +11,17 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.checker import Ledger, verify
+from tests.faults.checker import Ledger, lost, verify
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, Person, chatter
+from tests.support import alarms
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
 Tell = Callable[[object], None]
 AWAY_S = float(os.environ.get("FLASH_TEST_BROKER_AWAY_S") or 10)
 RESETS = 5
+MEANWHILE = 120  # accepted during an alarm; half of them are for the other home
 EACH = 800  # messages to one recipient meanwhile: a mailbox holds 1,000, and none of these is to bounce
 MAX_GROWTH_BYTES = 60 * 2**20  # of a home's memory, while it keeps all that for later
 
@@ -34,6 +36,27 @@ async def test_connections_to_the_broker_are_reset_while_people_talk(
             await ledger.grown(chance.randint(10, 80))
             await asyncio.to_thread(rabbit.reset_connections)
     tell(await verify(ledger, people))
+
+
+async def test_the_broker_is_low_on_memory_while_people_talk(
+    installation: Installation, rabbit: AnyRabbit, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
+) -> None:
+    """It takes nothing from publishers then: sends are accepted all the same, and arrive when it has memory again."""
+    people = await crowd.settle_in(8)
+    async with chatter(people, ledger, chance):
+        await ledger.grown(chance.randint(20, 100))
+        try:
+            await asyncio.to_thread(alarms.low_on_memory, rabbit)
+            await eventually(lambda: not installation.published())
+            began = len(ledger.accepted)
+            await ledger.grown(MEANWHILE)
+            waiting = lost(ledger, {person.uid: person for person in people}).look()
+            assert len(waiting) > MEANWHILE // 4, "nothing waited: there was no alarm"
+            assert installation.connected(), "an alarm was taken for a loss"
+        finally:
+            await asyncio.to_thread(alarms.end, rabbit)
+        await ledger.grown(50)
+    tell(f"{len(ledger.accepted) - began} accepted from the alarm on; {await verify(ledger, people)}")
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])

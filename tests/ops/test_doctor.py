@@ -19,6 +19,7 @@ from flash.doctor import FAILURE, OK, WARNING, Remark, clock_remark, descriptor_
 from flash.settings import Settings
 from tests.faults.test_rolling_restart import stand_ins
 from tests.ops.losses import ruin
+from tests.support import alarms
 from tests.support.ports import free_ports
 
 CLOSED = "http://127.0.0.1:1"
@@ -153,7 +154,7 @@ async def prepared(url: str) -> None:
 def test_a_broker_that_is_away_or_refuses_or_is_empty_or_unattended(examine, rabbitmq):
     url = rabbitmq.new_vhost()
     remarks, code = examine(BROKER_URL=url)
-    assert of(remarks, "broker")[0][0] == OK
+    assert [of(remarks, check)[0][0] for check in ("broker", "alarms")] == [OK, OK]
     assert of(remarks, "queues") == [
         (WARNING, f"there is no {name}") for name in ("flash.history", "flash.presence.log", "flash.dead", "flash.home.h1")
     ]
@@ -168,6 +169,21 @@ def test_a_broker_that_is_away_or_refuses_or_is_empty_or_unattended(examine, rab
     assert (of(remarks, "broker")[0][0], code) == (FAILURE, 1)
 
 
+def test_a_broker_that_is_short_of_something(examine, rabbitmq):
+    if not rabbitmq.can_be_controlled:
+        pytest.skip("alarms can only be raised at a RabbitMQ of our own")
+    try:
+        alarms.low_on_memory(rabbitmq)
+        alarms.low_on_disk(rabbitmq)
+        remarks, code = examine(BROKER_URL=rabbitmq.new_vhost())
+    finally:
+        alarms.end(rabbitmq)
+    (remark,) = [remark for remark in remarks if remark.check == "alarms"]
+    assert (remark.state, code) == (FAILURE, 1)
+    assert all(resource in remark.says for resource in ("memory", "disk"))
+    assert all(cure in remark.do for cure in ("vm_memory_high_watermark", "disk_free_limit"))
+
+
 def test_a_user_who_may_too_little_at_the_broker(examine, rabbitmq):
     if not rabbitmq.can_be_controlled:
         pytest.skip("users can only be made on a RabbitMQ of our own")
@@ -180,6 +196,7 @@ def test_a_user_who_may_too_little_at_the_broker(examine, rabbitmq):
     assert (of(remarks, "broker")[0][0], code) == (FAILURE, 1), "not even into the vhost"
     rabbitmq.ctl("set_permissions", "-p", parts.path.removeprefix("/"), "stranger", "^$", "^$", "^$")
     remarks, code = examine(BROKER_URL=stranger)
+    assert of(remarks, "alarms")[0][0] == WARNING, "who may not publish is told nothing"
     assert (of(remarks, "broker")[0][0], [state for state, _ in of(remarks, "queues")], code) == (OK, [OK, OK, OK, FAILURE], 1)
     assert [remark.do for remark in remarks if remark.state == FAILURE] == ["deploy/rabbitmq/permissions.sh h1 | sh"]
 
