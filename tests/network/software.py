@@ -98,11 +98,13 @@ def nginx(place: Place, directory: Path, port: int, home_port: int, *, holds_bac
     return running(place, [_needed("nginx"), "-c", str(config)], (OUTSIDE, port), directory / "nginx.log")
 
 
-def haproxy(place: Place, directory: Path, port: int, home_port: int) -> contextlib.AbstractContextManager[None]:
-    """In front of a home."""
+def haproxy(place: Place, directory: Path, port: int, home_port: int, *, patience: str = "90s") -> contextlib.AbstractContextManager[None]:
+    """In front of a home; `patience`: how long a connection may be idle, if not for as long as we recommend."""
     directory.mkdir(parents=True, exist_ok=True)
+    config = directory / "haproxy.cfg"
+    config.write_text((SNIPPETS / "haproxy.cfg").read_text().replace("90s", patience))
     environment = {"LISTEN_ON": f"{OUTSIDE}:{port}", "HOME_SERVER": f"{OUTSIDE}:{home_port}"}
-    command = [_needed("haproxy"), "-db", "-f", str(SNIPPETS / "haproxy.cfg")]
+    command = [_needed("haproxy"), "-db", "-f", str(config)]
     return running(place, command, (OUTSIDE, port), directory / "haproxy.log", environment)
 
 
