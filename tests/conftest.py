@@ -6,7 +6,7 @@ something of which the machine has one.
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,3 +80,14 @@ def postgres() -> Iterator[AnyPostgres]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Where the events of a server lie, by its name, on each kind of database: files of their own, or schemas of one PostgreSQL."""
+    if request.param == "sqlite":
+        yield lambda server: f"sqlite:///{tmp_path}/{server}.db"
+        return
+    postgres: AnyPostgres = request.getfixturevalue("postgres")
+    with postgres.lend_database() as url:
+        yield lambda server: url

@@ -23,11 +23,11 @@ STEPS = 200
 
 
 @pytest.fixture
-async def town(tmp_path, monkeypatch):
+async def town(tmp_path, store_url, monkeypatch):
     monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
     monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
     monkeypatch.setattr(feeding, "EVERY", 7)  # streams are short here; a checkpoint at every seventh version makes them long ones
-    town = Town(tmp_path)
+    town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
     await town.stop()

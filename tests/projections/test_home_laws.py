@@ -16,10 +16,10 @@ STEPS = 250
 
 
 @pytest.fixture
-async def town(tmp_path, monkeypatch):
+async def town(tmp_path, store_url, monkeypatch):
     monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
     monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
-    town = Town(tmp_path)
+    town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
     await town.stop()
@@ -66,7 +66,7 @@ def dumps(indices):
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, seed):
+async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url, seed):
     chance = random.Random(seed)
     people = [town.person(f"p{n}", chance.choice(["h1", "h2"])) for n in range(6)]
     await live(town, people, chance, STEPS)
@@ -107,7 +107,7 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, seed):
 
         projector = Projector(parts.store, tmp_path / name, running)
         await projector.dump()
-        lines = await rebuild_projections(f"sqlite:///{tmp_path}/{name}.db", name, tmp_path / name)
+        lines = await rebuild_projections(store_url(name), name, tmp_path / name)
         assert [line.rpartition(", ")[2] for line in lines] == ["same as before"] * len(running)
         for key, index in running.items():
             assert read_dump(tmp_path / name / f"{key}.projection", parts.store.keys) == through_msgpack(index.dump())

@@ -113,8 +113,10 @@ class Person:
 class Town:
     """A broker, a stand-in for the Global Server, and homes that can be stopped, killed and started again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, store_url: Callable[[str], str] | None = None) -> None:
+        """`store_url`: where a home's events lie, by its name; unless told otherwise in a SQLite file of `directory`."""
         self.directory = directory
+        self.store_url = store_url or (lambda home: f"sqlite:///{directory}/{home}.db")
         self.clock = Clock()
         self.monotonic = Clock(0.0)
         self.broker = EmbeddedBroker(directory / "broker.db")
@@ -134,7 +136,7 @@ class Town:
 
     async def opens(self, name: str, **options: Any) -> HomeServer:
         config = HomeConfig(
-            name, f"http://{name}", f"sqlite:///{self.directory}/{name}.db", self.directory / name, blank_s=options.get("blank_s", 3600.0),
+            name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
             sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, patience=self.patience, seals=self.seals,
         )  # fmt: skip
         self.homes[name] = HomeServer(HomeParts(config, self.broker, clock=self.clock, monotonic=self.monotonic))

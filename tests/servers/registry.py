@@ -1,6 +1,6 @@
 """Global Servers on one store over a real embedded broker. Rule: the clocks stand still until a test moves them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ class Clock:
 class House:
     """Global Servers on one store, and homes that beat when told to."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, store_url: Callable[[str], str]) -> None:
         self.directory = directory
+        self.store_url = store_url("global")
         self.clock = Clock()
         self.monotonic = Clock()
         self.broker = EmbeddedBroker(directory / "broker.db")
@@ -38,9 +39,9 @@ class House:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, directory: Path) -> "AsyncIterator[House]":
+    async def open(cls, directory: Path, store_url: Callable[[str], str]) -> "AsyncIterator[House]":
         """A broker is there; whatever is opened is closed at the end."""
-        house = cls(directory)
+        house = cls(directory, store_url)
         await house.broker.start()
         await house.broker.wait_connected(5)
         yield house
@@ -49,7 +50,7 @@ class House:
         await house.broker.close()
 
     async def opens(self, **config: Any) -> GlobalServer:
-        settings = {"store_url": f"sqlite:///{self.directory}/global.db", "directory": self.directory, "password_cost": CHEAP, **config}
+        settings = {"store_url": self.store_url, "directory": self.directory, "password_cost": CHEAP, **config}
         parts = GlobalParts(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)
         server = GlobalServer(parts)
         await server.start()

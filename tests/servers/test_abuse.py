@@ -13,8 +13,8 @@ from tests.servers.registry import HERE, PASSWORD, House
 
 
 @pytest.fixture
-async def house(tmp_path):
-    async with House.open(tmp_path) as house:
+async def house(tmp_path, store_url):
+    async with House.open(tmp_path, store_url) as house:
         yield house
 
 
@@ -82,8 +82,8 @@ async def test_the_directory_cannot_be_copied_by_asking_for_everybody(house):
     await server.user(ann, 2)
 
 
-async def test_a_user_who_changes_too_much_does_not_keep_the_contacters_busy(tmp_path):
-    town = Town(tmp_path)
+async def test_a_user_who_changes_too_much_does_not_keep_the_contacters_busy(tmp_path, store_url):
+    town = Town(tmp_path, store_url)
     town.changes_burst = 6
     await town.start("h1")
     try:

@@ -1,6 +1,6 @@
 """The audit of a running installation: it follows, it answers, it goes on where it stopped. Rule: people act, the history tells."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,8 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    town = Town(tmp_path)
+async def town(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Town]:
+    town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
     await town.stop()

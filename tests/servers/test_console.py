@@ -1,6 +1,6 @@
 """What stands behind the ops console's pages, on a real store, broker and audit. Rule: nobody sees anything that is not noted first."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,10 +30,10 @@ OPAL = Identity(uid=9, handle="opal", name="Opal", home="h1", home_url="", expir
 class Office:
     """A console and what it stands on. `now`: its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store_url: str) -> None:
         self.now = NOW
         self.broker = EmbeddedBroker(folder / "broker.db")
-        config = GlobalConfig(f"sqlite:///{folder}/global.db", folder, ops=frozenset({"opal"}), password_cost=CHEAP)
+        config = GlobalConfig(store_url, folder, ops=frozenset({"opal"}), password_cost=CHEAP)
         self.parts = GlobalParts(config, self.broker, clock=lambda: self.now)
         self.audit = Audit(self.broker, folder / "audit.db")
         self.server = GlobalServer(self.parts)
@@ -76,8 +76,8 @@ class Office:
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    office = Office(tmp_path)
+async def office(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Office]:
+    office = Office(tmp_path, store_url("global"))
     await office.start()
     yield office
     await office.stop()

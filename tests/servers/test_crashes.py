@@ -13,14 +13,8 @@ from tests.servers.wires import Server
 from tests.support.waiting import eventually
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request):
-    """Where both servers' events lie: files of their own (None), or schemas of one database."""
-    return request.getfixturevalue("postgres").new_database() if request.param == "postgresql" else None
-
-
 @pytest.mark.parametrize("seed", range(3))
-async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkeypatch, url, seed):
+async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkeypatch, store_url, seed):
     """Both servers are killed again and again at random steps; their stores and the broker's stay."""
     monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
     chance = random.Random(seed)
@@ -32,7 +26,7 @@ async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkey
     accepted: list[str] = []
     number = 0
     for life in range(8):
-        h1, h2 = await Server(tmp_path, "h1", broker, url).start(), await Server(tmp_path, "h2", broker, url).start()
+        h1, h2 = await Server(store_url, "h1", broker).start(), await Server(store_url, "h2", broker).start()
         if not life:
             await h1.writer.submit((contact(),))
 
@@ -51,7 +45,7 @@ async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkey
         await asyncio.gather(sender, return_exceptions=True)
         for server in chance.sample([h1, h2], 2):
             await server.dies()
-    h1, h2 = await Server(tmp_path, "h1", broker, url).start(), await Server(tmp_path, "h2", broker, url).start()
+    h1, h2 = await Server(store_url, "h1", broker).start(), await Server(store_url, "h2", broker).start()
     sent = [c.event.id for c in h1.store.read(0, 100_000) if c.event.TOPIC == "user.message_sent"]
     assert set(accepted) <= set(sent)
     await eventually(lambda: len(h2.mailbox(2)) >= len(sent))

@@ -16,15 +16,16 @@ from servers.rebuild import home_indices
 from servers.store import MsgpackTranscoder
 from tests.servers.homes import Town, shown
 from tests.support.dumps import through_msgpack
+from tests.support.postgres import every_row
 
 SECRET = "the very secret words"
 
 
 @pytest.fixture
-async def town(tmp_path, monkeypatch):
+async def town(tmp_path, store_url, monkeypatch):
     monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
     monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
-    town = Town(tmp_path)
+    town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
     await town.stop()
@@ -71,15 +72,23 @@ def words_in(events):
     return [vars(event) for event in events if SECRET in repr(vars(event)) or "'Ann'" in repr(vars(event))]
 
 
-async def test_what_ann_wrote_is_gone_from_every_home_and_the_history(town, friends, tmp_path):
+def places_with(town, word):
+    """The files of the town in which a word stands, and PostgreSQL if it stands in any row there."""
+    url = town.store_url("h1")
+    rows = every_row(url) if url.startswith("postgresql") else []
+    files = {file.name for file in town.directory.rglob("*") if file.is_file() and word.encode() in file.read_bytes()}
+    return files | {"PostgreSQL" for row in rows if word in row}
+
+
+async def test_what_ann_wrote_is_gone_from_every_home_and_the_history(town, friends):
     ann, bob = friends
     _, window = await bob.opens()
     await ann.sends(bob, SECRET)
     await shown(window.texts, [SECRET])
     await town.settled()
     assert words_in(await history(town)), "with the keys it can be read"
-    for file in tmp_path.rglob("*"):
-        assert not file.is_file() or SECRET.encode() not in file.read_bytes(), "sealed in every file from the start"
+    assert places_with(town, "ann-1") & {"h1.db", "h1.db-wal", "PostgreSQL"}, "what is stored in the clear is found"
+    assert not places_with(town, SECRET), "sealed wherever it is from the start"
     await erases(town, ann)
     await erased_at(town, ann, "h1", "h2")
     events = await history(town)
@@ -180,7 +189,7 @@ async def test_a_key_that_outlived_the_event_goes_at_the_next_start(town, friend
     assert town.homes["h2"].parts.store.keys.cipher(ann.uid) is None
 
 
-async def test_replay_is_live_after_an_erasure(town, friends, tmp_path):
+async def test_replay_is_live_after_an_erasure(town, friends):
     ann, bob = friends
     await ann.opens()
     await bob.opens()

@@ -14,8 +14,8 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def house(tmp_path):
-    async with House.open(tmp_path) as house:
+async def house(tmp_path, store_url):
+    async with House.open(tmp_path, store_url) as house:
         yield house
 
 

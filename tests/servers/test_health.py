@@ -1,6 +1,6 @@
 """What a home says when it is asked how it is. Rule: asked over the broker, as the ops console does it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgpack
@@ -13,8 +13,8 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    town = Town(tmp_path)
+async def town(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Town]:
+    town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
     await town.stop()

@@ -30,11 +30,6 @@ def contact() -> ContactAdded:
     return ContactAdded(at=NOW, cause="c", uid=2, handle="bob", name="Bob Jones", home="h2", alias="Bobby", notify=False)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return f"sqlite:///{tmp_path}/h1.db" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
-
-
 @pytest.fixture
 def store(url):
     store = Store(url, "h1", HOME)
@@ -127,12 +122,12 @@ def test_what_was_stored_before_sealing_is_read_as_it_stands(store):
     assert store.mapper.to_domain_event(StoredEvent("user-1", 1, plain.TOPIC, data)) == plain
 
 
-def test_a_letter_opens_with_the_key_of_the_mail_only(store, tmp_path):
+def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
     (written,) = put(store, "user-1", 0, [message()])
     store.learn_mail_key(-1, b"k" * 32)
     letter = StoredEvent("user-1", 1, written.event.TOPIC, store.letter(written.event, written.data))
     assert TEXT.encode() not in letter.state
-    other = Store(f"sqlite:///{tmp_path}/h2.db", "h2", HOME)
+    other = Store(store_url("h2"), "h2", HOME)
     with pytest.raises(Broken):
         other.mapper.read(letter, strict=True)
     other.learn_mail_key(-1, b"k" * 32)

@@ -28,8 +28,8 @@ PEOPLE = {"ann": "Acme Ltd", "bob": "", "carol": "acme LTD", "crm": "", "desk": 
 class Office(House):
     """A house whose homes tell the feed what they are told to tell."""
 
-    def __init__(self, directory):
-        super().__init__(directory)
+    def __init__(self, directory, store_url):
+        super().__init__(directory, store_url)
         self.versions: dict[int, int] = {}
 
     async def tells(self, uid: int, *statuses: str, again: int = 0) -> None:
@@ -61,9 +61,9 @@ class Ear(Window):
 
 
 @pytest.fixture
-async def office(tmp_path, monkeypatch):
+async def office(tmp_path, store_url, monkeypatch):
     monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
-    office = Office(tmp_path)
+    office = Office(tmp_path, store_url)
     await office.broker.start()
     await office.broker.wait_connected(5)
     yield office

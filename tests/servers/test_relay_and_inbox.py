@@ -37,10 +37,10 @@ async def broker(tmp_path):
 
 
 @pytest.fixture
-async def servers(tmp_path, broker, monkeypatch):
+async def servers(store_url, broker, monkeypatch):
     monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
     monkeypatch.setattr(inbox_module, "RETRY_S", 0.01)
-    h1, h2 = await Server(tmp_path, "h1", broker).start(), await Server(tmp_path, "h2", broker).start()
+    h1, h2 = await Server(store_url, "h1", broker).start(), await Server(store_url, "h2", broker).start()
     await h1.writer.submit((contact(),))
     yield h1, h2
     await h1.stop()
@@ -221,13 +221,13 @@ async def test_how_far_it_published_is_stored_when_the_relay_stops(servers, brok
     assert h1.store.tracked(RELAY) == h1.store.last_position()
 
 
-async def test_a_home_may_be_named_relay(tmp_path, broker):
-    h2 = await Server(tmp_path, "h2", broker).start()
+async def test_a_home_may_be_named_relay(store_url, broker):
+    h2 = await Server(store_url, "h2", broker).start()
     await deliver(broker, envelope.encode("relay", [record(message_sent("a"), 1_000)]))
     await eventually(lambda: len(h2.mailbox(2)) == 1)
     await eventually(lambda: h2.relay.lag == 0)
     await h2.stop()
-    store = Store(f"sqlite:///{tmp_path}/h2.db", "h2", h2.store.catalogue)
+    store = Store(store_url("h2"), "h2", h2.store.catalogue)
     assert (store.tracked("relay"), store.tracked(RELAY)) == (1_000, store.last_position())
     store.put([], [], [Tracking("relay", 1_001)])
     store.close()

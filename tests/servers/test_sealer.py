@@ -1,7 +1,6 @@
 """A server seals its log: everything, once, in order, and only when something happened. On SQLite and on a real PostgreSQL."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -22,13 +21,6 @@ from tests.servers.homes import Town
 from tests.servers.sealed import AT_ONCE, ONLY_FULL, SealedLog
 from tests.servers.stores import adopted, put
 from tests.support.waiting import eventually
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/h1.db"
-    return request.getfixturevalue("postgres").new_database()
 
 
 @pytest.fixture
@@ -148,20 +140,20 @@ async def test_a_store_that_was_away_leaves_no_hole(opened, url, monkeypatch):
     holds(log)
 
 
-async def test_the_global_server_keeps_every_seal_of_a_home_once(tmp_path):
+async def test_the_global_server_keeps_every_seal_of_a_home_once(tmp_path, store_url):
     """Through the real inbox, repeats and impostors included."""
-    town = Town(tmp_path)
+    town = Town(tmp_path, store_url)
     town.seals = AT_ONCE
     await town.start("h1")
     ann = town.person("ann", "h1")
     await ann.opens()
     await town.closes("h1")
-    body = envelope.encode("h2", [_forged(tmp_path)])
+    body = envelope.encode("h2", [_forged(store_url("h2"))])
     await town.broker.publish([Outgoing(HOMES, GLOBAL, body, mandatory=True)])
-    parts = GlobalParts(GlobalConfig(f"sqlite:///{tmp_path}/global.db", tmp_path / "global", password_cost=CHEAP), town.broker)
+    parts = GlobalParts(GlobalConfig(store_url("global"), tmp_path / "global", password_cost=CHEAP), town.broker)
     try:
         await parts.start()
-        home = SealedLog(f"sqlite:///{tmp_path}/h1.db")
+        home = SealedLog(store_url("h1"))
         theirs = [c.event for c in home.log() if isinstance(c.event, LogSealed)]
         await asyncio.to_thread(home.store.close)
         kept = await eventually(lambda: [e for e in _received(parts) if len(_received(parts)) == len(theirs)])
@@ -181,12 +173,12 @@ def _received(parts: GlobalParts) -> list[SealReceived]:
     return [c.event for c in parts.store.read(0, 1_000) if isinstance(c.event, SealReceived)]
 
 
-def _forged(directory: Path) -> EventRecord:
+def _forged(url: str) -> EventRecord:
     """h2 claims to seal h1's log."""
     event = LogSealed(
         server="h1", first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
     )
-    store = SealedLog(f"sqlite:///{directory}/forged.db", server="h2").store
+    store = SealedLog(url, server="h2").store
     event.__dict__.update(originator_id="log-h1", originator_version=1)
     packed = store.pack([event])[0]
     store.close()

@@ -18,13 +18,6 @@ from tests.support.waiting import wait_until
 MANY = 100_000
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/h1.db"
-    return request.getfixturevalue("postgres").new_database()
-
-
 @pytest.fixture
 def open_store(url):
     """Opens stores on one database; `open_store("h2")` for another server's."""

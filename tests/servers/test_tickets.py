@@ -1,6 +1,6 @@
 """Tickets between homes: who is given one, for how long, and what is stamped with it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,9 @@ NEAR, FAR = "10.0.0.2", "10.0.1.2"
 
 
 @pytest.fixture
-async def town(tmp_path: Path, monkeypatch) -> AsyncIterator[Town]:
+async def town(tmp_path: Path, store_url: Callable[[str], str], monkeypatch) -> AsyncIterator[Town]:
     monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
-    town = Town(tmp_path)
+    town = Town(tmp_path, store_url)
     yield town
     await town.stop()
 

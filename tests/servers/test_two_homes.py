@@ -12,10 +12,10 @@ from tests.servers.homes import Town, shown
 
 
 @pytest.fixture
-async def town(tmp_path, monkeypatch):
+async def town(tmp_path, store_url, monkeypatch):
     monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
     monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
-    town = Town(tmp_path)
+    town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
     await town.stop()

@@ -81,9 +81,8 @@ async def test_a_database_that_is_not_there(postgres):
             verify("h-1", nothing)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_a_server_at_work_is_honest_at_every_moment(kind, tmp_path, request):
-    url = f"sqlite:///{tmp_path}/h1.db" if kind == "sqlite" else request.getfixturevalue("postgres").new_database()
+async def test_a_server_at_work_is_honest_at_every_moment(store_url):
+    url = store_url("h1")
     log = await SealedLog(url, SealPolicy(events=7, seconds=0.01)).start()
     try:
         for round_ in range(10):

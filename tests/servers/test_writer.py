@@ -1,4 +1,4 @@
-"""The writer: one transaction for all that waits, and what happens to each unit when some of it goes wrong. On a real SQLite file."""
+"""The writer: one transaction for all that waits, and what happens to each unit when some of it goes wrong."""
 
 import asyncio
 from dataclasses import dataclass
@@ -97,8 +97,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path):
-    desk = Desk(f"sqlite:///{tmp_path}/h1.db")
+async def desk(url):
+    desk = Desk(url)
     desk.writer.start()
     yield desk
     await desk.writer.stop()

@@ -17,10 +17,10 @@ NOW = 1_700_000_000.0
 class Server:
     """Store, writer, relay and inbox of one home, and nothing else."""
 
-    def __init__(self, directory, name, broker: EmbeddedBroker, url=None):
+    def __init__(self, store_url, name, broker: EmbeddedBroker):
         self.name = name
         catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, name, name))
-        self.store = Store(url or f"sqlite:///{directory}/{name}.db", name, catalogue)
+        self.store = Store(store_url(name), name, catalogue)
         self.store.learn_mail_key(-1, b"k" * 32)  # as the Global Server would
         self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
         self.relay = Relay(self.store, self.writer, broker, name, rules.address, lambda committed: ())
