@@ -83,11 +83,12 @@ class Accepted(Struct, omit_defaults=True):
 
 
 class Ticket(Struct):
-    """Where a contact listens, and the right to send there until `expires_at` (RFC 3339)."""
+    """Where a contact listens, and the right to send there until `expires_at` (RFC 3339). `key`: for the door there, hexadecimal."""
 
     address: str
     port: int
     ticket: str
+    key: str
     expires_at: str
 
 

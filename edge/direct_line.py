@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import secrets
 import socket
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Protocol, cast
 
 from edge.back_connection import HIGH_WATER_BYTES
@@ -23,20 +23,40 @@ if TYPE_CHECKING:
 PROBE_S = 2.0  # for connecting and answering: a client that takes longer is better served over its back connection
 ANSWER_BYTES = 65  # 64 hexadecimal digits and a line end
 COUNT_BYTES = 8
+# What stands behind NATs: RFC 1918, RFC 6598, RFC 4193.
+INNER = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
 
 def may_be_called(address: str, networks: "Sequence[Network]") -> bool:
-    """Whether a home may connect to `address`: it is public, or in one of `networks`."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
+    """Whether a home may connect to `address`: it is public, or in one of `networks`, and one machine's in any case."""
+    ip = _one_machine(address)
+    if ip is None:
         return False
-    ip = getattr(ip, "ipv4_mapped", None) or ip
     if any(ip in network for network in networks):
         return True
     if isinstance(ip, IPv6Address) and (ip.sixtofour or ip.teredo or ip.packed[:2] == b"\x00\x64"):
         return False  # another address is inside, and somebody else's machine would unwrap it
-    return ip.is_global and not (ip.is_private or ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+    return ip.is_global and not (ip.is_private or ip.is_reserved)
+
+
+def may_be_told(local: str, seen: str, networks: "Sequence[Network]") -> bool:
+    """Whether contacts behind the same NAT may hear what a client seen at `seen` calls its own address: a private one, or that very one.
+    A home connects nowhere by it, and nobody is sent to a public address that was not proven, nor to their own machine."""
+    ip = _one_machine(local)
+    if ip is None:
+        return False
+    return ip == _one_machine(seen) or any(ip in network for network in (*INNER, *networks))
+
+
+def _one_machine(address: str) -> IPv4Address | IPv6Address | None:
+    """The address of one machine: no name, no group, nobody's. An IPv4 address in IPv6's clothes is an IPv4 one."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return None
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    many = ip.is_multicast or ip.is_unspecified or (isinstance(ip, IPv4Address) and ip.packed[0] in (0, 255))
+    return None if many else ip
 
 
 class Owner(Protocol):

@@ -139,12 +139,13 @@ class Done(Request, frozen=True):
 
 
 class OfferDirect(Request, frozen=True):
-    """`PUT /v1/direct`. `port`: where the client listens, and from which this very request comes; `key`: what both sides prove to know.
-    Ports below 1024 are the system's, and no client's."""
+    """`PUT /v1/direct`. `port`: where the client listens, and from which this very request comes; `key`: what both sides prove to know;
+    `local`: the client's own address, only for contacts behind the same NAT. Ports below 1024 are the system's, and no client's."""
 
     session: Id
     port: Annotated[int, Meta(ge=1024, le=65_535)]
     key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    local: Annotated[str, Meta(max_length=45)] | None = None
 
 
 class AskForTicket(Request, frozen=True):

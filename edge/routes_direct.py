@@ -4,23 +4,28 @@ An offer must come from the port that it names: an established TCP connection pr
 """
 
 import math
+import time
 from collections.abc import Sequence
 
 from domain.errors import Invalid, NoRoute, NotYourHome, TooManyRequests, Unavailable, UnknownSession
 from edge import answers, requests
 from edge.auth import Gate
 from edge.client_address import Network, TrustedProxies
-from edge.direct_line import PROBE_S, DirectLine, call_client, may_be_called
+from edge.direct_line import PROBE_S, DirectLine, call_client, may_be_called, may_be_told
 from edge.http import Answer, Call, answer_json
 from edge.metrics import EdgeMetrics
 from edge.ports import Home
 from edge.routes import Route
 from edge.two_ways import TwoWays
+from servers.rate_limit import RateLimit
 from servers.tickets import DirectRoute
+
+PROBES_PER_S, PROBES_BURST = 0.2, 40  # all of a user's 20 sessions may come back twice over; whoever goes on so does not need it
 
 
 class DirectOffers:
-    """Handles the offers to one home. One at a time per user: nobody can make a home hold more than one connection open for nothing."""
+    """Handles the offers to one home. One at a time per user, and only so often: nobody can make a home hold more than one connection
+    open for nothing, or call and call."""
 
     def __init__(self, home: Home, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> None:
         self._home = home
@@ -28,12 +33,14 @@ class DirectOffers:
         self._proxies = proxies
         self._metrics = metrics
         self._busy: set[int] = set()
+        self._probes = RateLimit(PROBES_PER_S, PROBES_BURST, time.monotonic, "Too many offers; go on over the back connection.")
 
     async def offer(self, call: Call) -> Answer:
         """Try the client's port, store what came of it, and use the line."""
         uid = call.identity.uid
         if uid in self._busy:
             raise TooManyRequests("An offer is being tried already.", retry_after_s=math.ceil(PROBE_S))
+        self._probes.take(uid)
         self._busy.add(uid)
         try:
             return await self._offer(call)
@@ -43,6 +50,7 @@ class DirectOffers:
     async def _offer(self, call: Call) -> Answer:
         body: requests.OfferDirect = call.body
         session = self._home.offering(call.identity, body.session)
+        session.route = None  # its key is over: the client takes calls and tickets with the new one only
         line, why = await self._call_back(call, body)
         try:
             await self._home.note_route(call.identity, body.session, why)
@@ -50,10 +58,20 @@ class DirectOffers:
             if line is not None:
                 line.abort()
             raise
+        session.route = self._route(call, body, called=line is not None)
         if line is not None:
-            session.route = DirectRoute(call.connection.client_address, body.port, body.key)
             TwoWays.begin(session, line, self._metrics)
         return answer_json(200, {"reachable": why is None, "why": why})
+
+    def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:
+        """Where contacts in the client's network may try it. Behind a NAT or a firewall its home cannot call it, and neighbours can."""
+        seen = call.connection.client_address
+        if self._proxies.stands_between(call):
+            return None
+        local = body.local if body.local is not None and may_be_told(body.local, seen, self._networks) else None
+        if not called and local is None:
+            return None
+        return DirectRoute(seen, body.port, body.key, called, local)
 
     async def _call_back(self, call: Call, body: requests.OfferDirect) -> tuple[DirectLine | None, str | None]:
         address = call.connection.client_address

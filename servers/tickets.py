@@ -1,14 +1,15 @@
 """Tickets: a sender and a recipient in the same network may talk directly. Rule: a stamp is made only for what was committed just now.
 
 The recipient's home derives a ticket's key from the key of the recipient's direct route, so the recipient's client can derive it too; the
-sender's home keeps it and stamps with it; the sender's client never has it. Nothing of it outlives the process, or its minute.
+sender's home keeps it and stamps with it. The sender's client gets what is derived from it once more, with which it and the recipient's
+know each other. Nothing of it outlives the process, or its minute.
 """
 
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -32,11 +33,22 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class DirectRoute:
-    """Where a session's client was called and proved to know `key`."""
+    """Where a session's client listens. `address`: where its home sees it, and with `called` has called it and had `key` proven;
+    `local`: what it calls its own address, for those behind the same NAT. No home connects to that."""
 
     address: str
     port: int
     key: bytes = field(repr=False)
+    called: bool = True
+    local: str | None = None
+
+    def from_where(self, asker: str) -> str | None:
+        """The address to try for a client that is seen at `asker`; None when they are no neighbours."""
+        local, seen = self.local, _ip(self.address)
+        if local is not None and _ip(asker) == seen:
+            return local
+        there = self.called or (local is not None and _ip(local) == seen)  # a firewall keeps the home out, not the neighbours
+        return self.address if there and same_network(self.address, asker) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +63,27 @@ class Ticket:
 
 def same_network(one: str, other: str) -> bool:
     """Whether two clients are seen at neighbouring addresses: the same /24 of IPv4 or /64 of IPv6."""
+    first, second = _ip(one), _ip(other)
+    return first is not None and second is not None and second in ip_network((first, 24 if first.version == 4 else 64), strict=False)
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    """An IPv4 address in IPv6's clothes is an IPv4 one."""
     try:
-        ips = [ip_address(text) for text in (one, other)]
+        ip = ip_address(text)
     except ValueError:
-        return False
-    first, second = (getattr(ip, "ipv4_mapped", None) or ip for ip in ips)
-    return second in ip_network((first, 24 if first.version == 4 else 64), strict=False)
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def ticket_key(route_key: bytes, sender: int, to: int, expires_at: str) -> bytes:
     """The key of a ticket, which only the recipient's client and the two homes can know."""
     return hmac.digest(route_key, f"ticket|{sender}|{to}|{expires_at}".encode(), "sha256")
+
+
+def door_key(key: bytes) -> bytes:
+    """What the holder of a ticket and the recipient prove to know before anything is said; it stamps nothing."""
+    return hmac.digest(key, b"door", "sha256")
 
 
 class Tickets:
@@ -107,7 +129,7 @@ class Tickets:
         id = self._new_id()
         self._held[id] = ticket
         self._forget_old()
-        return place | {"ticket": id, "expires_at": instant(ticket.expires)}
+        return place | {"ticket": id, "key": door_key(ticket.key).hex(), "expires_at": instant(ticket.expires)}
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """For a user of another home, or of this one: the route to one of ours and the ticket's key; empty when there is none."""
@@ -116,10 +138,11 @@ class Tickets:
             return {}
         for session in self._sessions.of(to):
             route = session.route
-            if route is not None and same_network(route.address, question["address"]):
+            address = None if route is None else route.from_where(question["address"])
+            if route is not None and address is not None:
                 expires = float(int(self._clock() + TICKET_S))
                 key = ticket_key(route.key, sender, to, instant(expires) or "")
-                return {"address": route.address, "port": route.port, "key": key, "expires": expires}
+                return {"address": address, "port": route.port, "key": key, "expires": expires}
         return {}
 
     def stamp(self, id: str, send: "Send", accepted_at: str) -> str | None:

@@ -38,13 +38,22 @@ class CallableClient:
         self.calls.put_nowait(self.wires[-1])
 
     async def offers(
-        self, home_port: int, session: str, *, port: int | None = None, source: int | None = None, key: bytes = KEY, **headers: str
+        self,
+        home_port: int,
+        session: str,
+        *,
+        port: int | None = None,
+        source: int | None = None,
+        key: bytes = KEY,
+        local: str | None = None,
+        **headers: str,
     ) -> Response:
-        """Offer `port` from `source`; both are this client's unless said otherwise."""
+        """Offer `port` from `source`; both are this client's unless said otherwise. `local`: what to call our own address."""
         sock = bound(self.port if source is None else source)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", home_port))
         wire = Wire(*await asyncio.open_connection(sock=sock))
-        body = {"session": session, "port": port or self.port, "key": base64.b64encode(key).decode()}
+        offered = self.port if port is None else port
+        body = {"session": session, "port": offered, "key": base64.b64encode(key).decode(), "local": local}
         try:
             return await wire.ask("PUT", "/v1/direct", body, {**ANN, **headers, "Connection": "close"})
         finally:

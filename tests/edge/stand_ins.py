@@ -171,7 +171,7 @@ class StandInHome:
         await self._enter()
         if to != BOB.uid:
             raise NoRoute
-        return {"address": address, "port": 40_123, "ticket": "good", "expires_at": "2026-01-01T00:00:00.000000Z"}
+        return {"address": address, "port": 40_123, "ticket": "good", "key": "00", "expires_at": "2026-01-01T00:00:00.000000Z"}
 
     async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
         await self._enter()

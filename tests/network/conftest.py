@@ -68,14 +68,14 @@ class Installations:
     @property
     def home(self) -> Server:
         """The home of the one with blanks; only to ask it, since it lives in the Global Server's process."""
-        return _server(Path(), BLANKS_PORT + 1, BLANK_S)
+        return server_outside(Path(), BLANKS_PORT + 1, BLANK_S)
 
 
 @pytest.fixture(scope="session")
 def installations(outside: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installations]:
     """Both, ready."""
     directory = tmp_path_factory.mktemp("outside")
-    made = Installations(*(_server(directory, *which) for which in ((BLANKS_PORT, BLANK_S), (NO_BLANKS_PORT, NO_BLANK_S))))
+    made = Installations(*(server_outside(directory, *which) for which in ((BLANKS_PORT, BLANK_S), (NO_BLANKS_PORT, NO_BLANK_S))))
     servers = (made.with_blanks, made.without)
     try:
         for server in servers:
@@ -88,7 +88,8 @@ def installations(outside: Place, tmp_path_factory: pytest.TempPathFactory) -> I
             server.kill()
 
 
-def _server(directory: Path, port: int, blank_s: float) -> Server:
+def server_outside(directory: Path, port: int, blank_s: float, homes: int = 1) -> Server:
+    """An installation in one process, not started. Its homes listen one port above, and so on."""
     data = directory / str(port)
     environment = {
         "FLASH_HOST": OUTSIDE,
@@ -96,7 +97,7 @@ def _server(directory: Path, port: int, blank_s: float) -> Server:
         "FLASH_DATA_DIR": str(data),
         "FLASH_DIRECT_NETWORKS": "10.77.0.0/16",
     }
-    server = Server(f"outside-{port}", ["serve", "--homes", "1"], port, environment, directory / f"{port}.log")
+    server = Server(f"outside-{port}", ["serve", "--homes", str(homes)], port, environment, directory / f"{port}.log")
     server.url = f"http://{OUTSIDE}:{port}"
     return server
 
@@ -113,9 +114,10 @@ class Town:
         self.ledger = ledger
         self.people: list[Resident] = []
 
-    async def moves_in(self, name: str, where: str, server: Server) -> Resident:
+    async def moves_in(self, name: str, where: str | Place, server: Server) -> Resident:
         """One more."""
-        resident = await self._stack.enter_async_context(moving_in(self._places[where], server.url, f"{name}-{self._tag}"))
+        place = where if isinstance(where, Place) else self._places[where]
+        resident = await self._stack.enter_async_context(moving_in(place, server.url, f"{name}-{self._tag}"))
         for other in self.people:
             await other.adds(resident)
             await resident.adds(other)

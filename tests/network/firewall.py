@@ -1,6 +1,6 @@
 """What the middle lets through. Rule: each way is set up whole, so that nothing is left of the one before."""
 
-from tests.network.namespaces import INSIDE, MIDDLE_IN, MIDDLE_OUT, Place
+from tests.network.namespaces import ALL_INSIDE, MIDDLE_IN, MIDDLE_OUT, Place
 
 STATEFUL = """
 table inet flash {
@@ -45,9 +45,9 @@ class Firewall:
         self._middle.command("conntrack", "-F")
         self._inside.command("ip", "route", "replace", "default", "via", MIDDLE_IN)
         if masquerades:
-            self._outside.command("ip", "route", "flush", "exact", f"{INSIDE}/32")
+            self._outside.command("ip", "route", "flush", "exact", ALL_INSIDE)
         else:
-            self._outside.command("ip", "route", "replace", f"{INSIDE}/32", "via", MIDDLE_OUT)
+            self._outside.command("ip", "route", "replace", ALL_INSIDE, "via", MIDDLE_OUT)
 
     def closes(self) -> None:
         """Nothing is forwarded, and inside knows no way out: what is left is the middle itself."""
@@ -61,6 +61,14 @@ class Firewall:
     def mends_the_cable(self) -> None:
         """Packets pass again; the firewall remembers what it knew."""
         self._middle.command("nft", "-f", "-", given=f"flush chain inet flash forward\n{STATEFUL}")
+
+    def keeps_from(self, address: str) -> None:
+        """Nothing more reaches this one from outside, not even answers; what goes from host to host inside does not come by here."""
+        self._middle.command("nft", f"insert rule inet flash forward ip daddr {address} counter drop")
+
+    def kept(self) -> int:
+        """How many packets it has kept back so."""
+        return int(self._middle.command("nft", "list chain inet flash forward").partition("counter packets ")[2].split()[0])
 
     def forgets_everything(self) -> None:
         """As after a restart: packets of the connections it knew vanish from now on."""

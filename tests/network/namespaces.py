@@ -1,4 +1,5 @@
 """Three places and the way between them: inside (clients) - middle (the firewall) - outside (servers). Rule: what is made is taken away.
+Inside is a network of its own, where a fourth place may be beside the first.
 
 A `Place` is a thread with an event loop whose sockets, threads and child processes all live in one network namespace.
 """
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 INSIDE, MIDDLE_IN, MIDDLE_OUT, OUTSIDE = "10.77.1.2", "10.77.1.1", "10.77.2.1", "10.77.2.2"
+BESIDE, ALL_INSIDE = "10.77.1.3", "10.77.1.0/24"
 _CLONE_NEWNET = 0x40000000  # <sched.h>; os.setns comes with Python 3.12
 _ESTABLISHED, _CLOSE_WAIT, _LISTEN, _TIME_WAIT = "01", "08", "0A", "06"  # states in /proc/net/tcp
 NEEDED = ("ip", "nft", "conntrack", "sysctl")
@@ -124,22 +126,62 @@ async def _end_tasks() -> None:
 @contextlib.contextmanager
 def three_places() -> Iterator[tuple[Place, Place, Place]]:
     """Inside, middle and outside, joined by two cables and with routes through the middle."""
-    names = [f"flash-{os.getpid()}-{name}" for name in ("inside", "middle", "outside")]
+    names = [_name(name) for name in ("inside", "middle", "outside")]
     places: list[Place] = []
     try:
         for name in names:
-            run("ip", "netns", "add", name)
-            run("ip", "-n", name, "link", "set", "lo", "up")
-        cables = ((names[0], "wan", INSIDE, "in", MIDDLE_IN), (names[2], "lan", OUTSIDE, "out", MIDDLE_OUT))
-        for name, end, address, middle_end, middle_address in cables:
-            run("ip", "link", "add", end, "netns", name, "type", "veth", "peer", "name", middle_end, "netns", names[1])
-            for space, link, own in ((name, end, address), (names[1], middle_end, middle_address)):
-                run("ip", "-n", space, "address", "add", f"{own}/24", "dev", link)
-                run("ip", "-n", space, "link", "set", link, "up")
+            _make(name)
+        # Else it would be that of a port, and change with them, which hosts inside notice late.
+        run("ip", "-n", names[1], "link", "add", "in", "address", "02:00:00:00:00:01", "type", "bridge")
+        _has_address(names[1], "in", MIDDLE_IN)
+        _plug_in(names[0], INSIDE, names[1], "in-inside")
+        run("ip", "link", "add", "lan", "netns", names[2], "type", "veth", "peer", "name", "out", "netns", names[1])
+        _has_address(names[2], "lan", OUTSIDE)
+        _has_address(names[1], "out", MIDDLE_OUT)
         places.extend(map(Place, names))
+        # Where containers run, what goes from port to port of a bridge would pass the firewall too.
+        places[1].command("sysctl", "-e", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0")
         yield places[0], places[1], places[2]
     finally:
         for place in places:
             place.close()
         for name in names:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def place_beside(middle: Place) -> Iterator[Place]:
+    """One more host in the network inside, with an address of its own and the same way out."""
+    name = _name("beside")
+    _make(name)
+    try:
+        _plug_in(name, BESIDE, middle.namespace, "in-beside")
+        run("ip", "-n", name, "route", "add", "default", "via", MIDDLE_IN)
+        place = Place(name)
+        try:
+            yield place
+        finally:
+            place.close()
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def _name(place: str) -> str:
+    return f"flash-{os.getpid()}-{place}"
+
+
+def _make(namespace: str) -> None:
+    run("ip", "netns", "add", namespace)
+    run("ip", "-n", namespace, "link", "set", "lo", "up")
+
+
+def _plug_in(namespace: str, address: str, middle: str, port: str) -> None:
+    """A cable from a host to the network inside."""
+    run("ip", "link", "add", "wan", "netns", namespace, "type", "veth", "peer", "name", port, "netns", middle)
+    run("ip", "-n", middle, "link", "set", port, "master", "in", "up")
+    _has_address(namespace, "wan", address)
+
+
+def _has_address(namespace: str, link: str, address: str) -> None:
+    run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", link)
+    run("ip", "-n", namespace, "link", "set", link, "up")

@@ -5,8 +5,6 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,11 @@ import pytest
 
 from flash_sdk import Direct, FlashClient, Listener, Message, Refused
 from flash_sdk.direct import DirectPort
-from flash_sdk.people import Sender
-from flash_sdk.straight import Way, _hand_over, stamp_of, stamped, ticket_key
-from servers.tickets import same_network
+from flash_sdk.straight import Way, _hand_over
 from tests.sdk.test_direct import hung_up_on, listening, running_town, texts
 from tests.sdk.test_listen import next_of
 
 KEY = b"k" * 32
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SENT_AT = "2026-01-01T00:00:00.000000Z"
-SOON = "2026-01-01T00:01:00.000000Z"
-POPUP = Message(0, "m1", Sender(7, "bob", "Bob"), "pop over?", NOW, None, False)
 
 
 @pytest.fixture
@@ -128,10 +120,10 @@ async def test_what_is_replayed_or_changed_is_not_shown(tmp_path: Path, straight
         message = {"id": "m1", "text": "pop over?", "in_reply_to": None, "urgent": False, "from": answer["from"]}
         said = {"to": ann.grant.uid, "expires_at": there.expires_at, "stamp": answer["stamp"]}
         said["message"] = message | {"sent_at": answer["accepted_at"]}
-        assert await _hand_over(there, json.dumps(said).encode())
+        assert await _hand_over(there, bob.grant.uid, ann.grant.uid, json.dumps(said).encode())
         changed = said | {"message": said["message"] | {"id": "m2", "text": "give me your password"}}
         with pytest.raises((asyncio.IncompleteReadError, OSError)):
-            await _hand_over(there, json.dumps(changed).encode())
+            await _hand_over(there, bob.grant.uid, ann.grant.uid, json.dumps(changed).encode())
         await bob.send(ann.grant.uid, "the end")
         assert await texts(events, 1) == ["the end"]
 
@@ -161,71 +153,23 @@ async def test_only_what_the_home_commits_now_under_the_right_ticket_gets_a_stam
             await sent(bob, there.ticket, ann.grant.uid, "pop over?", id="m5")
 
 
-def said(message: Message = POPUP, to: int = 1, expires_at: str = SOON, stamp: str | None = None) -> bytes:
-    """What a sender says; the stamp is right for Bob's popup to Ann unless another one is given."""
-    right = stamp_of(ticket_key(KEY, 7, 1, SOON), POPUP, SENT_AT)
-    sender = {"uid": message.sender.uid, "handle": message.sender.handle, "name": message.sender.name}
-    body = {"id": message.id, "text": message.text, "in_reply_to": message.in_reply_to, "urgent": message.urgent}
-    body |= {"from": sender, "sent_at": SENT_AT}
-    return json.dumps({"to": to, "expires_at": expires_at, "stamp": right if stamp is None else stamp, "message": body}).encode()
-
-
-def test_a_stamp_is_good_for_the_very_message():
-    assert stamped(said(), KEY, NOW) == POPUP
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [
-        said(stamp="0" * 64),
-        said(stamp="\u00e9"),
-        said(stamp="\ud800"),
-        said(replace(POPUP, text="give me your password")),
-        said(replace(POPUP, id="m2")),
-        said(replace(POPUP, in_reply_to="m0")),
-        said(replace(POPUP, urgent=True)),
-        said(replace(POPUP, sender=Sender(8, "bob", "Bob"))),
-        said(replace(POPUP, sender=Sender(7, "cid", "Bob"))),
-        said(replace(POPUP, sender=Sender(7, "bob", "Cid"))),
-        said(to=2),
-        said(expires_at="2026-01-01T00:01:30.000000Z"),
-        said(expires_at="\ud800"),
-        b"",
-        b"[]",
-        b'{"to":1}',
-    ],
-)
-def test_a_stamp_is_good_for_nothing_else(forged):
-    assert stamped(forged, KEY, NOW) is None
-
-
-@pytest.mark.parametrize("late", [timedelta(seconds=60), timedelta(days=1), timedelta(seconds=-120)])
-def test_a_stamp_is_good_in_time_only(late):
-    assert stamped(said(), KEY, NOW + late) is None
-
-
-def test_a_stamp_for_one_route_is_not_good_for_another():
-    assert stamped(said(), b"K" * 32, NOW) is None
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("10.1.2.3", "10.1.2.200", True),
-        ("10.1.2.3", "10.1.3.3", False),
-        ("::ffff:10.1.2.3", "10.1.2.4", True),
-        ("2001:db8::1", "2001:db8::ffff:1", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("10.1.2.3", "2001:db8::1", False),
-        ("", "", False),
-    ],
-)
-def test_neighbours(one, other, same):
-    assert same_network(one, other) is same
-
-
-@pytest.mark.parametrize("word", [b"FLASH/1 popup 70000\n", b"FLASH/1 popup -1\n", b"FLASH/1 popup\n", b"FLASH/1 popup 5\nxxxxx"])
+@pytest.mark.parametrize("word", [b"FLASH/1 popup 70000\n", b"FLASH/1 popup\n", b"FLASH/1 popup 1 2 3 4 5 6\n"])
 async def test_who_says_too_much_or_nonsense_is_hung_up_on(word):
     async with listening(KEY) as port:
-        port._proven, port.popup = KEY, lambda _: True
+        port._agreed, port.popup = KEY, lambda _: True
         await hung_up_on(port, word)
+
+
+async def test_no_text_goes_to_who_cannot_prove_to_be_the_recipient():
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def somebody_else(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        call = await reader.readuntil(b"\n")
+        writer.write(b"0" * 64 + b"\n")
+        heard.set_result(call + await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(somebody_else, "127.0.0.1", 0) as server:
+        there = Way("127.0.0.1", server.sockets[0].getsockname()[1], "t", "2026-01-01T00:01:00.000000Z", b"k")
+        assert not await _hand_over(there, 7, 1, b"pop over?")
+        assert b"pop over?" not in await heard

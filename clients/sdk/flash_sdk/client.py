@@ -196,9 +196,8 @@ class FlashClient:
         except (Unreachable, TryLater) as error:
             error.extra["id"] = message_id
             raise
-        if way is not None:
-            await self._ways.send(to_uid, way, body, answer)
-        return Accepted.of(answer)
+        straight = way is not None and await self._ways.send(to_uid, way, body, answer)
+        return Accepted.of(answer, straight=straight)
 
     async def done(self, id: str) -> None:
         """I have read and closed this message. Refused: `unknown_message`."""

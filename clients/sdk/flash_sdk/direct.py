@@ -22,7 +22,7 @@ from flash_sdk.fields import parse_object
 from flash_sdk.multipart import MultipartParser
 from flash_sdk.parts import Part
 from flash_sdk.proxies import Proxies
-from flash_sdk.straight import MAX_POPUP_BYTES, TAKEN, stamped
+from flash_sdk.straight import TAKEN, let_in, stamped
 from flash_sdk.stream import Lost
 
 MAX_CALLERS = 4  # who have not proven anything yet; the home is one, and calls once
@@ -75,9 +75,10 @@ class DirectPort:
         self._token = token
         self._server: asyncio.Server | None = None
         self._family = socket.AF_INET
+        self._towards: tuple[Any, ...] = ("127.0.0.1", 9)
         self._port = 0
         self._key: bytes | None = None  # of the latest offer, until somebody has proven it
-        self._proven: bytes | None = None  # the key that the home has last called with
+        self._agreed: bytes | None = None  # the key of the latest offer that the home has heard, whether it could call or not
         self.popup: Callable[[Message], bool] | None = None  # what to do with popups that come straight; whether it was done
         self._callers = 0
         self._line: HomeLine | None = None
@@ -95,7 +96,8 @@ class DirectPort:
             async with asyncio.timeout(OFFER_S):
                 if self._server is None:
                     await self._open()
-                answer = await self._put({"session": session, "port": self._port, "key": base64.b64encode(key).decode()})
+                offered = {"session": session, "port": self._port, "key": base64.b64encode(key).decode(), "local": self._local()}
+                answer = await self._put(offered)
         except (aiohttp.ClientError, OSError, ProtocolError):  # a timeout is an OSError
             return "failed"
         finally:
@@ -104,7 +106,10 @@ class DirectPort:
         if answer.get("reachable") is True:
             return None
         why = answer.get("why")
-        return why if isinstance(why, str) else "failed"
+        if not isinstance(why, str):
+            return "failed"
+        self._agreed = key  # a home that cannot call may still give tickets to those who are nearer
+        return why
 
     def take_line(self) -> HomeLine | None:
         """The line that the home has called on, once."""
@@ -123,7 +128,7 @@ class DirectPort:
     async def _open(self) -> None:
         host, port = self._home.host or "", self._home.port
         infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        self._family = infos[0][0]
+        self._family, self._towards = infos[0][0], infos[0][4][:2]
         self._port = 0
         listener = self._bound()
         self._port = listener.getsockname()[1]
@@ -144,6 +149,12 @@ class DirectPort:
             raise
         return sock
 
+    def _local(self) -> str:
+        """The address that our packets to the home leave with: behind a NAT, the one for those who are there, too. Sends nothing."""
+        with socket.socket(self._family, socket.SOCK_DGRAM) as sock:
+            sock.connect(self._towards)
+            return str(sock.getsockname()[0])
+
     async def _put(self, body: dict[str, Any]) -> dict[str, Any]:
         connector = aiohttp.TCPConnector(family=self._family, socket_factory=self._bound, force_close=True)
         headers = {"Authorization": f"Bearer {self._token}"}
@@ -155,7 +166,7 @@ class DirectPort:
 
     async def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Somebody calls. Who is not the home, or says too much, or too slowly, is hung up on."""
-        if (self._key is None and self._proven is None) or self._callers >= MAX_CALLERS:
+        if (self._key is None and self._agreed is None) or self._callers >= MAX_CALLERS:
             writer.transport.abort()
             return
         self._callers += 1
@@ -183,22 +194,23 @@ class DirectPort:
                 return None
         words, key = said.split(), self._key
         if words[:2] == [b"FLASH/1", b"popup"]:
-            await self._popup(reader, writer, words)
+            await self._popup(reader, writer, words[2:])
             return None
         if key is None or len(words) != 4 or words[:2] != [b"FLASH/1", b"home"]:
             return None
         if not hmac.compare_digest(words[3], hmac.digest(key, b"home" + words[2], "sha256").hex().encode()):
             return None
-        self._key, self._proven = None, key
+        self._key, self._agreed = None, key
         writer.write(hmac.digest(key, b"probe" + words[2], "sha256").hex().encode() + b"\n")
         return HomeLine(reader, writer)
 
     async def _popup(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: list[bytes]) -> None:
-        """Somebody hands over a popup: said is taken, or nothing."""
-        length = words[2] if len(words) == 3 else b""
-        if self._proven is None or not (length.isdigit() and len(length) <= 5 and int(length) <= MAX_POPUP_BYTES):
+        """Somebody with a ticket hands over a popup: said is that we are we, then taken, or nothing."""
+        here = None if self._agreed is None else let_in(words, self._agreed, datetime.now(UTC))
+        if self._agreed is None or here is None:
             return
-        message = stamped(await reader.readexactly(int(length)), self._proven, datetime.now(UTC))
+        writer.write(here)
+        message = stamped(await reader.readexactly(int(words[-1])), self._agreed, datetime.now(UTC))
         if message is not None and self.popup is not None and self.popup(message):
             writer.write(TAKEN)
             writer.close()

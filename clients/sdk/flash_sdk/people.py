@@ -145,12 +145,13 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A send that the home has committed to disk."""
+    """A send that the home has committed to disk. `straight`: the recipient's client has taken it from us already."""
 
     id: str
     accepted_at: datetime
+    straight: bool = False
 
     @classmethod
-    def of(cls, source: Json) -> Self:
+    def of(cls, source: Json, *, straight: bool = False) -> Self:
         """Read the answer to a send. Raises `ProtocolError`."""
-        return cls(fields.text(source, "id"), fields.moment(source, "accepted_at"))
+        return cls(fields.text(source, "id"), fields.moment(source, "accepted_at"), straight)

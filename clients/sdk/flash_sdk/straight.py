@@ -1,6 +1,8 @@
 """Popups straight from one client to another in the same network. Rule: nothing is shown that the sender's home has not stamped.
 
-    sender     FLASH/1 popup <length>\\n, then so many bytes of JSON: {"to","expires_at","stamp","message"}
+    sender     FLASH/1 popup <from> <to> <expires_at> <nonce> <HMAC(key, "popup" nonce)> <length>\\n        the ticket's key: who has
+    recipient  <HMAC(key, "here" nonce)>\\n, or hangs up                                                  none hears no text
+    sender     so many bytes of JSON: {"to","expires_at","stamp","message"}
     recipient  taken\\n, or hangs up
 
 The home's own copy comes in any case, so whoever is in doubt drops what came straight.
@@ -9,10 +11,13 @@ The home's own copy comes in any case, so whoever is in doubt drops what came st
 import asyncio
 import hmac
 import json
+import secrets
+import socket
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Any
 
 from yarl import URL
@@ -29,6 +34,7 @@ STRAIGHT_S = 1.0  # a neighbour answers in milliseconds; whoever takes longer ge
 HELD_S = 50.0  # a ticket is good for 60 s, and our clock need not be the home's
 NO_ROUTE_S = 30.0  # before asking again for one who has none: half a minute by the home harms nobody
 MAX_HELD = 1_000  # recipients remembered, with or without a way
+ASK_S = 0.5  # for a ticket: a popup never waits longer for its short way, whatever has become of the recipient's home
 MAX_SKEW_S = 120.0  # homes give 60 s: what is good for longer was not given by one whose clock is ours
 HOME_TRIES, HOME_TRY_S = 100, 0.05  # 5 s for the home's copy of what is here already: it takes milliseconds
 TAKEN = b"taken\n"
@@ -44,13 +50,24 @@ class Way:
     port: int
     ticket: str
     expires_at: str
+    key: bytes = field(repr=False)
 
     @classmethod
     def of(cls, source: Json) -> "Way":
         """Read the answer to `POST /v1/tickets`. Raises `ProtocolError`."""
-        texts = (fields.text(source, name) for name in ("address", "ticket", "expires_at"))
-        address, ticket, expires_at = texts
-        return cls(address, fields.integer(source, "port"), ticket, expires_at)
+        address, ticket, expires_at, key = (fields.text(source, name) for name in ("address", "ticket", "expires_at", "key"))
+        try:
+            ip = ip_address(address)  # never a name, which somebody else could point elsewhere
+            way = cls(address, fields.integer(source, "port"), ticket, expires_at, bytes.fromhex(key))
+        except ValueError as error:
+            raise ProtocolError("a ticket that cannot be read") from error
+        if ip.is_multicast or ip.is_unspecified or not 1024 <= way.port <= 65_535:
+            raise ProtocolError("a ticket to nobody")
+        return way
+
+    def call(self, sender: int, to: int, nonce: str, length: int) -> bytes:
+        """What to say first."""
+        return f"FLASH/1 popup {sender} {to} {self.expires_at} {nonce} {_proof(self.key, 'popup', nonce)} {length}\n".encode()
 
 
 class Ways:
@@ -69,8 +86,9 @@ class Ways:
             return way
         try:
             _must_be_in_the_open(home)
-            way = Way.of(await self._ask(uid))
-        except FlashClientError:
+            async with asyncio.timeout(ASK_S):
+                way = Way.of(await self._ask(uid))
+        except (FlashClientError, TimeoutError):
             way = None
         self._remember(uid, way)
         return way
@@ -86,9 +104,10 @@ class Ways:
         message |= {"from": answer.get("from"), "sent_at": answer.get("accepted_at")}
         said = {"to": to, "expires_at": way.expires_at, "stamp": answer["stamp"], "message": message}
         try:
+            sender = fields.integer(fields.section(answer, "from"), "uid")
             async with asyncio.timeout(STRAIGHT_S):
-                taken = await _hand_over(way, json.dumps(said).encode())
-        except (OSError, asyncio.IncompleteReadError, ValueError, OverflowError):  # a timeout is an OSError; the others: a strange address
+                taken = await _hand_over(way, sender, to, json.dumps(said).encode())
+        except (OSError, asyncio.IncompleteReadError, ProtocolError):  # a timeout is an OSError
             taken = False
         if not taken:
             self._remember(to, None)
@@ -101,10 +120,15 @@ class Ways:
             del self._known[next(iter(self._known))]
 
 
-async def _hand_over(way: Way, data: bytes) -> bool:
-    reader, writer = await asyncio.open_connection(way.address, way.port)
+async def _hand_over(way: Way, sender: int, to: int, data: bytes) -> bool:
+    nonce = secrets.token_hex(16)
+    reader, writer = await asyncio.open_connection(way.address, way.port, flags=socket.AI_NUMERICHOST)
     try:
-        writer.write(b"FLASH/1 popup %d\n" % len(data) + data)
+        writer.write(way.call(sender, to, nonce, len(data)))
+        here = f"{_proof(way.key, 'here', nonce)}\n".encode()
+        if not hmac.compare_digest(await reader.readexactly(len(here)), here):
+            return False  # somebody else is at that address by now, or was always
+        writer.write(data)
         return await reader.readexactly(len(TAKEN)) == TAKEN
     finally:
         writer.close()
@@ -128,6 +152,23 @@ async def home_has(id: str, ahead: Collection[str]) -> None:
 def ticket_key(route_key: bytes, sender: int, to: int, expires_at: str) -> bytes:
     """The key of a ticket, from the key of our own proven offer."""
     return hmac.digest(route_key, f"ticket|{sender}|{to}|{expires_at}".encode(), "sha256")
+
+
+def let_in(words: list[bytes], route_key: bytes, now: datetime) -> bytes | None:
+    """What to answer to who holds a ticket of ours, given what they said after `FLASH/1 popup`; None: hang up."""
+    try:
+        sender, to, expires_at, nonce, proof, length = (word.decode("ascii") for word in words)
+        uids, size = (int(sender), int(to)), int(length)
+        left_s = (fields.moment({"at": expires_at}, "at") - now.astimezone(UTC)).total_seconds()
+    except (ValueError, ProtocolError):
+        return None
+    key = hmac.digest(ticket_key(route_key, *uids, expires_at), b"door", "sha256")
+    right = hmac.compare_digest(_proof(key, "popup", nonce), proof) and 0 < left_s <= MAX_SKEW_S and 0 < size <= MAX_POPUP_BYTES
+    return f"{_proof(key, 'here', nonce)}\n".encode() if right else None
+
+
+def _proof(key: bytes, who: str, nonce: str) -> str:
+    return hmac.digest(key, f"{who}{nonce}".encode(), "sha256").hex()
 
 
 def stamp_of(key: bytes, message: Message, sent_at: str) -> str:

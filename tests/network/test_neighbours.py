@@ -1,0 +1,185 @@
+"""Two hosts of one private network, their homes outside: a popup goes from host to host. Rule: what goes wrong there, nobody notices.
+
+The home commits first and sends its own copy in any case: each popup is an event once, is shown once, and has its receipts.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import flash_sdk
+from flash_sdk.direct import DirectPort
+from flash_sdk.straight import Way, ticket_key
+from servers.tickets import door_key
+from tests.faults.checker import Accepted
+from tests.faults.installation import Server
+from tests.network.conftest import Town, server_outside
+from tests.network.firewall import Firewall
+from tests.network.namespaces import BESIDE, INSIDE, Place, place_beside
+from tests.network.residents import AT_ONCE_S, Onlooker, Resident
+from tests.network.timing import BLANK_S
+from tests.support.waiting import eventually
+
+PORT = 8070  # of the Global Server; the homes listen above
+LONG_AGO = "2026-01-01T00:00:00.000000Z"
+
+
+@pytest.fixture(scope="module")
+def beside(middle: Place) -> Iterator[Place]:
+    """A second host inside."""
+    with place_beside(middle) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def two_homes(outside: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An installation outside whose newcomers get either home in turn."""
+    server = server_outside(tmp_path_factory.mktemp("two-homes"), PORT, BLANK_S, homes=2)
+    try:
+        outside.call(server.start)
+        yield server
+    finally:
+        server.kill()
+
+
+@dataclass
+class Neighbours:
+    """Ann writes from one host to Bob, who listens on the other. They have different homes."""
+
+    ann: Resident
+    bob: Resident
+    window: Onlooker  # Bob's
+    town: Town
+    data: Path
+
+    @property
+    def port(self) -> DirectPort:
+        """Where Bob listens."""
+        client = self.window._client
+        assert client is not None
+        assert client._listener is not None
+        assert client._listener._direct is not None
+        return client._listener._direct
+
+    async def sends(self) -> tuple[flash_sdk.Accepted, float]:
+        """Ann sends one, straight if that works; what came of it, and the seconds until Bob saw it."""
+        clock = asyncio.get_running_loop().time
+        began, id_ = clock(), self.ann.next_id(self.bob.uid)
+        self.ann.offered += 1
+        sending = asyncio.ensure_future(self.ann.place.run(self.ann.client.send(self.bob.uid, "pop over?", id=id_, direct=True)))
+        await eventually(lambda: (self.ann.uid, id_) in self.window.shown_once, AT_ONCE_S)
+        shown_s, accepted = clock() - began, await sending
+        self.town.ledger.record(Accepted(self.ann.uid, self.bob.uid, id_, accepted.accepted_at))
+        return accepted, shown_s
+
+    async def way(self, sender: Resident) -> Way:
+        """A ticket of Bob's home."""
+        return Way.of(await sender.place.run(sender.client._home("POST", "/v1/tickets", {"to": self.bob.uid})))
+
+    def told(self) -> tuple[int, int]:
+        """How many events say that a message was sent, and that one was queued, at both homes together."""
+        counts = []
+        for topic in ("user.message_sent", "mailbox.message_queued"):
+            number = 0
+            for home in ("h1", "h2"):
+                with contextlib.closing(sqlite3.connect(self.data / f"{home}.db")) as log:
+                    number += log.execute("select count(*) from stored_events where topic = ?", (topic,)).fetchone()[0]
+            counts.append(number)
+        return counts[0], counts[1]
+
+
+@pytest.fixture
+async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: Server, masquerades: bool) -> Neighbours:
+    """Both at home, and nobody outside can call them."""
+    firewall.lets_out(masquerades=masquerades)
+    ann = await town.moves_in("ann", "inside", two_homes)
+    bob = await town.moves_in("bob", beside, two_homes)
+    assert {ann.home, bob.home} == {"h1", "h2"}
+    await ann.looks()
+    window = await bob.looks(direct=True)
+    await eventually(lambda: window.calls)
+    assert window.calls in ([flash_sdk.Direct(False, "no_answer")], [flash_sdk.Direct(False, "not_proven")])
+    both = Neighbours(ann, bob, window, town, Path(two_homes._environment["FLASH_DATA_DIR"]))
+    await ann.pops_up_at(window, bob, town.ledger)  # now both homes know that Bob is on Ann's list
+    return both
+
+
+@pytest.mark.parametrize("masquerades", [True, False], ids=["behind one NAT", "behind one firewall"])
+async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_recipient(firewall: Firewall, neighbours: Neighbours) -> None:
+    before = neighbours.told()
+    firewall.keeps_from(BESIDE)
+    accepted, shown_s = await neighbours.sends()
+    assert accepted.straight
+    assert (neighbours.ann.uid, accepted.id) in neighbours.window.shown_once
+    assert (accepted.id, "delivered") not in neighbours.ann.receipts
+    await eventually(firewall.kept)  # the home's copy, which knocks in vain
+    firewall.mends_the_cable()
+    await eventually(lambda: (accepted.id, "delivered") in neighbours.ann.receipts)
+    await neighbours.bob.place.run(neighbours.window._client.done(accepted.id))
+    await eventually(lambda: (accepted.id, "done") in neighbours.ann.receipts)
+    await neighbours.town.account(shown_s, f"over the local network, with the way from the homes to {BESIDE} cut")
+    assert [now - then for now, then in zip(neighbours.told(), before, strict=True)] == [1, 1]
+
+
+def held_by(neighbours: Neighbours, way: Way | None) -> None:
+    """What Ann's client thinks that it holds."""
+    neighbours.ann.client._ways._known[neighbours.bob.uid] = (float("inf"), way)
+
+
+def over(neighbours: Neighbours, way: Way) -> Way:
+    """A ticket that was right once, and is over."""
+    assert neighbours.port._agreed is not None
+    key = ticket_key(neighbours.port._agreed, neighbours.ann.uid, neighbours.bob.uid, LONG_AGO)
+    assert datetime.now(UTC).isoformat() > LONG_AGO
+    return replace(way, expires_at=LONG_AGO, key=door_key(key))
+
+
+@pytest.mark.parametrize("masquerades", [True], ids=["behind one NAT"])
+async def test_whatever_is_wrong_with_the_short_way_the_homes_copy_is_there_at_once(
+    neighbours: Neighbours, town: Town, two_homes: Server, beside: Place
+) -> None:
+    carol = await town.moves_in("carol", "inside", two_homes)
+    await carol.pops_up_at(neighbours.window, neighbours.bob, town.ledger)
+    anns, carols = await neighbours.way(neighbours.ann), await neighbours.way(carol)
+    assert (anns.address, carols.address) == (BESIDE, BESIDE)
+    wrong: dict[str, Callable[[], Way | None]] = {
+        "forged at the door": lambda: replace(anns, key=b"k" * 32),
+        "forged at the home": lambda: replace(anns, ticket="forged"),
+        "over": lambda: over(neighbours, anns),
+        "somebody else's at the door": lambda: replace(carols, ticket=anns.ticket),
+        "somebody else's at the home": lambda: carols,
+        "no ticket": lambda: None,
+    }
+    before, took = neighbours.told(), {}
+    for what, spoil in wrong.items():
+        held_by(neighbours, spoil())
+        accepted, took[what] = await neighbours.sends()
+        assert not accepted.straight, what
+    held_by(neighbours, anns)
+    assert (await neighbours.sends())[0].straight  # it was not for another reason
+    beside.command(
+        "nft", "-f", "-", given=f"table inet near {{ chain in {{ type filter hook input priority 0; ip saddr {INSIDE} drop; }}; }}"
+    )
+    try:
+        accepted, took["packets vanish"] = await neighbours.sends()
+    finally:
+        beside.command("nft", "delete table inet near")
+    assert not accepted.straight
+    await neighbours.bob.place.run(closed(neighbours.port))
+    held_by(neighbours, anns)
+    accepted, took["port closed"] = await neighbours.sends()
+    assert not accepted.straight
+    said = ", ".join(f"{what} {seconds * 1000:.0f} ms" for what, seconds in took.items())
+    await town.account(max(took.values()), f"by the home: {said}", len(took))
+    assert [now - then for now, then in zip(neighbours.told(), before, strict=True)] == [len(took) + 1, len(took) + 1]
+
+
+async def closed(port: DirectPort) -> None:
+    """Nobody listens there any more."""
+    port.close()
