@@ -9,10 +9,10 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, cast
 
-from aiohttp import web
 from aiohttp.http import HttpVersion10, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_server import Server
 
 from domain.errors import FlashError, Malformed, TooLarge
 from edge.http import CLOSE, KEEP, render
@@ -50,7 +50,7 @@ class Connection(RequestHandler):
 
     __slots__ = ("_payload", "edge", "half_closed", "lingering", "receiving", "ticks")
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, edge: "EdgeServer") -> None:
+    def __init__(self, manager: Server, *, loop: asyncio.AbstractEventLoop, edge: "EdgeServer") -> None:
         super().__init__(
             manager,
             loop=loop,

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server  # not through `aiohttp.web`: 1 MB of what makes applications
 from prometheus_client import CollectorRegistry
 
 from domain.errors import Unavailable
@@ -154,7 +156,7 @@ class EdgeServer:
         self._tick = loop.call_later(self.limits.tick_s, self._sweep)
 
 
-class _Connections(web.Server):
+class _Connections(Server):
     """aiohttp's low-level server, making our kind of connection."""
 
     def __init__(self, edge: EdgeServer) -> None:
@@ -170,7 +172,7 @@ class _Connections(web.Server):
         return self._connections
 
 
-async def _unused(request: web.BaseRequest) -> web.StreamResponse:
+async def _unused(request: BaseRequest) -> StreamResponse:
     raise AssertionError("connections answer requests themselves")
 
 

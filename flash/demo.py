@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import flash_sdk
+from clients.tk.demo import can_open_windows, open_client
+from domain.errors import Unavailable
 
 TEXT = "Hello bob, this popup went ann -> h1 -> h2 -> you."
 PASSWORDS = {"ann": "ann-demo-password", "bob": "bob-demo-password"}
@@ -19,11 +21,25 @@ ARRIVAL_TIMEOUT_S = 15.0
 CLOSING_TIMEOUT_S = 5.0  # for a popup client to log off
 
 
-async def play_demo(server: str, say: Callable[[str], object]) -> list[flash_sdk.Grant]:
-    """Let ann's popup arrive at bob's and say so; their grants. `server`: the Global Server's URL.
+@contextlib.asynccontextmanager
+async def demo(server: str, folder: Path, say: Callable[[str], object]) -> AsyncIterator[Sequence[Sequence[str]]]:
+    """Play the demo, and keep two popup clients open for as long as it lasts; the commands of those who join, one line each.
 
-    Raises `TimeoutError`, `flash_sdk.FlashClientError`.
+    `server`: the Global Server's URL; `folder`: for the popup clients. Raises `TimeoutError`, `Unavailable`.
     """
+    try:
+        grants = await _play(server, say)
+    except flash_sdk.FlashClientError as error:
+        raise Unavailable(f"The demo failed: {str(error) or type(error).__name__}") from error
+    async with _windows(server, grants, folder, say):
+        yield (
+            (f"login bob --password {PASSWORDS['bob']}", "listen --as bob"),
+            (f"login ann --password {PASSWORDS['ann']}", "send bob 'pop over?' --as ann"),
+        )
+
+
+async def _play(server: str, say: Callable[[str], object]) -> list[flash_sdk.Grant]:
+    """Let ann's popup arrive at bob's and say so; their grants. Raises `TimeoutError`, `flash_sdk.FlashClientError`."""
     async with flash_sdk.FlashClient(server) as ann, flash_sdk.FlashClient(server) as bob:
         await _enter(ann, "ann", {"full_name": "Ann Archer", "state": "Florida"})
         await _enter(bob, "bob", {"full_name": "Bob Baker", "state": "Ohio"})
@@ -48,16 +64,13 @@ async def play_demo(server: str, say: Callable[[str], object]) -> list[flash_sdk
 
 
 @contextlib.asynccontextmanager
-async def windows(server: str, grants: Sequence[flash_sdk.Grant], folder: Path, say: Callable[[str], object]) -> AsyncIterator[None]:
+async def _windows(server: str, grants: Sequence[flash_sdk.Grant], folder: Path, say: Callable[[str], object]) -> AsyncIterator[None]:
     """A popup client for each of them for as long as it lasts, where there is a display to open it on."""
     clients: list[subprocess.Popen[bytes]] = []
-    if grants:
-        from clients.tk.demo import can_open_windows, open_client  # 5 MB that a server without demo does not need
-
-        if can_open_windows():
-            say(f"Opening the windows of {' and '.join(grant.handle for grant in grants)}.")
-            with contextlib.suppress(OSError):
-                clients += [open_client(server, grant, folder) for grant in grants]
+    if can_open_windows():
+        say(f"Opening the windows of {' and '.join(grant.handle for grant in grants)}.")
+        with contextlib.suppress(OSError):
+            clients += [open_client(server, grant, folder) for grant in grants]
     try:
         yield
     finally:
@@ -75,17 +88,3 @@ async def _enter(client: flash_sdk.FlashClient, handle: str, profile: dict[str, 
         if refusal.code != "handle_taken":
             raise
         await client.login(handle, PASSWORDS[handle])
-
-
-def join_lines(server: str, demo: bool) -> str:
-    """What to type in other shells to join by hand."""
-    lines = [f"Flash serves at {server} (Ctrl-C stops it). Join from other shells:"]
-    flash = f"FLASH_SERVER={server} .venv/bin/flash"
-    if demo:
-        lines += [
-            f"  {flash} login bob --password {PASSWORDS['bob']} && {flash} listen --as bob",
-            f"  {flash} login ann --password {PASSWORDS['ann']} && {flash} send bob 'pop over?' --as ann",
-        ]
-    else:
-        lines += [f"  {flash} user add YOUR_HANDLE", f"  {flash} listen"]
-    return "\n".join(lines)

@@ -12,16 +12,15 @@ from typing import Any, NoReturn
 
 import uvloop
 
-import flash_sdk
 from domain.errors import FlashError
 from flash.cli import COMMANDS
 from flash.compose import cancelled_when_told_to_stop, rabbit, running_all, running_global, running_home, until_told_to_stop
-from flash.demo import join_lines, play_demo, windows
 from flash.logs import set_up_logs
 from flash.settings import BadSetting, Settings
 from servers.lease import LeaseLost
 
 SHORTEST_HEARTBEAT_S = 2.0  # below it a busy moment looks like death
+NEWCOMERS = (("user add YOUR_HANDLE",), ("listen",))  # what to type in other shells, to join by hand
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
 
@@ -47,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except asyncio.CancelledError:  # told to stop while it started or stood by
         return 0
-    except (BadSetting, FlashError, flash_sdk.FlashClientError, OSError) as error:
+    except (BadSetting, FlashError, OSError) as error:
         print(f"flash: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     return 0
@@ -83,12 +82,18 @@ async def _serve(settings: Settings, chosen: argparse.Namespace) -> None:
         settings = dataclasses.replace(settings, data=chosen.data)
     if settings.store_url or settings.keys_url or settings.public_url:
         raise BadSetting("FLASH_STORE_URL, FLASH_KEYS_URL and FLASH_PUBLIC_URL are for `flash global` and `flash home`; unset them")
-    async with running_all(settings, chosen.homes, chosen.port):
-        server = f"http://127.0.0.1:{chosen.port}"
-        grants = await play_demo(server, _say) if chosen.demo else []
-        _say(join_lines(server, chosen.demo))
-        async with windows(server, grants, settings.data / "demo", _say):
-            await until_told_to_stop()
+    server = f"http://127.0.0.1:{chosen.port}"
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(running_all(settings, chosen.homes, chosen.port))
+        lines: Sequence[Sequence[str]] = NEWCOMERS
+        if chosen.demo:
+            from flash.demo import demo  # a client and its windows: 6 MB that a server without demo does not need
+
+            lines = await stack.enter_async_context(demo(server, settings.data / "demo", _say))
+        _say(f"Flash serves at {server} (Ctrl-C stops it). Join from other shells:")
+        for line in lines:
+            _say("  " + " && ".join(f"FLASH_SERVER={server} .venv/bin/flash {command}" for command in line))
+        await until_told_to_stop()
 
 
 async def _global(settings: Settings, chosen: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
 
 from domain.errors import Unauthorized, Unavailable
-from servers.identity import Identity
+from servers.identity import NO_ROLES, Identity
 
 ALGORITHM = "EdDSA"
 ISSUER = "flash"  # keeps apart what other programs may sign with the same key
@@ -160,7 +160,7 @@ class KeyVerifier:
                 home=sys.intern(claims["home"]),  # one text for all users of a home
                 home_url=sys.intern(claims["home_url"]),
                 expires_at=float(claims["exp"]),
-                roles=frozenset(claims.get("roles", ())),
+                roles=frozenset(roles) if (roles := claims.get("roles")) else NO_ROLES,
             )
         except jwt.InvalidSignatureError:
             raise Unauthorized("The token was altered: its signature does not fit.") from None

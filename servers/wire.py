@@ -19,7 +19,7 @@ from servers.parts import Part
 encode = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # for the few uses of one commit's times; an entry takes 250 bytes
 def instant(seconds: float | None) -> str | None:
     """Seconds since 1970 -> RFC 3339 UTC with microseconds."""
     return None if seconds is None else _instant(seconds)
