@@ -17,7 +17,7 @@ NOT_LOADED = ("typer", "rich.console", "flash_sdk", "clients", "aiohttp.web", "a
 
 
 def test_a_server_loads_no_client_no_application_framework_and_neither_broker_nor_database_of_other_installations():
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(ended.stdout.split())
     assert "edge.server" in loaded
     assert not loaded.intersection(NOT_LOADED)
