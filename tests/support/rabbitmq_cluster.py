@@ -49,11 +49,12 @@ class ClusterNode(PrivateRabbit):
     def _prepare(self) -> None:
         super()._prepare()
         with (self._directory / "rabbitmq.conf").open("a") as conf:
-            conf.write(f"listeners.tcp.1 = {self._address}:{self._port}\ncluster_formation.peer_discovery_backend = classic_config\n")
-            conf.write("cluster_partition_handling = pause_minority\ncluster_formation.randomized_startup_delay_range.max = 0\n")
-            conf.write("cluster_formation.randomized_startup_delay_range.min = 0\n")
-            conf.writelines(f"cluster_formation.classic_config.nodes.{i} = {peer}\n" for i, peer in enumerate(self.peers, 1))
-        (self._directory / "advanced.config").write_text(f"[{{kernel, [{{net_ticktime, {TICK_S}}}]}}].\n")
+            conf.write(f"listeners.tcp.1 = {self._address}:{self._port}\ncluster_partition_handling = pause_minority\n")
+        # Here, not in the file above: RabbitMQ 3 waits a random time without that delay, and 4 refuses settings that it does not know.
+        formation = "{peer_discovery_backend, rabbit_peer_discovery_classic_config}, {randomized_startup_delay_range, {0, 0}}"
+        nodes = ", ".join(f"'{peer}'" for peer in self.peers)
+        rabbit = f"{{rabbit, [{{cluster_formation, [{formation}]}}, {{cluster_nodes, {{[{nodes}], disc}}}}]}}"
+        (self._directory / "advanced.config").write_text(f"[{{kernel, [{{net_ticktime, {TICK_S}}}]}}, {rabbit}].\n")
 
     def _environment(self) -> Mapping[str, str]:
         ours = self._address.replace(".", ",")
@@ -74,8 +75,9 @@ class RabbitCluster:
             ClusterNode(directory / f"n{number}", number, (port, dist_port, self._epmd_port))
             for number, dist_port in enumerate(dist_ports, 1)
         ]
-        for node in self.nodes:
-            node.peers = [each.node for each in self.nodes]
+        for number, node in enumerate(self.nodes, 1):
+            # Those that run when it starts for the first time, and itself: RabbitMQ 4 waits for others that it is told of.
+            node.peers = [each.node for each in self.nodes[:number]]
         self._epmd: subprocess.Popen[bytes] | None = None
         self._formed = False
 
@@ -97,7 +99,7 @@ class RabbitCluster:
                 raise
             for node in self.nodes:  # given up by each other while they started: begin again, with nothing
                 node.close()
-                shutil.rmtree(node.directory)
+                shutil.rmtree(node.directory, ignore_errors=True)
             self._start_nodes()
         self._formed = True
 
