@@ -1,6 +1,7 @@
 """Personal data is unreadable without its owner's key, wherever it is stored; everything else stays as it was."""
 
 import sqlite3
+from contextlib import closing
 
 import msgpack
 import pytest
@@ -162,5 +163,6 @@ def test_the_key_file_is_for_its_owner_only_and_forgets(tmp_path):
     assert copies() > 0
     keys.destroy(8_001)
     assert copies() == 0
-    assert sqlite3.connect(folder / "h1.db").execute("SELECT count(*) FROM keys WHERE key IS NOT NULL").fetchone() == (2_999,)
+    with closing(sqlite3.connect(folder / "h1.db")) as database:
+        assert database.execute("SELECT count(*) FROM keys WHERE key IS NOT NULL").fetchone() == (2_999,)
     keys.close()
