@@ -9,7 +9,7 @@ work=$(mktemp -d)
 engine_pid=
 missing=()
 
-say() { echo "test-compose: $*"; }
+say() { echo "test-compose: $*, after $SECONDS s"; }
 
 finish() {
     if [ -n "$engine_pid" ]; then

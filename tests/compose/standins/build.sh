@@ -10,19 +10,35 @@ packages=python3,python3-venv,rabbitmq-server,postgresql,nginx-light,curl
 
 say() { echo "standins: $*" >&2; }
 
+in_tree() { chroot "$directory/tree" "$@"; }
+
 if ! docker image inspect flash-standin-debian >/dev/null 2>&1; then
-    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    source=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | awk -v r="$codename" '$2 == r && $3 == "main" {print $1; exit}')
-    say "a Debian tree ($codename)"
-    rm -rf "$directory/tree"
-    debootstrap --variant=minbase --include="$packages" "$codename" "$directory/tree" "$source" >"$directory/debootstrap.log" 2>&1 || {
+    own=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    source=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | awk -v r="$own" '$2 == r && $3 == "main" {print $1; exit}')
+    # trixie has what docker-compose.yml names, RabbitMQ 4 and PostgreSQL 17, and a new Python; this machine's own release is what else there is.
+    for codename in "${FLASH_TEST_DEBIAN:-trixie}" "$own"; do
+        say "a Debian tree ($codename)"
+        rm -rf "$directory/tree"
+        if debootstrap --foreign --variant=minbase --include="$packages" "$codename" "$directory/tree" "$source" >"$directory/debootstrap.log" 2>&1; then break; fi
+        tail -n 2 "$directory/debootstrap.log" >&2
+    done
+    {
+        # A tree that is thrown away need not be on the disk after each file, nor hold manuals, nor a database cluster of its own.
+        mkdir -p "$directory/tree/etc/dpkg/dpkg.cfg.d" "$directory/tree/etc/postgresql-common"
+        printf '%s\n' force-unsafe-io 'path-exclude=/usr/share/doc/*' 'path-exclude=/usr/share/man/*' 'path-exclude=/usr/share/locale/*' \
+            >"$directory/tree/etc/dpkg/dpkg.cfg.d/standin"
+        echo 'create_main_cluster = false' >"$directory/tree/etc/postgresql-common/createcluster.conf"
+        in_tree /debootstrap/debootstrap --second-stage
+    } >>"$directory/debootstrap.log" 2>&1 || {
         tail -n 20 "$directory/debootstrap.log" >&2
         exit 1
     }
     rm -rf "$directory/tree/var/cache/apt/archives" "$directory/tree/var/lib/apt/lists"
+    python=$(in_tree python3 -c 'import platform; print(platform.python_version())')
+    say "Python $python, RabbitMQ $(in_tree dpkg-query -f '${Version}' -W rabbitmq-server), $(in_tree sh -c '/usr/lib/postgresql/*/bin/postgres --version')"
     # The image is built without a network: its pip finds wheels, which this machine's pip has brought.
     mkdir -p "$directory/tree/wheels"
-    "$root/.venv/bin/python" -m pip -qq --disable-pip-version-check download --require-hashes --only-binary :all: \
+    "$root/.venv/bin/python" -m pip -qq --disable-pip-version-check download --require-hashes --only-binary :all: --python-version "${python%.*}" \
         -r "$root/requirements/run.txt" -d "$directory/tree/wheels"
     printf '[global]\nno-index = true\nfind-links = /wheels\n' >"$directory/tree/etc/pip.conf"
     say "the tree as an image"
