@@ -2,7 +2,7 @@
 # rolling_restart.sh [-t SECONDS] [-p SECONDS] COMMAND SERVER=URL...: restarts servers one after another, each ready before the next is touched.
 # The one rule: what does not come back ends the round; whatever was not restarted yet goes on as it was.
 #
-#   deploy/rolling_restart.sh 'systemctl restart flash-{}' global=http://127.0.0.1:8080 h1=http://127.0.0.1:8081 h2=http://127.0.0.1:8082
+#   deploy/rolling_restart.sh 'systemctl restart flash-{}' global=http://127.0.0.1:8080 home@h1=http://127.0.0.1:8081 home@h2=http://127.0.0.1:8082
 #   deploy/rolling_restart.sh 'docker compose restart {}' global=https://localhost:8443 h1=https://localhost:8443/h1 h2=https://localhost:8443/h2
 #   deploy/rolling_restart.sh 'kill -TERM "$(cat /run/flash/{}.pid)"' h1=http://127.0.0.1:8081      (something starts it again)
 #

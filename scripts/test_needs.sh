@@ -21,6 +21,7 @@ command -v import                       | imagemagick
 command -v chromium || command -v chromium-browser | chromium
 command -v xprop                        | x11-utils
 command -v haproxy                      | haproxy
+command -v systemd-analyze              | systemd
 test -n "$(fc-list)"                    | fonts-dejavu-core
 ${PYTHON:-python3} -c "import tkinter"  | python3-tk
 as_root command -v ip                   | iproute2
