@@ -11,11 +11,26 @@ cd secrets
 
 random() { openssl rand -hex 24; }
 
-if [ ! -e rabbitmq_user.conf ]; then
-    password=$(random)
-    printf 'default_user = flash\ndefault_pass = %s\n' "$password" >rabbitmq_user.conf
-    printf 'amqp://flash:%s@rabbitmq:5672/' "$password" >broker_url
-fi
+# As RabbitMQ stores it: four bytes of salt, and SHA-256 over salt and password.
+hashed() {
+    local salt
+    salt=$(openssl rand -hex 2)
+    { printf %s "$salt" && printf '%s%s' "$salt" "$1" | openssl dgst -sha256 -binary; } | openssl base64 -A
+}
+
+# Each server is a user of its own, which RabbitMQ makes from a definitions file when it starts.
+for server in global h1 h2; do
+    if [ ! -e "rabbitmq_$server.json" ]; then
+        password=$(random)
+        printf 'amqp://%s:%s@rabbitmq:5672/' "$server" "$password" >"broker_url_$server"
+        cat >"rabbitmq_$server.json" <<END
+{
+"users": [{"name": "$server", "password_hash": "$(hashed "$password")", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}],
+$(../rabbitmq/permissions.sh -j "$server")
+}
+END
+    fi
+done
 if [ ! -e postgres_password ]; then
     password=$(random)
     printf '%s' "$password" >postgres_password

@@ -1,6 +1,7 @@
 """What `deploy/rabbitmq/permissions.sh` allows on a real RabbitMQ. Rule: all that a server needs, and nothing in another's name."""
 
 import asyncio
+import json
 import shlex
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -100,6 +101,24 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
 
 async def _depth(directory: RabbitBroker) -> bool:
     return (await directory.depths())[DEAD] == 1
+
+
+def test_a_definitions_file_grants_what_the_commands_grant() -> None:
+    """`-j`, as deploy/secrets.sh uses it: the same patterns, in other words."""
+
+    def printed(*arguments: str) -> str:
+        return subprocess.run([str(SCRIPT), *arguments], capture_output=True, text=True, check=True).stdout
+
+    for server in ("global", "h1", "north.1"):
+        granted = []
+        for line in printed(server, "/flash").splitlines():
+            what, vhost, *patterns = [each for each in shlex.split(line)[1:] if each != "-p"]
+            granted.append((what, vhost, *patterns))
+        told = json.loads(f"{{{printed('-j', server, '/flash')}}}")
+        (plain,), topics = told["permissions"], told["topic_permissions"]
+        again = [("set_permissions", plain["vhost"], plain["user"], plain["configure"], plain["write"], plain["read"])]
+        again += [("set_topic_permissions", each["vhost"], each["user"], each["exchange"], each["write"], each["read"]) for each in topics]
+        assert again == granted
 
 
 Forbidden = Callable[[AbstractChannel], Any]

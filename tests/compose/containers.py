@@ -60,6 +60,14 @@ class Compose:
         wait_until(self.healthy, UP_S, f"healthy after {service}'s death")
         return time.monotonic() - began
 
+    def restart_command(self) -> str:
+        """What restarts service `{}`, for `deploy/rolling_restart.sh`."""
+        return f"{' '.join(self._command)} restart {{}}"
+
+    def execute(self, service: str, *command: str, entering: str = "") -> str:
+        """What the command prints in the service's container; `entering`: what it reads."""
+        return self._run("docker", "exec", "-i", self._container(service), *command, entering=entering)
+
     def write_logs(self, directory: Path) -> None:
         """Every service's log, a file each."""
         directory.mkdir(parents=True, exist_ok=True)
@@ -73,7 +81,7 @@ class Compose:
         assert found.strip(), f"no container of {service}"
         return found.split()[0]
 
-    def _run(self, *command: str) -> str:
-        done = subprocess.run(command, cwd=self._root, capture_output=True, text=True, timeout=UP_S, check=False)
+    def _run(self, *command: str, entering: str = "") -> str:
+        done = subprocess.run(command, cwd=self._root, input=entering, capture_output=True, text=True, timeout=UP_S, check=False)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr[-3_000:]}"
         return done.stdout

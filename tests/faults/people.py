@@ -105,6 +105,11 @@ class Person:
         """Ids of messages that came back."""
         return {id_ for id_, state in self.receipts if state == "bounced"}
 
+    @property
+    def offered(self) -> int:
+        """How many messages this person began to send."""
+        return sum(self._numbers.values())
+
     async def opens(self, *, through: str | None = None) -> Window:
         """Open a window; `through`: a proxy's URL instead of the home's."""
         grant = self.grant if through is None else dataclasses.replace(self.grant, home=flash_sdk.Home(self.home, through))
