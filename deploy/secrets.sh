@@ -18,18 +18,16 @@ hashed() {
     { printf %s "$salt" && printf '%s%s' "$salt" "$1" | openssl dgst -sha256 -binary; } | openssl base64 -A
 }
 
-# Each server is a user of its own, which RabbitMQ makes from a definitions file when it starts.
+# Each server is a user of its own. RabbitMQ makes it from a definitions file when it starts, with what permissions.sh says now.
 for server in global h1 h2; do
-    if [ ! -e "rabbitmq_$server.json" ]; then
-        password=$(random)
-        printf 'amqp://%s:%s@rabbitmq:5672/' "$server" "$password" >"broker_url_$server"
-        cat >"rabbitmq_$server.json" <<END
+    if [ ! -e "broker_url_$server" ]; then printf 'amqp://%s:%s@rabbitmq:5672/' "$server" "$(random)" >"broker_url_$server"; fi
+    password=$(sed 's/.*:\(.*\)@.*/\1/' "broker_url_$server")
+    cat >"rabbitmq_$server.json" <<END
 {
 "users": [{"name": "$server", "password_hash": "$(hashed "$password")", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}],
 $(../rabbitmq/permissions.sh -j "$server")
 }
 END
-    fi
 done
 if [ ! -e postgres_password ]; then
     password=$(random)
