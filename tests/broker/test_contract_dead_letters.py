@@ -9,7 +9,7 @@ from broker.rabbitmq import RabbitBroker
 from broker.rabbitmq_channel import LeanChannel
 from broker.topology import DEAD, HOMES
 from domain.errors import Unavailable
-from tests.broker.places import H1, Hands, Place, to
+from tests.broker.places import H1, Hands, Place, RabbitPlace, to
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
@@ -132,7 +132,9 @@ async def test_a_letter_whose_queue_is_unknown_stays(broker: Broker) -> None:
 async def test_a_letter_that_is_in_its_queue_and_not_yet_out_of_the_other_is_in_both(
     rabbitmq: AnyRabbit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker = RabbitBroker(rabbitmq.new_vhost(), "test")
+    url = rabbitmq.new_vhost()
+    await RabbitPlace(url).empty()
+    broker = RabbitBroker(url, "test")
     await broker.start()
     await broker.wait_connected(10)
     await broker.declare_inbox("h1")
