@@ -31,12 +31,12 @@ class BackConnections:
     def __init__(self, streams: "Streams", metrics: "EdgeMetrics") -> None:
         self.streams = streams
         self.metrics = metrics
-        self.open: set[BackConnection] = set()
+        self.open: dict[BackConnection, None] = {}  # a set would take twice the room
         self.emptied: asyncio.Event | None = None  # only looked at while stopping
 
     def remove(self, connection: "BackConnection") -> None:
         """A connection is gone."""
-        self.open.discard(connection)
+        self.open.pop(connection, None)
         self.metrics.back_connections = len(self.open)
         if not self.open and self.emptied is not None:
             self.emptied.set()
@@ -77,7 +77,7 @@ class BackConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._paused = transport.get_write_buffer_size() > HIGH_WATER_BYTES
         transport.set_protocol(self)
-        self._owner.open.add(self)
+        self._owner.open[self] = None
         self._owner.metrics.back_connections = len(self._owner.open)
 
     def opened(self, session: "Session") -> None:

@@ -1,6 +1,7 @@
 """What every server answers about itself. Rule: open to whoever reaches the port, so nothing personal is said here."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -8,7 +9,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from domain.errors import Unavailable
 from edge import answers
 from edge.http import Answer, Call, answer_json
-from edge.openapi import describe
 from edge.routes import Route
 
 ALIVE = answer_json(200, {"status": "alive"})
@@ -31,7 +31,7 @@ def ops_routes(title: str, routes: Sequence[Route], ready: Callable[[], str | No
         return Answer(200, generate_latest(registry), CONTENT_TYPE_LATEST.encode())
 
     async def openapi(call: Call) -> Answer:
-        return description
+        return description()
 
     own = [
         Route("GET", "/healthz", healthz, "Whether the process answers at all.", {200: answers.Health}, any_query=True),
@@ -39,5 +39,11 @@ def ops_routes(title: str, routes: Sequence[Route], ready: Callable[[], str | No
         Route("GET", "/metrics", metrics, "Counters for Prometheus.", {200: ("text/plain",)}, any_query=True),
         Route("GET", "/openapi.json", openapi, "This description.", {200: ("application/json",)}, any_query=True),
     ]
-    description = answer_json(200, describe(title, [*routes, *own]))
+
+    @cache
+    def description() -> Answer:
+        from edge.openapi import describe  # with what it needs 1 MB, for a page that hardly anybody opens
+
+        return answer_json(200, describe(title, [*routes, *own]))
+
     return own
