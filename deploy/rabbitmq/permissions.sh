@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # permissions.sh [-j] SERVER [VHOST]: prints the commands that let RabbitMQ's user SERVER (`global`, or a home such as `h1`) do what that server needs,
-# and no more. The user is made before: `rabbitmqctl add_user h1 PASSWORD`. The Global Server starts first: it makes the exchanges and streams.
+# and no more. Before that: `rabbitmqctl import_definitions definitions.json`, and `rabbitmqctl add_user h1 PASSWORD`.
 #
 #   deploy/rabbitmq/permissions.sh h1 | sh
 #
