@@ -17,7 +17,7 @@ from clients.terminal.running import BadUsage
 from clients.terminal.screen import complain
 from domain.errors import FlashError
 from flash.audit_session import Data, open_history, settings_for
-from flash.compose import store_url
+from flash.compose import signing_key, store_url
 from flash.settings import BadSetting, Settings
 from servers.backup import back_up_broker, back_up_file, back_up_keys, back_up_log
 from servers.global_link import GLOBAL
@@ -25,7 +25,7 @@ from servers.raw_log import is_store
 from servers.restore import restore as restore_log
 
 BROKER = "broker.db"
-SIGNING_KEY = "signing-key.pem"
+SIGNING_KEY = "signing-key.pem"  # in a backup
 DUMPS = ("presence", "contacters", "waiting", "directory")  # of a life that is over; they come out of the log again
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The backup.")]
@@ -52,7 +52,7 @@ def backup(
                 typer.echo(f"{name}: {done.events} events, up to position {done.last}")
             count = back_up_keys(name, settings.keys_url, url, places / f"{name}.db")
             typer.echo(f"{name}: {count} keys")
-            if name == GLOBAL and (key := settings.data / GLOBAL / SIGNING_KEY).exists():
+            if name == GLOBAL and (key := signing_key(settings)).exists():
                 back_up_file(key, places / SIGNING_KEY)
                 typer.echo(f"{name}: the signing key")
         if not only_keys and not settings.broker_url and (settings.data / BROKER).exists():
@@ -102,7 +102,7 @@ async def _restore(settings: Settings, directory: Path, keys: Path, names: list[
             typer.echo(f"{name}: {done.from_history} events of the history, up to position {done.last}; goes on at {done.continues_at}")
             if done.unreadable:
                 complain(f"{name}: the keys of {done.unreadable} people are not here: their names and texts read as erased")
-            key = settings.data / GLOBAL / SIGNING_KEY
+            key = signing_key(settings)
             if name == GLOBAL and not key.exists() and (keys / SIGNING_KEY).exists():
                 back_up_file(keys / SIGNING_KEY, key)
                 typer.echo(f"{name}: the signing key")

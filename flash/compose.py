@@ -25,6 +25,7 @@ from edge.server import Limits, global_edge, home_edge
 from flash.settings import BadSetting, Settings
 from servers.audit import Audit
 from servers.console import OpsConsole
+from servers.global_link import GLOBAL
 from servers.global_parts import GlobalConfig, GlobalParts
 from servers.global_server import GlobalServer
 from servers.home import HomeServer
@@ -55,6 +56,11 @@ def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) ->
 def store_url(settings: Settings, server: str) -> str:
     """The server's own database: what was set, or a SQLite file in the data directory."""
     return settings.store_url or f"sqlite:///{settings.data / server}.db"
+
+
+def signing_key(settings: Settings) -> Path:
+    """Where the key lies with which a Global Server signs tokens: what was set, or in its data directory."""
+    return settings.signing_key_file or settings.data / GLOBAL / "signing-key.pem"
 
 
 def public_url(settings: Settings, port: int) -> str:
@@ -108,6 +114,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
     config = GlobalConfig(
         store_url=store_url(settings, "global"),
         directory=settings.data / "global",
+        key_file=signing_key(settings),
         token_lifetime_s=settings.token_lifetime_s,
         registrations_per_s=settings.registrations_per_s,
         ops=settings.ops,

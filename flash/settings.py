@@ -94,6 +94,7 @@ class Settings:
     keys_url: str = _setting(
         "FLASH_KEYS_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
     )
+    signing_key_file: Path | None = _setting("FLASH_SIGNING_KEY_FILE", Path, "a file", None)  # noqa: RUF009 - a Path never changes
     public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
     data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", DATA)  # noqa: RUF009 - a Path never changes
     host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")

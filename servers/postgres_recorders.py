@@ -34,6 +34,7 @@ RECONNECT_S = 5.0  # the pool's pauses double; after this time it forgets them, 
 POOL_SIZE = 2  # one connection for commits, one for the reader; more come and go as needed
 MAX_CONNECTIONS = 12
 CONNECT_TIMEOUT_S = 3  # until a user hears that the store is away
+LOCK_TIMEOUT_S = 5  # for somebody else's lock on a table, such as an administrator's: as on SQLite
 LINE = {  # a database that is gone without a word is given up after some 8 s, not after the kernel's quarter of an hour
     "keepalives_idle": 3,
     "keepalives_interval": 2,
@@ -123,6 +124,7 @@ class PostgresStoreFactory(PostgresFactory):
     def _one_at_a_time(self) -> Iterator[None]:
         """`IF NOT EXISTS` does not hold between two servers that start in the same moment; a lock of the whole database does."""
         with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute("SET LOCAL lock_timeout = 0")  # however many start in the same moment, each has its turn
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             with self.datastore.transaction(commit=True) as other:  # on another connection: the tables are made on yet another
                 other.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self.datastore.schema)))
@@ -130,8 +132,9 @@ class PostgresStoreFactory(PostgresFactory):
 
 
 def _durable(connection: psycopg.Connection[Any]) -> None:
-    """A commit means: on disk, whatever the database's default is."""
+    """A commit means: on disk, whatever the database's default is; and nobody waits for a lock without an end."""
     connection.autocommit = True
+    connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'".encode())
     connection.execute("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
 
 

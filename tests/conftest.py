@@ -29,6 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         inside = item.path.relative_to(here)
         group = inside.parts[0] if inside.parts[0] in TOGETHER else str(inside)
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "store" in item.callspec.params:
+            group += f"-{item.callspec.params['store']}"  # an installation for each kind of database: two processes share the work
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in FIRST)
 

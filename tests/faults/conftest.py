@@ -1,4 +1,4 @@
-"""An installation for the whole folder, people for each test, and seeded chance. Rule: `FLASH_TEST_SEED` plays a failure again.
+"""An installation on each kind of database, people for each test, and seeded chance. Rule: `FLASH_TEST_SEED` plays a failure again.
 
 Every test leaves a running installation behind; whatever one broke is mended before the next begins.
 """
@@ -14,6 +14,7 @@ from tests.faults.checker import Ledger
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd
 from tests.support import telling
+from tests.support.postgres import AnyPostgres, PrivatePostgres
 from tests.support.rabbitmq import PrivateRabbit
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import wait_until
@@ -37,9 +38,33 @@ def rabbit(rabbitmq: AnyRabbit, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="session")
-def standing(rabbit: AnyRabbit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One installation for the folder: what a test did to it is history for the next one."""
-    installation = Installation(tmp_path_factory.mktemp("flash"), rabbit.new_vhost())
+def database(postgres: AnyPostgres) -> Iterator[AnyPostgres]:
+    """A PostgreSQL that may be killed: the session's own, unless somebody else owns that one."""
+    if postgres.can_be_controlled:
+        yield postgres
+        return
+    own = PrivatePostgres()
+    try:
+        own.start()
+        yield own
+    finally:
+        own.close()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> str:
+    """Where the servers keep their events: files of their own, or one PostgreSQL for all."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture(scope="session")
+def standing(
+    request: pytest.FixtureRequest, rabbit: AnyRabbit, store: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """One installation for all tests on one kind of database: what a test did to it is history for the next one."""
+    environment = {"FLASH_STORE_URL": request.getfixturevalue("database").new_database()} if store == "postgresql" else {}
+    installation = Installation(tmp_path_factory.mktemp(f"flash-{store}"), rabbit.new_vhost(), environment)
     try:
         installation.start()
         yield installation
@@ -48,9 +73,11 @@ def standing(rabbit: AnyRabbit, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture
-def installation(standing: Installation, rabbit: AnyRabbit) -> Installation:
+def installation(request: pytest.FixtureRequest, standing: Installation, rabbit: AnyRabbit, store: str) -> Installation:
     """The installation, all of it running and talking to the broker (a home that has just lost it pauses before it tries again)."""
     rabbit.start()
+    if store == "postgresql":
+        request.getfixturevalue("database").start()
     standing.start()
     wait_until(standing.connected, RECONNECTED_S, "every home has its broker again")
     return standing

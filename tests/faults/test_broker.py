@@ -19,10 +19,10 @@ from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
 Tell = Callable[[object], None]
-AWAY_S = float(os.environ.get("FLASH_TEST_BROKER_AWAY_S") or 10)
-RESETS = 5
+AWAY_S = float(os.environ.get("FLASH_TEST_BROKER_AWAY_S") or 5)
+RESETS = 3
 MEANWHILE = 120  # accepted during an alarm; half of them are for the other home
-EACH = 800  # messages to one recipient meanwhile: a mailbox holds 1,000, and none of these is to bounce
+EACH = 500  # messages to one recipient meanwhile: a mailbox holds 1,000, and none of these is to bounce
 MAX_GROWTH_BYTES = 60 * 2**20  # of a home's memory, while it keeps all that for later
 
 

@@ -61,7 +61,7 @@ async def test_clients_are_killed_and_come_back_while_people_talk(crowd: Crowd, 
     for person in people[:2]:
         await person.opens()
     async with chatter(people, ledger, chance):
-        for _ in range(12):
+        for _ in range(6):
             await ledger.grown(chance.randint(5, 30))
             window = chance.choice(people).windows[0]
             await window.die()

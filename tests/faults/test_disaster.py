@@ -1,4 +1,4 @@
-"""A home's disk is lost, and put back from a backup that was made while people talked. Rule: `flash store` does it all."""
+"""A home's database is lost, and put back from a backup that was made while people talked. Rule: `flash store` does it all."""
 
 import asyncio
 import os
@@ -8,13 +8,14 @@ import subprocess
 from collections.abc import Callable
 
 from tests.faults.checker import Ledger, verify
+from tests.faults.databases import lose
 from tests.faults.installation import FLASH, Installation
 from tests.faults.people import Crowd, chatter
 from tests.faults.test_what_history_tells import verify_log
 from tests.support.waiting import eventually
 
 
-async def test_a_home_loses_its_disk_and_nobody_loses_a_popup(
+async def test_a_home_loses_its_database_and_nobody_loses_a_popup(
     installation: Installation, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Callable[[object], None]
 ) -> None:
     """What came after the backup is in the history; clients come back and talk on."""
@@ -27,8 +28,7 @@ async def test_a_home_loses_its_disk_and_nobody_loses_a_popup(
     await eventually(lambda: home.metric("flash_relay_lag") == 0)
     await asyncio.to_thread(home.kill)
     shutil.rmtree(installation.data / "h1")
-    for path in (*installation.data.glob("h1.db*"), *installation.data.glob("keys/h1.db*")):
-        path.unlink()
+    await asyncio.to_thread(lose, installation, "h1")
     restored = await asyncio.to_thread(store, installation, "restore", str(saved), "h1")
     await asyncio.to_thread(home.start)
     async with chatter(people, ledger, chance):

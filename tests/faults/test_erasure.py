@@ -1,4 +1,4 @@
-"""Ann leaves for good while Bob's home is down and servers are killed: what she wrote and was called is found in no file, nowhere."""
+"""Ann leaves for good while Bob's home is down and servers are killed: what she wrote and was called is found in no file and no row."""
 
 import asyncio
 import os
@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from eventsourcing.persistence import StoredEvent
 
+from tests.faults.databases import on_postgresql
 from tests.faults.history import close, open_store, read_history
 from tests.faults.installation import FLASH, Installation
 from tests.faults.people import PASSWORD, Crowd
+from tests.support.postgres import every_row
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
@@ -35,13 +38,15 @@ async def decoded(installation: Installation) -> list[Any]:
     """Every event of the history, with whatever keys the servers have."""
     events: list[Any] = []
     for source, records in (await read_history(installation.amqp_url)).records.items():
-        store = open_store(f"sqlite:///{installation.store(source)}", source)
+        store = open_store(installation.store_url(source), source)
         events += [store.mapper.to_domain_event(StoredEvent(r.stream, r.version, r.topic, r.data)) for r in records]
         await close(store)
     return events
 
 
-async def test_what_ann_wrote_is_found_nowhere(installation: Installation, rabbit: AnyRabbit, crowd: Crowd) -> None:
+async def test_what_ann_wrote_is_found_nowhere(
+    request: pytest.FixtureRequest, installation: Installation, rabbit: AnyRabbit, crowd: Crowd
+) -> None:
     ann, bob = await crowd.pair("h1", "h2")
     h1, h2 = installation.homes["h1"], installation.homes["h2"]
     await ann.client.change_profile(full_name=NAME, city=CITY)
@@ -80,16 +85,23 @@ async def test_what_ann_wrote_is_found_nowhere(installation: Installation, rabbi
     assert not window.shown_once
     for server in installation.servers:  # so that everything is on disk
         await asyncio.to_thread(server.stop)
-    verified = await asyncio.to_thread(
-        subprocess.run, [FLASH, "audit", "verify"], env=os.environ | installation.environment, capture_output=True, text=True, check=False
-    )
+    command, environment = [FLASH, "audit", "verify", *(s.name for s in installation.servers)], os.environ | installation.environment
+    verified = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=False)
     assert verified.returncode == 0, verified.stdout + verified.stderr  # the chains go over what is stored, which nobody touched
+    rows: list[str] = []
     folders = [installation.directory]
+    if on_postgresql(installation):
+        rows = every_row(installation.store_url("global"))
+        assert [row for row in rows if ann.handle in row]
+        folders = [request.getfixturevalue("database")._directory]
     if (own := getattr(rabbit, "_directory", None)) is not None:
         folders.append(own)
     for folder in folders:
         assert files_with([ann.handle], folder), "who it was stays known, and the search finds what is there"
-    assert not files_with(WORDS, *folders)
+    assert not files_with(WORDS, installation.directory, *folders)
+    assert not [row for row in rows for word in WORDS if word in row]
+    if rows:
+        return
     keys = installation.data / "keys"
     assert {file.stat().st_mode & 0o777 for file in keys.iterdir()} == {0o600}
     assert keys.stat().st_mode & 0o777 == 0o700

@@ -61,6 +61,7 @@ def test_each_example_has_less_than_forty_lines() -> None:
     assert all(len(path.read_text().splitlines()) < MAX_LINES for path in EXAMPLES.iterdir() if path.is_file())
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # what RabbitMQ tells does not depend on the database
 async def test_other_peoples_libraries_miss_nothing_over_a_restart_of_rabbitmq(
     installation: Installation,
     rabbit: AnyRabbit,

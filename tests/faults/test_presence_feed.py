@@ -19,7 +19,7 @@ from tests.faults.people import PACE, PASSWORD, Crowd, Person
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
-CHANGES = 300  # that the integrator hears of before everybody goes home
+CHANGES = 150  # that the integrator hears of before everybody goes home
 PEOPLE = 8
 SETTLED_S = 45.0  # a restarted home's grace, and a relay that pauses for five seconds before it tries again
 Told = dict[int, list[tuple[str, str]]]  # uid -> (CloudEvent id, status), in order
@@ -75,7 +75,7 @@ async def committed(installation: Installation, integrator: Integrator) -> Told:
     shown = {user.uid: version(user.id or "") for user in integrator.snapshot.users}
     truth: Told = {}
     for name in installation.homes:
-        store = open_store(f"sqlite:///{installation.store(name)}", name)
+        store = open_store(installation.store_url(name), name)
         try:
             position = 0
             while batch := await store.run_reader(store.read, position, READ):

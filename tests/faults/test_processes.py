@@ -12,7 +12,6 @@ from tests.faults.people import Crowd, Window, chatter
 from tests.support.waiting import eventually
 
 Tell = Callable[[object], None]
-ROUNDS = 2
 NOTICE_S = 12.0  # a silent home is noticed after 3.5 s; the rest is for a machine that starts two Pythons and a RabbitMQ meanwhile
 
 
@@ -24,10 +23,9 @@ async def test_homes_are_killed_while_people_talk(
     people = await crowd.settle_in(8)
     homes = [installation.homes[name] for name in victims]
     async with chatter(people, ledger, chance):
-        for _ in range(ROUNDS if len(homes) == 1 else 1):
-            await ledger.grown(chance.randint(20, 150))
-            await each(homes, Server.kill)
-            await each(homes, Server.start)
+        await ledger.grown(chance.randint(20, 150))
+        await each(homes, Server.kill)
+        await each(homes, Server.start)
         await ledger.grown(50)
     tell(await verify(ledger, people))
 
@@ -38,11 +36,10 @@ async def test_the_global_server_is_killed_and_nobody_who_is_logged_in_notices(
     """Talking needs no Global Server; registering does, again after its restart."""
     people = await crowd.settle_in(6)
     async with chatter(people, ledger, chance):
-        for _ in range(2):
-            await ledger.grown(chance.randint(20, 80))
-            await asyncio.to_thread(installation.global_server.kill)
-            await ledger.grown(60)
-            await asyncio.to_thread(installation.global_server.start)
+        await ledger.grown(chance.randint(20, 80))
+        await asyncio.to_thread(installation.global_server.kill)
+        await ledger.grown(60)
+        await asyncio.to_thread(installation.global_server.start)
     assert all(window.welcomes == 1 for person in people for window in person.windows)
     newcomers = await crowd.settle_in(2)
     assert len({person.uid for person in people + newcomers}) == 8

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flash.compose import signing_key
 from flash.settings import BadSetting, Settings
 from servers.integrators import PresenceGrant
 
@@ -20,6 +21,11 @@ def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "store_url"
     secret.write_text("postgresql://flash:secret@db/flash\n")
     assert Settings.read({"FLASH_STORE_URL_FILE": str(secret)}).store_url == "postgresql://flash:secret@db/flash"
+
+
+def test_the_signing_key_lies_with_the_data_unless_told_otherwise(tmp_path: Path) -> None:
+    assert signing_key(Settings.read({"FLASH_DATA_DIR": str(tmp_path)})) == tmp_path / "global" / "signing-key.pem"
+    assert signing_key(Settings.read({"FLASH_SIGNING_KEY_FILE": "/run/secrets/signing"})) == Path("/run/secrets/signing")
 
 
 def test_integrators_are_read_with_what_they_are_granted() -> None:

@@ -17,7 +17,7 @@ def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(genuine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for variable in ("FLASH_STORE_URL", "FLASH_BROKER_URL", "FLASH_DATA_DIR", "FLASH_KEYS_URL"):
+    for variable in ("FLASH_STORE_URL", "FLASH_BROKER_URL", "FLASH_DATA_DIR", "FLASH_KEYS_URL", "FLASH_SIGNING_KEY_FILE"):
         monkeypatch.delenv(variable, raising=False)
     return shutil.copytree(genuine, tmp_path / "data")
 
@@ -60,6 +60,21 @@ def test_keys_alone_are_soon_saved(data, tmp_path, capsys):
     assert flash("backup", tmp_path / "saved", "--only-keys", "--data", data) == 0
     assert {path.name for path in (tmp_path / "saved").rglob("*")} == {"keys", "global.db", "h1.db", "signing-key.pem"}
     assert "events" not in capsys.readouterr().out
+
+
+def test_a_signing_key_elsewhere_is_saved_and_put_back_there(data, tmp_path, monkeypatch):
+    key = tmp_path / "shared" / "signing.pem"
+    key.parent.mkdir()
+    (data / "global" / "signing-key.pem").rename(key)
+    monkeypatch.setenv("FLASH_SIGNING_KEY_FILE", str(key))
+    assert flash("backup", tmp_path / "saved", "global", "--data", data) == 0
+    pem = key.read_bytes()
+    key.unlink()
+    for path in data.glob("global.db*"):
+        path.unlink()
+    assert flash("restore", tmp_path / "saved", "global", "--data", data) == 0
+    assert key.read_bytes() == pem
+    assert not (data / "global" / "signing-key.pem").exists()
 
 
 @pytest.mark.parametrize(
