@@ -5,13 +5,14 @@ while a server uses it. The store keeps what was read: a second question only ne
 """
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Annotated
 
 import typer
 
 from clients.terminal.running import BadUsage
 from domain.errors import UnknownMessage
+from domain.seal_events import LogSealed, SealReceived
 from flash import audit_printing as printing
 from flash.audit_session import AsJson, At, Data, StoreFile, User, WithText, at, perform, who
 from flash.verify_command import verify
@@ -19,6 +20,9 @@ from projections.audit.log import MAX_LIMIT
 from projections.audit.personal import details, with_personal
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Reached
 from servers.audit import Audit
+
+# What servers do for `flash audit verify`, every few seconds on a busy one: nobody who looks for what happened looks for that.
+SEALS = frozenset({LogSealed.TOPIC, SealReceived.TOPIC})
 
 app = typer.Typer(help="What happened, in what order, and what was true at any moment.", no_args_is_help=True)
 app.command()(verify)
@@ -40,7 +44,7 @@ def log(
     data: Data = None,
     store: StoreFile = None,
 ) -> None:
-    """Events, oldest first."""
+    """Events, oldest first; those of the seals only with --json, or where --topic names them."""
     first = at(since, "--since") if since is not None else None
     end = at(until, "--until") if until is not None else None
     if first is not None and end is not None and end <= first:
@@ -57,13 +61,14 @@ def log(
             message=message,
             cause=cause,
         )
+        left_out = frozenset() if as_json or topic else SEALS
         reached = audit.reached
         if not as_json:
             printing.heading()
-        await _print(audit, (await _newest(audit, wanted, limit))[::-1], as_json, text)
+        await _print(audit, (await _newest(audit, wanted, limit, left_out))[::-1], as_json, text)
         if follow:
             audit.start()
-            await _follow(audit, wanted, reached, as_json, text)
+            await _follow(audit, wanted, reached, left_out, as_json, text)
 
     perform(show, data, store, text=text)
 
@@ -163,23 +168,23 @@ async def _print(audit: Audit, rows: Sequence[AuditRow], as_json: bool, text: bo
         printing.entry(row, shown, as_json=as_json)
 
 
-async def _follow(audit: Audit, wanted: AuditFilter, seen: Reached, as_json: bool, text: bool) -> None:
+async def _follow(audit: Audit, wanted: AuditFilter, seen: Reached, left_out: Set[str], as_json: bool, text: bool) -> None:
     while True:
         await audit.grown(seen.entries)
         cursor, seen = seen.cursor, audit.reached
         while True:
             page = await audit.log(wanted, cursor=cursor, limit=MAX_LIMIT, order="arrival")
-            await _print(audit, [row for row in page.rows if row.offset < seen.offset], as_json, text)
+            await _print(audit, [row for row in page.rows if row.offset < seen.offset and row.topic not in left_out], as_json, text)
             if (cursor := page.next) is None:
                 break
 
 
-async def _newest(audit: Audit, wanted: AuditFilter, limit: int) -> list[AuditRow]:
+async def _newest(audit: Audit, wanted: AuditFilter, limit: int, left_out: Set[str]) -> list[AuditRow]:
     rows: list[AuditRow] = []
     cursor: str | None = None
     while len(rows) < limit:
         page = await audit.log(wanted, cursor=cursor, limit=min(MAX_LIMIT, limit - len(rows)))
-        rows.extend(page.rows)
+        rows.extend(row for row in page.rows if row.topic not in left_out)
         if (cursor := page.next) is None:
             break
     return rows

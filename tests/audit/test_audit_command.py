@@ -30,6 +30,9 @@ QUESTIONS = [
 ]
 
 
+TOPIC_COLUMN = 52  # after time, home and user
+
+
 def lines(answer: Answer) -> list[dict[str, object]]:
     assert answer.code == 0, answer.err
     return [json.loads(line) for line in answer.out.splitlines()]
@@ -53,6 +56,19 @@ def test_the_log_is_filtered_by_user_home_topic_and_time(ask: Ask) -> None:
         "mailbox.messages_delivered",
         "mailbox.receipt_queued",
     }
+
+
+def test_seals_are_shown_to_those_who_ask_for_them(ask: Ask) -> None:
+    def shown(*arguments: str) -> list[str]:
+        """The topics in the table."""
+        return [line[TOPIC_COLUMN:].split()[0] for line in ask("log", *arguments).out.splitlines()[1:]]
+
+    everything = [str(row["topic"]) for row in lines(ask("log", "--json", "-n", "1000"))]
+    events = [topic for topic in everything if topic != "log.sealed"]
+    assert len(events) < len(everything)
+    assert shown("-n", "1000") == events
+    assert shown("-n", "3") == events[-3:], "as many as were asked for, seals not counted"
+    assert set(shown("--topic", "log.*")) == {"log.sealed"}
 
 
 def test_people_see_a_table(ask: Ask) -> None:
