@@ -8,7 +8,6 @@ fit is read again from the store.
 import asyncio
 import contextlib
 import random
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
@@ -17,12 +16,11 @@ from eventsourcing.persistence import Tracking
 from broker.port import Broker, Outgoing
 from domain.errors import Unavailable
 from servers.store import Committed, Store
+from servers.tail import Tail
 from servers.writer import Writer
 
 MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's liking
 MAX_BATCH_BYTES = 1_000_000  # …and this many bytes, when the texts are long
-MAX_IN_MEMORY = 10_000  # committed events kept for publication; past that they are read from the store later
-MAX_IN_MEMORY_BYTES = 10_000_000  # …and this many bytes
 SAVE_EVERY_S = 0.25  # how often a busy relay stores its position with a commit: a statement in each would delay them all
 SAVE_AFTER_S = 1.0  # how long an idle relay waits before it stores its position by itself: a crash then repeats one second at most
 RETRY_S = (0.2, 5.0)  # first and longest pause while the broker is away
@@ -49,8 +47,7 @@ class Lane:
         self._name = name
         self._outgoing = outgoing
         self._linger_s = linger_s
-        self._waiting: deque[Committed] = deque()
-        self._bytes = 0  # of the data in `_waiting`
+        self._tail = Tail()
         self._arrived = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._caught_up.set()
@@ -58,16 +55,11 @@ class Lane:
         self.position = 0  # everything up to here is confirmed
         self._saved = 0
         self._save_at = 0.0
-        self._last = 0  # the newest position we know to be committed
-        self._behind = False  # some of (position, last] is not in memory
 
     async def start(self) -> None:
         """Go on where the last run stopped."""
         self.position = self._saved = await self._store.run(self._store.tracked, self._name)
-        self._last = max(self._last, await self._store.run(self._store.last_position))
-        self._behind = self._last > self.position
-        self._waiting.clear()  # what was offered meanwhile comes after what the store still has for us
-        self._bytes = 0
+        self._tail.last = max(self._tail.last, await self._store.run(self._store.last_position))
         self._confirmed(self.position)
         self._arrived.set()
         self._writer.riders.append(self._riders)
@@ -89,22 +81,12 @@ class Lane:
     @property
     def lag(self) -> int:
         """How many positions are committed but not yet published."""
-        return self._last - self.position
+        return self._tail.last - self.position
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Take over a fresh commit."""
-        # A gap: another process on the same store was first, or the database left numbers out. Whoever reads what we publish drops
-        # what comes late, so nothing may be passed over: then only the store knows what is next.
-        gap = committed[0].position != self._last + 1
-        self._last = max(self._last, committed[-1].position)
+        self._tail.offer(committed)
         self._caught_up.clear()
-        size = sum(len(c.data) for c in committed)
-        full = len(self._waiting) + len(committed) > MAX_IN_MEMORY or self._bytes + size > MAX_IN_MEMORY_BYTES
-        if self._behind or gap or full:
-            self._behind = True
-        else:
-            self._waiting.extend(committed)
-            self._bytes += size
         self._arrived.set()
 
     async def _run(self) -> None:
@@ -115,8 +97,6 @@ class Lane:
                 outgoing = self._outgoing(batch)
                 if outgoing:
                     await self._broker.publish(outgoing)
-                while self._waiting and self._waiting[0].position <= batch[-1].position:
-                    self._bytes -= len(self._waiting.popleft().data)
                 self._confirmed(batch[-1].position)
                 pause = RETRY_S[0]
             except Unavailable:
@@ -128,11 +108,11 @@ class Lane:
 
     async def _next_batch(self) -> list[Committed]:
         while True:
-            if self._waiting:
-                return _portion(self._waiting)
-            if self._behind:
-                batch = await self._read()
-                if batch:
+            # Whoever reads what we publish drops what comes late, so nothing may be passed over: what memory lacks is read first.
+            if self._tail.follows(self.position):
+                return _portion(self._tail.commits)
+            if self._tail.last > self.position:
+                if batch := await self._read():
                     return _portion(batch)
                 continue
             self._arrived.clear()
@@ -141,27 +121,22 @@ class Lane:
                 await asyncio.sleep(self._linger_s)
 
     async def _read(self) -> list[Committed]:
-        """The next batch from the store; once the newest is in it, memory takes over again."""
-        last = self._last
+        """What comes next, from the store."""
+        last = self._tail.last
         try:
             batch = await self._store.run_reader(self._store.read, self.position, MAX_BATCH)
         except Unavailable as error:
             log.warning("relay.read_failed", detail=error.detail)
             await asyncio.sleep(RETRY_S[1])
             return []
-        if self._last == last and (not batch or batch[-1].position >= last):
-            self._behind = False
-            self._waiting.extend(batch)
-            self._bytes += sum(len(c.data) for c in batch)
-            if not batch:
-                self._confirmed(last)
-        if batch:
-            self._last = max(self._last, batch[-1].position)
+        if not batch:
+            self._confirmed(last)
         return batch
 
     def _confirmed(self, position: int) -> None:
         self.position = position
-        if position >= self._last:
+        self._tail.passed(position)
+        if position >= self._tail.last:
             self._caught_up.set()
         else:
             self._caught_up.clear()

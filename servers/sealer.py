@@ -17,6 +17,7 @@ from domain.log_chain import before_all, fingerprint, seal
 from domain.seal_events import LogSealed
 from domain.seals import SealedState, SealLog
 from servers.store import Committed, Store
+from servers.tail import Tail
 from servers.writer import Writer
 
 RETRY_S = 1.0  # pause while the store is away
@@ -48,9 +49,8 @@ class Sealer:
         self._positions: list[int] = []  # hashed, not yet sealed
         self._fingerprints: list[bytes] = []
         self._hashed = 0  # everything up to here is hashed
-        self._newest = 0  # the last position we know to be committed
+        self._tail = Tail()  # what comes after it
         self._news = 0  # the last position that we know to hold something else than a seal
-        self._behind = True  # some of (hashed, newest] must be read from the store
         self._unsure = True  # only the store knows which seal was the last
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
@@ -74,15 +74,14 @@ class Sealer:
     @property
     def unsealed(self) -> int:
         """How many positions are committed but not yet sealed; at rest 1, that of the last seal."""
-        return self._newest - self.sealed
+        return self._tail.last - self.sealed
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Take over a fresh commit."""
-        if committed[0].position != self._newest + 1:  # another process was first, or the database left numbers out
-            self._behind = True
-        if not self._behind:
+        if committed[0].position == self._hashed + 1:
             self._take(committed)
-        self._newest = max(self._newest, committed[-1].position)
+        else:
+            self._tail.offer(committed)
         if self._something_new:
             self._arrived.set()
         if self.unsealed >= self._policy.events:
@@ -97,11 +96,12 @@ class Sealer:
             elif event.last > self._claimed:  # of another process on the same store: what we know of the last seal is out of date
                 self._unsure = True
         self._hashed = committed[-1].position
+        self._tail.passed(self._hashed)
 
     @property
     def _something_new(self) -> bool:
         # One seal alone is left in peace, or there would be no end; a row of them (after a long log was caught up with) is not.
-        return self._behind or self._unsure or self._news > self.sealed or len(self._positions) > 1
+        return self._tail.last > self._hashed or self._unsure or self._news > self.sealed or len(self._positions) > 1
 
     async def _run(self) -> None:
         while True:
@@ -143,20 +143,23 @@ class Sealer:
         self._positions.clear()
         self._fingerprints.clear()
         self._news = 0
-        self._newest = max(self._newest, await self._store.run(self._store.last_position))
-        self._behind, self._unsure = self._newest > self.sealed, False
+        self._tail.passed(self._hashed)
+        self._tail.last = max(self._tail.last, await self._store.run(self._store.last_position))
+        self._unsure = False
         if self.unsealed >= self._policy.events:
             self._full.set()
 
     async def _read_on(self) -> None:
         """Hash what is in the store only, until there is enough for a seal."""
-        while self._behind and len(self._positions) < self._policy.events and not self._unsure:
-            newest = self._newest
+        while self._tail.last > self._hashed and len(self._positions) < self._policy.events and not self._unsure:
+            last = self._tail.last
             found = await self._store.run_reader(self._store.read, self._hashed, PAGE)
             if found:
                 self._take(found)
-                self._newest = max(self._newest, self._hashed)
-            self._behind = self._hashed < self._newest and (bool(found) or newest != self._newest)
+            else:
+                self._hashed = last  # there is nothing behind the numbers
+            if self._tail.follows(self._hashed):
+                self._take(self._tail.commits)
 
     async def _seal_next(self) -> None:
         await self._read_on()

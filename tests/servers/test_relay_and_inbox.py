@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.event import place
 from domain.home_events import LoggedIn
 from servers import inbox as inbox_module
-from servers import relay_lane as relay_lane
+from servers import relay_lane, tail
 from servers.store import Store
 from servers.trackings import RELAY
 from tests.domain.home_stories import logged_in, message_sent
@@ -193,7 +193,7 @@ async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch)
 async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(servers, broker, monkeypatch):
     h1, h2 = servers
     await eventually(lambda: h1.relay.lag == 0)
-    monkeypatch.setattr(relay_lane, "MAX_IN_MEMORY", 50)
+    monkeypatch.setattr(tail, "MAX_COMMITS", 50)
     monkeypatch.setattr(relay_lane, "MAX_BATCH", 20)
     publish, refused = broker.publish, asyncio.Event()
 
@@ -204,7 +204,7 @@ async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remem
     monkeypatch.setattr(broker, "publish", away)
     for start in range(0, 300, 10):
         await asyncio.gather(*(h1.writer.submit((send(f"m{start + n}"),)) for n in range(10)))
-        assert max(len(lane._waiting) for lane in h1.relay.lanes) <= 50
+        assert max(len(lane._tail.commits) for lane in h1.relay.lanes) <= 50
     await refused.wait()
     monkeypatch.setattr(broker, "publish", publish)
     await asyncio.gather(*(h1.writer.submit((send(f"late{n}"),)) for n in range(30)))

@@ -85,6 +85,30 @@ async def test_what_was_written_before_there_were_seals_is_sealed_too(opened, ur
     holds(log)
 
 
+async def test_who_is_behind_reads_what_is_behind_once_however_much_happens_meanwhile(opened, url, monkeypatch):
+    old = SealedLog(url)
+    put(old.store, "user-1", 0, [adopted(number) for number in range(45)])
+    await asyncio.to_thread(old.store.close)
+    log = SealedLog(url, ONLY_FULL)
+    opened.append(log)
+    read, reads, uid = log.store.run_reader, [], iter(range(100, 200))
+
+    async def reading_while_others_write(function, *args):
+        found = await read(function, *args)
+        reads.append(len(found))
+        await log.adopts(next(uid))
+        return found
+
+    monkeypatch.setattr(log.store, "run_reader", reading_while_others_write)
+    await log.start()
+    await log.sealed_up_to(40)
+    for _ in range(30):
+        await log.adopts(next(uid))
+    await log.sealed_up_to(70)
+    assert reads == [45]
+    holds(log)
+
+
 async def test_a_server_that_was_killed_goes_on_where_the_last_seal_ended(opened, url):
     first = await SealedLog(url, ONLY_FULL).start()
     await first.adopts(*range(1, 16))

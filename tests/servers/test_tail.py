@@ -1,0 +1,42 @@
+"""The newest commits in memory: without a gap, bounded, and let go of as they are passed."""
+
+from servers import tail
+from servers.store import Committed
+from servers.tail import Tail
+
+
+def commits(*positions: int) -> list[Committed]:
+    return [Committed(position, None, b"x" * 100) for position in positions]
+
+
+def held(followed: Tail) -> list[int]:
+    return [commit.position for commit in followed.commits]
+
+
+def test_what_was_not_passed_is_kept():
+    followed = Tail()
+    followed.offer(commits(1, 2, 3))
+    followed.offer(commits(4))
+    assert (followed.follows(0), followed.follows(1), followed.last) == (True, False, 4)
+    followed.passed(2)
+    assert (held(followed), followed.follows(2)) == ([3, 4], True)
+    followed.passed(9)
+    assert (held(followed), followed.follows(9), followed.last) == ([], False, 9)
+
+
+def test_after_a_gap_only_the_new_end_is_kept():
+    followed = Tail()
+    followed.offer(commits(1, 2))
+    followed.offer(commits(5, 6))
+    assert (held(followed), followed.follows(2), followed.follows(4), followed.last) == ([5, 6], False, True, 6)
+
+
+def test_of_too_much_the_oldest_goes(monkeypatch):
+    monkeypatch.setattr(tail, "MAX_COMMITS", 5)
+    followed = Tail()
+    for position in range(1, 9):
+        followed.offer(commits(position))
+    assert held(followed) == [4, 5, 6, 7, 8]
+    monkeypatch.setattr(tail, "MAX_BYTES", 250)
+    followed.offer(commits(9))
+    assert held(followed) == [8, 9]
