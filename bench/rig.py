@@ -87,6 +87,21 @@ class Rig:
             yield installation, load(installation)
         shutil.rmtree(copy)
 
+    def rabbit(self) -> PrivateRabbit | GivenRabbit:
+        """The broker of real installations, running."""
+        if self._rabbit is None:
+            given = os.environ.get(URL_VARIABLE)
+            if given:
+                self.notes.append(f"RabbitMQ was given by {URL_VARIABLE}: its CPU cannot be counted and is missing below")
+            self._rabbit = GivenRabbit(given) if given else PrivateRabbit(self.root / "rabbitmq")
+            self._rabbit.start()
+        return self._rabbit
+
+    def fresh_directory(self) -> Path:
+        """A place where nothing is yet."""
+        self._copies += 1
+        return self.root / f"copy-{self._copies}"
+
     async def _people(self) -> Path:
         """Registered people at one home, the first half of them with the second on their lists."""
         prepared = self.root / "people"
@@ -100,8 +115,7 @@ class Rig:
         return prepared
 
     def _copy(self, prepared: Path) -> Path:
-        self._copies += 1
-        copy = self.root / f"copy-{self._copies}"
+        copy = self.fresh_directory()
         shutil.copytree(prepared, copy)
         return copy
 
@@ -130,16 +144,9 @@ class Rig:
     def _real(
         self, stack: contextlib.ExitStack, homes: Sequence[str], store_pids: Callable[[], Sequence[int]] = tuple, **settings: str
     ) -> Installation:
-        if self._rabbit is None:
-            given = os.environ.get(URL_VARIABLE)
-            if given:
-                self.notes.append(f"RabbitMQ was given by {URL_VARIABLE}: its CPU cannot be counted and is missing below")
-            self._rabbit = GivenRabbit(given) if given else PrivateRabbit(self.root / "rabbitmq")
-            self._rabbit.start()
-        pids = self._rabbit.pids if isinstance(self._rabbit, PrivateRabbit) else tuple
-        self._copies += 1
-        data = self.root / f"copy-{self._copies}"
-        return stack.enter_context(real_installation(data, homes, self._rabbit.new_vhost(), pids, store_pids, **settings))
+        rabbit = self.rabbit()
+        pids = rabbit.pids if isinstance(rabbit, PrivateRabbit) else tuple
+        return stack.enter_context(real_installation(self.fresh_directory(), homes, rabbit.new_vhost(), pids, store_pids, **settings))
 
 
 async def _opened(

@@ -141,6 +141,9 @@ class Calls:
             return
         try:
             body = await handler(message.body)
+        except Unavailable as error:  # such as of a home that has just lost its lease
+            log.info("broker.request_unanswered", key=key, error=error.detail)
+            return
         except Exception:
             log.exception("broker.request_failed", key=key)
             return

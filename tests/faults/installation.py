@@ -131,13 +131,15 @@ class Server:
 class Installation:
     """A Global Server and two homes on one broker. `environment`: more `FLASH_*` variables for all of them."""
 
-    def __init__(self, directory: Path, amqp_url: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, amqp_url: str, environment: Mapping[str, str] | None = None, pace: Mapping[str, str] = PACE
+    ) -> None:
         self.directory = directory
         self.amqp_url = amqp_url
         self.data = directory / "data"
         directory.mkdir(parents=True, exist_ok=True)
         ports = free_ports(3)
-        self.environment = {"FLASH_BROKER_URL": amqp_url, "FLASH_DATA_DIR": str(self.data), **PACE, **(environment or {})}
+        self.environment = {"FLASH_BROKER_URL": amqp_url, "FLASH_DATA_DIR": str(self.data), **pace, **(environment or {})}
         self.global_server = self._server("global", ["global"], ports[0])
         self.homes = {name: self._server(name, ["home", name], port) for name, port in (("h1", ports[1]), ("h2", ports[2]))}
 

@@ -20,7 +20,7 @@ OPEN_S = 30.0
 class Window:
     """One client of a person: a session, and what it shows. It comes back by itself, as the real one does, until it is closed."""
 
-    def __init__(self, grant: Grant, server_url: str) -> None:
+    def __init__(self, grant: Grant, server_url: str, pace: Pace = PACE) -> None:
         self.uid = grant.uid
         self.shown: list[tuple[int, str]] = []  # (sender, message id)
         self.shown_once: set[tuple[int, str]] = set()  # the same, to look into
@@ -34,6 +34,7 @@ class Window:
         self._seen = flash_sdk.MemorySeen()  # outlives a killed client, as a file does
         self._grant = grant
         self._server_url = server_url
+        self._pace = pace
         self._task: asyncio.Task[None] | None = None
         self._client: FlashClient | None = None
 
@@ -45,7 +46,7 @@ class Window:
         await eventually(lambda: self.welcomes > before, OPEN_S)
 
     async def _run(self) -> None:
-        async with FlashClient(self._server_url, pace=PACE) as self._client:
+        async with FlashClient(self._server_url, pace=self._pace) as self._client:
             self._client.use(self._grant)
             async for event in self._client.listen(seen=self._seen):
                 self._note(event)
@@ -86,7 +87,7 @@ class Window:
 class Person:
     """A registered user with any number of windows. Sends through a client of its own, so that windows may die meanwhile."""
 
-    def __init__(self, server_url: str, grant: Grant, client: FlashClient) -> None:
+    def __init__(self, server_url: str, grant: Grant, client: FlashClient, pace: Pace = PACE) -> None:
         self.grant = grant
         self.uid = grant.uid
         self.handle = grant.handle
@@ -94,6 +95,7 @@ class Person:
         self.windows: list[Window] = []
         self.client = client
         self._server_url = server_url
+        self._pace = pace
         self._numbers: dict[int, int] = {}
 
     @property
@@ -113,7 +115,7 @@ class Person:
     async def opens(self, *, through: str | None = None) -> Window:
         """Open a window; `through`: a proxy's URL instead of the home's."""
         grant = self.grant if through is None else dataclasses.replace(self.grant, home=flash_sdk.Home(self.home, through))
-        window = Window(grant, self._server_url)
+        window = Window(grant, self._server_url, self._pace)
         self.windows.append(window)
         await window.start()
         return window
@@ -169,9 +171,10 @@ async def knows(people: Sequence[Person]) -> None:
 class Crowd:
     """Registers people and lets them go again. Use as an async context manager."""
 
-    def __init__(self, server_url: str, tag: str) -> None:
+    def __init__(self, server_url: str, tag: str, pace: Pace = PACE) -> None:
         self._server_url = server_url
         self._tag = tag
+        self._pace = pace
         self._clients = contextlib.AsyncExitStack()
         self.people: list[Person] = []
         self._free: list[Person] = []
@@ -192,9 +195,9 @@ class Crowd:
         return list(fresh)
 
     async def _register(self, handle: str) -> Person:
-        client = await self._clients.enter_async_context(FlashClient(self._server_url, pace=PACE))
+        client = await self._clients.enter_async_context(FlashClient(self._server_url, pace=self._pace))
         grant = await client.register(handle, PASSWORD)
-        return Person(self._server_url, grant, client)
+        return Person(self._server_url, grant, client, self._pace)
 
     async def lives_at(self, home: str, count: int) -> list[Person]:
         """`count` people of that home who are in nobody's test yet; as many newcomers as it takes."""

@@ -8,7 +8,7 @@ import contextlib
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +19,6 @@ from tests.faults.proxy import Proxy
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
-LEASE_S = 2.5  # four renewals fit on a machine that others keep busy
 STARTED_S = 60.0
 HAPROXY = """
 defaults
@@ -33,7 +32,7 @@ frontend h1
     default_backend h1
 backend h1
     option httpchk GET /readyz
-    default-server check inter 300ms fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
     server a 127.0.0.1:{a}
     server b 127.0.0.1:{b}
 """
@@ -108,12 +107,12 @@ class Pair:
 
 
 @contextlib.asynccontextmanager
-async def standing_by(directory: Path, amqp_url: str, database: str) -> AsyncIterator[tuple[Installation, Pair]]:
-    """A Global Server, `h2`, and `h1` twice."""
+async def standing_by(directory: Path, amqp_url: str, database: str, pace: Mapping[str, str]) -> AsyncIterator[tuple[Installation, Pair]]:
+    """A Global Server, `h2`, and `h1` twice. `pace`: `FLASH_*` variables that are not to be the defaults."""
     port, second = free_ports(2)
     parts = urlsplit(database)
     async with Proxy(parts.port or 5432) as line_a, Proxy(parts.port or 5432) as line_b:
-        installation = Installation(directory, amqp_url, {"FLASH_STORE_URL": database, "FLASH_LEASE_S": str(LEASE_S)})
+        installation = Installation(directory, amqp_url, {"FLASH_STORE_URL": database}, pace)
         nodes: list[Node] = []
         for name, where, line in (("a", installation.homes["h1"].port, line_a), ("b", second, line_b)):
             through = parts._replace(netloc=f"{parts.username}:{parts.password}@{line.url.removeprefix('http://')}").geturl()

@@ -10,7 +10,7 @@ class Pace:
 
     first_s: float = 0.5  # a restarted server is often back within a second
     longest_s: float = 30.0  # a user who comes home waits at most this long for a home that has come back
-    factor: float = 2.0
+    factor: float = 1.5  # a home that was away for a while is found again after half as long once more; with 2, after as long
 
 
 @dataclass(slots=True)
