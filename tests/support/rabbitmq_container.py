@@ -70,8 +70,11 @@ class ContainerRabbit:
         self._wrapped.pause()
 
     def resume(self) -> None:
-        """It goes on after `pause`."""
-        self._wrapped.unpause()
+        """It goes on after `pause`; nothing happens when it is not paused, which the engine would call an error."""
+        container = self._wrapped
+        container.reload()
+        if container.status == "paused":
+            container.unpause()
 
     def reset_connections(self) -> None:
         """Close every client's connection from the server's side."""
