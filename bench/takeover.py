@@ -68,7 +68,7 @@ async def _play(rounds: int, both: Pair, people: list[Person], ann: Person, bob:
     except AssertionError as error:
         wrong.append(f"after {len(taken)} rounds: {error}")
     testimony = both.testimony()
-    wrong += [*two_writers(testimony, rounds), *logoffs(everybody)]
+    wrong += [*two_writers(testimony, rounds), *logoffs(people, everybody)]
     figures = {**_times("ready", [each.ready_s for each in taken]), **_times("popups", [each.normal_s for each in taken])}
     figures |= {
         "accepted": len(ledger.accepted),

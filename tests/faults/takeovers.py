@@ -82,12 +82,13 @@ async def says_hello(ann: Person, bob: Person, ledger: Ledger) -> None:
     await eventually(lambda: (bob.uid, here.id) in ann.windows[0].shown_once, NORMAL_S)
 
 
-def logoffs(people: Sequence[Person]) -> list[str]:
-    """What any window was told of somebody's going, although nobody went."""
+def logoffs(people: Sequence[Person], watchers: Sequence[Person]) -> list[str]:
+    """What any window of `watchers` was told of the going of `people`, although nobody went. Who has just come is not to be among `people`:
+    what was true before may still be on its way."""
     uids = {person.uid for person in people}
     return [
         f"{watcher.handle} saw {change.uid} {change.presence.status} ({change.reason})"
-        for watcher in people
+        for watcher in watchers
         for window in watcher.windows
         for change in window.changes
         if change.uid in uids and change.presence.status == "offline"

@@ -53,7 +53,7 @@ async def test_the_standby_takes_over(
                 await ledger.grown(chance.randint(20, 100))
                 rounds.append(await take_over(both, fault, ann, bob, ledger))
         verdict = await verify(ledger, [*people, ann, bob])
-        assert not logoffs([*people, ann, bob])
+        assert not logoffs(people, [*people, ann, bob])
     testimony = both.testimony()
     assert testimony
     assert not two_writers(testimony, ROUNDS)
