@@ -30,6 +30,8 @@ class Window:
         self.goodbyes: list[flash_sdk.Goodbye] = []
         self.welcomes = 0
         self.open = False  # what the person wants; the line may be down
+        self.direct = False  # whether to offer a port, to the home and to neighbours
+        self.calls: list[flash_sdk.Direct] = []
         self.connected = False
         self._seen = flash_sdk.MemorySeen()  # outlives a killed client, as a file does
         self._grant = grant
@@ -48,7 +50,7 @@ class Window:
     async def _run(self) -> None:
         async with FlashClient(self._server_url, pace=self._pace) as self._client:
             self._client.use(self._grant)
-            async for event in self._client.listen(seen=self._seen):
+            async for event in self._client.listen(seen=self._seen, direct=self.direct):
                 self._note(event)
 
     def _note(self, event: flash_sdk.Event) -> None:
@@ -64,6 +66,8 @@ class Window:
                 self.shown_once.add((event.sender.uid, event.id))
             case flash_sdk.Receipt():
                 self.receipts.add((event.id, event.state))
+            case flash_sdk.Direct():
+                self.calls.append(event)
             case flash_sdk.Presence():
                 self.changes.extend(event.changes)
                 self.presence |= {change.uid: change.presence.status for change in event.changes}
@@ -112,10 +116,11 @@ class Person:
         """How many messages this person began to send."""
         return sum(self._numbers.values())
 
-    async def opens(self, *, through: str | None = None) -> Window:
-        """Open a window; `through`: a proxy's URL instead of the home's."""
+    async def opens(self, *, through: str | None = None, direct: bool = False) -> Window:
+        """Open a window; `through`: a proxy's URL instead of the home's; `direct`: one that offers a port."""
         grant = self.grant if through is None else dataclasses.replace(self.grant, home=flash_sdk.Home(self.home, through))
         window = Window(grant, self._server_url, self._pace)
+        window.direct = direct
         self.windows.append(window)
         await window.start()
         return window

@@ -26,8 +26,6 @@ class Onlooker(Window):
         self.transports: list[str] = []
         self.reasons: list[str] = []
         self.blanks = 0
-        self.direct = False  # let the home call
-        self.calls: list[flash_sdk.Direct] = []
 
     async def _run(self) -> None:
         async with FlashClient(self._server_url, pace=PACE, patience=SOON) as self._client:
@@ -39,8 +37,6 @@ class Onlooker(Window):
         match event:
             case flash_sdk.Connected():
                 self.transports.append(event.transport)
-            case flash_sdk.Direct():
-                self.calls.append(event)
             case flash_sdk.Disconnected():
                 self.reasons.append(event.reason)
             case flash_sdk.Blank():
