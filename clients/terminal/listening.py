@@ -43,6 +43,17 @@ WHY_GONE = {
     "protocol": "something in between answered instead of your home",
     "goodbye": "your home said goodbye",
 }
+WHY_NOT_CALLED = {
+    "not_proven": "something in between rewrites ports, or is a proxy",
+    "not_allowed": "your home calls no addresses such as yours",
+    "no_answer": "a firewall keeps it out",
+    "wrong_answer": "something in between answers in your place",
+    "tls": "the way to it is encrypted, and better stays so",
+    "proxy": "you reach it through a proxy",
+    "failed": "it does not take offers, or there was no port",
+    "lost": "the line broke",
+    "given_up": "the line broke",
+}
 HOW = {
     "multipart": "popups come at once again, on one connection",
     "sse": "this network holds multipart streams back: popups come as server-sent events",
@@ -53,7 +64,7 @@ HOW = {
 def listen(
     me: As = None,
     done: Annotated[bool, typer.Option("--done", help="Close each popup as soon as it is shown.")] = False,
-    direct: Annotated[bool, typer.Option("--direct", help="Open a port, and let your home call it where that works.")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Open a port, for your home and for contacts near by.")] = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Be online: print popups and what your contacts do, until Ctrl-C."""
@@ -114,8 +125,10 @@ class Window:
             case Connected() if event.transport != self._transport:
                 self._transport = event.transport
                 _remark(HOW[event.transport])
+            case Direct(active=True):
+                _remark("your home calls you directly")
             case Direct():
-                _remark("your home calls you directly" if event.active else f"popups come over the back connection ({event.why})")
+                _remark(f"your home cannot call you, popups come as usual: {WHY_NOT_CALLED.get(event.why or '', event.why)}")
             case Welcome():
                 self._learn(event.contacts)
                 _remark("online; ", ", ".join(f"{self._name(c.uid)} {c.presence.status}" for c in event.contacts) or "no contacts yet")

@@ -19,6 +19,7 @@ def tk(
     server: Annotated[str | None, typer.Option("--server", envvar="FLASH_SERVER", metavar="URL", help="The Global Server.")] = None,
     handle: Annotated[str | None, typer.Option("--as", metavar="HANDLE", help="Whom to sign in, else the last one.")] = None,
     looks: Annotated[Literal["light", "dark", "system"] | None, typer.Option("--looks", help="Light or dark, this time.")] = None,
+    direct: Annotated[bool, typer.Option("--direct", help="Open a port, for your home and for contacts near by.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log to standard error, with timings.")] = False,
     keyring: Annotated[bool, typer.Option(help="Keep the login in the desktop's keyring, where there is one.")] = True,
 ) -> None:
@@ -32,7 +33,7 @@ def tk(
             raise
         _complain(NO_TK.format(python=sys.executable))
     try:
-        run(Options(server, handle, looks, verbose, keyring))
+        run(Options(server, handle, looks, verbose, keyring, direct))
     except tkinter.TclError as error:
         if "display" not in str(error):
             raise

@@ -42,13 +42,16 @@ class Engine:
         server: str | None = None,
         handle: str | None = None,
         use_keyring: bool = True,
+        direct: bool = False,
         pace: Pace | None = None,
     ) -> None:
-        """`server`, `handle`: whom to sign in, when something is remembered of them; else the last user. `pace`: of reconnecting."""
+        """`server`, `handle`: whom to sign in, when something is remembered of them; else the last user. `direct`: popups may come and
+        go without the home in between. `pace`: of reconnecting."""
         self._bridge = bridge
         self._places = places
         self._wanted = (server, handle)
         self._use_keyring = use_keyring
+        self._direct = direct
         self._pace = pace
         self._thread = threading.Thread(target=self._run, name="flash-engine", daemon=True)
         self._ready = threading.Event()
@@ -134,7 +137,7 @@ class Engine:
         except (AlreadyOpen, Unusable) as error:
             self._bridge.report(SignedOut(str(error), server, grant.handle))
             return
-        self._storage, self._session, self._account = storage, Session(self._bridge, storage), account
+        self._storage, self._session, self._account = storage, Session(self._bridge, storage, direct=self._direct), account
         self._bridge.report(storage.load())
         if keep:
             await self._remember(grants, server, grant)

@@ -1,6 +1,7 @@
 """Folding what the home says. Rule: one function per SDK event; each leaves the model right whatever came before it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,13 @@ def _welcome(model: "Model", event: sdk.Welcome, now: datetime) -> list[Effect]:
     rows, came = model.book.welcome(event.contacts, now)
     mine = [] if event.status is None else _my_status(model, event.status, now)
     return [ConnectionChanged(), *mine, *rows, *_came(model, came, now), *model.desk.login(event.count, now)]
+
+
+def _direct(model: "Model", event: sdk.Direct, now: datetime) -> list[Effect]:
+    if model.connection.state != "connected" or model.connection.straight == event.active:
+        return []
+    model.connection = replace(model.connection, straight=event.active)
+    return [ConnectionChanged()]
 
 
 def _disconnected(model: "Model", event: sdk.Disconnected, now: datetime) -> list[Effect]:
@@ -123,6 +131,7 @@ _NAMES: dict[str, StatusName] = {"online": "online", "away": "away", "dnd": "dnd
 FOLDS: dict[type, Callable[[Any, Any, datetime], list[Effect]]] = {
     sdk.Connected: _connected,
     sdk.Welcome: _welcome,
+    sdk.Direct: _direct,
     sdk.Disconnected: _disconnected,
     sdk.Message: _message,
     sdk.Presence: _presence,

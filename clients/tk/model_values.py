@@ -121,15 +121,17 @@ class SignInState:
 @dataclass(frozen=True, slots=True)
 class Connection:
     """The truth about the line. `retry_at`: when the next try is due, with `reconnecting`. `why`: one short phrase; if connected,
-    how, and empty for the usual way."""
+    how, and empty for the usual way. `straight`: the home has called us, and sends on that line."""
 
     state: Literal["connected", "connecting", "reconnecting", "signed_out"] = "signed_out"
     why: str = ""
     retry_at: datetime | None = None
+    straight: bool = False
 
     def line(self, now: datetime) -> str:
         """The connection line: `connected`, `reconnecting in 4 s: …`, `signed out: …`. Draw it again every second."""
-        tail = f": {self.why}" if self.why else ""
+        why = "popups come straight" if self.straight else self.why
+        tail = f": {why}" if why else ""
         if self.state == "reconnecting":
             left = 0 if self.retry_at is None else round((self.retry_at - now).total_seconds())
             return f"reconnecting in {left} s{tail}" if left > 0 else f"reconnecting{tail}"

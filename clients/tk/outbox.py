@@ -29,7 +29,9 @@ class Later(Exception):
 class Outbox:
     """Tells the home. `wake` it whenever something new is on disk or the connection is back."""
 
-    def __init__(self, storage: Storage, report: Callable[[Report], None]) -> None:
+    def __init__(self, storage: Storage, report: Callable[[Report], None], *, direct: bool = False) -> None:
+        """`direct`: hand messages over straight, too, where the recipient is near."""
+        self._direct = direct
         self._storage = storage
         self._report = report
         self._wanted = asyncio.Event()
@@ -120,8 +122,14 @@ class Outbox:
     async def _send(self, client: FlashClient, message: Sent) -> None:
         try:
             await client.send(
-                message.to, message.text, id=message.id, in_reply_to=message.in_reply_to, urgent=message.urgent, deadline_s=DEADLINE_S
-            )  # fmt: skip
+                message.to,
+                message.text,
+                id=message.id,
+                in_reply_to=message.in_reply_to,
+                urgent=message.urgent,
+                direct=self._direct,
+                deadline_s=DEADLINE_S,
+            )
         except (TryLater, Unauthorized):
             raise
         except NotAContact as error:

@@ -29,13 +29,15 @@ DEBUG, WARNING = 10, 30  # structlog's levels are those of logging
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to start. `looks`: `light`, `dark` or `system`; None: as it was last chosen. `verbose`: log to standard error, with timings."""
+    """How to start. `looks`: `light`, `dark` or `system`; None: as it was last chosen. `verbose`: log to standard error, with timings.
+    `direct`: popups may come and go without the home in between."""
 
     server: str | None = None
     handle: str | None = None
     looks: str | None = None
     verbose: bool = False
     use_keyring: bool = True
+    direct: bool = False
 
 
 def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> None:
@@ -50,7 +52,9 @@ def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> Non
     teach(root)
     theme = Theme(root, chosen_mode(options.looks or remembered.theme, desktop))
     bridge = Bridge(Model())
-    engine = Engine(bridge, places, server=options.server, handle=options.handle, use_keyring=options.use_keyring)
+    engine = Engine(
+        bridge, places, server=options.server, handle=options.handle, use_keyring=options.use_keyring, direct=options.direct
+    )  # fmt: skip
     desk = Desk(root, bridge, theme, remembered, desktop, root.quit)
     if options.verbose:
         StallWatch(root)

@@ -32,10 +32,12 @@ _log = structlog.get_logger("flash.tk")
 class Session:
     """Lasts from sign-in to sign-out, over any number of clients and connections."""
 
-    def __init__(self, bridge: Bridge, storage: Storage) -> None:
+    def __init__(self, bridge: Bridge, storage: Storage, *, direct: bool = False) -> None:
+        """`direct`: popups may come and go without the home in between."""
         self._bridge = bridge
         self._storage = storage
-        self._outbox = Outbox(storage, bridge.report)
+        self._direct = direct
+        self._outbox = Outbox(storage, bridge.report, direct=direct)
         self._client: FlashClient | None = None
         self._search: asyncio.Task[None] | None = None
 
@@ -64,7 +66,7 @@ class Session:
     # --- what comes ---
 
     async def _listen(self, client: FlashClient) -> None:
-        async for event in client.listen(seen=self._storage):
+        async for event in client.listen(seen=self._storage, direct=self._direct):
             came_at = time.monotonic()
             heard = _printable(event) if isinstance(event, sdk.Message) else event
             try:

@@ -5,12 +5,13 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flash_sdk import Direct, FlashClient, Listener, Message, Refused
+from flash_sdk import Direct, FlashClient, Listener, Message, Refused, Unreachable
 from flash_sdk.direct import DirectPort
 from flash_sdk.straight import Way, _hand_over
 from tests.sdk.test_direct import hung_up_on, listening, running_town, texts
@@ -101,6 +102,17 @@ def monkeypatched_copies(events: Listener, monkeypatch) -> list[str]:
 
     monkeypatch.setattr(events._mailbox, "receive", note)
     return copies
+
+
+async def test_done_is_not_lost_while_the_home_waits_for_its_copy(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("flash_sdk.straight.HOME_TRY_S", 0.001)
+    async with neighbours(tmp_path) as (ann, _, events):
+        events._mailbox.ahead["m9"] = datetime.now(UTC)
+        with pytest.raises(Unreachable):
+            await ann.done("m9")
+        events._mailbox.ahead["m9"] -= timedelta(minutes=11)
+        with pytest.raises(Refused, match="unknown_message"):
+            await ann.done("m9")
 
 
 async def test_without_its_listener_a_popup_comes_by_the_home_once(tmp_path: Path, straight):

@@ -26,14 +26,13 @@ T = TypeVar("T")
 class Person:
     """One client. Use as a context manager; `folder` is the machine's disk, and may be used again by the next one."""
 
-    def __init__(self, folder: Path, server: str, handle: str | None = None) -> None:
+    def __init__(self, folder: Path, server: str, handle: str | None = None, *, direct: bool = False) -> None:
         self.server = server
         self.model = Model()
         self.bridge = Bridge(self.model)
         self.effects: list[ViewEffect] = []
-        self._engine = Engine(
-            self.bridge, Places(folder / "config", folder / "data"), server=server, handle=handle, use_keyring=False, pace=BRISK
-        )
+        places = Places(folder / "config", folder / "data")
+        self._engine = Engine(self.bridge, places, server=server, handle=handle, use_keyring=False, direct=direct, pace=BRISK)
 
     def __enter__(self) -> Self:
         self._engine.start()

@@ -34,6 +34,23 @@ def test_the_connection_line_says_so_when_popups_come_by_another_way() -> None:
     assert ann.model.connection.line(ann.now) == "connected"
 
 
+def test_the_connection_line_says_so_when_popups_come_straight() -> None:
+    ann = Ann()
+    ann.connects(how=sdk.Connected("poll"))
+    usual = ann.model.connection.line(ann.now)
+    assert ann.hears(sdk.Direct(False, "no_answer")) == []
+    assert ann.hears(sdk.Direct(True)) == [fx.ConnectionChanged()]
+    assert ann.model.connection.line(ann.now) == "connected: popups come straight"
+    ann.hears(sdk.Direct(False, "lost"))
+    assert ann.model.connection.line(ann.now) == usual
+    ann.hears(sdk.Direct(True))
+    ann.disconnects("lost", 4.0)
+    assert ann.hears(sdk.Direct(True)) == []
+    assert ann.model.connection.line(ann.now) == "reconnecting in 4 s: the connection was lost"
+    ann.connects()
+    assert ann.model.connection.line(ann.now) == "connected"
+
+
 def test_without_a_connection_nobody_is_offline_but_unknown() -> None:
     ann = Ann()
     ann.connects(contact(BOB, "online"), contact(CAROL, "offline"))

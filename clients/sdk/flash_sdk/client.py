@@ -186,11 +186,12 @@ class FlashClient:
         """Send a popup; on return the home has it on disk. Lost answers and "later" are tried again under the same id until the deadline,
         so it is never doubled. Then raises the last error, with `extra["id"]` to go on with. `direct`: also straight to a recipient in our
         own network who listens so, which is quicker. Refused: `not_a_contact`, `too_large`, …"""
+        if in_reply_to is not None and self._listener is not None:
+            await self._listener.settled(in_reply_to)  # else the home would not know what is done with by this
         message_id = id or str(uuid.uuid4())
         body = {"id": message_id, "to": to_uid, "text": text, "in_reply_to": in_reply_to, "urgent": urgent}
         way = await self._ways.to(to_uid, self.grant.home.url) if direct else None
-        if way is not None:
-            body["ticket"] = way.ticket
+        body |= {} if way is None else {"ticket": way.ticket}
         try:
             answer = await self._insisting("POST", "/v1/messages", body, deadline_s)
         except (Unreachable, TryLater) as error:
@@ -200,9 +201,9 @@ class FlashClient:
         return Accepted.of(answer, straight=straight)
 
     async def done(self, id: str) -> None:
-        """I have read and closed this message. Refused: `unknown_message`."""
-        if self._listener is not None:
-            await self._listener.settled(id)
+        """I have read and closed this message. `Unreachable` if it came straight and the home waits for it. Refused: `unknown_message`."""
+        if self._listener is not None and not await self._listener.settled(id):
+            raise Unreachable("this popup came straight, and your home does not have it yet")
         await self._insisting("POST", f"/v1/messages/{segment(id)}/done", None, SEND_DEADLINE_S)
 
     async def set_status(self, status: Literal["online", "away", "dnd"], note: str = "", until: datetime | None = None) -> None:

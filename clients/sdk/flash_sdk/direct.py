@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -81,6 +82,8 @@ class DirectPort:
         self._agreed: bytes | None = None  # the key of the latest offer that the home has heard, whether it could call or not
         self.popup: Callable[[Message], bool] | None = None  # what to do with popups that come straight; whether it was done
         self._callers = 0
+        self._writers: WeakSet[asyncio.StreamWriter] = WeakSet()  # of all who have called
+        self._tasks: set[asyncio.Task[None]] = set()
         self._line: HomeLine | None = None
         self.lines = 0  # how many calls of the home were taken
 
@@ -121,6 +124,8 @@ class DirectPort:
         if self._server is not None:
             self._server.close()
             self._server = None
+        for writer in self._writers:
+            writer.transport.abort()
         if self._line is not None:
             self._line.close()
             self._line = None
@@ -132,7 +137,7 @@ class DirectPort:
         self._port = 0
         listener = self._bound()
         self._port = listener.getsockname()[1]
-        self._server = await asyncio.start_server(self._called, sock=listener, limit=READ_BYTES)
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=READ_BYTES)
 
     def _bound(self, _info: object = None) -> socket.socket:
         """A socket at our port: the one that listens, and those from which offers go."""
@@ -164,6 +169,16 @@ class DirectPort:
             async with http.put(self._home / "v1/direct", json=body, headers=closing, allow_redirects=False) as response:
                 return parse_object(await response.content.read(READ_BYTES)) if response.status == 200 else {}
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Not a coroutine: one that is cancelled before its first step closes nothing."""
+        if self._server is None:
+            writer.transport.abort()
+            return
+        self._writers.add(writer)
+        task = asyncio.ensure_future(self._called(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Somebody calls. Who is not the home, or says too much, or too slowly, is hung up on."""
         if (self._key is None and self._agreed is None) or self._callers >= MAX_CALLERS:
@@ -180,7 +195,9 @@ class DirectPort:
             self._callers -= 1
             if line is None:
                 writer.transport.abort()
-        if line is not None:
+        if line is not None and self._server is None:
+            line.close()
+        elif line is not None:
             self.lines += 1
             if self._line is not None:
                 self._line.close()

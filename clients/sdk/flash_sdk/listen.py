@@ -132,9 +132,9 @@ class Listener:
             if self._polled and self.session is not None:
                 await self._end_polled(self.session)
 
-    async def settled(self, id: str) -> None:
-        """Return when the home has a message that came straight from its sender, or should have had it long ago."""
-        await home_has(id, self._mailbox.ahead)
+    async def settled(self, id: str) -> bool:
+        """Whether the home has its copy of a message; waits a little for one that came straight from its sender."""
+        return await home_has(id, self._mailbox.ahead)
 
     def _straight(self, message: Message) -> bool:
         """A sender hands over a message. Without waiting: the home's copy must not get between judging and queueing."""

@@ -6,6 +6,7 @@ from a mailbox that has since been lost or reset can therefore never acknowledge
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from flash_sdk.events import Event, Message, Receipt, Welcome
 from flash_sdk.seen import MemorySeen, SeenStore, key_of
@@ -33,7 +34,7 @@ class Mailbox:
         self._seen: SeenStore = seen if seen is not None else MemorySeen()
         self._received = MemorySeen()  # handed to the queue, perhaps not processed yet; receipts too
         self._peek = peek
-        self.ahead: dict[str, None] = {}  # ids that came straight, before the home's copy
+        self.ahead: dict[str, datetime] = {}  # what came straight, before the home's copy: id -> when it was sent
         self._epoch = 0
         self._asked_to_resume_after: int | None = None
         self._floor = 0
@@ -81,7 +82,7 @@ class Mailbox:
         if key in self._received or key in self._seen:
             return None
         self._received.add(key)
-        self.ahead[message.id] = None
+        self.ahead[message.id] = message.sent_at
         if len(self.ahead) > MAX_AHEAD:
             del self.ahead[next(iter(self.ahead))]
         return Item(message, self._epoch, key=key)

@@ -13,9 +13,9 @@ import hmac
 import json
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
@@ -36,7 +36,8 @@ NO_ROUTE_S = 30.0  # before asking again for one who has none: half a minute by 
 MAX_HELD = 1_000  # recipients remembered, with or without a way
 ASK_S = 0.5  # for a ticket: a popup never waits longer for its short way, whatever has become of the recipient's home
 MAX_SKEW_S = 120.0  # homes give 60 s: what is good for longer was not given by one whose clock is ours
-HOME_TRIES, HOME_TRY_S = 100, 0.05  # 5 s for the home's copy of what is here already: it takes milliseconds
+HOME_TRIES, HOME_TRY_S = 40, 0.05  # 2 s for the home's copy of what is here already: it takes milliseconds, or the broker is away
+NEVER = timedelta(minutes=10)  # what the home has not sent by then has most likely bounced
 TAKEN = b"taken\n"
 
 Ask = Callable[[int], Awaitable[dict[str, Any]]]
@@ -141,12 +142,13 @@ def _must_be_in_the_open(home: str) -> None:
         raise ProtocolError("no direct way from here")
 
 
-async def home_has(id: str, ahead: Collection[str]) -> None:
-    """Return when a message is not `ahead` of the home's copy any more, or should not have been for long."""
+async def home_has(id: str, ahead: Mapping[str, datetime]) -> bool:
+    """Whether the home has its copy of a message; waits a little for one that is `ahead` of it (id → when it was sent)."""
     for _ in range(HOME_TRIES):
-        if id not in ahead:
-            return
+        if id not in ahead or datetime.now(UTC) - ahead[id] > NEVER:
+            return True
         await asyncio.sleep(HOME_TRY_S)
+    return False
 
 
 def ticket_key(route_key: bytes, sender: int, to: int, expires_at: str) -> bytes:

@@ -86,7 +86,7 @@ def said(widget: Any) -> str:
 if __name__ == "__main__":
     where, server, handle, looks = sys.argv[1:5]
     run(
-        Options(server or None, handle or None, looks or None, verbose=True, use_keyring=False),
+        Options(server or None, handle or None, looks or None, verbose=True, use_keyring=False, direct="direct" in sys.argv[5:]),
         lambda root: attach(root, where),
     )
     os.unlink(where)

@@ -53,15 +53,16 @@ class Person:
         """As if they had signed in before."""
         Grants(self._folder / "config" / "tk", use_keyring=False).keep(self.server, grant)
 
-    async def starts(self, looks: str = "light", **environment: str) -> None:
-        """Start the client and wait for its window. `looks`: empty for those it had; `environment`: besides the display's."""
+    async def starts(self, looks: str = "light", *options: str, **environment: str) -> None:
+        """Start the client and wait for its window. `looks`: empty for those it had; `options`: `direct`; `environment`: besides the
+        display's."""
         self._socket.unlink(missing_ok=True)
         environment |= self.display.environment | {
             "PYTHONPATH": str(ROOT), "FLASH_CONFIG_DIR": str(self._folder / "config"), "FLASH_DATA_DIR": str(self._folder / "data"),
         }  # fmt: skip
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for by polling, from several tests' loops
-                [sys.executable, "-m", "tests.tk.windows.glass", str(self._socket), self.server, "", looks],
+                [sys.executable, "-m", "tests.tk.windows.glass", str(self._socket), self.server, "", looks, *options],
                 env=environment, cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip
         await eventually(self._is_there, 30)
