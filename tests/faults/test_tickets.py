@@ -1,13 +1,13 @@
 """Tickets of a home in another process, asked for over RabbitMQ: straight to the recipient, whatever becomes of their home meanwhile."""
 
 import asyncio
-import contextlib
-import sqlite3
+from collections import Counter
 from collections.abc import Callable
 
 from flash_sdk import Accepted as Answer
 from flash_sdk import Direct
 from tests.faults.checker import Accepted, Ledger, verify
+from tests.faults.history import close, open_store, stored_records
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, Person, Window
 from tests.support.waiting import eventually
@@ -17,16 +17,16 @@ AWAKE_S = 20.0  # for a home that hung to catch up
 ROUNDS = 3
 
 
-def told(installation: Installation) -> tuple[int, int]:
+async def told(installation: Installation) -> list[int]:
     """How many events say that a message was sent, and that one was queued, at both homes together."""
-    counts = []
-    for topic in ("user.message_sent", "mailbox.message_queued"):
-        number = 0
-        for home in installation.homes:
-            with contextlib.closing(sqlite3.connect(installation.store(home))) as log:
-                number += log.execute("select count(*) from stored_events where topic = ?", (topic,)).fetchone()[0]
-        counts.append(number)
-    return counts[0], counts[1]
+    topics: Counter[str] = Counter()
+    for home in installation.homes:
+        store = await asyncio.to_thread(open_store, installation.store_url(home), home)
+        try:
+            topics.update(record.topic for record in await stored_records(store))
+        finally:
+            await close(store)
+    return [topics["user.message_sent"], topics["mailbox.message_queued"]]
 
 
 async def sends(ann: Person, bob: Person, ledger: Ledger) -> Answer:
@@ -50,7 +50,7 @@ async def test_a_ticket_comes_over_rabbitmq_and_serves_while_its_home_hangs(
     await eventually(lambda: window.calls)
     assert window.calls == [Direct(False, "not_allowed")]  # the home may not call 127.0.0.1; a neighbour may be told of it
     await shows(window, ann, (await ann.insists(bob, ledger)).id)  # now both homes know that Bob is on Ann's list
-    before = told(installation)
+    before = await told(installation)
     for _ in range(ROUNDS):
         answer = await sends(ann, bob, ledger)
         assert answer.straight
@@ -70,7 +70,7 @@ async def test_a_ticket_comes_over_rabbitmq_and_serves_while_its_home_hangs(
         await shows(window, ann, late.id, AWAKE_S)
         ann.client._ways._known.clear()
     verdict = await verify(ledger, crowd.people)
-    assert [now - then for now, then in zip(told(installation), before, strict=True)] == [3 * ROUNDS, 3 * ROUNDS]
+    assert [now - then for now, then in zip(await told(installation), before, strict=True)] == [3 * ROUNDS, 3 * ROUNDS]
     tell(f"{ROUNDS} rounds over RabbitMQ, {2 * ROUNDS} popups straight, of them {ROUNDS} while the recipient's home hung; {verdict}")
 
 

@@ -50,7 +50,6 @@ class Resident(Person):
     def __init__(self, place: Place, server_url: str, grant: Grant, client: FlashClient) -> None:
         super().__init__(server_url, grant, client)
         self.place = place
-        self.offered = 0
 
     async def looks(self, *, through: str | None = None, direct: bool = False) -> Onlooker:
         """Open a window here; `through`: a proxy's URL instead of the home's; `direct`: let the home call."""
@@ -76,11 +75,6 @@ class Resident(Person):
         sent = await self.sends(to, ledger)
         await eventually(lambda: (self.uid, sent.id) in window.shown_once, AT_ONCE_S)
         return clock() - began
-
-    async def insists(self, to: Person, ledger: Ledger, text: str = "pop over?") -> Accepted:
-        """See `Person.insists`."""
-        self.offered += 1
-        return await super().insists(to, ledger, text)
 
 
 @contextlib.asynccontextmanager

@@ -71,7 +71,6 @@ class Neighbours:
         """Ann sends one, straight if that works; what came of it, and the seconds until Bob saw it."""
         clock = asyncio.get_running_loop().time
         began, id_ = clock(), self.ann.next_id(self.bob.uid)
-        self.ann.offered += 1
         sending = asyncio.ensure_future(self.ann.place.run(self.ann.client.send(self.bob.uid, "pop over?", id=id_, direct=True)))
         await eventually(lambda: (self.ann.uid, id_) in self.window.shown_once, AT_ONCE_S)
         shown_s, accepted = clock() - began, await sending
