@@ -93,7 +93,7 @@ async def test_what_ann_wrote_is_found_nowhere(
     if on_postgresql(installation):
         rows = every_row(installation.store_url("global"))
         assert [row for row in rows if ann.handle in row]
-        folders = [request.getfixturevalue("database")._directory]
+        folders = [request.getfixturevalue("database").directory]
     if (own := getattr(rabbit, "_directory", None)) is not None:
         folders.append(own)
     for folder in folders:

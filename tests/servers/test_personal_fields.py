@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import msgpack
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.persistence import StoredEvent
@@ -16,6 +17,7 @@ from servers.keys import NoKeys
 from servers.personal_fields import Broken, SealedMapper, pack_dump, seal, unpack_dump, unseal
 from servers.store import MsgpackTranscoder, Store
 from tests.servers.stores import HOME, NOW, put
+from tests.support.postgres import PrivatePostgres
 
 TEXT = "nobody else may read this"
 NONCE = b"n" * 12
@@ -166,3 +168,22 @@ def test_the_key_file_is_for_its_owner_only_and_forgets(tmp_path):
     with closing(sqlite3.connect(folder / "h1.db")) as database:
         assert database.execute("SELECT count(*) FROM keys WHERE key IS NOT NULL").fetchone() == (2_999,)
     keys.close()
+
+
+def test_a_destroyed_key_is_in_no_file_of_postgresql_but_its_log(postgres):
+    if not isinstance(postgres, PrivatePostgres):
+        pytest.skip("the files of a PostgreSQL that is not ours cannot be searched")
+    with postgres.lend_database() as url, closing(open_keys("", url, "h1")) as keys:
+        keys.make(range(1, 300))
+        key = keys._table.read([150])[150]
+
+        def copies() -> int:
+            with psycopg.connect(url, autocommit=True) as database:
+                database.execute("CHECKPOINT")
+            return sum(file.read_bytes().count(key) for file in postgres.directory.glob("data/base/*/*"))
+
+        assert copies() > 0
+        keys.destroy(150)
+        assert copies() == 0
+        assert keys._table.everything()[150] is None
+        assert len(keys._table.everything()) == 299

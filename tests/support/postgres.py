@@ -120,9 +120,9 @@ class PrivatePostgres(GivenPostgres):
         self._binaries = binaries
         self._owner: dict[str, str] = {"user": USER, "group": USER} if os.geteuid() == 0 else {}
         # not pytest's own folder: only its owner may enter that, and the server may have to be another user
-        self._directory = Path(tempfile.mkdtemp(prefix="flash-postgres-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="flash-postgres-"))
         if self._owner:
-            shutil.chown(self._directory, USER, USER)
+            shutil.chown(self.directory, USER, USER)
         (self._port,) = free_ports(1)
         self._server: subprocess.Popen[bytes] | None = None
         super().__init__(f"postgresql://{USER}:x@127.0.0.1:{self._port}/postgres")
@@ -131,23 +131,23 @@ class PrivatePostgres(GivenPostgres):
         """Start it, for the first time with an empty cluster."""
         if self._server is not None:
             return
-        data = self._directory / "data"
+        data = self.directory / "data"
         if not data.exists():
             made = [str(self._binaries / "initdb"), "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-            subprocess.run(made, check=True, capture_output=True, cwd=self._directory, timeout=START_TIMEOUT_S, **self._owner)  # type: ignore[call-overload]
+            subprocess.run(made, check=True, capture_output=True, cwd=self.directory, timeout=START_TIMEOUT_S, **self._owner)  # type: ignore[call-overload]
         settings = {"listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": "", "max_connections": 200}
         settings["fsync"] = "off"  # here processes are killed, never the machine: what the kernel was told outlives them
         command = [str(self._binaries / "postgres"), "-D", str(data), *[f"--{name}={value}" for name, value in settings.items()]]
-        with (self._directory / "server.out").open("ab") as output:
+        with (self.directory / "server.out").open("ab") as output:
             self._server = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self._directory, **self._owner
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.directory, **self._owner
             )  # type: ignore[call-overload]
         wait_until(self._ready, START_TIMEOUT_S, "PostgreSQL starts")
 
     def _ready(self) -> bool:
         assert self._server is not None
         if self._server.poll() is not None:
-            output = (self._directory / "server.out").read_text(errors="replace")
+            output = (self.directory / "server.out").read_text(errors="replace")
             raise AssertionError(f"PostgreSQL ended with {self._server.returncode}: {output[-2000:]}")
         try:
             psycopg.connect(self._url, connect_timeout=2).close()
@@ -177,7 +177,7 @@ class PrivatePostgres(GivenPostgres):
     def close(self) -> None:
         """End every process of it, and remove its data."""
         self.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def every_row(url: str) -> list[str]:
