@@ -8,13 +8,15 @@ import pytest
 from broker.embedded_reader import EmbeddedReader
 from domain.errors import Invalid, Unavailable, UnknownUser
 from projections.audit.rows import AuditFilter
+from servers import neighbours
 from servers.audit import Audit
 from tests.servers.homes import START, Person, Town
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def town(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Town]:
+async def town(tmp_path: Path, store_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
+    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town

@@ -8,12 +8,14 @@ import pytest
 
 from broker.port import Outgoing
 from broker.topology import HOMES
+from servers import neighbours
 from tests.servers.homes import Town
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def town(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Town]:
+async def town(tmp_path: Path, store_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
+    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
