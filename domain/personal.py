@@ -46,6 +46,15 @@ def owners(event: Any) -> set[int]:
 
 
 @cache
+def by_rule(kind: type) -> list[tuple[str, list[str]]]:
+    """The personal fields of a class of event, those of one owner together: (rule, fields)."""
+    rules: dict[str, list[str]] = {}
+    for field, rule in kind.PERSONAL.items():  # type: ignore[attr-defined]
+        rules.setdefault(rule, []).append(field)
+    return list(rules.items())
+
+
+@cache
 def erased(kind: type) -> dict[str, Any]:
     """What the personal fields of a class of event read as once their owner's key is gone."""
     return {f.name: _empty(f.type) for f in fields(kind) if f.name in kind.PERSONAL}  # type: ignore[attr-defined]

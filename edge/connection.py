@@ -95,6 +95,11 @@ class Connection(RequestHandler):
         self._close = self.half_closed = True
         return self._payload is None and (self._request_in_progress or bool(self._messages))
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """aiohttp asks for it at the end of every body; the transport need not hear of it unless it was told to pause."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def pause_writing(self) -> None:
         """The client does not read its answers: from here on the ticks count."""
         self.ticks = 0

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from edge.http import Answer, Call
 from edge.markup import NONE, Html, tag, text
-from edge.times import rfc3339
 from servers.identity import Identity
+from servers.times import rfc3339
 
 HTML = b"text/html; charset=utf-8"
 POLICY = (

@@ -24,9 +24,9 @@ from edge.long_poll import LongPolls
 from edge.ports import Home
 from edge.problems import problem, problem_for
 from edge.routes import Route
-from edge.times import rfc3339
 from servers.identity import Identity
 from servers.sessions import Hello
+from servers.times import rfc3339
 
 STREAM = ("multipart/x-mixed-replace", "text/event-stream")
 

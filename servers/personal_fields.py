@@ -18,7 +18,7 @@ from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
 from eventsourcing.utils import resolve_topic
 
 from domain.event import Event
-from domain.personal import Personal, erased, owner, uid_of
+from domain.personal import Personal, by_rule, erased, owner, uid_of
 from servers.keys import Ciphers, KeyStore
 
 SEALED = "sealed"
@@ -65,26 +65,25 @@ class FieldSealer:
 
     def __init__(self, keys: KeyStore) -> None:
         self._keys = keys
-        self._nonces = memoryview(b"")
+        self._nonces: list[bytes] = []
 
     def by_owner(self, state: dict[str, Any], event: Event) -> None:
         """Put the personal fields of an event's `state` under their owners' keys; an owner whose key is destroyed loses them.
         Raises `KeysNeeded`; then `state` is spoilt."""
         stream = event.originator_id
         owners: dict[int, dict[str, Any]] = {}
-        for field, rule in event.PERSONAL.items():
-            if state[field]:
-                owners.setdefault(owner(rule, stream, state), {})[field] = state[field]
+        for rule, fields in by_rule(cast(Hashable, type(event))):
+            values = {field: state.pop(field) for field in fields if state[field]}
+            if values:
+                owners.setdefault(owner(rule, stream, state), {}).update(values)
         if not owners:
             return
         place = place_of(stream, event.originator_version, event.TOPIC)
         sealed = state[SEALED] = []
         for uid, values in owners.items():
             if not self._keys.at_hand(uid):
-                raise KeysNeeded(owners.keys() - {o for o in owners if self._keys.at_hand(o)})
+                raise KeysNeeded({o for o in owners if not self._keys.at_hand(o)})
             cipher = self._keys.cipher(uid)
-            for field in values:
-                del state[field]
             if cipher is not None:
                 sealed.append((uid, seal(cipher, self._nonce(), values, place)))
 
@@ -98,9 +97,9 @@ class FieldSealer:
 
     def _nonce(self) -> bytes:
         if not self._nonces:
-            self._nonces = memoryview(os.urandom(NONCE_BYTES * NONCES))
-        nonce, self._nonces = bytes(self._nonces[:NONCE_BYTES]), self._nonces[NONCE_BYTES:]
-        return nonce
+            drawn = os.urandom(NONCE_BYTES * NONCES)
+            self._nonces = [drawn[start : start + NONCE_BYTES] for start in range(0, len(drawn), NONCE_BYTES)]
+        return self._nonces.pop()
 
 
 def reveal(state: dict[str, Any], kind: type[Event], stream: str, version: int, ciphers: Ciphers, strict: bool = False) -> None:

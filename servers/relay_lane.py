@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import structlog
 from eventsourcing.persistence import Tracking
@@ -110,7 +111,7 @@ class Lane:
         while True:
             # Whoever reads what we publish drops what comes late, so nothing may be passed over: what memory lacks is read first.
             if self._tail.follows(self.position):
-                return _portion(self._tail.commits)
+                return _portion(chain.from_iterable(self._tail.commits))
             if self._tail.last > self.position:
                 if batch := await self._read():
                     return _portion(batch)

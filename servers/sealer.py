@@ -159,7 +159,8 @@ class Sealer:
             else:
                 self._hashed = last  # there is nothing behind the numbers
             if self._tail.follows(self._hashed):
-                self._take(self._tail.commits)
+                for committed in list(self._tail.commits):
+                    self._take(committed)
 
     async def _seal_next(self) -> None:
         await self._read_on()

@@ -4,7 +4,6 @@ Message bodies are the hot path: about 2 µs each.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from domain.mailbox import Waiting
 from domain.user_state import Contact, UserState
 from projections.presence import Change, Presence
 from servers.parts import Part
+from servers.times import rfc3339
 
 encode = msgspec.json.Encoder().encode
 
@@ -22,20 +22,7 @@ encode = msgspec.json.Encoder().encode
 @lru_cache(maxsize=512)  # for the few uses of one commit's times; an entry takes 250 bytes
 def instant(seconds: float | None) -> str | None:
     """Seconds since 1970 -> RFC 3339 UTC with microseconds."""
-    return None if seconds is None else _instant(seconds)
-
-
-def _instant(seconds: float) -> str:
-    whole = int(seconds)
-    micros = round((seconds - whole) * 1e6)
-    if micros == 1_000_000:
-        whole, micros = whole + 1, 0
-    return f"{_second(whole)}.{micros:06d}Z"
-
-
-@lru_cache(maxsize=1024)
-def _second(whole: int) -> str:
-    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return None if seconds is None else rfc3339(seconds)
 
 
 class _Sender(msgspec.Struct):
@@ -68,9 +55,9 @@ def part_of(event: Waiting) -> Part:
     seq, id = event.seq, event.id
     if isinstance(event, MessageQueued):
         sender = _Sender(event.uid, event.handle, event.name)
-        message = _Message(seq, id, sender, event.text, _instant(event.sent_at), event.in_reply_to, event.urgent)
+        message = _Message(seq, id, sender, event.text, rfc3339(event.sent_at), event.in_reply_to, event.urgent)
         return Part("message", encode(message), seq)
-    return Part("receipt", encode(_Receipt(seq, id, event.to, event.state, _instant(event.settled_at), event.why)), seq)
+    return Part("receipt", encode(_Receipt(seq, id, event.to, event.state, rfc3339(event.settled_at), event.why)), seq)
 
 
 def contact_view(contact: Contact, presence: Presence) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from edge import answers, openapi
 from edge.problems import STATUS, problem, status_of
 from edge.requests import ProfileField
 from edge.routes import Route
-from edge.times import rfc3339
+from servers.times import rfc3339
 from tests.edge.conftest import RunningGlobal, RunningHome
 from tests.edge.wire import ANN, Wire, wire_to
 

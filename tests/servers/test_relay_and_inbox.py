@@ -200,7 +200,7 @@ async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch)
 async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(servers, broker, monkeypatch):
     h1, h2 = servers
     await eventually(lambda: h1.relay.lag == 0)
-    monkeypatch.setattr(tail, "MAX_COMMITS", 50)
+    monkeypatch.setattr(tail, "MAX_EVENTS", 50)
     monkeypatch.setattr(relay_lane, "MAX_BATCH", 20)
     publish, refused = broker.publish, asyncio.Event()
 
@@ -211,7 +211,7 @@ async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remem
     monkeypatch.setattr(broker, "publish", away)
     for start in range(0, 300, 10):
         await asyncio.gather(*(h1.writer.submit((send(f"m{start + n}"),)) for n in range(10)))
-        assert max(len(lane._tail.commits) for lane in h1.relay.lanes) <= 50
+        assert max(lane._tail._events for lane in h1.relay.lanes) <= 50
     await refused.wait()
     monkeypatch.setattr(broker, "publish", publish)
     await asyncio.gather(*(h1.writer.submit((send(f"late{n}"),)) for n in range(30)))

@@ -10,7 +10,7 @@ def commits(*positions: int) -> list[Committed]:
 
 
 def held(followed: Tail) -> list[int]:
-    return [commit.position for commit in followed.commits]
+    return [event.position for committed in followed.commits for event in committed]
 
 
 def test_what_was_not_passed_is_kept():
@@ -32,7 +32,7 @@ def test_after_a_gap_only_the_new_end_is_kept():
 
 
 def test_of_too_much_the_oldest_goes(monkeypatch):
-    monkeypatch.setattr(tail, "MAX_COMMITS", 5)
+    monkeypatch.setattr(tail, "MAX_EVENTS", 5)
     followed = Tail()
     for position in range(1, 9):
         followed.offer(commits(position))

@@ -1,0 +1,18 @@
+"""Times at the border. Rule: seconds since 1970 inside, RFC 3339 UTC with microseconds outside."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+
+def rfc3339(seconds: float) -> str:
+    """`0.5` → `1970-01-01T00:00:00.500000Z`. About 0.5 µs."""
+    whole = int(seconds)
+    micros = round((seconds - whole) * 1e6)
+    if micros == 1_000_000:
+        whole, micros = whole + 1, 0
+    return f"{_second(whole)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(whole: int) -> str:
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
