@@ -4,6 +4,7 @@ Replaying changes nothing: an event at or below `position` is passed over. `dump
 """
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ class Directory:
         if data.get("format") != FORMAT:
             return False
         for uid, handle, home, profile in data["users"]:
-            self._list(Listed(uid, handle, home, profile))
+            self._list(Listed(uid, handle, sys.intern(home), profile))  # one text for all users of a home
         self.homes = {name: ListedHome(name, url, retired) for name, url, retired in data["homes"]}
         self.position, self.last_uid = data["position"], data["last_uid"]
         return True

@@ -3,6 +3,7 @@
 Rule: per user the higher stream version wins, so repeats and reports out of order change nothing.
 """
 
+import sys
 from typing import Any, ClassVar, NamedTuple
 
 from domain.event import Event
@@ -119,7 +120,7 @@ class PresenceIndex:
         """The reverse of `dump`. False, and nothing changed, for data of another format."""
         if data.get("format") != FORMAT:
             return False
-        users = {uid: Presence(*p) for uid, p in data["users"].items()}
+        users = {uid: Presence(p[0], sys.intern(p[1]), *p[2:]) for uid, p in data["users"].items()}  # one text for all who are offline
         sessions = {uid: tuple(s) for uid, s in data["sessions"].items()}
         self.position, self.users, self.sessions, self.lapses = data["position"], users, sessions, dict(data["lapses"])
         return True

@@ -76,7 +76,7 @@ class HomeServer:
         resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
 
         def begin(events: list[Event]) -> Session:
-            return self._begin(session_id, hello, outlet, self._writer.state(login.stream), self._writer.state(resume.stream))
+            return self._begin(login, hello, outlet, self._writer.state(login.stream), self._writer.state(resume.stream))
 
         try:
             session: Session = await self._writer.submit((login, resume), answer=begin)
@@ -91,11 +91,11 @@ class HomeServer:
             replaced.outlet.abort()
         return session
 
-    def _begin(self, session_id: str, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
+    def _begin(self, login: LogIn, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
         waiting = list(mailbox.waiting.values())
         sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
         must_be_open(user)  # they may have left in the very commit in which they came
-        session = Session(session_id, user.uid, outlet, hello.pong, self.parts.monotonic(), sent)
+        session = Session(login.session, login.uid, outlet, hello.pong, self.parts.monotonic(), sent)
         self._sessions.add(session)
         self.parts.blanks.add(session)
         count = sum(isinstance(event, MessageQueued) for event in waiting)
@@ -105,7 +105,7 @@ class HomeServer:
             if missed:  # acked on another session, expired, or a number this home never gave
                 verdict = "gap"
         contacts = [self._view(contact) for contact in user.contacts.values()]
-        outlet.write((welcome_part(session_id, user, self.parts.blanks.interval_s, verdict, count, contacts),))
+        outlet.write((welcome_part(login.session, user, self.parts.blanks.interval_s, verdict, count, contacts),))
         if waiting:
             session.enqueue(waiting)
             session.wake()
