@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 FIRST_DELAY_S = 0.1  # most losses are a restart of something in between, over at once
 MAX_DELAY_S = 5.0  # a broker that is back serves everyone within this time
 ATTACH_TIMEOUT_S = 15.0  # to consume takes milliseconds; from a queue that has no leader it takes for ever, and all wait for it
+CANCEL_AGAIN_S = 5.0  # a polite goodbye takes 3 s at most
 _STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 
@@ -64,8 +65,9 @@ class RabbitBroker:
         for reader in tuple(self._readers):
             reader.fail(Unavailable("the broker is closed"))
         if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.wait([self._supervisor])
+            while not self._supervisor.done():  # a cancellation can get lost: aiormq raises the loss of a link in its place
+                self._supervisor.cancel()
+                await asyncio.wait([self._supervisor], timeout=CANCEL_AGAIN_S)
         for task in self._attaching:
             task.cancel()
         self._calls.close()

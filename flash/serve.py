@@ -17,6 +17,7 @@ from flash.cli import COMMANDS
 from flash.compose import cancelled_when_told_to_stop, rabbit, running_all, running_global, running_home, until_told_to_stop
 from flash.logs import set_up_logs
 from flash.settings import BadSetting, Settings
+from flash.watchdog import leave_within
 from servers.lease import LeaseLost
 
 SHORTEST_HEARTBEAT_S = 2.0  # below it a busy moment looks like death
@@ -117,6 +118,7 @@ async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
         lease = home.parts.lease
         await until_told_to_stop(None if lease is None else lease.lost.wait())
         if lease is not None and lease.lost.is_set():
+            leave_within()
             raise LeaseLost
 
 

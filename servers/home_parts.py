@@ -160,6 +160,7 @@ class HomeParts:
 
     async def stop(self) -> None:
         """Finish what was begun, in the order in which parts depend on each other."""
+        self.writer.over = self.lease is not None and self.lease.lost.is_set()
         for task in list(self._asking):
             task.cancel()
         await self.blanks.stop()

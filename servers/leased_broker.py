@@ -76,6 +76,7 @@ class _LeasedConsumer:
         self._handler = handler
         self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._over = False
 
     async def start(self) -> None:
         """Consume, and look after the lease."""
@@ -84,6 +85,7 @@ class _LeasedConsumer:
 
     async def cancel(self) -> None:
         """Stop for good."""
+        self._over = True  # a cancellation alone can get lost: whoever closes a channel of a lost link hears of the loss instead
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -92,7 +94,7 @@ class _LeasedConsumer:
             await self._consumer.cancel()
 
     async def _follow(self) -> None:
-        while True:
+        while not self._over:
             await asyncio.sleep(LOOK_S)
             with contextlib.suppress(Unavailable):  # then the link is lost, and the broker has taken everything back
                 if self._consumer is None and self._lease.held:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from domain.errors import Unavailable
+from servers.postgres_line import LINE
 
 CONNECT_TIMEOUT_S = 3  # seconds until a user hears that the keys are away
 SETUP_LOCK = 0x6B657973  # "keys": a key that no other user of the database is likely to lock
@@ -57,11 +58,10 @@ class PostgresKeys:
     def add(self, keys: Mapping[int, bytes | None]) -> None:
         """See `KeyTable`."""
 
-        def insert(db: psycopg.Connection[Any]) -> None:
-            with db.transaction(), db.cursor() as cursor:
-                cursor.executemany(self._sql("INSERT INTO {} VALUES (%s,%s) ON CONFLICT DO NOTHING"), sorted(keys.items()))
-
-        self._run(insert)
+        owners = sorted(keys)
+        # One statement: a process that is stopped in the middle of it keeps no other from writing.
+        insert = self._sql("INSERT INTO {} SELECT * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT DO NOTHING")
+        self._run(lambda db: db.execute(insert, (owners, [keys[owner] for owner in owners])))
 
     def destroy(self, owner: int) -> None:
         """See `KeyTable`. The table is written anew, for deletion leaves old rows where they are."""
@@ -99,7 +99,8 @@ class PostgresKeys:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._db is None or self._db.closed:
-            self._db = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+            line: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **LINE}
+            self._db = psycopg.connect(self._url, autocommit=True, **line)
         return self._db
 
     def _drop(self) -> None:

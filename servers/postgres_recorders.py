@@ -26,6 +26,7 @@ from psycopg.sql import SQL, Identifier
 
 from servers.lease import FENCED, FencedOut
 from servers.postgres_lease import PostgresLease
+from servers.postgres_line import LINE
 from servers.postgres_schema import commit_call, commit_function, lease_table
 from servers.trackings import RELAY
 
@@ -35,12 +36,6 @@ POOL_SIZE = 2  # one connection for commits, one for the reader; more come and g
 MAX_CONNECTIONS = 12
 CONNECT_TIMEOUT_S = 3  # until a user hears that the store is away
 LOCK_TIMEOUT_S = 5  # for somebody else's lock on a table, such as an administrator's: as on SQLite
-LINE = {  # a database that is gone without a word is given up after some 8 s, not after the kernel's quarter of an hour
-    "keepalives_idle": 3,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 8_000,
-}
 
 
 class PostgresSnapshotRecorder(PostgresAggregateRecorder):

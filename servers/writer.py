@@ -69,6 +69,7 @@ class Writer:
         self.riders: list[Callable[[], Sequence[Tracking]]] = []  # positions that may travel with the next commit, for free
         self.erase: Callable[[Sequence[Committed]], Awaitable[bool]] | None = None  # see `servers.erasure`
         self.commits = 0
+        self.over = False  # another process writes now; what it commits, and there is no end to that, is not ours to tell
         self._last: int | None = None  # the position up to which the listeners know the log
         self._unsure = True
 
@@ -198,16 +199,19 @@ class Writer:
 
     async def _make_sure(self) -> None:
         """Before the first commit, and after one whose end we did not hear: find out where the log stands, and tell what is new."""
-        if not self._unsure:
-            return
-        if self._last is None:
+        if self._unsure and self._last is None:
             self._last = await self._store.run(self._store.last_position)
-        while found := await self._store.run(self._store.read, self._last, MAX_FOUND):
+        while self._unsure or self.over:
+            if self.over:
+                raise LeaseLost
+            found = await self._store.run(self._store.read, self._last, MAX_FOUND)
+            if not found:
+                self._unsure = False
+                return
             log.warning("writer.found_committed", events=len(found))
             if self.erase is not None and await self.erase(found):
                 self._states.clear()
             self._tell(found)
-        self._unsure = False
 
     async def _load(self, stream: str, batch: list[Unit]) -> State:
         """The state of `stream`; and, in the same visit to the store, all others that the batch names and that are not at hand."""
@@ -257,6 +261,7 @@ class Writer:
     def _fail(self, batch: list[Unit], touched: set[str], error: Unavailable) -> None:
         log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)
         if isinstance(error, LeaseLost):
+            self.over = True
             self._fenced_out()
         if isinstance(error, Conflicted):  # what we know is out of date, and not only for what this batch touched
             self._states.clear()

@@ -7,6 +7,7 @@ import pytest
 
 from broker.port import Outgoing
 from broker.rabbitmq import RabbitBroker
+from broker.rabbitmq_link import Link
 from broker.topology import EVENTS, HISTORY, HOMES
 from domain.errors import Unavailable
 from tests.broker.places import Hands
@@ -177,3 +178,24 @@ async def test_a_hung_broker_is_noticed_by_its_silence(broker: RabbitBroker, rab
 
 async def _depth_is(broker: RabbitBroker, depth: int) -> bool:
     return (await broker.depths())["flash.home.h1"] == depth
+
+
+async def test_a_broker_closes_although_its_cancellation_got_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a link is given up in the moment in which it is lost: aiormq raises the loss instead."""
+    opening = asyncio.Event()
+
+    async def lost_meanwhile(*_: object) -> None:
+        if opening.is_set():
+            await asyncio.Event().wait()
+        opening.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Unavailable("the connection to the broker was lost") from None
+
+    monkeypatch.setattr(Link, "open", lost_meanwhile)
+    monkeypatch.setattr("broker.rabbitmq.CANCEL_AGAIN_S", 0.1)
+    broker = RabbitBroker("amqp://nobody", "test")
+    await broker.start()
+    await opening.wait()
+    await asyncio.wait_for(broker.close(), 5.0)

@@ -1,18 +1,21 @@
 """Leases and fences, in a real PostgreSQL: whoever pauses, whenever, one process writes."""
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import psycopg
 import pytest
 from eventsourcing.persistence import Tracking
+from psycopg.pq import TransactionStatus
 
 from domain.errors import Unavailable
 from servers.lease import Lease, LeaseLost
 from servers.leased_broker import leased
 from servers.store import Store
-from tests.servers.stores import HOME, adopted, put
+from servers.writer import Writer
+from tests.servers.stores import HOME, NOW, adopted, put
 from tests.support.waiting import eventually
 
 LONG_S = 3_600.0
@@ -218,3 +221,60 @@ async def first_holder(leases):
 
 async def nothing():
     """What these standbys do meanwhile."""
+
+
+async def test_a_consumer_ends_although_its_cancellation_got_lost():
+    """As when a channel is closed in the moment in which its link is lost: aiormq, and `wait_for` before Python 3.12, hear of one only."""
+    letting_go = asyncio.Event()
+
+    class Told:
+        async def consume(self, *_):
+            return self
+
+        async def cancel(self):
+            letting_go.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    now = [0.0]
+    lease = Lease(Shaky(), "h1", "a", 4.0, lambda: now[0])
+    await lease.acquire(nothing)
+    consumer = await leased(Told(), lease).consume("h1", print)
+    now[0] += 4.0
+    await letting_go.wait()
+    await asyncio.wait_for(consumer.cancel(), 5.0)
+    await lease.stop()
+
+
+async def test_who_was_fenced_out_tells_nothing_of_what_its_successor_commits(stores, tables):
+    """There is no end to that: a writer that followed it could not stop."""
+    old, new = stores
+    old.fence(tables[0].take("one", 0.0, False))
+    told, lost = [], []
+    writer = Writer(old, lambda: NOW, told.extend, lambda: lost.append(True))
+    writer.start()
+    new.fence(tables[1].take("two", LONG_S, False))
+    for _ in range(2):
+        with pytest.raises(LeaseLost):
+            await writer.submit((), trackings=[Tracking("h2", 1)])
+        put(new, f"user-{len(new.read(0, 10))}", 0, [adopted(1)])
+    await writer.stop()
+    assert (told, lost[:1]) == ([], [True])
+
+
+def test_a_process_that_is_stopped_while_it_makes_keys_keeps_no_other_from_making_them(stores):
+    """After no answer of the database is a transaction open."""
+    table, statuses = stores[0].keys._table, []
+    table.read([1])
+    wait = table._db.wait
+
+    def watched(*arguments, **options):
+        answer = wait(*arguments, **options)
+        statuses.append(table._db.info.transaction_status)
+        return answer
+
+    table._db.wait = watched
+    table.add({7: b"7" * 32, 8: None})
+    table.add({7: b"6" * 32, 9: b"9" * 32})
+    assert table.read([7, 8, 9]) == {7: b"7" * 32, 8: None, 9: b"9" * 32}
+    assert set(statuses) == {TransactionStatus.IDLE}
