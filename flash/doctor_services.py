@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aio_pika
 from aio_pika.exceptions import AMQPException
+from yarl import URL
 
 from broker import topology
 from broker.rabbitmq_alarm import why_blocked
@@ -114,9 +115,11 @@ async def broker_remarks(settings: Settings, server: str) -> AsyncIterator[Remar
             )
         return
     for url in settings.broker_url.split(","):
+        connection = aio_pika.Connection(URL(url))  # `aio_pika.connect` leaves one that fails open
         try:
-            connection = await asyncio.wait_for(aio_pika.connect(url), CONNECT_S)
+            await asyncio.wait_for(connection.connect(), CONNECT_S)
         except (AMQPException, OSError, TimeoutError) as error:
+            await connection.close()
             reason = str(error) or type(error).__name__
             yield Remark("broker", FAILURE, f"{_where(url)}: {reason}", "start RabbitMQ; look at FLASH_BROKER_URL, the user, the vhost")
             continue

@@ -48,6 +48,7 @@ def examine(data, capsys, monkeypatch):
         port = environment.pop("port", None) or free_ports(1)[0]
         for name, value in environment.items():
             monkeypatch.setenv(f"FLASH_{name}", str(value))
+        capsys.readouterr()  # what the test's own broker logged
         code = run(people(), ["doctor", "h1", "--data", str(data), "--json", "--port", str(port)])
         return [Remark(**json.loads(line)) for line in capsys.readouterr().out.splitlines()], code
 
