@@ -10,10 +10,13 @@ from domain.errors import Unavailable
 
 TIMEOUT_S = 2  # a database that does not answer a one-row statement in this time is away; libpq knows nothing shorter
 
+# A commit of the last holder that has passed the fence is on its way: it comes first, and we look again soon. To wait for it could take
+# longer than `TIMEOUT_S`, and would look as if the database were away.
 _TAKE = """
 UPDATE {schema}.lease SET epoch = epoch + 1, holder = %s, process = current_setting('application_name'),
     until = clock_timestamp() + make_interval(secs => %s)
-WHERE until < clock_timestamp() OR (%s AND holder = %s) RETURNING epoch
+WHERE epoch = (SELECT epoch FROM {schema}.lease WHERE until < clock_timestamp() OR (%s AND holder = %s) FOR UPDATE SKIP LOCKED)
+RETURNING epoch
 """
 _RENEW = "UPDATE {schema}.lease SET until = clock_timestamp() + make_interval(secs => %s) WHERE epoch = %s RETURNING epoch"
 _RELEASE = "UPDATE {schema}.lease SET until = '-infinity' WHERE epoch = %s"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import psycopg
@@ -78,19 +77,15 @@ def test_a_commit_under_an_old_lease_fails_and_stores_nothing(stores, tables):
     assert [c.event.cause for c in old.read(0, 10)] == ["c1", "c3"]
 
 
-def test_a_takeover_waits_for_a_commit_that_has_passed_the_fence_and_a_renewal_does_not(database, tables):
+def test_a_takeover_comes_after_a_commit_that_has_passed_the_fence_and_a_renewal_need_not(database, tables):
+    """However long that commit takes: nobody waits so long that the database seems away."""
     first, second = tables
     first.take("one", 0.0, False)
-    with psycopg.connect(database) as connection, ThreadPoolExecutor(1) as thread:
+    with psycopg.connect(database) as connection:
         connection.execute("SELECT FROM flash_h1.lease WHERE epoch = 1 FOR KEY SHARE")  # as every commit does
         assert first.renew(1, 0.0)
-        taking = thread.submit(second.take, "two", LONG_S, False)
-        with psycopg.connect(database, autocommit=True) as other:
-            waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            while not other.execute(waits).fetchone()[0]:
-                assert not taking.done()
-        connection.rollback()
-        assert taking.result(10) == 2
+        assert second.take("two", LONG_S, False) is None
+    assert second.take("two", LONG_S, False) == 2
 
 
 async def test_two_processes_pass_a_lease_back_and_forth_and_numbers_rise(tables):
