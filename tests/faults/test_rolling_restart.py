@@ -13,6 +13,7 @@ from tests.faults.checker import Ledger, verify
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, chatter
 from tests.faults.supervisor import supervised
+from tests.support.waiting import eventually
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "rolling_restart.sh"
 
@@ -37,9 +38,11 @@ async def test_every_server_is_restarted_under_load_and_nobody_is_seen_to_leave(
                 window.changes.clear()
             done = await asyncio.to_thread(restart, "-p", "2", f'kill -TERM "$(cat {tmp_path}/{{}}.pid)"', *names)
             await ledger.grown(20)
+            await eventually(lambda: all(window.welcomes > 1 for window in windows), timeout_s=30)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [server.starts for server in installation.servers] == [starts + 1 for starts in lives]
-    assert all(window.welcomes == 2 and window.goodbyes for window in windows), "each was told goodbye and came back, once"
+    seen = [(window.welcomes, len(window.goodbyes)) for window in windows]
+    assert seen == [(2, 1)] * len(windows), "each was told goodbye and came back, once"
     left = [(change.uid, change.presence.status, change.reason) for window in windows for change in window.changes]
     assert not [change for change in left if change[1] == "offline"], left
     tell(f"{', '.join(done.stdout.splitlines())}; no logoff seen; {await verify(ledger, people)}")
