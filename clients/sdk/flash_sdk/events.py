@@ -6,6 +6,7 @@ Connected → Welcome → (Message | Presence | Receipt | Done | Contacts | MySt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from flash_sdk import fields
 from flash_sdk.errors import ProtocolError
@@ -71,6 +72,19 @@ class Message:
     sent_at: datetime
     in_reply_to: str | None
     urgent: bool
+
+    @classmethod
+    def of(cls, body: Json, seq: int) -> Self:
+        """Read the body of a `message` part, which is also what comes straight. Raises `ProtocolError`."""
+        return cls(
+            seq=seq,
+            id=fields.text(body, "id"),
+            sender=Sender.of(fields.section(body, "from")),
+            text=fields.text(body, "text"),
+            sent_at=fields.moment(body, "sent_at"),
+            in_reply_to=fields.optional_text(body, "in_reply_to"),
+            urgent=fields.flag(body, "urgent"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +163,6 @@ def _welcome(body: Json) -> Welcome:
 DEFAULT_BLANK_S = 30.0  # the protocol's default, for a welcome that names none
 
 
-def _message(body: Json) -> Message:
-    return Message(
-        seq=fields.integer(body, "seq"),
-        id=fields.text(body, "id"),
-        sender=Sender.of(fields.section(body, "from")),
-        text=fields.text(body, "text"),
-        sent_at=fields.moment(body, "sent_at"),
-        in_reply_to=fields.optional_text(body, "in_reply_to"),
-        urgent=fields.flag(body, "urgent"),
-    )
-
-
 def _presence(body: Json) -> Presence:
     return Presence(tuple(map(_change, fields.sections(body, "changes"))))
 
@@ -190,7 +192,7 @@ def _contacts(body: Json) -> Contacts:
 
 _READERS: dict[str, Callable[[Json], Event]] = {
     "welcome": _welcome,
-    "message": _message,
+    "message": lambda body: Message.of(body, fields.integer(body, "seq")),
     "presence": _presence,
     "receipt": _receipt,
     "done": lambda body: Done(fields.text(body, "id")),

@@ -26,7 +26,6 @@ from flash_sdk import fields
 from flash_sdk.errors import FlashClientError, ProtocolError
 from flash_sdk.events import Message
 from flash_sdk.fields import Json
-from flash_sdk.people import Sender
 from flash_sdk.proxies import Proxies
 
 MAX_POPUP_BYTES = 65_536  # as a request to a home: 4,096 characters of text, escaped, are 48 KiB
@@ -188,15 +187,7 @@ def stamped(data: bytes, route_key: bytes, now: datetime) -> Message | None:
         to, expires_at, stamp = fields.integer(said, "to"), fields.text(said, "expires_at"), fields.text(said, "stamp")
         left_s = (fields.moment(said, "expires_at") - now.astimezone(UTC)).total_seconds()
         body = fields.section(said, "message")
-        message = Message(
-            seq=0,
-            id=fields.text(body, "id"),
-            sender=Sender.of(fields.section(body, "from")),
-            text=fields.text(body, "text"),
-            sent_at=fields.moment(body, "sent_at"),
-            in_reply_to=fields.optional_text(body, "in_reply_to"),
-            urgent=fields.flag(body, "urgent"),
-        )
+        message = Message.of(body, seq=0)
         right = stamp_of(ticket_key(route_key, message.sender.uid, to, expires_at), message, fields.text(body, "sent_at"))
         good = hmac.compare_digest(right.encode(), stamp.encode())
     except (ProtocolError, UnicodeEncodeError):
