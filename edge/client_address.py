@@ -5,9 +5,10 @@ Of `X-Forwarded-For` the rightmost hop that is no trusted proxy counts: everythi
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from edge.http import Call
+from servers.addresses import IP, ip_of
 
 Network = IPv4Network | IPv6Network
 HEADER = "X-Forwarded-For"
@@ -47,19 +48,15 @@ class TrustedProxies:
             client = before
         return str(client)
 
-    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
+    def _trusts(self, address: IP) -> bool:
         return any(address in network for network in self._networks)
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, perhaps in brackets, perhaps with a port; an IPv4 one in IPv6's clothes is an IPv4 one."""
+def _address(text: str) -> IP | None:
+    """An address, perhaps in brackets, perhaps with a port."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+    return ip_of(text)

@@ -11,11 +11,12 @@ import asyncio
 import hmac
 import secrets
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING, Protocol, cast
 
 from edge.back_connection import HIGH_WATER_BYTES
 from edge.client_address import Network
+from servers.addresses import IP, ip_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,14 +49,10 @@ def may_be_told(local: str, seen: str, networks: "Sequence[Network]") -> bool:
     return ip == _one_machine(seen) or any(ip in network for network in (*INNER, *networks))
 
 
-def _one_machine(address: str) -> IPv4Address | IPv6Address | None:
-    """The address of one machine: no name, no group, nobody's. An IPv4 address in IPv6's clothes is an IPv4 one."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return None
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    many = ip.is_multicast or ip.is_unspecified or (isinstance(ip, IPv4Address) and ip.packed[0] in (0, 255))
+def _one_machine(address: str) -> IP | None:
+    """The address of one machine: no name, no group, nobody's."""
+    ip = ip_of(address)
+    many = ip is None or ip.is_multicast or ip.is_unspecified or (isinstance(ip, IPv4Address) and ip.packed[0] in (0, 255))
     return None if many else ip
 
 

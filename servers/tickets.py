@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -18,6 +17,7 @@ import structlog
 from broker.port import Broker
 from domain.errors import NoRoute, Unavailable
 from projections.contacters import ContacterIndex
+from servers.addresses import ip_of, same_network
 from servers.sessions import Sessions
 from servers.wire import instant
 
@@ -44,10 +44,10 @@ class DirectRoute:
 
     def from_where(self, asker: str) -> str | None:
         """The address to try for a client that is seen at `asker`; None when they are no neighbours."""
-        local, seen = self.local, _ip(self.address)
-        if local is not None and _ip(asker) == seen:
+        local, seen = self.local, ip_of(self.address)
+        if local is not None and ip_of(asker) == seen:
             return local
-        there = self.called or (local is not None and _ip(local) == seen)  # a firewall keeps the home out, not the neighbours
+        there = self.called or (local is not None and ip_of(local) == seen)  # a firewall keeps the home out, not the neighbours
         return self.address if there and same_network(self.address, asker) else None
 
 
@@ -59,21 +59,6 @@ class Ticket:
     to: int
     expires: float
     key: bytes = field(repr=False)
-
-
-def same_network(one: str, other: str) -> bool:
-    """Whether two clients are seen at neighbouring addresses: the same /24 of IPv4 or /64 of IPv6."""
-    first, second = _ip(one), _ip(other)
-    return first is not None and second is not None and second in ip_network((first, 24 if first.version == 4 else 64), strict=False)
-
-
-def _ip(text: str) -> IPv4Address | IPv6Address | None:
-    """An IPv4 address in IPv6's clothes is an IPv4 one."""
-    try:
-        ip = ip_address(text)
-    except ValueError:
-        return None
-    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def ticket_key(route_key: bytes, sender: int, to: int, expires_at: str) -> bytes:

@@ -11,7 +11,8 @@ from flash_sdk import Message
 from flash_sdk.errors import ProtocolError
 from flash_sdk.people import Sender
 from flash_sdk.straight import Way, Ways, let_in, stamp_of, stamped, ticket_key
-from servers.tickets import DirectRoute, door_key, same_network
+from servers.addresses import same_network
+from servers.tickets import DirectRoute, door_key
 
 KEY = b"k" * 32
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
