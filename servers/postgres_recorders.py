@@ -35,7 +35,7 @@ RECONNECT_S = 5.0  # the pool's pauses double; after this time it forgets them, 
 POOL_SIZE = 2  # one connection for commits, one for the reader; more come and go as needed
 MAX_CONNECTIONS = 12
 CONNECT_TIMEOUT_S = 3  # until a user hears that the store is away
-LOCK_TIMEOUT_S = 5  # for somebody else's lock on a table, such as an administrator's: as on SQLite
+LOCK_TIMEOUT_S = 5  # for another server's commit, or an administrator's lock on a table: as on SQLite
 
 
 class PostgresSnapshotRecorder(PostgresAggregateRecorder):

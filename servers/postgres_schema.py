@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS {schema}.lease (
 """
 _NOBODY = "INSERT INTO {schema}.lease SELECT 0, '', '', '-infinity' WHERE NOT EXISTS (SELECT FROM {schema}.lease)"
 
-# The lock makes positions rise in the order of the commits when two servers write to one log: readers go by position.
+# The advisory lock makes positions rise in the order of the commits when two servers write to one log: readers go by position. The
+# table itself stays open to VACUUM, which a commit would wait for: one that prevents a wraparound does not give way.
 # An inbox position that does not rise means that another process consumed it: a conflict; one of a relay does no harm.
 _COMMIT = """
 CREATE OR REPLACE FUNCTION {schema}.flash_commit(
@@ -33,7 +34,7 @@ BEGIN
             RAISE EXCEPTION 'fenced out: lease % is over', fence USING ERRCODE = {fenced};
         END IF;
     END IF;
-    LOCK TABLE {schema}.{events} IN EXCLUSIVE MODE;
+    PERFORM pg_advisory_xact_lock(hashtextextended('{schema}.{events}', 0));
     IF cardinality(sources) > 0 THEN
         INSERT INTO {schema}.{trackings} AS t (application_name, notification_id) SELECT * FROM unnest(sources, seen)
         ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id

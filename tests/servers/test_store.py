@@ -2,8 +2,10 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import pairwise
 
+import psycopg
 import pytest
 from eventsourcing.persistence import Tracking
 
@@ -132,6 +134,31 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
     assert (h1.load("user-1").handle, h2.load("user-1").handle) == ("ann1", "ann2")
     h1.close()
     h2.close()
+
+
+def test_a_commit_on_postgresql_waits_for_the_one_before_but_not_for_ever(postgres, monkeypatch):
+    """Else a reader could see the later one first, go on from its position, and miss the earlier one."""
+    monkeypatch.setattr("servers.postgres_recorders.LOCK_TIMEOUT_S", 0.3)
+    database = postgres.new_database()
+    with closing(Store(database, "h1", HOME)) as store, closing(Store(database, "h2", HOME)) as neighbour:
+        with psycopg.connect(database) as other:
+            other.execute("SELECT flash_h1.flash_commit(0, '{user-1}', '{1}', '{any}', '{any}', '{}', '{}', '{}', '{}')")
+            with pytest.raises(Unavailable, match="lock timeout"):
+                put(store, "user-2", 0, [adopted(2)])
+            put(neighbour, "user-2", 0, [adopted(2)])  # into another server's log
+        put(store, "user-2", 0, [adopted(2)])
+    with psycopg.connect(database) as other:
+        streams = other.execute("SELECT originator_id FROM flash_h1.stored_events ORDER BY notification_id").fetchall()
+    assert streams == [("user-1",), ("user-2",)]
+
+
+def test_commits_on_postgresql_go_on_while_the_tables_are_vacuumed(postgres, monkeypatch):
+    monkeypatch.setattr("servers.postgres_recorders.LOCK_TIMEOUT_S", 0.3)
+    database = postgres.new_database()
+    with closing(Store(database, "h1", HOME)) as store, psycopg.connect(database) as vacuum:
+        vacuum.execute("LOCK TABLE flash_h1.stored_events, flash_h1.notification_tracking, flash_h1.lease IN SHARE UPDATE EXCLUSIVE MODE")
+        put(store, "user-1", 0, [adopted(1)], [Tracking("h2", 1)])
+        assert (len(store.read(0, 10)), store.tracked("h2")) == (1, 1)
 
 
 def test_servers_that_start_in_the_same_moment_on_one_postgresql_database(postgres):
