@@ -4,9 +4,15 @@ import asyncio
 
 import pytest
 
+from flash_sdk.backoff import Pace
 from flash_sdk.beside import Beside
+from flash_sdk.events import Blank
+from flash_sdk.helm import Helm
+from flash_sdk.listen import Listener
+from flash_sdk.mailbox import Mailbox
 from flash_sdk.parts import Part
 from flash_sdk.stream import Lost
+from flash_sdk.transports import Patience
 
 ACTIVE = Part("direct", {"active": True})
 
@@ -49,6 +55,9 @@ class Port:
 
     def take_line(self) -> Way:
         return self.line
+
+    def close(self) -> None:
+        pass
 
 
 def message(seq: int) -> Part:
@@ -104,3 +113,35 @@ async def test_a_back_connection_that_breaks_ends_it_all(ways):
     assert await beside.next() == ACTIVE
     with pytest.raises(Lost):
         await beside.next()
+
+
+async def test_who_leaves_while_the_home_says_goodbye_hangs_up_all_the_same():
+    """A last acknowledgement was on its way, and is waited for."""
+    back, port = Way(), Port()
+    acking, given_up = asyncio.Event(), asyncio.Event()
+
+    async def opens(*_: object) -> Way:
+        return back
+
+    async def post_ack(session: str, upto: int) -> None:
+        acking.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+            await asyncio.Event().wait()
+
+    async def log_off(session: str) -> None:
+        return None
+
+    helm = Helm("http://home", Patience(), only="multipart")
+    listener = Listener(opens, post_ack, log_off, Mailbox(), helm, Pace(), "test", blanks=True, direct=port)
+    back.says(Part("welcome", {"session": "s", "uid": 1, "blank_s": 30, "resume": {"verdict": "fresh", "count": 0}, "contacts": []}))
+    back.says(ACTIVE, Part("blank", {}))
+    while not isinstance(await anext(listener), Blank):
+        pass
+    await acking.wait()
+    back.says(Part("goodbye", {"reason": "logoff", "reconnect_after_s": None}))
+    await given_up.wait()
+    await listener.aclose()
+    assert port.line.closed

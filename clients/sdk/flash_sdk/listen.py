@@ -234,10 +234,10 @@ class Listener:
                     acking.result()  # it ends only by raising
                 return await reading
             finally:
+                line.close()  # first: who leaves while we wait for the two would let it stand
                 reading.cancel()
                 acking.cancel()
                 await asyncio.gather(reading, acking, return_exceptions=True)
-                line.close()
 
     async def _read(self, stream: Line) -> Goodbye:
         while True:
