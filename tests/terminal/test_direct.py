@@ -1,6 +1,5 @@
 """`flash listen --direct` and `flash send --direct` with real homes: what the people at the two terminals read."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,14 +16,10 @@ MAX_TRIES = 20  # each takes longer than the homes need to know each other's use
 @pytest.fixture
 async def town(tmp_path: Path) -> AsyncIterator[Terminal]:
     """A terminal in a town that may call it."""
-    servers = RunningServer(tmp_path / "servers", FLASH_DIRECT_NETWORKS="127.0.0.0/8")
-    await asyncio.to_thread(servers.start)
-    terminal = Terminal(tmp_path / "config", servers.url)
-    try:
+    with RunningServer(tmp_path / "servers", FLASH_DIRECT_NETWORKS="127.0.0.0/8") as servers:
+        terminal = Terminal(tmp_path / "config", servers.url)
         yield terminal
-    finally:
         await terminal.close()
-        await asyncio.to_thread(servers.stop)
 
 
 async def test_a_popup_is_handed_over_straight_and_shown_once(town: Terminal) -> None:

@@ -1,6 +1,6 @@
 """Real servers for the popup client's tests: `flash serve` in a process of its own. Rule: its data outlives it, so it can be killed.
 
-server = RunningServer(folder); server.start(); … server.kill(); server.start(); … server.stop()
+with RunningServer(folder) as server: … server.kill(); server.start(); …
 """
 
 import os
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 from tests.support.ports import free_ports
 
@@ -25,6 +26,13 @@ class RunningServer:
         self._port = free_ports(3, in_a_row=True)[0]
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end(signal.SIGINT)  # Ctrl-C
 
     @property
     def url(self) -> str:
@@ -49,10 +57,6 @@ class RunningServer:
     def kill(self) -> None:
         """`kill -9`."""
         self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """Ctrl-C."""
-        self._end(signal.SIGINT)
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:

@@ -25,10 +25,8 @@ from tests.tk.servers import RunningServer
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    server = RunningServer(tmp_path_factory.mktemp("servers"))
-    server.start()
-    yield server
-    server.stop()
+    with RunningServer(tmp_path_factory.mktemp("servers")) as server:
+        yield server
 
 
 def test_a_popup_arrives_and_is_answered(servers: RunningServer, tmp_path: Path) -> None:
@@ -175,29 +173,24 @@ def test_a_contact_who_comes_online_is_told(servers: RunningServer, tmp_path: Pa
 
 
 def test_a_grant_that_expires_signs_out_and_loses_nothing(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "servers", FLASH_TOKEN_LIFETIME_S="2")
-    server.start()
-    try:
-        with Person(tmp_path / "pam", server.url) as pam:
-            pam.signs_in("pam")
-            to_herself = pam.adds("pam")
-            sent: list[str] = []
+    with RunningServer(tmp_path / "servers", FLASH_TOKEN_LIFETIME_S="2") as server, Person(tmp_path / "pam", server.url) as pam:
+        pam.signs_in("pam")
+        to_herself = pam.adds("pam")
+        sent: list[str] = []
 
-            def writes_until_signed_out() -> bool:
-                if pam.model.account is not None:
-                    sent.append(pam.writes(to_herself, "still there?"))
-                return pam.model.account is None
+        def writes_until_signed_out() -> bool:
+            if pam.model.account is not None:
+                sent.append(pam.writes(to_herself, "still there?"))
+            return pam.model.account is None
 
-            pam.see(writes_until_signed_out)
-            assert pam.model.sign_in.error == "Your login has expired: sign in again."
-            assert pam.model.sign_in.handle == "pam"
-            pam.signs_in("pam", register=False)
-            pam.see(lambda: pam.model.account is None or not pam.model.outbox)
-        with closing(sqlite3.connect(next((tmp_path / "pam").rglob("*.sqlite3")))) as database:
-            kept = [id for (id,) in database.execute("SELECT id FROM entries WHERE mine ORDER BY n")]
-        assert kept == sent
-    finally:
-        server.stop()
+        pam.see(writes_until_signed_out)
+        assert pam.model.sign_in.error == "Your login has expired: sign in again."
+        assert pam.model.sign_in.handle == "pam"
+        pam.signs_in("pam", register=False)
+        pam.see(lambda: pam.model.account is None or not pam.model.outbox)
+    with closing(sqlite3.connect(next((tmp_path / "pam").rglob("*.sqlite3")))) as database:
+        kept = [id for (id,) in database.execute("SELECT id FROM entries WHERE mine ORDER BY n")]
+    assert kept == sent
 
 
 async def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path) -> None:

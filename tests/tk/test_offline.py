@@ -20,10 +20,8 @@ LONGEST_LIFE = 30  # messages a client may promise before it is killed
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[RunningServer]:
-    server = RunningServer(tmp_path / "servers")
-    server.start()
-    yield server
-    server.stop()
+    with RunningServer(tmp_path / "servers") as server:
+        yield server
 
 
 def test_written_while_the_server_is_away_and_sent_when_it_is_back(servers: RunningServer, tmp_path: Path) -> None:

@@ -21,10 +21,8 @@ MAX_TRIES = 50  # a tenth of them is more than enough
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[RunningServer]:
-    server = RunningServer(tmp_path / "servers", FLASH_DIRECT_NETWORKS="127.0.0.0/8")
-    server.start()
-    yield server
-    server.stop()
+    with RunningServer(tmp_path / "servers", FLASH_DIRECT_NETWORKS="127.0.0.0/8") as server:
+        yield server
 
 
 @pytest.fixture

@@ -54,10 +54,8 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
 @pytest.fixture(scope="session")
 def flash_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A whole Flash."""
-    servers = RunningServer(tmp_path_factory.mktemp("servers"))
-    servers.start()
-    yield servers
-    servers.stop()
+    with RunningServer(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture
@@ -96,6 +94,21 @@ async def client(screen: Display, tmp_path: Path, flash_servers: RunningServer) 
     for person in people:
         assert await person.leaves() == 0
         assert not person.complaints()
+
+
+@pytest.fixture
+async def pair(client: Client, friend: Friend) -> tuple[Person, FlashClient, FlashClient]:
+    """Ann at her client, connected, with bob on her list, who is not online; ann's and bob's own sessions."""
+    ann, bob = await friend("ann"), await friend("bob")
+    await ann.add_contact(bob.grant.uid)
+    await bob.add_contact(ann.grant.uid)
+    window = await client("ann")
+    window.remembers(ann.grant)
+    await window.starts()
+    await window.sees("^Connected$")
+    await window.sees("Bob Baker\noffline", kind="Canvas")
+    await window.has_keyboard("^Flash - ann")
+    return window, ann, bob
 
 
 @pytest.fixture

@@ -3,30 +3,12 @@
 import stat
 from pathlib import Path
 
-import pytest
-
 from flash_sdk import FlashClient
 from tests.support.display import Display
 from tests.support.waiting import eventually
-from tests.tk.windows.conftest import Client, Friend
 from tests.tk.windows.person import Person, Widget
 
 LEAST = (230, 320)  # the smallest main window
-
-
-@pytest.fixture
-async def pair(client: Client, friend: Friend) -> tuple[Person, FlashClient, FlashClient]:
-    """Ann at her client, connected, with bob on her list, who is not online; ann's and bob's own sessions."""
-    ann, bob = await friend("ann"), await friend("bob")
-    await ann.add_contact(bob.grant.uid)
-    await bob.add_contact(ann.grant.uid)
-    window = await client("ann")
-    window.remembers(ann.grant)
-    await window.starts()
-    await window.sees("^Connected$")
-    await window.sees("Bob Baker\noffline", kind="Canvas")
-    await window.has_keyboard("^Flash - ann")
-    return window, ann, bob
 
 
 async def test_bob_gets_a_name_of_anns_own_and_she_is_told_when_he_comes(

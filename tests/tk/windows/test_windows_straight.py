@@ -1,54 +1,56 @@
 """`flash tk --direct` on a screen: the window says so, and popups come and go without the home in between, each once."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
-from flash_sdk import Direct, FlashClient, Listener, Message, Receipt
+import pytest
+
+from flash_sdk import Direct, Listener, Message, Receipt
 from tests.support.display import Display
 from tests.support.waiting import eventually
 from tests.tk.servers import RunningServer
-from tests.tk.windows.conftest import PASSWORD, Client
+from tests.tk.windows.conftest import Client, Friend
 
 SOON_S = 15.0  # a window, a process and two homes, on two cores that are busy with other things
 
 
-async def test_popups_come_straight_and_the_window_says_so(screen: Display, client: Client, tmp_path: Path, pictures: Path | None) -> None:
-    servers = RunningServer(tmp_path / "servers", FLASH_DIRECT_NETWORKS="127.0.0.0/8")
-    servers.start()
-    try:
-        async with FlashClient(servers.url) as ann, FlashClient(servers.url) as bob:
-            for each, name in ((ann, "ann"), (bob, "bob")):
-                await each.register(name, PASSWORD, {"full_name": f"{name.title()} Baker"})
-            await ann.add_contact(bob.grant.uid)
-            await bob.add_contact(ann.grant.uid)
-            window = await client("ann", servers.url)
-            window.remembers(ann.grant)
-            await window.starts("light", "direct")
-            await window.sees("^Connected: popups come straight$")
-            await window.picture(pictures / "straight.png" if pictures else None)
-            async with bob.listen(direct=True) as events:
-                assert await heard(events, Direct) == Direct(active=True)
-                handed_over = noted(events)
-                accepted = await bob.send(ann.grant.uid, "pop over?", direct=True)
-                assert accepted.straight
-                await window.sees("^pop over[?]$", window="^Flash: Bob Baker")
-                assert (await heard(events, Receipt)).state == "delivered"
-                await window.clicks("^Done$", kind="TButton", window="^Flash: Bob Baker")
-                assert (await heard(events, Receipt)).state == "done"
-                await window.no_longer_sees(window="^Flash: Bob Baker")
-                await window.has_keyboard("^Flash - ann")
-                screen.key("Down", "Return")
-                await window.has_keyboard("^Bob Baker - Flash")
-                screen.type("in a minute")
-                screen.key("ctrl+Return")
-                answer = await heard(events, Message)
-                assert isinstance(answer, Message)
-                assert answer.text == "in a minute"
-                await eventually(lambda: handed_over == [answer.id])  # by whichever way it was shown
-                await window.sees("accepted|delivered", kind="Text")
-            assert await window.leaves() == 0
-    finally:
-        servers.stop()
+@pytest.fixture
+def flash_servers(tmp_path: Path) -> Iterator[RunningServer]:
+    """With homes that call this machine's clients."""
+    with RunningServer(tmp_path / "servers", FLASH_DIRECT_NETWORKS="127.0.0.0/8") as servers:
+        yield servers
+
+
+async def test_popups_come_straight_and_the_window_says_so(screen: Display, client: Client, friend: Friend, pictures: Path | None) -> None:
+    ann, bob = await friend("ann"), await friend("bob")
+    await ann.add_contact(bob.grant.uid)
+    await bob.add_contact(ann.grant.uid)
+    window = await client("ann")
+    window.remembers(ann.grant)
+    await window.starts("light", "direct")
+    await window.sees("^Connected: popups come straight$")
+    await window.picture(pictures / "straight.png" if pictures else None)
+    async with bob.listen(direct=True) as events:
+        assert await heard(events, Direct) == Direct(active=True)
+        handed_over = noted(events)
+        accepted = await bob.send(ann.grant.uid, "pop over?", direct=True)
+        assert accepted.straight
+        await window.sees("^pop over[?]$", window="^Flash: Bob Baker")
+        assert (await heard(events, Receipt)).state == "delivered"
+        await window.clicks("^Done$", kind="TButton", window="^Flash: Bob Baker")
+        assert (await heard(events, Receipt)).state == "done"
+        await window.no_longer_sees(window="^Flash: Bob Baker")
+        await window.has_keyboard("^Flash - ann")
+        screen.key("Down", "Return")
+        await window.has_keyboard("^Bob Baker - Flash")
+        screen.type("in a minute")
+        screen.key("ctrl+Return")
+        answer = await heard(events, Message)
+        assert isinstance(answer, Message)
+        assert answer.text == "in a minute"
+        await eventually(lambda: handed_over == [answer.id])  # by whichever way it was shown
+        await window.sees("accepted|delivered", kind="Text")
 
 
 def noted(events: Listener) -> list[str]:
