@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from broker.answering import answer_of
 from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
 from broker.embedded_inbox import Inbox
 from broker.embedded_journal import PAGE, Batch, Journal, Read, Row
@@ -265,12 +266,8 @@ class EmbeddedBroker:
 
 
 async def _answer(key: str, handler: Callable[[bytes], Awaitable[bytes]], body: bytes, answer: "asyncio.Future[bytes]") -> None:
-    try:
-        result = await handler(body)
-    except Exception:
-        log.exception("broker.request_failed", key=key)
-        return
-    if not answer.done():
+    result = await answer_of(key, handler, body)
+    if result is not None and not answer.done():
         answer.set_result(result)
 
 

@@ -12,6 +12,7 @@ import structlog
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
+from broker.answering import answer_of
 from broker.port import MSGPACK
 from broker.rabbitmq_channel import TRANSIENT, LeanChannel
 from broker.rabbitmq_link import Link
@@ -139,14 +140,7 @@ class Calls:
         handler = self._served.get(key)
         if handler is None or not asked.reply_to:
             return
-        try:
-            body = await handler(message.body)
-        except Unavailable as error:  # such as of a home that has just lost its lease
-            log.info("broker.request_unanswered", key=key, error=error.detail)
-            return
-        except Exception:
-            log.exception("broker.request_failed", key=key)
-            return
+        body = await answer_of(key, handler, message.body)
         properties = Basic.Properties(content_type=MSGPACK, delivery_mode=TRANSIENT, correlation_id=asked.correlation_id)
-        if not channel.is_closed:
+        if body is not None and not channel.is_closed:
             channel.send("", asked.reply_to, body, properties.marshal())

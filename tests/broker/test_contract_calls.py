@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+import structlog
 
 from broker.port import Broker
 from broker.topology import HISTORY
@@ -73,13 +74,17 @@ async def test_a_request_that_nobody_serves_fails_at_once(broker: Broker) -> Non
             await broker.request("nobody", b"", 60)
 
 
-async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"), [(ValueError("x"), ("error", "broker.request_failed")), (Unavailable("x"), ("info", "broker.request_unanswered"))]
+)
+async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker, error: Exception, said: tuple[str, str]) -> None:
     async def raises(body: bytes) -> bytes:
-        raise ValueError(body)
+        raise error
 
     await broker.serve("raises", raises)
-    with pytest.raises(Unavailable):
+    with structlog.testing.capture_logs() as logs, pytest.raises(Unavailable):
         await broker.request("raises", b"", 0.2)
+    assert [(line["log_level"], line["event"]) for line in logs if line.get("key") == "raises"] == [said]
 
 
 async def test_a_beat_reaches_all_who_listen(broker: Broker) -> None:
