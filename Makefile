@@ -64,9 +64,8 @@ PROCESSES := 3
 
 # A failed check does not keep the tests from running: one run shows everything. pytest speaks last. Most tests start real processes and kill
 # them: one that fails while two others do the same on two cores is tried again by itself, and both results are shown.
-test:
+test: dev
 	@scripts/test_needs.sh
-	@$(MAKE) dev
 	@failed=0; $(MAKE) check || failed=1; \
 	  $(PY) -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS); code=$$?; \
 	  if [ $$code = 1 ]; then \

@@ -23,7 +23,7 @@ command -v xprop                        | x11-utils
 command -v haproxy                      | haproxy
 command -v systemd-analyze              | systemd
 test -n "$(fc-list)"                    | fonts-dejavu-core
-${PYTHON:-python3} -c "import tkinter"  | python3-tk
+.venv/bin/python -c "import tkinter"    | python3-tk
 as_root command -v ip                   | iproute2
 as_root command -v nft                  | nftables
 as_root command -v conntrack            | conntrack
