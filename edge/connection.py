@@ -1,13 +1,13 @@
 """One HTTP connection until it closes or is handed over. Rule: requests are answered one at a time, in the order in which they came.
 
-aiohttp parses and buffers; its way from a parsed message to a written response (a request object, a response object, a writer and a
-task for each request, some 80 µs) is replaced by `start` below, which passes plain values and writes plain bytes (some 25 µs, half of
-it the kernel's). Answering already in `data_received`, without waking the task, was measured too: it saved nothing, so it is not done.
+aiohttp parses and buffers; its way from a parsed message to a written response (a request object, a response object, a writer and a task
+for each request, some 80 µs) is replaced by `start` below, which passes plain values and writes plain bytes (some 25 µs, half of it the
+kernel's); a head that is said again is not even parsed again (`edge/known_head.py`). Answering already in `data_received`, without waking
+the task, was measured too: it saved nothing, so it is not done.
 """
 
 import asyncio
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from aiohttp.http import HttpVersion10, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
@@ -15,7 +15,9 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from aiohttp.web_server import Server
 
 from domain.errors import FlashError, Malformed, TooLarge
+from edge.after import After, Heir, Reply
 from edge.http import CLOSE, KEEP, render
+from edge.known_head import NOTHING_YET, KnownHead, learn
 from edge.problems import NotInTime, problem
 from edge.requests import MAX_BODY_BYTES
 
@@ -27,28 +29,10 @@ BAD_FRAMING = "The body is not framed as HTTP has it."
 MAX_HEADERS = 64  # a client sends ten, a chain of proxies adds as many
 
 
-class After(Enum):
-    """What happens to the connection after an answer."""
-
-    KEEP = 1
-    CLOSE = 2
-    LINGER = 3  # the client may still be sending: closing now could destroy the answer on its way
-
-
-Reply = tuple[bytes, After]
-
-
-class Heir(Protocol):
-    """What goes on with a connection's transport: a back connection, or a live tail."""
-
-    def adopt(self, transport: asyncio.Transport) -> None:
-        """Become the protocol of a transport whose request has been read."""
-
-
 class Connection(RequestHandler):
     """A client's connection. `ticks` counts the server's ticks since the connection last changed between idle, receiving and stalled."""
 
-    __slots__ = ("_payload", "edge", "half_closed", "lingering", "receiving", "ticks")
+    __slots__ = ("_body", "_known", "_payload", "edge", "half_closed", "lingering", "receiving", "ticks")
 
     def __init__(self, manager: Server, *, loop: asyncio.AbstractEventLoop, edge: "EdgeServer") -> None:
         super().__init__(
@@ -68,6 +52,8 @@ class Connection(RequestHandler):
         self.lingering = False
         self.half_closed = False
         self._payload: StreamReader | None = None
+        self._body = b""  # of a request whose head was known
+        self._known: KnownHead | None = NOTHING_YET  # None once requests and segments have not come one by one
 
     # -- the transport's side --------------------------------------------------------------------------------------------
 
@@ -107,7 +93,17 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse; notice when a request has begun that is not complete."""
+        known = self._known
+        if known is not None and known.is_in(data) and not (self._messages or self._close or self._force_close):
+            self._messages.append((known.message, EMPTY_PAYLOAD))
+            self._body = known.body(data)
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
+            return
+        waiting = len(self._messages)
         super().data_received(data)
+        if known is not None:
+            self._known = learn(data, [*self._messages][waiting:])
         if not self._messages:
             if not self.receiving and not self._request_in_progress:
                 self.receiving = True
@@ -200,7 +196,7 @@ class Connection(RequestHandler):
             return self._refusal(Malformed("This is not HTTP as a server understands it."))
         try:
             if payload is EMPTY_PAYLOAD:
-                raw = b""
+                raw, self._body = self._body, b""
             elif payload.is_eof():
                 # The public way to read would ask the parser for more, which costs as much as parsing the request did.
                 raw = b"".join(payload._buffer)

@@ -1,0 +1,43 @@
+"""The head of a connection's last request: clients say the same one again and again, and parsing it costs 20 µs on a busy home.
+
+Rule: only what was exactly one whole request is remembered, and only while the parser has nothing left over from before.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+END = b"\r\n\r\n"
+
+
+class KnownHead(NamedTuple):
+    """A head up to its empty line, the number of bytes with the body, and what the parser made of it."""
+
+    head: bytes
+    size: int
+    message: RawRequestMessage
+
+    def is_in(self, data: bytes) -> bool:
+        """Whether `data`, received at the start of a request, is the same head again and a body of the same length."""
+        return len(data) == self.size and data.startswith(self.head)
+
+    def body(self, data: bytes) -> bytes:
+        """What follows the head."""
+        return data[len(self.head) :]
+
+
+NOTHING_YET = KnownHead(b"\0", -1, cast(RawRequestMessage, None))
+
+
+def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]]) -> KnownHead | None:
+    """What there is to know of `data`, of which the parser, with nothing left over, has made `parsed`. None: it was not exactly
+    one request, so that nobody knows where in a request the parser stands now."""
+    if len(parsed) != 1:
+        return None
+    message, body = parsed[0]
+    if not isinstance(message, RawRequestMessage) or not body.is_eof():
+        return None
+    head = data[: data.find(END) + len(END)]
+    return KnownHead(head, len(data), message) if len(head) + body.total_bytes == len(data) else None
