@@ -54,14 +54,16 @@ def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
 
 def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
     """Begin a session, and end the one it replaces: in this order, so that contacters see no gap. Raises `TooManyRequests` at 20
-    sessions. A status whose time is over begins as online. Raises `Unauthorized` when the account is closed."""
+    sessions. A status whose time is over lapses first, and begins as online. Raises `Unauthorized` when the account is closed."""
     must_be_open(user)
     replaced = command.replaces if command.replaces in user.sessions else None
     if len(user.sessions) - (replaced is not None) >= MAX_SESSIONS:
         raise TooManyRequests(f"A user may have {MAX_SESSIONS} sessions at once.")
-    lapsed = user.until is not None and user.until <= now
-    status, note = ("online", "") if lapsed else (user.chosen, user.note)
+    over = user.until is not None and user.until <= now
+    status, note = ("online", "") if over else (user.chosen, user.note)
     known = adopt(user, command, now)
+    # Who sees the user now is told by the lapse alone: one session more is no news, even without the note.
+    lapsed = [_status_changed(user, status, note, None, now, command.cause)] if over and user.sessions else []
     begun = LoggedIn(
         at=now,
         cause=command.cause,
@@ -70,12 +72,12 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
         client=command.client,
         handle=command.handle,
         status=status,
-        previous=user.status,
+        previous=status if lapsed else user.status,
         note=note,
     )
     if replaced is None:
-        return [*known, begun]
-    over = LoggedOff(
+        return [*known, *lapsed, begun]
+    ended = LoggedOff(
         at=now,
         cause=command.cause,
         session=replaced,
@@ -85,7 +87,7 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
         previous=status,
         note=note,
     )
-    return [*known, begun, over]
+    return [*known, *lapsed, begun, ended]
 
 
 def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:

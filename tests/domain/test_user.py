@@ -116,6 +116,16 @@ def test_a_status_that_lapsed_while_the_user_was_away_is_gone_at_login():
     assert (state.status, state.note, state.until) == ("online", "", None)
 
 
+def test_a_status_that_lapsed_unnoticed_lapses_before_the_next_session_begins():
+    for chosen in ("online", "dnd"):
+        history = [ADOPTED, logged_in(), chose(chosen, note="meeting", until=SOON)]
+        over = chose("online", previous=chosen, at=SOON, cause="s2")
+        begun = logged_in("s2", previous="online", at=SOON)
+        given(history).when(log_in("s2"), now=SOON).then(over, begun)
+        ended = logged_off("s1", status="online", reason="lost", at=SOON, cause="s2")
+        given(history).when(log_in("s2", replaces="s1"), now=SOON).then(over, begun, ended)
+
+
 def test_a_note_that_lapses_does_so_although_another_session_began_meanwhile():
     note = chose("online", note="back soon", until=SOON)
     begun = logged_in("s2", previous="online", note="back soon")

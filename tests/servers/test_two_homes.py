@@ -204,6 +204,21 @@ async def test_a_status_lapses_by_itself(town, friends):
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("online", "status")])
 
 
+async def test_a_note_that_lapses_with_a_second_login_is_gone_for_everybody(town, friends):
+    ann, bob = friends
+    await bob.home.parts.housekeeping.stop()  # it comes too late: the login is first to see that the time is over
+    _, anns = await ann.opens()
+    _, bobs = await bob.opens()
+    await bob.home.set_status(bob.who, "online", "back soon", town.clock.now + 60)
+    await shown(lambda: [c["note"] for body in anns.bodies("presence") for c in body["changes"]][-1:], ["back soon"])
+    town.clock.now += 61
+    await bob.opens()
+    await shown(lambda: [c["note"] for body in anns.bodies("presence") for c in body["changes"]][-1:], [""])
+    assert bobs.bodies("status")[1:] == [{"status": "online", "note": "", "until": None}]
+    (view,) = await ann.home.contacts(ann.who)
+    assert view["presence"]["note"] == ""
+
+
 async def test_a_restart_loses_nobody_who_comes_back_and_ends_who_does_not(town, friends):
     _, bob = friends
     carl = town.person("carl", bob.home_name)
