@@ -7,9 +7,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import msgpack
+import msgspec
 
 from domain.errors import Malformed
 
@@ -21,7 +22,7 @@ MAX_NAME = 255  # characters of a source, stream or topic; AMQP's own limit for 
 MAX_INTEGER = 2**63 - 1  # what PostgreSQL and SQLite can hold
 
 
-class EventRecord(NamedTuple):
+class EventRecord(msgspec.Struct, frozen=True, gc=False):
     """A stored event on its way. `position`: in the source's log, from 1. `version`: in its stream, from 1. `time`: seconds
     since 1970. `data`: the stored state, msgpack."""
 
@@ -41,23 +42,19 @@ class Envelope:
     events: tuple[EventRecord, ...]
 
 
-# One packer for the process: making one costs more than packing an event. It is not thread-safe: only the event loop encodes.
-_packer = msgpack.Packer()
+class _Body(msgspec.Struct):
+    v: int
+    source: str
+    events: Sequence[EventRecord]
+
+
+# Writes the records as maps without making those first. What comes from elsewhere is read by `msgpack`, which knows bounds.
+_pack = msgspec.msgpack.Encoder().encode
 
 
 def encode(source: str, events: Sequence[EventRecord]) -> bytes:
-    """The events as one message body. About 1 µs an event."""
-    body: bytes = _packer.pack(
-        {
-            "v": VERSION,
-            "source": source,
-            "events": [
-                {"position": e.position, "stream": e.stream, "version": e.version, "topic": e.topic, "time": e.time, "data": e.data}
-                for e in events
-            ],
-        }
-    )
-    return body
+    """The events as one message body. About 0.3 µs an event."""
+    return _pack(_Body(VERSION, source, events))
 
 
 def decode(body: bytes) -> Envelope:

@@ -17,14 +17,11 @@ def event(cls: type[T]) -> type[T]:
     deciding costs.
     """
     frozen = dataclass(frozen=True, kw_only=True, init=False)(cls)
-    required = frozenset(f.name for f in fields(frozen) if f.default is MISSING)  # type: ignore[arg-type]
-
-    def make(self: Any, **values: Any) -> None:
-        if values.keys() != required:
-            raise TypeError(f"{cls.__name__} takes exactly {', '.join(sorted(required))}; got {', '.join(sorted(values))}")
-        self.__dict__.update(values)
-
-    frozen.__init__ = make  # type: ignore[method-assign]
+    required = [f.name for f in fields(frozen) if f.default is MISSING]  # type: ignore[arg-type]
+    lines = [f"def __init__(self, *, {', '.join(required)}):", " values = self.__dict__", *(f" values[{n!r}] = {n}" for n in required)]
+    made: dict[str, Any] = {}
+    exec("\n".join(lines), made)  # noqa: S102 - as `dataclass` makes its own; only names of fields are in it
+    frozen.__init__ = made["__init__"]  # type: ignore[method-assign]
     return frozen
 
 

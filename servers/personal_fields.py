@@ -70,22 +70,19 @@ class FieldSealer:
     def by_owner(self, state: dict[str, Any], event: Event) -> None:
         """Put the personal fields of an event's `state` under their owners' keys; an owner whose key is destroyed loses them.
         Raises `KeysNeeded`; then `state` is spoilt."""
-        stream = event.originator_id
-        owners: dict[int, dict[str, Any]] = {}
+        stream, place, sealed = event.originator_id, b"", []
         for rule, fields in by_rule(cast(Hashable, type(event))):
             values = {field: state.pop(field) for field in fields if state[field]}
-            if values:
-                owners.setdefault(owner(rule, stream, state), {}).update(values)
-        if not owners:
-            return
-        place = place_of(stream, event.originator_version, event.TOPIC)
-        sealed = state[SEALED] = []
-        for uid, values in owners.items():
+            if not values:
+                continue
+            uid = owner(rule, stream, state)
             if not self._keys.at_hand(uid):
-                raise KeysNeeded({o for o in owners if not self._keys.at_hand(o)})
+                raise KeysNeeded({uid})
             cipher = self._keys.cipher(uid)
             if cipher is not None:
+                place = place or place_of(stream, event.originator_version, event.TOPIC)
                 sealed.append((uid, seal(cipher, self._nonce(), values, place)))
+            state[SEALED] = sealed
 
     def for_mail(self, state: dict[str, Any], event: Event, number: int) -> None:
         """Put all personal fields of an event's `state` under the key of the mail between servers."""

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import InterfaceError, StoredEvent
-from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore, SQLiteFactory, SQLiteProcessRecorder
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteFactory,
+    SQLiteProcessRecorder,
+    SQLiteTransaction,
+)
 
 from servers.trackings import unless_relay
 
@@ -22,6 +30,14 @@ STATEMENTS = 64  # texts that a connection keeps compiled
 LOCK_TIMEOUT_S = 5  # for another process that reads the file, such as a backup
 
 
+class OneStatement(SQLiteTransaction):
+    """A transaction of a single statement, which SQLite begins and commits by itself: `BEGIN` and `COMMIT` of their own would give up
+    the interpreter lock eight times more, and each time the busy event loop keeps it for up to half a millisecond."""
+
+    def __enter__(self) -> SQLiteCursor:
+        return self.connection.cursor()
+
+
 class SQLiteStoreRecorder(SQLiteProcessRecorder):
     """`insert_events(..., trackings=[…])`, with many rows per statement.
 
@@ -29,6 +45,13 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
     commit thread then waits for the event loop hundreds of times per batch. One statement for all rows waits once, and costs half the
     CPU. Rows to spare are NULLs, which are not inserted.
     """
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """All of them and the positions in `trackings`, or nothing. Returns the events' positions."""
+        if kwargs.get("trackings") or len(stored_events) > MOST_ROWS:
+            return super().insert_events(stored_events, **kwargs)
+        with self.datastore.get_connection(commit=True) as connection, OneStatement(connection, commit=True) as c, c:
+            return self._insert_events(c, stored_events)
 
     def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         for start in range(0, len(stored_events), MOST_ROWS):

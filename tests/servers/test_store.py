@@ -78,14 +78,15 @@ def test_a_large_batch_keeps_its_order_and_places(store):
     assert store.read(0, 5_000) == committed
 
 
-def test_a_version_that_is_taken_conflicts_and_stores_nothing(store):
+@pytest.mark.parametrize("trackings", [(), (Tracking("h2", 5),)], ids=["events alone", "with a position"])
+def test_a_version_that_is_taken_conflicts_and_stores_nothing(store, trackings):
     put(store, "user-1", 0, [adopted(1)])
     ours, theirs = [adopted(2)], [adopted(3)]
     place(ours, "user-2", 0)
     place(theirs, "user-1", 0)  # somebody was there before
     with pytest.raises(Conflicted):
         store.fetch_keys([1, 2])
-        store.put([*ours, *theirs], store.pack([*ours, *theirs]), [Tracking("h2", 5)])
+        store.put([*ours, *theirs], store.pack([*ours, *theirs]), trackings)
     assert len(store.read(0, 10)) == 1
     assert store.tracked("h2") == 0
     assert store.load("user-2").version == 0
