@@ -109,17 +109,16 @@ class Lane:
 
     async def _next_batch(self) -> list[Committed]:
         while True:
+            if self.lag <= 0:
+                self._arrived.clear()
+                await self._arrived.wait()
+            if self._linger_s and self.lag < MAX_BATCH:
+                await asyncio.sleep(self._linger_s)
             # Whoever reads what we publish drops what comes late, so nothing may be passed over: what memory lacks is read first.
             if self._tail.follows(self.position):
                 return _portion(chain.from_iterable(self._tail.commits))
-            if self._tail.last > self.position:
-                if batch := await self._read():
-                    return _portion(batch)
-                continue
-            self._arrived.clear()
-            await self._arrived.wait()
-            if self._linger_s:
-                await asyncio.sleep(self._linger_s)
+            if self.lag > 0 and (batch := await self._read()):
+                return _portion(batch)
 
     async def _read(self) -> list[Committed]:
         """What comes next, from the store."""
