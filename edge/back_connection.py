@@ -18,6 +18,7 @@ from servers.parts import Part
 
 if TYPE_CHECKING:
     from edge.metrics import EdgeMetrics
+    from edge.outbox import Outbox
     from edge.ports import Session, Streams
 
 HIGH_WATER_BYTES = 65_536  # unsent bytes at which a session stops writing: a few messages, whatever their size
@@ -28,9 +29,10 @@ RESET = struct.pack("ii", 1, 0)  # linger for 0 s: closing means a reset, and no
 class BackConnections:
     """The open back connections of one server: what they share, and who they are."""
 
-    def __init__(self, streams: "Streams", metrics: "EdgeMetrics") -> None:
+    def __init__(self, streams: "Streams", metrics: "EdgeMetrics", outbox: "Outbox") -> None:
         self.streams = streams
         self.metrics = metrics
+        self.outbox = outbox
         self.open: dict[BackConnection, None] = {}  # a set would take twice the room
         self.emptied: asyncio.Event | None = None  # only looked at while stopping
 
@@ -95,13 +97,14 @@ class BackConnection(asyncio.Protocol):
             self.abort()
         elif self._transport is not None and not self._ended:
             self._ended = True
-            self._transport.write(render(answer, CLOSE))
+            self._owner.outbox.write(self._transport, render(answer, CLOSE))
+            self._owner.outbox.flush()
             self._transport.close()
 
     # -- the outlet ------------------------------------------------------------------------------------------------------
 
     def write(self, parts: Sequence[Part]) -> None:
-        """Frame the parts and hand them to the transport in one write."""
+        """Frame the parts; they leave in one write, with this turn of the loop."""
         transport = self._transport
         if self._ended or transport is None or not parts or transport.is_closing():
             return
@@ -115,7 +118,7 @@ class BackConnection(asyncio.Protocol):
         metrics.bytes_pushed += len(data)
         if parts[-1].name == GOODBYE:
             self._ended = True
-        transport.write(data)
+        self._owner.outbox.write(transport, data)
 
     @property
     def writable(self) -> bool:
@@ -128,8 +131,9 @@ class BackConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         if self._opened and not self._ended:
-            transport.write(self._framing.end)
+            self._owner.outbox.write(transport, self._framing.end)
         self._ended = True
+        self._owner.outbox.flush()
         transport.close()
 
     def abort(self) -> None:

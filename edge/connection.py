@@ -79,6 +79,7 @@ class Connection(RequestHandler):
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's own closes at once
         """The client sends no more, but it may still read: answer what has come whole, then close."""
         self._close = self.half_closed = True
+        self.edge.outbox.flush()  # the transport closes at once when nothing is to be answered any more
         return self._payload is None and (self._request_in_progress or bool(self._messages))
 
     def resume_reading(self, resume_parser: bool = True) -> None:
@@ -134,6 +135,7 @@ class Connection(RequestHandler):
         transport, manager = self.transport, self._manager
         if transport is None or manager is None or transport.is_closing():
             return False
+        self.edge.outbox.flush()
         paused = self._reading_paused or self._buffer_paused
         manager._connections.pop(self, None)
         self._force_close = True
@@ -175,6 +177,7 @@ class Connection(RequestHandler):
         finally:
             self._task_handler = None
         if self.transport is not None and not self.lingering:
+            self.edge.outbox.flush()
             self.transport.close()
 
     async def _wait(self) -> bool:
@@ -224,7 +227,7 @@ class Connection(RequestHandler):
         if length.isdecimal() and int(length) > MAX_BODY_BYTES:
             raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
         if message.headers.get("Expect", "").lower() == "100-continue" and self.transport is not None:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.edge.outbox.write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             raise Malformed(BAD_FRAMING)
         if not self.receiving:
@@ -257,9 +260,10 @@ class Connection(RequestHandler):
         transport = self.transport
         if transport is None:
             return False  # gone, or handed over
-        transport.write(data)
+        self.edge.outbox.write(transport, data)
         if after is After.KEEP:
             return True
+        self.edge.outbox.flush()
         self._close = True  # whatever comes now is thrown away
         if after is After.LINGER and transport.can_write_eof():
             self.lingering = True

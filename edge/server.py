@@ -21,6 +21,7 @@ from edge.dispatch import Dispatcher
 from edge.http import CLOSE, render
 from edge.long_poll import LongPolls
 from edge.metrics import EdgeMetrics
+from edge.outbox import Outbox
 from edge.ports import Global, Home, Verifier
 from edge.problems import problem
 from edge.routes import Route
@@ -87,6 +88,7 @@ class EdgeServer:
         limits: Limits | None = None,
     ) -> None:
         self.title = title
+        self.outbox = back_connections.outbox if back_connections is not None else Outbox()
         self.limits = limits or Limits()
         self.metrics = metrics
         self.routes = [*routes, *ops_routes(title, routes, self._ready, metrics.registry)]
@@ -212,7 +214,7 @@ def home_edge(
     """The edge of a Home Server. `callable_networks`: beyond the public ones, where clients may be called directly; `proxies`: those in
     front of it."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
-    back_connections = BackConnections(home, metrics)
+    back_connections = BackConnections(home, metrics, Outbox())
     gate = home_gate(verifier, home)
     proxies = proxies or TrustedProxies()
     direct = [direct_route(home, gate, callable_networks, proxies, metrics), ticket_route(home, gate, proxies)]
@@ -231,6 +233,6 @@ def global_edge(
 ) -> EdgeServer:
     """The edge of the Global Server. `proxies`: those in front of it; `pages`: the ops console."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
-    streams, gate = BackConnections(server, metrics), bearer_gate(verifier)
+    streams, gate = BackConnections(server, metrics, Outbox()), bearer_gate(verifier)
     routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams), *pages]
     return EdgeServer("Flash Global Server", routes, server.ready, metrics, back_connections=streams, limits=limits)

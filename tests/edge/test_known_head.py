@@ -11,6 +11,7 @@ from aiohttp.web_server import Server
 from edge.connection import Connection
 from edge.http import Answer
 from edge.known_head import NOTHING_YET
+from edge.outbox import Outbox
 from tests.edge.conftest import RunningHome
 from tests.edge.wire import ANN, BOB, Wire
 from tests.support.waiting import eventually
@@ -54,7 +55,7 @@ class Understood:
 
 def opened(understood: Understood) -> Connection:
     """A connection that has just been accepted."""
-    edge = SimpleNamespace(dispatcher=understood, full=lambda: False)
+    edge = SimpleNamespace(dispatcher=understood, outbox=Outbox(), full=lambda: False)
     manager = SimpleNamespace(connection_made=lambda *_: None, request_factory=None, request_handler=None)
     connection = Connection(cast(Server, manager), loop=asyncio.get_running_loop(), edge=cast(Any, edge))
     connection.connection_made(Transport())
