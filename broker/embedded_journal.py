@@ -9,7 +9,7 @@ import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ class Journal:
         self._failed = False  # the last transaction
         self._timer: asyncio.TimerHandle | None = None
         self.loop: asyncio.AbstractEventLoop | None = None  # set while open
-        self._next_id = 1  # of the worker alone
+        self._next_id = 1  # of the worker alone, as are
+        self._ends: dict[str, int] = {}  # the next offset of each stream
 
     async def open(self) -> Contents:
         """Open or create the file. Raises `Unavailable` when that cannot be done."""
@@ -187,30 +188,33 @@ class Journal:
         database.executescript(_SCHEMA)
         depths = {name: 0 for (name,) in database.execute("SELECT name FROM queues")}
         depths.update(database.execute("SELECT queue, count(*) FROM messages GROUP BY queue").fetchall())
-        ends = {stream.name: _end(database, stream.name) for stream in STREAMS}
+        self._ends = {stream.name: _end(database, stream.name) for stream in STREAMS}
         self._next_id = database.execute("SELECT coalesce(max(id), 0) + 1 FROM messages").fetchone()[0]
-        return Contents(depths, ends)
+        return Contents(depths, dict(self._ends))
 
     def _commit(self, database: sqlite3.Connection, batch: Batch) -> sqlite3.Error | None:
         if not (batch.messages or batch.streams or batch.gone or batch.moves or batch.queues):
             return None
         batch.first_id = self._next_id
+        arrivals = [(id_, *message) for id_, message in enumerate(batch.arrivals, batch.first_id)]
+        statements = [*_inserts("INSERT OR IGNORE INTO queues (name) VALUES", [(name,) for name in batch.queues])]
+        statements += _inserts("INSERT INTO messages (id, queue, headers, body) VALUES", arrivals)
+        for stream, bodies in batch.streams.items():
+            statements += _inserts(f'INSERT INTO "{stream}" (offset, body) VALUES', list(enumerate(bodies, self._ends[stream])))
+        if gone := batch.gone + [id_ for id_, *_ in batch.moves]:
+            statements.append(("DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(gone),)))
         try:
-            database.execute("BEGIN IMMEDIATE")
-            if batch.queues:
-                _insert(database, "INSERT OR IGNORE INTO queues (name) VALUES", [(name,) for name in batch.queues])
-            arrivals = [(id_, *message) for id_, message in enumerate(batch.arrivals, batch.first_id)]
-            _insert(database, "INSERT INTO messages (id, queue, headers, body) VALUES", arrivals)
-            for stream, bodies in batch.streams.items():
-                _insert(database, f'INSERT INTO "{stream}" (offset, body) VALUES', list(enumerate(bodies, _end(database, stream))))
-            if gone := batch.gone + [id_ for id_, *_ in batch.moves]:
-                database.execute("DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(gone),))
-            database.execute("COMMIT")
+            if len(statements) > 1:  # one alone is a transaction by itself
+                statements = [("BEGIN IMMEDIATE", ()), *statements, ("COMMIT", ())]
+            for statement, arguments in statements:
+                database.execute(statement, arguments)
         except sqlite3.Error as error:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             return error
         self._next_id += len(arrivals)
+        for stream, bodies in batch.streams.items():
+            self._ends[stream] += len(bodies)
         return None
 
 
@@ -219,13 +223,13 @@ def _end(database: sqlite3.Connection, stream: str) -> int:
     return end
 
 
-def _insert(database: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
+def _inserts(statement: str, rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
     start = 0
     for size in _ROWS_PER_STATEMENT:
         while len(rows) - start >= size:
             chunk = rows[start : start + size]
             places = ",".join(["(" + ",".join("?" * len(chunk[0])) + ")"] * size)
-            database.execute(f"{statement} {places}", [value for row in chunk for value in row])
+            yield f"{statement} {places}", tuple([value for row in chunk for value in row])
             start += size
 
 

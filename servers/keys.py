@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 
 KEY_BYTES = 32  # AES-256
 KEYS_IN_MEMORY = 5_000  # about 1 MB: more than there are states in memory; others are read from the table, a batch at a time
-CIPHERS_IN_MEMORY = 128  # for a popup's few uses of a key; a ready cipher takes 2.5 KB, and making one anew 2 µs
+CIPHERS_IN_MEMORY = 512  # those who write just now; a ready cipher takes 2.5 KB, and making one anew 2 µs
 
 log = structlog.get_logger()
 

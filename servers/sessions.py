@@ -93,6 +93,8 @@ class Session:
             if not parts:
                 return
             self.outlet.write(parts)
+            if self.queue is None:
+                return
 
     def resume(self) -> None:
         """The transport accepts again."""
