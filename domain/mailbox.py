@@ -28,8 +28,8 @@ Waiting = MessageQueued | ReceiptQueued
 
 
 class MailboxState:
-    """What a mailbox's events fold into. `waiting` is ordered by `seq`; `open`: (id, sender) -> [sender's home, done?]: ids are
-    unique per sender."""
+    """What a mailbox's events fold into. `waiting` is ordered by `seq`; `open`: (id, sender) -> the sender's home, None once the
+    message is done: ids are unique per sender."""
 
     __slots__ = ("closed", "last_seq", "messages", "open", "stream", "uid", "version", "waiting")
 
@@ -41,7 +41,7 @@ class MailboxState:
         self.last_seq = 0
         self.waiting: dict[int, Waiting] = {}
         self.messages = 0  # how many of `waiting` are messages
-        self.open: dict[tuple[str, int], list[Any]] = {}
+        self.open: dict[tuple[str, int], str | None] = {}
 
     def dump(self) -> dict[str, Any]:
         """Plain data for a snapshot, and `Personal`."""
@@ -50,14 +50,14 @@ class MailboxState:
             "messages": self.messages,
             "closed": self.closed,
             "waiting": [[isinstance(e, MessageQueued), dump_event(e)] for e in self.waiting.values()],
-            "open": [[id_, sender, *entry] for (id_, sender), entry in self.open.items()],
+            "open": [[id_, sender, home or "", home is None] for (id_, sender), home in self.open.items()],
         }
 
     def load(self, data: dict[str, Any]) -> None:
         """The reverse of `dump`."""
         self.last_seq, self.messages = data["last_seq"], data["messages"]
         self.closed = data.get("closed", False)
-        self.open = {(id_, sender): [home, done] for id_, sender, home, done in data["open"]}
+        self.open = {(id_, sender): None if done else home for id_, sender, home, done in data["open"]}
         for message, fields in data["waiting"]:
             stream, version = fields.pop("originator_id"), fields.pop("originator_version")
             event = (MessageQueued if message else ReceiptQueued)(**fields)
@@ -211,14 +211,10 @@ def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: 
 
 def mark_done(mailbox: MailboxState, command: MarkDone, now: float) -> list[Event]:
     """Close a message. Raises `UnknownMessage` unless it is one of the last thousand received. A repeat changes nothing."""
-    known = [
-        (sender, home, done)
-        for (id_, sender), (home, done) in mailbox.open.items()
-        if id_ == command.id and command.sender in (None, sender)
-    ]
+    known = [(sender, home) for (id_, sender), home in mailbox.open.items() if id_ == command.id and command.sender in (None, sender)]
     if not known and not command.reply:
         raise UnknownMessage(id=command.id)
-    return [MessageDone(at=now, cause=command.cause, id=command.id, uid=sender, home=home) for sender, home, done in known if not done]
+    return [MessageDone(at=now, cause=command.cause, id=command.id, uid=sender, home=home) for sender, home in known if home is not None]
 
 
 def expire(mailbox: MailboxState, command: Expire, now: float) -> list[Event]:

@@ -27,7 +27,7 @@ def _message_queued(mailbox: MailboxState, event: MessageQueued) -> None:
     mailbox.last_seq = event.seq
     mailbox.waiting[event.seq] = event
     mailbox.messages += 1
-    mailbox.open[event.id, event.uid] = [event.home, False]
+    mailbox.open[event.id, event.uid] = event.home
     if len(mailbox.open) > OPEN_MESSAGES + mailbox.messages:
         del mailbox.open[next(iter(mailbox.open))]
 
@@ -50,9 +50,8 @@ def _delivered(mailbox: MailboxState, event: MessagesDelivered) -> None:
 
 
 def _done(mailbox: MailboxState, event: MessageDone) -> None:
-    known = mailbox.open.get((event.id, event.uid))
-    if known is not None:
-        known[1] = True
+    if (event.id, event.uid) in mailbox.open:
+        mailbox.open[event.id, event.uid] = None
 
 
 def _taken_out(mailbox: MailboxState, event: MessageExpired | MessageErased) -> None:
