@@ -10,6 +10,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 END = b"\r\n\r\n"
+MAX_BYTES = 2_048  # of a head that is remembered: ours have some 700 with their token; nobody fills our memory with idle connections
 
 
 class KnownHead(NamedTuple):
@@ -33,11 +34,13 @@ NOTHING_YET = KnownHead(b"\0", -1, cast(RawRequestMessage, None))
 
 def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]]) -> KnownHead | None:
     """What there is to know of `data`, of which the parser, with nothing left over, has made `parsed`. None: it was not exactly
-    one request, so that nobody knows where in a request the parser stands now."""
+    one request, so that nobody knows where in a request the parser stands now; or its head is too long to be kept."""
     if len(parsed) != 1:
         return None
     message, body = parsed[0]
     if not isinstance(message, RawRequestMessage) or not body.is_eof():
         return None
-    head = data[: data.find(END) + len(END)]
-    return KnownHead(head, len(data), message) if len(head) + body.total_bytes == len(data) else None
+    end = data.find(END) + len(END)
+    if end > MAX_BYTES or end + body.total_bytes != len(data):
+        return None
+    return KnownHead(data[:end], len(data), message)

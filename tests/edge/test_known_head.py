@@ -10,7 +10,7 @@ from aiohttp.web_server import Server
 
 from edge.connection import Connection
 from edge.http import Answer
-from edge.known_head import NOTHING_YET
+from edge.known_head import MAX_BYTES, NOTHING_YET
 from edge.outbox import Outbox
 from tests.edge.conftest import RunningHome
 from tests.edge.wire import ANN, BOB, Wire
@@ -125,6 +125,16 @@ async def test_nothing_is_known_of_a_request_that_came_in_pieces():
     whole = request("a", b"one")
     connection.data_received(whole[:9])
     connection.data_received(whole[9:])
+    assert connection._known is None
+    connection.force_close()
+
+
+async def test_a_long_head_is_understood_but_not_kept():
+    understood = Understood()
+    connection = opened(understood)
+    for who in ("a", "a" * MAX_BYTES):
+        connection.data_received(request(who, b"one"))
+        await eventually(lambda who=who: bool(understood.requests) and understood.requests[-1][2] == who)
     assert connection._known is None
     connection.force_close()
 
