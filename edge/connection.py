@@ -2,8 +2,8 @@
 
 aiohttp parses and buffers; its way from a parsed message to a written response (a request object, a response object, a writer and a task
 for each request, some 80 µs) is replaced by `start` below, which passes plain values and writes plain bytes (some 25 µs, half of it the
-kernel's); a head that is said again is not even parsed again (`edge/known_head.py`). Answering already in `data_received`, without waking
-the task, was measured too: it saved nothing, so it is not done.
+kernel's); a head that is said again is not even parsed again (`edge/known_head.py`), and what it asks of a prompt route is answered
+without waking the task: a tenth of a popup.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from aiohttp.web_server import Server
 
 from domain.errors import FlashError, Malformed, TooLarge
 from edge.after import After, Heir, Reply
-from edge.http import CLOSE, KEEP, render
+from edge.body import BAD_FRAMING, read_body
+from edge.http import CLOSE, KEEP, Answer, render
 from edge.known_head import NOTHING_YET, KnownHead, learn
 from edge.problems import NotInTime, problem
 from edge.requests import MAX_BODY_BYTES
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
     from edge.server import EdgeServer
 
 MAX_LINE_BYTES = 8_190  # a request line or header: every server's usual bound
-BAD_FRAMING = "The body is not framed as HTTP has it."
 MAX_HEADERS = 64  # a client sends ten, a chain of proxies adds as many
 
 
 class Connection(RequestHandler):
     """A client's connection. `ticks` counts the server's ticks since the connection last changed between idle, receiving and stalled."""
 
-    __slots__ = ("_body", "_known", "_payload", "edge", "half_closed", "lingering", "receiving", "ticks")
+    __slots__ = ("_body", "_known", "_prompt", "edge", "half_closed", "lingering", "payload", "receiving", "ticks")
 
     def __init__(self, manager: Server, *, loop: asyncio.AbstractEventLoop, edge: "EdgeServer") -> None:
         super().__init__(
@@ -51,9 +51,10 @@ class Connection(RequestHandler):
         self.receiving = False
         self.lingering = False
         self.half_closed = False
-        self._payload: StreamReader | None = None
+        self.payload: StreamReader | None = None  # of a body that is being read
         self._body = b""  # of a request whose head was known
         self._known: KnownHead | None = NOTHING_YET  # None once requests and segments have not come one by one
+        self._prompt = False  # a request for a prompt route is being answered
 
     # -- the transport's side --------------------------------------------------------------------------------------------
 
@@ -72,15 +73,15 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: nobody waits for the rest of a body. What is being handled is finished all the same."""
-        if self._payload is not None:
-            self._payload.set_exception(ConnectionResetError())
+        if self.payload is not None:
+            self.payload.set_exception(ConnectionResetError())
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's own closes at once
         """The client sends no more, but it may still read: answer what has come whole, then close."""
         self._close = self.half_closed = True
         self.edge.outbox.flush()  # the transport closes at once when nothing is to be answered any more
-        return self._payload is None and (self._request_in_progress or bool(self._messages))
+        return self.payload is None and (self._request_in_progress or bool(self._messages))
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """aiohttp asks for it at the end of every body; the transport need not hear of it unless it was told to pause."""
@@ -96,22 +97,30 @@ class Connection(RequestHandler):
         """Parse; notice when a request has begun that is not complete."""
         known = self._known
         if known is not None and known.is_in(data) and not (self._messages or self._close or self._force_close):
+            if known.route is not None and not (self._request_in_progress or self._paused):
+                self._prompt = self._request_in_progress = True
+                self.edge.dispatcher.begin(known.route, known.message.headers, known.body(data), self)
+                return
             self._messages.append((known.message, EMPTY_PAYLOAD))
             self._body = known.body(data)
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
+            self._wake()
             return
         waiting = len(self._messages)
         super().data_received(data)
         if known is not None:
-            self._known = learn(data, [*self._messages][waiting:])
+            self._known = learn(data, [*self._messages][waiting:], self.edge.dispatcher.prompt)
         if not self._messages:
             if not self.receiving and not self._request_in_progress:
                 self.receiving = True
                 self.ticks = 0
-        elif self._payload is not None and isinstance(self._messages[-1][0], _ErrInfo):
+        elif self.payload is not None and self.broken:
             # The parser gives up on broken chunks without telling whoever reads the body.
-            self._payload.set_exception(Malformed(BAD_FRAMING))
+            self.payload.set_exception(Malformed(BAD_FRAMING))
+
+    @property
+    def broken(self) -> bool:
+        """Whether what came last is not HTTP."""
+        return bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
 
     @property
     def gone(self) -> bool:
@@ -152,8 +161,8 @@ class Connection(RequestHandler):
         """Answer requests until the connection ends. aiohttp's shutdown waits for this."""
         try:
             while not self._force_close:
-                if not self._messages:
-                    if self._close or not await self._wait():
+                if self._prompt or not self._messages:
+                    if (self._close and not self._prompt) or not await self._wait():
                         break
                     continue
                 self._request_in_progress = True
@@ -165,9 +174,7 @@ class Connection(RequestHandler):
                         self._resume_reading_if_drained()
                     reply, after = await self._answer(message, payload)
                 finally:
-                    self._request_in_progress = False
-                    if self._handler_waiter is not None and not self._handler_waiter.done():
-                        self._handler_waiter.set_result(None)
+                    self._request_ended()
                 if not self._reply(reply, after):
                     return
                 if self._paused:
@@ -188,10 +195,28 @@ class Connection(RequestHandler):
         except asyncio.CancelledError:
             if not (self._close or self._force_close):
                 raise
-            return False
+            return self._prompt  # what was begun is answered first
         finally:
             self._waiter = None
         return True
+
+    def answered(self, answer: Answer) -> None:
+        """The dispatcher is through with a request for a prompt route."""
+        self._prompt = False
+        self._request_ended()
+        ending = (self._close or self._force_close) and not self._messages
+        self._reply(render(answer, CLOSE if ending else b""), After.KEEP)
+        if self._messages or ending:
+            self._wake()
+
+    def _request_ended(self) -> None:
+        self._request_in_progress = False
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def _answer(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> Reply:
         """Read the body, run the route, and say what happens to the connection. Raises nothing but cancellation."""
@@ -204,7 +229,7 @@ class Connection(RequestHandler):
                 # The public way to read would ask the parser for more, which costs as much as parsing the request did.
                 raw = b"".join(payload._buffer)
             else:
-                raw = await self._read_body(message, payload)
+                raw = await read_body(self, message, payload)
             if len(raw) > MAX_BODY_BYTES:
                 raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
             if message.version < HttpVersion10:
@@ -220,33 +245,6 @@ class Connection(RequestHandler):
             return render(answer, CLOSE, head_only=message.method == "HEAD"), After.CLOSE
         keep = KEEP if message.version == HttpVersion10 else b""
         return render(answer, keep, head_only=message.method == "HEAD"), After.KEEP
-
-    async def _read_body(self, message: RawRequestMessage, payload: StreamReader) -> bytes:
-        """The rest of a body that has not arrived with its headers. Raises `TooLarge`, `Malformed`."""
-        length = message.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-            raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
-        if message.headers.get("Expect", "").lower() == "100-continue" and self.transport is not None:
-            self.edge.outbox.write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
-            raise Malformed(BAD_FRAMING)
-        if not self.receiving:
-            self.receiving, self.ticks = True, 0
-        self._payload, body = payload, bytearray()
-        try:
-            while not payload.at_eof():
-                body += await payload.readany()
-                if len(body) > MAX_BODY_BYTES:
-                    raise TooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
-        except FlashError:
-            raise
-        except ConnectionError:
-            raise Malformed("The body was cut off.") from None
-        except Exception:  # the parser has several unrelated errors for broken chunks
-            raise Malformed(BAD_FRAMING) from None
-        finally:
-            self._payload = None
-        return bytes(body)
 
     def _refusal(self, error: FlashError) -> Reply:
         """An answer to what cannot be dispatched; the connection cannot go on after it."""
@@ -292,8 +290,8 @@ class Connection(RequestHandler):
             self.force_close()
 
     def _time_out(self) -> None:
-        if self._payload is not None:
-            self._payload.set_exception(NotInTime())
+        if self.payload is not None:
+            self.payload.set_exception(NotInTime())
         elif self._waiter is not None:
             self._reply(*self._refusal(NotInTime()))
             self.close()

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from domain.errors import Malformed, MethodNotAllowed, NotFound, Unavailable
@@ -10,6 +11,7 @@ from edge.http import Answer, Call
 from edge.metrics import EdgeMetrics
 from edge.problems import problem_for
 from edge.routes import Route
+from servers.outcome import Outcome, failed
 
 if TYPE_CHECKING:
     from edge.connection import Connection
@@ -32,6 +34,29 @@ class Dispatcher:
             else:
                 self._fixed.setdefault(route.path, {})[route.method] = route
                 self._exact[route.method, route.path] = route
+
+    def prompt(self, method: str, target: str) -> Route | None:
+        """The prompt route at this very address, if there is one: its requests may be given to `begin`."""
+        route = self._exact.get((method, target))
+        return route if route is not None and route.prompt else None
+
+    def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> None:
+        """Answer one request for a prompt route: `connection.answered` is called, now or later. Never raises."""
+        try:
+            who = route.gate(headers) if route.gate is not None else None
+            outcome = cast(Outcome[Answer], route.handle(Call(who, route.read_body(raw), NO_PATH, None, connection, headers)))
+        except Exception as error:
+            outcome = failed(error)
+        outcome.then(partial(self._finish, route, connection))
+
+    def _finish(self, route: Route, connection: "Connection", outcome: Outcome[Answer]) -> None:
+        try:
+            answer = outcome.result()
+        except Exception as error:
+            answer, code = problem_for(error, route.name)
+            self._metrics.refused(code)
+        route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
+        connection.answered(answer)
 
     async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> Answer:
         """Answer one request. `target`: origin form, as sent. Never raises."""

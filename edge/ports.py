@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from servers.identity import Identity
+from servers.outcome import Outcome
 from servers.parts import Outlet
 from servers.sessions import Hello
 from servers.tickets import DirectRoute
@@ -67,18 +68,18 @@ class Home(Streams, Protocol):
     async def remove_contact(self, who: Identity, uid: int) -> None:
         """Take a contact off the list."""
 
-    async def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> float:
+    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Outcome[float]:
         """Commit a message; when it was accepted, in seconds since 1970."""
 
-    async def send_stamped(
+    def send_stamped(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
-    ) -> dict[str, Any]:
+    ) -> Outcome[dict[str, Any]]:
         """The same with a ticket: the answer, with the stamp, if there is one."""
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
         """The direct way to a contact, for a sender who is seen at `address`."""
 
-    async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
         """Everything up to `upto` has arrived."""
 
     async def done(self, who: Identity, message_id: str) -> None:

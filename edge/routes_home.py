@@ -24,7 +24,7 @@ from edge.long_poll import LongPolls
 from edge.ports import Home
 from edge.problems import problem, problem_for
 from edge.routes import Route
-from servers.identity import Identity
+from servers.outcome import Outcome
 from servers.sessions import Hello
 from servers.times import rfc3339
 
@@ -78,22 +78,17 @@ class HomeRoutes:
         await self._home.remove_contact(call.identity, uid_of(call))
         return NO_CONTENT
 
-    async def send(self, call: Call) -> Answer:
+    def send(self, call: Call) -> Outcome[Answer]:
         """Accept a message: it is on disk when this answers."""
         body: requests.SendMessage = call.body
+        sent = (call.identity, body.id, body.to, body.text, body.in_reply_to, body.urgent)
         if body.ticket is not None:
-            return await self._send_stamped(call.identity, body, body.ticket)
-        accepted_at = await self._home.send(call.identity, body.id, body.to, body.text, body.in_reply_to, body.urgent)
-        return Answer(202, b'{"id":%b,"accepted_at":"%b"}' % (encode_json(body.id), rfc3339(accepted_at).encode()))
+            return self._home.send_stamped(*sent, body.ticket).shaped(partial(answer_json, 202))
+        return self._home.send(*sent).shaped(lambda at: _accepted(body.id, at))
 
-    async def _send_stamped(self, who: Identity, body: requests.SendMessage, ticket: str) -> Answer:
-        sent = (body.id, body.to, body.text, body.in_reply_to, body.urgent)
-        return answer_json(202, await self._home.send_stamped(who, *sent, ticket))
-
-    async def acknowledge(self, call: Call) -> Answer:
+    def acknowledge(self, call: Call) -> Outcome[Answer]:
         """Take note of what has arrived."""
-        await self._home.acknowledge(call.identity, call.body.session, call.body.upto)
-        return NO_CONTENT
+        return self._home.acknowledge(call.identity, call.body.session, call.body.upto).shaped(_no_content)
 
     async def done(self, call: Call) -> Answer:
         """The recipient pressed Done."""
@@ -109,6 +104,14 @@ class HomeRoutes:
         until = body.until.timestamp() if body.until is not None else None
         await self._home.set_status(call.identity, body.status, body.note, until)
         return NO_CONTENT
+
+
+def _accepted(id: str, at: float) -> Answer:
+    return Answer(202, b'{"id":%b,"accepted_at":"%b"}' % (encode_json(id), rfc3339(at).encode()))
+
+
+def _no_content(_: None) -> Answer:
+    return NO_CONTENT
 
 
 def uid_of(call: Call) -> int:
@@ -180,6 +183,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
             "Send a popup to a contact. The same id again sends nothing twice.",
             {202: answers.Accepted},
             body=requests.SendMessage,
+            prompt=True,
             refusals=(*everywhere, NotAContact, Conflict, TooLarge, Invalid, TooManyRequests),
         ),
         route(
@@ -189,6 +193,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
             "Everything up to a number has arrived; also the sign of life after a blank.",
             {204: None},
             body=requests.Acknowledge,
+            prompt=True,
             refusals=(*everywhere, UnknownSession, Invalid),
         ),
         route(

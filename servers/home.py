@@ -6,7 +6,7 @@ The parts are put together in `servers/home_parts.py`; this is the door through 
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
 from domain.event import Event
@@ -17,6 +17,7 @@ from domain.user_commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, R
 from domain.user_state import Contact, UserState
 from servers.home_parts import HomeParts
 from servers.identity import Identity
+from servers.outcome import Outcome, settled
 from servers.parts import Outlet
 from servers.sessions import Hello, Session
 from servers.wire import contact_view, contacts_part, goodbye_part, instant, welcome_part
@@ -177,7 +178,7 @@ class HomeServer:
 
         await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),), answer=answer)
 
-    async def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> float:
+    def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Outcome[float]:
         """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
         `TooManyRequests`."""
         self.parts.sends.take(who.uid)
@@ -187,11 +188,11 @@ class HomeServer:
             first: float = events[0].at if events else self._writer.state(command.stream).sent[id]
             return first
 
-        return cast(float, await self._writer.submit((command,), answer=accepted_at))
+        return self._writer.submit((command,), answer=accepted_at)
 
-    async def send_stamped(
+    def send_stamped(
         self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str
-    ) -> dict[str, Any]:
+    ) -> Outcome[dict[str, Any]]:
         """The same with a ticket: the answer, with a stamp for the recipient's client; without one for a repeat, whose text may be
         another one, and for a ticket that is over or for others."""
         self.parts.sends.take(who.uid)
@@ -205,14 +206,14 @@ class HomeServer:
             proof = {} if stamp is None else {"stamp": stamp, "from": {"uid": who.uid, "handle": who.handle, "name": who.name}}
             return {"id": id, "accepted_at": accepted_at} | proof
 
-        return cast(dict[str, Any], await self._writer.submit((command,), answer=accepted))
+        return self._writer.submit((command,), answer=accepted)
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
         """The direct way to a contact in the network of `address`, where the sender is. Raises `NoRoute`, `TooManyRequests`."""
         self.parts.changes.take(who.uid)
         return await self.parts.tickets.issue(who.uid, to, address)
 
-    async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
         """The session's client has everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
         session = self._sessions.get(session_id)
         if session is None or session.uid != who.uid:
@@ -221,9 +222,9 @@ class HomeServer:
         if upto > session.sent:
             raise Invalid("upto", f"a number up to {session.sent}, the last one sent to this session")
         if upto <= session.acked_upto:
-            return
-        await self._writer.submit((Acknowledge(uid=who.uid, cause=session_id, session=session_id, upto=upto),))
-        session.acked(upto)
+            return settled(None)
+        command = Acknowledge(uid=who.uid, cause=session_id, session=session_id, upto=upto)
+        return self._writer.submit((command,), answer=lambda _: session.acked(upto))
 
     async def done(self, who: Identity, message_id: str) -> None:
         """The user pressed Done. Raises `UnknownMessage`."""

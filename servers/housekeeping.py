@@ -16,6 +16,7 @@ from domain.user_commands import LapseStatus, LogOff
 from projections.presence import PresenceIndex
 from projections.waiting import WaitingIndex
 from servers.catalogue import Command
+from servers.outcome import Outcome
 from servers.sessions import Sessions
 from servers.writer import Writer
 
@@ -68,13 +69,12 @@ class Housekeeping:
 
     def end(self, command: LogOff) -> None:
         """Record that a session ended, now or as soon as the store is back."""
-        future = self._writer.submit((command,))
 
-        def ended(done: "asyncio.Future[object]") -> None:
-            if not done.cancelled() and done.exception() is not None:
+        def ended(outcome: Outcome[object]) -> None:
+            if outcome.failed:
                 self._unended.append(command)
 
-        future.add_done_callback(ended)
+        self._writer.submit((command,)).then(ended)
 
     def drop_erased(self, sender: int) -> None:
         """Take out what an erased sender wrote and a user who is here has not acknowledged; for the others it is done at their login."""
@@ -112,7 +112,7 @@ class Housekeeping:
 
     async def _submit(self, commands: Sequence[Command]) -> None:
         for start in range(0, len(commands), CHUNK):
-            futures = [self._writer.submit((command,)) for command in commands[start : start + CHUNK]]
-            for result in await asyncio.gather(*futures, return_exceptions=True):
+            outcomes = [self._writer.submit((command,)) for command in commands[start : start + CHUNK]]
+            for result in await asyncio.gather(*outcomes, return_exceptions=True):
                 if isinstance(result, BaseException) and not isinstance(result, Unavailable):
                     log.error("home.housekeeping_failed", error=type(result).__name__)

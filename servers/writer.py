@@ -18,6 +18,7 @@ from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from servers.catalogue import Command
 from servers.lease import LeaseLost
+from servers.outcome import Outcome
 from servers.personal_fields import KeysNeeded
 from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Packed, Store
 from servers.trackings import newest
@@ -30,18 +31,18 @@ MAX_STATES = 3_000  # states in memory, least recently used go first: a thousand
 log = structlog.get_logger()
 
 
-class Unit:
+class Unit(Outcome[Any]):
     """Commands that happen together or not at all. `answer` is called when they are on disk, before anything else changes."""
 
-    __slots__ = ("answer", "commands", "events", "failure", "future", "trackings")
+    __slots__ = ("answer", "commands", "events", "failure", "trackings")
 
     def __init__(self, commands: Sequence[Command], trackings: Sequence[Tracking], answer: Callable[[list[Event]], Any] | None) -> None:
+        super().__init__()
         self.commands = commands
         self.trackings = trackings
         self.answer = answer
         self.events: list[Event] = []
         self.failure: BaseException | None = None
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
 class Writer:
@@ -86,14 +87,14 @@ class Writer:
         self._queue.append(last)
         self._arrived.set()
         with contextlib.suppress(Unavailable):
-            await last.future
+            await last
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
     def submit(
         self, commands: Sequence[Command], *, trackings: Sequence[Tracking] = (), answer: Callable[[list[Event]], Any] | None = None
-    ) -> "asyncio.Future[Any]":
+    ) -> Outcome[Any]:
         """Queue commands that happen together or not at all; only the first may refuse, the rest must not.
 
         The result is `answer(events)`, or the list of decided events, once they are on disk. Raises what a decider refused with,
@@ -101,11 +102,11 @@ class Writer:
         """
         unit = Unit(commands, trackings, answer)
         if self._stopped or len(self._queue) >= MAX_WAITING:
-            unit.future.set_exception(Unavailable("Too much is waiting to be stored, or the server is shutting down."))
-            return unit.future
+            unit.settle(None, Unavailable("Too much is waiting to be stored, or the server is shutting down."))
+            return unit
         self._queue.append(unit)
         self._arrived.set()
-        return unit.future
+        return unit
 
     def state(self, stream: str) -> Any:
         """The present state of a stream. Only inside `answer`, for a stream that the unit's commands touched."""
@@ -287,13 +288,16 @@ class Writer:
 
 
 def _settle(unit: Unit, failure: BaseException | None) -> None:
-    if unit.future.done():  # the caller has gone
+    if unit.given_up:
         return
-    if failure is not None:
-        unit.future.set_exception(failure)
-        return
+    result: Any = unit.events
+    if failure is None and unit.answer is not None:
+        try:
+            result = unit.answer(unit.events)
+        except Exception as error:
+            log.exception("writer.answer_failed")
+            failure = error
     try:
-        unit.future.set_result(unit.answer(unit.events) if unit.answer else unit.events)
-    except Exception as error:
-        log.exception("writer.answer_failed")
-        unit.future.set_exception(error)
+        unit.settle(result, failure)
+    except Exception:  # of the one who is told; the writer must go on
+        log.exception("writer.asker_failed")

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from domain.errors import (
     BadCredentials,
@@ -18,10 +18,12 @@ from domain.errors import (
 )
 from domain.profile import clean_profile
 from servers.identity import Identity
+from servers.outcome import Outcome
 from servers.parts import Outlet, Part
 from servers.sessions import Hello
 from servers.tickets import DirectRoute
 
+T = TypeVar("T")
 ANN = Identity(uid=1, handle="ann", name="Ann", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
 BOB = Identity(uid=2, handle="bob", name="Bob", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
 FAR = Identity(uid=3, handle="far", name="Far", home="h2", home_url="http://h2.example", expires_at=4e9)
@@ -103,9 +105,25 @@ class StandInHome:
         self.gate: asyncio.Event | None = None  # whoever comes waits for it
         self.waiting = 0
         self.yields = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def closed(self) -> str | None:
         return self.closed_because
+
+    def _doing(self, doing: Coroutine[Any, Any, T]) -> Outcome[T]:
+        """What a coroutine will come to."""
+        outcome: Outcome[T] = Outcome()
+
+        async def do() -> None:
+            try:
+                outcome.settle(await doing)
+            except Exception as error:
+                outcome.settle(None, error)
+
+        task = asyncio.create_task(do())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return outcome
 
     async def _enter(self) -> None:
         if self.yields:
@@ -151,17 +169,23 @@ class StandInHome:
         await self._enter()
         self.listed.pop(uid, None)
 
-    async def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> float:
+    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Outcome[float]:
+        return self._doing(self._send(who, message_id, to, text))
+
+    async def _send(self, who: Identity, message_id: str, to: int, text: str) -> float:
         await self._enter()
         if to not in (ANN.uid, BOB.uid):
             raise NotAContact(uid=to)
         self.sent.append((who.uid, message_id, to, text))
         return ACCEPTED_AT
 
-    async def send_stamped(
+    def send_stamped(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
-    ) -> dict[str, Any]:
-        await self.send(who, message_id, to, text, in_reply_to, urgent)
+    ) -> Outcome[dict[str, Any]]:
+        return self._doing(self._send_stamped(who, message_id, to, text, ticket))
+
+    async def _send_stamped(self, who: Identity, message_id: str, to: int, text: str, ticket: str) -> dict[str, Any]:
+        await self._send(who, message_id, to, text)
         answer = {"id": message_id, "accepted_at": "2026-01-01T00:00:00.000000Z"}
         if ticket != "good":
             return answer
@@ -173,7 +197,10 @@ class StandInHome:
             raise NoRoute
         return {"address": address, "port": 40_123, "ticket": "good", "key": "00", "expires_at": "2026-01-01T00:00:00.000000Z"}
 
-    async def acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
+        return self._doing(self._acknowledge(who, session_id, upto))
+
+    async def _acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
         await self._enter()
         self._own(who, session_id).acked = upto
 

@@ -48,6 +48,9 @@ class Understood:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str | None, bytes]] = []
 
+    def prompt(self, method: str, target: str) -> None:
+        """No route is prompt."""
+
     async def run(self, method: str, target: str, headers: Any, raw: bytes, connection: Any) -> Answer:
         self.requests.append((method, target, headers.get("Who"), raw))
         return Answer(204)

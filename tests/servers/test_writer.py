@@ -251,10 +251,13 @@ async def test_an_answer_that_fails_fails_its_caller_only(desk):
 
 
 async def test_a_caller_that_has_gone_does_not_stop_its_unit(desk):
-    future = desk.writer.submit((log_in(),))
-    future.cancel()
+    answered = []
+    caller = asyncio.create_task(desk.do(log_in(), answer=answered.append))
+    await asyncio.sleep(0)
+    caller.cancel()
     await desk.do(log_in(2))
     assert len(desk.stored()) == 4
+    assert not answered
 
 
 async def test_states_in_memory_are_bounded(desk, monkeypatch):
