@@ -1,6 +1,6 @@
 """All rules of the Global Server in one table, for its writer. Rule: nothing is decided here, only looked up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from domain import account, audit_trail, registered_home, seals
@@ -29,11 +29,18 @@ DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
 }
 
 
-def address(event: Event) -> set[str]:
+_ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
+    UserRegistered: lambda event: (event.home,),
+    ProfileChanged: lambda event: (event.home,),
+    AccountClosed: lambda event: set(event.homes),
+}
+ADDRESSED = frozenset(_ADDRESSES)  # `address` names nobody for any other
+
+
+def address(event: Event) -> Collection[str]:
     """The homes that must hear of `event`: the user's own, which adopts them under this name; all of them when a user leaves."""
-    if isinstance(event, AccountClosed):
-        return set(event.homes)
-    return {event.home} if isinstance(event, UserRegistered | ProfileChanged) else set()
+    find = _ADDRESSES.get(type(event))
+    return find(event) if find else ()
 
 
 def react(event: Event) -> list[Command]:

@@ -152,6 +152,8 @@ _ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
     LogSealed: lambda event: (RESERVED,),  # the Global Server's inbox: it keeps what a home could change at home
 }
 
+ADDRESSED = frozenset(_ADDRESSES)  # `address` names nobody for any other
+
 _REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {
     MessageSent: _message_sent,
     MessagesDelivered: _delivered,

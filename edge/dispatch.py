@@ -44,7 +44,8 @@ class Dispatcher:
         """Answer one request for a prompt route: `connection.answered` is called, now or later. Never raises."""
         try:
             who = route.gate(headers) if route.gate is not None else None
-            outcome = cast(Outcome[Answer], route.handle(Call(who, route.read_body(raw), NO_PATH, None, connection, headers)))
+            call = Call(who, route.read_body(raw), NO_PATH, None, connection, headers)
+            outcome = cast("Outcome[Answer]", route.handle(call))
         except Exception as error:
             outcome = failed(error)
         outcome.then(partial(self._finish, route, connection))

@@ -111,7 +111,8 @@ class HomeParts:
         self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
         self.erasure = Erasure(self.store, self.leavers)
         self.writer.erase = self.erasure.committed
-        self.relay = Relay(self.store, self.writer, broker, self.name, self._address, lambda c: presence_feed(c, self.name))
+        addressed = rules.ADDRESSED | PresenceIndex.FOLDS
+        self.relay = Relay(self.store, self.writer, broker, self.name, addressed, self._address, lambda c: presence_feed(c, self.name))
         self.sealer = Sealer(self.store, self.writer, self.name, config.seals)
         self.inbox = Inbox(self.store, self.writer, broker, self.name, self._react, self._heard)
         self.neighbours = Neighbours(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)

@@ -69,24 +69,26 @@ class KeyStore:
         self._keys: dict[int, bytes | None] = {}
         self._ciphers: dict[int, AESGCM] = {}
 
-    def at_hand(self, owner: int) -> bool:
-        """Whether `cipher` answers without a look into the table."""
-        return owner in self._keys
-
-    def cipher(self, owner: int) -> AESGCM | None:
-        """The cipher of a key; None when it was destroyed, or never made. Raises `Unavailable`."""
+    def at_hand(self, owner: int) -> AESGCM | None:
+        """The cipher of a key in memory; None when it was destroyed. Raises `KeyError` when only the table knows."""
         cipher = self._ciphers.get(owner)
         if cipher is not None:
             return cipher
-        if owner not in self._keys:
-            self._remember(self._table.read((owner,)))
-        key = self._keys.get(owner)
+        key = self._keys[owner]
         if key is None:
             return None
         if len(self._ciphers) >= CIPHERS_IN_MEMORY:
             self._ciphers.clear()
         cipher = self._ciphers[owner] = AESGCM(key)
         return cipher
+
+    def cipher(self, owner: int) -> AESGCM | None:
+        """The cipher of a key; None when it was destroyed, or never made. Raises `Unavailable`."""
+        try:
+            return self.at_hand(owner)
+        except KeyError:
+            self._remember(self._table.read((owner,)))
+            return self.at_hand(owner) if owner in self._keys else None
 
     def make(self, owners: Iterable[int]) -> None:
         """Have the keys of `owners` at hand: durably stored first where there are none, but not for those whose key was destroyed.

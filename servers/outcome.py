@@ -40,7 +40,7 @@ class Outcome(Generic[T]):
             self._form(shape)
         else:
             self._shape = shape
-        return cast(Outcome[U], self)
+        return cast("Outcome[U]", self)
 
     def _form(self, shape: Callable[[Any], Any]) -> None:
         if self._failure is None:

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import Any, cast
 
 import msgpack
+import msgspec
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,6 +28,7 @@ NONCES = 256  # drawn from the system at a time: a call for each would cost as m
 DUMPED = b"dump"  # what dumps are bound to: they have no place in a log
 EXTENSION = 1  # msgpack's number for a sealed value in a dump
 
+_pack = msgspec.msgpack.Encoder().encode
 log = structlog.get_logger()
 
 
@@ -44,7 +46,7 @@ class KeysNeeded(Exception):
 
 def seal(cipher: AESGCM, nonce: bytes, values: Any, place: bytes) -> bytes:
     """Plain data -> bytes that open only with the same key at the same place."""
-    return nonce + cipher.encrypt(nonce, msgpack.packb(values), place)
+    return nonce + cipher.encrypt(nonce, _pack(values), place)
 
 
 def unseal(cipher: AESGCM, sealed: bytes, place: bytes) -> Any:
@@ -76,9 +78,10 @@ class FieldSealer:
             if not values:
                 continue
             uid = owner(rule, stream, state)
-            if not self._keys.at_hand(uid):
-                raise KeysNeeded({uid})
-            cipher = self._keys.cipher(uid)
+            try:
+                cipher = self._keys.at_hand(uid)
+            except KeyError:
+                raise KeysNeeded({uid}) from None
             if cipher is not None:
                 place = place or place_of(stream, event.originator_version, event.TOPIC)
                 sealed.append((uid, seal(cipher, self._nonce(), values, place)))
@@ -154,10 +157,11 @@ def pack_dump(data: Any, keys: KeyStore) -> bytes:
             raise TypeError(f"{type(value).__name__} in a dump")
         if not value.value:
             return value.value
-        if not keys.at_hand(value.owner):
+        try:
+            cipher = keys.at_hand(value.owner)
+        except KeyError:
             missing.add(value.owner)
             return None
-        cipher = keys.cipher(value.owner)
         empty = type(value.value)()
         sealed = seal(cipher, os.urandom(NONCE_BYTES), value.value, DUMPED) if cipher is not None else b""
         return msgpack.ExtType(EXTENSION, msgpack.packb((value.owner, sealed, empty)))

@@ -6,7 +6,7 @@ Cost per commit: one message per home addressed; per 50 ms: one history message.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from broker import envelope, topology
 from broker.envelope import EventRecord
@@ -22,7 +22,7 @@ HISTORY_LINGER_S = 0.05  # an audit that is a twentieth of a second behind is li
 
 
 class Relay:
-    """Publishes one server's log. `address`: the homes an event is for; `feed`: what integrators hear of it."""
+    """Publishes one server's log. `address`: the homes that one of the `addressed` is for; `feed`: what integrators hear of it."""
 
     def __init__(
         self,
@@ -30,11 +30,13 @@ class Relay:
         writer: Writer,
         broker: Broker,
         server: str,
+        addressed: Collection[type],
         address: Callable[[Event], Iterable[str]],
         feed: Callable[[Committed], Sequence[Outgoing]],
     ) -> None:
         self._store = store
         self._server = server
+        self._addressed = addressed
         self._address = address
         self._feed = feed
         self.lanes = (
@@ -71,11 +73,12 @@ class Relay:
         feed: list[Outgoing] = []
         for committed in batch:
             event = committed.event
-            if event.PRIVATE:
+            if type(event) not in self._addressed or event.PRIVATE:
                 continue
             homes = [home for home in self._address(event) if home != self._server]
             if homes:
-                letter = _record(committed, self._store.letter(event, committed.data))
+                data = self._store.letter(event, committed.data)
+                letter = EventRecord(committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, data)
                 for home in homes:
                     inboxes.setdefault(home, []).append(letter)
             if isinstance(event, PresenceEvent):
@@ -84,12 +87,11 @@ class Relay:
         return mail + feed
 
     def _history(self, batch: Sequence[Committed]) -> list[Outgoing]:
-        records = [_record(committed, committed.data) for committed in batch if not committed.event.PRIVATE]
+        records = [
+            EventRecord(position, event.originator_id, event.originator_version, event.TOPIC, event.at, data)
+            for position, event, data in batch
+            if not event.PRIVATE
+        ]
         if not records:
             return []
         return [Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", envelope.encode(self._server, records))]
-
-
-def _record(committed: Committed, data: bytes) -> EventRecord:
-    event = committed.event
-    return EventRecord(committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, data)

@@ -8,8 +8,7 @@ fit is read again from the store.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 
 import structlog
 from eventsourcing.persistence import Tracking
@@ -17,7 +16,7 @@ from eventsourcing.persistence import Tracking
 from broker.port import Broker, Outgoing
 from domain.errors import Unavailable
 from servers.store import Committed, Store
-from servers.tail import Tail
+from servers.tail import Tail, portion
 from servers.writer import Writer
 
 MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's liking
@@ -107,7 +106,7 @@ class Lane:
                 log.exception("relay.publish_failed")
                 await asyncio.sleep(RETRY_S[1])
 
-    async def _next_batch(self) -> list[Committed]:
+    async def _next_batch(self) -> Sequence[Committed]:
         while True:
             if self.lag <= 0:
                 self._arrived.clear()
@@ -116,9 +115,9 @@ class Lane:
                 await asyncio.sleep(self._linger_s)
             # Whoever reads what we publish drops what comes late, so nothing may be passed over: what memory lacks is read first.
             if self._tail.follows(self.position):
-                return _portion(chain.from_iterable(self._tail.commits))
+                return self._tail.first(MAX_BATCH, MAX_BATCH_BYTES)
             if self.lag > 0 and (batch := await self._read()):
-                return _portion(batch)
+                return portion(batch, MAX_BATCH, MAX_BATCH_BYTES)
 
     async def _read(self) -> list[Committed]:
         """What comes next, from the store."""
@@ -167,15 +166,3 @@ class Lane:
                 await self._writer.submit((), trackings=trackings)
             except Unavailable:
                 self._saved = saved
-
-
-def _portion(events: Iterable[Committed]) -> list[Committed]:
-    """The first of the events that make one publication; at least one."""
-    portion: list[Committed] = []
-    size = 0
-    for committed in events:
-        size += len(committed.data)
-        if portion and (len(portion) >= MAX_BATCH or size > MAX_BATCH_BYTES):
-            break
-        portion.append(committed)
-    return portion

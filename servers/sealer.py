@@ -159,7 +159,7 @@ class Sealer:
             else:
                 self._hashed = last  # there is nothing behind the numbers
             if self._tail.follows(self._hashed):
-                for committed in list(self._tail.commits):
+                for committed in self._tail:
                     self._take(committed)
 
     async def _seal_next(self) -> None:

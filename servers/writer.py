@@ -58,6 +58,7 @@ class Writer:
         """`fenced_out` is called when the store says that another process writes now."""
         self._store = store
         self._catalogue = store.catalogue
+        self._folds = {store.catalogue.states[kind]: fold for kind, fold in store.catalogue.folds.items()}
         self._clock = clock
         self._on_commit = on_commit
         self._fenced_out = fenced_out
@@ -132,6 +133,8 @@ class Writer:
             if not queue:
                 self._arrived.clear()
                 await self._arrived.wait()
+            else:
+                await asyncio.sleep(0)  # the answers to the last batch leave before we begin with this one
             batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
             await self._commit(batch)
             self._forget_blanks()
@@ -143,7 +146,9 @@ class Writer:
         try:
             await self._make_sure()
             for unit in batch:
-                await self._decide(unit, batch, touched)
+                now, waiting = int(self._clock() * 1e6) / 1e6, deque(unit.commands)  # to the microsecond, as times travel
+                while (absent := self._decide(unit, waiting, now, touched)) is not None:
+                    await self._load(absent, batch)
         except Unavailable as error:  # the store could not be read
             self._fail(batch, touched, error)
             return
@@ -214,13 +219,12 @@ class Writer:
                 self._states.clear()
             self._tell(found)
 
-    async def _load(self, stream: str, batch: list[Unit]) -> State:
-        """The state of `stream`; and, in the same visit to the store, all others that the batch names and that are not at hand."""
+    async def _load(self, stream: str, batch: list[Unit]) -> None:
+        """Have the state of `stream` at hand; and, in the same visit to the store, all others that the batch names."""
         missing = {stream, *(command.stream for unit in batch for command in unit.commands)} - self._states.keys()
         streams = list(missing)
         self._loaded += streams
         self._states.update(zip(streams, await self._store.run(self._store.load_all, streams), strict=True))
-        return self._states[stream]
 
     def _forget_blanks(self) -> None:
         """Keep nothing of streams that have not begun: another process on the same store may begin them, and we would not hear of it."""
@@ -230,34 +234,35 @@ class Writer:
                 del self._states[stream]
         self._loaded.clear()
 
-    async def _decide(self, unit: Unit, batch: list[Unit], touched: set[str]) -> None:
-        now = int(self._clock() * 1e6) / 1e6  # to the microsecond, as times travel
-        waiting: deque[Command] = deque(unit.commands)
-        react, deciders = self._catalogue.react, self._catalogue.deciders
+    def _decide(self, unit: Unit, waiting: deque[Command], now: float, touched: set[str]) -> str | None:
+        """Decide the commands of a unit that are `waiting`, and those that follow from them. The stream whose state is needed first; None
+        when all are decided."""
+        states, react, deciders = self._states, self._catalogue.react, self._catalogue.deciders
         while waiting:
-            command = waiting.popleft()
+            command = waiting[0]
             stream = command.stream
-            state = self._states.get(stream)
+            state = states.get(stream)
             if state is None:
-                state = await self._load(stream, batch)
-            else:
-                self._states.move_to_end(stream)
+                return stream
+            states.move_to_end(stream)
+            waiting.popleft()
             try:
                 events = deciders[type(command)](state, command, now)
             except Rejected as refusal:
                 if unit.events:
                     raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
                 unit.failure = refusal
-                return
+                return None
             if not events:
                 continue
             touched.add(stream)
             place(events, stream, state.version)
-            fold = self._catalogue.fold(stream)
+            fold = self._folds[type(state)]
             for event in events:
                 fold(state, event)
                 unit.events.append(event)
                 waiting.extend(react(event))
+        return None
 
     def _fail(self, batch: list[Unit], touched: set[str], error: Unavailable) -> None:
         log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)

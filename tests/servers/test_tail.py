@@ -10,7 +10,7 @@ def commits(*positions: int) -> list[Committed]:
 
 
 def held(followed: Tail) -> list[int]:
-    return [event.position for committed in followed.commits for event in committed]
+    return [event.position for committed in followed for event in committed]
 
 
 def test_what_was_not_passed_is_kept():
