@@ -92,7 +92,7 @@ def _events(start: int, count: int) -> Iterator[Event]:
 
 async def _make(data: Path, events: int) -> None:
     """A log of `events` events with its seals, as the servers would have left it."""
-    store = Store(f"sqlite:///{data}/h1.db", "h1", Catalogue(home_rules.STATES, home_rules.FOLDS, home_rules.DECIDERS, lambda event: ()))
+    store = Store(f"sqlite:///{data}/h1.db", "h1", Catalogue(home_rules.STATES, home_rules.FOLDS, home_rules.DECIDERS))
     broker = EmbeddedBroker(data / "broker.db")
     await broker.start()
     await broker.wait_connected(10)
@@ -126,7 +126,7 @@ async def _make(data: Path, events: int) -> None:
 
 def _keep(data: Path, copies: list[LogSealed]) -> None:
     """What the Global Server would have stored."""
-    rules = Catalogue(global_rules.STATES, global_rules.FOLDS, global_rules.DECIDERS, lambda event: ())
+    rules = Catalogue(global_rules.STATES, global_rules.FOLDS, global_rules.DECIDERS)
     store = Store(f"sqlite:///{data}/global.db", "global", rules)
     state = seals.SealedState("witness-h1")
     kept: list[Event] = []
@@ -151,7 +151,7 @@ async def _cost(directory: Path) -> tuple[float, float]:
 
 
 async def _write(directory: Path, *, with_seals: bool) -> float:
-    rules = Catalogue(home_rules.STATES, home_rules.FOLDS, {**home_rules.DECIDERS, MarkDone: _decide}, lambda event: ())
+    rules = Catalogue(home_rules.STATES, home_rules.FOLDS, {**home_rules.DECIDERS, MarkDone: _decide})
     store = Store(f"sqlite:///{directory}/h1.db", "h1", rules)
     writer = Writer(store, time.time, lambda batch: sealer.offer(batch) if with_seals else None)
     sealer = Sealer(store, writer, "h1", SealPolicy())

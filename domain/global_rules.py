@@ -41,8 +41,3 @@ def address(event: Event) -> Collection[str]:
     """The homes that must hear of `event`: the user's own, which adopts them under this name; all of them when a user leaves."""
     find = _ADDRESSES.get(type(event))
     return find(event) if find else ()
-
-
-def react(event: Event) -> list[Command]:
-    """What the Global Server does at once about its own event: nothing, for registering is one unit from the start."""
-    return []

@@ -5,7 +5,7 @@ act, any other makes it do nothing. For a user of the same home both happen in t
 lies between. There is no second way.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from domain import closing, global_events, mailbox, mailbox_fold, seals, user, user_fold
@@ -54,6 +54,15 @@ def react(event: Event, source: str, home: str) -> list[Command]:
     """What `home` does about an event of `source` (its own, or one addressed to it). Reactions never refuse."""
     reaction = _REACTIONS.get(type(event))
     return reaction(event, source, home) if reaction else []
+
+
+def reactions(home: str) -> Mapping[type, Callable[[Any], list[Command]]]:
+    """What `home` does about events of its own, by their class; nothing about any other."""
+
+    def own(reaction: Callable[[Any, str, str], list[Command]]) -> Callable[[Any], list[Command]]:
+        return lambda event: reaction(event, home, home)
+
+    return {kind: own(reaction) for kind, reaction in _REACTIONS.items()}
 
 
 def _message_sent(event: MessageSent, source: str, home: str) -> list[Command]:

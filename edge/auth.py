@@ -14,28 +14,28 @@ MAX_TOKEN_CHARS = 4_096  # ours have some 400; a longer one is not worth a signa
 def bearer_gate(verifier: Verifier) -> Gate:
     """Lets in whoever has a valid token of this installation. Raises `Unauthorized`."""
     verify = verifier.verify
+    return lambda headers: verify(_token(headers))
 
-    def gate(headers: Mapping[str, str]) -> Identity:
-        authorization = headers.get("Authorization", "")
-        scheme, token = authorization[:7], authorization[7:]
-        if scheme != "Bearer " and scheme.lower() != "bearer ":
-            raise Unauthorized
-        if not token.isascii() or len(token) > MAX_TOKEN_CHARS:
-            raise Unauthorized
-        return verify(token)
 
-    return gate
+def _token(headers: Mapping[str, str]) -> str:
+    authorization = headers.get("Authorization", "")
+    scheme, token = authorization[:7], authorization[7:]
+    if scheme != "Bearer " and scheme.lower() != "bearer ":
+        raise Unauthorized
+    if not token.isascii() or len(token) > MAX_TOKEN_CHARS:
+        raise Unauthorized
+    return token
 
 
 def home_gate(verifier: Verifier, home: Home) -> Gate:
     """Lets in the users of this home only, while it is open. Raises `Unavailable`, `Unauthorized`, `NotYourHome` (which names the
     right one)."""
-    bearer, closed, name = bearer_gate(verifier), home.closed, home.name
+    verify, closed, name = verifier.verify, home.closed, home.name
 
     def gate(headers: Mapping[str, str]) -> Identity:
         if (why := closed()) is not None:
             raise Unavailable(why)
-        who = bearer(headers)
+        who = verify(_token(headers))
         if who.home != name:
             raise NotYourHome(home={"name": who.home, "url": who.home_url})
         return who

@@ -205,7 +205,9 @@ class Connection(RequestHandler):
         self._prompt = False
         self._request_ended()
         ending = (self._close or self._force_close) and not self._messages
-        self._reply(render(answer, CLOSE if ending else b""), After.KEEP)
+        self.ticks = 0
+        if self.transport is not None:
+            self.edge.outbox.write(self.transport, render(answer, CLOSE if ending else b""))
         if self._messages or ending:
             self._wake()
 

@@ -41,7 +41,9 @@ class Multipart:
 
     def frame(self, parts: Sequence[Part]) -> bytes:
         """Headers, body and the next boundary of each part; after a goodbye the closing one."""
-        return b"".join([_BLANK_PART if part is BLANK else _multipart(part) for part in parts])
+        if len(parts) == 1:
+            return _BLANK_PART if parts[0] is BLANK else _multipart(parts[0])
+        return b"".join([_multipart(part) for part in parts])
 
 
 def _multipart(part: Part) -> bytes:

@@ -1,7 +1,7 @@
 """What a server is made of, for the writer: states, folds, deciders and reactions. Rule: the writer knows no event by name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from domain.event import Event, State
@@ -26,7 +26,8 @@ class Catalogue:
     states: Mapping[str, type]
     folds: Mapping[str, Callable[[Any, Event], None]]
     deciders: Mapping[type, Callable[[Any, Any, float], list[Event]]]
-    react: Callable[[Event], Sequence[Command]]  # what this server does at once about its own event, in the same transaction
+    # What this server does at once about an event of its own, in the same transaction.
+    reactions: Mapping[type, Callable[[Any], Sequence[Command]]] = field(default_factory=dict)
 
     def new_state(self, stream: str) -> State:
         """The state of a stream without events."""

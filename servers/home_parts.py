@@ -103,7 +103,7 @@ class HomeParts:
         self.waiting = WaitingIndex()
         self.leavers = ClosedIndex()
         self.verifier.refused = self.leavers.uids
-        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, self.name, self.name))
+        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(self.name))
         self.store = Store(config.store_url, self.name, catalogue, config.keys_url)
         table = self.store.lease()
         self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)

@@ -33,9 +33,15 @@ class RateLimit:
         wait_s = full_at - now - self._whole_s
         if wait_s > 1e-9:  # rounding must not cost a token
             raise TooManyRequests(self._detail, retry_after_s=math.ceil(wait_s))
+        known = key in self._full_at
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
-        for _ in range(2):  # who was quiet longest, if their bucket is full again: so only those are kept who are still paying
+        if not known:
+            self._forget_two(now)
+
+    def _forget_two(self, now: float) -> None:
+        """Forget those who were quiet longest, if their buckets are full again: so only those are kept who are still paying."""
+        for _ in range(2):  # for each that is new, so that there cannot be ever more
             oldest, oldest_full_at = next(iter(self._full_at.items()))
             if oldest_full_at > now and len(self._full_at) <= self._max_keys:
                 break

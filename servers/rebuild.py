@@ -26,7 +26,7 @@ async def rebuild_projections(store_url: str, home: str, directory: Path, keys_u
 
     An old dump that stands at an earlier position is first brought to the same one. Raises `Unavailable`.
     """
-    catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: ())
+    catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS)
     store = await asyncio.to_thread(Store, store_url, home, catalogue, keys_url)
     try:
         before, after = home_indices(), home_indices()

@@ -163,7 +163,8 @@ class Writer:
                 await self._commit([unit])
             return
         events = [event for unit in batch for event in unit.events]
-        trackings = newest(*(unit.trackings for unit in batch if unit.failure is None), *(ride() for ride in self.riders if events))
+        tracked = [unit.trackings for unit in batch if unit.trackings and unit.failure is None]
+        trackings = newest(*tracked, *(ride() for ride in self.riders if events))
         committed: list[Committed] = []
         if events or trackings:
             try:
@@ -237,7 +238,7 @@ class Writer:
     def _decide(self, unit: Unit, waiting: deque[Command], now: float, touched: set[str]) -> str | None:
         """Decide the commands of a unit that are `waiting`, and those that follow from them. The stream whose state is needed first; None
         when all are decided."""
-        states, react, deciders = self._states, self._catalogue.react, self._catalogue.deciders
+        states, reactions, deciders = self._states, self._catalogue.reactions, self._catalogue.deciders
         while waiting:
             command = waiting[0]
             stream = command.stream
@@ -261,7 +262,9 @@ class Writer:
             for event in events:
                 fold(state, event)
                 unit.events.append(event)
-                waiting.extend(react(event))
+                reaction = reactions.get(type(event))
+                if reaction is not None:
+                    waiting.extend(reaction(event))
         return None
 
     def _fail(self, batch: list[Unit], touched: set[str], error: Unavailable) -> None:

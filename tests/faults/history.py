@@ -60,7 +60,7 @@ async def read_history(amqp_url: str) -> History:
 def open_store(url: str, server: str) -> Store:
     """A second look at a server's database."""
     rules = global_rules if server == "global" else home_rules
-    return Store(url, server, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: ()))
+    return Store(url, server, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS))
 
 
 async def stored_records(store: Store) -> list[EventRecord]:

@@ -44,7 +44,7 @@ def test_a_sample_decodes_to_the_event_it_was(file):
 def test_the_store_packs_as_the_library_does(kind, tmp_path):
     """`Store.pack` is a shortcut; but for what it seals, it stores what the mapper would."""
     event = example(kind)
-    store = Store(f"sqlite:///{tmp_path}/x.db", "x", Catalogue({}, {}, {}, lambda event: ()))
+    store = Store(f"sqlite:///{tmp_path}/x.db", "x", Catalogue({}, {}, {}))
     store.fetch_keys(owners(event))
     (packed,) = store.pack([event])
     assert store.mapper.to_domain_event(StoredEvent(*packed)) == event

@@ -10,7 +10,7 @@ from servers.catalogue import Catalogue
 from servers.store import Committed, Store
 
 NOW = 1_700_000_000.0
-HOME = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, "h1", "h1"))
+HOME = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions("h1"))
 
 
 def adopted(number: int = 1) -> UserAdopted:

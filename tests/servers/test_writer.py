@@ -42,7 +42,7 @@ def refuse(state, command, now):
     raise Rejected
 
 
-CATALOGUE = Catalogue(HOME.states, HOME.folds, {**HOME.deciders, Explode: explode, Refuse: refuse}, HOME.react)
+CATALOGUE = Catalogue(HOME.states, HOME.folds, {**HOME.deciders, Explode: explode, Refuse: refuse}, HOME.reactions)
 
 
 def log_in(uid=1, session="s1"):

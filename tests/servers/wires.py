@@ -19,7 +19,7 @@ class Server:
 
     def __init__(self, store_url, name, broker: EmbeddedBroker):
         self.name = name
-        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, lambda event: rules.react(event, name, name))
+        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(name))
         self.store = Store(store_url(name), name, catalogue)
         self.store.learn_mail_key(-1, b"k" * 32)  # as the Global Server would
         self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
