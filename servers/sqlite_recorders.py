@@ -1,6 +1,6 @@
 """The library's recorder on SQLite, with several tracking positions in one transaction and many rows in one statement.
 
-Rule: what is stored stays the library's.
+Rule: what a row says stays the library's; how rows are found is `servers/sqlite_streams.py`.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from eventsourcing.persistence import InterfaceError, StoredEvent
 from eventsourcing.sqlite import (
@@ -21,11 +22,13 @@ from eventsourcing.sqlite import (
     SQLiteTransaction,
 )
 
+from servers.sqlite_streams import COLUMNS, SCHEMA, STREAM, convert
 from servers.trackings import unless_relay
 
 # Any number of rows fits one of these with a third to spare at most, and they are few enough to be kept compiled.
 ROWS_PER_STATEMENT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 MOST_ROWS = ROWS_PER_STATEMENT[-1]
+MOST_VERSIONS = 2**63 - 1  # what SQLite can hold
 STATEMENTS = 64  # texts that a connection keeps compiled
 LOCK_TIMEOUT_S = 5  # for another process that reads the file, such as a backup
 
@@ -59,19 +62,37 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
             rows = next(rows for rows in ROWS_PER_STATEMENT if rows >= len(chunk))
             values: list[Any] = [value for e in chunk for value in (e.originator_id, e.originator_version, e.topic, e.state)]
             values += [None] * (4 * (rows - len(chunk)))
-            c.execute(_insert(self.events_table_name, rows), values)
+            c.execute(_insert(rows), values)
         last: int = c.lastrowid or 0  # rows of one transaction of the only writer are numbered without gaps
         for tracking in kwargs.get("trackings", ()):
             with unless_relay(tracking):
                 self._insert_tracking(c, tracking)
         return range(last - len(stored_events) + 1, last + 1)
 
+    def select_events(
+        self, originator_id: UUID | str, *, gt: int | None = None, lte: int | None = None, desc: bool = False, limit: int | None = None
+    ) -> Sequence[StoredEvent]:
+        """The events of a stream with versions above `gt`, up to `lte`, in order; the first or last `limit` of them."""
+        after, upto = gt or 0, MOST_VERSIONS if lte is None else lte
+        statement = f"{STREAM} {'DESC' if desc else 'ASC'} LIMIT ?"
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(statement, (str(originator_id), after, after, upto, -1 if limit is None else limit))
+            return [StoredEvent(*row) for row in c.fetchall()]
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Ours come first: of what is there already, the library makes nothing."""
+        return [*SCHEMA, *super().construct_create_table_statements()]
+
+    def _create_table(self, c: SQLiteCursor) -> None:
+        convert(c)
+        super()._create_table(c)
+
 
 @cache
-def _insert(table: str, rows: int) -> str:
+def _insert(rows: int) -> str:
     """The statement that inserts up to `rows` events."""
     places = ",".join(["(?,?,?,?)"] * rows)
-    return f"INSERT INTO {table} SELECT * FROM (VALUES {places}) WHERE column1 IS NOT NULL"  # noqa: S608 - a constant name
+    return f"INSERT INTO stored_events ({COLUMNS}) SELECT * FROM (VALUES {places}) WHERE column1 IS NOT NULL"  # noqa: S608 - constants
 
 
 class DurablePool(SQLiteConnectionPool):

@@ -1,0 +1,60 @@
+"""How a server's log lies in SQLite: events in the order of the log, and for each stream a way back through it from its newest event.
+
+Rule: whoever inserts a row, the links are made by the database, and a version that is not above the last of its stream is refused.
+
+The library's index over (stream, version) has a page for each stream that is alive: every event then writes, reads and checkpoints a page
+of its own, which costs more than all else and grows with the log. The ends of all streams lie on a few pages, the links next to each other.
+"""
+
+import time
+
+import structlog
+from eventsourcing.sqlite import SQLiteCursor
+
+COLUMNS = "originator_id, originator_version, topic, state"
+
+# `rowid` has a name, so that VACUUM does not number the log anew.
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS stored_events ("
+    "rowid INTEGER PRIMARY KEY, originator_id TEXT, originator_version INTEGER, topic TEXT, state BLOB)",
+    # Where the newest event of each stream lies, and which one it is.
+    "CREATE TABLE IF NOT EXISTS stream_ends ("
+    "originator_id TEXT PRIMARY KEY, originator_version INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID",
+    # For every event but the first of its stream: where the one before lies, and which one that is.
+    "CREATE TABLE IF NOT EXISTS stream_links (position INTEGER PRIMARY KEY, previous INTEGER NOT NULL, previous_version INTEGER NOT NULL)",
+    "CREATE TRIGGER IF NOT EXISTS link_event AFTER INSERT ON stored_events BEGIN "
+    "SELECT RAISE(ABORT, 'the stream has this version already') FROM stream_ends "
+    "WHERE originator_id = NEW.originator_id AND originator_version >= NEW.originator_version; "
+    "INSERT INTO stream_links SELECT NEW.rowid, position, originator_version FROM stream_ends WHERE originator_id = NEW.originator_id; "
+    "INSERT INTO stream_ends VALUES (NEW.originator_id, NEW.originator_version, NEW.rowid) ON CONFLICT (originator_id) "
+    "DO UPDATE SET originator_version = excluded.originator_version, position = excluded.position; "
+    "END",
+)
+
+# The events of stream ? above version ?, newest first; then they are put in order.
+STREAM = (
+    "WITH RECURSIVE back (position, version) AS ("
+    "SELECT position, originator_version FROM stream_ends WHERE originator_id = ? "
+    "UNION ALL SELECT link.previous, link.previous_version FROM back JOIN stream_links AS link ON link.position = back.position "
+    "WHERE link.previous_version > ?) "
+    "SELECT originator_id, originator_version, topic, state FROM back JOIN stored_events ON stored_events.rowid = back.position "
+    "WHERE originator_version > ? AND originator_version <= ? ORDER BY originator_version "
+)
+
+log = structlog.get_logger()
+
+
+def convert(c: SQLiteCursor) -> None:
+    """Bring a log that lies as the library has it into this form, in the transaction of `c`. About 10 s for a million events."""
+    c.execute("SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = 'sqlite_autoindex_stored_events_1'")
+    if not c.fetchone()[0]:
+        return
+    began = time.monotonic()
+    c.execute("ALTER TABLE stored_events RENAME TO stored_events_before")
+    for statement in SCHEMA:
+        c.execute(statement)
+    c.execute(f"INSERT INTO stored_events (rowid, {COLUMNS}) SELECT rowid, {COLUMNS} FROM stored_events_before ORDER BY rowid")  # noqa: S608
+    c.execute("SELECT count(*) FROM stored_events")
+    events = c.fetchone()[0]
+    c.execute("DROP TABLE stored_events_before")
+    log.info("store.converted", events=events, took_s=round(time.monotonic() - began, 1))
