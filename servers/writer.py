@@ -22,6 +22,7 @@ from servers.outcome import Outcome
 from servers.personal_fields import KeysNeeded
 from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Packed, Store
 from servers.trackings import newest
+from servers.unit import Unit
 
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
@@ -29,20 +30,6 @@ MAX_FOUND = 1_000  # events read at a time after a commit whose end we did not h
 MAX_STATES = 3_000  # states in memory, least recently used go first: a thousand people who talk, at about 1 KB each
 
 log = structlog.get_logger()
-
-
-class Unit(Outcome[Any]):
-    """Commands that happen together or not at all. `answer` is called when they are on disk, before anything else changes."""
-
-    __slots__ = ("answer", "commands", "events", "failure", "trackings")
-
-    def __init__(self, commands: Sequence[Command], trackings: Sequence[Tracking], answer: Callable[[list[Event]], Any] | None) -> None:
-        super().__init__()
-        self.commands = commands
-        self.trackings = trackings
-        self.answer = answer
-        self.events: list[Event] = []
-        self.failure: BaseException | None = None
 
 
 class Writer:
@@ -156,7 +143,7 @@ class Writer:
             self._evict(touched)
             if len(batch) == 1:
                 log.exception("writer.decide_failed", commands=[type(c).__name__ for c in batch[0].commands])
-                _settle(batch[0], error)
+                batch[0].finish(error)
                 return
             for unit in batch:  # find the one that fails; the others must not suffer
                 unit.events, unit.failure = [], None
@@ -184,7 +171,7 @@ class Writer:
             erased = self.erase is not None and await self.erase(committed)
             self._tell(committed)
         for unit in batch:
-            _settle(unit, unit.failure)
+            unit.finish(unit.failure)
         if committed:
             await self._snapshot(committed)
         if erased:
@@ -276,7 +263,7 @@ class Writer:
             self._states.clear()
         self._evict(touched)
         for unit in batch:
-            _settle(unit, error)
+            unit.finish(error)
 
     def _evict(self, streams: set[str]) -> None:
         for stream in streams:
@@ -293,19 +280,3 @@ class Writer:
                 await self._store.run(self._store.snapshot, due)
             except Exception as error:  # harmless, whatever it is; the writer must go on
                 log.warning("writer.snapshot_failed", error=type(error).__name__)
-
-
-def _settle(unit: Unit, failure: BaseException | None) -> None:
-    if unit.given_up:
-        return
-    result: Any = unit.events
-    if failure is None and unit.answer is not None:
-        try:
-            result = unit.answer(unit.events)
-        except Exception as error:
-            log.exception("writer.answer_failed")
-            failure = error
-    try:
-        unit.settle(result, failure)
-    except Exception:  # of the one who is told; the writer must go on
-        log.exception("writer.asker_failed")
