@@ -151,6 +151,7 @@ class SealedMapper(Mapper[str]):
 def pack_dump(data: Any, keys: KeyStore) -> bytes:
     """A dump as bytes, every `Personal` in it sealed. Blocks. Raises `Unavailable`."""
     missing: set[int] = set()
+    made = False
 
     def hide(value: Any) -> Any:
         if not isinstance(value, Personal):
@@ -158,7 +159,7 @@ def pack_dump(data: Any, keys: KeyStore) -> bytes:
         if not value.value:
             return value.value
         try:
-            cipher = keys.at_hand(value.owner)
+            cipher = keys.cipher(value.owner) if made else keys.at_hand(value.owner)
         except KeyError:
             missing.add(value.owner)
             return None
@@ -167,9 +168,9 @@ def pack_dump(data: Any, keys: KeyStore) -> bytes:
         return msgpack.ExtType(EXTENSION, msgpack.packb((value.owner, sealed, empty)))
 
     packed: bytes = msgpack.packb(data, default=hide)
-    while missing:
+    if missing:
         keys.make(missing)
-        missing.clear()
+        made = True  # of a large home, not all keys fit into memory at once: what is not at hand any more is read
         packed = msgpack.packb(data, default=hide)
     return packed
 

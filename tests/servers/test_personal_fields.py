@@ -12,6 +12,7 @@ from eventsourcing.persistence import StoredEvent
 from domain.event import place
 from domain.home_events import ContactAdded, MessageSent
 from domain.personal import Personal, owners
+from servers import keys as keys_module
 from servers.key_places import open_keys
 from servers.keys import NoKeys
 from servers.personal_fields import Broken, SealedMapper, pack_dump, seal, unpack_dump, unseal
@@ -136,6 +137,16 @@ def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
     other.learn_mail_key(-1, b"k" * 32)
     assert other.mapper.read(letter, strict=True) == written.event
     other.close()
+
+
+def test_a_dump_may_need_more_keys_than_are_kept_in_memory(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 30)
+    store.keys.make(range(1, 26))  # who is here; to have the others at hand, some of these must go
+    names = {uid: Personal(uid, f"name {uid}") for uid in range(1, 51)}
+    for _ in range(2):  # the second time all keys exist already
+        assert unpack_dump(pack_dump(names, store.keys), store.keys) == {uid: f"name {uid}" for uid in names}
+    store.keys.destroy(7)
+    assert unpack_dump(pack_dump(names, store.keys), store.keys)[7] == ""
 
 
 def test_snapshots_and_dumps_hold_no_text(store):
