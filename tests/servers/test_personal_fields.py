@@ -141,6 +141,7 @@ def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
 
 def test_a_dump_may_need_more_keys_than_are_kept_in_memory(store, monkeypatch):
     monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 30)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 4)
     store.keys.make(range(1, 26))  # who is here; to have the others at hand, some of these must go
     names = {uid: Personal(uid, f"name {uid}") for uid in range(1, 51)}
     for _ in range(2):  # the second time all keys exist already
