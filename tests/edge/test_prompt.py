@@ -55,10 +55,9 @@ async def test_it_is_answered_while_the_connections_task_sleeps(home: RunningHom
 
 
 async def test_what_follows_on_the_connection_waits_for_it(home: RunningHome, wire: Wire):
-    await begun(home, wire)
-    wire.send(HEALTH)
-    wire.send(send(2))
-    await asyncio.sleep(0)
+    connection = await begun(home, wire)
+    wire.send(HEALTH + send(2))
+    await eventually(lambda: len(connection._messages) == 2)
     assert home.home.gate is not None
     home.home.gate.set()
     assert (await wire.response()).json["id"] == "m1"
@@ -91,9 +90,9 @@ async def test_a_client_that_closes_its_side_with_more_on_the_way_gets_all_of_it
 
 
 async def test_a_server_that_stops_answers_first(home: RunningHome, wire: Wire):
-    await begun(home, wire)
+    connection = await begun(home, wire)
     stopping = asyncio.create_task(home.edge.stop(drain_s=5))
-    await asyncio.sleep(0)
+    await eventually(lambda: connection._handler_waiter is not None)
     assert home.home.gate is not None
     home.home.gate.set()
     assert (await wire.response()).json["id"] == "m1"

@@ -2,7 +2,7 @@
 
 from servers import tail
 from servers.store import Committed
-from servers.tail import Tail
+from servers.tail import Tail, portion
 
 
 def commits(*positions: int) -> list[Committed]:
@@ -40,3 +40,19 @@ def test_of_too_much_the_oldest_goes(monkeypatch):
     monkeypatch.setattr(tail, "MAX_BYTES", 250)
     followed.offer(commits(9))
     assert held(followed) == [8, 9]
+
+
+def test_whole_commits_are_taken_as_far_as_they_fit():
+    followed = Tail()
+    for committed in (commits(1, 2), commits(3), commits(4, 5)):
+        followed.offer(committed)
+    for events, size, taken in ((9, 900, [1, 2, 3, 4, 5]), (4, 900, [1, 2, 3]), (9, 300, [1, 2, 3]), (2, 900, [1, 2])):
+        assert [event.position for event in followed.first(events, size)] == taken
+
+
+def test_of_a_commit_that_is_too_large_alone_its_beginning_is_taken():
+    followed = Tail()
+    followed.offer(commits(1, 2, 3))
+    for events, size, taken in ((2, 900, [1, 2]), (9, 200, [1, 2]), (9, 50, [1])):
+        assert [event.position for event in followed.first(events, size)] == taken
+        assert [event.position for event in portion(commits(1, 2, 3), events, size)] == taken
