@@ -1,6 +1,7 @@
 """Whether what is pushed comes through: a real back connection over the public URL. Rule: as somebody's client would, taking nothing away.
 
-Somebody must be named, since nobody else may open one. Contacts see them online meanwhile; no message is acknowledged.
+Somebody must be named, since nobody else may open one. Contacts see them online meanwhile; no message is acknowledged. The first blank may
+come at any time within the interval, so one that is early says nothing of a proxy's patience: the second is waited for, after a whole one.
 """
 
 import asyncio
@@ -24,37 +25,36 @@ FILES = "docs/networks has both files"
 
 
 class Seen(NamedTuple):
-    """Seconds from the request to the welcome, and from there to a blank; the interval the home promised; how it ended before that."""
+    """Seconds from the request to the welcome, and between two blanks; the interval the home promised; how it ended before that."""
 
     welcome_s: float | None = None
-    blank_s: float | None = None
+    quiet_s: float | None = None
     every_s: float = 0.0
     ended: str = ""
     after_s: float = 0.0
 
 
 async def stream_remarks(settings: Settings, server: str, port: int, grant: Grant, through: str | None) -> AsyncIterator[Remark]:
-    """Open `grant`'s back connection at `through`, else where clients of this server are told to come, and wait for a blank."""
+    """Open `grant`'s back connection at `through`, else where clients of this server are told to come, and wait for two blanks."""
     who, home = grant.handle, grant.home
     if server not in (GLOBAL, home.name):
         yield Remark("stream", FAILURE, f"{who} lives at {home.name}", f"name somebody of {server} with --as, or ask for {home.name}")
         return
     url = through or (home.url if server == GLOBAL else public_url(settings, port))
     try:
-        seen = await look(grant, url, until_blank=True)
+        seen = await look(grant, url, until_quiet=True)
     except FlashClientError as error:
         yield Remark("stream", FAILURE, f"{url} refuses {who}: {error}", f"flash login {who}, or name somebody else with --as")
         return
-    if seen.blank_s is not None and seen.welcome_s is not None:
-        yield Remark(
-            "stream", OK, f"{who}'s back connection through {url}: welcome in {seen.welcome_s:.2f} s, a blank {seen.blank_s:.1f} s later"
-        )
+    if seen.quiet_s is not None and seen.welcome_s is not None:
+        says = f"{who}'s back connection through {url}: welcome in {seen.welcome_s:.2f} s, blanks {seen.quiet_s:.1f} s apart"
+        yield Remark("stream", OK, says)
     elif seen.ended == "unreachable":
         yield Remark("stream", FAILURE, f"{url} makes no back connection", "start the home; look at the proxy, and at the log of either")
     elif seen.welcome_s is None:
         yield await _no_welcome(settings, port, grant, url)
     elif seen.ended == "late":
-        says = f"{url} holds streams back: the welcome came, and no blank in {seen.after_s:.0f} s; one is sent every {seen.every_s:g} s"
+        says = f"{url} holds streams back: the welcome came, blanks did not, in {seen.after_s:.0f} s; one is due every {seen.every_s:g} s"
         yield Remark("stream", FAILURE, says, _cure(LOOK))
     else:
         says = f"{url} ends back connections after {seen.after_s:.1f} s ({seen.ended}); a blank comes every {seen.every_s:g} s"
@@ -66,7 +66,7 @@ async def _no_welcome(settings: Settings, port: int, grant: Grant, url: str) -> 
     here = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104 - what was set
     seen = Seen()
     with contextlib.suppress(FlashClientError):
-        seen = await look(grant, here, until_blank=False)
+        seen = await look(grant, here, until_quiet=False)
     if seen.welcome_s is None:
         return Remark(
             "stream",
@@ -82,9 +82,10 @@ def _cure(settings: dict[str, str]) -> str:
     return "; ".join(f"{proxy}: {what}" for proxy, what in settings.items()) + f"; {FILES}"
 
 
-async def look(grant: Grant, url: str, *, until_blank: bool) -> Seen:
-    """One back connection to the home at `url`, to its first blank if that is wanted. Raises `Refused`."""
+async def look(grant: Grant, url: str, *, until_quiet: bool) -> Seen:
+    """One back connection to the home at `url`, through a whole interval of silence if that is wanted. Raises `Refused`."""
     began = time.monotonic()
+    first_blank: float | None = None
     seen = Seen()
     async with FlashClient(url, client="doctor/1.0", patience=Patience(welcome_s=WELCOME_S)) as client:
         client.use(dataclasses.replace(grant, home=Home(grant.home.name, url)))
@@ -95,12 +96,15 @@ async def look(grant: Grant, url: str, *, until_blank: bool) -> Seen:
                     passed = time.monotonic() - began
                     if isinstance(event, Welcome):
                         seen = Seen(passed, every_s=event.blank_s)
-                        if not until_blank:
+                        if not until_quiet:
                             break
                         patience.reschedule(asyncio.get_running_loop().time() + event.blank_s + LATE_S)
                     elif isinstance(event, Blank):
-                        seen = seen._replace(blank_s=passed - (seen.welcome_s or 0.0))
-                        break
+                        if first_blank is not None:
+                            seen = seen._replace(quiet_s=passed - first_blank)
+                            break
+                        first_blank = passed
+                        patience.reschedule(asyncio.get_running_loop().time() + seen.every_s + LATE_S)
                     elif isinstance(event, Disconnected):
                         seen = seen._replace(ended=event.reason, after_s=passed)
                         break

@@ -24,8 +24,8 @@ WELCOME_S = 1.0  # instead of 5: the proxies are a hop away
 @pytest.mark.parametrize(
     ("proxy", "state", "says", "do"),
     [
-        ("nginx", OK, "a blank", ""),
-        ("haproxy", OK, "a blank", ""),
+        ("nginx", OK, "blanks", ""),
+        ("haproxy", OK, "blanks", ""),
         ("nginx that holds back", FAILURE, "holds streams back", "nginx: proxy_buffering off"),
         ("haproxy without patience", FAILURE, "ends back connections", "timeout server"),
     ],

@@ -42,6 +42,7 @@ async def test_parts_come_at_once(home: Peer, ann: Grant, server: str) -> None:
     await line.part("message", **{"seq": 1, "id": "m1", "from": {"uid": 2, "handle": "bob", "name": "Bob"}, "text": "hi",
                                   "sent_at": "2030-01-02T03:04:05Z", "in_reply_to": None, "urgent": False})  # fmt: skip
     await line.part("blank")
+    await line.part("blank")
     (remark,) = await looking
     assert (remark.check, remark.state) == ("stream", OK)
     assert not [body for body in home.bodies("/v1/acks") if body["upto"] > 0], "a message was taken away"
@@ -62,17 +63,24 @@ async def test_no_welcome_anywhere(home: Peer, ann: Grant) -> None:
     assert (remark.state, "nor at" in remark.says) == (FAILURE, True)
 
 
-async def test_a_welcome_and_then_nothing(home: Peer, ann: Grant) -> None:
+@pytest.mark.parametrize("blanks", [0, 1])
+async def test_a_welcome_and_then_nothing(home: Peer, ann: Grant, blanks: int) -> None:
     looking = asyncio.create_task(remarks(ann, home.url))
-    await (await home.line()).welcome(blank_s=0.2)
+    line = await home.line()
+    await line.welcome(blank_s=0.2)
+    for _ in range(blanks):
+        await line.part("blank")
     (remark,) = await looking
-    assert (remark.state, "no blank" in remark.says, "haproxy" in remark.do) == (FAILURE, True, True)
+    assert (remark.state, "blanks did not" in remark.says, "haproxy" in remark.do) == (FAILURE, True, True)
 
 
-async def test_a_connection_that_is_cut_before_the_first_blank(home: Peer, ann: Grant) -> None:
+@pytest.mark.parametrize("blanks", [0, 1], ids=["before the first blank", "after an early blank"])
+async def test_a_connection_that_is_cut(home: Peer, ann: Grant, blanks: int) -> None:
     looking = asyncio.create_task(remarks(ann, home.url))
     line = await home.line()
     await line.welcome()
+    for _ in range(blanks):
+        await line.part("blank")
     line.cut()
     (remark,) = await looking
     assert (remark.state, "ends back connections" in remark.says, "proxy_read_timeout" in remark.do) == (FAILURE, True, True)
