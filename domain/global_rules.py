@@ -27,17 +27,9 @@ DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
     **audit_trail.DECIDERS,
     **seals.DECIDERS,
 }
-
-
-_ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
+# The homes that must hear of an event: the user's own, which adopts them under this name; all of them when a user leaves.
+ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
     UserRegistered: lambda event: (event.home,),
     ProfileChanged: lambda event: (event.home,),
     AccountClosed: lambda event: set(event.homes),
 }
-ADDRESSED = frozenset(_ADDRESSES)  # `address` names nobody for any other
-
-
-def address(event: Event) -> Collection[str]:
-    """The homes that must hear of `event`: the user's own, which adopts them under this name; all of them when a user leaves."""
-    find = _ADDRESSES.get(type(event))
-    return find(event) if find else ()

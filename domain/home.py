@@ -1,6 +1,6 @@
 """The Home Server's rules in one place: which state a stream has, who decides a command, who must hear of an event, and what they do then.
 
-`address` names the homes an event is for, `react` says what a home does about an event: one that concerns its own users makes it
+`ADDRESSES` name the homes an event is for, `react` says what a home does about an event: one that concerns its own users makes it
 act, any other makes it do nothing. For a user of the same home both happen in the same transaction; for another home the broker
 lies between. There is no second way.
 """
@@ -37,12 +37,6 @@ Command = UserCommand | MailboxCommand | SealCommand
 STATES: dict[str, type] = {"user": UserState, "mailbox": mailbox.MailboxState, **seals.STATES}
 FOLDS: dict[str, Callable[[Any, Event], None]] = {"user": user_fold.evolve, "mailbox": mailbox_fold.evolve, **seals.FOLDS}
 DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS, **closing.DECIDERS, **seals.DECIDERS}
-
-
-def address(event: Event) -> Collection[str]:
-    """The homes that must hear of `event` whatever the time: its recipients' or senders'. Presence goes to whoever watches (`is_told`)."""
-    find = _ADDRESSES.get(type(event))
-    return find(event) if find else ()
 
 
 def is_told(event: Event) -> bool:
@@ -149,7 +143,8 @@ def _home(event: Any) -> Collection[str]:
     return (event.home,)
 
 
-_ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
+# The homes that must hear of an event whatever the time: its recipients' or senders'. Presence goes to whoever watches (`is_told`).
+ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
     MessageSent: lambda event: (event.to_home,),
     MessagesDelivered: lambda event: {home for _, _, home in event.messages},
     MessageDone: _home,
@@ -160,8 +155,6 @@ _ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
     ContacterAdded: _home,
     LogSealed: lambda event: (RESERVED,),  # the Global Server's inbox: it keeps what a home could change at home
 }
-
-ADDRESSED = frozenset(_ADDRESSES)  # `address` names nobody for any other
 
 _REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {
     MessageSent: _message_sent,

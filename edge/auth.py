@@ -19,8 +19,8 @@ def bearer_gate(verifier: Verifier) -> Gate:
 
 def _token(headers: Mapping[str, str]) -> str:
     authorization = headers.get("Authorization", "")
-    scheme, token = authorization[:7], authorization[7:]
-    if scheme != "Bearer " and scheme.lower() != "bearer ":
+    token = authorization[7:]
+    if not (authorization.startswith("Bearer ") or authorization[:7].lower() == "bearer "):
         raise Unauthorized
     if not token.isascii() or len(token) > MAX_TOKEN_CHARS:
         raise Unauthorized

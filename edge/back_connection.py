@@ -106,19 +106,17 @@ class BackConnection(asyncio.Protocol):
     def write(self, parts: Sequence[Part]) -> None:
         """Frame the parts; they leave in one write, with this turn of the loop."""
         transport = self._transport
-        if self._ended or transport is None or not parts or transport.is_closing():
+        if self._ended or transport is None or not parts:
             return
         data = self._framing.frame(parts)
         if not self._opened:
             self._opened = True
             data = self._framing.head + data
-        metrics = self._owner.metrics
-        for part in parts:
-            metrics.pushed(part.name)
-        metrics.bytes_pushed += len(data)
+        owner = self._owner
+        owner.metrics.pushed(parts, len(data))
         if parts[-1].name == GOODBYE:
             self._ended = True
-        self._owner.outbox.write(transport, data)
+        owner.outbox.write(transport, data)
 
     @property
     def writable(self) -> bool:

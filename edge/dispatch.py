@@ -51,10 +51,10 @@ class Dispatcher:
         outcome.then(partial(self._finish, route, connection))
 
     def _finish(self, route: Route, connection: "Connection", outcome: Outcome[Answer]) -> None:
-        try:
-            answer = outcome.result()
-        except Exception as error:
-            answer, code = problem_for(error, route.name)
+        if outcome.failure is None:
+            answer: Answer = outcome.value
+        else:
+            answer, code = problem_for(outcome.failure, route.name)
             self._metrics.refused(code)
         route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
         connection.answered(answer)

@@ -66,10 +66,7 @@ class LongPolls:
     def _render(self, session_id: str, parts: Sequence[Part]) -> Answer:
         bodies = [b'{"part":%b,"body":%b}' % (encode_json(part.name), part.body) for part in parts]
         body = b'{"session":%b,"parts":[%b]}' % (encode_json(session_id), b",".join(bodies))
-        for part in parts:
-            self.metrics.pushed(part.name)
-        if parts:
-            self.metrics.bytes_pushed += len(body)
+        self.metrics.pushed(parts, len(body) if parts else 0)
         return Answer(200, body)
 
     def add(self, session_id: str, outlet: "PollOutlet") -> None:

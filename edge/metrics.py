@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from servers.parts import Part
+
 if TYPE_CHECKING:
     from edge.routes import Route
 
@@ -25,9 +27,12 @@ class EdgeMetrics(Collector):
         self._refused: dict[str, int] = {}
         registry.register(self)
 
-    def pushed(self, part: str) -> None:
-        """A part was written to a back connection, or answered to a poll."""
-        self._parts[part] = self._parts.get(part, 0) + 1
+    def pushed(self, parts: Sequence[Part], size: int) -> None:
+        """Parts were written to a back connection, or answered to a poll: so many bytes."""
+        counts = self._parts
+        for part in parts:
+            counts[part.name] = counts.get(part.name, 0) + 1
+        self.bytes_pushed += size
 
     def refused(self, code: str) -> None:
         """A request was refused with this code."""

@@ -64,9 +64,7 @@ class TwoWays:
         if self._timer is None:
             self._look_later()
         data = MULTIPART.frame(parts)
-        for part in parts:
-            self._metrics.pushed(part.name)
-        self._metrics.bytes_pushed += len(data)
+        self._metrics.pushed(parts, len(data))
         line.send(data)
 
     @property

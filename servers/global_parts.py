@@ -100,7 +100,7 @@ class GlobalParts:
         self.lookups = RateLimit(config.lookups_per_s, config.lookups_burst, monotonic, "Too many searches at once; wait a little.")
         self.store = Store(config.store_url, GLOBAL, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS), config.keys_url)
         self.writer = Writer(self.store, clock, self._committed)
-        self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.ADDRESSED, rules.address, _no_feed)
+        self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.ADDRESSES, _no_feed)
         self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
         self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
         self.directory = Directory()

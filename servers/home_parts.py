@@ -111,8 +111,8 @@ class HomeParts:
         self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
         self.erasure = Erasure(self.store, self.leavers)
         self.writer.erase = self.erasure.committed
-        addressed = rules.ADDRESSED | PresenceIndex.FOLDS
-        self.relay = Relay(self.store, self.writer, broker, self.name, addressed, self._address, lambda c: presence_feed(c, self.name))
+        addresses = {**rules.ADDRESSES, **dict.fromkeys(PresenceIndex.FOLDS, self._watching)}
+        self.relay = Relay(self.store, self.writer, broker, self.name, addresses, lambda c: presence_feed(c, self.name))
         self.sealer = Sealer(self.store, self.writer, self.name, config.seals)
         self.inbox = Inbox(self.store, self.writer, broker, self.name, self._react, self._heard)
         self.neighbours = Neighbours(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
@@ -230,12 +230,8 @@ class HomeParts:
     def _heard(self, event: Event, source: str) -> None:
         self.notices.heard(event, source)
 
-    def _address(self, event: Event) -> Iterable[str]:
-        if type(event) in PresenceIndex.FOLDS:
-            if not rules.is_told(event):
-                return ()
-            return self.contacters.homes_watching(int(event.originator_id[5:]))
-        return rules.address(event)
+    def _watching(self, event: Event) -> Iterable[str]:
+        return self.contacters.homes_watching(int(event.originator_id[5:])) if rules.is_told(event) else ()
 
     def _silent(self, session: Session) -> None:
         self._end(session, "timeout")

@@ -71,7 +71,7 @@ class Housekeeping:
         """Record that a session ended, now or as soon as the store is back."""
 
         def ended(outcome: Outcome[object]) -> None:
-            if outcome.failed:
+            if outcome.failure is not None:
                 self._unended.append(command)
 
         self._writer.submit((command,)).then(ended)

@@ -15,6 +15,7 @@ from domain.home_events import (
     ReceiptQueued,
     StatusChanged,
 )
+from domain.mailbox import Waiting
 from projections.contacters import ContacterIndex
 from projections.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
 from projections.waiting import WaitingIndex
@@ -49,7 +50,7 @@ class Notices:
     def committed(self, batch: Sequence[Committed]) -> None:
         """This home's own events."""
         changes: list[Change] = []
-        woken: dict[Session, None] = {}
+        fresh: dict[Session, list[Waiting]] = {}
         done: list[tuple[Session, Part]] = []
         chosen: list[StatusChanged] = []
         for position, event, _ in batch:
@@ -58,8 +59,7 @@ class Notices:
                 self._waiting.apply(position, event)
             if kind is MessageQueued or kind is ReceiptQueued:
                 for session in self._sessions.of(int(event.originator_id[8:])):
-                    session.enqueue((event,))  # type: ignore[arg-type]
-                    woken[session] = None
+                    fresh.setdefault(session, []).append(event)  # type: ignore[arg-type]
             elif kind in PresenceIndex.FOLDS:
                 change = self._presence.apply(position, event)
                 if change is not None:
@@ -74,7 +74,8 @@ class Notices:
                 part = done_part(event.id)
                 done.extend((session, part) for session in self._sessions.of(int(event.originator_id[8:])))
         self._presence.position = self._contacters.position = self._waiting.position = batch[-1].position
-        for session in woken:  # everything is folded before anybody is told
+        for session, events in fresh.items():  # everything is folded before anybody is told
+            session.enqueue(events)
             session.wake()
         for session, part in done:
             session.tell_in_order(part)

@@ -15,20 +15,20 @@ U = TypeVar("U")
 class Outcome(Generic[T]):
     """A result or a failure to come."""
 
-    __slots__ = ("_failure", "_result", "_shape", "_tell", "_waiter", "settled")
+    __slots__ = ("_shape", "_tell", "_waiter", "failure", "settled", "value")
 
     def __init__(self) -> None:
         self.settled = False
-        self._result: Any = None
-        self._failure: BaseException | None = None
+        self.value: Any = None  # what came of it, once it is settled and nothing went wrong
+        self.failure: Exception | None = None  # what went wrong
         self._shape: Callable[[Any], Any] | None = None
         self._tell: Callable[[Outcome[T]], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def settle(self, result: T | None, failure: BaseException | None = None) -> None:
+    def settle(self, result: T | None, failure: Exception | None = None) -> None:
         """Say what came of it."""
-        self.settled, self._result, self._failure = True, result, failure
-        if self._shape is not None:
+        self.settled, self.value, self.failure = True, result, failure
+        if self._shape is not None and failure is None:
             self._form(self._shape)
         if self._tell is not None:
             tell, self._tell = self._tell, None
@@ -36,18 +36,17 @@ class Outcome(Generic[T]):
 
     def shaped(self, shape: Callable[[T], U]) -> "Outcome[U]":
         """This outcome, with `shape(result)` for its result: what the one who asked wants to hear. Once only."""
-        if self.settled:
-            self._form(shape)
-        else:
+        if not self.settled:
             self._shape = shape
+        elif self.failure is None:
+            self._form(shape)
         return cast("Outcome[U]", self)
 
     def _form(self, shape: Callable[[Any], Any]) -> None:
-        if self._failure is None:
-            try:
-                self._result = shape(self._result)
-            except Exception as error:  # it fails for the one who asked, and for nobody else
-                self._failure = error
+        try:
+            self.value = shape(self.value)
+        except Exception as error:  # it fails for the one who asked, and for nobody else
+            self.failure = error
 
     def then(self, tell: "Callable[[Outcome[T]], object]") -> None:
         """Call `tell(self)` when it is settled, at once if it is."""
@@ -58,14 +57,9 @@ class Outcome(Generic[T]):
 
     def result(self) -> T:
         """What came of it. Raises what went wrong."""
-        if self._failure is not None:
-            raise self._failure
-        return cast(T, self._result)
-
-    @property
-    def failed(self) -> bool:
-        """Whether something went wrong."""
-        return self._failure is not None
+        if self.failure is not None:
+            raise self.failure
+        return cast(T, self.value)
 
     @property
     def given_up(self) -> bool:

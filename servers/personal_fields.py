@@ -69,11 +69,11 @@ class FieldSealer:
         self._keys = keys
         self._nonces: list[bytes] = []
 
-    def by_owner(self, state: dict[str, Any], event: Event) -> None:
-        """Put the personal fields of an event's `state` under their owners' keys; an owner whose key is destroyed loses them.
-        Raises `KeysNeeded`; then `state` is spoilt."""
-        stream, place, sealed = event.originator_id, b"", []
-        for rule, fields in by_rule(cast(Hashable, type(event))):
+    def by_owner(self, state: dict[str, Any], kind: type[Event], stream: str, version: int) -> None:
+        """Put the personal fields of the `state` of an event at its place under their owners' keys; an owner whose key is destroyed loses
+        them. Raises `KeysNeeded`; then `state` is spoilt."""
+        place, sealed = b"", []
+        for rule, fields in by_rule(cast(Hashable, kind)):
             values = {field: state.pop(field) for field in fields if state[field]}
             if not values:
                 continue
@@ -83,7 +83,7 @@ class FieldSealer:
             except KeyError:
                 raise KeysNeeded({uid}) from None
             if cipher is not None:
-                place = place or place_of(stream, event.originator_version, event.TOPIC)
+                place = place or place_of(stream, version, kind.TOPIC)
                 sealed.append((uid, seal(cipher, self._nonce(), values, place)))
             state[SEALED] = sealed
 

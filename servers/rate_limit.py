@@ -29,15 +29,16 @@ class RateLimit:
     def take(self, key: Hashable) -> None:
         """Take one token. Raises `TooManyRequests` (with `retry_after_s`, whole seconds) when there is none; that costs nothing."""
         now = self._clock()
-        full_at = max(self._full_at.get(key, now), now) + self._interval_s
+        known = self._full_at.get(key)
+        full_at = self._interval_s + (now if known is None or known < now else known)
         wait_s = full_at - now - self._whole_s
         if wait_s > 1e-9:  # rounding must not cost a token
             raise TooManyRequests(self._detail, retry_after_s=math.ceil(wait_s))
-        known = key in self._full_at
         self._full_at[key] = full_at
-        self._full_at.move_to_end(key)
-        if not known:
+        if known is None:
             self._forget_two(now)
+        else:
+            self._full_at.move_to_end(key)
 
     def _forget_two(self, now: float) -> None:
         """Forget those who were quiet longest, if their buckets are full again: so only those are kept who are still paying."""

@@ -6,15 +6,16 @@ Cost per commit: one message per home addressed; per 50 ms: one history message.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Broker, Outgoing
-from domain.event import Event
 from domain.home_events import PresenceEvent
 from servers.relay_lane import Lane
 from servers.store import Committed, Store
+from servers.tail import weight
 from servers.trackings import RELAY
 from servers.writer import Writer
 
@@ -22,7 +23,7 @@ HISTORY_LINGER_S = 0.05  # an audit that is a twentieth of a second behind is li
 
 
 class Relay:
-    """Publishes one server's log. `address`: the homes that one of the `addressed` is for; `feed`: what integrators hear of it."""
+    """Publishes one server's log. `addresses`: the homes that an event is for, by its class; `feed`: what integrators hear of it."""
 
     def __init__(
         self,
@@ -30,14 +31,12 @@ class Relay:
         writer: Writer,
         broker: Broker,
         server: str,
-        addressed: Collection[type],
-        address: Callable[[Event], Iterable[str]],
+        addresses: Mapping[type, Callable[[Any], Iterable[str]]],
         feed: Callable[[Committed], Sequence[Outgoing]],
     ) -> None:
         self._store = store
         self._server = server
-        self._addressed = addressed
-        self._address = address
+        self._addresses = addresses
         self._feed = feed
         self.lanes = (
             Lane(store, writer, broker, RELAY, self._prompt),
@@ -65,20 +64,22 @@ class Relay:
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Take over a fresh commit."""
+        size = weight(committed)
         for lane in self.lanes:
-            lane.offer(committed)
+            lane.offer(committed, size)
 
     def _prompt(self, batch: Sequence[Committed]) -> list[Outgoing]:
         inboxes: dict[str, list[EventRecord]] = {}
         feed: list[Outgoing] = []
+        addresses, server = self._addresses, self._server
         for committed in batch:
             event = committed.event
-            if type(event) not in self._addressed or event.PRIVATE:
+            find = addresses.get(type(event))
+            if find is None or event.PRIVATE:
                 continue
-            homes = [home for home in self._address(event) if home != self._server]
+            homes = [home for home in find(event) if home != server]
             if homes:
-                data = self._store.letter(event, committed.data)
-                letter = EventRecord(committed.position, event.originator_id, event.originator_version, event.TOPIC, event.at, data)
+                letter = self._store.letter(event, committed.record)
                 for home in homes:
                     inboxes.setdefault(home, []).append(letter)
             if isinstance(event, PresenceEvent):
@@ -87,11 +88,7 @@ class Relay:
         return mail + feed
 
     def _history(self, batch: Sequence[Committed]) -> list[Outgoing]:
-        records = [
-            EventRecord(position, event.originator_id, event.originator_version, event.TOPIC, event.at, data)
-            for position, event, data in batch
-            if not event.PRIVATE
-        ]
+        records = [record for _, event, record in batch if not event.PRIVATE]
         if not records:
             return []
         return [Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", envelope.encode(self._server, records))]

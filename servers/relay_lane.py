@@ -83,9 +83,9 @@ class Lane:
         """How many positions are committed but not yet published."""
         return self._tail.last - self.position
 
-    def offer(self, committed: Sequence[Committed]) -> None:
-        """Take over a fresh commit."""
-        self._tail.offer(committed)
+    def offer(self, committed: Sequence[Committed], size: int) -> None:
+        """Take over a fresh commit of so many bytes."""
+        self._tail.offer(committed, size)
         self._caught_up.clear()
         self._arrived.set()
 

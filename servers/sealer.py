@@ -17,7 +17,7 @@ from domain.log_chain import before_all, fingerprint, seal
 from domain.seal_events import LogSealed
 from domain.seals import SealedState, SealLog
 from servers.store import Committed, Store
-from servers.tail import Tail
+from servers.tail import Tail, weight
 from servers.writer import Writer
 
 RETRY_S = 1.0  # pause while the store is away
@@ -81,20 +81,20 @@ class Sealer:
         if committed[0].position == self._hashed + 1:
             self._take(committed)
         else:
-            self._tail.offer(committed)
+            self._tail.offer(committed, weight(committed))
         if self._something_new:
             self._arrived.set()
         if self.unsealed >= self._policy.events:
             self._full.set()
 
     def _take(self, committed: Sequence[Committed]) -> None:
-        for position, event, data in committed:
-            self._positions.append(position)
-            self._fingerprints.append(fingerprint(event.originator_id, event.originator_version, event.TOPIC, data))
-            if type(event) is not LogSealed:
-                self._news = position
-            elif event.last > self._claimed:  # of another process on the same store: what we know of the last seal is out of date
-                self._unsure = True
+        self._positions += [position for position, _, _ in committed]
+        self._fingerprints += [fingerprint(record.stream, record.version, record.topic, record.data) for _, _, record in committed]
+        seals = [event for _, event, _ in committed if type(event) is LogSealed]
+        if len(seals) < len(committed):
+            self._news = next(position for position, event, _ in reversed(committed) if type(event) is not LogSealed)
+        if any(event.last > self._claimed for event in seals):  # of another process on the same store: we do not know the last seal
+            self._unsure = True
         self._hashed = committed[-1].position
         self._tail.passed(self._hashed)
 

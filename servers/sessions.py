@@ -5,9 +5,9 @@ references to mailbox events, a bounded number of them, and delays nobody. Idle 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from domain.home_events import MessageQueued
 from domain.mailbox import MAX_RECEIPTS, MAX_WAITING, Waiting
@@ -48,23 +48,25 @@ class Session:
         self.acked_upto = sent
         self.slot = 0
         self.closed = False
-        self.queue: deque[Waiting | Part] | None = None
+        self.queue: list[Waiting | Part] | None = None
         self.route: DirectRoute | None = None  # where the client can be called
         self.unacked: deque[int] | None = None
         self.backlog: list[Part] | None = None
 
-    def enqueue(self, events: Iterable[Waiting]) -> None:
-        """Remember what this client must still be sent. A client too far behind is dropped; it comes back and resumes."""
+    def enqueue(self, events: list[Waiting]) -> None:
+        """Remember what this client must still be sent; the list becomes ours. A client too far behind is dropped; it comes back and
+        resumes."""
         if self.queue is None:
-            self.queue = deque()
-        self.queue.extend(events)
+            self.queue = cast("list[Waiting | Part]", events)
+        else:
+            self.queue += events
         if len(self.queue) > MAX_LAG:
             self.outlet.abort()
 
     def drop(self, sender: int) -> None:
         """Forget what this client has not been sent yet of one who was erased."""
         if self.queue:
-            self.queue = deque(e for e in self.queue if not (isinstance(e, MessageQueued) and e.uid == sender)) or None
+            self.queue = [e for e in self.queue if not (isinstance(e, MessageQueued) and e.uid == sender)] or None
 
     def tell(self, part: Part) -> None:
         """Send a part that is not in the mailbox, or keep it while the transport is full."""
@@ -116,24 +118,27 @@ class Session:
         parts: list[Part] = []
         if self.backlog:
             parts, self.backlog = self.backlog, None
-        queue = self.queue
-        while queue and len(parts) < FLUSH:
-            event = queue[0]
-            if isinstance(event, Part):
-                parts.append(event)
-                queue.popleft()
-                continue
-            if isinstance(event, MessageQueued):
+        queue, left = self.queue, FLUSH - len(parts)
+        if queue is None:
+            return parts
+        taken = 0
+        for event in queue[:left]:
+            if type(event) is MessageQueued:
                 if self.unacked is None:
                     self.unacked = deque()
                 elif len(self.unacked) >= ACK_WINDOW:
                     break
                 self.unacked.append(event.seq)
-            queue.popleft()
-            self.sent = event.seq
-            parts.append(part_of(event))
-        if queue is not None and not queue:
+            if isinstance(event, Part):
+                parts.append(event)
+            else:
+                self.sent = event.seq
+                parts.append(part_of(event))
+            taken += 1
+        if taken == len(queue):
             self.queue = None
+        else:
+            del queue[:taken]
         return parts
 
 

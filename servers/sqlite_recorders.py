@@ -49,18 +49,19 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
     CPU. Rows to spare are NULLs, which are not inserted.
     """
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """All of them and the positions in `trackings`, or nothing. Returns the events' positions."""
+    def insert_events(self, stored_events: Sequence[Any], **kwargs: Any) -> Sequence[int] | None:
+        """All of them and the positions in `trackings`, or nothing. Returns the events' positions. `stored_events`: what the library's
+        class of this name holds, in its order."""
         if kwargs.get("trackings") or len(stored_events) > MOST_ROWS:
             return super().insert_events(stored_events, **kwargs)
         with self.datastore.get_connection(commit=True) as connection, OneStatement(connection, commit=True) as c, c:
             return self._insert_events(c, stored_events)
 
-    def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+    def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[Any], **kwargs: Any) -> Sequence[int] | None:
         for start in range(0, len(stored_events), MOST_ROWS):
             chunk = stored_events[start : start + MOST_ROWS]
             rows = next(rows for rows in ROWS_PER_STATEMENT if rows >= len(chunk))
-            values: list[Any] = [value for e in chunk for value in (e.originator_id, e.originator_version, e.topic, e.state)]
+            values: list[Any] = [value for row in chunk for value in row]
             values += [None] * (4 * (rows - len(chunk)))
             c.execute(_insert(rows), values)
         last: int = c.lastrowid or 0  # rows of one transaction of the only writer are numbered without gaps

@@ -23,9 +23,8 @@ SCHEMA = (
     # For every event but the first of its stream: where the one before lies, and which one that is.
     "CREATE TABLE IF NOT EXISTS stream_links (position INTEGER PRIMARY KEY, previous INTEGER NOT NULL, previous_version INTEGER NOT NULL)",
     "CREATE TRIGGER IF NOT EXISTS link_event AFTER INSERT ON stored_events BEGIN "
-    "SELECT RAISE(ABORT, 'the stream has this version already') FROM stream_ends "
-    "WHERE originator_id = NEW.originator_id AND originator_version >= NEW.originator_version; "
-    "INSERT INTO stream_links SELECT NEW.rowid, position, originator_version FROM stream_ends WHERE originator_id = NEW.originator_id; "
+    "INSERT INTO stream_links SELECT NEW.rowid, position, CASE WHEN originator_version < NEW.originator_version THEN originator_version "
+    "ELSE RAISE(ABORT, 'the stream has this version already') END FROM stream_ends WHERE originator_id = NEW.originator_id; "
     "INSERT INTO stream_ends VALUES (NEW.originator_id, NEW.originator_version, NEW.rowid) ON CONFLICT (originator_id) "
     "DO UPDATE SET originator_version = excluded.originator_version, position = excluded.position; "
     "END",

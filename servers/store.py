@@ -14,13 +14,16 @@ from eventsourcing.persistence import (
     AggregateRecorder,
     InfrastructureFactory,
     IntegrityError,
+    Notification,
     PersistenceError,
     ProcessRecorder,
     StoredEvent,
     Tracking,
     Transcoder,
 )
+from msgspec.structs import force_setattr, replace
 
+from broker.envelope import EventRecord
 from domain.errors import Unavailable
 from domain.event import Event, Snapshotable, State
 from domain.personal import owners
@@ -41,20 +44,11 @@ class Conflicted(Unavailable):
 
 
 class Committed(NamedTuple):
-    """An event that is on disk: its position in the server's log, the event, its stored bytes."""
+    """An event that is on disk: its position in the server's log, the event, and how it is stored and travels to the history."""
 
     position: int
     event: Event
-    data: bytes
-
-
-class Packed(NamedTuple):
-    """What a recorder stores of an event: the fields of the library's `StoredEvent`, made in a third of the time."""
-
-    originator_id: str
-    originator_version: int
-    topic: str
-    state: bytes
+    record: EventRecord
 
 
 _encode = msgspec.msgpack.Encoder().encode  # a third of the cost of `msgpack`, which reads what others wrote, for it knows bounds
@@ -113,16 +107,18 @@ class Store:
         """Call a blocking read that may take long in the reader's thread."""
         return await self._reader.run(function, *args)
 
-    def pack(self, events: Sequence[Event]) -> list[Packed]:
-        """The events as they will be stored. The one method that does not block: it is called on the loop, so that the store's
-        thread has nothing to do but SQLite's work, which needs no interpreter lock. Raises `KeysNeeded`: then `fetch_keys` first."""
+    def pack(self, events: Sequence[Event]) -> list[EventRecord]:
+        """The events as they will be stored, at positions that `put` fills in. The one method that does not block: it is called on the
+        loop, so that the store's thread has nothing to do but SQLite's work, which needs no interpreter lock. Raises `KeysNeeded`: then
+        `fetch_keys` first."""
         packed = []
         try:
             for event in events:
+                kind = type(event)
                 state, stream, version = _state(event)
-                if event.PERSONAL:
-                    self._sealer.by_owner(state, event)
-                packed.append(Packed(stream, version, event.TOPIC, _encode(state)))
+                if kind.PERSONAL:
+                    self._sealer.by_owner(state, kind, stream, version)
+                packed.append(EventRecord(0, stream, version, kind.TOPIC, state["at"], _encode(state)))
         except KeysNeeded:
             raise KeysNeeded({owner for event in events for owner in owners(event)}) from None
         return packed
@@ -131,29 +127,32 @@ class Store:
         """Have at hand, and durably stored, what `pack` needs. Raises `Unavailable`."""
         self.keys.make(owners)
 
-    def letter(self, event: Event, data: bytes) -> bytes:
+    def letter(self, event: Event, record: EventRecord) -> EventRecord:
         """An event as it travels to another server: what was stored, but with its personal fields under the key of the mail, for that
         server has no key of ours. On the loop, as `pack`. Raises `Unavailable` before the mail's key has arrived."""
         if not event.PERSONAL:
-            return data
+            return record
         if not self.mail_key:
             raise Unavailable("The key of the mail between servers is not known here yet.")
         state, _, _ = _state(event)
         self._sealer.for_mail(state, event, self.mail_key)
-        return _encode(state)
+        return replace(record, data=_encode(state))
 
-    def put(self, events: Sequence[Event], stored: Sequence[Packed], trackings: Sequence[Tracking] = ()) -> list[Committed]:
+    def put(self, events: Sequence[Event], packed: Sequence[EventRecord], trackings: Sequence[Tracking] = ()) -> list[Committed]:
         """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;
         then nothing is stored."""
+        rows = [(record.stream, record.version, record.topic, record.data) for record in packed]  # the library's `StoredEvent`, less slowly
         try:
-            positions = self._events.insert_events(cast(Sequence[StoredEvent], stored), trackings=trackings) or ()
+            positions = self._events.insert_events(cast(Sequence[StoredEvent], rows), trackings=trackings) or ()
         except IntegrityError as error:
             raise Conflicted(f"Another process wrote first: {error}") from error
         except FencedOut as error:
             raise LeaseLost from error
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
-        return [Committed(p, e, s.state) for p, e, s in zip(positions, events, stored, strict=True)]
+        for position, record in zip(positions, packed, strict=True):
+            force_setattr(record, "position", position)  # once, before anybody else sees it
+        return [Committed(*row) for row in zip(positions, events, packed, strict=True)]
 
     def learn_mail_key(self, number: int, key: bytes) -> None:
         """Keep, and use from now on, the key that the Global Server told. Raises `Unavailable`, `ValueError`."""
@@ -197,7 +196,12 @@ class Store:
             notifications = self._events.select_notifications(after, limit, inclusive_of_start=False)
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
-        return [Committed(n.id, self.mapper.to_domain_event(n), n.state) for n in notifications]
+        return [self._committed(notification) for notification in notifications]
+
+    def _committed(self, stored: Notification) -> Committed:
+        event: Event = self.mapper.to_domain_event(stored)
+        record = EventRecord(stored.id, str(stored.originator_id), stored.originator_version, stored.topic, event.at, stored.state)
+        return Committed(stored.id, event, record)
 
     def last_position(self) -> int:
         """The position of the newest event; 0 without any. Raises `Unavailable`."""

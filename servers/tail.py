@@ -20,13 +20,13 @@ class Tail:
         self._events = 0
         self._bytes = 0
 
-    def offer(self, committed: Sequence[Committed]) -> None:
-        """Take over a fresh commit."""
+    def offer(self, committed: Sequence[Committed], size: int) -> None:
+        """Take over a fresh commit. `size`: its `weight`."""
         if committed[0].position != self.last + 1:  # another process was first, or the database left numbers out
             self._commits.clear()
             self._events = self._bytes = 0
         self.last = max(self.last, committed[-1].position)
-        self._commits.append(self._counted(committed))
+        self._add(committed, size)
         while self._events > MAX_EVENTS or self._bytes > MAX_BYTES:
             self._drop_first()
 
@@ -36,7 +36,8 @@ class Tail:
         while commits and commits[0][0][0].position <= position:
             committed = self._drop_first()
             if committed[-1].position > position:
-                commits.appendleft(self._counted([c for c in committed if c.position > position]))
+                rest = [c for c in committed if c.position > position]
+                self._add(rest, weight(rest), first=True)
         self.last = max(self.last, position)
 
     def follows(self, position: int) -> bool:
@@ -58,11 +59,10 @@ class Tail:
             bytes_left -= size
         return taken
 
-    def _counted(self, committed: Sequence[Committed]) -> tuple[Sequence[Committed], int]:
-        size = sum([len(c.data) for c in committed])
+    def _add(self, committed: Sequence[Committed], size: int, first: bool = False) -> None:
         self._events += len(committed)
         self._bytes += size
-        return committed, size
+        (self._commits.appendleft if first else self._commits.append)((committed, size))
 
     def _drop_first(self) -> Sequence[Committed]:
         committed, size = self._commits.popleft()
@@ -71,11 +71,16 @@ class Tail:
         return committed
 
 
+def weight(committed: Sequence[Committed]) -> int:
+    """The bytes of these events."""
+    return sum([len(record.data) for _, _, record in committed])
+
+
 def portion(events: Sequence[Committed], max_events: int, max_bytes: int) -> Sequence[Committed]:
     """The first of the events, as many as may be; at least one."""
     size = 0
     for number, committed in enumerate(events[:max_events]):
-        size += len(committed.data)
+        size += len(committed.record.data)
         if number and size > max_bytes:
             return events[:number]
     return events[:max_events]

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from eventsourcing.persistence import Tracking
 
+from domain.errors import Rejected
 from domain.event import Event
 from servers.catalogue import Command
 from servers.outcome import Outcome
@@ -16,7 +17,7 @@ log = structlog.get_logger()
 class Unit(Outcome[Any]):
     """Commands that happen together or not at all. `answer` is called when they are on disk, before anything else changes."""
 
-    __slots__ = ("answer", "commands", "events", "failure", "trackings")
+    __slots__ = ("answer", "commands", "events", "refusal", "trackings")
 
     def __init__(self, commands: Sequence[Command], trackings: Sequence[Tracking], answer: Callable[[list[Event]], Any] | None) -> None:
         super().__init__()
@@ -24,9 +25,9 @@ class Unit(Outcome[Any]):
         self.trackings = trackings
         self.answer = answer
         self.events: list[Event] = []
-        self.failure: BaseException | None = None
+        self.refusal: Rejected | None = None  # what the first command was refused with
 
-    def finish(self, failure: BaseException | None) -> None:
+    def finish(self, failure: Exception | None) -> None:
         """Answer, and tell whoever asked, unless they have gone. Never raises: the writer must go on."""
         if self.given_up:
             return

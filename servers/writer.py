@@ -14,13 +14,14 @@ from typing import Any
 import structlog
 from eventsourcing.persistence import Tracking
 
+from broker.envelope import EventRecord
 from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from servers.catalogue import Command
 from servers.lease import LeaseLost
 from servers.outcome import Outcome
 from servers.personal_fields import KeysNeeded
-from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Packed, Store
+from servers.store import SNAPSHOT_EVERY, Committed, Conflicted, Store
 from servers.trackings import newest
 from servers.unit import Unit
 
@@ -129,28 +130,28 @@ class Writer:
                 self._states.popitem(last=False)
 
     async def _commit(self, batch: list[Unit]) -> None:
-        touched: set[str] = set()
         try:
             await self._make_sure()
+            now = int(self._clock() * 1e6) / 1e6  # to the microsecond, as times travel; what is committed together happened together
             for unit in batch:
-                now, waiting = int(self._clock() * 1e6) / 1e6, deque(unit.commands)  # to the microsecond, as times travel
-                while (absent := self._decide(unit, waiting, now, touched)) is not None:
+                waiting = list(unit.commands)
+                while (absent := self._decide(unit, waiting, now)) is not None:
                     await self._load(absent, batch)
         except Unavailable as error:  # the store could not be read
-            self._fail(batch, touched, error)
+            self._fail(batch, error)
             return
         except Exception as error:
-            self._evict(touched)
+            self._evict(batch)
             if len(batch) == 1:
                 log.exception("writer.decide_failed", commands=[type(c).__name__ for c in batch[0].commands])
                 batch[0].finish(error)
                 return
             for unit in batch:  # find the one that fails; the others must not suffer
-                unit.events, unit.failure = [], None
+                unit.events, unit.refusal = [], None
                 await self._commit([unit])
             return
         events = [event for unit in batch for event in unit.events]
-        tracked = [unit.trackings for unit in batch if unit.trackings and unit.failure is None]
+        tracked = [unit.trackings for unit in batch if unit.trackings and unit.refusal is None]
         trackings = newest(*tracked, *(ride() for ride in self.riders if events))
         committed: list[Committed] = []
         if events or trackings:
@@ -158,11 +159,11 @@ class Writer:
                 self._unsure = True  # until we hear: a database may commit and be gone before it says so
                 committed = await self._store.run(self._store.put, events, await self._pack(events), trackings)
             except Unavailable as error:
-                self._fail(batch, touched, error)
+                self._fail(batch, error)
                 return
             except Exception as error:
                 log.exception("writer.commit_failed")
-                self._fail(batch, touched, Unavailable(f"The store failed: {type(error).__name__}"))
+                self._fail(batch, Unavailable(f"The store failed: {type(error).__name__}"))
                 return
             self.commits += 1
             self._unsure = False
@@ -171,13 +172,13 @@ class Writer:
             erased = self.erase is not None and await self.erase(committed)
             self._tell(committed)
         for unit in batch:
-            unit.finish(unit.failure)
+            unit.finish(unit.refusal)
         if committed:
             await self._snapshot(committed)
         if erased:
             self._states.clear()
 
-    async def _pack(self, events: list[Event]) -> list[Packed]:
+    async def _pack(self, events: list[Event]) -> list[EventRecord]:
         try:
             return self._store.pack(events)
         except KeysNeeded as needed:  # of users who are new, or who have not been here for long
@@ -209,8 +210,8 @@ class Writer:
 
     async def _load(self, stream: str, batch: list[Unit]) -> None:
         """Have the state of `stream` at hand; and, in the same visit to the store, all others that the batch names."""
-        missing = {stream, *(command.stream for unit in batch for command in unit.commands)} - self._states.keys()
-        streams = list(missing)
+        states = self._states
+        streams = list({stream} | {needed for unit in batch for command in unit.commands if (needed := command.stream) not in states})
         self._loaded += streams
         self._states.update(zip(streams, await self._store.run(self._store.load_all, streams), strict=True))
 
@@ -222,57 +223,55 @@ class Writer:
                 del self._states[stream]
         self._loaded.clear()
 
-    def _decide(self, unit: Unit, waiting: deque[Command], now: float, touched: set[str]) -> str | None:
+    def _decide(self, unit: Unit, waiting: list[Command], now: float) -> str | None:
         """Decide the commands of a unit that are `waiting`, and those that follow from them. The stream whose state is needed first; None
         when all are decided."""
-        states, reactions, deciders = self._states, self._catalogue.reactions, self._catalogue.deciders
-        while waiting:
-            command = waiting[0]
+        states, folds, decided = self._states, self._folds, unit.events
+        reactions, deciders = self._catalogue.reactions, self._catalogue.deciders
+        for number, command in enumerate(waiting):  # it grows meanwhile
             stream = command.stream
             state = states.get(stream)
             if state is None:
+                del waiting[:number]
                 return stream
             states.move_to_end(stream)
-            waiting.popleft()
             try:
                 events = deciders[type(command)](state, command, now)
             except Rejected as refusal:
-                if unit.events:
+                if decided:
                     raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
-                unit.failure = refusal
+                unit.refusal = refusal
                 return None
-            if not events:
-                continue
-            touched.add(stream)
             place(events, stream, state.version)
-            fold = self._folds[type(state)]
+            decided += events  # before they are folded: whatever happens there, it is known which states were touched
             for event in events:
-                fold(state, event)
-                unit.events.append(event)
+                folds[type(state)](state, event)
                 reaction = reactions.get(type(event))
                 if reaction is not None:
-                    waiting.extend(reaction(event))
+                    waiting += reaction(event)
         return None
 
-    def _fail(self, batch: list[Unit], touched: set[str], error: Unavailable) -> None:
+    def _fail(self, batch: list[Unit], error: Unavailable) -> None:
         log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)
         if isinstance(error, LeaseLost):
             self.over = True
             self._fenced_out()
         if isinstance(error, Conflicted):  # what we know is out of date, and not only for what this batch touched
             self._states.clear()
-        self._evict(touched)
+        self._evict(batch)
         for unit in batch:
             unit.finish(error)
 
-    def _evict(self, streams: set[str]) -> None:
-        for stream in streams:
-            self._states.pop(stream, None)
+    def _evict(self, batch: list[Unit]) -> None:
+        """Forget the states that this batch has changed."""
+        for unit in batch:
+            for event in unit.events:
+                self._states.pop(event.originator_id, None)
 
     async def _snapshot(self, committed: list[Committed]) -> None:
         due = [
             (stream, state.version, state.dump())
-            for stream in {c.event.originator_id for c in committed if c.event.originator_version % SNAPSHOT_EVERY == 0}
+            for stream in {record.stream for _, _, record in committed if record.version % SNAPSHOT_EVERY == 0}
             if isinstance(state := self._states.get(stream), Snapshotable)
         ]
         if due:

@@ -69,11 +69,7 @@ async def stored_records(store: Store) -> list[EventRecord]:
     position = 0
     while batch := await store.run_reader(store.read, position, READ):
         position = batch[-1].position
-        records += [
-            EventRecord(c.position, c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.event.at, c.data)
-            for c in batch
-            if not c.event.PRIVATE
-        ]
+        records += [record for _, event, record in batch if not event.PRIVATE]
     return records
 
 

@@ -43,14 +43,14 @@ def store(url):
 
 def stored(committed) -> StoredEvent:
     event = committed.event
-    return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, committed.data)
+    return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, committed.record.data)
 
 
 def test_a_text_is_stored_sealed_and_read_whole(store):
     (written,) = put(store, "user-1", 0, [message()])
-    assert TEXT.encode() not in written.data
-    assert b"Ann Lee" not in written.data
-    assert b"ann" in written.data, "who sent something stays known"
+    assert TEXT.encode() not in written.record.data
+    assert b"Ann Lee" not in written.record.data
+    assert b"ann" in written.record.data, "who sent something stays known"
     assert store.read(0, 10) == [written]
 
 
@@ -63,7 +63,7 @@ def test_each_person_has_a_key_of_their_own(store):
     store.keys.destroy(1)
     (read,) = store.read(0, 10)
     assert (read.event.name, read.event.alias) == ("", None)
-    assert read.data == written.data, "stored bytes never change"
+    assert read.record.data == written.record.data, "stored bytes never change"
 
 
 def test_a_destroyed_key_stays_destroyed(store):
@@ -71,7 +71,7 @@ def test_a_destroyed_key_stays_destroyed(store):
     store.keys.destroy(1)
     store.keys.destroy(1)
     (late,) = put(store, "user-1", 1, [message("too late", "m2")])
-    assert b"too late" not in late.data
+    assert b"too late" not in late.record.data
     assert [c.event.text for c in store.read(0, 10)] == ["", ""]
     assert store.keys.destroyed([1, 2]) == {1}
 
@@ -93,9 +93,9 @@ def test_sealed_bytes_open_only_where_they_were_put(store):
     (written,) = put(store, "user-1", 0, [message()])
     place_before = stored(written)
     for moved in (
-        StoredEvent("user-9", 1, place_before.topic, written.data),
-        StoredEvent("user-1", 2, place_before.topic, written.data),
-        StoredEvent("user-1", 1, "mailbox.message_queued", written.data),
+        StoredEvent("user-9", 1, place_before.topic, written.record.data),
+        StoredEvent("user-1", 2, place_before.topic, written.record.data),
+        StoredEvent("user-1", 1, "mailbox.message_queued", written.record.data),
     ):
         with pytest.raises(Broken):
             store.mapper.read(moved, strict=True)
@@ -129,7 +129,7 @@ def test_what_was_stored_before_sealing_is_read_as_it_stands(store):
 def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
     (written,) = put(store, "user-1", 0, [message()])
     store.learn_mail_key(-1, b"k" * 32)
-    letter = StoredEvent("user-1", 1, written.event.TOPIC, store.letter(written.event, written.data))
+    letter = StoredEvent("user-1", 1, written.event.TOPIC, store.letter(written.event, written.record).data)
     assert TEXT.encode() not in letter.state
     other = Store(store_url("h2"), "h2", HOME)
     with pytest.raises(Broken):

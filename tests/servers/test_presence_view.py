@@ -41,7 +41,7 @@ class Office(House):
                 at=1.7e9 + version, cause="c", handle="ann", status=status, previous="x", note="", chosen=status, until=None
             )
             place([event], f"user-{uid}", version - 1)
-            messages += presence_feed(Committed(version, event, b""), "h1")
+            messages += presence_feed(Committed(version, event, None), "h1")
         await self.broker.publish(messages + messages[len(messages) - again :])
         for server in self.running:
             feed = server.parts.presence.feed

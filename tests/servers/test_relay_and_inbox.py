@@ -82,7 +82,7 @@ async def test_the_history_has_every_event_once_and_in_order(servers, broker):
     told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
     ours = [r for e in told if e.source == "h1" for r in e.events]
     assert [(r.position, r.stream, r.version, r.topic, r.data) for r in ours] == [
-        (c.position, c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.data) for c in h1.store.read(0, 1000)
+        (c.position, c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.record.data) for c in h1.store.read(0, 1000)
     ]
 
 

@@ -43,7 +43,7 @@ def holds(log: SealedLog) -> None:
     expected, digest = 1, before_all("h1")
     for seal in log.seals():
         covered = [c for c in stored if seal.first <= c.position <= seal.last]
-        prints = [fingerprint(c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.data) for c in covered]
+        prints = [fingerprint(c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.record.data) for c in covered]
         assert (seal.first, seal.previous) == (expected, digest)
         assert seal.positions() == [c.position for c in covered]
         assert seal.digest == log_chain.digest(seal.previous, seal.first, seal.last, seal.positions(), prints)
@@ -206,4 +206,4 @@ def _forged(url: str) -> EventRecord:
     event.__dict__.update(originator_id="log-h1", originator_version=1)
     packed = store.pack([event])[0]
     store.close()
-    return EventRecord(7, "log-h1", 1, packed.topic, 1.0, packed.state)
+    return EventRecord(7, "log-h1", 1, packed.topic, 1.0, packed.data)

@@ -1,6 +1,7 @@
 """Streams on SQLite: found without an index, as the library finds them with one, also in a log that the library made."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,8 +17,13 @@ from servers.store import Store
 from tests.servers.stores import HOME, adopted, put
 
 
-def event(stream: str, version: int) -> StoredEvent:
-    return StoredEvent(stream, version, "user.adopted", f"{stream}/{version}".encode())
+def event(stream: str, version: int) -> tuple[str, int, str, bytes]:
+    """As ours are inserted: what a `StoredEvent` of the library's holds."""
+    return (stream, version, "user.adopted", f"{stream}/{version}".encode())
+
+
+def stored(events: Sequence[tuple[str, int, str, bytes]]) -> list[StoredEvent]:
+    return [StoredEvent(*event) for event in events]
 
 
 def ours(path: Path) -> ProcessRecorder:
@@ -54,7 +60,7 @@ def test_streams_are_read_as_the_library_reads_them(tmp_path_factory: pytest.Tem
         for stream in commit:
             versions[stream] += 1
             events.append(event(stream, versions[stream]))
-        assert list(mine.insert_events(events) or ()) == list(other.insert_events(events) or ())
+        assert list(mine.insert_events(events) or ()) == list(other.insert_events(stored(events)) or ())
     for stream in "abcd":
         for question in questions:
             assert mine.select_events(stream, **question) == other.select_events(stream, **question)
@@ -82,8 +88,8 @@ def test_a_version_may_be_missing(tmp_path: Path):
 def test_a_log_that_the_library_made_is_brought_over_with_its_positions(tmp_path: Path):
     path = tmp_path / "h1.db"
     before = the_librarys(path)
-    before.insert_events([event("a", 1), event("b", 1)])
-    before.insert_events([event("a", 2)])
+    before.insert_events(stored([event("a", 1), event("b", 1)]))
+    before.insert_events(stored([event("a", 2)]))
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE stored_events SET rowid = 7 WHERE rowid = 3")
     log = ours(path)

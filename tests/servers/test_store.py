@@ -47,7 +47,7 @@ def test_what_was_put_is_read_in_order(store):
     assert [c.event.originator_id for c in everything] == ["user-1", "user-1", "user-2"]
     assert [c.event.originator_version for c in everything] == [1, 2, 1]
     assert all(a.position < b.position for a, b in pairwise(everything))
-    assert [c.data for c in everything] == [c.data for c in first + second], "the very bytes that were stored"
+    assert [c.record for c in everything] == [c.record for c in first + second], "the very bytes that were stored"
     assert store.last_position() == everything[-1].position
     assert store.read(everything[0].position, 1) == [everything[1]]
     assert store.read(store.last_position(), 10) == []

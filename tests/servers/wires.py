@@ -23,7 +23,7 @@ class Server:
         self.store = Store(store_url(name), name, catalogue)
         self.store.learn_mail_key(-1, b"k" * 32)  # as the Global Server would
         self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
-        self.relay = Relay(self.store, self.writer, broker, name, rules.ADDRESSED, rules.address, lambda committed: ())
+        self.relay = Relay(self.store, self.writer, broker, name, rules.ADDRESSES, lambda committed: ())
         self.heard: list[Event] = []
         self.broker = broker
         self.inbox = Inbox(self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event))
