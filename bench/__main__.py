@@ -4,7 +4,9 @@ Rule: exits 1 when a result was wrong; a missed target is only said.
 """
 
 import argparse
+import asyncio
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,6 +20,7 @@ from bench.rig import Rig
 
 RUNS = 3  # the median of three forgives one disturbance
 RUNS_OF = {"takeover": 1}  # of twenty rounds, eight minutes
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 RUN_S, QUICK_S = 6.0, 2.0  # of each run; with warming up and checking, two seconds more
 PAIRS, QUICK_PAIRS = 500, 50
 
@@ -44,6 +47,9 @@ async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome
     """Run the workloads, saying how they go."""
     rig = Rig(root, QUICK_PAIRS if quick else PAIRS, quick)
     outcomes: list[Outcome] = []
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)  # as Ctrl-C does: no server is left behind
     try:
         for name in names:
             workload, targets = WORKLOADS[name]
@@ -77,7 +83,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="flash-bench-") as root:
         for line in machine.facts(Path(root)):
             print(line)
-        outcomes = uvloop.run(measure(names, arguments.quick, Path(root)))
+        try:
+            outcomes = uvloop.run(measure(names, arguments.quick, Path(root)))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            return INTERRUPTED
     print()
     print(table([HEAD, *(row for outcome in outcomes for row in outcome.rows())]))
     print()

@@ -70,7 +70,12 @@ class Poster(asyncio.Protocol):
     async def call(self, data: bytes) -> tuple[int, bytes]:
         """As `post`, for when there is time. Raises `Failed` for a lost connection."""
         future: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self.post(data, lambda status, body: future.set_result((status, body)))
+
+        def answered(status: int, body: bytes) -> None:
+            if not future.done():  # who asked may have given up
+                future.set_result((status, body))
+
+        self.post(data, answered)
         status, body = await future
         if status == 0:
             raise Failed("a connection was lost")
