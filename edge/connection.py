@@ -96,18 +96,13 @@ class Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse; notice when a request has begun that is not complete."""
         known = self._known
-        if (
-            known is not None
-            and len(data) == known.size
-            and data.startswith(known.head)
-            and not (self._messages or self._close or self._force_close)
-        ):
+        if known is not None and known.is_in(data) and not (self._messages or self._close or self._force_close):
             if known.route is not None and not (self._request_in_progress or self._paused):
                 self._prompt = self._request_in_progress = True
-                self.edge.dispatcher.begin(known.route, known.message.headers, data[len(known.head) :], self)
+                self.edge.dispatcher.begin(known.route, known.message.headers, known.body(data), self)
                 return
             self._messages.append((known.message, EMPTY_PAYLOAD))
-            self._body = data[len(known.head) :]
+            self._body = known.body(data)
             self._wake()
             return
         waiting = len(self._messages)
@@ -207,9 +202,8 @@ class Connection(RequestHandler):
 
     def answered(self, answer: Answer) -> None:
         """The dispatcher is through with a request for a prompt route."""
-        self._prompt = self._request_in_progress = False
-        if self._handler_waiter is not None:
-            self._request_ended()
+        self._prompt = False
+        self._request_ended()
         ending = (self._close or self._force_close) and not self._messages
         self.ticks = 0
         if self.transport is not None:

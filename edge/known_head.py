@@ -18,13 +18,20 @@ MAX_BYTES = 2_048  # of a head that is remembered: ours have some 700 with their
 
 class KnownHead(NamedTuple):
     """A head up to its empty line, the number of bytes with the body, and what the parser made of it. `route`: for whom the request is,
-    when it can be answered without a task. What comes at the start of a request is the same again when it begins with this head and has
-    this size, and what follows the head is its body."""
+    when it can be answered without a task."""
 
     head: bytes
     size: int
     message: RawRequestMessage
     route: Route | None = None
+
+    def is_in(self, data: bytes) -> bool:
+        """Whether `data`, received at the start of a request, is the same head again and a body of the same length."""
+        return len(data) == self.size and data.startswith(self.head)
+
+    def body(self, data: bytes) -> bytes:
+        """What follows the head."""
+        return data[len(self.head) :]
 
 
 FindRoute = Callable[[str, str], Route | None]  # method, target -> a prompt route

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 
-@lru_cache(maxsize=64)  # what a commit holds happened at one time, and is told in several places
+@lru_cache(maxsize=256)  # when a message was accepted is told to its sender and its recipient, right after a commit
 def rfc3339(seconds: float) -> str:
     """`0.5` → `1970-01-01T00:00:00.500000Z`. About 0.5 µs."""
     whole = int(seconds)

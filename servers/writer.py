@@ -132,9 +132,8 @@ class Writer:
     async def _commit(self, batch: list[Unit]) -> None:
         try:
             await self._make_sure()
-            now = int(self._clock() * 1e6) / 1e6  # to the microsecond, as times travel; what is committed together happened together
-            for unit in batch:
-                waiting = list(unit.commands)
+            for unit in batch:  # each at its own time, to the microsecond, as times travel: clients may put messages in order by it
+                now, waiting = int(self._clock() * 1e6) / 1e6, list(unit.commands)
                 while (absent := self._decide(unit, waiting, now)) is not None:
                     await self._load(absent, batch)
         except Unavailable as error:  # the store could not be read

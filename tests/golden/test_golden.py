@@ -47,15 +47,16 @@ def test_the_store_packs_as_the_library_does(kind, tmp_path):
     store = Store(f"sqlite:///{tmp_path}/x.db", "x", Catalogue({}, {}, {}))
     store.fetch_keys(owners(event))
     (packed,) = store.pack([event])
-    assert store.mapper.to_domain_event(StoredEvent(*packed)) == event
+    assert store.mapper.to_domain_event(StoredEvent(packed.stream, packed.version, packed.topic, packed.data)) == event
     store.close()
     theirs = mapper.to_stored_event(event)
-    assert (packed.originator_id, packed.originator_version, packed.topic) == (
+    assert (packed.stream, packed.version, packed.topic, packed.time) == (
         theirs.originator_id,
         theirs.originator_version,
         theirs.topic,
+        event.at,
     )
-    ours, whole = msgpack.unpackb(packed.state), msgpack.unpackb(theirs.state)
+    ours, whole = msgpack.unpackb(packed.data), msgpack.unpackb(theirs.state)
     assert {name: whole[name] for name in ours if name != "sealed"} == {n: v for n, v in whole.items() if n not in kind.PERSONAL}
     assert ("sealed" in ours) == bool(kind.PERSONAL)
 

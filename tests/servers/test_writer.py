@@ -1,6 +1,7 @@
 """The writer: one transaction for all that waits, and what happens to each unit when some of it goes wrong."""
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -113,6 +114,15 @@ async def test_what_waits_is_committed_together_and_answered_in_order(desk):
     assert answered == list(range(1, 101))
     assert len(desk.told) == 1
     assert len(desk.stored()) == 200
+
+
+async def test_each_unit_of_a_batch_has_its_own_time(desk):
+    """Clients put messages in order by the time at which they were accepted."""
+    moments = itertools.count(NOW)
+    desk.writer._clock = lambda: next(moments)
+    results = await asyncio.gather(*(desk.do(log_in(uid)) for uid in range(1, 4)))
+    assert desk.writer.commits == 1
+    assert [events[0].at for events in results] == [NOW, NOW + 1, NOW + 2]
 
 
 async def test_a_batch_is_bounded(desk, monkeypatch):
