@@ -13,14 +13,18 @@ MAX_TOKEN_CHARS = 4_096  # ours have some 400; a longer one is not worth a signa
 
 def bearer_gate(verifier: Verifier) -> Gate:
     """Lets in whoever has a valid token of this installation. Raises `Unauthorized`."""
-    verify = verifier.verify
-    return lambda headers: verify(_token(headers))
+    recognise, verify = verifier.recognise, verifier.verify
+
+    def gate(headers: Mapping[str, str]) -> Identity:
+        said = headers.get("Authorization", "")
+        return recognise(said) or verify(_token(said), said)
+
+    return gate
 
 
-def _token(headers: Mapping[str, str]) -> str:
-    authorization = headers.get("Authorization", "")
-    token = authorization[7:]
-    if not (authorization.startswith("Bearer ") or authorization[:7].lower() == "bearer "):
+def _token(said: str) -> str:
+    scheme, token = said[:7], said[7:]
+    if scheme != "Bearer " and scheme.lower() != "bearer ":
         raise Unauthorized
     if not token.isascii() or len(token) > MAX_TOKEN_CHARS:
         raise Unauthorized
@@ -30,12 +34,13 @@ def _token(headers: Mapping[str, str]) -> str:
 def home_gate(verifier: Verifier, home: Home) -> Gate:
     """Lets in the users of this home only, while it is open. Raises `Unavailable`, `Unauthorized`, `NotYourHome` (which names the
     right one)."""
-    verify, closed, name = verifier.verify, home.closed, home.name
+    recognise, verify, closed, name = verifier.recognise, verifier.verify, home.closed, home.name
 
     def gate(headers: Mapping[str, str]) -> Identity:
         if (why := closed()) is not None:
             raise Unavailable(why)
-        who = verify(_token(headers))
+        said = headers.get("Authorization", "")
+        who = recognise(said) or verify(_token(said), said)
         if who.home != name:
             raise NotYourHome(home={"name": who.home, "url": who.home_url})
         return who

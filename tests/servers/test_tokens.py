@@ -154,6 +154,28 @@ def test_a_withdrawn_key_ends_its_tokens_at_once(signer, verifier):
         verifier.verify(first)
 
 
+@pytest.mark.parametrize("ends", ["it expires", "its key is withdrawn", "tokens are forgotten"])
+def test_who_is_recognised_by_their_words_is_so_no_longer_than_the_token_is_good(signer, verifier, clock, ends):
+    said = f"Bearer {token(signer)}"
+    assert verifier.recognise(said) is None
+    known = verifier.verify(said[7:], said)
+    assert verifier.recognise(said) is known
+    assert verifier.recognise(said[7:]) is None, "other words"
+    if ends == "it expires":
+        clock.now += HOUR_S
+    elif ends == "its key is withdrawn":
+        verifier.set_keys(Signer(Ed25519PrivateKey.generate()).public_keys())
+    else:
+        verifier.forget()
+    assert verifier.recognise(said) is None
+
+
+def test_words_that_were_refused_are_not_recognised(verifier):
+    with pytest.raises(Unauthorized):
+        verifier.verify("a.b.c", "Bearer a.b.c")
+    assert verifier.recognise("Bearer a.b.c") is None
+
+
 def test_only_ed25519_keys_are_taken(verifier):
     secret = {"kty": "oct", "k": "c2VjcmV0", "kid": "1"}
     other_curve = {"kty": "OKP", "crv": "Ed448", "x": "", "kid": "1"}
