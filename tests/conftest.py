@@ -6,6 +6,7 @@ something of which the machine has one.
 
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ FIRST = ("faults", "network", "tk")  # the longest: what is begun last keeps all
 # One seed for the whole run, also over several processes; set here because other conftests read it as they are loaded.
 os.environ.setdefault("FLASH_TEST_SEED", str(secrets.randbelow(1_000_000)))
 _told: dict[str, list[str]] = {}
+# What is started in the background of a script ignores SIGINT, and so would every program that a test starts, to send it Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
