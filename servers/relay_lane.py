@@ -94,9 +94,9 @@ class Lane:
         while True:
             batch = await self._next_batch()
             try:
-                outgoing = self._outgoing(batch)
-                if outgoing:
+                if outgoing := self._outgoing(batch):
                     await self._broker.publish(outgoing)
+                del outgoing
                 self._confirmed(batch[-1].position)
                 pause = RETRY_S[0]
             except Unavailable:
@@ -105,6 +105,7 @@ class Lane:
             except Exception:
                 log.exception("relay.publish_failed")
                 await asyncio.sleep(RETRY_S[1])
+            del batch  # up to a megabyte, which an idle home would keep
 
     async def _next_batch(self) -> Sequence[Committed]:
         while True:

@@ -28,7 +28,7 @@ from servers.unit import Unit
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
 MAX_FOUND = 1_000  # events read at a time after a commit whose end we did not hear
-MAX_STATES = 3_000  # states in memory, least recently used go first: a thousand people who talk, at about 1 KB each
+MAX_STATES = 2_400  # states in memory, least recently used go first: a thousand people who talk and their mailboxes, at about 1 KB each
 
 log = structlog.get_logger()
 
