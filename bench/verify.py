@@ -18,7 +18,6 @@ from bench.report import Run, Target
 from bench.rig import Rig
 from broker import envelope, topology
 from broker.embedded import EmbeddedBroker
-from broker.envelope import EventRecord
 from broker.port import Outgoing
 from domain import global_rules, seals
 from domain import home as home_rules
@@ -102,9 +101,7 @@ async def _make(data: Path, events: int) -> None:
     def committed(batch: list[Committed]) -> None:
         sealer.offer(batch)
         copies.extend(c.event for c in batch if isinstance(c.event, LogSealed))
-        records = [
-            EventRecord(c.position, c.event.originator_id, c.event.originator_version, c.event.TOPIC, c.event.at, c.data) for c in batch
-        ]
+        records = [c.record for c in batch]
         told.append(Outgoing(topology.EVENTS, f"h1.{len(records)}", envelope.encode("h1", records)))
 
     writer = Writer(store, time.time, committed)

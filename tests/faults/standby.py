@@ -123,7 +123,7 @@ async def standing_by(directory: Path, amqp_url: str, database: str, pace: Mappi
             }
             nodes.append(Node(Server("h1", ["home", "h1"], where, environment, directory / f"h1-{name}.log"), line))
         installation.homes["h1"] = nodes[0].server
-        pair = Pair(*nodes, database)
+        pair = Pair(nodes[0], nodes[1], database)
         configuration = directory / "haproxy.cfg"
         configuration.write_text(HAPROXY.format(port=port, a=nodes[0].server.port, b=nodes[1].server.port))
         with (directory / "haproxy.log").open("wb") as log:
