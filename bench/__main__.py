@@ -6,7 +6,6 @@ Rule: exits 1 when a result was wrong; a missed target is only said.
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ import uvloop
 from bench import audit, idle, machine, popups, replay, storm, takeover, verify
 from bench.report import Outcome, Run, Target, table
 from bench.rig import Rig
+from flash.compose import cancelled_when_told_to_stop
 
 RUNS = 3  # the median of three forgives one disturbance
 RUNS_OF = {"takeover": 1}  # of twenty rounds, eight minutes
@@ -47,9 +47,6 @@ async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome
     """Run the workloads, saying how they go."""
     rig = Rig(root, QUICK_PAIRS if quick else PAIRS, quick)
     outcomes: list[Outcome] = []
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)  # as Ctrl-C does: no server is left behind
     try:
         for name in names:
             workload, targets = WORKLOADS[name]
@@ -68,6 +65,11 @@ async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome
     return outcomes
 
 
+async def _until_told_to_stop(names: Sequence[str], quick: bool, root: Path) -> list[Outcome]:
+    with cancelled_when_told_to_stop():  # else servers are left behind, and disturb what is measured later
+        return await measure(names, quick, root)
+
+
 def main() -> int:
     """The command; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Flash. See docs/benchmarks.md.")
@@ -84,7 +86,7 @@ def main() -> int:
         for line in machine.facts(Path(root)):
             print(line)
         try:
-            outcomes = uvloop.run(measure(names, arguments.quick, Path(root)))
+            outcomes = uvloop.run(_until_told_to_stop(names, arguments.quick, Path(root)))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return INTERRUPTED
     print()

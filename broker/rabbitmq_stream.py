@@ -113,9 +113,9 @@ async def _end_of(link: Link, stream: str) -> int:
     """The offset after the stream's last message. AMQP has no question for it, so: read the last chunk to its end.
 
     Its first message comes when the stream's own process has told the channel that there is one, which a busy broker does late; nothing
-    tells an empty stream from one that has not spoken yet. The count of its messages is up to five seconds old, but none is ever taken
-    away, so more than 0 is true. Once the chunk has begun, the broker sends what it has before it answers the next call on that channel;
-    a call during which nothing came is the end.
+    tells an empty stream from one that has not spoken yet. The count of its messages is up to five seconds old, but what cuts a stream
+    off never empties it, so more than 0 is true. Once the chunk has begun, the broker sends what it has before it answers the next call
+    on that channel; a call during which nothing came is the end.
     """
     channel = await link.channel(prefetch=PREFETCH)
     counted = (await channel.queue_declare(stream, passive=True)).message_count

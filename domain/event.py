@@ -72,6 +72,5 @@ def place(events: Iterable[Event], stream: str, version: int) -> None:
     """Give fresh events their places in `stream`, after `version`. The only writer of a frozen event, before it is published."""
     for event in events:
         version += 1
-        values = event.__dict__
-        values["originator_id"] = stream
-        values["originator_version"] = version
+        event.__dict__["originator_id"] = stream
+        event.__dict__["originator_version"] = version

@@ -106,7 +106,7 @@ class BackConnection(asyncio.Protocol):
     def write(self, parts: Sequence[Part]) -> None:
         """Frame the parts; they leave in one write, with this turn of the loop."""
         transport = self._transport
-        if self._ended or transport is None or not parts:
+        if self._ended or transport is None or not parts or transport.is_closing():
             return
         data = self._framing.frame(parts)
         if not self._opened:

@@ -94,10 +94,7 @@ class Lane:
         while True:
             batch = await self._next_batch()
             try:
-                if outgoing := self._outgoing(batch):
-                    await self._broker.publish(outgoing)
-                del outgoing
-                self._confirmed(batch[-1].position)
+                await self._publish(batch)
                 pause = RETRY_S[0]
             except Unavailable:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -106,6 +103,12 @@ class Lane:
                 log.exception("relay.publish_failed")
                 await asyncio.sleep(RETRY_S[1])
             del batch  # up to a megabyte, which an idle home would keep
+
+    async def _publish(self, batch: Sequence[Committed]) -> None:
+        outgoing = self._outgoing(batch)
+        if outgoing:
+            await self._broker.publish(outgoing)
+        self._confirmed(batch[-1].position)
 
     async def _next_batch(self) -> Sequence[Committed]:
         while True:

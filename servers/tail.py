@@ -26,7 +26,7 @@ class Tail:
             self._commits.clear()
             self._events = self._bytes = 0
         self.last = max(self.last, committed[-1].position)
-        self._add(committed, size)
+        self._commits.append(self._counted(committed, size))
         while self._events > MAX_EVENTS or self._bytes > MAX_BYTES:
             self._drop_first()
 
@@ -37,7 +37,7 @@ class Tail:
             committed = self._drop_first()
             if committed[-1].position > position:
                 rest = [c for c in committed if c.position > position]
-                self._add(rest, weight(rest), first=True)
+                commits.appendleft(self._counted(rest, weight(rest)))
         self.last = max(self.last, position)
 
     def follows(self, position: int) -> bool:
@@ -59,10 +59,10 @@ class Tail:
             bytes_left -= size
         return taken
 
-    def _add(self, committed: Sequence[Committed], size: int, first: bool = False) -> None:
+    def _counted(self, committed: Sequence[Committed], size: int) -> tuple[Sequence[Committed], int]:
         self._events += len(committed)
         self._bytes += size
-        (self._commits.appendleft if first else self._commits.append)((committed, size))
+        return committed, size
 
     def _drop_first(self) -> Sequence[Committed]:
         committed, size = self._commits.popleft()

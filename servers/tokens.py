@@ -88,7 +88,7 @@ class KeyVerifier:
         self._raw: dict[str, bytes] = {}
         self._known: dict[bytes, Identity] = {}
         self.refused: Collection[int] = ()  # the uids of those who left for good; after a change, `forget`
-        self._recent: dict[str, Identity] = {}  # the same for those who talk just now, without the cost of a digest
+        self._recent: dict[str, Identity] = {}  # the same by the words that a token came in, without the cost of a digest
 
     def set_keys(self, keys: Iterable[Any]) -> None:
         """Believe these keys (as `Signer.public_keys` gives them) and no others. Raises `ValueError` when one is not Ed25519."""

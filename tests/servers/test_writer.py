@@ -10,7 +10,7 @@ from eventsourcing.persistence import Tracking
 from domain.errors import NotAContact, Rejected, Unavailable
 from domain.home_events import ContactAdded, MessageSent
 from domain.user_commands import LogIn, PutContact, RemoveContact, Send
-from domain.user_state import Contact
+from domain.user_state import Contact, UserState
 from servers import writer as module
 from servers.catalogue import Catalogue
 from servers.store import SNAPSHOT_EVERY, Conflicted, Store
@@ -114,6 +114,22 @@ async def test_what_waits_is_committed_together_and_answered_in_order(desk):
     assert answered == list(range(1, 101))
     assert len(desk.told) == 1
     assert len(desk.stored()) == 200
+
+
+async def test_a_state_that_a_fold_left_half_changed_is_forgotten(desk):
+    await desk.do(log_in(1, "s1"))
+    whole = desk.writer._folds[UserState]
+
+    def half(state, event):
+        whole(state, event)
+        raise ZeroDivisionError
+
+    desk.writer._folds[UserState] = half
+    with pytest.raises(ZeroDivisionError):
+        await desk.do(log_in(1, "s2"))
+    desk.writer._folds[UserState] = whole
+    await desk.do(log_in(1, "s3"), answer=lambda events: desk.told.append(list(desk.writer.state("user-1").sessions)))
+    assert desk.told[-1] == ["s1", "s3"]
 
 
 async def test_each_unit_of_a_batch_has_its_own_time(desk):
