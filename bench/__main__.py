@@ -17,6 +17,7 @@ from bench import audit, idle, machine, popups, replay, storm, takeover, verify
 from bench.report import Outcome, Run, Target, table
 from bench.rig import Rig
 from flash.compose import cancelled_when_told_to_stop
+from tests.support.missing import Missing
 
 RUNS = 3  # the median of three forgives one disturbance
 RUNS_OF = {"takeover": 1}  # of twenty rounds, eight minutes
@@ -34,6 +35,8 @@ WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
     "open-loop-two": (popups.open_loop_two, popups.OPEN_LOOP_TWO),
     "on-postgresql": (popups.on_postgresql, popups.ON_POSTGRESQL),
     "takeover": (takeover.takeover, takeover.TAKEOVER),
+    "prosody": (popups.on_prosody, {}),
+    "prosody-archive": (popups.on_prosody_archive, {}),
     "login-storm": (storm.login_storm, storm.LOGIN_STORM),
     "replay": (replay.replay, replay.REPLAY),
     "idle": (idle.idle, idle.IDLE),
@@ -51,13 +54,18 @@ async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome
         for name in names:
             workload, targets = WORKLOADS[name]
             outcome = Outcome(name, targets, [])
-            outcomes.append(outcome)
             for number in range(1 if quick else RUNS_OF.get(name, RUNS)):
-                run = await workload(rig, QUICK_S if quick else RUN_S)
+                try:
+                    run = await workload(rig, QUICK_S if quick else RUN_S)
+                except Missing as lacking:
+                    rig.notes.append(f"{name} was not run: {lacking}")
+                    break
                 outcome.runs.append(run)
                 print(f"{name} {number + 1}: " + ", ".join(f"{figure} {value:.4g}" for figure, value in run.figures.items()), flush=True)
                 for line in [*run.notes, *(f"WRONG: {fault}" for fault in run.faults[:10])]:
                     print(f"  {line}", flush=True)
+            if outcome.runs:
+                outcomes.append(outcome)
     finally:
         rig.close()
     for note in rig.notes:
@@ -89,6 +97,8 @@ def main() -> int:
             outcomes = uvloop.run(_until_told_to_stop(names, arguments.quick, Path(root)))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return INTERRUPTED
+    if not outcomes:
+        return 1
     print()
     print(table([HEAD, *(row for outcome in outcomes for row in outcome.rows())]))
     print()

@@ -10,12 +10,33 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
-from bench.lines import Line
 from bench.report import Run, percentile
 from tests.support.waiting import eventually
 
 DRAIN_S = 15.0  # what has not arrived by then is lost
+
+
+class AnyLine(Protocol):
+    """What a load needs of a sender and a recipient. How many messages were `sent`, `accepted` by a server, `shown`, `receipted`."""
+
+    number: int
+    sent: int
+    accepted: int
+    shown: int
+    receipted: int
+
+    def send(self) -> None:
+        """Send the next one."""
+
+    def close(self) -> None:
+        """Leave."""
+
+
+LineT = TypeVar("LineT", bound="AnyLine")
+OnAccepted = Callable[[AnyLine], None]  # it can send again
+OnPopup = Callable[[AnyLine, int, float], None]  # line, number, when it was shown
 
 
 @dataclass(slots=True)
@@ -33,18 +54,18 @@ class Load:
     def __init__(self, cpu_s: Callable[[], float], shares: Mapping[str, Callable[[], float]]) -> None:
         self._cpu_s = cpu_s
         self._shares = shares
-        self.lines: list[Line] = []
+        self.lines: list[AnyLine] = []
         self.faults: list[str] = []
-        self._free: deque[Line] = deque()
+        self._free: deque[AnyLine] = deque()
         self._overdue: deque[float] = deque()
         self._due: dict[tuple[int, int], float] = {}  # (line, number) -> when it was due
         self._window: Window | None = None
         self._running = False
         self._closed_loop = False
 
-    def line(self, number: int) -> Line:
+    def line(self, number: int, make: Callable[[int, OnAccepted, OnPopup, list[str]], LineT]) -> LineT:
         """A new line of this load, to be opened by the caller."""
-        line = Line(number, self._accepted, self._popped, self.faults)
+        line = make(number, self._accepted, self._popped, self.faults)
         self.lines.append(line)
         self._free.append(line)
         return line
@@ -98,13 +119,13 @@ class Load:
         line.send()
         self._due[line.number, line.sent] = due
 
-    def _accepted(self, line: Line) -> None:
+    def _accepted(self, line: AnyLine) -> None:
         """The line can send again, whether or not its last popup has been shown: order is worth checking."""
         self._free.append(line)
         if self._overdue:
             self._launch(self._overdue.popleft())
 
-    def _popped(self, line: Line, number: int, when: float) -> None:
+    def _popped(self, line: AnyLine, number: int, when: float) -> None:
         due = self._due.pop((line.number, number))
         if self._window is not None:
             self._window.latencies_s.append(when - due)

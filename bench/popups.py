@@ -1,4 +1,4 @@
-"""Workloads of popups: one home and two, as many as get through and 200 a second.
+"""Workloads of popups: one home and two, as many as get through and 200 a second; the same on an XMPP server.
 
 Rule: the same people, lines and checks in all of them.
 """
@@ -40,3 +40,13 @@ async def open_loop_one(rig: Rig, run_s: float) -> Run:
 async def open_loop_two(rig: Rig, run_s: float) -> Run:
     """200 popups a second between two homes; latency from when each was due."""
     return await (await rig.field("two")).load.run(WARM_S, run_s, per_s=PER_S)
+
+
+async def on_prosody(rig: Rig, run_s: float) -> Run:
+    """The same closed loop at an XMPP server that keeps nothing."""
+    return await (await rig.field("prosody")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
+
+
+async def on_prosody_archive(rig: Rig, run_s: float) -> Run:
+    """The same at one that keeps every message in SQLite."""
+    return await (await rig.field("prosody-archive")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)

@@ -1,20 +1,24 @@
 """What the workloads run on: installations with people in them, prepared once and copied. Rule: one installation runs at a time.
 
 `one`: a home alone with pairs of people (the first half watches the second, one to one). `postgres`: likewise, in processes of their own
-on RabbitMQ and PostgreSQL. `two`: senders on h1, recipients on h2, RabbitMQ between them. Kept running between the runs of a workload;
-everything else is started fresh from a copy of a prepared directory.
+on RabbitMQ and PostgreSQL. `two`: senders on h1, recipients on h2, RabbitMQ between them. `prosody`, `prosody-archive`: as many pairs at
+an XMPP server. Kept running between the runs of a workload; everything else is started fresh from a copy of a prepared directory.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import prosody
 from bench.installation import Installation, one_process, real_installation
+from bench.lines import Line
 from bench.load import Load
 from bench.people import Person, add_contacts, load, register, save
+from bench.xmpp import XmppLine
 from tests.support.postgres import PrivatePostgres
 from tests.support.rabbitmq import PrivateRabbit
 from tests.support.rabbitmq_choice import URL_VARIABLE, GivenRabbit
@@ -27,7 +31,6 @@ class Field:
     """A running installation with everybody online."""
 
     kind: str
-    installation: Installation
     load: Load
     stack: contextlib.ExitStack
 
@@ -43,14 +46,21 @@ class Rig:
         self._copies = 0
         self._field: Field | None = None
         self._rabbit: PrivateRabbit | GivenRabbit | None = None
+        self._fields: dict[str, Callable[[contextlib.ExitStack], Awaitable[Load]]] = {
+            "one": self._one,
+            "two": self._two,
+            "postgres": self._postgres,
+            "prosody": functools.partial(self._prosody, archive=False),
+            "prosody-archive": functools.partial(self._prosody, archive=True),
+        }
 
     async def field(self, kind: str) -> Field:
-        """The installation `one`, `two` or `postgres` with its lines open."""
+        """The installation of this kind with its lines open. Raises `Missing`."""
         if self._field is None or self._field.kind != kind:
             self.leave()
             stack = contextlib.ExitStack()
             try:
-                self._field = await {"one": self._one, "two": self._two, "postgres": self._postgres}[kind](stack)
+                self._field = Field(kind, await self._fields[kind](stack), stack)
             except BaseException:
                 stack.close()
                 raise
@@ -119,27 +129,34 @@ class Rig:
         shutil.copytree(prepared, copy)
         return copy
 
-    async def _one(self, stack: contextlib.ExitStack) -> Field:
+    async def _one(self, stack: contextlib.ExitStack) -> Load:
         installation = stack.enter_context(one_process(self._copy(await self._people())))
         people = load(installation)
-        return await _opened("one", installation, people[: self.pairs], people[self.pairs :], stack)
+        return await _opened(installation, people[: self.pairs], people[self.pairs :])
 
-    async def _postgres(self, stack: contextlib.ExitStack) -> Field:
+    async def _postgres(self, stack: contextlib.ExitStack) -> Load:
         postgres = PrivatePostgres()
         stack.callback(postgres.close)
         postgres.start()
         installation = self._real(stack, ("h1",), postgres.pids, FLASH_STORE_URL=postgres.new_database())
         people = await register(installation, 2 * self.pairs)
         await add_contacts(zip(people[: self.pairs], people[self.pairs :], strict=True))
-        return await _opened("postgres", installation, people[: self.pairs], people[self.pairs :], stack)
+        return await _opened(installation, people[: self.pairs], people[self.pairs :])
 
-    async def _two(self, stack: contextlib.ExitStack) -> Field:
+    async def _two(self, stack: contextlib.ExitStack) -> Load:
         installation = self._real(stack, ("h1", "h2"))
         people = await register(installation, 2 * self.pairs)
         senders = [person for person in people if person.home == "h1"]
         recipients = [person for person in people if person.home == "h2"]
         await add_contacts(zip(senders, recipients, strict=False))
-        return await _opened("two", installation, senders, recipients, stack)
+        return await _opened(installation, senders, recipients)
+
+    async def _prosody(self, stack: contextlib.ExitStack, archive: bool) -> Load:
+        server = stack.enter_context(prosody.running(self.fresh_directory(), 2 * self.pairs, archive))
+        messages = Load(server.cpu_s, {})
+        for number in range(self.pairs):
+            await messages.line(number, XmppLine).open(server)
+        return messages
 
     def _real(
         self, stack: contextlib.ExitStack, homes: Sequence[str], store_pids: Callable[[], Sequence[int]] = tuple, **settings: str
@@ -149,10 +166,8 @@ class Rig:
         return stack.enter_context(real_installation(self.fresh_directory(), homes, rabbit.new_vhost(), pids, store_pids, **settings))
 
 
-async def _opened(
-    kind: str, installation: Installation, senders: list[Person], recipients: list[Person], stack: contextlib.ExitStack
-) -> Field:
+async def _opened(installation: Installation, senders: list[Person], recipients: list[Person]) -> Load:
     popups = Load(installation.cpu_s, {"RabbitMQ": installation.broker_cpu_s, "PostgreSQL": installation.store_cpu_s})
     for number, (sender, recipient) in enumerate(zip(senders, recipients, strict=False)):
-        await popups.line(number).open(sender, recipient)
-    return Field(kind, installation, popups, stack)
+        await popups.line(number, Line).open(sender, recipient)
+    return popups

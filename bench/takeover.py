@@ -18,6 +18,7 @@ from tests.faults.checker import Ledger, doubled, lost, out_of_order, verify
 from tests.faults.people import Crowd, Person, chatter
 from tests.faults.standby import Pair, standing_by
 from tests.faults.takeovers import Fault, Takeover, killed, logoffs, stopped, take_over, two_writers
+from tests.support.missing import Missing
 from tests.support.postgres import PrivatePostgres
 
 ROUNDS, QUICK_ROUNDS = 20, 2  # half of them `kill -9`, half `kill -STOP`, and `-CONT` once the other serves
@@ -30,7 +31,7 @@ TAKEOVER = {"ready longest s": Target(10), "popups longest s": Target(10)}
 async def takeover(rig: Rig, run_s: float) -> Run:
     """20 takeovers of h1. `run_s` says nothing here: a round lasts as long as it does."""
     if shutil.which("haproxy") is None:
-        raise RuntimeError("no haproxy here: apt-get install haproxy")
+        raise Missing("no haproxy here: apt-get install haproxy")
     rig.leave()
     rounds = QUICK_ROUNDS if rig.quick else ROUNDS
     postgres = PrivatePostgres()

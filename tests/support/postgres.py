@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from tests.support.missing import Missing
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
@@ -116,7 +117,7 @@ class PrivatePostgres(GivenPostgres):
     def __init__(self) -> None:
         binaries = find_binaries()
         if binaries is None:
-            raise RuntimeError(f"these tests need PostgreSQL: set {URL_VARIABLE}, or `apt-get install postgresql-15` (13 or later)")
+            raise Missing(f"these tests need PostgreSQL: set {URL_VARIABLE}, or `apt-get install postgresql-15` (13 or later)")
         self._binaries = binaries
         self._owner: dict[str, str] = {"user": USER, "group": USER} if os.geteuid() == 0 else {}
         # not pytest's own folder: only its owner may enter that, and the server may have to be another user

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.support.missing import Missing
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
@@ -50,7 +51,7 @@ class PrivateRabbit:
     def __init__(self, directory: Path) -> None:
         scripts = find_scripts()
         if scripts is None:
-            raise RuntimeError("no rabbitmq-server here: apt-get install rabbitmq-server")
+            raise Missing("no rabbitmq-server here: apt-get install rabbitmq-server")
         self._scripts = scripts
         self._directory = directory.absolute()
         self._port, self._dist_port, self._epmd_port = free_ports(3)

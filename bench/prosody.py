@@ -1,0 +1,107 @@
+"""Prosody, an XMPP server, to hold Flash's figures against on the same machine in the same hour. Rule: at its best.
+
+Left out of Debian's configuration is only what would measure something else: encryption, limits on a connection, and links to other
+servers. Memory is collected by generations: as it comes, a thousand clients take four times the CPU a message. With `archive` every
+message is kept in SQLite (XEP-0313), which is the nearest to a popup that waits until it was confirmed.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cost import cpu_s
+from tests.support.missing import Missing
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
+
+HOST = "localhost"
+PASSWORD = "a password for the bench"
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+MODULES = (
+    *("disco", "roster", "saslauth", "blocklist", "bookmarks", "carbons", "pep", "private", "smacks", "vcard4", "vcard_legacy"),
+    *("csi_simple", "ping", "time", "uptime", "version", "posix"),
+)
+CONFIGURATION = """
+run_as_root = true
+daemonize = false
+gc = {{ mode = "generational" }}
+pidfile = "{data}/prosody.pid"
+data_path = "{data}"
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {port} }}
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+authentication = "internal_plain"
+modules_enabled = {{ {modules} }}
+modules_disabled = {{ "s2s", "tls" }}
+log = {{ warn = "{data}/prosody.log" }}
+{archive}
+VirtualHost "{host}"
+"""
+ARCHIVE = """
+storage = { archive = "sql" }
+sql = { driver = "SQLite3", database = "archive.sqlite" }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prosody:
+    """One that runs. `users`: how many there are, `user0` and so on."""
+
+    port: int
+    users: int
+    pid: int
+
+    def cpu_s(self) -> float:
+        """Seconds used so far."""
+        return cpu_s((self.pid,))
+
+
+@contextlib.contextmanager
+def running(data: Path, users: int, archive: bool) -> Iterator[Prosody]:
+    """A server with so many users, ended afterwards. Raises `Missing`."""
+    if shutil.which("prosody") is None or (archive and not list(Path("/usr/lib").glob("*/lua/*/dbd/sqlite3.so"))):
+        raise Missing("no prosody here: apt-get install prosody lua-dbi-sqlite3")
+    (port,) = free_ports(1)
+    accounts = data / HOST / "accounts"
+    accounts.mkdir(parents=True)
+    for number in range(users):
+        (accounts / f"user{number}.dat").write_text(f'return {{ ["password"] = "{PASSWORD}" }};\n')
+    modules = ", ".join(f'"{name}"' for name in (*MODULES, *(("mam",) if archive else ())))
+    configuration = data / "prosody.cfg.lua"
+    configuration.write_text(
+        CONFIGURATION.format(data=data, port=port, modules=modules, archive=ARCHIVE if archive else "", host=HOST), encoding="utf-8"
+    )
+    output = data / "prosody.out"
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            ["prosody", "-F", "--config", str(configuration)],
+            env=os.environ | {"HOME": str(data)},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or _listens(port), START_TIMEOUT_S, "prosody starts")
+        if process.poll() is not None:
+            raise RuntimeError(f"prosody ended: {output.read_text()[-2000:]}")
+        yield Prosody(port, users, process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

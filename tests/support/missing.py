@@ -1,0 +1,5 @@
+"""A program that is not installed here. Rule: the text says how to get it."""
+
+
+class Missing(RuntimeError):
+    """What is needed is not there."""
