@@ -4,13 +4,16 @@ Servers are started by `flash/serve.py`, which needs no command-line library: in
 of the memory. All other commands are for people and live in `flash/*_command.py` and `clients/terminal`.
 """
 
+import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import typer
 
+CERTIFICATES = "SSL_CERT_FILE"  # OpenSSL's
 COMMANDS = {  # the servers'
     "serve": "A whole Flash in one process: a Global Server and some homes, embedded broker, SQLite.",
     "global": "The Global Server of a real installation (FLASH_BROKER_URL, FLASH_STORE_URL).",
@@ -42,12 +45,26 @@ def people() -> "typer.Typer":
     return app
 
 
+@contextlib.contextmanager
+def _no_certificates() -> Iterator[None]:
+    """While it is imported, aiohttp's client, which no server uses, reads the system's 140 CA certificates: 3 MB. Here it finds none."""
+    set_before = os.environ.get(CERTIFICATES)
+    os.environ[CERTIFICATES] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ[CERTIFICATES]
+        if set_before is not None:
+            os.environ[CERTIFICATES] = set_before
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the entry point of the installed program."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMMANDS:
         sys.modules["rich"] = None  # type: ignore[assignment]  # 5 MB that structlog loads for coloured tracebacks: servers print none
-        from flash import serve
+        with _no_certificates():
+            from flash import serve
 
         sys.exit(serve.run(arguments))
     from clients.terminal.running import run
