@@ -35,6 +35,7 @@ from domain.user_commands import (
 from domain.user_state import UserState
 
 MAX_SESSIONS = 20  # a person's devices, and room for those not yet noticed dead
+LAST_MOMENT = 253_402_300_799  # seconds since 1970: 9999-12-31T23:59:59Z; what comes later cannot be written in RFC 3339
 MAX_CONTACTS = 5_000  # ten times the largest list a person keeps; bounds the welcome part at about 1 MB
 MAX_TEXT_CHARS = 4_096
 MAX_TEXT_BYTES = 16_384
@@ -120,8 +121,8 @@ def note_route(user: UserState, command: NoteRoute, now: float) -> list[Event]:
 def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
     """Choose a status. Raises `Invalid` for a time that is over. Nothing when nothing would change."""
     must_be_open(user)
-    if command.until is not None and command.until <= now:
-        raise Invalid("until", "a time to come, or null")
+    if command.until is not None and not now < command.until <= LAST_MOMENT:
+        raise Invalid("until", "a time to come before the year 10000, or null")
     if (user.chosen, user.note, user.until) == (command.status, command.note, command.until):
         return []
     return [_status_changed(user, command.status, command.note, command.until, now, command.cause)]

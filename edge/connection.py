@@ -243,7 +243,8 @@ class Connection(RequestHandler):
             return self._refusal(error)
         self.receiving = False
         answer = await self.edge.dispatcher.run(message.method, target, message.headers, raw, self)
-        if message.should_close or self._upgraded or (self._close and not self._messages):
+        # Behind an upgrade that is not made the parser has dropped bytes: what comes next may be the middle of a request.
+        if message.should_close or message.upgrade or self._upgraded or (self._close and not self._messages):
             return render(answer, CLOSE, head_only=message.method == "HEAD"), After.CLOSE
         keep = KEEP if message.version == HttpVersion10 else b""
         return render(answer, keep, head_only=message.method == "HEAD"), After.KEEP

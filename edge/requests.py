@@ -71,10 +71,10 @@ class Erase(Request, frozen=True):
 
 
 class Resume(Request, frozen=True):
-    """Where an earlier back connection ended."""
+    """Where an earlier back connection ended: which one this one follows, and up to where its messages arrived."""
 
-    session: Id
-    seq: Seq
+    session: Id | None = None
+    seq: Seq | None = None
 
 
 class OpenBackConnection(Request, frozen=True):

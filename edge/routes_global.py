@@ -57,7 +57,7 @@ class GlobalRoutes:
     async def erase_me(self, call: Call) -> Answer:
         """Leave for good."""
         body: requests.EraseMe = call.body
-        await self._server.erase_me(call.identity, body.password, call.connection.client_address)
+        await self._server.erase_me(call.identity, body.password, self._proxies.client_of(call))
         return NO_CONTENT
 
     async def erase(self, call: Call) -> Answer:
@@ -122,6 +122,15 @@ def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequen
             body=requests.EraseMe,
             refusals=(BadCredentials, Invalid, TooManyRequests, Unavailable),
         ),
+        Route(  # before what has a uid in that place: a handle may be "erase"
+            "GET",
+            "/v1/users/by-handle/{handle}",
+            on.user_by_handle,
+            "A user by login name.",
+            {200: answers.User},
+            gate=gate,
+            refusals=(UnknownUser, TooManyRequests, Unavailable),
+        ),
         Route(
             "POST",
             "/v1/users/{uid}/erase",
@@ -132,15 +141,6 @@ def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequen
             body=requests.Erase,
             body_optional=True,
             refusals=(Forbidden, Invalid, UnknownUser, Unavailable),
-        ),
-        Route(
-            "GET",
-            "/v1/users/by-handle/{handle}",
-            on.user_by_handle,
-            "A user by login name.",
-            {200: answers.User},
-            gate=gate,
-            refusals=(UnknownUser, TooManyRequests, Unavailable),
         ),
         Route(
             "GET",

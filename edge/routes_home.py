@@ -42,7 +42,8 @@ class HomeRoutes:
         """Log in; the response goes on for as long as the session. Its answer here is only counted, the connection is handed over."""
         body: requests.OpenBackConnection = call.body
         resume = body.resume
-        hello = Hello(body.client, body.pong, resume.session if resume else None, resume.seq if resume else None)
+        # 0 is what a client says that has no number yet: it does not resume.
+        hello = Hello(body.client, body.pong, resume.session if resume else None, (resume.seq or None) if resume else None)
         back = BackConnection(self._back_connections, framing_for(call.headers.get("Accept", "")))
         if not call.connection.hand_over(back):
             return problem(Unavailable("The client has gone."))

@@ -96,9 +96,6 @@ class HomeServer:
         waiting = list(mailbox.waiting.values())
         sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
         must_be_open(user)  # they may have left in the very commit in which they came
-        session = Session(login.session, login.uid, outlet, hello.pong, self.parts.monotonic(), sent)
-        self._sessions.add(session)
-        self.parts.blanks.add(session)
         count = sum(isinstance(event, MessageQueued) for event in waiting)
         verdict = "replayed" if count else "fresh"
         if hello.resume_seq is not None:
@@ -106,7 +103,11 @@ class HomeServer:
             if missed:  # acked on another session, expired, or a number this home never gave
                 verdict = "gap"
         contacts = [self._view(contact) for contact in user.contacts.values()]
-        outlet.write((welcome_part(login.session, user, self.parts.blanks.interval_s, verdict, count, contacts),))
+        welcome = welcome_part(login.session, user, self.parts.blanks.interval_s, verdict, count, contacts)
+        session = Session(login.session, login.uid, outlet, hello.pong, self.parts.monotonic(), sent)
+        self._sessions.add(session)
+        self.parts.blanks.add(session)
+        outlet.write((welcome,))
         if waiting:
             session.enqueue(waiting)
             session.wake()

@@ -1,7 +1,12 @@
-"""Times at the border. Rule: seconds since 1970 inside, RFC 3339 UTC with microseconds outside."""
+"""Times at the border. Rule: seconds since 1970 inside, RFC 3339 UTC with microseconds outside.
+
+What was stored of a time beyond the year 9999, which RFC 3339 cannot say, is told as its last second.
+"""
 
 from datetime import UTC, datetime
 from functools import lru_cache
+
+from domain.user import LAST_MOMENT
 
 
 @lru_cache(maxsize=256)  # when a message was accepted is told to its sender and its recipient, right after a commit
@@ -16,4 +21,4 @@ def rfc3339(seconds: float) -> str:
 
 @lru_cache(maxsize=1024)
 def _second(whole: int) -> str:
-    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(min(whole, LAST_MOMENT), UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -10,8 +10,9 @@ from clients.terminal.contacts import known
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
 from clients.terminal.running import perform
 from clients.terminal.screen import complain, say
-from flash_sdk import Disconnected, FlashClient, FlashClientError, Listener, Receipt, Unreachable, Welcome
+from flash_sdk import Disconnected, FlashClient, FlashClientError, Listener, Message, Receipt, Unreachable, Welcome
 
+WINDOW = 64  # popups that a home sends ahead of a session's acknowledgements; one that peeks gives none
 WAIT_S = 30.0  # a popup to one who is online takes a fraction of a second; after this they are not
 
 
@@ -64,9 +65,14 @@ async def _open(client: FlashClient) -> Listener:
 
 async def _delivered(receipts: Listener, message_id: str) -> bool:
     """Wait for the receipt and say what it says."""
+    popups = 0
     try:
         async with asyncio.timeout(WAIT_S):
             async for event in receipts:
+                popups += isinstance(event, Message)
+                if popups == WINDOW:
+                    complain(f"accepted; the receipt waits behind your own {WINDOW} oldest popups: see them first, with flash listen")
+                    return False
                 if isinstance(event, Receipt) and event.id == message_id:
                     if event.state == "bounced":
                         complain(f"bounced: {event.why or 'no reason was given'}")

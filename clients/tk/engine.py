@@ -153,13 +153,9 @@ class Engine:
                 client.use(grant)
                 return await session.run(client)
         except Refused as error:
-            if error.code.startswith("http_"):  # not Flash's words: something in between answered, and will not for ever
-                _log.warning("tk.refused_in_between", code=error.code)
-                reason = "protocol"
-            else:
-                if isinstance(error, Unauthorized) or error.code == "not_your_home":
-                    await asyncio.to_thread(grants.forget, account.server, account.handle)
-                return sentence(error)
+            if isinstance(error, Unauthorized) or error.code == "not_your_home":
+                await asyncio.to_thread(grants.forget, account.server, account.handle)
+            return sentence(error)
         except Exception:
             _log.exception("tk.session_failed")
             self._bridge.report(Trouble("Something went wrong in this program; it connects again by itself."))

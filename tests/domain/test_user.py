@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, UnknownUser
 from domain.home_events import ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved, RouteProbed, UserAdopted
-from domain.user import MAX_CONTACTS, MAX_SESSIONS, MAX_TEXT_BYTES, MAX_TEXT_CHARS
+from domain.user import LAST_MOMENT, MAX_CONTACTS, MAX_SESSIONS, MAX_TEXT_BYTES, MAX_TEXT_CHARS
 from domain.user_commands import AddContacter, Adopt, LapseStatus, LookUp, NoteRoute, RemoveContact, RemoveContacter
 from domain.user_state import REMEMBERED_SENDS
 from tests.domain.given import NOW
@@ -97,8 +97,8 @@ def test_a_status_may_be_chosen_offline_and_shows_at_the_next_login():
     given(ADOPTED, chose("away", status="offline", previous="offline")).when(log_in()).then(logged_in(status="away"))
 
 
-@pytest.mark.parametrize("until", [NOW, NOW - 1])
-def test_a_status_cannot_end_before_it_begins(until):
+@pytest.mark.parametrize("until", [NOW, NOW - 1, LAST_MOMENT + 0.5, 253_402_300_800.0])
+def test_a_status_ends_after_it_begins_and_before_the_year_10000(until):
     given(ADOPTED, logged_in()).when(set_status("dnd", until=until)).refuses(Invalid, field="until")
 
 

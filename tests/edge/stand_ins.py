@@ -294,6 +294,7 @@ class StandInGlobal:
         return user
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
+        self.addresses.append(client_address)
         raise BadCredentials
 
     async def erase(self, who: Identity, uid: int) -> None:

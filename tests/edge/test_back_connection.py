@@ -54,6 +54,15 @@ async def test_what_a_client_says_of_itself_reaches_the_home(home: RunningHome, 
     assert only_session(home).hello == Hello("tk/1.0", True, "s0", 17)
 
 
+@pytest.mark.parametrize(
+    ("resume", "session", "seq"),
+    [({}, None, None), ({"session": "s0"}, "s0", None), ({"seq": 17}, None, 17), ({"session": "s0", "seq": 0}, "s0", None)],
+)
+async def test_a_client_resumes_by_what_it_has(home: RunningHome, wire: Wire, resume: object, session: str | None, seq: int | None):
+    await wire.log_in(body={"resume": resume})
+    assert only_session(home).hello == Hello("", False, session, seq)
+
+
 async def test_the_body_may_be_missing_empty_or_chunked(home: RunningHome):
     for framing in (b"", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n"):
         async with wire_to(home.edge.port) as wire:
@@ -75,11 +84,11 @@ async def test_a_browser_gets_events(home: RunningHome, wire: Wire):
     outlet = only_session(home).outlet
     outlet.write((part("message", {"seq": 7}, 7), BLANK, part("done", {"id": "m1"})))
     outlet.write((part("message")._replace(body=b'{"a":\n1}', seq=8),))
-    outlet.write((part("goodbye"),))
+    outlet.write((part("receipt", {"seq": 9}, 9), part("goodbye")))
     outlet.close()
     assert await wire.rest() == (
         b'event: message\nid: 7\ndata: {"seq":7}\n\n:\n\nevent: done\ndata: {"id":"m1"}\n\n'
-        b'event: message\nid: 8\ndata: {"a":\ndata: 1}\n\nevent: goodbye\ndata: {}\n\n'
+        b'event: message\nid: 8\ndata: {"a":\ndata: 1}\n\nevent: receipt\ndata: {"seq":9}\n\nevent: goodbye\ndata: {}\n\n'
     )
 
 
@@ -97,7 +106,7 @@ async def test_a_login_that_fails_for_our_mistake_is_a_problem_too(home: Running
     assert (answer.status, answer.code) == (500, "internal")
 
 
-@pytest.mark.parametrize("body", [{"client": 5}, {"resume": {"session": "s"}}, {"resume": {"session": "s", "seq": -1}}, {"x": 1}, []])
+@pytest.mark.parametrize("body", [{"client": 5}, {"resume": {"session": ""}}, {"resume": {"session": "s", "seq": -1}}, {"x": 1}, []])
 async def test_a_wrong_hello_is_refused_and_the_connection_goes_on(home: RunningHome, wire: Wire, body: object):
     answer = await wire.ask("POST", "/v1/back-connection", body, ANN)
     assert (answer.status, answer.code) == (422, "invalid")

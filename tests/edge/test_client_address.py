@@ -6,7 +6,7 @@ from edge.client_address import TrustedProxies
 from edge.server import global_edge
 from flash.settings import BadSetting, Settings
 from tests.edge.stand_ins import StandInGlobal, Tokens
-from tests.edge.wire import wire_to
+from tests.edge.wire import ANN, wire_to
 
 PROXIES = TrustedProxies(Settings.read({"FLASH_TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,::1"}).trusted_proxies)
 
@@ -48,6 +48,7 @@ async def test_the_global_server_counts_by_it(trusted: str, seen: str) -> None:
             body = {"handle": "ann", "password": "correct horse"}
             told = {"X-Forwarded-For": "6.6.6.6, 203.0.113.7", "Forwarded": "for=9.9.9.9"}
             assert (await wire.ask("POST", "/v1/users", body, headers=told)).status == 201
+            assert (await wire.ask("POST", "/v1/users/me/erase", {"password": "wrong"}, headers=told | ANN)).status == 401
     finally:
         await edge.stop(drain_s=0.1)
-    assert behind.addresses == [seen]
+    assert behind.addresses == [seen] * 2

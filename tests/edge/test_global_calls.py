@@ -37,6 +37,13 @@ async def test_ann_registers_gets_a_token_and_is_found(global_server: RunningGlo
             assert (missing.status, missing.code) == (404, "unknown_user")
 
 
+async def test_a_user_may_be_called_erase(global_server: RunningGlobal):
+    async with wire_to(global_server.edge.port) as wire:
+        await wire.ask("POST", "/v1/users", REGISTER | {"handle": "erase"})
+        found = await wire.ask("GET", "/v1/users/by-handle/erase", headers=ANN)
+        assert (found.status, found.json["handle"]) == (200, "erase")
+
+
 async def test_a_profile_field_is_changed_emptied_or_left(global_server: RunningGlobal):
     async with wire_to(global_server.edge.port) as wire:
         await wire.ask("POST", "/v1/users", REGISTER)

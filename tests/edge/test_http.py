@@ -51,6 +51,18 @@ async def test_chunked_bodies_are_understood(home: RunningHome, wire: Wire):
     assert (await wire.ask("GET", "/healthz")).status == 200
 
 
+async def test_behind_an_upgrade_that_is_not_made_nothing_is_read(home: RunningHome, wire: Wire):
+    """The parser drops what follows in the same piece: the rest of that request would be taken for one of its own."""
+    smuggled = send(2)
+    begun = b"POST /v1/messages HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n" % (AUTH, len(smuggled))
+    wire.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" + begun)
+    answer = await wire.response()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    wire.send(smuggled)
+    assert await wire.rest() == b""
+    assert home.home.sent == []
+
+
 async def test_a_client_that_asks_first_is_told_to_go_on(home: RunningHome, wire: Wire):
     body = SEND % 1
     wire.send(b"POST /v1/messages HTTP/1.1\r\n%bExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (AUTH, len(body)))

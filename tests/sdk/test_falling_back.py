@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from flash_sdk import Connected, Disconnected, FlashClient, Listener, Message, Patience
 from tests.sdk.conftest import AT_ONCE
@@ -83,6 +84,75 @@ async def test_a_stream_that_is_held_back_is_left_for_events_and_then_for_polls_
     assert ann.all(Connected) == [Connected("poll")]
 
 
+PAGE = "<html>not from here</html>"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_filter_that_refuses_streams_is_no_home_that_refuses(peer: Peer, polls: Polls, ann: Watched, status: int) -> None:
+    for _ in ("multipart", "sse"):
+        peer.say("/v1/back-connection", lambda: web.Response(status=status, text=PAGE, content_type="text/html"))
+    (await polls.next()).welcome("s1")
+    await eventually(lambda: ann.all(Connected))
+    peer.say("/v1/back-connection", lambda: web.Response(status=status, text=PAGE, content_type="text/html"))
+    await eventually_tried(peer, polls, 3)
+    poll = await polls.next()
+    poll.answer("s1", ("message", message(1)))
+    await eventually(lambda: ann.all(Message))
+    assert ann.all(Connected) == [Connected("poll")], "the climb that was refused left it alone"
+
+
+async def eventually_tried(peer: Peer, polls: Polls, streams: int) -> None:
+    """Answer polls with nothing until so many streams were asked for."""
+    answering = asyncio.create_task(answer_all(polls))
+    try:
+        await eventually(lambda: len(peer.bodies("/v1/back-connection")) == streams)
+    finally:
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+
+async def test_what_only_the_old_session_was_sent_is_shown_before_it_is_left(peer: Peer, polls: Polls, ann: Watched) -> None:
+    """Another device acknowledges faster: then the new session is not sent it."""
+    (await fallen(peer, polls)).welcome("s1")
+    line = await until_climbed(polls, peer)
+    await line.welcome("s2")
+    (await at_once(polls)).answer("s1", ("message", message(1)), ("message", message(2)))
+    (await at_once(polls)).answer("s1")
+    await eventually(lambda: len(ann.all(Message)) == 2)
+    await eventually(lambda: peer.bodies("/v1/logoff") == [{"session": "s1"}])
+    await line.message(3)
+    await eventually(lambda: len(ann.all(Message)) == 3)
+    assert ann.all(Disconnected)[-1].reason == "better"
+
+
+async def at_once(polls: Polls) -> Poll:
+    """The next poll that does not wait."""
+    while (poll := await polls.next()).body["wait_s"]:
+        pass
+    return poll
+
+
+async def test_an_event_stream_is_read_to_its_goodbye_before_it_is_left(peer: Peer, ann: Watched) -> None:
+    await held(peer, "multipart/x-mixed-replace")
+    events = await held(peer, "text/event-stream")
+    await events.welcome("s1")
+    await eventually(lambda: ann.all(Connected))
+    await events.message(1)
+    while peer.lines.empty():  # until it is time to climb
+        await events.part("blank")
+        await asyncio.sleep(0.01)
+    stream = await held(peer, "multipart/x-mixed-replace")
+    await events.message(2)
+    await stream.welcome("s2")
+    await eventually(lambda: peer.bodies("/v1/logoff") == [{"session": "s1"}])
+    await events.message(3)
+    await events.part("goodbye", reason="logoff", reconnect_after_s=None)
+    await stream.message(4)
+    await eventually(lambda: len(ann.all(Message)) == 4)
+    assert [popup.seq for popup in ann.all(Message)] == [1, 2, 3, 4]
+    assert [event.reason for event in ann.all(Disconnected)] == ["held", "better"]
+
+
 async def test_events_are_kept_where_they_flow(peer: Peer, ann: Watched) -> None:
     await held(peer, "multipart/x-mixed-replace")
     line = await held(peer, "text/event-stream")
@@ -109,6 +179,7 @@ async def test_no_popup_is_lost_or_doubled_from_stream_to_polls_to_stream(peer: 
     assert line.headers["Accept"] == "text/event-stream"
     assert "resume" not in line.hello, "beside the polled session, which stays until this one stands"
     await line.welcome("s4", "fresh")
+    (await at_once(polls)).answer("s2")
     await line.message(4)
     await line.message(5)
     await peer.acked(5)

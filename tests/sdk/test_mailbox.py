@@ -97,6 +97,29 @@ def test_numbers_of_a_lost_mailbox_neither_hide_nor_acknowledge_new_messages(ver
     assert mailbox.upto == 1
 
 
+def test_where_nothing_came_since_is_said_again_and_is_no_gap() -> None:
+    mailbox = Mailbox()
+    welcomed(mailbox)
+    take(mailbox, popup(50))
+    for session in ("s2", "s3"):
+        assert mailbox.resume()["seq"] == 50
+        welcomed(mailbox, "fresh", session)
+    assert not mailbox.owes_ack
+    assert take(mailbox, popup(51)) == (True, True)
+    assert mailbox.resume() == {"session": "s3", "seq": 51}
+
+
+@pytest.mark.parametrize("verdict", ["fresh", "gap"])
+def test_a_home_that_counts_anew_is_not_told_an_old_number(verdict: str) -> None:
+    mailbox = Mailbox()
+    welcomed(mailbox)
+    take(mailbox, popup(50))
+    mailbox.resume()
+    welcomed(mailbox, verdict, "s2")
+    take(mailbox, popup(1, "new"))
+    assert mailbox.resume() == {"session": "s2", "seq": 1}
+
+
 def test_a_resume_that_the_home_keeps_goes_on_from_there() -> None:
     mailbox = Mailbox()
     welcomed(mailbox)

@@ -53,6 +53,18 @@ async def test_send_wait_takes_nothing_from_other_windows_and_reports_delivery(p
     assert {body["upto"] for body in peer.bodies("/v1/acks")} <= {0}
 
 
+async def test_send_wait_says_when_ones_own_popups_stand_before_the_receipt(peer: Peer, terminal: Terminal) -> None:
+    await terminal.run("user", "add", "ann")
+    sending = await terminal.start("send", "bob", "hi", "--wait")
+    line = await peer.line()
+    await line.welcome()
+    for seq in range(1, 65):  # more a home does not send before some are acknowledged
+        await line.message(seq)
+    ended = await sending.end()
+    assert ended.code == 1
+    assert ended.err == "flash: accepted; the receipt waits behind your own 64 oldest popups: see them first, with flash listen\n"
+
+
 async def test_a_bounce_is_told_with_its_reason(peer: Peer, terminal: Terminal) -> None:
     await terminal.run("user", "add", "ann")
     sending = await terminal.start("send", "bob", "hi", "--wait")

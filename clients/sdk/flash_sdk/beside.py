@@ -7,7 +7,7 @@ from typing import Any
 from flash_sdk.direct import DirectPort, HomeLine
 from flash_sdk.errors import FlashClientError
 from flash_sdk.parts import Part
-from flash_sdk.stream import Line
+from flash_sdk.stream import Line, LogOff, until_goodbye
 
 
 class Beside:
@@ -24,6 +24,11 @@ class Beside:
         self._line: HomeLine | None = None
         self._kept: Part | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next part has come already."""
+        return self._kept is not None or self._back.ready
+
     async def next(self) -> Part:
         """The next part of either. Raises what the back connection raises."""
         while True:
@@ -39,6 +44,11 @@ class Beside:
             came = self._from_line() or self._from_back() or self._from_offer()
             if came is not None:
                 return came
+
+    async def rest(self, log_off: LogOff, into: list[Part]) -> None:
+        """End the session, and collect what came before its goodbye, over both."""
+        await log_off()
+        await until_goodbye(self, into)
 
     def close(self) -> None:
         """Drop both."""

@@ -8,7 +8,7 @@ FlashClientError
 │   └── TryLater        429, 5xx  the same request may succeed later
 ├── Unreachable         no answer came: nothing is known about what happened
 │   └── Unanswered      connected, but not even the head of an answer came in time: something may hold it back
-└── ProtocolError       an answer came that is not Flash's protocol (a captive portal, a broken proxy)
+└── ProtocolError       an answer came that is not Flash's protocol (a captive portal, a proxy that refuses)
 """
 
 from typing import Any
@@ -71,7 +71,12 @@ _BY_CODE: dict[str, type[Refused]] = {"unauthorized": Unauthorized, "not_a_conta
 _LATER = frozenset({408, 425, 429})  # and every 5xx
 
 
+def is_later(status: int) -> bool:
+    """Whether the same request may succeed later, whoever says so."""
+    return status >= 500 or status in _LATER
+
+
 def refusal(code: str, status: int, detail: str, extra: dict[str, Any] | None = None) -> Refused:
     """The `Refused` for this answer, of the subclass that callers branch on if there is one."""
-    kind = TryLater if status >= 500 or status in _LATER else _BY_CODE.get(code, Refused)
+    kind = TryLater if is_later(status) else _BY_CODE.get(code, Refused)
     return kind(code, status, detail, extra)

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from flash_sdk.errors import ProtocolError, Refused, TryLater, Unanswered, Unreachable, refusal
+from flash_sdk.errors import ProtocolError, Refused, TryLater, Unanswered, Unreachable, is_later, refusal
 from flash_sdk.fields import parse_object
 from flash_sdk.proxies import Proxies
 
@@ -120,7 +120,8 @@ def unreachable(url: str, error: BaseException) -> Unreachable:
 
 
 def _problem(response: aiohttp.ClientResponse, raw: bytes) -> Refused | ProtocolError:
-    """Read an RFC 9457 problem; a refusal by something in between, which is none, gets the code `http_<status>`."""
+    """Read an RFC 9457 problem. A refusal without a code of Flash's is by something in between: what a home would say is not known; its
+    "later" gets the code `http_<status>`."""
     if response.status < 400:
         return ProtocolError(f"the server answered with {response.status}, which Flash never does; is there a login page in between?")
     problem: dict[str, Any] = {}
@@ -130,6 +131,8 @@ def _problem(response: aiohttp.ClientResponse, raw: bytes) -> Refused | Protocol
         except ProtocolError:
             problem = {}  # then the status has to speak for itself
     code, detail = problem.get("code"), problem.get("detail") or problem.get("title")
+    if not isinstance(code, str) and not is_later(response.status):
+        return ProtocolError(f"something in between answered with {response.status}: a proxy or a filter that does not let this through?")
     extra = {name: value for name, value in problem.items() if name not in ("type", "title", "status", "detail", "code", "instance")}
     refused = refusal(
         code if isinstance(code, str) else f"http_{response.status}",

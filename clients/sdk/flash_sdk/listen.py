@@ -19,6 +19,7 @@ from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, Unanswer
 from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Message, Welcome, read
 from flash_sdk.helm import Helm
 from flash_sdk.mailbox import Item, Mailbox
+from flash_sdk.parts import Part
 from flash_sdk.straight import home_has
 from flash_sdk.stream import Line, Lost, Silent
 from flash_sdk.transports import BOTTOM, Ending, Transport
@@ -29,6 +30,7 @@ LogOff = Callable[[str], Awaitable[None]]  # session → POST /v1/logoff
 QUEUED_EVENTS = 1000  # a login may bring that many pending messages at once; past it we stop reading
 SILENT_BLANKS = 2.5  # the protocol's rule for finding the dead, from this side
 STEADY_S = 10.0  # a connection that lived so long was a good one: the next failure starts with the shortest wait again
+HEAR_OUT_S = 5.0  # two round trips on a bad line
 LAST_ACK_S = 2.0  # closing a client must not feel slow
 
 Opened = tuple[Transport, Line, Welcome | Goodbye]  # a connection and its first part
@@ -218,19 +220,17 @@ class Listener:
             self._welcomed = True
             if transport == BOTTOM:  # the answer to a poll is whole: nothing was held back
                 self._parts_flow()
-            left, self._polled = self.session if self._polled else None, transport == BOTTOM
+            self._polled = transport == BOTTOM
             self._mailbox.welcome(welcome)
             stream.idle_s = SILENT_BLANKS * welcome.blank_s
             await self._queue.put(Item(Connected(transport), 0))
             await self._queue.put(Item(welcome, 0))
-            if left is not None and transport != BOTTOM:
-                await self._end_polled(left)
             line: Line = stream if self._direct is None else Beside(stream, self._direct, welcome.session)
             reading = asyncio.create_task(self._read(line))
             acking = asyncio.create_task(self._acker.run(welcome.session))
             try:
                 await asyncio.wait({reading, acking}, return_when=asyncio.FIRST_COMPLETED)
-                if not reading.done():
+                if not reading.done() and self._ahead is None:  # a session that is being left takes no acknowledgement any more
                     acking.result()  # it ends only by raising
                 return await reading
             finally:
@@ -243,17 +243,21 @@ class Listener:
         while True:
             part = await stream.next()
             self._parts_flow()
-            event = read(part)
-            if isinstance(event, Blank):
-                self._acker.wake()
-            if self._blanks or not isinstance(event, Blank):
-                item = self._mailbox.receive(event, part.seq)
-                if item is not None:
-                    await self._queue.put(item)
+            event = await self._take(part)
             if isinstance(event, Goodbye):
                 return event
-            if self._helm.due:
-                await self._climb()
+            if self._helm.due and not stream.ready:
+                await self._climb(stream)
+
+    async def _take(self, part: Part) -> Event | None:
+        event = read(part)
+        if isinstance(event, Blank):
+            self._acker.wake()
+        if self._blanks or not isinstance(event, Blank):
+            item = self._mailbox.receive(event, part.seq)
+            if item is not None:
+                await self._queue.put(item)
+        return event
 
     async def _open(self, resume: dict[str, object] | None) -> Opened:
         """A connection and its first part. Raises what it was refused with or broke by."""
@@ -272,7 +276,7 @@ class Listener:
             raise
         return transport, stream, first
 
-    async def _climb(self) -> None:
+    async def _climb(self, present: Line) -> None:
         """Try the next better transport beside the present connection, which stays and goes on if that is held back: contacts see
         nothing of it. Raises `Better` when the new one has its welcome, or when all begins anew in another network."""
         self._helm.setting_out()
@@ -287,7 +291,18 @@ class Listener:
         except (TryLater, Unreachable, Lost):
             self._helm.ended(Ending.AWAY)
         else:
+            await self._hear_out(present)
             raise Better("a better transport works")
+
+    async def _hear_out(self, line: Line) -> None:
+        """Leave a session for the one ahead. What it was sent before that one began, the home sends again only if no other client of
+        this user has acknowledged it meanwhile: it is taken from here."""
+        session, parts = self.session or "", list[Part]()
+        with contextlib.suppress(FlashClientError, TimeoutError):
+            async with asyncio.timeout(HEAR_OUT_S):
+                await line.rest(lambda: self._log_off(session), parts)
+        for part in parts:
+            await self._take(part)
 
     async def _end_polled(self, session: str) -> None:
         """Log off a session that the home would otherwise hold for alive for a while."""

@@ -37,7 +37,7 @@ class Mailbox:
         self.ahead: dict[str, datetime] = {}  # what came straight, before the home's copy: id -> when it was sent
         self._epoch = 0
         self._asked_to_resume_after: int | None = None
-        self._floor = 0
+        self._floor = self._nothing_since = 0
         self._lazy = 0
         self.session: str | None = None
         self.upto = 0
@@ -47,20 +47,23 @@ class Mailbox:
         """What to tell the home on the next connection; None the first time."""
         if self.session is None:
             return None
-        self._asked_to_resume_after = self.upto
-        return {"session": self.session, "seq": self.upto}
+        self._asked_to_resume_after = max(self.upto, self._nothing_since)
+        return {"session": self.session, "seq": self._asked_to_resume_after}
 
     def welcome(self, welcome: Welcome) -> None:
-        """A new connection stands. Only `replayed` says that the home starts after the number we gave."""
-        honoured = welcome.verdict == "replayed" and self._asked_to_resume_after is not None
+        """A new connection stands. Only `replayed` says that the home starts after the number we gave; with `fresh` it knows of nothing
+        after it: that number is said again next time, else a home would have to take us for one who has missed everything."""
+        asked, self._asked_to_resume_after = self._asked_to_resume_after or 0, None
         self._epoch += 1
-        self._floor = self.upto = (self._asked_to_resume_after or 0) if honoured else 0
-        self._asked_to_resume_after = None
+        self._floor = self.upto = asked if welcome.verdict == "replayed" else 0
+        self._nothing_since = asked if welcome.verdict == "fresh" else 0
         self.acked = self._lazy = 0
         self.session = welcome.session
 
     def receive(self, event: Event | None, seq: int | None) -> Item | None:
         """Judge a part that came; None when there is nothing to do for it."""
+        if seq is not None and seq <= self._nothing_since:
+            self._nothing_since = 0  # the home counts anew
         if isinstance(event, Message):
             key = key_of(event.sender.uid, event.id)
             repeat = event.seq <= self._floor or key in self._received or key in self._seen

@@ -15,7 +15,7 @@ from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
 from flash_sdk.fields import Json
 from flash_sdk.parts import Part
-from flash_sdk.stream import WELCOME_TIMEOUT_S, Lost
+from flash_sdk.stream import WELCOME_TIMEOUT_S, LogOff, Lost
 
 WAIT_S = 25.0  # below the 30 s after which impatient proxies give up on an answer
 ANSWER_S = 10.0  # what an answer may take beyond the waiting
@@ -37,11 +37,25 @@ class PollLine:
         self._session: str | None = None
         self._ready: deque[Part] = deque()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next part has come already."""
+        return bool(self._ready)
+
     async def next(self) -> Part:
         """The next part. Raises `Lost`, `ProtocolError` or `Refused`; before the session is open also `Unreachable`."""
         if not self._ready:
-            self._ready.extend(await self._poll(self._session) if self._session is not None else await self._open())
+            self._ready.extend(await self._poll(self._session, WAIT_S) if self._session is not None else await self._open())
         return self._ready.popleft()
+
+    async def rest(self, log_off: LogOff, into: list[Part]) -> None:
+        """Collect what waits, then end the session: a polled one is sent nothing after its end but the goodbye."""
+        into.extend(self._ready)
+        self._ready.clear()
+        if self._session is not None:
+            while (parts := await self._poll(self._session, 0)) and parts[0].name not in ("blank", "goodbye"):
+                into.extend(part for part in parts if part.name != "goodbye")
+        await log_off()
 
     def close(self) -> None:
         """Nothing stands between polls, and no acknowledgement waits for the next one."""
@@ -58,11 +72,11 @@ class PollLine:
             raise ProtocolError("a login was answered without a welcome")
         return self._read(answer)
 
-    async def _poll(self, session: str) -> list[Part]:
+    async def _poll(self, session: str, wait_s: float) -> list[Part]:
         upto = await self._acker.board()
         while True:
             try:
-                answer = await self._ask({"session": session, "upto": upto, "wait_s": WAIT_S}, WAIT_S + ANSWER_S)
+                answer = await self._ask({"session": session, "upto": upto, "wait_s": wait_s}, wait_s + ANSWER_S)
             except TryLater as error:
                 if error.code not in BY_THE_HOME:
                     raise

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import aiohttp
@@ -24,13 +25,23 @@ class Silent(FlashClientError):
     """Not a byte came for longer than it may take: the way is cut, or the stream is held back."""
 
 
+LogOff = Callable[[], Awaitable[None]]
+
+
 class Line(Protocol):
     """A back connection, or what stands for one. `idle_s`: how long silence is believed to be life."""
 
     idle_s: float
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next part has come already."""
+
     async def next(self) -> Part:
         """The next part. Raises `Lost`, `Silent`, `ProtocolError` or what the home refused with."""
+
+    async def rest(self, log_off: LogOff, into: list[Part]) -> None:
+        """End the session with `log_off`, and collect what it was sent before its goodbye. Raises as `next` does."""
 
     def close(self) -> None:
         """Drop the connection."""
@@ -51,6 +62,11 @@ class PartStream:
         else:
             self._parser = MultipartParser(boundary_of(content_type))
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next part has come already."""
+        return bool(self._ready)
+
     async def next(self) -> Part:
         """The next part. Raises `Lost`, `Silent` or `ProtocolError`."""
         while not self._ready:
@@ -66,6 +82,17 @@ class PartStream:
             self._ready.extend(self._parser.feed(chunk))
         return self._ready.popleft()
 
+    async def rest(self, log_off: LogOff, into: list[Part]) -> None:
+        """End the session, and collect what came before its goodbye."""
+        await log_off()
+        await until_goodbye(self, into)
+
     def close(self) -> None:
         """Drop the connection."""
         self._response.close()
+
+
+async def until_goodbye(line: Line, into: list[Part]) -> None:
+    """Read a session that was ended to its end."""
+    while (part := await line.next()).name != "goodbye":
+        into.append(part)
