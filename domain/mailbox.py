@@ -185,15 +185,16 @@ def acknowledge(mailbox: MailboxState, command: Acknowledge, now: float) -> list
 
 
 def resume(mailbox: MailboxState, command: Resume, now: float) -> list[Event]:
-    """Take out what the client has, and what has no text any more because its sender was erased. A number never given counts as all
-    that was: the verdict will be `gap`."""
+    """Take out what the client has, and what has no text any more because its sender was erased. A number never given is of a mailbox
+    that was lost and says nothing of this one: the verdict will be `gap`."""
     gone: list[Event] = [
         MessageErased(at=now, cause=command.cause, seq=event.seq, id=event.id, uid=event.uid, home=event.home)
         for event in mailbox.waiting.values()
         if isinstance(event, MessageQueued) and not event.text
     ]
     seqs = {event.seq for event in gone if isinstance(event, MessageErased)}
-    return gone + _delivered(mailbox, min(command.seen, mailbox.last_seq), command.session, command.cause, now, seqs)
+    seen = command.seen if command.seen <= mailbox.last_seq else 0
+    return gone + _delivered(mailbox, seen, command.session, command.cause, now, seqs)
 
 
 def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: float, gone: Collection[int] = ()) -> list[Event]:

@@ -4,7 +4,7 @@ It has the stored bytes of every event that may leave a store. From the others' 
 far this server had consumed them: an event whose effect is there was consumed, and so was everything before it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -17,12 +17,20 @@ from domain import home as home_rules
 from domain import seals
 from domain.errors import Malformed
 from domain.event import Event
-from domain.home_events import MessageSent
+from domain.home_events import MessageBounced, MessageQueued, MessageSent, ReceiptQueued
+from domain.mailbox import QueueMessage, QueueReceipt
 from servers.global_link import GLOBAL
 from servers.keys import NO_KEYS
 from servers.personal_fields import SealedMapper
 from servers.store import MsgpackTranscoder
 
+_DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    QueueMessage: lambda command: (command.id, command.sender),
+    MessageQueued: lambda event: (event.id, event.uid),
+    MessageBounced: lambda event: (event.id, event.uid),
+    QueueReceipt: lambda command: (command.id, command.to, command.state),
+    ReceiptQueued: lambda event: (event.id, event.to, event.state),
+}
 PLACED = ("originator_id", "originator_version")  # where an event stands, which is not for its maker to say
 UNREAD = "…"  # stands for a text that only its owner's server can open
 
@@ -69,7 +77,7 @@ async def read_tail(history: Any, server: str, backed_up: int, trackings: Mappin
 def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, Sequence[EventRecord]]) -> dict[str, int]:
     """The last position of each other server whose effect is among `records`."""
     mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
-    effects = {(record.stream, event.cause) for record in records if (event := _event(mapper, record)) is not None}
+    effects = {(record.stream, *_what(event)) for record in records if (event := _event(mapper, record)) is not None}
     found: dict[str, int] = {}
     for source, theirs in others.items():
         for record in theirs:
@@ -77,9 +85,15 @@ def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, 
             if event is None:
                 continue
             commands: Sequence[Any] = seals.heard(event, source) if server == GLOBAL else home_rules.react(event, source, server)
-            if any((command.stream, command.cause) in effects for command in commands):
+            if any((command.stream, *_what(command)) in effects for command in commands):
                 found[source] = record.position
     return found
+
+
+def _what(decided: Any) -> tuple[Any, ...]:
+    """What tells a command, or its effect, from another one in the same stream: one popup causes several, and ids are each sender's own."""
+    what = _DECIDED.get(type(decided))
+    return (decided.cause, *what(decided)) if what else (decided.cause,)
 
 
 def _event(mapper: SealedMapper, record: EventRecord) -> Event | None:

@@ -6,6 +6,7 @@ The parts are put together in `servers/home_parts.py`; this is the door through 
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
@@ -24,6 +25,7 @@ from servers.wire import contact_view, contacts_part, goodbye_part, instant, wel
 
 GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
 GOODBYE_FIRST_S = 1.0
+NEVER_GIVEN = 2**63 - 1  # no mailbox comes so far
 
 
 class HomeServer:
@@ -65,6 +67,8 @@ class HomeServer:
         """Begin a session and write `welcome` and what waits. Raises `TooManyRequests`, also when the user has too many sessions."""
         self.parts.changes.take(who.uid)
         session_id = self._new_id()
+        if self.parts.life:
+            session_id = f"{self.parts.life}.{session_id}"
         login = LogIn(
             uid=who.uid,
             cause=session_id,
@@ -74,6 +78,8 @@ class HomeServer:
             client=hello.client,
             replaces=hello.resume_session,
         )
+        if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] != self.parts.life:
+            hello = replace(hello, resume_seq=NEVER_GIVEN)  # before this log was restored that number may have been another message's
         resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
 
         def begin(events: list[Event]) -> Session:

@@ -132,6 +132,7 @@ class HomeParts:
         self.blanks = BlankWheel(config.blank_s, monotonic, self._silent)
         self._end: Callable[[Session, str], None] = lambda session, reason: None
         self._asking: set[asyncio.Task[None]] = set()
+        self.life = ""  # how often the log was restored, if ever: the ids of sessions begin with it
         self._started = False
 
     async def start(self, end: Callable[[Session, str], None]) -> None:
@@ -145,6 +146,8 @@ class HomeParts:
             self.store.fence(self.lease.epoch)
             await self.projector.catch_up()
         await self.erasure.start()
+        restored = await self.store.run(self.store.load, f"restored-{self.name}")
+        self.life = str(restored.version or "")
         self.writer.start()
         await self.broker.declare_inbox(self.name)
         await self.broker.declare_inbox(GLOBAL)  # for our seals: what is unroutable would stop the relay

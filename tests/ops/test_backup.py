@@ -110,6 +110,57 @@ async def test_what_others_heard_and_no_history_knows_is_no_repeat(place):
     await eventually(lambda: "still there?" in bobs.texts())
 
 
+async def test_mail_that_waits_is_no_repeat_although_what_an_older_popup_led_to_came_after_it(place):
+    """Done and a reply speak of the same popup as its delivery does, which the home had heard of."""
+    await asyncio.to_thread(place.back_up)
+    asked = await place.ann.sends(place.bob, "pop over?")
+    await place.town.settled()
+    session, window = await place.bob.opens()
+    await place.bob.acks(session, window)
+    await place.town.settled()
+    await place.town.closes("h1")
+    await place.bob.sends(place.ann, "while you were away")
+    await place.bob.home.done(place.bob.who, asked)
+    await place.bob.sends(place.ann, "gladly", in_reply_to=asked)
+
+    async def the_history_has_it_all() -> bool:
+        topics = [record.topic for record in await told_by(place.directory, "h2")]
+        return "mailbox.message_done" in topics and topics.count("user.message_sent") >= 5
+
+    await eventually(the_history_has_it_all)
+    place.lose()
+    await place.restore()
+    await place.town.opens("h1")
+    await place.town.meet()
+    _, anns = await place.ann.opens()
+    await eventually(lambda: anns.texts()[-2:] == ["while you were away", "gladly"])
+    assert [state for id, state, _ in anns.states() if id == asked][-1] == "done"
+
+
+async def test_a_number_from_before_the_disaster_takes_nothing_out(place):
+    """The client had more than the restored mailbox ever gave; what the same numbers stand for now, it has not seen."""
+    await asyncio.to_thread(place.back_up)
+    await place.bob.sends(place.ann, "nobody will remember")
+    session, window = await place.ann.opens()
+    await place.ann.acks(session, window)
+    upto = window.newest
+    await place.town.closes("h1")
+    place.lose()
+    await place.restore(history=None, incomplete=True)
+    await place.town.opens("h1")
+    await place.town.meet()
+    texts = [f"new {number}" for number in range(upto)]
+    for text in texts:
+        await place.bob.sends(place.ann, text)
+    await place.town.settled()
+    again, window = await place.ann.opens(resume=(session.id, upto))
+    assert window.bodies("welcome")[0]["resume"]["verdict"] == "gap"
+    await eventually(lambda: window.texts()[-len(texts) :] == texts)
+    await place.ann.acks(again, window)
+    _, window = await place.ann.opens(resume=(again.id, window.newest))
+    assert window.bodies("welcome")[0]["resume"]["verdict"] == "fresh"
+
+
 async def test_nothing_is_restored_over_anything(place):
     place.back_up()
     with pytest.raises(NotBackedUp, match="there already"):
