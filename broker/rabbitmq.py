@@ -7,7 +7,8 @@ reset, a restart and a crash of the broker are one path.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Sequence
+from functools import partial
 
 import structlog
 
@@ -93,14 +94,11 @@ class RabbitBroker:
         try:
             link.lost.add_done_callback(lambda _: self._lost(link))
             async with or_unavailable(), asyncio.timeout(ATTACH_TIMEOUT_S):
-                for server in tuple(self._inboxes):
-                    await link.declare_inbox(server)
-                await self._calls.attach(link)
-                attached: set[RabbitConsumer | StreamReader] = set()
-                while wanted := self._wanted() - attached:  # more may be wanted meanwhile
-                    each = wanted.pop()
-                    await each.attach(link)
-                    attached.add(each)
+                there: set[Hashable] = set()
+                while fresh := [(what, attach) for what, attach in self._wanted().items() if what not in there]:
+                    what, attach = fresh[0]  # more may be wanted meanwhile
+                    await attach(link)
+                    there.add(what)
             if not link.lost.done():
                 self._link = link
                 self._up.set()
@@ -112,8 +110,14 @@ class RabbitBroker:
                 consumer.flush()
             await link.close()
 
-    def _wanted(self) -> set[RabbitConsumer | StreamReader]:
-        return {*self._consumers, *self._readers}
+    def _wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
+        """What every link must have, in this order."""
+        wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {}
+        wanted |= {("inbox", server): partial(_declare_inbox, server) for server in self._inboxes}
+        wanted |= self._calls.wanted()
+        wanted |= {consumer: consumer.attach for consumer in self._consumers}
+        wanted |= {reader: reader.attach for reader in self._readers}
+        return wanted
 
     def _lost(self, link: Link) -> None:
         if self._link is link:
@@ -143,10 +147,9 @@ class RabbitBroker:
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
         """Return once every message is confirmed. Raises `Unavailable`: away, unroutable, refused, or no confirm in time."""
-        link = self._live_link()
         if self._attaching:
             await asyncio.wait(self._attaching)  # a reader that asked for "next" before this call gets what we publish
-        await link.publisher.publish(outgoing)
+        await self._live_link().publisher.publish(outgoing)
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
         """Consume the server's queue, which is declared if need be; when away, from the next connection on."""
@@ -226,3 +229,7 @@ class RabbitBroker:
     async def drop_dead(self, ids: Collection[str]) -> int:
         """Take letters out for good. Raises `Unavailable`."""
         return await self._dead.drop(self._live_link(), ids)
+
+
+async def _declare_inbox(server: str, link: Link) -> None:
+    await link.declare_inbox(server)

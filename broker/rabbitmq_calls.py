@@ -5,7 +5,8 @@ with the connection, so a request that nobody serves is returned at once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from itertools import count
 
 import structlog
@@ -36,14 +37,15 @@ class Calls:
         self._attached: set[tuple[Link, str]] = set()  # what the present link has: served keys, and BEATS
         self._answering: set[asyncio.Task[None]] = set()  # strong references: the loop keeps only weak ones
 
-    async def attach(self, link: Link) -> None:
-        """Listen for answers, requests and beats on a new link."""
+    def wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
+        """What a new link must have: a place for answers, for requests of each served key, for beats."""
+        wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {REPLY_TO: self._attach_answers}
+        wanted |= {(REQUESTS, key): partial(self.attach_server, key=key) for key in self._served}
+        return wanted | ({BEATS: self.attach_beats} if self._beat_handlers else {})
+
+    async def _attach_answers(self, link: Link) -> None:
         link.side.returned = self._returned
         await link.side.listen(REPLY_TO, self._answered, no_ack=True)
-        for key in tuple(self._served):
-            await self.attach_server(link, key)
-        if self._beat_handlers:
-            await self.attach_beats(link)
 
     def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         """Answer requests for `key` on every link to come."""

@@ -55,6 +55,7 @@ class LeanChannel(Channel):
         self._mandatory: dict[str, int] = {}  # delivery tags by message id
         self._outbox: list[bytes] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._abandoned = False
 
     @property
     def unconfirmed(self) -> int:
@@ -66,6 +67,9 @@ class LeanChannel(Channel):
     def publish(self, outgoing: Sequence[Outgoing], headers: Mapping[str, Any] | None = None) -> "asyncio.Future[None]":
         """Send persistent messages in order; the future is done when all are confirmed. It raises `Unavailable` if one was not."""
         done: asyncio.Future[None] = self.loop.create_future()
+        if self._abandoned:
+            done.set_exception(Unavailable("the connection to the broker was lost"))
+            return done
         publication = _Publication(len(outgoing), done)
         for message in outgoing:
             self.delivery_tag += 1
@@ -190,7 +194,8 @@ class LeanChannel(Channel):
             await asyncio.wait({publication.done for publication in self._pending.values()}, timeout=timeout_s)
 
     def abandon(self) -> None:
-        """The connection is lost: whoever waits for a confirm gets `Unavailable`."""
+        """The connection is lost: whoever waits for a confirm gets `Unavailable`, and whoever publishes from now on."""
+        self._abandoned = True
         for publication in self._pending.values():
             if not publication.done.done():
                 publication.done.set_exception(Unavailable("the connection to the broker was lost"))

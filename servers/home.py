@@ -116,7 +116,6 @@ class HomeServer:
         outlet.write((welcome,))
         if waiting:
             session.enqueue(waiting)
-            session.wake()
         return session
 
     def lost(self, session: Session) -> None:

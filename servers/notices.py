@@ -76,7 +76,6 @@ class Notices:
         self._presence.position = self._contacters.position = self._waiting.position = batch[-1].position
         for session, events in fresh.items():  # everything is folded before anybody is told
             session.enqueue(events)
-            session.wake()
         for session, part in done:
             session.tell_in_order(part)
         for choice in chosen:

@@ -54,13 +54,15 @@ class Session:
         self.backlog: list[Part] | None = None
 
     def enqueue(self, events: list[Waiting]) -> None:
-        """Remember what this client must still be sent; the list becomes ours. A client too far behind is dropped; it comes back and
-        resumes."""
-        if self.queue is None:
-            self.queue = cast("list[Waiting | Part]", events)
+        """Send these as far as transport and window allow, and remember the rest; the list becomes ours. A client too far behind is
+        dropped; it comes back and resumes."""
+        queue = self.queue
+        if queue is None:
+            self.queue = queue = cast("list[Waiting | Part]", events)
         else:
-            self.queue += events
-        if len(self.queue) > MAX_LAG:
+            queue += events
+        self.wake()
+        if len(queue) > MAX_LAG and self.queue is queue:
             self.outlet.abort()
 
     def drop(self, sender: int) -> None:
@@ -118,7 +120,7 @@ class Session:
         parts: list[Part] = []
         if self.backlog:
             parts, self.backlog = self.backlog, None
-        queue, left = self.queue, FLUSH - len(parts)
+        queue, left = self.queue, max(FLUSH - len(parts), 0)
         if queue is None:
             return parts
         taken = 0

@@ -10,7 +10,7 @@ from domain.user import MAX_SESSIONS
 from servers import housekeeping, neighbours
 from servers.blanks import SLOTS
 from servers.parts import Part
-from servers.sessions import ACK_WINDOW, MAX_BACKLOG, MAX_LAG, Session
+from servers.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, Session
 from tests.domain.home_stories import queued, receipt
 from tests.servers.homes import Town, Window, shown
 
@@ -34,7 +34,6 @@ def test_at_most_a_window_of_messages_is_unacked():
     window = Window()
     client = session(window)
     client.enqueue(messages(1, 200))
-    client.wake()
     assert seqs(window) == list(range(1, ACK_WINDOW + 1))
     client.acked(1)
     assert seqs(window)[-1] == ACK_WINDOW + 1
@@ -49,7 +48,6 @@ def test_receipts_need_no_window():
     client = session(window)
     client.enqueue(messages(1, ACK_WINDOW))
     client.enqueue([receipt(ACK_WINDOW + n) for n in range(1, 100)])
-    client.wake()
     assert len(window.parts) == ACK_WINDOW + 99
 
 
@@ -57,7 +55,6 @@ def test_an_idle_session_owns_nothing():
     window = Window()
     client = session(window)
     client.enqueue(messages(1, 10))
-    client.wake()
     client.acked(10)
     assert (client.queue, client.unacked, client.backlog) == (None, None, None)
 
@@ -67,7 +64,6 @@ def test_a_slow_client_keeps_a_bounded_number_of_references_and_is_then_dropped(
     window.slow = True
     client = session(window)
     client.enqueue(messages(1, MAX_LAG))
-    client.wake()
     assert window.parts == []
     assert not window.aborted
     client.enqueue(messages(MAX_LAG + 1, MAX_LAG + 1))
@@ -92,7 +88,6 @@ def test_what_was_kept_is_sent_when_the_transport_drains():
     client = session(window)
     client.tell(Part("presence", b"1"))
     client.enqueue(messages(1, 3))
-    client.wake()
     window.slow = False
     client.tell(Part("presence", b"2"))
     assert window.parts == [], "in order: what was kept goes first"
@@ -106,7 +101,6 @@ def test_an_ended_session_sends_nothing():
     client = session(window)
     client.closed = True
     client.enqueue(messages(1, 3))
-    client.wake()
     assert window.parts == []
 
 
@@ -238,3 +232,25 @@ async def test_a_home_that_stops_says_goodbye_and_spreads_its_clients(town, frie
     assert {g["reason"] for g in goodbyes} == {"shutdown"}
     assert len({g["reconnect_after_s"] for g in goodbyes}) == 4
     assert all(window.closed for window in windows)
+
+
+def test_a_burst_is_sent_to_a_client_that_takes_it_and_only_one_that_does_not_is_dropped():
+    quick, slow = Window(), Window()
+    slow.slow = True
+    for window in (quick, slow):
+        session(window).enqueue([receipt(seq) for seq in range(1, MAX_LAG + 2)])
+    assert (quick.aborted, len(quick.bodies("receipt"))) == (False, MAX_LAG + 1)
+    assert (slow.aborted, slow.parts) == (True, [])
+
+
+def test_what_was_kept_while_the_transport_was_full_comes_in_order():
+    window = Window()
+    window.slow = True
+    client = session(window)
+    client.enqueue(messages(1, 10))
+    for number in range(FLUSH + 5):
+        client.tell(Part("done", b'{"id":%d}' % number))
+    window.slow = False
+    client.resume()
+    assert [body["id"] for body in window.bodies("done")] == list(range(FLUSH + 5))
+    assert [body["seq"] for body in window.bodies("message")] == list(range(1, 11))
