@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.topology import AT_HEADER, QUEUE_HEADER, REASON_HEADER
+from broker.topology import AT_HEADER, QUEUE_HEADER, REASON_HEADER, RETURNED_HEADER
 
 MAX_LETTERS = 200  # looked at in one visit: a page for people; who has more has one cause for all of them
 ID_BYTES = 12  # nobody makes two different letters with the same one by accident
@@ -43,8 +43,8 @@ def read_letter(headers: Mapping[str, object], body: bytes) -> DeadLetter:
 
 
 def headers_of_a_return(headers: Mapping[str, object]) -> dict[str, object]:
-    """What a letter still carries when it goes back to its queue: what it had before it died."""
-    return {name: value for name, value in headers.items() if not name.startswith(("flash-", "x-"))}
+    """What a letter still carries when it goes back to its queue: what it had before it died, and that it was put back."""
+    return {name: value for name, value in headers.items() if not name.startswith(("flash-", "x-"))} | {RETURNED_HEADER: 1}
 
 
 def _text(value: object) -> str:

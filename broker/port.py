@@ -112,8 +112,9 @@ class Broker(Protocol):
 
     async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
         """Put dead letters back at the end of the queue each came from: those of the first `MAX_LETTERS` that are in `ids`, or (None)
-        all of these. How many went. A letter leaves `flash.dead` only when its queue has it, so after a crash it may be in both.
-        Raises `Unavailable`, also when a letter's queue is no more: it and those after it stay."""
+        all of these. How many went; each carries the header `flash-returned` from then on. A letter leaves `flash.dead` only when its
+        queue has it, so after a crash it may be in both. Raises `Unavailable`, also when a letter's queue is no more: it and those
+        after it stay."""
 
     async def drop_dead(self, ids: Collection[str]) -> int:
         """Throw away those of the first `MAX_LETTERS` dead letters that are in `ids`, for good. How many. Raises `Unavailable`."""

@@ -29,6 +29,7 @@ INBOX_PREFIX = "flash.home."
 REASON_HEADER = "flash-reason"  # why a dead letter could not be handled
 QUEUE_HEADER = "flash-queue"  # the queue a dead letter came from
 AT_HEADER = "flash-at"  # when, in microseconds since 1970
+RETURNED_HEADER = "flash-returned"  # a message with it was a dead letter and was put back
 
 EVERYTHING = "#"  # the one pattern used on topic exchanges; any other binding key is matched as it stands
 

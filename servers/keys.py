@@ -133,11 +133,15 @@ class KeyStore:
         return number, key
 
     def learn_mail_key(self, number: int, key: bytes) -> None:
-        """Keep a key of the mail between servers that the Global Server told. Raises `Unavailable`."""
+        """Keep a key of the mail between servers that the Global Server told; not another one under a number that has one, for what
+        waits may be sealed with that. Raises `Unavailable`."""
         if number >= 0 or len(key) != KEY_BYTES:
             raise ValueError("not a key of the mail between servers")
         self._table.add({number: key})
-        self._remember(self._table.read((number,)))
+        kept = self._table.read((number,))
+        if kept.get(number) != key:
+            log.error("keys.mail_key_differs", number=number)
+        self._remember(kept)
 
     def close(self) -> None:
         """Let go of the table."""

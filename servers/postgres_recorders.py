@@ -79,6 +79,13 @@ class PostgresStoreRecorder(PostgresProcessRecorder):
                 raise
         return (row and row[0]) or ()
 
+    def select_trackings(self, prefix: str) -> dict[str, int]:
+        """The tracking positions whose names begin with `prefix`."""
+        query = SQL("SELECT application_name, notification_id FROM {}.{} WHERE starts_with(application_name, %s)")
+        with self.datastore.get_connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(query.format(Identifier(self.datastore.schema), Identifier(self.tracking_table_name)), (prefix,))
+            return dict(cursor.fetchall())
+
 
 class PostgresStoreFactory(PostgresFactory):
     """A factory of `PostgresStoreRecorder`. Several servers share a database: each has a schema, made here when it is missing."""

@@ -80,6 +80,13 @@ class SQLiteStoreRecorder(SQLiteProcessRecorder):
             c.execute(statement, (str(originator_id), after, after, upto, -1 if limit is None else limit))
             return [StoredEvent(*row) for row in c.fetchall()]
 
+    def select_trackings(self, prefix: str) -> dict[str, int]:
+        """The tracking positions whose names begin with `prefix`."""
+        statement = "SELECT application_name, notification_id FROM tracking WHERE application_name >= ? AND application_name < ?"
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(statement, (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)))  # names are in the order of their bytes
+            return {row[0]: row[1] for row in c.fetchall()}
+
     def construct_create_table_statements(self) -> list[str]:
         """Ours come first: of what is there already, the library makes nothing."""
         return [*SCHEMA, *super().construct_create_table_statements()]

@@ -32,6 +32,7 @@ from servers.key_places import open_keys
 from servers.lease import FencedOut, LeaseLost, LeaseTable
 from servers.personal_fields import FieldSealer, KeysNeeded, SealedMapper, pack_dump, unpack_dump
 from servers.sqlite_recorders import sqlite_factory
+from servers.trackings import asides_of
 from servers.worker import Worker
 
 SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
@@ -216,6 +217,16 @@ class Store:
             return self._events.max_tracking_id(source) or 0
         except PersistenceError as error:
             raise Unavailable(f"The store is away: {error}") from error
+
+    def asides(self, source: str) -> dict[int, int]:
+        """What is noted of the events of `source` that were set aside, by position: see `servers.trackings`. Raises `Unavailable`."""
+        prefix = asides_of(source)
+        try:
+            found: dict[str, int] = self._events.select_trackings(prefix)  # type: ignore[attr-defined]
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        ends = ((name.removeprefix(prefix), note) for name, note in found.items())
+        return {int(end): note for end, note in ends if end.isdecimal()}  # the others are of a source whose name goes on after a space
 
     def close(self) -> None:
         """Let go of threads and connections."""

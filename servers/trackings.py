@@ -10,6 +10,19 @@ from collections.abc import Sequence
 from eventsourcing.persistence import IntegrityError, Tracking
 
 RELAY = "@relay"  # names that begin so say how far a server has published; no server is called so, for those are inbox positions
+ASIDE = "@aside"  # names that begin so say what became of one event that an inbox set aside, by its source and position
+
+SET_ASIDE, TOOK_EFFECT = 1, 2  # rising, so that no event takes effect after all for the second time
+
+
+def aside(source: str, position: int, note: int) -> Tracking:
+    """The note that an event of another server took no effect, or did at last."""
+    return Tracking(f"{asides_of(source)}{position}", note)
+
+
+def asides_of(source: str) -> str:
+    """How the names of a source's notes begin; the position follows."""
+    return f"{ASIDE} {source} "
 
 
 def unless_relay(tracking: Tracking) -> contextlib.AbstractContextManager[None]:

@@ -62,7 +62,7 @@ async def test_one_letter_goes_back_to_the_queue_it_came_from(broker: Broker) ->
     await broker.consume("h1", first)
     await broker.consume("h2", second)
     await second.hold(b"far")
-    assert not second.deliveries[0].headers, "it is again as it was before it died"
+    assert dict(second.deliveries[0].headers) == {"flash-returned": 1}, "as it was before it died, but for the word that it did"
     await broker.publish(to("h1", b"next"))
     await first.hold(b"next")
 
@@ -91,6 +91,7 @@ async def test_a_letter_may_die_again_and_go_back_again(broker: Broker) -> None:
         assert [letter.reason for letter in await broker.dead_letters()] == [f"life {life}"]
         assert await broker.requeue_dead() == 1
     await eventually(lambda: len(hands.deliveries) == 4)
+    assert dict(hands.deliveries[-1].headers) == {"flash-returned": 1}
 
 
 async def test_a_dropped_letter_is_gone_and_the_others_stay(broker: Broker, place: Place) -> None:

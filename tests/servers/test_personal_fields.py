@@ -6,6 +6,7 @@ from contextlib import closing
 import msgpack
 import psycopg
 import pytest
+import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.persistence import StoredEvent
 
@@ -137,6 +138,17 @@ def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
     other.learn_mail_key(-1, b"k" * 32)
     assert other.mapper.read(letter, strict=True) == written.event
     other.close()
+
+
+def test_another_mail_key_under_the_same_number_is_refused_loudly(store):
+    store.learn_mail_key(-1, b"k" * 32)
+    sealed = seal(store.keys.cipher(-1), NONCE, {"text": TEXT}, b"here")
+    with structlog.testing.capture_logs() as logs:
+        store.learn_mail_key(-1, b"k" * 32)
+        assert logs == []
+        store.learn_mail_key(-1, b"x" * 32)
+    assert logs == [{"event": "keys.mail_key_differs", "log_level": "error", "number": -1}]
+    assert (store.mail_key, unseal(store.keys.cipher(-1), sealed, b"here")) == (-1, {"text": TEXT})
 
 
 def test_a_dump_may_need_more_keys_than_are_kept_in_memory(store, monkeypatch):

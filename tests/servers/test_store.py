@@ -13,7 +13,7 @@ from domain.errors import Unavailable
 from domain.event import place
 from domain.personal import Personal
 from servers.store import SNAPSHOT_EVERY, Conflicted, Store
-from servers.trackings import RELAY
+from servers.trackings import RELAY, SET_ASIDE, TOOK_EFFECT, aside
 from tests.servers.stores import HOME, adopted, put, sent
 from tests.support.waiting import wait_until
 
@@ -115,6 +115,17 @@ def test_a_tracking_that_does_not_rise_conflicts_and_stores_nothing(store, posit
     with pytest.raises(Conflicted):
         store.put([], [], [Tracking("h2", position)])
     assert (store.read(0, 10), store.tracked("h2")) == ([], 7)
+
+
+def test_what_was_set_aside_is_told_by_source_and_takes_effect_only_once(store, open_store):
+    store.put([], [], [aside("h2", 7, SET_ASIDE), aside("h2", 10, SET_ASIDE), aside("h2 7", 1, SET_ASIDE), aside("h20", 4, SET_ASIDE)])
+    put(store, "user-1", 0, [adopted(1)], [aside("h2", 7, TOOK_EFFECT)])
+    for note in (SET_ASIDE, TOOK_EFFECT):
+        with pytest.raises(Conflicted):
+            put(store, "user-1", 1, [adopted(2)], [aside("h2", 7, note)])
+    again = open_store()
+    assert (again.asides("h2"), again.asides("h2 7"), again.asides("h")) == ({7: TOOK_EFFECT, 10: SET_ASIDE}, {1: SET_ASIDE}, {})
+    assert (len(again.read(0, 10)), again.tracked("h2")) == (1, 0)
 
 
 def test_a_relay_position_that_does_not_rise_is_ignored(store):

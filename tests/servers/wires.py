@@ -17,11 +17,13 @@ NOW = 1_700_000_000.0
 class Server:
     """Store, writer, relay and inbox of one home, and nothing else."""
 
-    def __init__(self, store_url, name, broker: EmbeddedBroker):
+    def __init__(self, store_url, name, broker: EmbeddedBroker, mail_key: bytes | None = b"k" * 32):
+        """`mail_key`: as the Global Server would tell it; None: it has not yet."""
         self.name = name
         catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(name))
         self.store = Store(store_url(name), name, catalogue)
-        self.store.learn_mail_key(-1, b"k" * 32)  # as the Global Server would
+        if mail_key is not None:
+            self.store.learn_mail_key(-1, mail_key)
         self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
         self.relay = Relay(self.store, self.writer, broker, name, rules.ADDRESSES, lambda committed: ())
         self.heard: list[Event] = []
