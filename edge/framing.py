@@ -76,7 +76,7 @@ def _event(part: Part) -> bytes:
         return b":\n\n"
     # JSON may hold line breaks between its tokens only; each line of data needs its own field.
     data = b"\ndata: ".join(part.body.splitlines())
-    place = str(part.seq) if part.name == "message" else part.cursor
+    place = part.cursor if part.seq is None or part.name == "receipt" else str(part.seq)
     number = b"" if place is None else b"id: %b\n" % place.encode()
     return b"event: %b\n%bdata: %b\n\n" % (part.name.encode(), number, data)
 

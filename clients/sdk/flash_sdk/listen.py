@@ -15,13 +15,14 @@ from flash_sdk.acks import Acker, PostAck
 from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.beside import Beside
 from flash_sdk.direct import DirectPort
-from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, Unanswered, UnknownSession, Unreachable
+from flash_sdk.endings import ending_of
+from flash_sdk.errors import FlashClientError, ProtocolError
 from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Message, Welcome, read
 from flash_sdk.helm import Helm
 from flash_sdk.mailbox import Item, Mailbox
 from flash_sdk.parts import Part
 from flash_sdk.straight import home_has
-from flash_sdk.stream import Line, Lost, Silent
+from flash_sdk.stream import Line
 from flash_sdk.transports import BOTTOM, Ending, Transport
 
 OpenLine = Callable[[Transport, float, dict[str, Any], Acker], Awaitable[Line]]  # transport, seconds for the welcome, hello → parts
@@ -176,24 +177,11 @@ class Listener:
         self._welcomed = self._flowed = False
         try:
             goodbye = await self._connection()
-        except Unanswered:
-            reason, ending = "held", Ending.HELD
-        except (TryLater, Unreachable) as error:
-            reason = "unreachable"
-            at_least_s = getattr(error, "retry_after_s", None) or 0.0
-        except UnknownSession:
-            reason = "session"
-        except Lost:
-            reason = "lost"
-        except Silent:
-            if not self._welcomed:
-                reason, ending = "held", Ending.HELD
-            else:  # what flowed and then fell silent was cut; what never flowed may have been held back
-                reason, ending = "silent", Ending.AWAY if self._flowed else Ending.DOUBTFUL
-        except ProtocolError:
-            reason, ending = "protocol", Ending.DOUBTFUL
         except Better:
             reason = "better"
+        except FlashClientError as error:
+            reason, ending = ending_of(error, welcomed=self._welcomed, flowed=self._flowed)
+            at_least_s = getattr(error, "retry_after_s", None) or 0.0
         else:
             reason = "goodbye"
             at_least_s = goodbye.reconnect_after_s or 0.0
@@ -284,12 +272,8 @@ class Listener:
             raise Better("another network")
         try:
             self._ahead = await self._open(None)  # not in the present session's place
-        except (Unanswered, Silent):
-            self._helm.ended(Ending.HELD)
-        except ProtocolError:
-            self._helm.ended(Ending.DOUBTFUL)
-        except (TryLater, Unreachable, Lost):
-            self._helm.ended(Ending.AWAY)
+        except FlashClientError as error:
+            self._helm.ended(ending_of(error)[1])
         else:
             await self._hear_out(present)
             raise Better("a better transport works")
