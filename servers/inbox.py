@@ -26,6 +26,7 @@ from servers.trackings import SET_ASIDE, TOOK_EFFECT, aside
 from servers.writer import Writer
 
 MAX_DELIVERIES = 64  # per unit; each holds the events of one remote commit
+MAX_EVENTS = 5_000  # per unit, and one delivery more: what came together after an outage is decided and sealed in one go, on the loop
 RETRY_S = 0.5  # pause while our own store is away; the deliveries stay unacked
 NOTHING_NEW = "nothing of it is new here: later mail of its server took effect before, and nothing says that this did not"
 
@@ -103,7 +104,11 @@ class Inbox:
             if not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            batch = [await self._opened(self._waiting.popleft()) for _ in range(min(len(self._waiting), MAX_DELIVERIES))]
+            batch: list[Incoming] = []
+            events = 0
+            while self._waiting and len(batch) < MAX_DELIVERIES and events < MAX_EVENTS:
+                batch.append(await self._opened(self._waiting.popleft()))
+                events += len(batch[-1].events)
             if await self._apply(batch):
                 for incoming in batch:
                     self._settle(incoming, incoming.fault)

@@ -6,7 +6,9 @@ servers, which have no keys of users in common.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -66,7 +68,8 @@ class KeyStore:
 
     def __init__(self, table: KeyTable) -> None:
         self._table = table
-        self._keys: dict[int, bytes | None] = {}
+        self._lock = threading.Lock()  # whoever changes what is in memory; looking there needs none
+        self._keys: dict[int, bytes | None] = {}  # those that were asked for longest ago come first
         self._ciphers: dict[int, AESGCM] = {}
 
     def at_hand(self, owner: int) -> AESGCM | None:
@@ -87,19 +90,25 @@ class KeyStore:
         try:
             return self.at_hand(owner)
         except KeyError:
-            self._remember(self._table.read((owner,)))
-            return self.at_hand(owner) if owner in self._keys else None
+            found = self._table.read((owner,))
+            self._remember(found, found.keys())
+            key = found.get(owner)
+            return None if key is None else AESGCM(key)
 
     def make(self, owners: Iterable[int]) -> None:
-        """Have the keys of `owners` at hand: durably stored first where there are none, but not for those whose key was destroyed.
-        Raises `Unavailable`."""
-        wanted = [owner for owner in set(owners) if owner not in self._keys]
-        found = self._table.read(wanted)
-        missing = [owner for owner in wanted if owner not in found]
+        """Have the keys of `owners` at hand, all at once, however many they are. As `have` otherwise."""
+        wanted = set(owners)
+        self._remember(self.have([owner for owner in wanted if owner not in self._keys]), wanted)
+
+    def have(self, owners: Collection[int]) -> dict[int, bytes | None]:
+        """The keys of `owners`, None for a destroyed one: durably stored first where there are none, but not for those whose key was
+        destroyed. Memory keeps what it has. Raises `Unavailable`."""
+        found = self._table.read(owners)
+        missing = [owner for owner in owners if owner not in found]
         if missing:
             self._table.add({owner: secrets.token_bytes(KEY_BYTES) for owner in missing})
             found |= self._table.read(missing)  # another process on the same table may have been first
-        self._remember(found)
+        return found
 
     def destroy(self, owner: int) -> None:
         """Destroy a user's key, once and for all; a second time changes nothing. Raises `Unavailable`."""
@@ -113,8 +122,9 @@ class KeyStore:
 
     def forget(self, owner: int) -> None:
         """Keep nothing of a key in memory: it was destroyed, here or by another process."""
-        self._keys.pop(owner, None)
-        self._ciphers.pop(owner, None)
+        with self._lock:
+            self._keys.pop(owner, None)
+            self._ciphers.pop(owner, None)
 
     def mail_key(self) -> int:
         """The number (below zero) of the newest key of the mail between servers; 0 before one has arrived. Raises `Unavailable`."""
@@ -141,13 +151,19 @@ class KeyStore:
         kept = self._table.read((number,))
         if kept.get(number) != key:
             log.error("keys.mail_key_differs", number=number)
-        self._remember(kept)
+        self._remember(kept, kept.keys())
 
     def close(self) -> None:
         """Let go of the table."""
         self._table.close()
 
-    def _remember(self, keys: Mapping[int, bytes | None]) -> None:
-        while len(self._keys) + len(keys) > KEYS_IN_MEMORY and self._keys:
-            self._keys.pop(next(iter(self._keys)), None)
-        self._keys.update(keys)
+    def _remember(self, keys: Mapping[int, bytes | None], wanted: Collection[int]) -> None:
+        """Add `keys`, and let go of others where there are too many, but of none that are `wanted`: a batch is sealed with all its own."""
+        with self._lock:
+            for owner in wanted:
+                if owner in self._keys:
+                    self._keys[owner] = self._keys.pop(owner)
+            self._keys.update(keys)
+            for owner in list(islice(self._keys, max(len(self._keys) - KEYS_IN_MEMORY, 0))):
+                if owner not in wanted:
+                    del self._keys[owner]

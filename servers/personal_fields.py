@@ -151,7 +151,7 @@ class SealedMapper(Mapper[str]):
 def pack_dump(data: Any, keys: KeyStore) -> bytes:
     """A dump as bytes, every `Personal` in it sealed. Blocks. Raises `Unavailable`."""
     missing: set[int] = set()
-    made = False
+    found: dict[int, bytes | None] = {}  # beside those at hand, which people need who talk just now: of a large home not all fit there
 
     def hide(value: Any) -> Any:
         if not isinstance(value, Personal):
@@ -159,7 +159,8 @@ def pack_dump(data: Any, keys: KeyStore) -> bytes:
         if not value.value:
             return value.value
         try:
-            cipher = keys.cipher(value.owner) if made else keys.at_hand(value.owner)
+            key = found.get(value.owner)
+            cipher = AESGCM(key) if key is not None else None if value.owner in found else keys.at_hand(value.owner)
         except KeyError:
             missing.add(value.owner)
             return None
@@ -168,10 +169,10 @@ def pack_dump(data: Any, keys: KeyStore) -> bytes:
         return msgpack.ExtType(EXTENSION, msgpack.packb((value.owner, sealed, empty)))
 
     packed: bytes = msgpack.packb(data, default=hide)
-    if missing:
-        keys.make(missing)
-        made = True  # of a large home, not all keys fit into memory at once: what is not at hand any more is read
-        packed = msgpack.packb(data, default=hide)
+    while missing:
+        found |= keys.have(list(missing))
+        missing.clear()
+        packed = msgpack.packb(data, default=hide)  # once more where one was let go of meanwhile
     return packed
 
 

@@ -101,6 +101,8 @@ class Projector:
                 self._dumped[name] = position
             except (OSError, Unavailable) as error:
                 log.warning("projector.dump_failed", projection=name, error=type(error).__name__)
+            except Exception:  # the next dump may succeed; and who stops goes on stopping
+                log.exception("projector.dump_failed", projection=name)
 
 
 def read_dump(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | None:

@@ -92,17 +92,17 @@ class Lane:
     async def _run(self) -> None:
         pause = RETRY_S[0]
         while True:
-            batch = await self._next_batch()
             try:
+                batch = await self._next_batch()
                 await self._publish(batch)
+                del batch  # up to a megabyte, which an idle home would keep
                 pause = RETRY_S[0]
             except Unavailable:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
                 pause = min(pause * 2, RETRY_S[1])
             except Exception:
-                log.exception("relay.publish_failed")
+                log.exception("relay.failed")
                 await asyncio.sleep(RETRY_S[1])
-            del batch  # up to a megabyte, which an idle home would keep
 
     async def _publish(self, batch: Sequence[Committed]) -> None:
         outgoing = self._outgoing(batch)

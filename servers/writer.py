@@ -28,6 +28,7 @@ from servers.unit import Unit
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
 MAX_FOUND = 1_000  # events read at a time after a commit whose end we did not hear
+MAX_FETCHES = 10  # of keys for one batch; a second one is needed only when another thread has just let go of one
 MAX_STATES = 2_400  # states in memory, least recently used go first: a thousand people who talk and their mailboxes, at about 1 KB each
 
 log = structlog.get_logger()
@@ -178,11 +179,12 @@ class Writer:
             self._states.clear()
 
     async def _pack(self, events: list[Event]) -> list[EventRecord]:
-        try:
-            return self._store.pack(events)
-        except KeysNeeded as needed:  # of users who are new, or who have not been here for long
-            await self._store.run(self._store.fetch_keys, needed.owners)
-            return self._store.pack(events)
+        for _ in range(MAX_FETCHES):
+            try:
+                return self._store.pack(events)
+            except KeysNeeded as needed:  # of users who are new, or who have not been here for long
+                await self._store.run(self._store.fetch_keys, needed.owners)
+        return self._store.pack(events)
 
     def _tell(self, committed: list[Committed]) -> None:
         self._last = committed[-1].position

@@ -1,6 +1,10 @@
 """Personal data is unreadable without its owner's key, wherever it is stored; everything else stays as it was."""
 
+import os
+import random
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import msgpack
@@ -160,6 +164,53 @@ def test_a_dump_may_need_more_keys_than_are_kept_in_memory(store, monkeypatch):
         assert unpack_dump(pack_dump(names, store.keys), store.keys) == {uid: f"name {uid}" for uid in names}
     store.keys.destroy(7)
     assert unpack_dump(pack_dump(names, store.keys), store.keys)[7] == ""
+
+
+def test_the_keys_of_one_batch_are_at_hand_together_however_many_they_are(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 10)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 1)
+    store.keys.make(range(1, 11))
+    store.keys.make(range(5, 41))
+    assert None not in [store.keys.at_hand(uid) for uid in range(5, 41)]
+    store.keys.make((50,))
+    with pytest.raises(KeyError):
+        store.keys.at_hand(5)
+    store.keys.at_hand(50)
+
+
+def test_a_dump_takes_no_key_away_from_who_talks(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 10)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 1)
+    store.keys.make(range(1, 11))
+    pack_dump({uid: Personal(uid, "name") for uid in range(1, 101)}, store.keys)
+    for uid in range(1, 11):
+        store.keys.at_hand(uid)
+
+
+class Slow(dict):
+    """Lets other threads on when somebody begins to look through it, or is about to add to it."""
+
+    def __iter__(self):
+        looking = super().__iter__()
+        time.sleep(0.0005)
+        return looking
+
+    def update(self, keys):
+        time.sleep(0.0005)
+        super().update(keys)
+
+
+def test_keys_are_asked_for_by_several_threads(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 20)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 5)
+    everybody = range(1, 101)
+    store.keys.make(everybody)
+    store.keys._keys = Slow(store.keys._keys)
+    chance = random.Random(os.environ["FLASH_TEST_SEED"])
+    orders = [chance.sample(everybody, len(everybody)) for _ in range(4)]
+    with ThreadPoolExecutor(len(orders)) as threads:
+        found = threads.map(lambda order: sum(store.keys.cipher(uid) is not None for uid in order), orders)
+        assert list(found) == [len(everybody)] * len(orders)
 
 
 def test_snapshots_and_dumps_hold_no_text(store):

@@ -197,6 +197,29 @@ async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch)
     await eventually(lambda: len(h2.mailbox(2)) == 20)
 
 
+async def test_a_read_that_fails_in_whatever_way_does_not_stop_the_relay(servers, broker, monkeypatch):
+    h1, h2 = servers
+    await eventually(lambda: h1.relay.lag == 0)
+    monkeypatch.setattr(tail, "MAX_EVENTS", 5)  # the rest must be read
+    publish, read, failures = broker.publish, h1.store.read, [RuntimeError("whatever it is")]
+
+    async def away(outgoing):
+        raise Unavailable("away")
+
+    def failing(*arguments):
+        if failures:
+            raise failures.pop()
+        return read(*arguments)
+
+    monkeypatch.setattr(broker, "publish", away)
+    for number in range(20):
+        await h1.writer.submit((send(f"m{number}"),))
+    monkeypatch.setattr(h1.store, "read", failing)
+    monkeypatch.setattr(broker, "publish", publish)
+    await eventually(lambda: len(h2.mailbox(2)) == 20)
+    assert not failures
+
+
 async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(servers, broker, monkeypatch):
     h1, h2 = servers
     await eventually(lambda: h1.relay.lag == 0)

@@ -203,6 +203,21 @@ async def test_a_local_popup_is_queued_in_the_same_transaction(desk):
     assert desk.told[-1] == ["user.message_sent", "mailbox.message_queued"]
 
 
+async def test_keys_that_another_thread_lets_go_of_are_fetched_again(desk, monkeypatch):
+    fetch, let_go = desk.store.fetch_keys, [1, 2]
+
+    def fetch_and_lose(owners):
+        fetch(owners)
+        if let_go:
+            desk.store.keys.forget(let_go.pop())
+
+    monkeypatch.setattr(desk.store, "fetch_keys", fetch_and_lose)
+    await desk.do(contact())
+    await asyncio.gather(desk.do(send()), desk.do(log_in(2)))
+    assert "user.message_sent" in desk.stored()
+    assert not let_go
+
+
 @pytest.mark.parametrize("failure", [Unavailable("disk full"), Conflicted("another"), OSError("surprise")])
 async def test_a_commit_that_fails_fails_the_batch_and_forgets_what_it_decided(desk, failure):
     await desk.do(contact())
