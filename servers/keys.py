@@ -63,6 +63,11 @@ class KeyTable(Protocol):
         """Let go of the connection."""
 
 
+def cipher_of(key: bytes | None) -> AESGCM | None:
+    """The cipher of a key; None when it is destroyed."""
+    return None if key is None else AESGCM(key)
+
+
 class KeyStore:
     """One server's keys. Usable from any thread; `cipher` reads memory, or else asks the table, which blocks."""
 
@@ -92,8 +97,7 @@ class KeyStore:
         except KeyError:
             found = self._table.read((owner,))
             self._remember(found, found.keys())
-            key = found.get(owner)
-            return None if key is None else AESGCM(key)
+            return cipher_of(found.get(owner))
 
     def make(self, owners: Iterable[int]) -> None:
         """Have the keys of `owners` at hand, all at once, however many they are. As `have` otherwise."""

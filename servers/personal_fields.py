@@ -20,7 +20,7 @@ from eventsourcing.utils import resolve_topic
 
 from domain.event import Event
 from domain.personal import Personal, by_rule, erased, owner, uid_of
-from servers.keys import Ciphers, KeyStore
+from servers.keys import Ciphers, KeyStore, cipher_of
 
 SEALED = "sealed"
 NONCE_BYTES = 12  # random: safe for four billion events of one user
@@ -150,29 +150,30 @@ class SealedMapper(Mapper[str]):
 
 def pack_dump(data: Any, keys: KeyStore) -> bytes:
     """A dump as bytes, every `Personal` in it sealed. Blocks. Raises `Unavailable`."""
-    missing: set[int] = set()
-    found: dict[int, bytes | None] = {}  # beside those at hand, which people need who talk just now: of a large home not all fit there
+    everybody: set[int] = set()
+    found: dict[int, bytes | None] | None = None  # of everybody; not at hand, where of a large home they would push out who talks just now
+    complete = True
 
     def hide(value: Any) -> Any:
         if not isinstance(value, Personal):
             raise TypeError(f"{type(value).__name__} in a dump")
         if not value.value:
             return value.value
+        nonlocal complete
+        everybody.add(value.owner)
         try:
-            key = found.get(value.owner)
-            cipher = AESGCM(key) if key is not None else None if value.owner in found else keys.at_hand(value.owner)
+            cipher = keys.at_hand(value.owner) if found is None else cipher_of(found[value.owner])
         except KeyError:
-            missing.add(value.owner)
+            complete = False
             return None
         empty = type(value.value)()
         sealed = seal(cipher, os.urandom(NONCE_BYTES), value.value, DUMPED) if cipher is not None else b""
         return msgpack.ExtType(EXTENSION, msgpack.packb((value.owner, sealed, empty)))
 
     packed: bytes = msgpack.packb(data, default=hide)
-    while missing:
-        found |= keys.have(list(missing))
-        missing.clear()
-        packed = msgpack.packb(data, default=hide)  # once more where one was let go of meanwhile
+    if not complete:
+        found = keys.have(everybody)
+        packed = msgpack.packb(data, default=hide)
     return packed
 
 

@@ -205,7 +205,7 @@ def test_keys_are_asked_for_by_several_threads(store, monkeypatch):
     monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 5)
     everybody = range(1, 101)
     store.keys.make(everybody)
-    store.keys._keys = Slow(store.keys._keys)
+    store.keys._keys = Slow()
     chance = random.Random(os.environ["FLASH_TEST_SEED"])
     orders = [chance.sample(everybody, len(everybody)) for _ in range(4)]
     with ThreadPoolExecutor(len(orders)) as threads:
