@@ -237,6 +237,9 @@ class HomeParts:
         return self.contacters.homes_watching(int(event.originator_id[5:])) if rules.is_told(event) else ()
 
     def _silent(self, session: Session) -> None:
+        if self.closed() is not None:  # what it said meanwhile was refused
+            session.seen_at = self.monotonic()
+            return
         self._end(session, "timeout")
 
     def _server_down(self, server: str) -> None:

@@ -213,6 +213,24 @@ async def test_a_dead_client_is_ended_as_timed_out(town, friends):
     assert dead.aborted
 
 
+async def test_nobody_is_dead_whose_answers_are_refused(town, friends, monkeypatch):
+    """A home that cannot renew its lease, for its database is away, takes no calls."""
+    _, bob = friends
+    parts = bob.home.parts
+    _, window = await bob.opens(pong=True)
+    monkeypatch.setattr(parts, "closed", lambda: "The lease could not be renewed: the database is away.")
+    for _ in range(3):
+        town.monotonic.now += 2.01 * parts.blanks.interval_s
+        for _ in range(SLOTS):
+            parts.blanks.tick()
+    assert not window.aborted
+    monkeypatch.undo()
+    town.monotonic.now += 2.01 * parts.blanks.interval_s
+    for _ in range(SLOTS):
+        parts.blanks.tick()
+    assert window.aborted
+
+
 async def test_sessions_are_limited_per_user_and_a_returning_client_needs_no_room(friends):
     _, bob = friends
     first, _ = await bob.opens()
