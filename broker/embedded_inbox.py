@@ -25,6 +25,7 @@ class EmbeddedDelivery:
     """A message in a consumer's hands. After `ack`, `dead` or the consumer's `cancel`, both do nothing."""
 
     __slots__ = ("_consumer", "_id", "body", "headers")
+    gone = False  # there is no connection to lose
 
     def __init__(self, consumer: "EmbeddedConsumer", id_: int, headers: str | None, body: bytes) -> None:
         self._consumer: EmbeddedConsumer | None = consumer

@@ -34,6 +34,10 @@ class Delivery(Protocol):
     def headers(self) -> Mapping[str, object]:
         """Its headers, mostly none."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection it came over was lost: then it comes again, and this one can no longer be acked."""
+
     def ack(self) -> None:
         """Done with it: it will not come again."""
 

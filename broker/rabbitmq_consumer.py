@@ -37,6 +37,11 @@ class RabbitDelivery:
         """The message's headers."""
         return self._message.header.properties.headers or {}
 
+    @property
+    def gone(self) -> bool:
+        """Whether its link was lost."""
+        return self._seat is None or self._seat.link.lost.done()
+
     def ack(self) -> None:
         """Done with it: it will not come again."""
         seat, self._seat = self._seat, None

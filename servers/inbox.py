@@ -27,6 +27,7 @@ from servers.writer import Writer
 
 MAX_DELIVERIES = 64  # per unit; each holds the events of one remote commit
 MAX_EVENTS = 5_000  # per unit, and one delivery more: what came together after an outage is decided and sealed in one go, on the loop
+PREFETCH = 256  # deliveries that a broker hands out before some are acked
 RETRY_S = 0.5  # pause while our own store is away; the deliveries stay unacked
 NOTHING_NEW = "nothing of it is new here: later mail of its server took effect before, and nothing says that this did not"
 
@@ -96,6 +97,8 @@ class Inbox:
                 await self._task
 
     def _arrive(self, delivery: Delivery) -> None:
+        if len(self._waiting) >= PREFETCH:  # while our store is away, each new connection brings all of them again
+            self._waiting = deque(waiting for waiting in self._waiting if not waiting.gone)
         self._waiting.append(delivery)
         self._arrived.set()
 

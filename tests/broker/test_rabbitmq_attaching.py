@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from broker.port import Outgoing
+from broker.port import Delivery, Outgoing
 from broker.rabbitmq import RabbitBroker
 from broker.rabbitmq_channel import LeanChannel
 from broker.rabbitmq_link import Link
 from broker.rabbitmq_stream import StreamReader
-from broker.topology import EVENTS, HISTORY
+from broker.topology import EVENTS, HISTORY, HOMES
 from domain.errors import Unavailable
 from tests.support.rabbitmq_choice import AnyRabbit
+from tests.support.waiting import eventually
 
 DEADLINE_S = 10
 
@@ -76,3 +77,19 @@ async def test_a_publish_that_waited_for_a_reader_hears_that_the_link_was_lost(
         await asyncio.wait_for(lost[0].publisher.publish([Outgoing(EVENTS, "global.1", b"x")]), DEADLINE_S)
     monkeypatch.undo()
     del items
+
+
+async def test_a_delivery_says_when_it_can_no_longer_be_acked(brokers: list[RabbitBroker]) -> None:
+    broker, _ = brokers
+    deliveries: list[Delivery] = []
+    await broker.consume("global", deliveries.append)
+    await broker.start()
+    await broker.wait_connected(DEADLINE_S)
+    await broker.publish([Outgoing(HOMES, "global", b"x")])
+    await eventually(lambda: deliveries, DEADLINE_S)
+    assert not deliveries[0].gone
+    assert broker._link is not None
+    broker._link.lose("cut off")
+    assert deliveries[0].gone
+    await eventually(lambda: len(deliveries) == 2, DEADLINE_S)
+    assert (deliveries[1].body, deliveries[1].gone) == (b"x", False)

@@ -243,6 +243,25 @@ async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remem
     assert h2.inbox.repeats == 0
 
 
+class Again:
+    """A delivery over a link that is lost, or not."""
+
+    def __init__(self, gone):
+        self.gone = gone
+
+
+async def test_what_comes_again_while_the_store_is_away_is_kept_once(servers):
+    _, h2 = servers
+    h2.inbox._task.cancel()  # it waits for the store
+    for _ in range(3):
+        for _ in range(inbox_module.PREFETCH):
+            h2.inbox._arrive(Again(gone=True))
+    for _ in range(inbox_module.PREFETCH):
+        h2.inbox._arrive(Again(gone=False))
+    assert len(h2.inbox._waiting) <= 2 * inbox_module.PREFETCH
+    h2.inbox._waiting.clear()
+
+
 async def test_how_far_it_published_is_stored_when_the_relay_stops(servers, broker, tmp_path):
     h1, _ = servers
     await h1.writer.submit((send(),))
