@@ -68,7 +68,8 @@ class Polls:
 
     async def next(self) -> Poll:
         """The next poll."""
-        return await asyncio.wait_for(self._waiting.get(), 10)
+        async with asyncio.timeout(10):  # `wait_for` may swallow the cancellation of who answers all
+            return await self._waiting.get()
 
     async def _take(self, request: web.Request, body: Any) -> web.StreamResponse:
         poll = Poll(request, body)
