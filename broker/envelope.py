@@ -100,8 +100,8 @@ def _integer(item: dict[Any, Any], field: str) -> int:
 
 def _name(item: dict[Any, Any], field: str) -> str:
     value = item.get(field)
-    if type(value) is not str or not 0 < len(value) <= MAX_NAME:
-        _refuse(f"{field} is not a text of 1 to {MAX_NAME} characters")
+    if type(value) is not str or not 0 < len(value) <= MAX_NAME or "\0" in value:  # PostgreSQL's texts cannot hold that one
+        _refuse(f"{field} is not a text of 1 to {MAX_NAME} characters without NUL")
     return value
 
 
