@@ -4,20 +4,16 @@ import contextlib
 import http.client
 import os
 import random
-import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cost import cpu_s
-from tests.support.waiting import wait_until
+from bench.processes import running
 
 FLASH = "from flash.cli import main; main()"  # whatever the interpreter's scripts folder is
-START_TIMEOUT_S = 30.0  # a loaded machine needs three
-STOP_TIMEOUT_S = 20.0  # `flash` drains for five seconds at each of its servers
 REGISTRATIONS_PER_S = "100000"  # all users of a workload come from one address: the limit that keeps the world out is lifted
 
 
@@ -79,22 +75,9 @@ def _process(command: Sequence[str], data: Path, port: int, settings: dict[str, 
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLASH_")}
     ours = {"FLASH_DATA_DIR": str(data), "FLASH_LOG_LEVEL": "warning", "FLASH_REGISTRATIONS_PER_S": REGISTRATIONS_PER_S}
     output = data / f"{command[0]}-{port}.out"
-    with output.open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", FLASH, *command], env=inherited | ours | settings, stdin=subprocess.DEVNULL, stdout=file, stderr=file
-        )
-    try:
-        wait_until(lambda: process.poll() is not None or _ready(port), START_TIMEOUT_S, f"flash {command[0]} starts")
-        if process.poll() is not None:
-            raise RuntimeError(f"flash {' '.join(command)} ended: {output.read_text()[-2000:]}")
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    command = [sys.executable, "-c", FLASH, *command]
+    with running(f"flash {' '.join(command[3:])}", command, output, inherited | ours | settings, lambda: _ready(port)) as pid:
+        yield pid
 
 
 def _ready(port: int) -> bool:

@@ -8,22 +8,18 @@ message is kept in SQLite (XEP-0313), which is the nearest to a popup that waits
 import contextlib
 import os
 import shutil
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cost import cpu_s
+from bench.processes import running as started
 from tests.support.missing import Missing
 from tests.support.ports import free_ports
-from tests.support.waiting import wait_until
+from tests.support.rabbitmq import answers
 
 HOST = "localhost"
 PASSWORD = "a password for the bench"
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
 MODULES = (
     *("disco", "roster", "saslauth", "blocklist", "bookmarks", "carbons", "pep", "private", "smacks", "vcard4", "vcard_legacy"),
     *("csi_simple", "ping", "time", "uptime", "version", "posix"),
@@ -80,28 +76,6 @@ def running(data: Path, users: int, archive: bool) -> Iterator[Prosody]:
         CONFIGURATION.format(data=data, port=port, modules=modules, archive=ARCHIVE if archive else "", host=HOST), encoding="utf-8"
     )
     output = data / "prosody.out"
-    with output.open("ab") as file:
-        process = subprocess.Popen(
-            ["prosody", "-F", "--config", str(configuration)],
-            env=os.environ | {"HOME": str(data)},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-        )
-    try:
-        wait_until(lambda: process.poll() is not None or _listens(port), START_TIMEOUT_S, "prosody starts")
-        if process.poll() is not None:
-            raise RuntimeError(f"prosody ended: {output.read_text()[-2000:]}")
-        yield Prosody(port, users, process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    command = ["prosody", "-F", "--config", str(configuration)]
+    with started("prosody", command, output, os.environ | {"HOME": str(data)}, lambda: answers(port)) as pid:
+        yield Prosody(port, users, pid)

@@ -97,7 +97,7 @@ class Session:
             if not parts:
                 return
             self.outlet.write(parts)
-            if self.queue is None:
+            if self.queue is None and self.backlog is None:
                 return
 
     def resume(self) -> None:
@@ -119,8 +119,8 @@ class Session:
     def _next_parts(self) -> Sequence[Part]:
         parts: list[Part] = []
         if self.backlog:
-            parts, self.backlog = self.backlog, None
-        queue, left = self.queue, max(FLUSH - len(parts), 0)
+            parts, self.backlog = self.backlog[:FLUSH], self.backlog[FLUSH:] or None
+        queue, left = self.queue, FLUSH - len(parts)
         if queue is None:
             return parts
         taken = 0

@@ -148,6 +148,21 @@ async def test_after_a_restart_the_indices_are_the_same(town):
     assert dumps({"contacters": parts.contacters, "waiting": parts.waiting, "presence": parts.presence}) == before
 
 
+async def test_a_dump_that_fails_in_whatever_way_is_tried_again(town, tmp_path: Path, monkeypatch):
+    parts = town.homes["h1"].parts
+    await town.person("ann", "h1").opens()
+    projector = Projector(parts.store, tmp_path / "dumps", {"presence": parts.presence})
+
+    def broken(*arguments):
+        raise RuntimeError("whatever it is")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("servers.projector.write_dump", broken)
+        await projector.dump()
+    await projector.dump()
+    assert (tmp_path / "dumps" / "presence.projection").exists()
+
+
 def test_a_dump_of_another_format_is_refused_and_changes_nothing():
     for index in home_indices().values():
         before = index.dump()

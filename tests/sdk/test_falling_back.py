@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 
 from flash_sdk import Connected, Disconnected, FlashClient, Listener, Message, Patience
+from flash_sdk.helm import Helm
+from flash_sdk.transports import Network
 from tests.sdk.conftest import AT_ONCE
 from tests.sdk.peer import PASSWORD, BackConnection, Peer, message
 from tests.sdk.polls import Poll, Polls
@@ -125,6 +127,28 @@ async def test_what_only_the_old_session_was_sent_is_shown_before_it_is_left(pee
     assert ann.all(Disconnected)[-1].reason == "better"
 
 
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
+    """Where the client is: in the last of these."""
+    networks: list[Network] = [("10.0.0.5", None)]
+    monkeypatch.setitem(Helm.__init__.__kwdefaults__, "network", lambda: networks[-1])  # type: ignore[arg-type]
+    return networks
+
+
+async def test_what_came_is_shown_before_another_network_is_noticed(
+    networks: list[Network], peer: Peer, polls: Polls, ann: Watched
+) -> None:
+    """Of one answer with several popups, none is dropped: another device may have acknowledged them meanwhile."""
+    (await fallen(peer, polls)).welcome("s1")
+    poll = await polls.next()
+    networks.append(("192.168.0.7", None))
+    poll.answer("s1", ("message", message(1)), ("message", message(2)), ("message", message(3)))
+    line = await held(peer, "multipart/x-mixed-replace")
+    await line.welcome("s2")
+    await eventually(lambda: len(ann.all(Connected)) == 2)
+    assert [popup.seq for popup in ann.all(Message)] == [1, 2, 3]
+
+
 async def at_once(polls: Polls) -> Poll:
     """The next poll that does not wait."""
     while (poll := await polls.next()).body["wait_s"]:
@@ -133,6 +157,16 @@ async def at_once(polls: Polls) -> Poll:
 
 
 async def test_an_event_stream_is_read_to_its_goodbye_before_it_is_left(peer: Peer, ann: Watched) -> None:
+    """Although the session that is being left takes no acknowledgement any more."""
+
+    def acked() -> web.Response:
+        if peer.bodies("/v1/acks")[-1]["session"] != "s1":
+            return web.Response(status=204)
+        status, code = (409, "unknown_session") if peer.bodies("/v1/logoff") else (503, "unavailable")
+        return web.json_response({"status": status, "code": code, "detail": "No."}, status=status)
+
+    for _ in range(1_000):
+        peer.say("/v1/acks", acked)
     await held(peer, "multipart/x-mixed-replace")
     events = await held(peer, "text/event-stream")
     await events.welcome("s1")

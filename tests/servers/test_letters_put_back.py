@@ -7,13 +7,10 @@ import pytest
 import structlog
 
 from broker import envelope, topology
-from broker.embedded import EmbeddedBroker
 from domain import home as rules
 from domain.errors import Unavailable
 from domain.event import place
 from domain.personal import owners
-from servers import inbox as inbox_module
-from servers import relay_lane
 from servers.inbox import NOTHING_NEW
 from servers.store import Store
 from tests.domain.home_stories import message_sent
@@ -24,17 +21,6 @@ from tests.servers.wires import Server
 from tests.support.waiting import eventually
 
 NEW_KEY = (-2, b"n" * 32)  # one that h2 has not heard of
-
-
-@pytest.fixture
-async def broker(tmp_path, monkeypatch):
-    monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
-    monkeypatch.setattr(inbox_module, "RETRY_S", 0.01)
-    broker = EmbeddedBroker(tmp_path / "broker.db")
-    await broker.start()
-    await broker.wait_connected(5)
-    yield broker
-    await broker.close()
 
 
 @pytest.fixture

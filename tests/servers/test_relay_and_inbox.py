@@ -9,7 +9,6 @@ import pytest
 from eventsourcing.persistence import Tracking
 
 from broker import envelope, topology
-from broker.embedded import EmbeddedBroker
 from broker.envelope import EventRecord
 from broker.port import Outgoing
 from domain.errors import Unavailable
@@ -28,18 +27,7 @@ NOW = 1_700_000_000.0
 
 
 @pytest.fixture
-async def broker(tmp_path):
-    broker = EmbeddedBroker(tmp_path / "broker.db")
-    await broker.start()
-    await broker.wait_connected(5)
-    yield broker
-    await broker.close()
-
-
-@pytest.fixture
-async def servers(store_url, broker, monkeypatch):
-    monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
-    monkeypatch.setattr(inbox_module, "RETRY_S", 0.01)
+async def servers(store_url, broker):
     h1, h2 = await Server(store_url, "h1", broker).start(), await Server(store_url, "h2", broker).start()
     await h1.writer.submit((contact(),))
     yield h1, h2
@@ -241,6 +229,22 @@ async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remem
     await eventually(lambda: len(h2.mailbox(2)) == 330)
     assert [id_ for id_, _ in h2.mailbox(2)] == [f"m{n}" for n in range(300)] + [f"late{n}" for n in range(30)]
     assert h2.inbox.repeats == 0
+
+
+async def test_what_came_together_after_an_outage_is_applied_in_portions(servers, broker, monkeypatch):
+    monkeypatch.setattr(inbox_module, "MAX_EVENTS", 4)
+    _, h2 = servers
+    commits, units = h2.writer.submit, []
+
+    def counting(commands, **options):
+        units.append(len(commands))
+        return commits(commands, **options)
+
+    monkeypatch.setattr(h2.writer, "submit", counting)
+    body = [envelope.encode("h7", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)]) for n in range(10)]
+    await broker.publish([Outgoing(topology.HOMES, "h2", each) for each in body])
+    await eventually(lambda: len(h2.mailbox(2)) == 30)
+    assert max(units) <= 4 + 3 - 1
 
 
 class Again:

@@ -6,11 +6,13 @@ import pytest
 
 from domain.errors import Invalid, TooManyRequests
 from domain.mailbox import MAX_RECEIPTS, MAX_WAITING
-from domain.user import MAX_SESSIONS
+from domain.user import LAST_MOMENT, MAX_SESSIONS
+from servers import home as home_module
 from servers import housekeeping, neighbours
 from servers.blanks import SLOTS
 from servers.parts import Part
 from servers.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, Session
+from servers.times import rfc3339
 from tests.domain.home_stories import queued, receipt
 from tests.servers.homes import Town, Window, shown
 
@@ -151,6 +153,22 @@ async def test_the_verdict_says_what_a_client_missed(friends):
     assert resumed(current) == ("fresh", 0)
 
 
+async def test_a_login_whose_welcome_cannot_be_made_leaves_no_session(friends, monkeypatch):
+    _, bob = friends
+
+    def broken(*arguments):
+        raise ValueError("no such time")
+
+    monkeypatch.setattr(home_module, "welcome_part", broken)
+    with pytest.raises(ValueError, match="no such time"):
+        await bob.opens()
+    assert len(bob.home.parts.sessions) == 0
+
+
+def test_a_time_that_cannot_be_written_is_told_as_the_last_that_can():
+    assert [rfc3339(at) for at in (LAST_MOMENT + 0.5, LAST_MOMENT + 1.0)] == ["9999-12-31T23:59:59.500000Z", "9999-12-31T23:59:59.000000Z"]
+
+
 async def test_nobody_acks_what_was_not_sent_to_them(friends):
     ann, bob = friends
     client, window = await bob.opens()
@@ -261,7 +279,7 @@ def test_a_burst_is_sent_to_a_client_that_takes_it_and_only_one_that_does_not_is
     assert (slow.aborted, slow.parts) == (True, [])
 
 
-def test_what_was_kept_while_the_transport_was_full_comes_in_order():
+def test_what_was_kept_while_the_transport_was_full_comes_in_order_and_in_portions():
     window = Window()
     window.slow = True
     client = session(window)
@@ -269,6 +287,14 @@ def test_what_was_kept_while_the_transport_was_full_comes_in_order():
     for number in range(FLUSH + 5):
         client.tell(Part("done", b'{"id":%d}' % number))
     window.slow = False
+    sizes, write = [], window.write
+
+    def measured(parts):
+        sizes.append(len(parts))
+        write(parts)
+
+    window.write = measured
     client.resume()
+    assert max(sizes) <= FLUSH
     assert [body["id"] for body in window.bodies("done")] == list(range(FLUSH + 5))
     assert [body["seq"] for body in window.bodies("message")] == list(range(1, 11))
