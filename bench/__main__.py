@@ -16,7 +16,7 @@ import uvloop
 from bench import audit, idle, machine, popups, replay, storm, takeover, verify
 from bench.report import Outcome, Run, Target, table
 from bench.rig import Rig
-from flash.compose import cancelled_when_told_to_stop
+from flash.process.compose import cancelled_when_told_to_stop
 from tests.support.missing import Missing
 
 RUNS = 3  # the median of three forgives one disturbance

@@ -13,11 +13,11 @@ from bench.history import PEER, PROGRAM, START, MadeHistory
 from bench.report import Run, Target
 from bench.rig import Rig
 from broker import topology
-from broker.embedded import EmbeddedBroker
-from broker.embedded_reader import EmbeddedReader
+from broker.embedded.broker import EmbeddedBroker
+from broker.embedded.reader import EmbeddedReader
 from broker.port import Outgoing
 from projections.audit.rows import AuditFilter, Order
-from servers.audit import Audit
+from servers.audit.audit import Audit
 
 EVENTS, USERS = 1_000_000, 5_000  # what the targets are stated for
 QUICK_EVENTS, QUICK_USERS = 20_000, 200

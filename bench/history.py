@@ -11,14 +11,14 @@ from typing import Any
 
 from broker import envelope
 from broker.envelope import EventRecord
-from domain import home as rules
 from domain.event import Event, place
-from domain.global_events import UserRegistered
-from domain.mailbox import Acknowledge, MarkDone
-from domain.user_commands import LogIn, LogOff, PutContact, Send
-from domain.user_state import Contact
-from servers.catalogue import Command
-from servers.store import MsgpackTranscoder
+from domain.events.global_server import UserRegistered
+from domain.mailbox.decide import Acknowledge, MarkDone
+from domain.rules import home as rules
+from domain.rules.rules import Command
+from domain.user.commands import LogIn, LogOff, PutContact, Send
+from domain.user.state import Contact
+from servers.store.event_store import MsgpackTranscoder
 
 HOMES = ("h1", "h2")
 START = 1_700_000_000.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.installation import Installation
 from bench.wire import Failed, Poster, request
-from servers.tokens import Signer
+from servers.security.tokens import Signer
 
 HASHING_AT_ONCE = 4  # the Global Server hashes two passwords at a time; two more keep it busy
 CALLS_AT_ONCE = 32  # enough for the writer to make batches

@@ -13,7 +13,7 @@ from bench.installation import REGISTRATIONS_PER_S
 from bench.report import Run, Target
 from bench.rig import Rig
 from flash_sdk import Pace
-from flash_sdk.listen import STEADY_S
+from flash_sdk.listener import STEADY_S
 from tests.faults.checker import Ledger, doubled, lost, out_of_order, verify
 from tests.faults.people import Crowd, Person, chatter
 from tests.faults.standby import Pair, standing_by

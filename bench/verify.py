@@ -17,18 +17,19 @@ from pathlib import Path
 from bench.report import Run, Target
 from bench.rig import Rig
 from broker import envelope, topology
-from broker.embedded import EmbeddedBroker
+from broker.embedded.broker import EmbeddedBroker
 from broker.port import Outgoing
-from domain import global_rules, seals
-from domain import home as home_rules
 from domain.event import Event, place
-from domain.home_events import MessagesDelivered
-from domain.mailbox import MarkDone
-from domain.seal_events import LogSealed
-from servers.catalogue import Catalogue
-from servers.sealer import Sealer, SealPolicy
-from servers.store import Committed, Store
-from servers.writer import Writer
+from domain.events.home import MessagesDelivered
+from domain.events.integrity import LogSealed
+from domain.integrity import seal as seals
+from domain.mailbox.decide import MarkDone
+from domain.rules import global_server as global_rules
+from domain.rules import home as home_rules
+from domain.rules.rules import Catalogue
+from servers.integrity.sealer import Sealer, SealPolicy
+from servers.store.event_store import Committed, Store
+from servers.writing.writer import Writer
 
 EVENTS, QUICK_EVENTS = 1_000_000, 20_000  # what the target is stated for; and enough for twenty seals
 BATCH = 1_000  # events per commit while the log is made

@@ -1,7 +1,7 @@
 """The `flash` command. Rule: bad usage exits 2 with one line, a refusal exits 1 with its reason, and nobody ever sees a traceback.
 
-Servers are started by `flash/serve.py`, which needs no command-line library: in a process that runs for months, it would take a fifth
-of the memory. All other commands are for people and live in `flash/*_command.py` and `clients/terminal`.
+`flash/commands/serve.py` starts servers and needs no command-line library, because in a process that runs for months such a library
+would take a fifth of the memory. All other commands are for people and live in `flash/commands` and `clients/terminal`.
 """
 
 import contextlib
@@ -27,7 +27,10 @@ def people() -> "typer.Typer":
 
     from clients.terminal.app import app as terminal
     from clients.tk.app import app as windows
-    from flash import audit_command, doctor_command, projections_command, store_command
+    from flash.commands import projections as projections_command
+    from flash.commands.audit import command as audit_command
+    from flash.commands.doctor import command as doctor_command
+    from flash.commands.store import command as store_command
 
     names = ", ".join(f"flash {name}" for name in COMMANDS)
     app = typer.Typer(
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments and arguments[0] in COMMANDS:
         sys.modules["rich"] = None  # type: ignore[assignment]  # 5 MB that structlog loads for coloured tracebacks: servers print none
         with _no_certificates():
-            from flash import serve
+            from flash.commands import serve
 
         sys.exit(serve.run(arguments))
     from clients.terminal.running import run

@@ -79,5 +79,5 @@ $compose -p flash-test build --quiet >"$work/build.log" 2>&1 || {
 failed=0
 SSL_CERT_FILE=$PWD/deploy/secrets/certificate.pem FLASH_TEST_COMPOSE=$compose .venv/bin/python -m pytest --timeout 900 tests/compose "$@" || failed=1
 say "the tests' own containers"
-TESTCONTAINERS_RYUK_DISABLED=true .venv/bin/python -m pytest -q tests/broker/test_contract.py tests/broker/test_definitions.py -k rabbitmq || failed=1
+TESTCONTAINERS_RYUK_DISABLED=true .venv/bin/python -m pytest -q tests/broker/contract/test_inboxes.py tests/broker/rabbitmq/test_definitions.py -k rabbitmq || failed=1
 exit $failed

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from servers.audit import Audit
-from servers.global_link import GLOBAL
-from servers.global_parts import GlobalParts
-from servers.health import home_figures
-from servers.home_parts import HomeParts
-from servers.sealer import Sealer
-from servers.writer import Writer
+from servers.audit.audit import Audit
+from servers.global_server.assembly import GlobalParts
+from servers.home.assembly import HomeParts
+from servers.home.global_client import GLOBAL
+from servers.home.health import home_figures
+from servers.integrity.sealer import Sealer
+from servers.writing.writer import Writer
 
 STARTED = time.time()  # of this process, give or take the second in which it imports
 

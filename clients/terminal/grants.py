@@ -14,7 +14,7 @@ import typer
 
 from clients.terminal.running import BadUsage
 from flash_sdk import Grant, ProtocolError
-from flash_sdk.fields import parse_object
+from flash_sdk.json_fields import parse_object
 
 
 def config_dir() -> Path:

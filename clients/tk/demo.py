@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from clients.tk.grants import Grants
-from clients.tk.places import Places
+from clients.tk.disk.grants import Grants
+from clients.tk.disk.places import Places
 from flash_sdk import Grant
 
 

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from clients.tk import model_effects as effects
-from clients.tk.bridge import TICK_S, Bridge
-from clients.tk.model_inputs import Intent
-from clients.tk.theme import Mode, Theme
+from clients.tk.engine.bridge import TICK_S, Bridge
+from clients.tk.model import effects
+from clients.tk.model.inputs import Intent
 from clients.tk.views.add_contact import AddContactWindow
 from clients.tk.views.contact_card import ContactCard
 from clients.tk.views.contact_window import ContactView
@@ -25,6 +24,7 @@ from clients.tk.views.popup_stack import PopupStack
 from clients.tk.views.remembered import Remembered
 from clients.tk.views.seat import Seat
 from clients.tk.views.sign_in import SignInView
+from clients.tk.views.theme import Mode, Theme
 from clients.tk.views.window import Window
 
 BREATH_MS = 10  # between two slices of a flood: Tk draws and reads the keyboard

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from clients.tk.bridge import Bridge
 from clients.tk.collector import Collector
 from clients.tk.desk import Desk, chosen_mode
-from clients.tk.engine import Engine
-from clients.tk.model import Model
-from clients.tk.places import Places
+from clients.tk.disk.places import Places
+from clients.tk.engine.bridge import Bridge
+from clients.tk.engine.engine import Engine
+from clients.tk.model.model import Model
 from clients.tk.stalls import StallWatch
-from clients.tk.system_looks import looks_of_the_desktop
-from clients.tk.theme import Theme
+from clients.tk.views.desktop_looks import looks_of_the_desktop
 from clients.tk.views.editing_keys import teach
 from clients.tk.views.remembered import Remembered
+from clients.tk.views.theme import Theme
 
 # Tkinter gives the interpreter away around every call of Tcl; while the engine computes, each call would wait the usual 5 ms for it.
 SWITCH_S = 0.0001

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgpack
 
-from domain import home as rules
 from domain.errors import Unavailable
 from domain.event import Event, Snapshotable
 from domain.personal import Personal
+from domain.rules import home as rules
 
 EVERY = 2_500  # events: a fold of so many takes some 40 ms, and a dump, at most 200 KB, is worth 80 bytes an event
 

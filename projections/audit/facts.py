@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from domain import global_events as of_global
-from domain import home_events as of_home
+from domain.events import global_server as of_global
+from domain.events import home as of_home
 from projections.audit.rows import Record
 
 _OWN_STREAMS = ("user-", "mailbox-", "account-", "audit-")

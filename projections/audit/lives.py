@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from domain.home_events import (
+from domain.events.home import (
     MessageBounced,
     MessageDone,
     MessageErased,

@@ -5,15 +5,15 @@ import sqlite3
 from collections.abc import Collection
 
 from domain.errors import UnknownUser
-from domain.home_events import ContactAdded, ContacterAdded
-from domain.user_state import Contact
+from domain.events.home import ContactAdded, ContacterAdded
+from domain.user.state import Contact
 from projections.audit.checkpoints import Checkpoints, Decode
 from projections.audit.facts import fields_of
 from projections.audit.log import Log
 from projections.audit.rows import AuditFilter, Online, Person, Shown, StateAt
 from projections.audit.tables import using
 from projections.audit.words import Words
-from projections.presence import NEVER, Presence, PresenceIndex
+from projections.server.presence import NEVER, Presence, PresenceIndex
 
 DOUBT_S = 60.0  # a home that came back without its sessions says so after its grace (10 s, when nobody changed it)
 UNKNOWN = Presence(0, "unknown", None, "", "")

@@ -10,9 +10,9 @@ from typing import Protocol
 import aiormq
 
 from broker import topology
-from broker.embedded import EmbeddedBroker
+from broker.embedded.broker import EmbeddedBroker
 from broker.port import Broker, Delivery, Outgoing, StreamItem
-from broker.rabbitmq import RabbitBroker
+from broker.rabbitmq.broker import RabbitBroker
 from broker.topology import EVENTS, HOMES
 from tests.support.waiting import eventually
 

@@ -14,9 +14,9 @@ import yaml
 
 from broker import topology
 from broker.topology import BINDINGS, EXCHANGES, STREAMS
-from domain.registered_home import HOME_NAME
-from servers import neighbours
-from servers.presence_feed import TYPE
+from domain.registry.registered_home import HOME_NAME
+from servers.messaging import heartbeats as neighbours
+from servers.messaging.presence_events import TYPE
 from tests.docs import tree
 from tests.servers.homes import Town
 

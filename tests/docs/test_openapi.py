@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from edge.server import EdgeServer, global_edge
-from flash.compose import running_home
-from flash.settings import Settings
+from broker.embedded.broker import EmbeddedBroker
+from edge.http.server import EdgeServer, global_edge
+from flash.process.compose import running_home
+from flash.process.settings import Settings
 from flash_sdk import FlashClient
-from servers.global_parts import GlobalConfig, GlobalParts
-from servers.global_server import GlobalServer
-from servers.integrators import read_grants
-from servers.passwords import CHEAP
+from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.global_server.service import GlobalServer
+from servers.security.integrators import read_grants
+from servers.security.passwords import CHEAP
 from tests.docs import tree
 from tests.docs.openapi import documents
 from tests.support.ports import free_ports

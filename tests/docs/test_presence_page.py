@@ -17,10 +17,10 @@ from yarl import URL
 
 from broker import topology
 from broker.port import Outgoing
-from broker.rabbitmq import RabbitBroker
+from broker.rabbitmq.broker import RabbitBroker
 from flash_sdk.amqp import presence
+from tests.clients.sdk.test_amqp import cloud_event
 from tests.docs import tree
-from tests.sdk.test_amqp import cloud_event
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 

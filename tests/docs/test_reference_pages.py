@@ -8,12 +8,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 import domain
-from broker.embedded import EmbeddedBroker
+from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
-from edge.server import EdgeServer, global_edge, home_edge
-from servers.audit import Audit
-from servers.global_parts import GlobalConfig, GlobalParts
-from servers.home_parts import HomeConfig, HomeParts
+from edge.http.server import EdgeServer, global_edge, home_edge
+from servers.audit.audit import Audit
+from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.home.assembly import HomeConfig, HomeParts
 from servers.metrics import GlobalMetrics, HomeMetrics
 from tests.docs import tree
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
@@ -58,7 +58,7 @@ def concrete(kind: type[Event]) -> set[type[Event]]:
 
 
 def test_the_events_page_names_every_topic_and_no_other() -> None:
-    for module in pkgutil.iter_modules(domain.__path__, "domain."):  # wherever an event lives, it is known from here on
+    for module in pkgutil.walk_packages(domain.__path__, "domain."):  # wherever an event lives, it is known from here on
         importlib.import_module(module.name)
     topics = {kind.TOPIC for kind in concrete(Event) if kind.__module__.startswith("domain.")}
     named = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", tree.text(EVENTS), re.MULTILINE))

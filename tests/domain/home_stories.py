@@ -1,7 +1,6 @@
 """The people and events of the Home Server's stories. Rule: made once, with every field that does not matter filled in."""
 
-from domain import home as rules
-from domain.home_events import (
+from domain.events.home import (
     ContactAdded,
     ContacterAdded,
     LoggedIn,
@@ -12,9 +11,10 @@ from domain.home_events import (
     StatusChanged,
     UserAdopted,
 )
-from domain.mailbox import QueueMessage, QueueReceipt
-from domain.user_commands import LogIn, LogOff, PutContact, Send, SetStatus
-from domain.user_state import Contact
+from domain.mailbox.decide import QueueMessage, QueueReceipt
+from domain.rules import home as rules
+from domain.user.commands import LogIn, LogOff, PutContact, Send, SetStatus
+from domain.user.state import Contact
 from tests.domain.given import NOW, Story
 
 given = Story.of(rules)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import uvloop
 
-from edge.server import EdgeServer, Limits, global_edge, home_edge
+from edge.http.server import EdgeServer, Limits, global_edge, home_edge
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
 from tests.edge.wire import Wire, wire_to
 

@@ -17,11 +17,11 @@ from domain.errors import (
     UnknownUser,
 )
 from domain.profile import clean_profile
-from servers.identity import Identity
-from servers.outcome import Outcome
-from servers.parts import Outlet, Part
-from servers.sessions import Hello
-from servers.tickets import DirectRoute
+from servers.runtime.deferred import Outcome
+from servers.security.identity import Identity
+from servers.sessions.parts import Outlet, Part
+from servers.sessions.sessions import Hello
+from servers.sessions.tickets import DirectRoute
 
 T = TypeVar("T")
 ANN = Identity(uid=1, handle="ann", name="Ann", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)

@@ -9,13 +9,13 @@ from eventsourcing.persistence import StoredEvent
 
 from broker import envelope, topology
 from broker.envelope import EventRecord
-from broker.rabbitmq import RabbitBroker
-from domain import global_rules
-from domain import home as home_rules
-from servers.catalogue import Catalogue
-from servers.projector import Projection
-from servers.rebuild import home_indices
-from servers.store import Store
+from broker.rabbitmq.broker import RabbitBroker
+from domain.rules import global_server as global_rules
+from domain.rules import home as home_rules
+from domain.rules.rules import Catalogue
+from servers.maintenance.rebuild_projections import home_indices
+from servers.store.event_store import Store
+from servers.writing.projector import Projection
 
 CONNECT_S = 20.0
 READ = 5_000  # events at a time

@@ -6,7 +6,7 @@ import dataclasses
 import random
 from collections.abc import AsyncIterator, Sequence
 
-import flash_sdk.http
+import flash_sdk.requests
 from flash_sdk import FlashClient, Grant, Pace
 from tests.faults.checker import Accepted, Ledger
 from tests.support.waiting import eventually
@@ -146,7 +146,7 @@ class Person:
 
     async def tries(self, to: "Person", id_: str, text: str = "pop over?") -> Accepted:
         """Send once, and not again. Raises what the server, or the lack of one, made of it."""
-        http = flash_sdk.http.Http(timeout_s=OPEN_S)
+        http = flash_sdk.requests.Http(timeout_s=OPEN_S)
         try:
             body = {"id": id_, "to": to.uid, "text": text}
             answer = await http.call("POST", f"{self.grant.home.url}/v1/messages", token=self.grant.token, body=body)

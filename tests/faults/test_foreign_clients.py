@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.rabbitmq import RabbitBroker
+from broker.rabbitmq.broker import RabbitBroker
 from broker.topology import PRESENCE_LOG
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, Person

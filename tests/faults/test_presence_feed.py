@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import flash_sdk
 from flash_sdk.feed import version
-from servers.presence_feed import presence_feed
+from servers.messaging.presence_events import presence_feed
 from tests.faults.history import READ, close, open_store
 from tests.faults.installation import Installation
 from tests.faults.people import PACE, PASSWORD, Crowd, Person

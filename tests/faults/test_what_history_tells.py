@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import msgpack
 
 from broker.envelope import EventRecord
-from servers.projector import read_dump
-from servers.rebuild import home_indices
+from servers.maintenance.rebuild_projections import home_indices
+from servers.writing.projector import read_dump
 from tests.faults.checker import Ledger, verify
 from tests.faults.history import close, first_difference, fold, open_store, read_history, stored_records
 from tests.faults.installation import FLASH, Installation

@@ -10,9 +10,11 @@ from typing import Any
 
 from eventsourcing.persistence import Mapper, StoredEvent
 
-from domain import global_events, home_events, seal_events
 from domain.event import Event, place
-from servers.store import MsgpackTranscoder
+from domain.events import global_server as global_events
+from domain.events import home as home_events
+from domain.events import integrity as seal_events
+from servers.store.event_store import MsgpackTranscoder
 
 FOLDER = Path(__file__).parent
 PLACED = ("originator_id", "originator_version")  # stored beside the state, not in it

@@ -6,10 +6,10 @@ import msgpack
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from domain.home_events import MessageSent
+from domain.events.home import MessageSent
 from domain.personal import owners
-from servers.catalogue import Catalogue
-from servers.store import MsgpackTranscoder, Store
+from domain.rules.rules import Catalogue
+from servers.store.event_store import MsgpackTranscoder, Store
 from tests.golden.samples import FOLDER, decode, example, fields, kinds, mapper, path, write_missing
 
 SAMPLES = sorted(FOLDER.glob("*.json"))

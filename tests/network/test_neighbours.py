@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import flash_sdk
-from flash_sdk.direct import DirectPort
-from flash_sdk.straight import Way, ticket_key
-from servers.tickets import door_key
+from flash_sdk.direct_port import DirectPort
+from flash_sdk.peer_routes import Way, ticket_key
+from servers.sessions.tickets import door_key
 from tests.faults.checker import Accepted
 from tests.faults.installation import Server
 from tests.network.conftest import Town, server_outside

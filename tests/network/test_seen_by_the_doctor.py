@@ -8,9 +8,9 @@ import pytest
 
 from clients.terminal.grants import Grants
 from clients.terminal.running import run
-from flash import doctor_stream
 from flash.cli import people
-from flash.doctor import FAILURE, OK, Remark
+from flash.commands.doctor import stream as doctor_stream
+from flash.commands.doctor.machine import FAILURE, OK, Remark
 from tests.network import software
 from tests.network.conftest import BLANKS_PORT, Installations, Town
 from tests.network.firewall import Firewall

@@ -8,8 +8,8 @@ from typing import Any
 from broker.port import Broker, StreamItem
 from broker.topology import HISTORY
 from projections.audit.feeding import Feeder
-from servers.audit import _message
-from servers.keyring import Keyring
+from servers.audit.audit import _message
+from servers.audit.keyring import Keyring
 
 TABLES = ("entries", "popups", "presence", "people", "checkpoints", "words", "kinds", "sources", "reached")
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from servers import inbox, relay_lane
+from broker.embedded.broker import EmbeddedBroker
+from servers.messaging import inbox
+from servers.messaging import outbox_publisher as relay_lane
 
 
 @pytest.fixture

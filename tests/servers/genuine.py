@@ -13,14 +13,14 @@ from typing import Any
 import msgpack
 
 from broker import envelope, topology
-from broker.embedded_reader import EmbeddedReader
-from domain.account import ClaimHandle, RegisterAccount
-from domain.log_chain import before_all, fingerprint, seal
-from servers.global_link import GLOBAL
-from servers.global_parts import GlobalConfig, GlobalParts
-from servers.passwords import CHEAP
-from servers.sealer import SealPolicy
-from servers.verify import History, Report, verify
+from broker.embedded.reader import EmbeddedReader
+from domain.integrity.chain import before_all, fingerprint, seal
+from domain.registry.account import ClaimHandle, RegisterAccount
+from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.home.global_client import GLOBAL
+from servers.integrity.sealer import SealPolicy
+from servers.integrity.verify import History, Report, verify
+from servers.security.passwords import CHEAP
 from tests.servers.homes import Town
 from tests.support.waiting import eventually
 

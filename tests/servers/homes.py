@@ -8,15 +8,15 @@ from typing import Any
 
 import msgpack
 
-from broker.embedded import EmbeddedBroker
-from servers.global_link import GLOBAL
-from servers.home import HomeServer
-from servers.home_parts import HomeConfig, HomeParts
-from servers.housekeeping import Patience
-from servers.identity import Identity
-from servers.parts import Part
-from servers.sealer import SealPolicy
-from servers.sessions import Hello, Session
+from broker.embedded.broker import EmbeddedBroker
+from servers.home.assembly import HomeConfig, HomeParts
+from servers.home.global_client import GLOBAL
+from servers.home.housekeeping import Patience
+from servers.home.service import HomeServer
+from servers.integrity.sealer import SealPolicy
+from servers.security.identity import Identity
+from servers.sessions.parts import Part
+from servers.sessions.sessions import Hello, Session
 from tests.support.waiting import eventually
 
 START = 1_700_000_000.0

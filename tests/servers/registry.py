@@ -7,11 +7,11 @@ from typing import Any
 
 import msgpack
 
-from broker.embedded import EmbeddedBroker
-from servers.global_link import GLOBAL
-from servers.global_parts import GlobalConfig, GlobalParts
-from servers.global_server import GlobalServer
-from servers.passwords import CHEAP
+from broker.embedded.broker import EmbeddedBroker
+from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.global_server.service import GlobalServer
+from servers.home.global_client import GLOBAL
+from servers.security.passwords import CHEAP
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
-from domain import seals
 from domain.event import Event
-from domain.log_chain import Seal
-from domain.seal_events import LogSealed
-from domain.user_commands import Adopt
-from servers.sealer import Sealer, SealPolicy
-from servers.store import Committed, Store
-from servers.writer import Writer
+from domain.events.integrity import LogSealed
+from domain.integrity import seal as seals
+from domain.integrity.chain import Seal
+from domain.user.commands import Adopt
+from servers.integrity.sealer import Sealer, SealPolicy
+from servers.store.event_store import Committed, Store
+from servers.writing.writer import Writer
 from tests.servers.stores import HOME, NOW
 from tests.support.waiting import eventually
 

@@ -1,13 +1,13 @@
-"""Stores to test on, and the events to fill them with. Rule: a test sees a store only through `servers.store.Store`."""
+"""Stores to test on, and the events to fill them with. Rule: a test sees a store only through `servers.store.event_store.Store`."""
 
 from collections.abc import Iterable
 
-from domain import home as rules
 from domain.event import Event, place
-from domain.home_events import MessageSent, UserAdopted
+from domain.events.home import MessageSent, UserAdopted
 from domain.personal import owners
-from servers.catalogue import Catalogue
-from servers.store import Committed, Store
+from domain.rules import home as rules
+from domain.rules.rules import Catalogue
+from servers.store.event_store import Committed, Store
 
 NOW = 1_700_000_000.0
 HOME = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions("h1"))

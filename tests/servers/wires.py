@@ -2,14 +2,14 @@
 
 import asyncio
 
-from broker.embedded import EmbeddedBroker
-from domain import home as rules
+from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
-from servers.catalogue import Catalogue
-from servers.inbox import Inbox
-from servers.relay import Relay
-from servers.store import Store
-from servers.writer import Writer
+from domain.rules import home as rules
+from domain.rules.rules import Catalogue
+from servers.messaging.inbox import Inbox
+from servers.messaging.outbox import Relay
+from servers.store.event_store import Store
+from servers.writing.writer import Writer
 
 NOW = 1_700_000_000.0
 

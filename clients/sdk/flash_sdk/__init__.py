@@ -30,10 +30,10 @@ from flash_sdk.events import (
 )
 from flash_sdk.feed import FeedItem, PresenceEvent, SilentHomes, Snapshot, Standing
 from flash_sdk.integrator import presence
-from flash_sdk.listen import Listener
+from flash_sdk.listener import Listener
 from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, MyStatus, Sender, Status, User
 from flash_sdk.seen import FileSeen, MemorySeen, SeenStore
-from flash_sdk.transports import Patience
+from flash_sdk.transport_ladder import Patience
 
 __all__ = [
     "PROFILE_FIELDS",

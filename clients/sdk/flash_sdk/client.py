@@ -19,23 +19,23 @@ from urllib.parse import urlencode
 
 from aiohttp import ClientResponse
 
-from flash_sdk import fields
+from flash_sdk import json_fields as fields
 from flash_sdk.acks import Acker
 from flash_sdk.backoff import Backoff, Pace
-from flash_sdk.direct import DirectPort
+from flash_sdk.direct_port import DirectPort
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
 from flash_sdk.feed import FeedItem
-from flash_sdk.follow import Follower, Renew
-from flash_sdk.helm import Helm
-from flash_sdk.http import VERSION, Http
-from flash_sdk.listen import Listener
+from flash_sdk.listener import Listener
 from flash_sdk.mailbox import Mailbox
+from flash_sdk.peer_routes import Ways
 from flash_sdk.people import Accepted, Contact, Grant, User
 from flash_sdk.polling import PollLine
+from flash_sdk.presence_follower import Follower, Renew
+from flash_sdk.requests import VERSION, Http
 from flash_sdk.seen import SeenStore
-from flash_sdk.straight import Ways
 from flash_sdk.stream import MULTIPART, SSE, Line, PartStream
-from flash_sdk.transports import Patience, Transport
+from flash_sdk.transport_ladder import Patience, Transport
+from flash_sdk.transport_selector import Helm
 from flash_sdk.urls import base_url, segment
 
 REQUEST_TIMEOUT_S = 30.0  # longer than any answer of a server that is well

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from flash_sdk import fields
+from flash_sdk import json_fields as fields
 from flash_sdk.errors import ProtocolError
-from flash_sdk.fields import Json
+from flash_sdk.json_fields import Json
 from flash_sdk.parts import Part
 from flash_sdk.people import Contact, MyStatus, Sender, Status
-from flash_sdk.transports import Transport
+from flash_sdk.transport_ladder import Transport
 
 
 @dataclass(frozen=True, slots=True)

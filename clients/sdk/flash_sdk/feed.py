@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from flash_sdk import fields
+from flash_sdk import json_fields as fields
 from flash_sdk.events import Disconnected
-from flash_sdk.fields import Json
+from flash_sdk.json_fields import Json
 
 TYPE = "flash.presence.changed.v1"
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple, Protocol
 
-from flash_sdk.fields import parse_object
+from flash_sdk.json_fields import parse_object
 
 MAX_PART_BYTES = 4 * 1024 * 1024  # three times a welcome with the 5,000 contacts that a home allows; larger is a mistake
 MAX_HEADER_BYTES = 8 * 1024  # a part has three short headers; this is what servers allow for a whole request

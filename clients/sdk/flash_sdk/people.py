@@ -6,9 +6,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
 
-from flash_sdk import fields
+from flash_sdk import json_fields as fields
 from flash_sdk.errors import ProtocolError
-from flash_sdk.fields import Json
+from flash_sdk.json_fields import Json
 
 PROFILE_FIELDS = ("full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note")
 

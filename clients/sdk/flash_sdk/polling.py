@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from flash_sdk import fields
+from flash_sdk import json_fields as fields
 from flash_sdk.acks import Acker
 from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
-from flash_sdk.fields import Json
+from flash_sdk.json_fields import Json
 from flash_sdk.parts import Part
 from flash_sdk.stream import WELCOME_TIMEOUT_S, LogOff, Lost
 

@@ -3,8 +3,8 @@
 import tkinter as tk
 from tkinter import ttk
 
-from clients.tk.model_inputs import AddContact, SearchDirectory
-from clients.tk.model_values import Found
+from clients.tk.model.inputs import AddContact, SearchDirectory
+from clients.tk.model.values import Found
 from clients.tk.views import words
 from clients.tk.views.hinted_entry import HintedEntry
 from clients.tk.views.seat import Seat

@@ -4,8 +4,8 @@ import tkinter as tk
 from collections.abc import Callable
 from tkinter import ttk
 
-from clients.tk.theme import Theme
 from clients.tk.views import words
+from clients.tk.views.theme import Theme
 
 
 class Compose(ttk.Frame):

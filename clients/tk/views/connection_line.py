@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from tkinter import ttk
 
-from clients.tk.model_values import Connection
-from clients.tk.theme import Theme
+from clients.tk.model.values import Connection
+from clients.tk.views.theme import Theme
 
 MARKS = {"connected": "online", "connecting": "away", "reconnecting": "away", "signed_out": "offline"}
 EVERY_MS = 1000  # the countdown is in seconds

@@ -3,7 +3,7 @@
 import tkinter as tk
 from tkinter import ttk
 
-from clients.tk.model_inputs import ChangeContact
+from clients.tk.model.inputs import ChangeContact
 from clients.tk.views.hinted_entry import HintedEntry
 from clients.tk.views.seat import Seat
 from clients.tk.views.window import Window

@@ -7,9 +7,9 @@ from datetime import datetime
 from tkinter import ttk
 from tkinter.font import Font
 
-from clients.tk.model_values import STRANGERS, ContactRow, Group
-from clients.tk.theme import WORDS, Theme
+from clients.tk.model.values import STRANGERS, ContactRow, Group
 from clients.tk.views import words
+from clients.tk.views.theme import WORDS, Theme
 
 ROW_HEIGHT, HEAD_HEIGHT = 54, 30
 WHEEL_ROWS = 1.5  # a notch of the wheel

@@ -6,7 +6,7 @@ from datetime import datetime
 from tkinter import ttk
 from typing import Protocol
 
-from clients.tk.model_inputs import ChangeContact, FilterContacts, RemoveContact, SetStatus, UndoRemoval
+from clients.tk.model.inputs import ChangeContact, FilterContacts, RemoveContact, SetStatus, UndoRemoval
 from clients.tk.views import words
 from clients.tk.views.connection_line import ConnectionLine
 from clients.tk.views.contact_rows import ContactRows

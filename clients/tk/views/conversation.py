@@ -5,9 +5,9 @@ from collections.abc import Callable
 from datetime import datetime
 from tkinter import ttk
 
-from clients.tk.model import new_id
-from clients.tk.model_inputs import AddContact, LoadOlder, MarkRead, Write
-from clients.tk.model_values import Entry, Sent
+from clients.tk.model.inputs import AddContact, LoadOlder, MarkRead, Write
+from clients.tk.model.model import new_id
+from clients.tk.model.values import Entry, Sent
 from clients.tk.views import words
 from clients.tk.views.compose import Compose
 from clients.tk.views.seat import Seat

@@ -3,7 +3,7 @@
 import tkinter as tk
 from tkinter import ttk
 
-from clients.tk.theme import Theme
+from clients.tk.views.theme import Theme
 
 
 class HintedEntry(ttk.Entry):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from tkinter import ttk
 
-from clients.tk.model_inputs import CloseMessage, SearchHistory
-from clients.tk.model_values import Entry, MessageKey, Received, Sent
+from clients.tk.model.inputs import CloseMessage, SearchHistory
+from clients.tk.model.values import Entry, MessageKey, Received, Sent
 from clients.tk.views import words
 from clients.tk.views.hinted_entry import HintedEntry
 from clients.tk.views.seat import Seat

@@ -5,8 +5,8 @@ import tkinter as tk
 import webbrowser
 from tkinter.font import Font
 
-from clients.tk.theme import Theme
 from clients.tk.views import words
+from clients.tk.views.theme import Theme
 
 
 class LinkedText(tk.Text):

@@ -4,7 +4,7 @@ import tkinter as tk
 from tkinter import ttk
 from typing import TYPE_CHECKING
 
-from clients.tk.model_inputs import SignOut
+from clients.tk.model.inputs import SignOut
 from clients.tk.views.seat import Seat
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from datetime import datetime
 from tkinter import ttk
 
-from clients.tk.model import new_id
-from clients.tk.model_inputs import CloseMessage, ClosePopup, Write
-from clients.tk.model_values import Popup, Received
-from clients.tk.theme import WORDS
+from clients.tk.model.inputs import CloseMessage, ClosePopup, Write
+from clients.tk.model.model import new_id
+from clients.tk.model.values import Popup, Received
 from clients.tk.views import words
 from clients.tk.views.compose import Compose
 from clients.tk.views.linked_text import LinkedText
 from clients.tk.views.seat import Seat
+from clients.tk.views.theme import WORDS
 from clients.tk.views.x_keyboard import NOBODY, Keyboard
 
 WIDTH = 360  # at 96 dots an inch: a line of some 50 letters, which reads well

@@ -4,11 +4,11 @@ import tkinter as tk
 from collections.abc import Callable
 from datetime import datetime
 
-from clients.tk.model_inputs import PopupMapped
-from clients.tk.model_values import Popup
-from clients.tk.theme import WORDS
+from clients.tk.model.inputs import PopupMapped
+from clients.tk.model.values import Popup
 from clients.tk.views.popup import WIDTH, PopupWindow
 from clients.tk.views.seat import Seat
+from clients.tk.views.theme import WORDS
 from clients.tk.views.x_keyboard import Keyboard
 
 EDGE = 12  # between popups, and to the screen's edge

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clients.tk.model import Model
-from clients.tk.model_inputs import Intent
-from clients.tk.theme import Theme
+from clients.tk.model.inputs import Intent
+from clients.tk.model.model import Model
 from clients.tk.views.remembered import Remembered
+from clients.tk.views.theme import Theme
 
 
 @dataclass(frozen=True, slots=True)

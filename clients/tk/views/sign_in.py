@@ -3,7 +3,7 @@
 import tkinter as tk
 from tkinter import ttk
 
-from clients.tk.model_inputs import SignIn
+from clients.tk.model.inputs import SignIn
 from clients.tk.views.seat import Seat
 
 COLUMN = 320  # wide enough for an address

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from tkinter import ttk
 
-from clients.tk.model_inputs import SetStatus
-from clients.tk.model_values import StatusName
-from clients.tk.theme import WORDS
+from clients.tk.model.inputs import SetStatus
+from clients.tk.model.values import StatusName
 from clients.tk.views import words
 from clients.tk.views.seat import Seat
+from clients.tk.views.theme import WORDS
 
 SPANS = (("for 30 minutes", timedelta(minutes=30)), ("for 1 hour", timedelta(hours=1)), ("for 4 hours", timedelta(hours=4)))
 MORNING_HOUR = 8  # when "tomorrow" begins

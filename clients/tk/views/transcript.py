@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from tkinter import ttk
 
-from clients.tk.model_values import Entry, Sent, SentState
-from clients.tk.theme import Theme
+from clients.tk.model.values import Entry, Sent, SentState
 from clients.tk.views import words
 from clients.tk.views.linked_text import LinkedText
+from clients.tk.views.theme import Theme
 
 NEAR_END = 0.999  # of the scrollbar: then new lines keep the end in sight
 SHOWN = 300  # entries drawn at once; more stay a button away, so that a long friendship opens as fast as a new one

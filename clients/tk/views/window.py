@@ -2,8 +2,8 @@
 
 import tkinter as tk
 
-from clients.tk.theme import Theme
 from clients.tk.views.seat import Seat
+from clients.tk.views.theme import Theme
 
 
 class Window(tk.Toplevel):

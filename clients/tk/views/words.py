@@ -3,8 +3,8 @@
 import re
 from datetime import datetime
 
-from clients.tk.model_values import MAX_TEXT_CHARACTERS, ContactRow, SentState
-from clients.tk.theme import WORDS
+from clients.tk.model.values import MAX_TEXT_CHARACTERS, ContactRow, SentState
+from clients.tk.views.theme import WORDS
 
 LINK = re.compile(r"\b(?:https?://|mailto:)[^\s<>\"]+", re.IGNORECASE)
 TRAILING = ".,;:!?)]}'’"  # belongs to the sentence, not to the link

@@ -1,0 +1,275 @@
+"""The embedded broker: the port in one process, durable in one SQLite file. Rule: nothing is handed out before it is on disk.
+
+The servers of a process share one instance and one event loop; two processes must not share a file. Requests and beats live in memory.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from broker.answering import answer_of
+from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
+from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
+from broker.embedded.queue import Inbox
+from broker.port import Consumer, Delivery, Outgoing, StreamItem
+from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, STREAMS, inbox
+from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+_STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
+_FIXED_ROUTES = {binding.exchange: binding.queue for binding in BINDINGS if binding.key == EVERYTHING}
+
+
+class EmbeddedBroker:
+    """Implements `broker.port.Broker`. `path`: its SQLite file, made when missing."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._journal = Journal(path, self._committed)
+        self._inboxes: dict[str, Inbox] = {DEAD: Inbox(DEAD, self._journal)}
+        self._ends = dict.fromkeys(_STREAM_NAMES, 0)  # the next offset of each stream
+        self._grown = asyncio.Event()  # replaced whenever a stream has grown
+        self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
+        self._beat_handlers: list[Callable[[bytes], None]] = []
+        self._answering: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Future[bytes]] = set()
+        self._dead_lock = asyncio.Lock()  # two who move letters at once would move the same ones twice
+        self._opening: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # opened, or failed to
+        self._connected = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether the file is open."""
+        return self._connected
+
+    async def start(self) -> None:
+        """Begin to open the file."""
+        self._settled.clear()
+        self._opening = asyncio.create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            contents = await self._journal.open()
+            for name, depth in contents.depths.items():
+                self._inbox(name).depth = depth
+            self._ends.update(contents.ends)
+            self._connected = True
+            for queue in self._inboxes.values():
+                queue.pump_soon()
+        except Unavailable as error:
+            log.error("broker.file_failed", error=error.detail)
+        finally:
+            self._settled.set()
+
+    async def close(self) -> None:
+        """Commit what was published and acked, then let go of the file. Pending calls raise `Unavailable`."""
+        if self._opening is not None:
+            await self._opening
+        self._connected = False
+        for pending in self._asking:
+            if not pending.done():
+                pending.set_exception(_closed())
+        for task in self._answering:
+            task.cancel()
+        self._served.clear()
+        self._beat_handlers.clear()
+        await self._journal.close()
+        self._wake_readers()
+
+    async def wait_connected(self, timeout_s: float) -> None:
+        """Return as soon as the file is open. Raises `Unavailable` after `timeout_s`, or at once when it cannot be opened."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
+        except TimeoutError:
+            raise Unavailable("the broker did not open its file in time") from None
+        if not self._connected:
+            raise Unavailable("the broker is closed")
+
+    async def declare_inbox(self, server: str) -> None:
+        """Make sure the server's queue exists."""
+        name = inbox(server).name
+        if name in self._inboxes:
+            return
+        self._inbox(name)
+        self._journal.batch.queues.append(name)
+        if self._connected:
+            await self._commit()
+
+    def _inbox(self, name: str) -> Inbox:
+        if name not in self._inboxes:
+            self._inboxes[name] = Inbox(name, self._journal)
+        return self._inboxes[name]
+
+    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
+        """Return once every message is on disk. Raises `Unavailable`; then none was published."""
+        if not self._connected:
+            raise _closed()
+        routed: list[tuple[str, bytes]] = []
+        for message in outgoing:
+            queue = inbox(message.key).name if message.exchange == HOMES else _FIXED_ROUTES.get(message.exchange, "")
+            if queue in _STREAM_NAMES or queue in self._inboxes:
+                routed.append((queue, message.body))
+            elif message.mandatory:
+                raise Unavailable(f"no queue takes {message.key} on {message.exchange}")
+        batch = self._journal.batch
+        for queue, body in routed:
+            if queue in _STREAM_NAMES:
+                batch.streams.setdefault(queue, []).append(body)
+            else:
+                batch.messages.append((queue, None, body))
+        if routed:
+            await self._commit()
+
+    async def _commit(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._journal.batch.waiters.append(waiter)
+        self._journal.wake()
+        await waiter
+
+    def _committed(self, batch: Batch) -> None:
+        touched: set[Inbox] = set()
+        self._inboxes[DEAD].depth -= len(batch.moves)
+        for id_, (queue, headers, body) in enumerate(batch.arrivals, batch.first_id):
+            target = self._inboxes[queue]
+            target.committed(id_, headers, body)
+            touched.add(target)
+        for target in touched:
+            target.pump()
+        for stream, bodies in batch.streams.items():
+            self._ends[stream] += len(bodies)
+        if batch.streams:
+            self._wake_readers()
+
+    def _wake_readers(self) -> None:
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
+
+    async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
+        """Hand the messages of the server's queue to `handler`; the queue is declared if need be."""
+        await self.declare_inbox(server)
+        return self._inboxes[inbox(server).name].join(handler, prefetch)
+
+    async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
+        """Ask who serves `key` in this process. Raises `Unavailable` when nobody does, or answers in time."""
+        handler = self._served.get(key)
+        if handler is None or not self._connected:
+            raise Unavailable(f"nobody serves {key}")
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asking.add(answer)
+        task = asyncio.create_task(_answer(key, handler, body, answer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            raise Unavailable(f"nobody answered {key} in time") from None
+        finally:
+            self._asking.discard(answer)
+
+    async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer requests for `key` from now on, until `close`."""
+        self._served[key] = handler
+
+    async def beat(self, body: bytes) -> None:
+        """Hand `body` to every listener, in the next turn of the loop."""
+        if self._connected:
+            for handler in self._beat_handlers:
+                asyncio.get_running_loop().call_soon(handler, body)
+
+    async def listen_beats(self, handler: Callable[[bytes], None]) -> None:
+        """Hand every beat to `handler` from now on, until `close`."""
+        self._beat_handlers.append(handler)
+
+    def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
+        """The messages of a stream from `start`. Raises `ValueError` for an unknown stream; `Unavailable` when the broker closes."""
+        if stream not in _STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
+            raise ValueError(f"no such stream or start: {stream}, {start}")
+        end = self._ends[stream]
+        offset = {"first": 0, "next": end if self._connected else -1}[start] if isinstance(start, str) else start
+        return self._read(stream, offset, None if follow else end if self._connected else -1)
+
+    async def _read(self, stream: str, offset: int, end: int | None) -> AsyncIterator[StreamItem]:
+        await self._settled.wait()
+        offset = self._ends[stream] if offset == -1 else offset  # asked before the file was open
+        end = self._ends[stream] if end == -1 else end
+        while end is None or offset < end:
+            grown = self._grown
+            if not self._connected:
+                raise _closed()
+            if offset >= self._ends[stream]:
+                await grown.wait()
+                continue
+            for at, body in await self._page(stream, offset, end):
+                yield StreamItem(at, body)
+                offset = at + 1
+
+    async def _page(self, stream: str, offset: int, end: int | None) -> list[Row]:
+        sql = f'SELECT offset, body FROM "{stream}" WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?'  # noqa: S608  # our own table
+        return await self._rows(sql, (offset, self._ends[stream] if end is None else end, PAGE))
+
+    async def _rows(self, sql: str, arguments: Row) -> list[Row]:
+        page: asyncio.Future[list[Row] | None] = asyncio.get_running_loop().create_future()
+        read = Read(sql, arguments, lambda rows: None if page.done() else page.set_result(rows))
+        self._journal.batch.reads.append(read)
+        self._journal.wake()
+        rows = await page
+        if rows is None:
+            raise Unavailable("the broker could not read its disk")
+        return rows
+
+    async def depths(self) -> dict[str, int]:
+        """Messages waiting in each inbox and in `flash.dead`. Raises `Unavailable` when closed."""
+        if not self._connected:
+            raise _closed()
+        return {name: queue.depth for name, queue in self._inboxes.items()}
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """The first `MAX_LETTERS` of `flash.dead`. Raises `Unavailable` when closed, or when the disk cannot be read."""
+        return [read_letter(headers, body) for _, headers, body in await self._letters()]
+
+    async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
+        """Move letters to the queues they came from, all in one transaction. Raises `Unavailable`; then none was moved."""
+        async with self._dead_lock:
+            moves = []
+            for id_, headers, body in await self._letters():
+                letter = read_letter(headers, body)
+                if ids is None or letter.id in ids:
+                    if letter.queue not in self._inboxes:
+                        raise Unavailable(f"no queue takes the dead letter of {letter.queue or 'nowhere'}")
+                    moves.append((id_, letter.queue, json.dumps(headers_of_a_return(headers)), body))
+            self._journal.batch.moves.extend(moves)
+            if moves:
+                await self._commit()
+            return len(moves)
+
+    async def drop_dead(self, ids: Collection[str]) -> int:
+        """Delete letters. Raises `Unavailable`; they are deleted later then."""
+        async with self._dead_lock:
+            gone = [id_ for id_, headers, body in await self._letters() if read_letter(headers, body).id in ids]
+            self._journal.batch.gone.extend(gone)
+            self._inboxes[DEAD].depth -= len(gone)
+            if gone:
+                await self._commit()
+            return len(gone)
+
+    async def _letters(self) -> list[tuple[int, Mapping[str, object], bytes]]:
+        if not self._connected:
+            raise _closed()
+        rows = await self._rows("SELECT id, headers, body FROM messages WHERE queue = ? ORDER BY id LIMIT ?", (DEAD, MAX_LETTERS))
+        return [(id_, json.loads(headers or "{}"), body) for id_, headers, body in rows]
+
+
+async def _answer(key: str, handler: Callable[[bytes], Awaitable[bytes]], body: bytes, answer: "asyncio.Future[bytes]") -> None:
+    result = await answer_of(key, handler, body)
+    if result is not None and not answer.done():
+        answer.set_result(result)
+
+
+def _closed() -> Unavailable:
+    return Unavailable("the broker is closed")

@@ -1,0 +1,169 @@
+"""One inbox of the embedded broker: who consumes it and what waits. Rule: memory holds a bounded head of it, the journal all.
+
+The consumer that came first is active, the others stand by. When it leaves, what it did not ack comes again, in order.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from broker.dead_letter import headers_of_a_letter
+from broker.embedded.journal import LINGER_S, PAGE, Journal, Read, Row
+from broker.port import Delivery
+from broker.topology import DEAD
+
+log = structlog.get_logger(__name__)
+
+MAX_READY = 1024  # messages kept in memory for a consumer that is slow; beyond that they are read from the journal again
+RETRY_S = 1.0  # after the disk failed a read
+_NO_HEADERS: Mapping[str, object] = {}
+
+
+class EmbeddedDelivery:
+    """A message in a consumer's hands. After `ack`, `dead` or the consumer's `cancel`, both do nothing."""
+
+    __slots__ = ("_consumer", "_id", "body", "headers")
+    gone = False  # there is no connection to lose
+
+    def __init__(self, consumer: "EmbeddedConsumer", id_: int, headers: str | None, body: bytes) -> None:
+        self._consumer: EmbeddedConsumer | None = consumer
+        self._id = id_
+        self.body = body
+        self.headers: Mapping[str, object] = json.loads(headers) if headers else _NO_HEADERS
+
+    def ack(self) -> None:
+        """Done with it: it will not come again."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None and consumer.inbox.active is consumer:
+            consumer.inbox.settled(consumer, self._id)
+
+    def dead(self, reason: str) -> None:
+        """It goes to `flash.dead` and leaves its queue in one transaction."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None and consumer.inbox.active is consumer:
+            inbox = consumer.inbox
+            headers = json.dumps(headers_of_a_letter(self.headers, inbox.name, reason))
+            inbox.journal.batch.messages.append((DEAD, headers, self.body))
+            inbox.settled(consumer, self._id)
+
+
+class EmbeddedConsumer:
+    """A consumer of an inbox, active or standing by."""
+
+    def __init__(self, inbox: "Inbox", handler: Callable[[Delivery], None], prefetch: int) -> None:
+        self.inbox = inbox
+        self.handler = handler
+        self.prefetch = prefetch
+        self.unacked = 0
+
+    async def cancel(self) -> None:
+        """Stop. Deliveries that were not acked will come again to the next consumer."""
+        self.inbox.leave(self)
+
+
+class Inbox:
+    """The queue `name`. `depth`: messages that wait in it, with or without a consumer."""
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.depth = 0
+        self.journal = journal
+        self._consumers: list[EmbeddedConsumer] = []
+        self._ready: deque[tuple[int, str | None, bytes]] = deque()
+        self._last = 0  # id of the last message that is in `_ready` or was handed out
+        self._complete = False  # nothing after `_last` is in the journal only
+        self._reading: object | None = None  # the read that is under way; one that was replaced is ignored
+        self._pumping = False
+        self._pump_scheduled = False
+
+    @property
+    def active(self) -> EmbeddedConsumer | None:
+        """The consumer that gets the messages."""
+        return self._consumers[0] if self._consumers else None
+
+    def join(self, handler: Callable[[Delivery], None], prefetch: int) -> EmbeddedConsumer:
+        """A new consumer, active if it is the only one."""
+        consumer = EmbeddedConsumer(self, handler, prefetch)
+        self._consumers.append(consumer)
+        self.pump_soon()
+        return consumer
+
+    def leave(self, consumer: EmbeddedConsumer) -> None:
+        """The consumer goes; if it was active, the next one begins with everything that was not acked."""
+        if consumer is self.active:
+            self._ready.clear()
+            self._last, self._complete, self._reading = 0, False, None
+        if consumer in self._consumers:
+            self._consumers.remove(consumer)
+            self.pump_soon()
+
+    def committed(self, id_: int, headers: str | None, body: bytes) -> None:
+        """A message is on disk. `pump` must follow."""
+        self.depth += 1
+        if self._complete and len(self._ready) < MAX_READY and self._consumers:
+            self._ready.append((id_, headers, body))
+            self._last = id_
+        else:
+            self._complete = False
+
+    def settled(self, consumer: EmbeddedConsumer, id_: int) -> None:
+        """The active consumer is done with a message; it is deleted with the next transaction."""
+        self.depth -= 1
+        consumer.unacked -= 1
+        self.journal.batch.gone.append(id_)
+        self.journal.wake_later(LINGER_S)
+        if self._ready or not self._complete:
+            self.pump_soon()
+
+    def pump_soon(self, delay_s: float = 0) -> None:
+        """Call `pump` once, in a later turn of the loop. Before the journal is open this does nothing; whoever opens it pumps."""
+        if not self._pump_scheduled and self.journal.loop is not None:
+            self._pump_scheduled = True
+            self.journal.loop.call_later(delay_s, self._scheduled_pump)
+
+    def _scheduled_pump(self) -> None:
+        self._pump_scheduled = False
+        self.pump()
+
+    def pump(self) -> None:
+        """Hand out what the active consumer may have now."""
+        if self._pumping:  # a handler that acks at once comes back here
+            return
+        self._pumping = True
+        budget = PAGE  # so that others get their turn of the loop
+        while self._ready and budget and (consumer := self.active) is not None and consumer.unacked < consumer.prefetch:
+            budget -= 1
+            consumer.unacked += 1
+            delivery = EmbeddedDelivery(consumer, *self._ready.popleft())
+            try:
+                consumer.handler(delivery)
+            except Exception as error:
+                log.exception("broker.handler_failed", queue=self.name)
+                delivery.dead(f"the handler failed: {type(error).__name__}")
+        self._pumping = False
+        if not budget:
+            self.pump_soon()
+        elif not self._ready and not self._complete and self._reading is None and self.active is not None:
+            self._read()
+
+    def _read(self) -> None:
+        token = self._reading = object()
+
+        def then(rows: list[Row] | None) -> None:
+            if self._reading is not token:
+                return
+            self._reading = None
+            if rows is None:
+                self.pump_soon(RETRY_S)
+                return
+            self._ready.extend(rows)
+            self._complete = len(rows) < PAGE
+            if rows:
+                self._last = rows[-1][0]
+            self.pump()
+
+        sql = "SELECT id, headers, body FROM messages WHERE queue = ? AND id > ? ORDER BY id LIMIT ?"
+        self.journal.batch.reads.append(Read(sql, (self.name, self._last, PAGE), then))
+        self.journal.wake()

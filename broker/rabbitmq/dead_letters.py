@@ -1,0 +1,89 @@
+"""Looking at dead letters on RabbitMQ, with AMQP only. Rule: a letter is acked only when it is confirmed elsewhere, or wanted nowhere.
+
+AMQP has no way to look without taking. So each visit takes letters one by one on a channel of its own and gives back, to their old
+places, those that were not acked. A second visitor meanwhile would see only the rest: visits wait for each other.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+
+from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
+from broker.port import Outgoing
+from broker.rabbitmq.channel import LeanChannel
+from broker.rabbitmq.link import Link, or_unavailable
+from broker.topology import DEAD
+from domain.errors import Unavailable
+
+VISIT_TIMEOUT_S = 10.0  # 200 letters take a fifth of a second
+EVERY_TAG = 0  # AMQP's way to name all that was not acked
+DEFAULT_EXCHANGE = ""  # AMQP's own: the key is the name of the queue
+
+
+class DeadLetters:
+    """Visits to `flash.dead`, over all links."""
+
+    def __init__(self) -> None:
+        self._visiting = asyncio.Lock()
+
+    async def look(self, link: Link) -> list[DeadLetter]:
+        """The first letters. Raises `Unavailable`."""
+        async with self._visit(link) as channel:
+            return [letter async for letter, _ in _letters(channel)]
+
+    async def requeue(self, link: Link, ids: Collection[str] | None) -> int:
+        """Give letters back to their queues. Raises `Unavailable`."""
+        moved, began = 0, time.time()
+        async with self._visit(link) as channel:
+            async for letter, message in _letters(channel):
+                if ids is None and (letter.at or 0) > began:
+                    break  # it went back and has died again
+                if ids is not None and letter.id not in ids:
+                    continue
+                if not letter.queue:
+                    raise Unavailable("a dead letter does not say where it came from")
+                properties = message.header.properties
+                content_type = properties.content_type or "application/octet-stream"
+                back = Outgoing(DEFAULT_EXCHANGE, letter.queue, message.body, content_type, properties.message_id, mandatory=True)
+                await channel.publish([back], headers_of_a_return(properties.headers or {}))
+                channel.ack(_tag(message))
+                moved += 1
+        return moved
+
+    async def drop(self, link: Link, ids: Collection[str]) -> int:
+        """Take letters out. Raises `Unavailable`."""
+        dropped = 0
+        async with self._visit(link) as channel:
+            async for letter, message in _letters(channel):
+                if letter.id in ids:
+                    channel.ack(_tag(message))
+                    dropped += 1
+        return dropped
+
+    @asynccontextmanager
+    async def _visit(self, link: Link) -> AsyncIterator[LeanChannel]:
+        async with self._visiting, or_unavailable(), asyncio.timeout(VISIT_TIMEOUT_S):
+            channel = await link.channel(confirms=True)
+            try:
+                yield channel
+                await channel.flushed()
+                await channel.basic_nack(EVERY_TAG, multiple=True)  # closing the channel would do it too, but some time later
+            finally:
+                await link.release(channel)
+
+
+async def _letters(channel: LeanChannel) -> AsyncIterator[tuple[DeadLetter, DeliveredMessage]]:
+    """What waits, at most `MAX_LETTERS`. The queue's count is not asked: it lags behind what was given back."""
+    for _ in range(MAX_LETTERS):
+        message = await channel.basic_get(DEAD)
+        if not isinstance(message.delivery, Basic.GetOk):
+            return
+        yield read_letter(message.header.properties.headers or {}, message.body), message
+
+
+def _tag(message: DeliveredMessage) -> int:
+    return message.delivery.delivery_tag or 0  # type: ignore[union-attr]  # what was got has one

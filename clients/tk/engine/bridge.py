@@ -1,0 +1,165 @@
+"""Between the engine's thread and the views' thread. Rule: the model is folded on the views' thread only; nobody waits for the other.
+
+bridge = Bridge(Model())
+engine = Engine(bridge, …); engine.start()          # binds itself: commands reach it from then on, earlier ones too
+effects = bridge.drain(limit_ms=8)                   # views' thread: from an `after` tick, and when `fileno()` is readable
+effects = bridge.do(Write(new_id(), uid, text))      # views' thread: an intent; dispatch its effects like those of `drain`
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from clients.tk.model.effects import (
+    COMMANDS,
+    Command,
+    ConversationChanged,
+    Effect,
+    EntryAdded,
+    EntryChanged,
+    HidePopup,
+    Say,
+    ShowPopup,
+    UpdatePopup,
+    ViewEffect,
+)
+from clients.tk.model.inputs import Intent, Report, Tick
+from clients.tk.model.model import Model
+from flash_sdk import Event as SdkEvent
+
+TICK_S = 0.25  # a countdown in seconds, an undo of some seconds and a quiet moment in a backlog are all seen in time
+FOLD_MS = 8.0  # half a frame: folding stays unnoticed, drawing has the other half
+_REMEMBERED = 256  # popups whose arrival is remembered until they are mapped; more are never on their way at once
+
+
+def now_utc() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+class Bridge:
+    """One model, one engine, one views' thread."""
+
+    def __init__(self, model: Model, clock: Callable[[], datetime] = now_utc) -> None:
+        self.model = model
+        self._clock = clock
+        self._reports: deque[tuple[Report | SdkEvent, float]] = deque()
+        self._submit: Callable[[Command], None] | None = None
+        self._unsent: deque[Command] = deque()
+        self._lock = threading.Lock()  # held for a few instructions, never while folding or drawing
+        self._bell_in, self._bell_out = socket.socketpair()
+        self._bell_in.setblocking(False)
+        self._bell_out.setblocking(False)
+        self._rung = False
+        self._ticked = float("-inf")
+        self._arrivals: dict[str, float] = {}
+
+    # --- any thread; the engine's side ---
+
+    def report(self, happened: Report | SdkEvent, came_at: float | None = None) -> None:
+        """Hand something to the model. `came_at`: when it reached this program (`time.monotonic()`), for `age_ms`. Never blocks."""
+        with self._lock:
+            self._reports.append((happened, time.monotonic() if came_at is None else came_at))
+            if self._rung:
+                return
+            self._rung = True
+        with contextlib.suppress(OSError):  # closed, or full: then a ring waits already
+            self._bell_in.send(b"\0")
+
+    def bind(self, submit: Callable[[Command], None]) -> None:
+        """Where commands go: `submit` is called on the views' thread, must not block, and gets what was asked before, too."""
+        self._submit = submit
+        while self._unsent:
+            submit(self._unsent.popleft())
+
+    # --- the views' thread ---
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `drain` has something to do (for `tk.createfilehandler`, where there is one)."""
+        return self._bell_out.fileno()
+
+    @property
+    def waiting(self) -> int:
+        """How many reports wait to be folded. Not 0 after `drain`: its time was up; call it again after the views have drawn."""
+        return len(self._reports)
+
+    def drain(self, limit_ms: float = FOLD_MS) -> list[ViewEffect]:
+        """Fold what has come, in order, for at most about `limit_ms` (one report at least). Call it at least every 250 ms."""
+        start = time.monotonic()
+        effects: list[Effect] = []
+        self._unring()
+        if start - self._ticked >= TICK_S:
+            self._ticked = start
+            effects += self.model.fold(Tick(), self._clock())
+        while self._reports:
+            happened, came_at = self._reports.popleft()
+            fresh = self.model.fold(happened, self._clock())
+            self._remember(fresh, came_at)
+            effects += fresh
+            if (time.monotonic() - start) * 1000 >= limit_ms:
+                break
+        if self._reports:
+            self._ring_again()
+        return self._sorted_out(effects)
+
+    def do(self, intent: Intent) -> list[ViewEffect]:
+        """Fold what the user wants. The engine gets its share; the rest is for the caller to draw."""
+        return self._sorted_out(self.model.fold(intent, self._clock()))
+
+    def age_ms(self, popup_id: str) -> float | None:
+        """Milliseconds since what this popup shows reached this program; None when nothing came (a restart) or it was asked before."""
+        came_at = self._arrivals.pop(popup_id, None)
+        return None if came_at is None else (time.monotonic() - came_at) * 1000
+
+    def close(self) -> None:
+        """Let go of the descriptors. Reports that still come are kept and ignored."""
+        self._bell_in.close()
+        self._bell_out.close()
+
+    def _sorted_out(self, effects: Sequence[Effect]) -> list[ViewEffect]:
+        """Commands go to the engine, in order. Of "look again" effects the first stands for all, and one for a whole conversation
+        stands for its entries: whoever draws it again from the model must not append them once more."""
+        for_views: list[ViewEffect] = []
+        seen: set[ViewEffect] = set()
+        whole = {effect.uid for effect in effects if isinstance(effect, ConversationChanged)}
+        for effect in effects:
+            if isinstance(effect, COMMANDS):
+                if self._submit is None:
+                    self._unsent.append(effect)
+                else:
+                    self._submit(effect)
+            elif isinstance(effect, EntryAdded | EntryChanged):
+                if effect.uid not in whole:
+                    for_views.append(effect)
+            elif isinstance(effect, ShowPopup | UpdatePopup | HidePopup | Say):  # steps: shown, hidden, shown again is no repeat
+                for_views.append(effect)
+            elif effect not in seen:
+                seen.add(effect)
+                for_views.append(effect)
+        return for_views
+
+    def _remember(self, effects: Sequence[Effect], came_at: float) -> None:
+        for effect in effects:
+            if isinstance(effect, ShowPopup):
+                self._arrivals[effect.popup.id] = came_at
+                if len(self._arrivals) > _REMEMBERED:
+                    del self._arrivals[next(iter(self._arrivals))]
+
+    def _unring(self) -> None:
+        with self._lock:
+            self._rung = False
+        with contextlib.suppress(OSError):
+            while self._bell_out.recv(64):
+                pass
+
+    def _ring_again(self) -> None:
+        with self._lock:
+            if self._rung:
+                return
+            self._rung = True
+        with contextlib.suppress(OSError):
+            self._bell_in.send(b"\0")

@@ -1,0 +1,210 @@
+"""One signed-in user: the listener, the outbox and the file on disk. Rule: what came is on disk before the windows hear of it.
+
+Everything here runs on the engine's thread. Commands are obeyed from the sign-in on, whether or not there is a connection.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+import structlog
+
+import flash_sdk as sdk
+from clients.tk.disk.messages import PAGE, Storage
+from clients.tk.engine.bridge import Bridge
+from clients.tk.engine.error_sentences import sentence
+from clients.tk.engine.outbox import Outbox
+from clients.tk.model import effects as fx
+from clients.tk.model.inputs import DirectoryAnswer, HistoryAnswer, OlderLoaded, Saved, SendRefused, Trouble
+from clients.tk.model.on_sdk_event import RECEIPTS, bounce_reason, own_status
+from clients.tk.model.values import Found, SentState
+from flash_sdk import FlashClient, FlashClientError, Refused, Unauthorized
+
+SHOWN_PEOPLE = 50  # of a directory search: whoever gets more adds a word
+LOGOFF_S = 2.0  # leaving must not feel slow; a home that does not answer notices by itself
+_log = structlog.get_logger("flash.tk")
+
+
+class Session:
+    """Lasts from sign-in to sign-out, over any number of clients and connections."""
+
+    def __init__(self, bridge: Bridge, storage: Storage, *, direct: bool = False) -> None:
+        """`direct`: popups may come and go without the home in between."""
+        self._bridge = bridge
+        self._storage = storage
+        self._direct = direct
+        self._outbox = Outbox(storage, bridge.report, direct=direct)
+        self._client: FlashClient | None = None
+        self._search: asyncio.Task[None] | None = None
+
+    async def run(self, client: FlashClient) -> str:
+        """Until the home wants nothing more of us; gives the reason as a sentence. Raises `Refused` when it refuses us.
+        When cancelled, it logs off."""
+        self._client = client
+        listening = asyncio.create_task(self._listen(client))
+        telling = asyncio.create_task(self._outbox.run(client))
+        try:
+            await asyncio.wait({listening, telling}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()  # it ends only by raising
+            await listening
+        except asyncio.CancelledError:
+            await _leave(client)
+            raise
+        finally:
+            self._client, self._outbox.online = None, False
+            tasks = [task for task in (listening, telling, self._search) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return "Your home has ended this session: sign in again."
+
+    # --- what comes ---
+
+    async def _listen(self, client: FlashClient) -> None:
+        async for event in client.listen(seen=self._storage, direct=self._direct):
+            came_at = time.monotonic()
+            heard = _printable(event) if isinstance(event, sdk.Message) else event
+            try:
+                fresh = self._keep(heard)
+            except sqlite3.Error as error:
+                _log.error("tk.not_kept", error=str(error))
+                self._bridge.report(Trouble("What came could not be kept on this computer: is its disk full?"))
+                fresh = True
+            if fresh:
+                self._bridge.report(heard, came_at)
+            if isinstance(event, sdk.Welcome):
+                self._outbox.online = True
+                self._outbox.wake()
+            elif isinstance(event, sdk.Disconnected):
+                self._outbox.online = False
+
+    def _keep(self, event: sdk.Event) -> bool:
+        """Put on disk what must outlive us. False for a message that is there already."""
+        match event:
+            case sdk.Message():
+                return self._storage.received(event)
+            case sdk.Receipt():
+                state = RECEIPTS.get(event.state)
+                if state is not None:
+                    why = bounce_reason(event.why) if state is SentState.BOUNCED else None
+                    self._storage.reached(event.id, state, why)
+            case sdk.Welcome():
+                self._storage.lists.told(event.contacts)
+                self._keep_status(event.status)
+            case sdk.MyStatus():
+                self._keep_status(event)
+            case sdk.Contacts():
+                self._storage.lists.changed(event.added, event.removed)
+        return True
+
+    def _keep_status(self, told: sdk.MyStatus | None) -> None:
+        """As the home has it; what I said since stays, until the home has heard it."""
+        status = None if told is None else own_status(told)
+        if status is not None and self._storage.lists.status().saved:
+            self._storage.lists.put_status(status)
+
+    # --- what is asked ---
+
+    def obey(self, command: fx.Command) -> None:
+        """Do what the model asks, as far as the disk is concerned at once."""
+        try:
+            handler = _HANDLERS.get(type(command))
+            if handler is not None:
+                handler(self, command)
+        except sqlite3.Error as error:
+            _log.error("tk.not_kept", error=str(error))
+            if isinstance(command, fx.Post):
+                self._bridge.report(SendRefused(command.sent.id, "it could not be kept on this computer: is its disk full?"))
+            else:
+                self._bridge.report(Trouble("This computer's disk refuses: is it full?"))
+
+    def _post(self, command: fx.Post) -> None:
+        self._storage.wrote(command.sent)
+        self._bridge.report(Saved(command.sent.id))
+        self._outbox.wake()
+
+    def _mark_done(self, command: fx.MarkDone) -> None:
+        self._storage.done(command.key, tell=command.tell)
+        if command.tell:
+            self._outbox.wake()
+
+    def _mark_shown(self, command: fx.MarkShown) -> None:
+        self._storage.shown(command.keys)
+
+    def _mark_read(self, command: fx.MarkAllRead) -> None:
+        self._storage.read(command.uid)
+
+    def _wish(self, command: fx.Wish) -> None:
+        self._storage.lists.wish(command.wish)
+        self._outbox.wake()
+
+    def _put_status(self, command: fx.PutStatus) -> None:
+        self._storage.lists.put_status(command.status)
+        self._outbox.wake()
+
+    def _older(self, command: fx.ReadOlder) -> None:
+        page = self._storage.older(command.uid, command.before)
+        self._bridge.report(OlderLoaded(command.uid, page, more=len(page) == PAGE))
+
+    def _find_entries(self, command: fx.FindEntries) -> None:
+        self._bridge.report(HistoryAnswer(command.query, command.uid, self._storage.search(command.query, command.uid)))
+
+    def _find_people(self, command: fx.FindPeople) -> None:
+        if self._search is not None:
+            self._search.cancel()
+        if self._client is None:
+            self._bridge.report(DirectoryAnswer(command.query, error="There is no connection right now: try again in a moment."))
+        else:
+            self._search = asyncio.create_task(self._search_people(self._client, command.query))
+
+    async def _search_people(self, client: FlashClient, query: str) -> None:
+        found: list[Found] = []
+        complete = True
+        try:
+            async with aclosing(client.search(query, limit=SHOWN_PEOPLE)) as users:
+                async for user in users:
+                    if len(found) == SHOWN_PEOPLE:
+                        complete = False
+                        break
+                    found.append(Found(user.uid, user.handle, user.profile.get("full_name", ""), tuple(user.profile.items())))
+        except Unauthorized:
+            self._bridge.report(DirectoryAnswer(query, error="Your login has expired: sign out and in again."))
+        except (FlashClientError, Refused) as error:
+            self._bridge.report(DirectoryAnswer(query, error=sentence(error)))
+        else:
+            self._bridge.report(DirectoryAnswer(query, tuple(found), complete))
+
+
+async def _leave(client: FlashClient) -> None:
+    """Log off, so that contacters see it at once; give up when the home does not answer soon."""
+    with contextlib.suppress(FlashClientError, TimeoutError):
+        async with asyncio.timeout(LOGOFF_S):
+            await client.logoff()
+
+
+def _printable(message: sdk.Message) -> sdk.Message:
+    """Neither SQLite nor Tk takes half a character, which JSON can carry."""
+    sender = replace(message.sender, handle=_whole(message.sender.handle), name=_whole(message.sender.name))
+    return replace(message, text=_whole(message.text), sender=sender)
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+_HANDLERS: dict[type, Callable[..., None]] = {
+    fx.Post: Session._post,
+    fx.MarkDone: Session._mark_done,
+    fx.MarkShown: Session._mark_shown,
+    fx.MarkAllRead: Session._mark_read,
+    fx.Wish: Session._wish,
+    fx.PutStatus: Session._put_status,
+    fx.ReadOlder: Session._older,
+    fx.FindEntries: Session._find_entries,
+    fx.FindPeople: Session._find_people,
+}

@@ -1,0 +1,210 @@
+"""What a fold asks of others. Rule: values only; `ViewEffect`s are for the views, `Command`s for the engine; nothing is done here."""
+
+from dataclasses import dataclass, field
+
+from clients.tk.model.inputs import ContactWish
+from clients.tk.model.values import Entry, MessageKey, OwnStatus, Popup, Sent
+
+# --- for the views: draw this again, or open and close that ---
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanged:
+    """Signed in or out, or the sign-in window has something to say: look at `model.account` and `model.sign_in`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """Look at `model.connection`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """My own status: look at `model.status`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsChanged:
+    """Rows came, went or moved between groups: look at `model.groups()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """One row looks different but stays where it is (unread, note, since, saving): look at `model.row(uid)`."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAdded:
+    """A conversation has one more entry, at its end."""
+
+    uid: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChanged:
+    """An entry of a conversation has a new state; `entry` replaces the one of the same id (`Sent`) or key (`Received`)."""
+
+    uid: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationChanged:
+    """Draw the whole conversation again (older entries were loaded, or everything is new): look at `model.conversation(uid)`."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayChanged:
+    """The progress of a long backlog: look at `model.replay`, None when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalsChanged:
+    """What can be undone: look at `model.removals`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryChanged:
+    """Look at `model.directory`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChanged:
+    """Look at `model.history`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPopup:
+    """Open this popup, without taking the focus; then `bridge.do(PopupMapped(popup.id))`."""
+
+    popup: Popup
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePopup:
+    """An open popup has another count."""
+
+    popup: Popup
+
+
+@dataclass(frozen=True, slots=True)
+class HidePopup:
+    """Close it: it was answered, put off, or closed on another session."""
+
+    popup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Ring the bell once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Tell the user one sentence, without a dialog that must be answered."""
+
+    what: str
+
+
+ViewEffect = (
+    AccountChanged | ConnectionChanged | StatusChanged | ContactsChanged | ContactChanged | EntryAdded | EntryChanged
+    | ConversationChanged | ReplayChanged | RemovalsChanged | DirectoryChanged | HistoryChanged | ShowPopup | UpdatePopup
+    | HidePopup | Ring | Say
+)  # fmt: skip
+
+# --- for the engine: keep this, send that. All of them may be done twice without harm ---
+
+
+@dataclass(frozen=True, slots=True)
+class DoSignIn:
+    """Get a grant and go online."""
+
+    server: str
+    handle: str
+    password: str = field(repr=False)
+    register: bool
+    full_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoSignOut:
+    """Log off, forget the grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Put it on disk, then send it when there is a connection."""
+
+    sent: Sent
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDone:
+    """On disk: closed and read; tell the home when there is a connection, unless it told us (`tell` False)."""
+
+    key: MessageKey
+    tell: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarkShown:
+    """On disk: these have had their popup."""
+
+    keys: tuple[MessageKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkAllRead:
+    """On disk: everything from `uid` is read."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Put it on disk, then ask the home when there is a connection."""
+
+    wish: ContactWish
+
+
+@dataclass(frozen=True, slots=True)
+class PutStatus:
+    """Put it on disk, then tell the home when there is a connection."""
+
+    status: OwnStatus
+
+
+@dataclass(frozen=True, slots=True)
+class FindPeople:
+    """Search the directory; a newer search replaces an older one."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindEntries:
+    """Search the history on disk."""
+
+    query: str
+    uid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOlder:
+    """Read entries of a conversation before this one from disk; `before` None: the newest."""
+
+    uid: int
+    before: Entry | None
+
+
+Command = (
+    DoSignIn | DoSignOut | Post | MarkDone | MarkShown | MarkAllRead | Wish | PutStatus | FindPeople | FindEntries | ReadOlder
+)  # fmt: skip
+COMMANDS = (DoSignIn, DoSignOut, Post, MarkDone, MarkShown, MarkAllRead, Wish, PutStatus, FindPeople, FindEntries, ReadOlder)
+
+Effect = ViewEffect | Command

@@ -1,0 +1,142 @@
+"""The popup client's whole state. Rule: a pure fold over SDK events, reports and intents: no clock, no disk, no network, no toolkit.
+
+    effects = model.fold(something, now)
+
+Views only read: the attributes and methods below. They change nothing except through `Bridge.do(intent)`.
+"""
+
+import uuid
+from datetime import datetime
+
+from clients.tk.model import on_intent as model_folds_intents
+from clients.tk.model import on_report as model_folds_reports
+from clients.tk.model import on_sdk_event as model_folds_sdk
+from clients.tk.model.contacts import ContactBook
+from clients.tk.model.effects import Effect
+from clients.tk.model.inputs import Input, SignedIn, SignedOut, SignIn, SigningIn, Tick, Trouble
+from clients.tk.model.messages import Conversations
+from clients.tk.model.popups import Popups
+from clients.tk.model.values import (
+    Account,
+    Connection,
+    ContactRow,
+    DirectorySearch,
+    Entry,
+    Group,
+    HistorySearch,
+    MessageKey,
+    OwnStatus,
+    Popup,
+    Received,
+    Removal,
+    Replay,
+    Sent,
+    SignInState,
+)
+
+_FOLDS = model_folds_intents.FOLDS | model_folds_reports.FOLDS | model_folds_sdk.FOLDS  # type of what happened -> how to fold it
+# Whatever else comes then was meant for a user who has left.
+_WHILE_SIGNED_OUT = frozenset({SignIn, SigningIn, SignedIn, SignedOut, Trouble, Tick})
+
+
+def new_id() -> str:
+    """The id of a message that is about to be written. Made once, by whoever makes the `Write`."""
+    return str(uuid.uuid4())
+
+
+class Model:
+    """Everything the windows show.
+
+    account     whom we act for, None when signed out      sign_in     the sign-in window
+    connection  the connection line                         status      how I say that I am
+    replay      a backlog coming in, None when there is none
+    directory   the last directory search                   history     the last history search
+
+    `book`, `messages` and `desk` are for the folds; views use what is below.
+    """
+
+    def __init__(self) -> None:
+        self.account: Account | None = None
+        self.sign_in = SignInState()
+        self.connection = Connection()
+        self.status = OwnStatus()
+        self.directory = DirectorySearch()
+        self.history = HistorySearch()
+        self.book = ContactBook()
+        self.messages = Conversations()
+        self.desk = Popups()
+        self.older: set[int] = set()  # conversations of which the disk has more
+
+    # --- what views read ---
+
+    @property
+    def replay(self) -> Replay | None:
+        """A long backlog that comes in right now: for the progress bar."""
+        return self.desk.replay
+
+    @property
+    def popups(self) -> tuple[Popup, ...]:
+        """The popups that are to be on the screen, oldest first."""
+        return tuple(self.desk.open.values())
+
+    @property
+    def removals(self) -> tuple[Removal, ...]:
+        """Contacts that can be brought back at no cost, oldest first."""
+        return tuple(self.book.removals.values())
+
+    @property
+    def filter(self) -> str:
+        """What is typed into the contact window's search."""
+        return self.book.filter
+
+    def groups(self) -> tuple[Group, ...]:
+        """The contact window: groups that have rows, in `ORDER` and then strangers, filtered. Cheap to ask again when nothing changed."""
+        return self.book.groups(self.messages.unread)
+
+    def row(self, uid: int) -> ContactRow:
+        """One person, on the list or not."""
+        return self.book.row(uid, self.messages.unread.get(uid, 0))
+
+    def conversation(self, uid: int) -> tuple[Entry, ...]:
+        """What was said with `uid`, in the order in which this client learned of it: new entries are always at the end."""
+        return self.messages.of(uid)
+
+    def may_have_older(self, uid: int) -> bool:
+        """Whether `LoadOlder` may give more."""
+        return uid in self.older
+
+    def message(self, key: MessageKey) -> Received | None:
+        """One received message: what a popup shows."""
+        return self.messages.received(key)
+
+    def answered(self, message: Entry) -> Entry | None:
+        """The message that this one replies to, if this machine knows it: the popup's thread."""
+        return self.messages.answered(message)
+
+    @property
+    def inbox(self) -> tuple[Received, ...]:
+        """Messages that are neither done nor answered, oldest first."""
+        return self.messages.inbox()
+
+    @property
+    def unread(self) -> int:
+        """How many messages were never looked at."""
+        return sum(self.messages.unread.values())
+
+    @property
+    def outbox(self) -> tuple[Sent, ...]:
+        """What waits to be sent, oldest first."""
+        return self.messages.outbox()
+
+    def dnd(self, now: datetime) -> bool:
+        """Whether I do not want to be disturbed."""
+        return self.status.status == "dnd" and (self.status.until is None or self.status.until > now)
+
+    # --- the fold ---
+
+    def fold(self, happened: Input, now: datetime) -> list[Effect]:
+        """Take in one thing. What is unknown or too late changes nothing; folding anything twice is as folding it once."""
+        fold = _FOLDS.get(type(happened))
+        if fold is None or (self.account is None and type(happened) not in _WHILE_SIGNED_OUT):
+            return []
+        return fold(self, happened, now)

@@ -1,0 +1,83 @@
+"""How a mailbox's events fold into `MailboxState`. Rule: an event never fails to apply."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain.event import Event
+from domain.events.home import (
+    MailboxClosed,
+    MessageBounced,
+    MessageDone,
+    MessageErased,
+    MessageExpired,
+    MessageQueued,
+    MessagesDelivered,
+    ReceiptQueued,
+)
+from domain.mailbox.decide import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState
+
+
+def evolve(mailbox: MailboxState, event: Event) -> None:
+    """Apply one event of `mailbox-<uid>`, in order."""
+    _FOLDS[type(event)](mailbox, event)
+    mailbox.version = event.originator_version
+
+
+def _message_queued(mailbox: MailboxState, event: MessageQueued) -> None:
+    mailbox.last_seq = event.seq
+    mailbox.waiting[event.seq] = event
+    mailbox.messages += 1
+    mailbox.open[event.id, event.uid] = event.home
+    if len(mailbox.open) > OPEN_MESSAGES + mailbox.messages:
+        del mailbox.open[next(iter(mailbox.open))]
+
+
+def _receipt_queued(mailbox: MailboxState, event: ReceiptQueued) -> None:
+    mailbox.last_seq = event.seq
+    mailbox.waiting[event.seq] = event
+    if len(mailbox.waiting) - mailbox.messages > MAX_RECEIPTS:
+        oldest = next(seq for seq, waiting in mailbox.waiting.items() if isinstance(waiting, ReceiptQueued))
+        del mailbox.waiting[oldest]
+
+
+def _delivered(mailbox: MailboxState, event: MessagesDelivered) -> None:
+    mailbox.messages -= len(event.messages)
+    while mailbox.waiting:
+        seq = next(iter(mailbox.waiting))
+        if seq > event.upto:
+            break
+        del mailbox.waiting[seq]
+
+
+def _done(mailbox: MailboxState, event: MessageDone) -> None:
+    if (event.id, event.uid) in mailbox.open:
+        mailbox.open[event.id, event.uid] = None
+
+
+def _taken_out(mailbox: MailboxState, event: MessageExpired | MessageErased) -> None:
+    if mailbox.waiting.pop(event.seq, None) is not None:
+        mailbox.messages -= 1
+    mailbox.open.pop((event.id, event.uid), None)
+
+
+def _closed(mailbox: MailboxState, event: MailboxClosed) -> None:
+    mailbox.closed = True
+    mailbox.messages = 0
+    mailbox.waiting.clear()
+    mailbox.open.clear()
+
+
+def _bounced(mailbox: MailboxState, event: MessageBounced) -> None:
+    """The sender is told; what waited is taken out when the mailbox closes."""
+
+
+_FOLDS: dict[type, Callable[[MailboxState, Any], None]] = {
+    MessageQueued: _message_queued,
+    ReceiptQueued: _receipt_queued,
+    MessagesDelivered: _delivered,
+    MessageDone: _done,
+    MessageExpired: _taken_out,
+    MessageErased: _taken_out,
+    MailboxClosed: _closed,
+    MessageBounced: _bounced,
+}

@@ -1,0 +1,81 @@
+"""A user leaves for good: what happens at home, in their mailbox, and in the mailboxes of others. Rule: these commands never refuse.
+
+AccountClosed (Global) -> every home: CloseUser -> UserClosed, with which their key is destroyed
+    where they lived:  sessions end, contacts' homes are told, CloseMailbox -> what waited for them bounces
+    everywhere:        DropErased -> what they wrote and nobody has seen yet is taken out
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from domain.event import Event
+from domain.events.home import ContactRemoved, LoggedOff, MailboxClosed, MessageBounced, MessageErased, MessageQueued, UserClosed
+from domain.mailbox.decide import MailboxCommand, MailboxState
+from domain.user.commands import UserCommand
+from domain.user.state import UserState
+
+
+@dataclass(slots=True, kw_only=True)
+class CloseUser(UserCommand):
+    """The user's account is closed. `resident`: they lived at this home."""
+
+    resident: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class CloseMailbox(MailboxCommand):
+    """Nobody will read this mailbox any more."""
+
+
+@dataclass(slots=True, kw_only=True)
+class DropErased(MailboxCommand):
+    """Take out what waits of a sender who was erased."""
+
+    sender: int
+
+
+def close_user(user: UserState, command: CloseUser, now: float) -> list[Event]:
+    """End the sessions, take everybody off the contact list, and close. Closing twice changes nothing."""
+    if user.closed:
+        return []
+    at, cause = now, command.cause
+    events: list[Event] = []
+    status = user.status
+    left = len(user.sessions)
+    for session in user.sessions:
+        left -= 1
+        after = status if left else "offline"
+        events.append(
+            LoggedOff(at=at, cause=cause, session=session, reason="closed", handle=user.handle, status=after, previous=status, note="")
+        )
+    events += [ContactRemoved(at=at, cause=cause, uid=contact.uid, home=contact.home) for contact in user.contacts.values()]
+    return [*events, UserClosed(at=at, cause=cause, resident=command.resident)]
+
+
+def close_mailbox(mailbox: MailboxState, command: CloseMailbox, now: float) -> list[Event]:
+    """Send back what waits, and take nothing any more. Closing twice changes nothing."""
+    if mailbox.closed:
+        return []
+    bounced: list[Event] = [
+        MessageBounced(at=now, cause=event.id, id=event.id, uid=event.uid, home=event.home, why="closed")
+        for event in mailbox.waiting.values()
+        if isinstance(event, MessageQueued)
+    ]
+    return [*bounced, MailboxClosed(at=now, cause=command.cause)]
+
+
+def drop_erased(mailbox: MailboxState, command: DropErased, now: float) -> list[Event]:
+    """Take out, unseen, what an erased sender wrote."""
+    return [
+        MessageErased(at=now, cause=command.cause, seq=event.seq, id=event.id, uid=event.uid, home=event.home)
+        for event in mailbox.waiting.values()
+        if isinstance(event, MessageQueued) and event.uid == command.sender
+    ]
+
+
+DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
+    CloseUser: close_user,
+    CloseMailbox: close_mailbox,
+    DropErased: drop_erased,
+}

@@ -1,0 +1,242 @@
+"""What a user may do at home: sessions, status, contacts, sending. Rule: pure; time and ids come in with the command."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, Unauthorized, UnknownUser
+from domain.event import Event
+from domain.events.home import (
+    ContactAdded,
+    ContactChanged,
+    ContacterAdded,
+    ContacterRemoved,
+    ContactRemoved,
+    LoggedIn,
+    LoggedOff,
+    MessageSent,
+    RouteProbed,
+    StatusChanged,
+    UserAdopted,
+)
+from domain.user.commands import (
+    AddContacter,
+    Adopt,
+    LapseStatus,
+    LogIn,
+    LogOff,
+    LookUp,
+    NoteRoute,
+    PutContact,
+    RemoveContact,
+    RemoveContacter,
+    Send,
+    SetStatus,
+)
+from domain.user.state import UserState
+
+MAX_SESSIONS = 20  # a person's devices, and room for those not yet noticed dead
+LAST_MOMENT = 253_402_300_799  # seconds since 1970: 9999-12-31T23:59:59Z; what comes later cannot be written in RFC 3339
+MAX_CONTACTS = 5_000  # ten times the largest list a person keeps; bounds the welcome part at about 1 MB
+MAX_TEXT_CHARS = 4_096
+MAX_TEXT_BYTES = 16_384
+
+
+def look_up(user: UserState, command: LookUp, now: float) -> list[Event]:
+    """Decide nothing."""
+    return []
+
+
+def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
+    """Remember the user's handle and name. Nothing when they are known already, or gone."""
+    if user.closed or (user.handle, user.name) == (command.handle, command.name):
+        return []
+    return [UserAdopted(at=now, cause=command.cause, handle=command.handle, name=command.name)]
+
+
+def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
+    """Begin a session, and end the one it replaces: in this order, so that contacters see no gap. Raises `TooManyRequests` at 20
+    sessions. A status whose time is over lapses first, and begins as online. Raises `Unauthorized` when the account is closed."""
+    must_be_open(user)
+    replaced = command.replaces if command.replaces in user.sessions else None
+    if len(user.sessions) - (replaced is not None) >= MAX_SESSIONS:
+        raise TooManyRequests(f"A user may have {MAX_SESSIONS} sessions at once.")
+    over = user.until is not None and user.until <= now
+    status, note = ("online", "") if over else (user.chosen, user.note)
+    known = adopt(user, command, now)
+    # Who sees the user now is told by the lapse alone: one session more is no news, even without the note.
+    lapsed = [_status_changed(user, status, note, None, now, command.cause)] if over and user.sessions else []
+    begun = LoggedIn(
+        at=now,
+        cause=command.cause,
+        session=command.session,
+        name=command.name,
+        client=command.client,
+        handle=command.handle,
+        status=status,
+        previous=status if lapsed else user.status,
+        note=note,
+    )
+    if replaced is None:
+        return [*known, *lapsed, begun]
+    ended = LoggedOff(
+        at=now,
+        cause=command.cause,
+        session=replaced,
+        reason="lost",
+        handle=command.handle,
+        status=status,
+        previous=status,
+        note=note,
+    )
+    return [*known, *lapsed, begun, ended]
+
+
+def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
+    """End a session. Nothing when it has ended before."""
+    if command.session not in user.sessions:
+        return []
+    status = "offline" if len(user.sessions) == 1 else user.status
+    return [
+        LoggedOff(
+            at=now,
+            cause=command.cause,
+            session=command.session,
+            reason=command.reason,
+            handle=user.handle,
+            status=status,
+            previous=user.status,
+            note=user.note if status != "offline" else "",
+        )
+    ]
+
+
+def note_route(user: UserState, command: NoteRoute, now: float) -> list[Event]:
+    """Write down whether a client can be called. Nothing when its session is over."""
+    if command.session not in user.sessions:
+        return []
+    why = command.why
+    return [RouteProbed(at=now, cause=command.cause, session=command.session, behind_firewall=why is not None, why=why)]
+
+
+def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
+    """Choose a status. Raises `Invalid` for a time that is over. Nothing when nothing would change."""
+    must_be_open(user)
+    if command.until is not None and not now < command.until <= LAST_MOMENT:
+        raise Invalid("until", "a time to come before the year 10000, or null")
+    if (user.chosen, user.note, user.until) == (command.status, command.note, command.until):
+        return []
+    return [_status_changed(user, command.status, command.note, command.until, now, command.cause)]
+
+
+def lapse_status(user: UserState, command: LapseStatus, now: float) -> list[Event]:
+    """Fall back to online once the chosen status's time is over."""
+    if user.until is None or user.until > now:
+        return []
+    return [_status_changed(user, "online", "", None, now, command.cause)]
+
+
+def _status_changed(user: UserState, chosen: str, note: str, until: float | None, now: float, cause: str) -> StatusChanged:
+    status = chosen if user.sessions else "offline"
+    return StatusChanged(
+        at=now, cause=cause, handle=user.handle, chosen=chosen, status=status, previous=user.status, note=note, until=until
+    )
+
+
+def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]:
+    """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full, `UnknownUser` for a contact without
+    a handle that is not on it: whoever asked had seen it there, and it was removed meanwhile."""
+    must_be_open(user)
+    wanted = command.contact
+    known = user.contacts.get(wanted.uid)
+    if known is None:
+        if not wanted.handle:
+            raise UnknownUser(uid=wanted.uid)
+        if len(user.contacts) >= MAX_CONTACTS:
+            raise Invalid("uid", f"at most {MAX_CONTACTS} contacts on a list")
+        return [ContactAdded(at=now, cause=command.cause, **wanted._asdict())]
+    if (known.alias, known.notify) == (wanted.alias, wanted.notify):
+        return []
+    return [ContactChanged(at=now, cause=command.cause, uid=wanted.uid, alias=wanted.alias, notify=wanted.notify)]
+
+
+def remove_contact(user: UserState, command: RemoveContact, now: float) -> list[Event]:
+    """Take a contact off the list. Nothing when it is not there."""
+    contact = user.contacts.get(command.contact)
+    if contact is None:
+        return []
+    return [ContactRemoved(at=now, cause=command.cause, uid=contact.uid, home=contact.home)]
+
+
+def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Event]:
+    """Remember whom to tell, and tell them how things stand. Nothing when there will never be anything to tell."""
+    if user.closed:
+        return []
+    return [
+        ContacterAdded(
+            at=now,
+            cause=command.cause,
+            uid=command.contacter,
+            home=command.home,
+            status=user.status,
+            since=user.since,
+            note=user.note if user.sessions else "",
+            name=user.name,
+        )
+    ]
+
+
+def remove_contacter(user: UserState, command: RemoveContacter, now: float) -> list[Event]:
+    """Forget whom to tell."""
+    home = user.contacters.get(command.contacter)
+    if home is None:
+        return []
+    return [ContacterRemoved(at=now, cause=command.cause, uid=command.contacter, home=home)]
+
+
+def send(user: UserState, command: Send, now: float) -> list[Event]:
+    """Accept a popup for a contact. Raises `NotAContact`, `TooLarge`. A repeated id changes nothing."""
+    if command.id in user.sent:
+        return []
+    must_be_open(user)
+    contact = user.contacts.get(command.to)
+    if contact is None:
+        raise NotAContact(uid=command.to)
+    if len(command.text) > MAX_TEXT_CHARS or len(command.text.encode()) > MAX_TEXT_BYTES:
+        raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters and {MAX_TEXT_BYTES} bytes.", field="text")
+    return [
+        MessageSent(
+            at=now,
+            cause=command.id,
+            id=command.id,
+            uid=command.uid,
+            handle=command.handle,
+            name=command.name,
+            to=command.to,
+            to_home=contact.home,
+            text=command.text,
+            in_reply_to=command.in_reply_to,
+            urgent=command.urgent,
+        )
+    ]
+
+
+def must_be_open(user: UserState) -> None:
+    """Raises `Unauthorized` for a user who left for good."""
+    if user.closed:
+        raise Unauthorized("This account is closed.")
+
+
+DECIDERS: dict[type, Callable[[UserState, Any, float], list[Event]]] = {
+    LookUp: look_up,
+    Adopt: adopt,
+    LogIn: log_in,
+    LogOff: log_off,
+    NoteRoute: note_route,
+    SetStatus: set_status,
+    LapseStatus: lapse_status,
+    PutContact: put_contact,
+    RemoveContact: remove_contact,
+    AddContacter: add_contacter,
+    RemoveContacter: remove_contacter,
+    Send: send,
+}

@@ -1,0 +1,108 @@
+"""How a user's events fold into `UserState`. Rule: an event never fails to apply."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain.event import Event
+from domain.events.home import (
+    ContactAdded,
+    ContactChanged,
+    ContacterAdded,
+    ContacterRemoved,
+    ContactRemoved,
+    LoggedIn,
+    LoggedOff,
+    MessageSent,
+    PresenceEvent,
+    RouteProbed,
+    StatusChanged,
+    UserAdopted,
+    UserClosed,
+)
+from domain.user.state import REMEMBERED_SENDS, Contact, UserState
+
+
+def evolve(user: UserState, event: Event) -> None:
+    """Apply one event of `user-<uid>`, in order."""
+    _FOLDS[type(event)](user, event)
+    user.version = event.originator_version
+
+
+def _adopted(user: UserState, event: UserAdopted) -> None:
+    user.handle, user.name = event.handle, event.name
+
+
+def _presence(user: UserState, event: PresenceEvent) -> None:
+    if event.status != event.previous:
+        user.since = event.at
+
+
+def _logged_in(user: UserState, event: LoggedIn) -> None:
+    _presence(user, event)
+    user.sessions[event.session] = event.client
+    user.note = event.note
+    if user.until is not None and user.until <= event.at:  # the chosen status had lapsed
+        user.chosen, user.until = event.status, None
+
+
+def _logged_off(user: UserState, event: LoggedOff) -> None:
+    _presence(user, event)
+    user.sessions.pop(event.session, None)
+
+
+def _status_changed(user: UserState, event: StatusChanged) -> None:
+    _presence(user, event)
+    user.chosen, user.note, user.until = event.chosen, event.note, event.until
+
+
+def _closed(user: UserState, event: UserClosed) -> None:
+    user.closed = True
+    user.name = user.note = ""
+
+
+def _contact_added(user: UserState, event: ContactAdded) -> None:
+    user.contacts[event.uid] = Contact(event.uid, event.handle, event.name, event.home, event.alias, event.notify)
+
+
+def _contact_changed(user: UserState, event: ContactChanged) -> None:
+    contact = user.contacts.get(event.uid)
+    if contact is not None:
+        user.contacts[event.uid] = contact._replace(alias=event.alias, notify=event.notify)
+
+
+def _contact_removed(user: UserState, event: ContactRemoved) -> None:
+    user.contacts.pop(event.uid, None)
+
+
+def _contacter_added(user: UserState, event: ContacterAdded) -> None:
+    user.contacters[event.uid] = event.home
+
+
+def _contacter_removed(user: UserState, event: ContacterRemoved) -> None:
+    user.contacters.pop(event.uid, None)
+
+
+def _message_sent(user: UserState, event: MessageSent) -> None:
+    user.sent[event.id] = event.at
+    if len(user.sent) > REMEMBERED_SENDS:
+        del user.sent[next(iter(user.sent))]
+
+
+def _route_probed(user: UserState, event: RouteProbed) -> None:
+    """For the history only: the route itself lives as long as its session's connection."""
+
+
+_FOLDS: dict[type, Callable[[UserState, Any], None]] = {
+    UserAdopted: _adopted,
+    LoggedIn: _logged_in,
+    LoggedOff: _logged_off,
+    RouteProbed: _route_probed,
+    StatusChanged: _status_changed,
+    UserClosed: _closed,
+    ContactAdded: _contact_added,
+    ContactChanged: _contact_changed,
+    ContactRemoved: _contact_removed,
+    ContacterAdded: _contacter_added,
+    ContacterRemoved: _contacter_removed,
+    MessageSent: _message_sent,
+}

@@ -1,0 +1,66 @@
+"""What the ops console needs of the Global Server. Rule: its pages call nothing of the server that is not named here.
+
+Kept apart from `ports.py`, so that a home loads nothing of it.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Protocol
+
+from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
+from servers.global_server.console import HomeSeen, Letter
+from servers.security.identity import Identity
+
+
+class Console(Protocol):
+    """What the ops console asks; see `servers/global_server/console.py`. Every method raises `FlashError` only."""
+
+    async def sign_in(self, handle: str, password: str, client_address: str) -> str:
+        """A token for a user who knows the password."""
+
+    def allows(self, who: Identity) -> bool:
+        """Whether this user may use the console."""
+
+    async def topics(self) -> Sequence[str]:
+        """Every topic that occurs."""
+
+    async def sources(self) -> Sequence[str]:
+        """Every server of which there is an event."""
+
+    async def person(self, who: str) -> Person:
+        """The user with this handle or uid."""
+
+    async def span(self) -> tuple[float, float]:
+        """From when to when there is a history."""
+
+    def newest(self) -> str:
+        """Where a tail begins that shows only what comes from now on."""
+
+    async def events(self, who: Identity, wanted: AuditFilter, cursor: str | None, limit: int, *, what: str = "log") -> Page:
+        """A page of events, newest first."""
+
+    def tail(self, who: Identity, wanted: AuditFilter, after: str) -> AsyncGenerator[tuple[Sequence[AuditRow], bool], None]:
+        """Events as they come, and whether some were left out; no events: a blank."""
+
+    async def moment(self, who: Identity, person: Person, at: float) -> tuple[StateAt, Sequence[Shown]]:
+        """How a user stood, and what their contact window showed."""
+
+    async def trace(self, who: Identity, message: str) -> Sequence[Life]:
+        """The popups with this id."""
+
+    async def online(self, who: Identity, at: float) -> Sequence[Online]:
+        """Who was online."""
+
+    async def homes(self) -> Sequence[HomeSeen]:
+        """Every home and how it is."""
+
+    async def own_health(self) -> dict[str, Any]:
+        """How the Global Server is."""
+
+    async def dead_letters(self) -> Sequence[Letter]:
+        """What could not be handled."""
+
+    async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
+        """Put letters back into their queues (None: all); how many."""
+
+    async def drop(self, who: Identity, ids: Sequence[str]) -> int:
+        """Throw letters away; how many."""

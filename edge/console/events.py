@@ -1,0 +1,131 @@
+"""The events page and its live tail: filters, rows, the next page. Rule: what people wrote is never shown, only that they wrote."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from domain.errors import Invalid, UnknownUser
+from edge.console.contract import Console
+from edge.console.forms import Events, read_time
+from edge.console.markup import NONE, Html, tag, text
+from edge.console.page import field, link, moment, notice, page, table
+from edge.http.messages import Answer, Call
+from projections.audit.personal import details
+from projections.audit.rows import AuditFilter, AuditRow
+
+PAGE_ROWS = 100
+MAX_VALUE_CHARS = 64  # of one detail: an id fits, a list of a thousand delivered messages is cut
+MAX_TITLE_CHARS = 1_000  # shown when somebody points at it
+SHARED_ROWS = 512  # about 1 MB
+HEADINGS = ("Time", "Server", "Event", "User", "Details", "Cause")
+
+
+class EventsPages:
+    """The log with its filters."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def show(self, call: Call) -> Answer:
+        """A page of events, newest first; the first page goes on living."""
+        query: Events = call.query
+        after = query.after or self._console.newest()  # before the page is read, so that nothing falls between the two
+        try:
+            found = await self._console.events(call.identity, await wanted_of(self._console, query), query.cursor or None, PAGE_ROWS)
+            fault = None
+        except (Invalid, UnknownUser) as error:
+            found, fault = None, error
+        rows = [event_row(row) for row in found.rows] if found else []
+        live = None if query.cursor or fault else link("/ops/tail", **_filter_of(query), after=after)
+        older = found.next if found else None
+        form = _form(query, await self._console.topics(), await self._console.sources())
+        status = 400 if fault else 200
+        return page(
+            "Events",
+            call.identity,
+            notice(fault.detail if fault else None, "fault"),
+            form,
+            _live_switch() if live else None,
+            table("Events, newest first", HEADINGS, rows, "No event fits.", id="events", data_live=live),
+            tag("p", tag("a", "Older events", href=link("/ops", **_filter_of(query), cursor=older), rel="next")) if older else None,
+            status=status,
+            here="/ops",
+        )
+
+
+async def wanted_of(console: Console, query: Events) -> AuditFilter:
+    """The filter that a form asks for. Raises `Invalid`, `UnknownUser`."""
+    return AuditFilter(
+        user=(await console.person(query.user.strip())).uid if query.user.strip() else None,
+        source=query.server or None,
+        topics=(query.topic,) if query.topic else (),
+        message=query.message or None,
+        since=read_time("since", query.since),
+        until=read_time("until", query.until),
+    )
+
+
+@lru_cache(maxsize=SHARED_ROWS)
+def event_row(row: AuditRow) -> Html:
+    """One event as a row of the table. Some 80 µs, which those who watch at the same time share."""
+    user = tag("a", row.handle or row.uid, href=link("/ops/user", who=row.uid)) if row.uid is not None else NONE
+    told = {name: value for name, value in details(row).items() if value not in (None, "")}
+    popup = told.get("id") if row.topic.startswith(("mailbox.", "user.message_")) else None
+    return tag(
+        "tr",
+        tag("td", moment(row.time)),
+        tag("td", row.source),
+        tag("td", tag("code", row.topic), tag("small", f"{row.stream} v{row.version}")),
+        tag("td", user),
+        tag("td", [tag("span", tag("b", name), " ", _value(value), class_="detail") for name, value in told.items()]),
+        tag(
+            "td",
+            tag("a", "Trace", href=link("/ops/trace", message=popup)) if isinstance(popup, str) else None,
+            tag("code", row.cause[:12], title=row.cause),
+        ),
+        id=f"e{row.id}",
+    )
+
+
+def _value(value: Any) -> Html:
+    shown = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=repr).decode()
+    return text(shown) if len(shown) <= MAX_VALUE_CHARS else tag("span", shown[:MAX_VALUE_CHARS] + "…", title=shown[:MAX_TITLE_CHARS])
+
+
+def _filter_of(query: Events) -> Mapping[str, str]:
+    fields: dict[str, str] = msgspec.structs.asdict(query)
+    return {name: value for name, value in fields.items() if name not in ("cursor", "after")}
+
+
+def _form(query: Events, topics: Sequence[str], sources: Sequence[str]) -> Html:
+    def written(name: str, value: str, **more: Any) -> Html:
+        return tag("input", name=name, value=value, maxlength="64", **more)
+
+    return tag(
+        "form",
+        field("User", written("user", query.user, placeholder="handle or uid", autocapitalize="none")),
+        field("Server", _choice("server", query.server, sources)),
+        field("Event", _choice("topic", query.topic, topics)),
+        field("Message id", written("message", query.message)),
+        field("From", written("since", query.since, type="datetime-local", step="1")),
+        field("Until", written("until", query.until, type="datetime-local", step="1")),
+        tag("button", "Filter"),
+        tag("a", "Clear", href="/ops"),
+        action="/ops",
+        class_="filters",
+    )
+
+
+def _choice(name: str, chosen: str, among: Sequence[str]) -> Html:
+    known = among if not chosen or chosen in among else [*among, chosen]
+    options = [tag("option", each, value=each, selected=each == chosen) for each in known]
+    return tag("select", tag("option", "any", value=""), options, name=name)
+
+
+def _live_switch() -> Html:
+    """Hidden until a script is there to obey it."""
+    switch = tag("input", type="checkbox", id="live", checked=True)
+    state = tag("output", "", id="live-state", for_="live", role="status")
+    return tag("p", tag("label", switch, " Live"), " ", state, hidden=True, id="live-switch")

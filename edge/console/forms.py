@@ -1,0 +1,93 @@
+"""What the forms of the ops console may send. Rule: as in `requests.py`: unknown fields are refused, and nothing unbounded passes.
+
+A field that is left empty arrives as "": every field allows it.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.errors import Invalid
+from edge.contracts.requests import Request
+
+Short = Annotated[str, Meta(max_length=64)]
+Path = Annotated[str, Meta(max_length=512)]
+LAST_S = 253_402_300_799  # the last second of the year 9999, where Python's calendar ends
+Seconds = Annotated[int, Meta(ge=0, le=LAST_S)]
+
+
+class SignInPage(Request, frozen=True):
+    """`GET /ops/login`. `next`: where to go afterwards."""
+
+    next: Path = ""
+
+
+class SignIn(Request, frozen=True):
+    """`POST /ops/login`. Bounds are wide: what cannot be a user's is simply wrong."""
+
+    handle: Annotated[str, Meta(max_length=256)]
+    password: Annotated[str, Meta(max_length=1_024)]
+    next: Path = ""
+
+
+class Events(Request, frozen=True):
+    """`GET /ops` and `GET /ops/tail`: which events. `user`: handle or uid; `since`, `until`: see `read_time`; `after`: where a tail
+    begins; `cursor`: of a page."""
+
+    user: Short = ""
+    server: Short = ""
+    topic: Short = ""
+    message: Short = ""
+    since: Short = ""
+    until: Short = ""
+    cursor: Short = ""
+    after: Short = ""
+
+
+class OneUser(Request, frozen=True):
+    """`GET /ops/user`: handle or uid, a moment, a page of the timeline."""
+
+    who: Short
+    at: Short = ""
+    cursor: Short = ""
+
+
+class OneMessage(Request, frozen=True):
+    """`GET /ops/trace`."""
+
+    message: Short
+
+
+class Moment(Request, frozen=True):
+    """`GET /ops/presence`: `t` in seconds since 1970 from the slider, or `at` as written."""
+
+    t: Seconds | None = None
+    at: Short = ""
+
+
+class DeadPage(Request, frozen=True):
+    """`GET /ops/dead`: how many letters went where."""
+
+    requeued: Seconds | None = None
+    dropped: Seconds | None = None
+
+
+class OneLetter(Request, frozen=True):
+    """`POST /ops/dead/requeue` and `/ops/dead/drop`: a letter's id, or `all` to put back all that are shown."""
+
+    letter: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+def read_time(name: str, value: str) -> float | None:
+    """`2026-11-23T21:30` and the like as seconds since 1970; UTC unless it says otherwise. None when empty. Raises `Invalid`."""
+    if not value:
+        return None
+    try:
+        when = datetime.fromisoformat(value)
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        if not 0 <= seconds <= LAST_S:
+            raise ValueError
+        return seconds
+    except (ValueError, OverflowError):
+        raise Invalid(name, "a time such as 2026-11-23T21:30:00") from None

@@ -1,0 +1,109 @@
+"""The live tail: events as server-sent events on a bare transport. Rule: nothing is kept for a client that does not read.
+
+Each tail is a cursor into the audit store. Where the transport is full, the tail waits and then looks again from its cursor; what
+came meanwhile and is too much for one look is left out, and said to be.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import structlog
+
+from domain.errors import Unavailable
+from edge.console.contract import Console
+from edge.console.events import event_row, wanted_of
+from edge.console.forms import Events
+from edge.console.markup import text
+from edge.http.messages import Answer, Call, encode_json
+from edge.http.problems import problem, problem_for
+from edge.transports.framing import EVENT_STREAM
+from projections.audit.rows import AuditRow
+from servers.sessions.parts import BLANK, Part
+
+MAX_TAILS = 20  # people who watch; each costs four small questions a second when much happens
+HIGH_WATER_BYTES = 65_536  # one look of a hundred rows is about as much
+PLACE = re.compile(r"[0-9]{1,18}", re.ASCII)  # an event's number in the audit store
+MAX_IGNORED_BYTES = 4_096  # a browser has nothing to say here
+
+log = structlog.get_logger(__name__)
+
+
+class Tails:
+    """The open tails of one server."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._open: set[Tail] = set()
+
+    async def show(self, call: Call) -> Answer:
+        """Begin a tail, after the event that the browser names when it comes back. Its answer here is only counted, the connection
+        is handed over."""
+        query: Events = call.query
+        if len(self._open) >= MAX_TAILS:
+            raise Unavailable("Too many people are watching; try again later.")
+        wanted = await wanted_of(self._console, query)
+        after = next((place for place in (call.headers.get("Last-Event-ID", ""), query.after) if PLACE.fullmatch(place)), None)
+        tail = Tail(self._console.tail(call.identity, wanted, after or self._console.newest()), self._open.discard)
+        if not call.connection.hand_over(tail):
+            return problem(Unavailable("The client has gone."))
+        self._open.add(tail)
+        return Answer(200)
+
+
+class Tail(asyncio.Protocol):
+    """One tail: the protocol of its transport, and the task that writes."""
+
+    def __init__(self, looks: AsyncGenerator[tuple[Sequence[AuditRow], bool], None], forget: Callable[["Tail"], None]) -> None:
+        self._looks = looks
+        self._forget = forget
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._ignored_bytes = 0
+
+    def adopt(self, transport: asyncio.Transport) -> None:
+        """Become the protocol of a transport whose request has been read, and begin."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        transport.set_protocol(self)
+        transport.write(EVENT_STREAM.head)
+        self._task = asyncio.create_task(self._run(transport), name="console-tail")
+
+    async def _run(self, transport: asyncio.Transport) -> None:
+        try:
+            async with contextlib.aclosing(self._looks) as looks:
+                async for rows, cut in looks:
+                    await self._writable.wait()
+                    if rows:
+                        body = encode_json({"rows": str(text(*(event_row(row) for row in reversed(rows)))), "cut": cut})
+                        transport.write(EVENT_STREAM.frame((Part("rows", body, rows[-1].id),)))
+                    else:
+                        transport.write(EVENT_STREAM.frame((BLANK,)))
+        except Exception as error:
+            answer, code = problem_for(error, "GET /ops/tail")
+            log.warning("console.tail_ended", code=code, status=answer.status)
+        finally:
+            transport.close()  # the browser comes back by itself; without a valid cookie it is told to sign in
+
+    def data_received(self, data: bytes) -> None:
+        """Ignore a little; a client that goes on is no browser."""
+        self._ignored_bytes += len(data)
+        if self._ignored_bytes > MAX_IGNORED_BYTES and self._transport is not None:
+            self._transport.abort()
+
+    def pause_writing(self) -> None:
+        """The client does not read: look no further."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The client has read on."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        if self._task is not None:
+            self._task.cancel()
+        self._forget(self)

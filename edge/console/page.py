@@ -1,0 +1,123 @@
+"""The frame of every page of the ops console: head, navigation, headers of the answer. Rule: no page carries script or style of its own.
+
+So the content security policy allows none, and markup that slipped in could run nothing.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlencode
+
+from edge.console.markup import NONE, Html, tag, text
+from edge.http.messages import Answer, Call
+from servers.runtime.times import rfc3339
+from servers.security.identity import Identity
+
+HTML = b"text/html; charset=utf-8"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+GUARDS = (
+    f"Content-Security-Policy: {POLICY}\r\nX-Frame-Options: DENY\r\nReferrer-Policy: same-origin\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n"
+).encode()
+# A changed file has another address, so a browser never has to ask whether the old one still holds.
+FOREVER = b"public, max-age=31536000, immutable"
+STATIC = {"console.css": b"text/css; charset=utf-8", "console.js": b"text/javascript; charset=utf-8", "icon.svg": b"image/svg+xml"}
+
+PLACES = (("/ops", "Events"), ("/ops/presence", "Presence"), ("/ops/homes", "Homes"), ("/ops/dead", "Dead letters"))
+
+
+def page(title: str, who: Identity | None, *content: Any, status: int = 200, here: str = "", headers: bytes = b"") -> Answer:
+    """A whole page. `here`: which place of the navigation it belongs to; `who`: None before anybody has signed in."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{title} · Flash ops"),
+        tag("link", rel="icon", href=static("icon.svg")),
+        tag("link", rel="stylesheet", href=static("console.css")),
+        tag("script", src=static("console.js"), defer=True),
+    )
+    body = tag(
+        "body",
+        tag("a", "Skip to content", href="#content", class_="skip"),
+        tag("header", tag("span", "Flash ", tag("b", "ops"), class_="brand"), _navigation(who, here) if who else None),
+        tag("main", tag("h1", title), *content, id="content", tabindex="-1"),
+        tag("footer", "All times are UTC. Every look at the history is itself an event."),
+    )
+    document = text(Html("<!doctype html>\n"), tag("html", head, body, lang="en"))
+    return Answer(status, document.encode(), HTML, GUARDS + headers)
+
+
+def _navigation(who: Identity, here: str) -> Html:
+    links = [tag("a", label, href=path, aria_current="page" if path == here else None) for path, label in PLACES]
+    user = tag("input", name="who", placeholder="handle or uid", aria_label="User", required=True, maxlength="64")
+    message = tag("input", name="message", placeholder="message id", aria_label="Message id", required=True, maxlength="64")
+    return text(
+        tag("nav", *links, aria_label="Console"),
+        tag("form", user, tag("button", "Timeline"), action="/ops/user", role="search", class_="find"),
+        tag("form", message, tag("button", "Trace"), action="/ops/trace", role="search", class_="find"),
+        tag("form", tag("button", f"Sign out {who.handle}"), action="/ops/logout", method="post", class_="find"),
+    )
+
+
+def redirect(target: str, headers: bytes = b"") -> Answer:
+    """Go on with a GET of `target`, which must be ours."""
+    return Answer(303, b"", HTML, b"Location: " + target.encode("ascii") + b"\r\n" + GUARDS + headers)
+
+
+def link(path: str, **query: Any) -> str:
+    """An address of the console; fields that are None or empty are left out."""
+    filled = {name: value for name, value in query.items() if value not in (None, "")}
+    return f"{path}?{urlencode(filled)}" if filled else path
+
+
+@cache
+def static_file(name: str) -> tuple[bytes, str]:
+    """A file that is served with the pages, and its version."""
+    content = files("edge.console").joinpath("static", name).read_bytes()
+    return content, hashlib.sha256(content).hexdigest()[:12]
+
+
+def static(name: str) -> str:
+    """Where a file of the console is, in its present version."""
+    return f"/ops/static/{name}?v={static_file(name)[1]}"
+
+
+async def serve_static(call: Call) -> Answer:
+    """A stylesheet, script or picture: open to all, nothing in it is anybody's."""
+    name = call.path["name"]
+    if name not in STATIC:
+        return page("Not found", None, tag("p", "There is no such file."), status=404)
+    return Answer(200, static_file(name)[0], STATIC[name], GUARDS, FOREVER)
+
+
+def moment(seconds: float | None, missing: str = "–") -> Html:
+    """A time for people, to the millisecond, and for programs."""
+    if seconds is None:
+        return Html(missing) if missing == "–" else text(missing)
+    shown = datetime.fromtimestamp(seconds, UTC).isoformat(" ", "milliseconds")[:-6]
+    return tag("time", shown, datetime=rfc3339(seconds))
+
+
+def table(caption: str, headings: tuple[str, ...], rows: list[Html], empty: str, **attributes: Any) -> Html:
+    """A table that says so when there is nothing in it."""
+    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
+    body = rows or [tag("tr", tag("td", empty, colspan=len(headings), class_="empty"))]
+    inner = tag("table", tag("caption", caption), head, tag("tbody", *body), **attributes)
+    return tag("div", inner, class_="wide", tabindex="0", role="region", aria_label=caption)
+
+
+def field(label: str, control: Html) -> Html:
+    """A control and its label."""
+    return tag("label", tag("span", label), control)
+
+
+def notice(message: str | None, kind: str = "note") -> Html:
+    """A line at the top of a page. `kind`: `note` or `fault`."""
+    return tag("p", message, class_=kind, role="status" if kind == "note" else "alert") if message else NONE

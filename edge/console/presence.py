@@ -1,0 +1,90 @@
+"""Who is online, and who was at any past moment. Rule: with or without a script, a moment is an address that can be sent to a colleague."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from domain.errors import Invalid
+from edge.console.contract import Console
+from edge.console.forms import Moment, read_time
+from edge.console.markup import Html, tag
+from edge.console.page import field, link, moment, notice, page, table
+from edge.console.user import presence_word
+from edge.http.messages import Answer, Call
+from projections.audit.rows import Online
+
+MAX_ROWS = 500  # a page for people; the counts above it are of all
+
+
+class PresencePages:
+    """`/ops/presence`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def show(self, call: Call) -> Answer:
+        """Now, or the moment of the slider or of the field."""
+        query: Moment = call.query
+        first, now = await self._console.span()
+        fault = None
+        try:
+            at = read_time("at", query.at)
+        except Invalid as error:
+            at, fault = None, error.detail
+        if at is None and query.t is not None:
+            at = float(query.t)
+        online = await self._console.online(call.identity, now if at is None else at)
+        return page(
+            "Presence",
+            call.identity,
+            notice(fault, "fault"),
+            _slider(math.floor(first), math.ceil(now), at),
+            _field(query),
+            _moment(online, at, now),
+            status=400 if fault else 200,
+            here="/ops/presence",
+        )
+
+
+def _slider(first: int, last: int, at: float | None) -> Html:
+    value = last if at is None else min(max(int(at), first), last)
+    slider = tag("input", type="range", name="t", id="moment-slider", min=first, max=max(last, first + 1), step="1", value=value)
+    return tag(
+        "form",
+        tag("label", tag("span", "Moment"), slider, class_="slider"),
+        tag("output", moment(value), id="moment-shown", for_="moment-slider"),
+        tag("button", "Show"),
+        tag("a", "Now", href="/ops/presence"),
+        action="/ops/presence",
+        id="moment-form",
+    )
+
+
+def _field(query: Moment) -> Html:
+    written = tag("input", type="datetime-local", step="1", name="at", value=query.at)
+    return tag("form", field("Exactly", written), tag("button", "Show"), action="/ops/presence", class_="filters")
+
+
+def _moment(online: Sequence[Online], at: float | None, now: float) -> Html:
+    counts = Counter(each.status for each in online)
+    rows = [
+        tag(
+            "tr",
+            tag("td", tag("a", each.person.handle or each.person.uid, href=link("/ops/user", who=each.person.uid))),
+            tag("td", each.person.uid),
+            tag("td", each.person.home),
+            tag("td", presence_word(each.status)),
+            tag("td", moment(each.since)),
+        )
+        for each in online[:MAX_ROWS]
+    ]
+    figures = [tag("div", tag("dt", status), tag("dd", counts[status])) for status in ("online", "away", "dnd")]
+    return tag(
+        "section",
+        tag("h2", "Online now, " if at is None else "Online at ", moment(now if at is None else at)),
+        tag("dl", figures, class_="figures"),
+        table("Users", ("User", "uid", "Home", "Status", "Since"), rows, "Nobody was online."),
+        notice(f"The first {MAX_ROWS} of {len(online)} are shown.") if len(online) > MAX_ROWS else None,
+        id="moment",
+        aria_live="polite",
+    )

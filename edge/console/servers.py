@@ -1,0 +1,143 @@
+"""The servers: health of the homes and of the Global Server, and the dead letters. Rule: no answer is shown as no answer, not as zero."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.errors import Unavailable
+from edge.console.contract import Console
+from edge.console.forms import DeadPage, OneLetter
+from edge.console.markup import Html, tag, text
+from edge.console.page import link, moment, notice, page, redirect, table
+from edge.http.messages import Answer, Call
+from servers.global_server.console import HomeSeen, Letter
+
+ALL = "all"
+
+
+class ServerPages:
+    """`/ops/homes` and `/ops/dead`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def homes(self, call: Call) -> Answer:
+        """How everybody is; a script brings it up to date every few seconds."""
+        homes = await self._console.homes()
+        headings = ("Home", "State", "Users", "Sessions", "Waiting", "Relay lag", "Inbox", "Writer", "Projection lag", "Dead", "Position")
+        shown = tag(
+            "section",
+            _global(await self._console.own_health()),
+            table("Home Servers", headings, [_home(home) for home in homes], "No home has announced itself."),
+            id="servers",
+            data_refresh="5000",
+        )
+        return page("Homes", call.identity, shown, here="/ops/homes")
+
+    async def dead(self, call: Call) -> Answer:
+        """What could not be handled, and what can be done about it."""
+        query: DeadPage = call.query
+        try:
+            letters, fault = await self._console.dead_letters(), None
+        except Unavailable as error:
+            letters, fault = (), f"The dead letters cannot be seen: {error.detail}"
+        done = f"{query.requeued} put back into the queue." if query.requeued is not None else None
+        done = f"{query.dropped} dropped." if query.dropped is not None else done
+        everything = tag("form", _letter_field(ALL), tag("button", "Requeue all"), action="/ops/dead/requeue", method="post")
+        headings = ("Died", "Came from", "Reason", "Contents", "Bytes", "")
+        return page(
+            "Dead letters",
+            call.identity,
+            notice(fault, "fault"),
+            notice(done),
+            everything if len(letters) > 1 else None,
+            table("Oldest first", headings, [_letter(letter) for letter in letters], "No dead letters." if not fault else "Unknown."),
+            here="/ops/dead",
+        )
+
+    async def requeue(self, call: Call) -> Answer:
+        """Put one letter, or all, back to where they came from."""
+        body: OneLetter = call.body
+        count = await self._console.requeue(call.identity, None if body.letter == ALL else [body.letter])
+        return redirect(link("/ops/dead", requeued=count))
+
+    async def drop(self, call: Call) -> Answer:
+        """Throw one letter away."""
+        body: OneLetter = call.body
+        return redirect(link("/ops/dead", dropped=await self._console.drop(call.identity, [body.letter])))
+
+
+def _home(home: HomeSeen) -> Html:
+    told: Mapping[str, Any] = home.health or {}
+    figures = [_known(told.get(name)) for name in ("sessions", "waiting", "relay_lag", "inbox", "writer")]
+    return tag(
+        "tr",
+        tag("td", tag("b", home.name), tag("small", home.url)),
+        tag("td", _state(home)),
+        tag("td", home.residents),
+        [tag("td", figure) for figure in figures],
+        tag("td", _lags(told.get("projections"))),
+        tag("td", _known(told.get("dead"))),
+        tag("td", _known(told.get("position"))),
+        id=f"home-{home.name}",
+    )
+
+
+def _known(figure: Any) -> Any:
+    return "–" if figure is None else figure
+
+
+def _state(home: HomeSeen) -> Html:
+    if home.health is None:
+        word, kind = ("no answer", "unknown") if home.up else ("down", "offline")
+    else:
+        word, kind = ("ready", "online") if home.health.get("ready") is None else (str(home.health["ready"]), "away")
+    return text(tag("span", word, class_=f"status {kind}"), tag("small", "retired") if home.retired else None)
+
+
+def _lags(lags: Any) -> Html:
+    if not isinstance(lags, Mapping):
+        return text("–")
+    return text([tag("span", tag("b", name), " ", lag, class_="detail") for name, lag in lags.items()])
+
+
+def _global(health: Mapping[str, Any]) -> Html:
+    newest, behind_s = health["audit_newest"], health["audit_behind_s"]
+    figures: list[tuple[str, Any]] = [
+        ("State", tag("span", health["ready"] or "ready", class_="status away" if health["ready"] else "status online")),
+        (
+            "Broker",
+            tag("span", "connected", class_="status online") if health["connected"] else tag("span", "away", class_="status offline"),
+        ),
+        ("Users", health["users"]),
+        ("Position", health["position"]),
+        ("Writer waiting", health["writer"]),
+        ("Relay lag", health["relay_lag"]),
+        ("Inbox", _known(health["inbox"])),
+        ("Dead letters", tag("a", _known(health["dead"]), href="/ops/dead")),
+        ("Projection lag", _lags(health["projections"])),
+        ("Audited events", health["audit_entries"]),
+        ("Audit's newest", moment(newest)),
+        ("Audit behind", "–" if behind_s is None else f"{behind_s:.2f} s"),
+        ("Unreadable in the history", health["audit_unreadable"]),
+    ]
+    return text(
+        tag("h2", "Global Server"), tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in figures], class_="figures")
+    )
+
+
+def _letter(letter: Letter) -> Html:
+    requeue = tag("form", _letter_field(letter.id), tag("button", "Requeue"), action="/ops/dead/requeue", method="post")
+    drop = tag("form", _letter_field(letter.id), tag("button", "Drop for good"), action="/ops/dead/drop", method="post")
+    return tag(
+        "tr",
+        tag("td", moment(letter.at)),
+        tag("td", letter.queue or "unknown"),
+        tag("td", letter.reason or "none given"),
+        tag("td", letter.contents),
+        tag("td", letter.size_bytes),
+        tag("td", requeue, tag("details", tag("summary", "Drop…"), drop), class_="actions"),
+    )
+
+
+def _letter_field(letter: str) -> Html:
+    return tag("input", type="hidden", name="letter", value=letter)

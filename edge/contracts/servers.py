@@ -1,0 +1,143 @@
+"""What the edge needs of the servers behind it. Rule: routes call nothing of a server that is not named here."""
+
+from collections.abc import Collection
+from typing import Any, Protocol
+
+from servers.runtime.deferred import Outcome
+from servers.security.identity import Identity
+from servers.sessions.parts import Outlet
+from servers.sessions.sessions import Hello
+from servers.sessions.tickets import DirectRoute
+
+
+class Verifier(Protocol):
+    """Checks tokens, offline."""
+
+    def verify(self, token: str, said: str = "") -> Identity:
+        """Whom the token speaks for. Raises `Unauthorized`. `said`: the words that it came in, to be recognised by."""
+
+    def recognise(self, said: str) -> Identity | None:
+        """Whom a token speaks for that came in these very words just now; None: it must be verified."""
+
+
+class Session(Protocol):
+    """One logged-in client, as the edge sees it."""
+
+    @property
+    def id(self) -> str:
+        """What the client calls it by."""
+
+    def resume(self) -> None:
+        """The outlet is writable again."""
+
+
+class HomeSession(Session, Protocol):
+    """A session at a home, whose outlet may be replaced by one that has two ways."""
+
+    outlet: Outlet
+    route: DirectRoute | None
+
+
+class Streams(Protocol):
+    """Whoever writes endless answers: a home, or the Global Server."""
+
+    def lost(self, session: Any) -> None:
+        """The session's transport is gone. Idempotent."""
+
+
+class Home(Streams, Protocol):
+    """A Home Server. Every method raises `FlashError` only; see `servers/home/service.py`."""
+
+    @property
+    def name(self) -> str:
+        """As in tokens."""
+
+    @property
+    def blank_s(self) -> float:
+        """The blank interval: a client that promised to answer and says nothing for two of them is dead."""
+
+    async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
+        """Register a session and write its first parts through `outlet`, before returning."""
+
+    async def log_off(self, who: Identity, session_id: str) -> None:
+        """End a session with a goodbye."""
+
+    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+        """The contact list."""
+
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+        """Whether the contact is new, and the contact."""
+
+    async def remove_contact(self, who: Identity, uid: int) -> None:
+        """Take a contact off the list."""
+
+    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Outcome[float]:
+        """Commit a message; when it was accepted, in seconds since 1970."""
+
+    def send_stamped(
+        self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
+    ) -> Outcome[dict[str, Any]]:
+        """The same with a ticket: the answer, with the stamp, if there is one."""
+
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+        """The direct way to a contact, for a sender who is seen at `address`."""
+
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
+        """Everything up to `upto` has arrived."""
+
+    async def done(self, who: Identity, message_id: str) -> None:
+        """The recipient has closed a message."""
+
+    async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
+        """Choose a status, until a time in seconds since 1970."""
+
+    def offering(self, who: Identity, session_id: str) -> HomeSession:
+        """The session for which a client offers a direct line."""
+
+    async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
+        """Store whether the client can be called directly: None, or why not."""
+
+    def ready(self) -> str | None:
+        """None, or why not, in one sentence."""
+
+    def closed(self) -> str | None:
+        """None, or why no call may come in at all, in one sentence."""
+
+
+class Global(Streams, Protocol):
+    """The Global Server. Every method raises `FlashError` only; see `servers/global_server/service.py`."""
+
+    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> dict[str, Any]:
+        """A new user's grant."""
+
+    async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
+        """A grant for a user who knows the password."""
+
+    async def search(
+        self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """One page of users, and the cursor of the next."""
+
+    async def user(self, who: Identity, uid: int) -> dict[str, Any]:
+        """A user by number."""
+
+    async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
+        """A user by login name."""
+
+    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> dict[str, Any]:
+        """The user after the change."""
+
+    async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
+        """Close one's own account."""
+
+    async def erase(self, who: Identity, uid: int) -> None:
+        """Close somebody's account."""
+
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+        """A snapshot of the presence of `uids`, or one page of everybody granted."""
+
+    def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Session:
+        """Write the presence changes after a cursor through `outlet`, from now on."""
+
+    def ready(self) -> str | None:
+        """None, or why not, in one sentence."""

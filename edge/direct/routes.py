@@ -1,0 +1,124 @@
+"""`PUT /v1/direct`, `POST /v1/tickets`: being called by one's home, and by contacts. Rule: only the address that is calling us counts.
+
+An offer must come from the port that it names: an established TCP connection proves that its peer owns both address and port.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+
+from domain.errors import Invalid, NoRoute, NotYourHome, TooManyRequests, Unavailable, UnknownSession
+from edge.contracts import answers, requests
+from edge.contracts.servers import Home
+from edge.direct.line import PROBE_S, DirectLine, call_client, may_be_called, may_be_told
+from edge.direct.two_way_outlet import TwoWays
+from edge.http.auth import Gate
+from edge.http.client_address import Network, TrustedProxies
+from edge.http.messages import Answer, Call, answer_json
+from edge.http.metrics import EdgeMetrics
+from edge.http.route import Route
+from servers.security.rate_limit import RateLimit
+from servers.sessions.tickets import DirectRoute
+
+PROBES_PER_S, PROBES_BURST = 0.2, 40  # all of a user's 20 sessions may come back twice over; whoever goes on so does not need it
+
+
+class DirectOffers:
+    """Handles the offers to one home. One at a time per user, and only so often: nobody can make a home hold more than one connection
+    open for nothing, or call and call."""
+
+    def __init__(self, home: Home, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> None:
+        self._home = home
+        self._networks = networks
+        self._proxies = proxies
+        self._metrics = metrics
+        self._busy: set[int] = set()
+        self._probes = RateLimit(PROBES_PER_S, PROBES_BURST, time.monotonic, "Too many offers; go on over the back connection.")
+
+    async def offer(self, call: Call) -> Answer:
+        """Try the client's port, store what came of it, and use the line."""
+        uid = call.identity.uid
+        if uid in self._busy:
+            raise TooManyRequests("An offer is being tried already.", retry_after_s=math.ceil(PROBE_S))
+        self._probes.take(uid)
+        self._busy.add(uid)
+        try:
+            return await self._offer(call)
+        finally:
+            self._busy.discard(uid)
+
+    async def _offer(self, call: Call) -> Answer:
+        body: requests.OfferDirect = call.body
+        session = self._home.offering(call.identity, body.session)
+        session.route = None  # its key is over: the client takes calls and tickets with the new one only
+        line, why = await self._call_back(call, body)
+        try:
+            await self._home.note_route(call.identity, body.session, why)
+        except BaseException:
+            if line is not None:
+                line.abort()
+            raise
+        session.route = self._route(call, body, called=line is not None)
+        if line is not None:
+            TwoWays.begin(session, line, self._metrics)
+        return answer_json(200, {"reachable": why is None, "why": why})
+
+    def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:
+        """Where contacts in the client's network may try it. Behind a NAT or a firewall its home cannot call it, and neighbours can."""
+        seen = call.connection.client_address
+        if self._proxies.stands_between(call):
+            return None
+        local = body.local if body.local is not None and may_be_told(body.local, seen, self._networks) else None
+        if not called and local is None:
+            return None
+        return DirectRoute(seen, body.port, body.key, called, local)
+
+    async def _call_back(self, call: Call, body: requests.OfferDirect) -> tuple[DirectLine | None, str | None]:
+        address = call.connection.client_address
+        if call.connection.client_port != body.port or self._proxies.stands_between(call):
+            return None, "not_proven"
+        if not may_be_called(address, self._networks):
+            return None, "not_allowed"
+        return await call_client(address, body.port, body.key)
+
+
+def direct_route(home: Home, gate: Gate, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> Route:
+    """The one call. `networks`: beyond the public ones, where clients may be called."""
+    return Route(
+        "PUT",
+        "/v1/direct",
+        DirectOffers(home, networks, proxies, metrics).offer,
+        "Offer to be called at the port from which this request comes.",
+        {200: answers.Direct},
+        gate=gate,
+        body=requests.OfferDirect,
+        refusals=(NotYourHome, Unavailable, UnknownSession, Invalid, TooManyRequests),
+    )
+
+
+class TicketOffice:
+    """Handles those who want to send directly."""
+
+    def __init__(self, home: Home, proxies: TrustedProxies) -> None:
+        self._home = home
+        self._proxies = proxies
+
+    async def ask(self, call: Call) -> Answer:
+        """The way to a contact in the network from which the request comes."""
+        if self._proxies.stands_between(call):
+            raise NoRoute
+        return answer_json(200, await self._home.issue_ticket(call.identity, call.body.to, call.connection.client_address))
+
+
+def ticket_route(home: Home, gate: Gate, proxies: TrustedProxies) -> Route:
+    """The one call."""
+    return Route(
+        "POST",
+        "/v1/tickets",
+        TicketOffice(home, proxies).ask,
+        "Ask for the direct way to a contact in the same network.",
+        {200: answers.Ticket},
+        gate=gate,
+        body=requests.AskForTicket,
+        refusals=(NotYourHome, Unavailable, NoRoute, Invalid, TooManyRequests),
+    )

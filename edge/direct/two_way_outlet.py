@@ -1,0 +1,143 @@
+"""An outlet with two ways: a direct line, and the back connection behind it. Rule: what the client has not said it took goes again.
+
+A `direct` part on the back connection says where the client must begin to read the line; the next part there that is neither blank nor
+goodbye says that the line is given up. So the back connection alone decides the order, and nothing is shown early, late or never:
+what comes twice after a line broke, clients recognise by its ids. Presence and the like may come twice, and end as they should.
+
+Memory: at most `MAX_UNCONFIRMED` parts and one write more; a timer only while something is unconfirmed; no task.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edge.transports.framing import GOODBYE, MULTIPART
+from servers.sessions.parts import BLANK, Outlet, Part
+
+if TYPE_CHECKING:
+    from edge.contracts.servers import HomeSession
+    from edge.direct.line import DirectLine
+    from edge.http.metrics import EdgeMetrics
+
+MAX_UNCONFIRMED = 64  # as a session's window: with the longest texts 1 MB, and only while the line is busy
+STALL_S = 2.0  # a client that says nothing of what it was sent for so long has most likely lost the line
+BEGIN = Part("direct", b'{"active":true}')
+
+
+class TwoWays:
+    """A session's outlet for as long as its direct line holds; then the session has its back connection's again."""
+
+    def __init__(self, session: "HomeSession", line: "DirectLine", metrics: "EdgeMetrics") -> None:
+        self._session = session
+        self._back: Outlet = session.outlet
+        self._line: DirectLine | None = line
+        self._metrics = metrics
+        self._unconfirmed: deque[Part] = deque()
+        self._confirmed = 0  # parts that the client took from this line
+        self._looked_at = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def begin(cls, session: "HomeSession", line: "DirectLine", metrics: "EdgeMetrics") -> None:
+        """From now on this session's parts take the line."""
+        if isinstance(session.outlet, cls):
+            session.outlet.retreat()
+        if line.gone:
+            return
+        ways = cls(session, line, metrics)
+        ways._back.write((BEGIN,))
+        session.outlet = line.owner = ways
+        line.send(b"--flash\r\n")
+
+    # -- the outlet ------------------------------------------------------------------------------------------------------
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """Parts go over the line, blanks and goodbyes over the back connection."""
+        if parts[-1].name == GOODBYE:
+            self._give_up()
+        line = self._line
+        if line is None or (len(parts) == 1 and parts[0] is BLANK):
+            self._back.write(parts)
+            return
+        self._unconfirmed.extend(parts)
+        if self._timer is None:
+            self._look_later()
+        data = MULTIPART.frame(parts)
+        self._metrics.pushed(parts, len(data))
+        line.send(data)
+
+    @property
+    def writable(self) -> bool:
+        """Whether the way in use takes more right now."""
+        line = self._line
+        if line is None:
+            return self._back.writable
+        return not line.paused and len(self._unconfirmed) < MAX_UNCONFIRMED
+
+    def close(self) -> None:
+        """End both, what was written included."""
+        self._give_up()
+        self._back.close()
+
+    def abort(self) -> None:
+        """Drop both."""
+        self._drop_line()
+        self._back.abort()
+
+    # -- the line's side -------------------------------------------------------------------------------------------------
+
+    def confirmed(self, count: int) -> None:
+        """The client has taken so many parts from the line. One that counts what it was not sent is no client."""
+        fresh = count - self._confirmed
+        if not 0 <= fresh <= len(self._unconfirmed):
+            self.retreat()
+            return
+        full = not self.writable
+        for _ in range(fresh):
+            self._unconfirmed.popleft()
+        self._confirmed = count
+        if full and self.writable:
+            self._session.resume()
+
+    def line_writable(self) -> None:
+        """The line's transport takes more again."""
+        self._session.resume()
+
+    def retreat(self) -> None:
+        """Go on over the back connection, with what the client has not said it took."""
+        if self._line is not None:
+            self._give_up()
+            self._session.resume()
+
+    def _give_up(self) -> None:
+        if self._line is None:
+            return
+        waiting = list(self._unconfirmed)
+        self._drop_line()
+        if waiting:
+            self._back.write(waiting)
+
+    def _drop_line(self) -> None:
+        line, self._line = self._line, None
+        self._unconfirmed.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if line is not None:
+            line.abort()
+            self._session.outlet = self._back
+
+    def _look_later(self) -> None:
+        self._looked_at = self._confirmed
+        self._timer = asyncio.get_running_loop().call_later(STALL_S, self._look)
+
+    def _look(self) -> None:
+        """Something was unconfirmed a while ago: has the client taken anything since?"""
+        self._timer = None
+        if not self._unconfirmed:
+            return
+        if self._confirmed == self._looked_at:
+            self.retreat()
+        else:
+            self._look_later()

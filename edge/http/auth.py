@@ -1,0 +1,47 @@
+"""Who may pass: bearer tokens. Rule: a route with a gate runs only for an identity that the gate has returned."""
+
+from collections.abc import Callable, Mapping
+
+from domain.errors import NotYourHome, Unauthorized, Unavailable
+from edge.contracts.servers import Home, Verifier
+from servers.security.identity import Identity
+
+Gate = Callable[[Mapping[str, str]], Identity]
+
+MAX_TOKEN_CHARS = 4_096  # ours have some 400; a longer one is not worth a signature check
+
+
+def bearer_gate(verifier: Verifier) -> Gate:
+    """Lets in whoever has a valid token of this installation. Raises `Unauthorized`."""
+    recognise, verify = verifier.recognise, verifier.verify
+
+    def gate(headers: Mapping[str, str]) -> Identity:
+        said = headers.get("Authorization", "")
+        return recognise(said) or verify(_token(said), said)
+
+    return gate
+
+
+def _token(said: str) -> str:
+    scheme, token = said[:7], said[7:]
+    if scheme != "Bearer " and scheme.lower() != "bearer ":
+        raise Unauthorized
+    if not token.isascii() or len(token) > MAX_TOKEN_CHARS:
+        raise Unauthorized
+    return token
+
+
+def home_gate(verifier: Verifier, home: Home) -> Gate:
+    """Lets in the users of this home only, while it is open. Raises `Unavailable`, `Unauthorized`, `NotYourHome` (which names the
+    right one)."""
+    anybody, closed, name = bearer_gate(verifier), home.closed, home.name
+
+    def gate(headers: Mapping[str, str]) -> Identity:
+        if (why := closed()) is not None:
+            raise Unavailable(why)
+        who = anybody(headers)
+        if who.home != name:
+            raise NotYourHome(home={"name": who.home, "url": who.home_url})
+        return who
+
+    return gate

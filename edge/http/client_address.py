@@ -1,0 +1,62 @@
+"""Whose address counts when proxies stand in between. Rule: a word about another address is believed only from a proxy we were told of.
+
+Of `X-Forwarded-For` the rightmost hop that is no trusted proxy counts: everything left of it, the client may have written itself.
+`Forwarded` is not read: a proxy passes on unchanged whichever of the two it does not write, and nginx, haproxy and squid write this one.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network
+
+from edge.http.messages import Call
+from servers.security.addresses import IP, ip_of
+
+Network = IPv4Network | IPv6Network
+HEADER = "X-Forwarded-For"
+MAX_HOPS = 16  # a chain of proxies has two or three; nobody makes us parse more
+
+
+class TrustedProxies:
+    """The proxies in front of this server."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._networks = tuple(networks)
+
+    def client_of(self, call: Call) -> str:
+        """The client's IP address; empty when it is gone."""
+        peer = call.connection.client_address
+        if not self._networks:
+            return peer
+        getall = getattr(call.headers, "getall", None)  # a header may come in several lines, which are one list
+        return self.choose(peer, getall(HEADER, ()) if getall is not None else ())
+
+    def stands_between(self, call: Call) -> bool:
+        """Whether the peer is a proxy, as far as anybody can tell: one we were told of, or one that says so itself."""
+        peer = _address(call.connection.client_address)
+        return peer is None or self._trusts(peer) or any(name in call.headers for name in (HEADER, "Forwarded", "Via"))
+
+    def choose(self, peer: str, lines: Iterable[str]) -> str:
+        """`peer`: who has connected; `lines`: the header's values, in order."""
+        client = _address(peer)
+        if client is None:
+            return peer
+        for hop in reversed(",".join(lines).rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+            if not self._trusts(client):
+                break
+            before = _address(hop)
+            if before is None:  # "unknown", a name, nothing: then the proxy that says so is the best we know
+                break
+            client = before
+        return str(client)
+
+    def _trusts(self, address: IP) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _address(text: str) -> IP | None:
+    """An address, perhaps in brackets, perhaps with a port."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    return ip_of(text)

@@ -1,0 +1,124 @@
+"""From a request to its route, and from whatever happens there to an answer. Rule: nothing but an answer leaves `Dispatcher.run`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
+
+from domain.errors import Malformed, MethodNotAllowed, NotFound, Unavailable
+from edge.http.messages import Answer, Call
+from edge.http.metrics import EdgeMetrics
+from edge.http.problems import problem_for
+from edge.http.route import Route
+from servers.runtime.deferred import Outcome, failed
+
+if TYPE_CHECKING:
+    from edge.http.connection import Connection
+
+NO_PATH: Mapping[str, str] = {}
+Segments = tuple[str, ...]
+
+
+class Dispatcher:
+    """The routes of one server, found by method and path."""
+
+    def __init__(self, routes: Sequence[Route], metrics: EdgeMetrics) -> None:
+        self._metrics = metrics
+        self._exact: dict[tuple[str, str], Route] = {}
+        self._fixed: dict[str, dict[str, Route]] = {}
+        self._patterns: dict[Segments, dict[str, Route]] = {}
+        for route in routes:
+            if "{" in route.path:
+                self._patterns.setdefault(tuple(route.path.split("/")), {})[route.method] = route
+            else:
+                self._fixed.setdefault(route.path, {})[route.method] = route
+                self._exact[route.method, route.path] = route
+
+    def prompt(self, method: str, target: str) -> Route | None:
+        """The prompt route at this very address, if there is one: its requests may be given to `begin`."""
+        route = self._exact.get((method, target))
+        return route if route is not None and route.prompt else None
+
+    def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> None:
+        """Answer one request for a prompt route: `connection.answered` is called, now or later. Never raises."""
+        try:
+            who = route.gate(headers) if route.gate is not None else None
+            call = Call(who, route.read_body(raw), NO_PATH, None, connection, headers)
+            outcome = cast("Outcome[Answer]", route.handle(call))
+        except Exception as error:
+            outcome = failed(error)
+        outcome.then(partial(self._finish, route, connection))
+
+    def _finish(self, route: Route, connection: "Connection", outcome: Outcome[Answer]) -> None:
+        if outcome.failure is None:
+            answer: Answer = outcome.value
+        else:
+            answer, code = problem_for(outcome.failure, route.name)
+            self._metrics.refused(code)
+        route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
+        connection.answered(answer)
+
+    async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> Answer:
+        """Answer one request. `target`: origin form, as sent. Never raises."""
+        route = self._exact.get((method, target))
+        whole, path, query = target, NO_PATH, ""
+        try:
+            if route is None:
+                target, _, query = target.partition("?")
+                found, path = self._find(target)
+                if method == "OPTIONS":
+                    return _options(found)
+                route = found.get("GET" if method == "HEAD" else method)
+                if route is None or (method == "HEAD" and route.endless):
+                    raise MethodNotAllowed(allow=_allowed(found))
+            who = route.gate(headers) if route.gate is not None else None
+            call = Call(who, route.read_body(raw), path, route.read_query(query), connection, headers)
+            answer = await route.handle(call)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # What the route waited for was given up, not the request: the server behind it is going down.
+            answer, code = problem_for(Unavailable(), "")
+            self._metrics.refused(code)
+        except Exception as error:
+            if route is not None and route.page is not None:
+                answer, code = route.page(error, route.name, whole)
+            else:
+                answer, code = problem_for(error, route.name if route is not None else "none")
+            self._metrics.refused(code)
+        if route is not None:
+            route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
+        return answer
+
+    def _find(self, target: str) -> tuple[dict[str, Route], Mapping[str, str]]:
+        """The routes at a path, by method, and the path's parameters. Raises `NotFound`, `Malformed`."""
+        if target == "*":
+            return {}, NO_PATH
+        fixed = self._fixed.get(target)
+        if fixed is not None:
+            return fixed, NO_PATH
+        if not target.isascii():
+            raise Malformed("The address is not percent-encoded.")
+        segments = target.split("/")
+        for pattern, routes in self._patterns.items():
+            if len(pattern) != len(segments):
+                continue
+            if all(want == have or (want[:1] == "{" and have) for want, have in zip(pattern, segments, strict=True)):
+                try:
+                    return routes, {
+                        want[1:-1]: unquote(have, errors="strict") for want, have in zip(pattern, segments, strict=True) if want[:1] == "{"
+                    }
+                except UnicodeDecodeError:
+                    raise Malformed("The address is not UTF-8.") from None
+        raise NotFound
+
+
+def _allowed(routes: Mapping[str, Route]) -> list[str]:
+    return sorted({*routes, "OPTIONS", *(("HEAD",) if "GET" in routes and not routes["GET"].endless else ())})
+
+
+def _options(routes: Mapping[str, Route]) -> Answer:
+    allow = _allowed(routes) if routes else ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Answer(204, headers=f"Allow: {', '.join(allow)}\r\n".encode())

@@ -1,0 +1,107 @@
+"""Requests and answers as the routes see them, and answers as bytes. Rule: no route ever builds a status line or a header itself."""
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+from wsgiref.handlers import format_date_time
+
+import msgspec
+
+from servers.security.identity import Identity
+
+if TYPE_CHECKING:
+    from edge.http.connection import Connection
+
+JSON = b"application/json"
+encode_json = msgspec.json.Encoder().encode
+
+
+class Call(NamedTuple):
+    """One request that has passed its route's gate and types.
+
+    `who` is set where the route needs a token, `body` and `query` are the route's own request types, `path` holds the decoded
+    path parameters by name.
+    """
+
+    who: Identity | None
+    body: Any
+    path: Mapping[str, str]
+    query: Any
+    connection: "Connection"
+    headers: Mapping[str, str]
+
+    @property
+    def identity(self) -> Identity:
+        """Who is asking, on a route with a gate."""
+        assert self.who is not None, "this route has no gate"
+        return self.who
+
+
+class Answer(NamedTuple):
+    """What a route says. `headers`: further header lines, each ending in CRLF; `cache`: None, or how long anybody may keep it."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = JSON
+    headers: bytes = b""
+    cache: bytes | None = None
+
+
+NO_CONTENT = Answer(204)
+
+
+def answer_json(status: int, body: Any) -> Answer:
+    """`body`: anything msgspec can write as JSON."""
+    return Answer(status, encode_json(body))
+
+
+# Answers hold tokens, names and texts: no cache may keep them, and no browser may guess another type.
+_NO_STORE = b"no-store"
+
+
+def _start(status: HTTPStatus, cache: bytes = _NO_STORE) -> bytes:
+    line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    return b"%bCache-Control: %b\r\nX-Content-Type-Options: nosniff\r\n" % (line, cache)
+
+
+_STARTS = {status.value: _start(status) for status in HTTPStatus}
+
+
+class _Clock:
+    """The `Date` header, made anew once a second: making it costs as much as the rest of an answer."""
+
+    __slots__ = ("_line", "_second")
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._line = b""
+
+    def line(self) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._line = f"Date: {format_date_time(second)}\r\n".encode()
+        return self._line
+
+
+_date = _Clock().line
+
+CLOSE = b"Connection: close\r\n"
+KEEP = b"Connection: keep-alive\r\n"  # only said to HTTP/1.0 clients, who do not take it for granted
+
+
+def render(answer: Answer, connection_header: bytes = b"", *, head_only: bool = False) -> bytes:
+    """The answer as it goes over the wire. `head_only`: to a HEAD request, which gets the length but not the body."""
+    status, body, content_type, headers, cache = answer
+    if status == 204:
+        return b"%b%b%b%b\r\n" % (_STARTS[204], _date(), headers, connection_header)
+    return b"%b%b%b%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        _STARTS[status] if cache is None else _start(HTTPStatus(status), cache),
+        _date(),
+        headers,
+        connection_header,
+        content_type,
+        len(body),
+        b"" if head_only else body,
+    )

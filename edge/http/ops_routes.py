@@ -1,0 +1,49 @@
+"""What every server answers about itself. Rule: open to whoever reaches the port, so nothing personal is said here."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from domain.errors import Unavailable
+from edge.contracts import answers
+from edge.http.messages import Answer, Call, answer_json
+from edge.http.route import Route
+
+ALIVE = answer_json(200, {"status": "alive"})
+READY = answer_json(200, {"status": "ready"})
+
+
+def ops_routes(title: str, routes: Sequence[Route], ready: Callable[[], str | None], registry: CollectorRegistry) -> Sequence[Route]:
+    """`/healthz`, `/readyz`, `/metrics` and `/openapi.json`, which describes `routes` and these four."""
+
+    async def healthz(call: Call) -> Answer:
+        return ALIVE
+
+    async def readyz(call: Call) -> Answer:
+        reason = ready()
+        if reason is not None:
+            raise Unavailable(reason)
+        return READY
+
+    async def metrics(call: Call) -> Answer:
+        return Answer(200, generate_latest(registry), CONTENT_TYPE_LATEST.encode())
+
+    async def openapi(call: Call) -> Answer:
+        return description()
+
+    own = [
+        Route("GET", "/healthz", healthz, "Whether the process answers at all.", {200: answers.Health}, any_query=True),
+        Route("GET", "/readyz", readyz, "Whether it is ready, or why not.", {200: answers.Health}, any_query=True, refusals=(Unavailable,)),
+        Route("GET", "/metrics", metrics, "Counters for Prometheus.", {200: ("text/plain",)}, any_query=True),
+        Route("GET", "/openapi.json", openapi, "This description.", {200: ("application/json",)}, any_query=True),
+    ]
+
+    @cache
+    def description() -> Answer:
+        from edge.http.openapi import describe  # with what it needs 1 MB, for a page that hardly anybody opens
+
+        return answer_json(200, describe(title, [*routes, *own]))
+
+    return own

@@ -1,0 +1,152 @@
+"""The shape of a route, and how its request is read. Rule: a route says everything about itself."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from domain.errors import FlashError, Invalid, Malformed, Unauthorized
+from edge.http.auth import Gate
+from edge.http.messages import Answer, Call
+
+Refuse = Callable[[Exception, str, str], tuple[Answer, str]]  # what went wrong, the route's name, the target -> the answer, its code
+Handler = Callable[[Call], Awaitable[Answer]]
+
+# "- at `$.resume.seq`" or "field `to`" at the end of what msgspec says.
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(?P<at>[^`]*)`$|field `(?P<field>.*)`$", re.DOTALL)
+MAX_ECHO_CHARS = 80  # of a field name that the client made up
+
+
+class Route:
+    """One call: how it is addressed, who may call it, what it takes and answers, and who handles it.
+
+    `path` may hold `{name}` for one segment. `body`, `query`: request types; with `body_optional`, none is `{}`. `success`: what comes
+    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has. A `prompt`
+    route is called for every popup: its handler returns an `Outcome`, so that it needs no task. A `page` is for people in a browser: it
+    takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
+    """
+
+    __slots__ = (
+        "answered",
+        "body",
+        "body_optional",
+        "decode_body",
+        "gate",
+        "handle",
+        "method",
+        "page",
+        "path",
+        "prompt",
+        "public_query",
+        "query",
+        "refusals",
+        "success",
+        "summary",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        handle: Handler,
+        summary: str,
+        success: Mapping[int, Any],
+        *,
+        gate: Gate | None = None,
+        body: type[msgspec.Struct] | None = None,
+        body_optional: bool = False,
+        query: type[msgspec.Struct] | None = None,
+        any_query: bool = False,
+        refusals: Sequence[type[FlashError]] = (),
+        prompt: bool = False,
+        page: Refuse | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.handle = handle
+        self.summary = summary
+        self.success = success
+        self.gate = gate
+        self.body = body
+        self.body_optional = body_optional
+        self.query = query
+        self.public_query = any_query
+        self.refusals = (*refusals, *((Unauthorized,) if gate else ()))
+        self.prompt = prompt
+        self.page = page
+        self.decode_body = msgspec.json.Decoder(body).decode if body is not None else None
+        self.answered: dict[int, int] = {}  # requests by status; kept here so that counting costs one dictionary
+
+    @property
+    def endless(self) -> bool:
+        """Whether the answer is a stream, which has no length that a HEAD request could be told."""
+        return any(isinstance(kind, tuple) and "text/event-stream" in kind for kind in self.success.values())
+
+    @property
+    def name(self) -> str:
+        """`POST /v1/acks`, as in the protocol's tables."""
+        return f"{self.method} {self.path}"
+
+    def read_body(self, raw: bytes) -> Any:
+        """The typed body. Raises `Malformed`, `Invalid`, `TooLarge`."""
+        if self.page is not None and self.body is not None:
+            return _read_fields(raw.decode("ascii", "replace"), self.body)
+        if self.decode_body is None:
+            if raw:
+                raise Invalid("body", "no body")
+            return None
+        if not raw and self.body_optional:
+            raw = b"{}"
+        try:
+            return self.decode_body(raw)
+        except msgspec.ValidationError as error:
+            raise _invalid(str(error), "body") from None
+        except UnicodeDecodeError:
+            raise Malformed("The body is not UTF-8.") from None
+        except msgspec.DecodeError as error:
+            raise Malformed(f"The body is not JSON: {error}.") from None
+        except RecursionError:
+            raise Malformed("The body is nested too deeply.") from None
+
+    def read_query(self, raw: str) -> Any:
+        """The typed query. Each field at most once. Raises `Invalid`."""
+        if self.public_query or (not raw and self.query is None):
+            return None
+        return _read_fields(raw, self.query)
+
+
+def _read_fields(raw: str, kind: type[msgspec.Struct] | None) -> Any:
+    """A query, or the body of a form. Raises `Invalid`."""
+    fields: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, strict_parsing=True, errors="strict") if raw else []
+    except ValueError:  # UnicodeDecodeError is one too
+        raise Invalid("query", "name=value pairs, percent-encoded UTF-8") from None
+    for name, value in pairs:
+        if name in fields:
+            raise Invalid(name[:MAX_ECHO_CHARS], "one value, not several")
+        fields[name] = value
+    if kind is None:
+        raise Invalid(next(iter(fields))[:MAX_ECHO_CHARS], "no such field")
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), "query") from None
+
+
+def _invalid(message: str, whole: str) -> Invalid:
+    """What msgspec says, as a field and what was expected there. It never quotes values."""
+    place = _PLACE.search(message)
+    said = message[: place.start()].strip() if place else message
+    if message.startswith("Object missing"):
+        expected = "a value: the field is required"
+    elif message.startswith("Object contains unknown"):
+        expected = "no such field"
+    elif message.startswith("Invalid enum value"):
+        expected = "another value: this one is unknown"
+    else:
+        expected = said.removeprefix("Expected ").replace("`", "")
+    field = (place["at"] or place["field"] or whole) if place else whole
+    return Invalid(field[:MAX_ECHO_CHARS], expected)

@@ -1,0 +1,201 @@
+"""The long poll: the same parts, fetched one request after the other, for networks that hold streams back.
+
+Rule: a session that nobody asks for costs its buffer and nothing else: no task, no timer. A poll in progress is a running request.
+
+A part leaves the buffer when a poll takes it. Whether its answer arrived, only the client knows: one that missed an answer opens a new
+session and says how far it got (`upto`), and the mailbox gives the rest again. So nothing has to be kept here for answers that got lost.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from domain.errors import Unavailable, UnknownSession
+from edge.contracts import requests
+from edge.contracts.servers import Home, Session
+from edge.http.connection import Connection
+from edge.http.messages import Answer, Call, encode_json
+from edge.http.metrics import EdgeMetrics
+from edge.http.problems import problem
+from edge.transports.framing import GOODBYE
+from servers.sessions.parts import BLANK, Part
+from servers.sessions.sessions import Hello
+
+MAX_BUFFERED_BYTES = 65_536  # as a back connection's high-water mark: one write of a session may pass it, then the session waits
+MAX_BUFFERED_PARTS = 128  # two writes of a session: many small parts cost more memory than their bytes
+MAX_FAREWELLS = 1_000  # sessions that ended while nobody asked: their clients come within a minute, or they are dead
+
+
+class LongPolls:
+    """The polled sessions of one home."""
+
+    def __init__(self, home: Home, metrics: EdgeMetrics) -> None:
+        self.home = home
+        self.metrics = metrics
+        self._open: dict[str, PollOutlet] = {}
+        self._farewells: dict[str, PollOutlet] = {}  # ended, with a goodbye that no poll has taken yet; oldest first
+
+    async def answer(self, call: Call) -> Answer:
+        """One poll. Raises `UnknownSession` for a session that is over, another user's, or no polled one; then nothing has changed."""
+        body: requests.Poll = call.body
+        if body.session is None:
+            return await self._log_in(call, body)
+        outlet = self._open.get(body.session) or self._farewells.get(body.session)
+        if outlet is None or outlet.uid != call.identity.uid:
+            raise UnknownSession
+        turn = outlet.take_turn()
+        if not outlet.ended:
+            await self.home.acknowledge(call.identity, body.session, body.upto)
+        # A client that polls is alive, and one that waits must poll again before the home begins to doubt it.
+        parts = await outlet.take(turn, min(body.wait_s, self.home.blank_s), call.connection)
+        return self._render(body.session, parts)
+
+    async def _log_in(self, call: Call, body: requests.Poll) -> Answer:
+        hello = Hello(body.client, True, body.replaces, body.upto or None)  # without a number it does not resume
+        outlet = PollOutlet(self, call.identity.uid)
+        try:
+            session = await self.home.log_in(call.identity, hello, outlet)
+        except BaseException:
+            outlet.abort()
+            raise
+        if call.connection.gone:  # it will never know the name of its session
+            self.home.lost(session)
+            return problem(Unavailable("The client has gone."))
+        outlet.opened(session)
+        return self._render(session.id, outlet.drain())
+
+    def _render(self, session_id: str, parts: Sequence[Part]) -> Answer:
+        bodies = [b'{"part":%b,"body":%b}' % (encode_json(part.name), part.body) for part in parts]
+        body = b'{"session":%b,"parts":[%b]}' % (encode_json(session_id), b",".join(bodies))
+        self.metrics.pushed(parts, len(body) if parts else 0)
+        return Answer(200, body)
+
+    def add(self, session_id: str, outlet: "PollOutlet") -> None:
+        """A session may be polled from now on."""
+        self._open[session_id] = outlet
+
+    def remove(self, session_id: str) -> None:
+        """A session is over and everything is said."""
+        self._open.pop(session_id, None)
+        self._farewells.pop(session_id, None)
+
+    def keep_farewell(self, session_id: str) -> None:
+        """A session is over; the next poll is told so."""
+        outlet = self._open.pop(session_id, None)
+        if outlet is not None:
+            self._farewells[session_id] = outlet
+            if len(self._farewells) > MAX_FAREWELLS:
+                del self._farewells[next(iter(self._farewells))]
+
+
+class PollOutlet:
+    """A polled session's outlet: keeps parts until a poll takes them."""
+
+    __slots__ = ("_bytes", "_owner", "_parts", "_session", "_turn", "_waiter", "ended", "uid")
+
+    def __init__(self, owner: LongPolls, uid: int) -> None:
+        self.uid = uid
+        self.ended = False  # nothing more may be written
+        self._owner = owner
+        self._session: Session | None = None
+        self._parts: list[Part] = []
+        self._bytes = 0
+        self._turn = 0  # of the newest poll; an older one takes nothing any more
+        self._waiter: asyncio.Future[None] | None = None
+
+    # -- the polls' side -------------------------------------------------------------------------------------------------
+
+    def opened(self, session: Session) -> None:
+        """`log_in` has returned this session."""
+        self._session = session
+        if self.ended:
+            self._owner.home.lost(session)
+        else:
+            self._owner.add(session.id, self)
+
+    def take_turn(self) -> int:
+        """A new poll has come; the one before it, if it still waits, ends empty: its client has given it up."""
+        self._turn += 1
+        self._wake()
+        return self._turn
+
+    async def take(self, turn: int, wait_s: float, connection: Connection) -> list[Part]:
+        """What waits, else what comes first within `wait_s`. Raises `UnknownSession` when the session has ended without a goodbye."""
+        if turn == self._turn and wait_s > 0 and not self._parts and not self.ended:
+            self._waiter = waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await waiter
+            except TimeoutError:
+                pass  # nothing came: an empty answer says that the home is alive
+            finally:
+                if self._waiter is waiter:
+                    self._waiter = None
+            if connection.half_closed:
+                return []  # whoever hangs up while waiting reads no answer either; it goes to the next poll
+        if turn != self._turn or connection.gone:
+            return []
+        if self.ended and not self._parts:
+            raise UnknownSession
+        return self.drain()
+
+    def drain(self) -> list[Part]:
+        """Everything that waits, at once; the session may write on."""
+        full = not self.writable
+        parts, self._parts, self._bytes = self._parts, [], 0
+        if self._session is not None:
+            if self.ended:
+                self._owner.remove(self._session.id)
+            elif full:
+                self._session.resume()
+        return parts
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # -- the outlet ------------------------------------------------------------------------------------------------------
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """Keep the parts for the next poll, or wake the one that waits. Blanks are not kept: each poll is an answer and a question."""
+        for part in parts:
+            if self.ended:
+                return
+            if part.name != BLANK.name:
+                self._parts.append(part)
+                self._bytes += len(part.body)
+                if part.name == GOODBYE:
+                    self.ended = True
+        if self._parts:
+            self._wake()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the buffer takes more right now."""
+        return not self.ended and self._bytes < MAX_BUFFERED_BYTES and len(self._parts) < MAX_BUFFERED_PARTS
+
+    def close(self) -> None:
+        """The session is over. Only its goodbye is kept: what waits in the mailbox comes again with the next session."""
+        self.ended = True
+        del self._parts[:-1]
+        if self._parts and self._parts[0].name != GOODBYE:
+            self._parts.clear()
+        self._bytes = 0
+        if self._session is not None:
+            if self._parts:
+                self._owner.keep_farewell(self._session.id)
+            else:
+                self._owner.remove(self._session.id)
+        self._wake()
+
+    def abort(self) -> None:
+        """Drop the session and what nobody has taken."""
+        self.ended = True
+        self._parts.clear()
+        self._bytes = 0
+        session = self._session
+        if session is not None:
+            self._owner.remove(session.id)
+            # Not here: the home may be in the middle of telling this very session something.
+            asyncio.get_running_loop().call_soon(self._owner.home.lost, session)
+        self._wake()

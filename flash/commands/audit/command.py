@@ -1,0 +1,190 @@
+"""`flash audit`: what the history tells. Rule: every answer comes from the history stream, through the audit's own store.
+
+The stream is that of RabbitMQ (FLASH_BROKER_URL), else the embedded broker's file in the data directory, which is only read, also
+while a server uses it. The store keeps what was read: a second question only needs to catch up.
+"""
+
+import fnmatch
+from collections.abc import Sequence, Set
+from typing import Annotated
+
+import typer
+
+from clients.terminal.running import BadUsage
+from domain.errors import UnknownMessage
+from domain.events.integrity import LogSealed, SealReceived
+from flash.commands.audit import printing
+from flash.commands.audit.verify import verify
+from flash.commands.session import AsJson, At, Data, StoreFile, User, WithText, at, perform, who
+from projections.audit.log import MAX_LIMIT
+from projections.audit.personal import details, with_personal
+from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Reached
+from servers.audit.audit import Audit
+
+# What servers do for `flash audit verify`, every few seconds on a busy one: nobody who looks for what happened looks for that.
+SEALS = frozenset({LogSealed.TOPIC, SealReceived.TOPIC})
+
+app = typer.Typer(help="What happened, in what order, and what was true at any moment.", no_args_is_help=True)
+app.command()(verify)
+
+
+@app.command()
+def log(
+    user: Annotated[str | None, typer.Option("--user", metavar="WHO", help="Only this user's events: a handle or a uid.")] = None,
+    home: Annotated[str | None, typer.Option("--home", metavar="NAME", help="Only what this home (or `global`) stored.")] = None,
+    topic: Annotated[list[str] | None, typer.Option("--topic", help="Only these, e.g. user.message_sent or mailbox.*; repeatable.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Nothing before.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Nothing at or after.")] = None,
+    message: Annotated[str | None, typer.Option("--message", metavar="ID", help="Only what is about this popup.")] = None,
+    cause: Annotated[str | None, typer.Option("--cause", metavar="ID", help="Only what has this cause.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then what comes, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+    text: WithText = False,
+    data: Data = None,
+    store: StoreFile = None,
+) -> None:
+    """Events, oldest first; those of the seals only with --json, or where --topic names them."""
+    first = at(since, "--since") if since is not None else None
+    end = at(until, "--until") if until is not None else None
+    if first is not None and end is not None and end <= first:
+        raise BadUsage("--until: expected a time after --since")
+
+    async def show(audit: Audit) -> None:
+        person = await who(audit, user) if user is not None else None
+        wanted = AuditFilter(
+            user=person.uid if person else None,
+            source=home,
+            topics=await _topics(audit, topic or []),
+            since=first,
+            until=end,
+            message=message,
+            cause=cause,
+        )
+        left_out = frozenset() if as_json or topic else SEALS
+        reached = audit.reached
+        if not as_json:
+            printing.heading()
+        await _print(audit, (await _newest(audit, wanted, limit, left_out))[::-1], as_json, text)
+        if follow:
+            audit.start()
+            await _follow(audit, wanted, reached, left_out, as_json, text)
+
+    perform(show, data, store, text=text)
+
+
+@app.command()
+def trace(
+    message: Annotated[str, typer.Argument(metavar="MESSAGE_ID", help="The popup's id.")],
+    as_json: AsJson = False,
+    data: Data = None,
+    store: StoreFile = None,
+) -> None:
+    """A popup's whole life across homes, with the time from each step to the one that follows from it."""
+
+    async def show(audit: Audit) -> None:
+        lives = await audit.trace(message)
+        if not lives:
+            raise UnknownMessage(f"the history knows no popup {message!r}", id=message)
+        names = await audit.handles([uid for life in lives for uid in (life.sender, life.to) if uid is not None])
+        for life in lives:
+            printing.life(life, names, as_json=as_json)
+
+    perform(show, data, store)
+
+
+@app.command()
+def state(
+    user: User, moment: At = "now", as_json: AsJson = False, text: WithText = False, data: Data = None, store: StoreFile = None
+) -> None:
+    """A user's contacts, sessions, status and waiting mailbox at a moment."""
+    when = at(moment)
+
+    async def show(audit: Audit) -> None:
+        person = await who(audit, user)
+        printing.state(await audit.state_at(person.uid, when), as_json=as_json, text=text)
+
+    perform(show, data, store, text=text)
+
+
+@app.command()
+def window(
+    user: User, moment: At = "now", as_json: AsJson = False, text: WithText = False, data: Data = None, store: StoreFile = None
+) -> None:
+    """What a user's contact window showed at a moment."""
+    when = at(moment)
+
+    async def show(audit: Audit) -> None:
+        person = await who(audit, user)
+        shown = await audit.window_at(person.uid, when)
+        if not as_json:
+            printing.title(person, "contact window", when)
+        printing.window(shown, as_json=as_json, text=text)
+
+    perform(show, data, store, text=text)
+
+
+@app.command()
+def online(moment: At = "now", as_json: AsJson = False, data: Data = None, store: StoreFile = None) -> None:
+    """Everybody who was online at a moment."""
+    when = at(moment)
+
+    async def show(audit: Audit) -> None:
+        printing.online(await audit.online_at(when), as_json=as_json)
+
+    perform(show, data, store)
+
+
+@app.command()
+def export(
+    start: Annotated[int, typer.Option("--from", metavar="OFFSET", min=0, help="The first offset of the history stream.")] = 0,
+    text: WithText = False,
+    data: Data = None,
+    store: StoreFile = None,
+) -> None:
+    """Every event as a JSON line, in the order of the history. To go on later, start from the last line's `offset`, whose lines may be
+    repeated: their `id`s are the same."""
+
+    async def show(audit: Audit) -> None:
+        cursor: str | None = str(start * ENTRIES_PER_OFFSET - 1) if start else None
+        while True:
+            page = await audit.log(AuditFilter(), cursor=cursor, limit=MAX_LIMIT, order="arrival")
+            await _print(audit, page.rows, True, text)
+            if (cursor := page.next) is None:
+                return
+
+    perform(show, data, store, text=text)
+
+
+async def _topics(audit: Audit, patterns: list[str]) -> tuple[str, ...]:
+    """The topics that were typed. What matches nothing stays as it is: it finds nothing."""
+    known = await audit.topics() if patterns else []
+    return tuple(dict.fromkeys(topic for pattern in patterns for topic in (fnmatch.filter(known, pattern) or [pattern])))
+
+
+async def _print(audit: Audit, rows: Sequence[AuditRow], as_json: bool, text: bool) -> None:
+    fields = map(with_personal, await audit.texts(rows)) if text else map(details, rows)
+    for row, shown in zip(rows, fields, strict=True):
+        printing.entry(row, shown, as_json=as_json)
+
+
+async def _follow(audit: Audit, wanted: AuditFilter, seen: Reached, left_out: Set[str], as_json: bool, text: bool) -> None:
+    while True:
+        await audit.grown(seen.entries)
+        cursor, seen = seen.cursor, audit.reached
+        while True:
+            page = await audit.log(wanted, cursor=cursor, limit=MAX_LIMIT, order="arrival")
+            await _print(audit, [row for row in page.rows if row.offset < seen.offset and row.topic not in left_out], as_json, text)
+            if (cursor := page.next) is None:
+                break
+
+
+async def _newest(audit: Audit, wanted: AuditFilter, limit: int, left_out: Set[str]) -> list[AuditRow]:
+    rows: list[AuditRow] = []
+    cursor: str | None = None
+    while len(rows) < limit:
+        page = await audit.log(wanted, cursor=cursor, limit=min(MAX_LIMIT, limit - len(rows)))
+        rows.extend(row for row in page.rows if row.topic not in left_out)
+        if (cursor := page.next) is None:
+            break
+    return rows

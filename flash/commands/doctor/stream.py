@@ -1,0 +1,115 @@
+"""Whether what is pushed comes through: a real back connection over the public URL. Rule: as somebody's client would, taking nothing away.
+
+Somebody must be named, since nobody else may open one. Contacts see them online meanwhile; no message is acknowledged. The first blank may
+come at any time within the interval, so one that is early says nothing of a proxy's patience: the second is waited for, after a whole one.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from flash.commands.doctor.machine import FAILURE, OK, Remark
+from flash.process.compose import public_url
+from flash.process.settings import Settings
+from flash_sdk import Blank, Disconnected, FlashClient, FlashClientError, Grant, Home, Patience, Welcome
+from servers.home.global_client import GLOBAL
+
+WELCOME_S = 5.0  # a home answers a login in milliseconds; a proxy that holds it back holds it for as long as its buffer is not full
+LATE_S = 3.0  # by which a blank may come late on a busy machine
+LOOK = {"nginx": "proxy_buffering off, gzip off", "haproxy": "option http-no-delay, no compression"}
+WAIT = {"nginx": "proxy_read_timeout", "haproxy": "timeout client, timeout server"}
+FILES = "docs/networks has both files"
+
+
+class Seen(NamedTuple):
+    """Seconds from the request to the welcome, and between two blanks; the interval the home promised; how it ended before that."""
+
+    welcome_s: float | None = None
+    quiet_s: float | None = None
+    every_s: float = 0.0
+    ended: str = ""
+    after_s: float = 0.0
+
+
+async def stream_remarks(settings: Settings, server: str, port: int, grant: Grant, through: str | None) -> AsyncIterator[Remark]:
+    """Open `grant`'s back connection at `through`, else where clients of this server are told to come, and wait for two blanks."""
+    who, home = grant.handle, grant.home
+    if server not in (GLOBAL, home.name):
+        yield Remark("stream", FAILURE, f"{who} lives at {home.name}", f"name somebody of {server} with --as, or ask for {home.name}")
+        return
+    url = through or (home.url if server == GLOBAL else public_url(settings, port))
+    try:
+        seen = await look(grant, url, until_quiet=True)
+    except FlashClientError as error:
+        yield Remark("stream", FAILURE, f"{url} refuses {who}: {error}", f"flash login {who}, or name somebody else with --as")
+        return
+    if seen.quiet_s is not None and seen.welcome_s is not None:
+        says = f"{who}'s back connection through {url}: welcome in {seen.welcome_s:.2f} s, blanks {seen.quiet_s:.1f} s apart"
+        yield Remark("stream", OK, says)
+    elif seen.ended == "unreachable":
+        yield Remark("stream", FAILURE, f"{url} makes no back connection", "start the home; look at the proxy, and at the log of either")
+    elif seen.welcome_s is None:
+        yield await _no_welcome(settings, port, grant, url)
+    elif seen.ended == "late":
+        says = f"{url} holds streams back: the welcome came, blanks did not, in {seen.after_s:.0f} s; one is due every {seen.every_s:g} s"
+        yield Remark("stream", FAILURE, says, _cure(LOOK))
+    else:
+        says = f"{url} ends back connections after {seen.after_s:.1f} s ({seen.ended}); a blank comes every {seen.every_s:g} s"
+        yield Remark("stream", FAILURE, says, f"{_cure(WAIT)} above that; or FLASH_BLANK_S below")
+
+
+async def _no_welcome(settings: Settings, port: int, grant: Grant, url: str) -> Remark:
+    """Is it the home's fault, or that of what lies in between?"""
+    here = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104 - what was set
+    seen = Seen()
+    with contextlib.suppress(FlashClientError):
+        seen = await look(grant, here, until_quiet=False)
+    if seen.welcome_s is None:
+        return Remark(
+            "stream",
+            FAILURE,
+            f"no welcome through {url} in {WELCOME_S:.0f} s, nor at {here}",
+            "look into the home's log; ask where it runs",
+        )
+    says = f"{url} holds streams back: no welcome in {WELCOME_S:.0f} s, and at {here} in {seen.welcome_s:.2f} s; clients poll meanwhile"
+    return Remark("stream", FAILURE, says, _cure(LOOK))
+
+
+def _cure(settings: dict[str, str]) -> str:
+    return "; ".join(f"{proxy}: {what}" for proxy, what in settings.items()) + f"; {FILES}"
+
+
+async def look(grant: Grant, url: str, *, until_quiet: bool) -> Seen:
+    """One back connection to the home at `url`, through a whole interval of silence if that is wanted. Raises `Refused`."""
+    began = time.monotonic()
+    first_blank: float | None = None
+    seen = Seen()
+    async with FlashClient(url, client="doctor/1.0", patience=Patience(welcome_s=WELCOME_S)) as client:
+        client.use(dataclasses.replace(grant, home=Home(grant.home.name, url)))
+        listener = client.listen(framing="multipart", blanks=True, peek=True)
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for event in listener:
+                    passed = time.monotonic() - began
+                    if isinstance(event, Welcome):
+                        seen = Seen(passed, every_s=event.blank_s)
+                        if not until_quiet:
+                            break
+                        patience.reschedule(asyncio.get_running_loop().time() + event.blank_s + LATE_S)
+                    elif isinstance(event, Blank):
+                        if first_blank is not None:
+                            seen = seen._replace(quiet_s=passed - first_blank)
+                            break
+                        first_blank = passed
+                        patience.reschedule(asyncio.get_running_loop().time() + seen.every_s + LATE_S)
+                    elif isinstance(event, Disconnected):
+                        seen = seen._replace(ended=event.reason, after_s=passed)
+                        break
+        except TimeoutError:
+            seen = seen._replace(ended="late", after_s=time.monotonic() - began)
+        with contextlib.suppress(FlashClientError):
+            await client.logoff()
+    return seen

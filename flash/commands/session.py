@@ -1,0 +1,119 @@
+"""Opening the audit for one command: which history, which store, what is said when it fails.
+
+Rule: no command reads a server's memory.
+
+Exit codes are those of every command: 0 done, 1 refused or unavailable, 2 bad usage.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from broker.embedded.reader import EmbeddedReader
+from clients.terminal.running import BadUsage, stop_writing
+from clients.terminal.screen import complain
+from domain.errors import FlashError, Unavailable
+from domain.registry.registered_home import HOME_NAME
+from flash.commands.moments import moment
+from flash.process.compose import rabbit, store_url
+from flash.process.logs import set_up_logs
+from flash.process.settings import BadSetting, Settings
+from projections.audit.rows import Person
+from servers.audit.audit import Audit
+from servers.audit.keyring import Keyring
+from servers.encryption.key_store import KeyStore
+from servers.encryption.key_tables import keys_file, open_keys
+
+CONNECT_S = 10.0  # a broker that lives answers within a second
+
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data directory (FLASH_DATA_DIR, else ./data).")]
+StoreFile = Annotated[Path | None, typer.Option("--store", metavar="FILE", help="Where the audit keeps its index (DATA/audit.db).")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
+WithText = Annotated[bool, typer.Option("--text", help="Also what people wrote and what they are called.")]
+User = Annotated[str, typer.Option("--user", metavar="WHO", help="A handle or a uid.")]
+At = Annotated[str, typer.Option("--at", metavar="TIME", help="The moment: RFC 3339, or e.g. 21:15, 10m (ago), now.")]
+
+
+def perform(work: Callable[[Audit], Coroutine[Any, Any, None]], data: Path | None, store: Path | None, *, text: bool = False) -> None:
+    """Run `work` on an audit that has caught up with the history; with `text`, it has the keys. Whatever is foreseen becomes one line
+    on standard error and exit code 1."""
+
+    async def run() -> None:
+        async with _opened(data, store, text) as audit:
+            await work(audit)
+
+    try:
+        asyncio.run(run())
+    except BrokenPipeError:
+        stop_writing()
+    except FlashError as error:
+        complain(error.detail)
+    except (BadSetting, OSError) as error:
+        complain(str(error))
+    else:
+        return
+    raise typer.Exit(1)
+
+
+def settings_for(data: Path | None) -> Settings:
+    """The settings of a command that was given a data directory, or none. Raises `BadSetting`."""
+    settings = Settings.read(os.environ)
+    set_up_logs("error", settings.log_format)  # a command says itself what its person must know
+    return settings if data is None else dataclasses.replace(settings, data=data)
+
+
+async def open_history(settings: Settings, stack: contextlib.AsyncExitStack) -> Any:
+    """What reads the history stream until `stack` ends; None where there is none. Raises `Unavailable`."""
+    if settings.broker_url:
+        broker = rabbit(settings, "audit")
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        await broker.wait_connected(CONNECT_S)
+        return broker
+    return EmbeddedReader(settings.data / "broker.db") if (settings.data / "broker.db").exists() else None
+
+
+@contextlib.asynccontextmanager
+async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIterator[Audit]:
+    settings = settings_for(data)
+    async with contextlib.AsyncExitStack() as stack:
+        history = await open_history(settings, stack)
+        if history is None:
+            raise BadSetting(f"there is no history in {settings.data}: set FLASH_BROKER_URL, or name the directory of `flash serve`")
+        keyring = Keyring(functools.partial(_keys_of, settings)) if text else None
+        audit = Audit(history, store if store is not None else settings.data / "audit.db", keyring)
+        await audit.open()
+        stack.push_async_callback(audit.stop)
+        await audit.catch_up()
+        yield audit
+
+
+def _keys_of(settings: Settings, server: str) -> KeyStore:
+    """The keys of a server, for who may read them: nothing is made where there are none. Raises `Unavailable`."""
+    if not HOME_NAME.fullmatch(server):
+        raise Unavailable(f"--text: {server!r} is no server that could have keys")
+    file = keys_file(settings.keys_url, store_url(settings, server))
+    if file is not None and not os.access(file, os.R_OK | os.W_OK):  # SQLite wants to write where others read and write
+        raise Unavailable(f"--text: the keys of {server} cannot be read here: {file} (FLASH_KEYS_URL)")
+    return open_keys(settings.keys_url, store_url(settings, server), server)
+
+
+def at(text: str, option: str = "--at") -> float:
+    """The moment that was typed. Raises `BadUsage`."""
+    try:
+        return moment(text, time.time())
+    except ValueError as error:
+        raise BadUsage(f"{option}: {error}") from None
+
+
+async def who(audit: Audit, user: str) -> Person:
+    """The user that was typed: a uid, or a handle, which never begins with a digit. Raises `UnknownUser`."""
+    return await (audit.person(int(user)) if user.isdecimal() and len(user) < 19 else audit.by_handle(user))

@@ -1,0 +1,131 @@
+"""`flash store backup` and `flash store restore`. Rule: servers run meanwhile for the one and not for the other; nothing is
+overwritten.
+
+A backup is a directory that lies as the data directory does: a store for each server, their keys in `keys/`, the embedded broker's file.
+"""
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from broker.embedded.reader import EmbeddedReader
+from clients.terminal.running import BadUsage
+from clients.terminal.screen import complain
+from domain.errors import FlashError
+from flash.commands.session import Data, open_history, settings_for
+from flash.process.compose import signing_key, store_url
+from flash.process.settings import BadSetting, Settings
+from servers.home.global_client import GLOBAL
+from servers.maintenance.backup import back_up_broker, back_up_file, back_up_keys, back_up_log
+from servers.maintenance.restore import restore as restore_log
+from servers.store.raw_log import is_store
+
+BROKER = "broker.db"
+SIGNING_KEY = "signing-key.pem"  # in a backup
+DUMPS = ("presence", "contacters", "waiting", "directory")  # of a life that is over; they come out of the log again
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The backup.")]
+Servers = Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Homes, or `global`; without: all there are.")]
+Keys = Annotated[Path | None, typer.Option("--keys", metavar="DIR", help="Where the backup's keys lie (DIR/keys): better on another disk.")]
+
+
+def backup(
+    directory: Directory,
+    servers: Servers = None,
+    keys: Keys = None,
+    only_keys: Annotated[bool, typer.Option("--only-keys", help="Only the keys: small, and worth doing often.")] = False,
+    data: Data = None,
+) -> None:
+    """Back up servers while they run: events, tracking positions, keys, the signing key, and the embedded broker's file."""
+    with _one_line_errors():
+        settings = settings_for(data)
+        names = servers or _stores_in(settings.data, settings)
+        places = keys or directory / "keys"
+        for name in names:
+            url = store_url(settings, name)
+            if not only_keys:
+                done = back_up_log(name, url, directory / f"{name}.db")
+                typer.echo(f"{name}: {done.events} events, up to position {done.last}")
+            count = back_up_keys(name, settings.keys_url, url, places / f"{name}.db")
+            typer.echo(f"{name}: {count} keys")
+            if name == GLOBAL and (key := signing_key(settings)).exists():
+                back_up_file(key, places / SIGNING_KEY)
+                typer.echo(f"{name}: the signing key")
+        if not only_keys and not settings.broker_url and (settings.data / BROKER).exists():
+            back_up_broker(settings.data / BROKER, directory / BROKER)  # last: see there
+            typer.echo("the embedded broker, with the history")
+
+
+def restore(
+    directory: Directory,
+    servers: Servers = None,
+    keys: Keys = None,
+    incomplete: Annotated[bool, typer.Option("--incomplete", help="Go on although events are missing.")] = False,
+    data: Data = None,
+) -> None:
+    """Put servers back from a backup, and what came after it from the history. The servers must not run; their stores must be empty."""
+    with _one_line_errors():
+        settings = settings_for(data)
+        names = servers or _stores_in(directory, None)
+        asyncio.run(_restore(settings, directory, keys or directory / "keys", names, incomplete))
+
+
+async def _restore(settings: Settings, directory: Path, keys: Path, names: list[str], incomplete: bool) -> None:
+    settings.data.mkdir(parents=True, exist_ok=True)
+    if not settings.broker_url and not (settings.data / BROKER).exists() and (directory / BROKER).exists():
+        back_up_file(directory / BROKER, settings.data / BROKER)
+        typer.echo("the embedded broker: put back")
+    async with contextlib.AsyncExitStack() as stack:
+        history: Any = await open_history(settings, stack)
+        if isinstance(history, EmbeddedReader):
+            typer.echo(f"the history: {settings.data / BROKER}")
+        for name in names:
+            saved_keys = keys / f"{name}.db"
+            done = await restore_log(
+                name,
+                directory / f"{name}.db",
+                saved_keys if saved_keys.exists() else None,
+                store_url(settings, name),
+                settings.keys_url,
+                history,
+                time.time(),
+                incomplete,
+                complain,
+            )
+            for dump in DUMPS:
+                (settings.data / name / f"{dump}.projection").unlink(missing_ok=True)
+            typer.echo(f"{name}: {done.from_backup} events of the backup, up to position {done.backed_up}")
+            typer.echo(f"{name}: {done.from_history} events of the history, up to position {done.last}; goes on at {done.continues_at}")
+            if done.unreadable:
+                complain(f"{name}: the keys of {done.unreadable} people are not here: their names and texts read as erased")
+            key = signing_key(settings)
+            if name == GLOBAL and not key.exists() and (keys / SIGNING_KEY).exists():
+                back_up_file(keys / SIGNING_KEY, key)
+                typer.echo(f"{name}: the signing key")
+
+
+def _stores_in(directory: Path, settings: Settings | None) -> list[str]:
+    """The servers whose stores lie there. Raises `BadUsage`."""
+    if settings is not None and settings.store_url:
+        raise BadUsage("name the servers to back up: FLASH_STORE_URL does not tell")
+    found = [path.stem for path in sorted(directory.glob("*.db")) if is_store(f"sqlite:///{path}", path.stem)]
+    if not found:
+        raise BadUsage(f"there is no server's store in {directory}")
+    return found
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Any:
+    try:
+        yield
+    except FlashError as error:
+        complain(error.detail)
+    except (BadSetting, OSError, ValueError) as error:
+        complain(str(error))
+    else:
+        return
+    raise typer.Exit(1)

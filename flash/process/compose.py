@@ -1,0 +1,207 @@
+"""Puts the parts together: which broker, which store, which servers on which ports.
+
+Rule: nowhere else is one implementation preferred to another.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import math
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from broker.port import Broker
+from domain.registry.registered_home import HOME_NAME, RESERVED
+from edge.console.routes import console_routes
+from edge.http.client_address import TrustedProxies
+from edge.http.server import Limits, global_edge, home_edge
+from flash.process.settings import BadSetting, Settings
+from servers.audit.audit import Audit
+from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.global_server.console import OpsConsole
+from servers.global_server.service import GlobalServer
+from servers.home.assembly import HomeConfig, HomeParts
+from servers.home.global_client import GLOBAL
+from servers.home.housekeeping import Patience
+from servers.home.service import HomeServer
+from servers.integrity.sealer import SealPolicy
+from servers.metrics import GlobalMetrics, HomeMetrics
+
+SWITCH_S = 0.0005  # a commit's thread asks for the interpreter a dozen times: at the default 5 ms a busy loop would let it wait 60
+ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded
+DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
+
+log = structlog.get_logger()
+
+
+def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) -> Broker:
+    """The broker of a real installation. `heartbeat_s`: unless the address says another. Raises `BadSetting` without an address."""
+    if not settings.broker_url:
+        raise BadSetting("FLASH_BROKER_URL: expected amqp://user:password@host:port/vhost")
+    from broker.rabbitmq.broker import RabbitBroker  # 5 MB that an embedded installation does not need
+
+    url = settings.broker_url
+    if heartbeat_s is not None and "heartbeat=" not in url:
+        url += f"{'&' if '?' in url else '?'}heartbeat={math.ceil(heartbeat_s)}"
+    return RabbitBroker(url, server)
+
+
+def store_url(settings: Settings, server: str) -> str:
+    """The server's own database: what was set, or a SQLite file in the data directory."""
+    return settings.store_url or f"sqlite:///{settings.data / server}.db"
+
+
+def signing_key(settings: Settings) -> Path:
+    """Where the key lies with which a Global Server signs tokens: what was set, or in its data directory."""
+    return settings.signing_key_file or settings.data / GLOBAL / "signing-key.pem"
+
+
+def public_url(settings: Settings, port: int) -> str:
+    """Where clients reach a server on `port`."""
+    return settings.public_url or f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104
+
+
+@contextlib.asynccontextmanager
+async def running_home(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[HomeServer]:
+    """A Home Server at work; on PostgreSQL, as soon as it holds the lease. Raises `BadSetting`, `OSError` for a port in use,
+    `Unavailable` when the store cannot be opened."""
+    if not HOME_NAME.fullmatch(name) or name == RESERVED:
+        raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {RESERVED!r}")
+    config = HomeConfig(
+        name=name,
+        url=public_url(settings, port),
+        store_url=store_url(settings, name),
+        directory=settings.data / name,
+        blank_s=settings.blank_s,
+        patience=Patience(settings.restart_grace_s, settings.message_ttl_s),
+        holder=f"{socket.gethostname()}:{settings.data.resolve()}",
+        lease_s=settings.lease_s,
+        seals=SealPolicy(settings.seal_events, settings.seal_s),
+        keys_url=settings.keys_url,
+    )
+    with _alone(settings.data / f"{name}.lock"):
+        parts = await asyncio.to_thread(HomeParts, config, broker)
+        home = HomeServer(parts)
+        registry = CollectorRegistry()
+        registry.register(HomeMetrics(parts))
+        edge = home_edge(
+            home,
+            parts.verifier,
+            callable_networks=settings.direct_networks,
+            proxies=TrustedProxies(settings.trusted_proxies),
+            registry=registry,
+            limits=Limits(max_connections=settings.max_connections),
+        )
+        try:
+            await edge.start(settings.host, port)  # before the home: a standby must say that it is one
+            await home.start()
+            yield home
+        finally:
+            await home.stop()
+            await edge.stop(DRAIN_S)
+
+
+@contextlib.asynccontextmanager
+async def running_global(settings: Settings, port: int, broker: Broker) -> AsyncIterator[GlobalServer]:
+    """The Global Server at work. Raises `OSError` for a port in use, `Unavailable` when the store cannot be opened."""
+    config = GlobalConfig(
+        store_url=store_url(settings, "global"),
+        directory=settings.data / "global",
+        key_file=signing_key(settings),
+        token_lifetime_s=settings.token_lifetime_s,
+        registrations_per_s=settings.registrations_per_s,
+        ops=settings.ops,
+        integrators=settings.integrators,
+        blank_s=settings.blank_s,
+        seals=SealPolicy(settings.seal_events, settings.seal_s),
+        keys_url=settings.keys_url,
+    )
+    with _alone(settings.data / "global.lock"):
+        parts = await asyncio.to_thread(GlobalParts, config, broker)
+        server = GlobalServer(parts)
+        audit = Audit(broker, config.directory / "audit.db")
+        registry = CollectorRegistry()
+        registry.register(GlobalMetrics(parts, audit))
+        proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
+        console = OpsConsole(server, audit)
+        pages = console_routes(console, parts.verifier, proxies, public_url(settings, port))
+        edge = global_edge(server, parts.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
+        if settings.ops:  # an audit that nobody may look at is not kept; later it catches up from the history
+            await audit.open()
+        await server.start()
+        if settings.ops:
+            audit.start()
+        try:
+            await edge.start(settings.host, port)
+            yield server
+        finally:
+            parts.presence.subscribers.end_all()  # else the edge would wait for their streams to end
+            console.stop()
+            await edge.stop(DRAIN_S)
+            await server.stop()
+            await audit.stop()
+
+
+@contextlib.asynccontextmanager
+async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterator[None]:
+    """A whole installation in this process: the Global Server on `port`, homes h1, h2… on the ports after it, an embedded broker."""
+    from broker.embedded.broker import EmbeddedBroker
+
+    settings.data.mkdir(parents=True, exist_ok=True)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_alone(settings.data / "broker.lock"))
+        broker = EmbeddedBroker(settings.data / "broker.db")
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        await broker.wait_connected(DRAIN_S)
+        await stack.enter_async_context(running_global(settings, port, broker))
+        for number in range(1, homes + 1):
+            home = await stack.enter_async_context(running_home(settings, f"h{number}", port + number, broker))
+            await asyncio.wait_for(home.parts.global_link.announced.wait(), ANNOUNCE_S)
+        yield
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold `lock` for as long as it lasts. Raises `BadSetting` when another process of this machine holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadSetting(f"another process already serves from {lock.with_suffix('')}; stop it, or choose another directory") from None
+        yield
+
+
+@contextlib.contextmanager
+def cancelled_when_told_to_stop() -> Iterator[None]:
+    """SIGINT and SIGTERM end what is done here: a standby waits for months, and the first process of a container has no defaults."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    yield
+
+
+async def until_told_to_stop(or_until: Awaitable[object] | None = None) -> None:
+    """Work until SIGINT or SIGTERM, or until something happens."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not looked at again by every full collection
+    sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(50_000, 20, 50)  # our hot path makes few cycles: collect seldom, in larger portions
+    waits = [asyncio.ensure_future(awaitable) for awaitable in (stop.wait(), or_until) if awaitable is not None]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for each in waits:
+        each.cancel()
+    log.info("flash.stopping")

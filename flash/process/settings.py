@@ -1,0 +1,148 @@
+"""Everything that can be set from outside, read once from `FLASH_*` variables. Each is described in `docs/settings.md`.
+
+Rule: a bad value names its variable, and no other module of the servers reads the environment.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from servers.security.integrators import EXPECTED, PresenceGrant, read_grants
+
+T = TypeVar("T")
+DATA = Path("data")  # relative to where the command is given, so that a first try leaves nothing elsewhere
+
+
+class BadSetting(ValueError):
+    """A variable holds what it must not."""
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _several(text: str) -> int:
+    value = int(text)
+    if value < 2:
+        raise ValueError
+    return value
+
+
+def _handles(text: str) -> frozenset[str]:
+    return frozenset(handle.strip().lower() for handle in text.split(",") if handle.strip())
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(entry.strip()) for entry in text.split(",") if entry.strip())
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError
+        return text.lower()
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.partition("://")[0] not in schemes or not text.partition("://")[2]:
+            raise ValueError
+        return text.rstrip("/") if schemes == ("http", "https") else text
+
+    return parse
+
+
+def _urls(*schemes: str) -> Callable[[str], str]:
+    one = _url(*schemes)
+
+    def parse(text: str) -> str:
+        return ",".join(one(each.strip()) for each in text.split(","))
+
+    return parse
+
+
+def _setting(variable: str, parse: Callable[[str], T], expected: str, default: T) -> T:
+    value: T = field(default_factory=lambda: default, metadata={"variable": variable, "parse": parse, "expected": expected})
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What holds for this process. Durations are in seconds."""
+
+    broker_url: str = _setting(
+        "FLASH_BROKER_URL", _urls("amqp", "amqps"), "amqp://user:password@host:port/vhost, of a cluster several separated by commas", ""
+    )
+    store_url: str = _setting(
+        "FLASH_STORE_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
+    )
+    keys_url: str = _setting(
+        "FLASH_KEYS_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
+    )
+    signing_key_file: Path | None = _setting("FLASH_SIGNING_KEY_FILE", Path, "a file", None)  # noqa: RUF009 - a Path never changes
+    public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
+    data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", DATA)  # noqa: RUF009 - a Path never changes
+    host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")
+    blank_s: float = _setting("FLASH_BLANK_S", _positive, "seconds above 0", 30.0)
+    restart_grace_s: float = _setting("FLASH_RESTART_GRACE_S", _positive, "seconds above 0", 10.0)
+    lease_s: float = _setting("FLASH_LEASE_S", _positive, "seconds above 0", 4.0)
+    message_ttl_s: float = _setting("FLASH_MESSAGE_TTL_S", _positive, "seconds above 0", 30 * 86_400.0)
+    token_lifetime_s: float = _setting("FLASH_TOKEN_LIFETIME_S", _positive, "seconds above 0", 30 * 86_400.0)
+    registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)
+    ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
+    integrators: Mapping[str, PresenceGrant] = _setting("FLASH_INTEGRATORS", read_grants, EXPECTED, MappingProxyType({}))
+    seal_events: int = _setting("FLASH_SEAL_EVENTS", _several, "a whole number above 1", 1_000)
+    seal_s: float = _setting("FLASH_SEAL_S", _positive, "seconds above 0", 10.0)
+    max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", 100_000)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
+    )
+    direct_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        "FLASH_DIRECT_NETWORKS", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
+    )
+    log_level: str = _setting("FLASH_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info")
+    log_format: str = _setting("FLASH_LOG_FORMAT", _one_of("console", "json"), "console or json", "console")
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings that `environment` asks for; `<variable>_FILE` names a file that holds the value, such as a secret.
+
+        Raises `BadSetting`. An empty variable counts as unset.
+        """
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            variable = entry.metadata["variable"]
+            text = _text(environment, variable)
+            if text:
+                try:
+                    values[entry.name] = entry.metadata["parse"](text)
+                except ValueError:
+                    raise BadSetting(f"{variable}: expected {entry.metadata['expected']}") from None
+        return cls(**values)
+
+
+def _text(environment: Mapping[str, str], variable: str) -> str:
+    text, file = environment.get(variable, "").strip(), environment.get(f"{variable}_FILE", "").strip()
+    if not file:
+        return text
+    if text:
+        raise BadSetting(f"{variable}: expected either a value or {variable}_FILE, not both")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{variable}_FILE: expected a file that can be read ({type(error).__name__})") from None

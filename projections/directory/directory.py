@@ -1,0 +1,173 @@
+"""The directory: who is registered, at which home, and who matches a search. Rule: a pure fold of the Global Server's own events.
+
+Replaying changes nothing: an event at or below `position` is passed over. `dump` and the events after it give what all events give.
+"""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.errors import Invalid
+from domain.event import Event
+from domain.events.global_server import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
+from domain.personal import Personal
+from domain.profile import PROFILE_FIELDS, display_name
+from domain.registry.account import with_changes
+from projections.directory.word_index import WordIndex
+
+FORMAT = 1  # of the dump; another one is thrown away and folded anew
+SEARCH_FIELDS = ("handle", *PROFILE_FIELDS)
+DEFAULT_LIMIT = 20  # a window's worth of people
+MAX_LIMIT = 100  # keeps one answer below 1 MB even when all profiles are full
+MAX_WORDS_CHARS = 200  # nobody types a longer search; it bounds the work of one
+_CURSOR = re.compile(r"[0-9a-f]{1,16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A user as the directory lists them."""
+
+    uid: int
+    handle: str
+    home: str
+    profile: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What others see: the full name, or else the handle."""
+        return display_name(self.handle, self.profile)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedHome:
+    """A home as it announced itself. `retired`: it takes no new users."""
+
+    name: str
+    url: str
+    retired: bool = False
+
+
+class Directory:
+    """Users and homes. `position`: of the last event folded in; `last_uid`: the highest number ever given."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.last_uid = 0
+        self.users: dict[int, Listed] = {}
+        self.homes: dict[str, ListedHome] = {}
+        self._uids: dict[str, int] = {}
+        self._residents: Counter[str] = Counter()
+        self._index = WordIndex(SEARCH_FIELDS)
+
+    def apply(self, position: int, event: Event) -> None:
+        """Fold in the event that is stored at `position`, unless it was already."""
+        if position <= self.position:
+            return
+        fold = _FOLDS.get(type(event))
+        if fold:
+            fold(self, event)
+        self.position = position
+
+    def by_handle(self, handle: str) -> Listed | None:
+        """The user with this handle, whatever its case."""
+        return self.users.get(self._uids.get(handle.lower(), 0))
+
+    def residents(self, home: str) -> int:
+        """How many users live at `home`."""
+        return self._residents[home]
+
+    def home_url(self, home: str) -> str:
+        """Where clients reach `home`; empty when it never announced itself."""
+        listed = self.homes.get(home)
+        return listed.url if listed else ""
+
+    def pick_home(self, live: Collection[str], expected: Mapping[str, int] | None = None) -> str | None:
+        """The home for a new user: of those that are `live`, announced and not retired, the one with the fewest users; the first by
+        name among equals. `expected` counts users on their way in. `None` when there is no such home."""
+        coming = expected or {}
+        open_homes = [home.name for home in self.homes.values() if home.name in live and not home.retired]
+        return min(open_homes, key=lambda name: (self._residents[name] + coming.get(name, 0), len(name), name), default=None)
+
+    def search(
+        self, text: str = "", fields: Mapping[str, str] | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> tuple[list[Listed], str | None]:
+        """A page of users in the order of uids, and the cursor of the next page or `None`.
+
+        Every word of `text` must begin a word of any field, every word of each of `fields` a word of that field, without regard to
+        case and accents. Raises `Invalid` for an unknown field, a bad `limit` (1 to `MAX_LIMIT`) or `cursor`, or too long a text.
+        """
+        narrowed = fields or {}
+        for name in narrowed:
+            if name not in SEARCH_FIELDS:
+                raise Invalid(name, "q, limit, cursor or one of " + ", ".join(SEARCH_FIELDS))
+        for name, asked in {"q": text, **narrowed}.items():
+            if len(asked) > MAX_WORDS_CHARS:
+                raise Invalid(name, f"at most {MAX_WORDS_CHARS} characters")
+        if not 1 <= limit <= MAX_LIMIT:
+            raise Invalid("limit", f"1 to {MAX_LIMIT}")
+        if cursor and not _CURSOR.fullmatch(cursor):
+            raise Invalid("cursor", "the `next` of an earlier page")
+        after = int(cursor, 16) if cursor else 0
+        found = self._index.find(text, narrowed, after, limit + 1)
+        page = [self.users[uid] for uid in found[:limit]]
+        return page, f"{page[-1].uid:x}" if len(found) > limit else None
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values for msgpack, and `Personal`."""
+        return {
+            "format": FORMAT,
+            "position": self.position,
+            "last_uid": self.last_uid,
+            "users": [[user.uid, user.handle, user.home, Personal(user.uid, dict(user.profile))] for user in self.users.values()],
+            "homes": [[home.name, home.url, home.retired] for home in self.homes.values()],
+        }
+
+    def load(self, data: Mapping[str, Any]) -> bool:
+        """Take the place of the directory that was dumped; only into an empty one. False for another format: then fold from the start."""
+        if data.get("format") != FORMAT:
+            return False
+        for uid, handle, home, profile in data["users"]:
+            self._list(Listed(uid, handle, sys.intern(home), profile))  # one text for all users of a home
+        self.homes = {name: ListedHome(name, url, retired) for name, url, retired in data["homes"]}
+        self.position, self.last_uid = data["position"], data["last_uid"]
+        return True
+
+    def _list(self, user: Listed) -> None:
+        self.users[user.uid] = user
+        self._uids[user.handle] = user.uid
+        self._residents[user.home] += 1
+        self._index.put(user.uid, {"handle": user.handle, **user.profile})
+
+    def _registered(self, event: UserRegistered) -> None:
+        self._list(Listed(event.uid, event.handle, event.home, event.profile))
+        self.last_uid = max(self.last_uid, event.uid)
+
+    def _profile_changed(self, event: ProfileChanged) -> None:
+        before = self.users[event.uid]
+        after = Listed(before.uid, before.handle, before.home, with_changes(before.profile, event.changes))
+        self.users[event.uid] = after
+        self._index.put(after.uid, {"handle": after.handle, **after.profile})
+
+    def _closed(self, event: AccountClosed) -> None:
+        user = self.users.pop(event.uid)
+        del self._uids[user.handle]
+        self._residents[user.home] -= 1
+        self._index.drop(event.uid)
+
+    def _announced(self, event: HomeAnnounced) -> None:
+        self.homes[event.name] = ListedHome(event.name, event.url)
+
+    def _retired(self, event: HomeRetired) -> None:
+        self.homes[event.name] = ListedHome(event.name, self.home_url(event.name), retired=True)
+
+
+_FOLDS: dict[type[Event], Callable[[Directory, Any], None]] = {
+    UserRegistered: Directory._registered,
+    ProfileChanged: Directory._profile_changed,
+    AccountClosed: Directory._closed,
+    HomeAnnounced: Directory._announced,
+    HomeRetired: Directory._retired,
+}

@@ -1,0 +1,238 @@
+"""The audit of a whole installation: follows the history into an indexed store, and answers what ops ask.
+
+Rule: only the history is read, never a server's memory; nothing here runs SQL or reads messages on the event loop.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from broker import envelope
+from broker.port import StreamItem
+from broker.topology import HISTORY
+from domain.errors import Malformed, Unavailable
+from projections.audit.feeding import Feeder, Message, OtherHistory
+from projections.audit.reader import Reader
+from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Order, Page, Person, Reached, Shown, StateAt
+from servers.audit.keyring import Keyring
+from servers.runtime.worker import Worker
+
+MAX_BATCH_BYTES = 2_000_000  # per transaction: some 6,000 events, a quarter of a second; one event when it comes alone
+MAX_WAITING = 512  # messages that were read and not yet stored; then reading waits
+RETRY_S = 1.0  # pause while the history or the store is away
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class History(Protocol):
+    """Where the history is read: any `Broker`, or `broker.embedded_reader`."""
+
+    def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
+        """As `broker.port.Broker.read_stream`."""
+
+
+class Audit:
+    """The audit store at `path`, fed from `history`. Use it so:
+
+        audit = Audit(broker, directory / "audit.db")
+        await audit.open()          # then every question may be asked
+        audit.start()               # follow the history in the background until `stop`
+        page = await audit.log(AuditFilter(user=42), limit=50)
+
+    Or `await audit.catch_up()` instead of `start()`: store all that the history holds now, and return. Every question may raise
+    `Unavailable`. Texts, names, notes and aliases read as erased everywhere, unless there is a `keyring`: then they are in `StateAt`,
+    `Shown` and `texts`, and a state is folded from its stream's first event.
+    """
+
+    def __init__(self, history: History, path: Path, keyring: Keyring | None = None) -> None:
+        self._history = history
+        self._path = path
+        self._keyring = keyring
+        self._feeding = Worker("audit-feeder")
+        self._asking = Worker("audit-reader")
+        self._feeder: Feeder | None = None
+        self._reader: Reader | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._grown = asyncio.Event()  # replaced whenever the store has grown
+        self.reached = Reached(0, 0, None, None, 0)  # how far the store has come: see `Reached`
+
+    async def open(self) -> None:
+        """Open the store, or make it. Raises `Unavailable`."""
+        self._feeder = await self._feeding.run(Feeder, self._path, Keyring().decode)  # the store itself never holds an open text
+        decode = (self._keyring or Keyring()).decode
+        self._reader = await self._asking.run(partial(Reader, self._path, decode, personal=self._keyring is not None))
+        self.reached = await self._feeding.run(self._feeder.reached)
+
+    def start(self) -> None:
+        """Follow the history from where the store stands, over every loss of the broker, until `stop`."""
+        self._task = asyncio.create_task(self._follow(), name="audit")
+
+    async def stop(self) -> None:
+        """Stop following and let go of the store. What was not stored is read again at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for worker, store in ((self._feeding, self._feeder), (self._asking, self._reader)):
+            if store is not None:
+                await worker.run(store.close)
+            await asyncio.to_thread(worker.stop)
+        self._feeder = self._reader = None
+
+    async def catch_up(self) -> Reached:
+        """Store everything that the history holds now; how far that is. Raises `Unavailable`."""
+        await self._read(follow=False)
+        return self.reached
+
+    async def grown(self, entries: int, timeout_s: float | None = None) -> bool:
+        """Wait until the store holds more than `entries` (`reached.entries` of an earlier look). False when it did not in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.reached.entries <= entries:
+                    await self._grown.wait()
+        return self.reached.entries > entries
+
+    # -- questions
+
+    async def log(self, wanted: AuditFilter, *, cursor: str | None = None, limit: int = 100, order: Order = "newest") -> Page:
+        """A page of the log: `rows` and `next`, the cursor of the page after it (None at the end). `order`: "newest" first, "oldest"
+        first, or in the order of "arrival", which looks at every entry after the cursor: for a live tail, ask for it after the last
+        row's id (`cursor=str(row.id)`), then await `grown`. Raises `Invalid` for a cursor that was not given by the same order, or a
+        limit that is not 1 to 1,000."""
+        return await self._ask(lambda r: r.log.page(wanted, cursor, limit, order))
+
+    async def trace(self, message: str) -> list[Life]:
+        """The whole life of the popup with this id; one `Life` for each sender who used the id, none when nobody did."""
+        return await self._ask(lambda r: r.trace(message))
+
+    async def state_at(self, uid: int, at: float) -> StateAt:
+        """Contacts, sessions, status and waiting mailbox of a user at a moment. Raises `UnknownUser`."""
+        return await self._ask(lambda r: r.moments.state(uid, at))
+
+    async def window_at(self, uid: int, at: float) -> list[Shown]:
+        """What the user's contact window showed. Raises `UnknownUser`."""
+        return await self._ask(lambda r: r.moments.window(uid, at))
+
+    async def online_at(self, at: float) -> list[Online]:
+        """Everybody who was online, by uid."""
+        return await self._ask(lambda r: r.moments.online(at))
+
+    async def person(self, uid: int) -> Person:
+        """Handle and home of a user. Raises `UnknownUser`."""
+        return await self._ask(lambda r: r.moments.person(uid))
+
+    async def by_handle(self, handle: str) -> Person:
+        """The user with this login name. Raises `UnknownUser`."""
+        return await self._ask(lambda r: r.moments.by_handle(handle))
+
+    async def handles(self, uids: Collection[int]) -> dict[int, str]:
+        """The login names of those among them (at most 1,000) whom the history has named."""
+        return await self._ask(lambda r: r.moments.handles(uids))
+
+    async def topics(self) -> list[str]:
+        """Every topic that occurs."""
+        return await self._ask(lambda r: r.log.topics())
+
+    async def sources(self) -> list[str]:
+        """Every server of which there is an event: `global` and the homes."""
+        return await self._ask(lambda r: r.log.sources())
+
+    async def texts(self, rows: Sequence[AuditRow]) -> list[dict[str, Any]]:
+        """All stored fields of these rows, what people wrote and what they are called included, for whoever has a `keyring`."""
+        keyring = self._keyring
+        if keyring is None:
+            raise Unavailable("this audit has no keys")
+        return await self._ask(lambda r: [keyring.fields(row) for row in rows])
+
+    async def _ask(self, question: Callable[[Reader], T]) -> T:
+        if self._reader is None:
+            raise Unavailable("the audit is closed")
+        try:
+            return await self._asking.run(question, self._reader)
+        except sqlite3.Error as error:
+            raise Unavailable(f"the audit store cannot be read: {error}") from error
+
+    # -- feeding
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._read(follow=False)
+                await self._read(follow=True)
+            except Unavailable as error:
+                log.warning("audit.interrupted", detail=error.detail)
+            except Exception:
+                log.exception("audit.failed")
+            await asyncio.sleep(RETRY_S)
+
+    async def _read(self, *, follow: bool) -> None:
+        """Read the history into the store; what comes while a batch is stored is the next batch. The last message of the time before is
+        read again: it shows whether this is the history that it was. Raises `OtherHistory`, `Unavailable`."""
+        known = self.reached.offset > 0
+        waiting: asyncio.Queue[StreamItem | None] = asyncio.Queue(MAX_WAITING)
+        items = self._history.read_stream(HISTORY, max(0, self.reached.offset - 1), follow=follow)
+        pump = asyncio.create_task(_pump(items, waiting), name="audit-read")
+        try:
+            ended = False
+            while not ended:
+                batch: list[StreamItem] = []
+                room = MAX_BATCH_BYTES
+                item = await waiting.get()
+                while item is not None:
+                    batch.append(item)
+                    room -= len(item.body)
+                    if room <= 0 or waiting.empty():
+                        break
+                    item = waiting.get_nowait()
+                ended = item is None
+                if batch:
+                    known = False
+                    await self._store(batch)
+            await pump
+            if known:  # the stream ends before what is in the store
+                raise OtherHistory
+        finally:
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Unavailable):
+                await pump
+
+    async def _store(self, items: list[StreamItem]) -> None:
+        if self._feeder is None:
+            raise Unavailable("the audit is closed")
+        self.reached = await self._feeding.run(_feed, self._feeder, items)
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
+
+
+async def _pump(items: AsyncIterator[StreamItem], waiting: "asyncio.Queue[StreamItem | None]") -> None:
+    """Put every item into the queue, and None after the last or when reading failed."""
+    try:
+        async for item in items:
+            await waiting.put(item)
+    except Exception:
+        await waiting.put(None)
+        raise
+    await waiting.put(None)
+
+
+def _feed(feeder: Feeder, items: list[StreamItem]) -> Reached:
+    return feeder.feed([_message(item) for item in items])
+
+
+def _message(item: StreamItem) -> Message:
+    mark = hashlib.sha256(item.body).digest()[:8]
+    try:
+        told = envelope.decode(item.body)
+    except Malformed as error:
+        log.warning("audit.unreadable", offset=item.offset, detail=error.detail)
+        return Message(item.offset, "", (), mark)
+    return Message(item.offset, told.source, told.events, mark)

@@ -1,0 +1,117 @@
+"""Where keys lie: in a SQLite file of their own, or in a PostgreSQL schema of their own. Rule: never among the events.
+
+Next to the events unless `FLASH_KEYS_URL` says otherwise: `data/h1.db` has its keys in `data/keys/h1.db`, a PostgreSQL store in the
+schema `flash_keys_<server>` of the same database, where another process that takes the server over finds them.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from domain.errors import Unavailable
+from servers.encryption.key_store import KeyStore, KeyTable
+
+ROWS_PER_QUESTION = 500  # below every limit on the number of parameters
+LOCK_TIMEOUT_S = 5.0  # for another process that reads the file, such as an audit
+
+
+def open_keys(keys_url: str, store_url: str, server: str) -> KeyStore:
+    """The key store of a server; see `open_table`."""
+    return KeyStore(open_table(keys_url, store_url, server))
+
+
+def open_table(keys_url: str, store_url: str, server: str) -> KeyTable:
+    """The keys of a server whose events lie in `store_url`. `keys_url`: `sqlite:///path` or `postgresql://…`; empty: beside the
+    events. Raises `Unavailable`, `ValueError` for another kind of URL."""
+    url = keys_url or _beside(store_url)
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        return SqliteKeys(Path(rest.removeprefix("/")))
+    if scheme in ("postgresql", "postgres"):
+        from servers.encryption.postgres_keys import PostgresKeys
+
+        return PostgresKeys(url, server)
+    raise ValueError(f"not a key store URL: {scheme}://…; expected sqlite:///path or postgresql://…")
+
+
+def keys_file(keys_url: str, store_url: str) -> Path | None:
+    """The file in which `open_keys` finds the keys, or makes them; None when they lie in PostgreSQL."""
+    scheme, _, rest = (keys_url or _beside(store_url)).partition("://")
+    return Path(rest.removeprefix("/")) if scheme == "sqlite" else None
+
+
+def _beside(store_url: str) -> str:
+    if not store_url.startswith("sqlite:///"):
+        return store_url
+    path = Path(store_url.removeprefix("sqlite:///"))
+    return f"sqlite:///{path.parent / 'keys' / path.name}"
+
+
+class SqliteKeys:
+    """Keys in a SQLite file of their own, readable by its owner only. What is deleted is overwritten, in the file and in its journal."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `Unavailable` when the file cannot be opened."""
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # before SQLite makes it: its journals then get the same mode
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=LOCK_TIMEOUT_S)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "temp_store=MEMORY"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._db.execute("CREATE TABLE IF NOT EXISTS keys (owner INTEGER PRIMARY KEY, key BLOB)")
+        except (OSError, sqlite3.Error) as error:
+            raise Unavailable(f"The key store cannot be opened: {error}") from error
+
+    def read(self, owners: Iterable[int]) -> dict[int, bytes | None]:
+        """See `KeyTable`."""
+        wanted, found = list(owners), dict[int, bytes | None]()
+        for start in range(0, len(wanted), ROWS_PER_QUESTION):
+            some = wanted[start : start + ROWS_PER_QUESTION]
+            found.update(self._run(f"SELECT owner, key FROM keys WHERE owner IN ({','.join('?' * len(some))})", some))  # noqa: S608
+        return found
+
+    def everything(self) -> dict[int, bytes | None]:
+        """See `KeyTable`."""
+        return dict(self._run("SELECT owner, key FROM keys"))
+
+    def lowest(self) -> int:
+        """See `KeyTable`."""
+        lowest: int | None = self._run("SELECT min(owner) FROM keys")[0][0]
+        return lowest or 0
+
+    def add(self, keys: Mapping[int, bytes | None]) -> None:
+        """See `KeyTable`."""
+        with self._lock, _refusals():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("INSERT INTO keys VALUES (?,?) ON CONFLICT DO NOTHING", keys.items())
+            finally:
+                self._db.execute("COMMIT")
+
+    def destroy(self, owner: int) -> None:
+        """See `KeyTable`. The pages are written anew: a page that was split may hold a copy that no deletion reaches."""
+        self._run("INSERT INTO keys VALUES (?,NULL) ON CONFLICT DO UPDATE SET key=NULL", (owner,))
+        self._run("VACUUM")
+        if self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            raise Unavailable("Another process reads the key store: the journal still holds a destroyed key.")
+
+    def close(self) -> None:
+        """See `KeyTable`."""
+        with self._lock:
+            self._db.close()
+
+    def _run(self, statement: str, values: Iterable[int] = ()) -> list[tuple[int, bytes | None]]:
+        with self._lock, _refusals():
+            return self._db.execute(statement, tuple(values)).fetchall()
+
+
+class _refusals:  # noqa: N801 - used as a word in `with`
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise Unavailable(f"The key store is away: {error}") from error

@@ -1,0 +1,109 @@
+"""Keys in PostgreSQL, for servers that another process may take over. Rule: a schema of their own, `flash_keys_<server>`.
+
+A destroyed key is gone from the table and, after the rewriting that follows, from its file; the database's own log and its backups keep
+what they keep: their retention is the operator's.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier
+
+from domain.errors import Unavailable
+from servers.store.postgres_options import LINE
+
+CONNECT_TIMEOUT_S = 3  # seconds until a user hears that the keys are away
+SETUP_LOCK = 0x6B657973  # "keys": a key that no other user of the database is likely to lock
+T = TypeVar("T")
+
+
+class PostgresKeys:
+    """See `servers.keys.KeyTable`. One connection, made anew after it was lost."""
+
+    def __init__(self, url: str, server: str) -> None:
+        """Raises `Unavailable` when the database cannot be reached."""
+        self._url = url
+        self._table = Identifier(f"flash_keys_{server.replace('-', '$')}", "keys")
+        self._lock = threading.Lock()
+        self._db: psycopg.Connection[Any] | None = None
+
+        def set_up(db: psycopg.Connection[Any]) -> None:
+            with db.transaction():  # `IF NOT EXISTS` does not hold between two processes that start in the same moment
+                db.execute("SELECT pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
+                db.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(f"flash_keys_{server.replace('-', '$')}")))
+                db.execute(self._sql("CREATE TABLE IF NOT EXISTS {} (owner bigint PRIMARY KEY, key bytea)"))
+
+        self._run(set_up)
+
+    def read(self, owners: Iterable[int]) -> dict[int, bytes | None]:
+        """See `KeyTable`."""
+        wanted = list(owners)
+        if not wanted:
+            return {}
+        rows = self._run(lambda db: db.execute(self._sql("SELECT owner, key FROM {} WHERE owner = ANY(%s)"), (wanted,)).fetchall())
+        return {owner: bytes(key) if key is not None else None for owner, key in rows}
+
+    def everything(self) -> dict[int, bytes | None]:
+        """See `KeyTable`."""
+        rows = self._run(lambda db: db.execute(self._sql("SELECT owner, key FROM {}")).fetchall())
+        return {owner: bytes(key) if key is not None else None for owner, key in rows}
+
+    def lowest(self) -> int:
+        """See `KeyTable`."""
+        row = self._run(lambda db: db.execute(self._sql("SELECT min(owner) FROM {}")).fetchone())
+        return (row[0] if row else 0) or 0
+
+    def add(self, keys: Mapping[int, bytes | None]) -> None:
+        """See `KeyTable`."""
+
+        owners = sorted(keys)
+        # One statement: a process that is stopped in the middle of it keeps no other from writing.
+        insert = self._sql("INSERT INTO {} SELECT * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT DO NOTHING")
+        self._run(lambda db: db.execute(insert, (owners, [keys[owner] for owner in owners])))
+
+    def destroy(self, owner: int) -> None:
+        """See `KeyTable`. The table is written anew, for deletion leaves old rows where they are."""
+
+        def erase(db: psycopg.Connection[Any]) -> None:
+            db.execute(self._sql("INSERT INTO {} VALUES (%s,NULL) ON CONFLICT (owner) DO UPDATE SET key=NULL"), (owner,))
+            db.execute(self._sql("VACUUM FULL {}"))
+
+        self._run(erase)
+
+    def close(self) -> None:
+        """See `KeyTable`."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+
+    def _sql(self, text: str) -> Composed:
+        return SQL(text).format(self._table)
+
+    def _run(self, call: Callable[[psycopg.Connection[Any]], T]) -> T:
+        """Call with a live connection; once more with a new one if that one had died."""
+        with self._lock:
+            try:
+                fresh = self._db is None or self._db.closed
+                try:
+                    return call(self._connected())
+                except psycopg.OperationalError:
+                    if fresh:
+                        raise
+                    self._drop()
+                    return call(self._connected())
+            except psycopg.Error as error:
+                self._drop()
+                raise Unavailable(f"The key store is away: {type(error).__name__}") from error
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._db is None or self._db.closed:
+            line: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **LINE}
+            self._db = psycopg.connect(self._url, autocommit=True, **line)
+        return self._db
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None

@@ -1,0 +1,246 @@
+"""What the ops console may ask of the Global Server. Rule: a look at the history is noted, on disk, before anything is shown.
+
+Only the audit is asked about users, and only the homes themselves about how they are.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import structlog
+
+from broker import envelope
+from broker.dead_letter import DeadLetter
+from broker.topology import DEAD, inbox
+from domain.errors import Malformed, Unavailable
+from domain.registry.audit_trail import NoteDeadLetters, NoteRead
+from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
+from servers.audit.audit import Audit
+from servers.global_server.assembly import GlobalParts
+from servers.global_server.service import GlobalServer
+from servers.home.global_client import GLOBAL
+from servers.security.identity import Identity
+
+ROLE = "ops"
+HEALTH_TIMEOUT_S = 2.0  # a person waits for the slowest home
+TAIL_ROWS = 100  # at one look of a live tail; what is more is left out, for nobody reads so fast
+TAIL_PAUSE_S = 0.25  # between two looks: a busy installation costs each tail four questions a second
+BLANK_S = 15.0  # a silent tail shows that it lives; common proxies cut at 60 s
+UID_DIGITS = 19  # so many may be more than a database can hold
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class HomeSeen:
+    """A home as the Global Server knows it. `up`: its beat was heard lately; `residents`: users who live there; `health`: what it says
+    of itself (`servers/home/health.py`), None without an answer."""
+
+    name: str
+    url: str
+    retired: bool
+    up: bool
+    residents: int
+    health: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter without its text. `contents`: which events of which server it holds, as far as it can be read."""
+
+    id: str
+    queue: str
+    reason: str
+    at: float | None
+    size_bytes: int
+    contents: str
+
+
+class OpsConsole:
+    """One Global Server's console."""
+
+    def __init__(self, server: GlobalServer, audit: Audit) -> None:
+        self._server = server
+        self._parts: GlobalParts = server.parts
+        self._audit = audit
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End every live tail."""
+        self._stopping.set()
+
+    async def sign_in(self, handle: str, password: str, client_address: str) -> str:
+        """A token. Raises `BadCredentials`, `TooManyRequests`, `Unavailable`."""
+        grant = await self._server.token(handle, password, client_address)
+        return str(grant["token"])
+
+    def allows(self, who: Identity) -> bool:
+        """Whether this user may use the console: the token says so, and the settings still do, for a token may be a month old."""
+        return ROLE in who.roles and who.handle in self._parts.config.ops
+
+    # -- the history
+
+    async def topics(self) -> Sequence[str]:
+        """Every topic that occurs."""
+        return await self._audit.topics()
+
+    async def sources(self) -> Sequence[str]:
+        """Every server of which there is an event."""
+        return await self._audit.sources()
+
+    async def person(self, who: str) -> Person:
+        """The user with this handle or uid. Raises `UnknownUser`."""
+        if who.isascii() and who.isdecimal() and len(who) < UID_DIGITS:
+            return await self._audit.person(int(who))
+        return await self._audit.by_handle(who.lower())
+
+    async def span(self) -> tuple[float, float]:
+        """The time of the first event, and now."""
+        oldest = (await self._audit.log(AuditFilter(), limit=1, order="oldest")).rows
+        now = self._parts.clock()
+        return (oldest[0].time if oldest else now), now
+
+    def newest(self) -> str:
+        """Where a tail begins that shows only what comes from now on."""
+        return str(max(0, self._audit.reached.offset * ENTRIES_PER_OFFSET - 1))
+
+    async def events(self, who: Identity, wanted: AuditFilter, cursor: str | None, limit: int, *, what: str = "log") -> Page:
+        """A page of events, newest first. Raises `Invalid` for a cursor that is none."""
+        await self._note(who, what, _described(wanted))
+        return await self._audit.log(wanted, cursor=cursor, limit=limit)
+
+    async def tail(self, who: Identity, wanted: AuditFilter, after: str) -> AsyncGenerator[tuple[Sequence[AuditRow], bool], None]:
+        """What comes after `after`, as it comes: rows, and whether some were left out because too many came at once. No rows: a blank.
+        Ends with the console, or with the token."""
+        await self._note(who, "tail", _described(wanted))
+        cursor = after
+        while not self._stopping.is_set() and self._parts.clock() < who.expires_at:
+            entries, end = self._audit.reached.entries, self.newest()
+            page = await self._audit.log(wanted, cursor=cursor, limit=TAIL_ROWS, order="arrival")
+            if page.rows:
+                yield page.rows, page.next is not None
+            cursor = max(end, str(page.rows[-1].id) if page.rows else end, key=int)
+            if await self._grown(entries):
+                await asyncio.sleep(TAIL_PAUSE_S)
+            else:
+                yield (), False
+
+    async def _grown(self, entries: int) -> bool:
+        """Wait for more than so many events, at most `BLANK_S`, or until the console stops."""
+        waiting = [asyncio.create_task(self._audit.grown(entries, BLANK_S)), asyncio.create_task(self._stopping.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        return self._audit.reached.entries > entries
+
+    async def moment(self, who: Identity, person: Person, at: float) -> tuple[StateAt, Sequence[Shown]]:
+        """How a user stood, and what their contact window showed. Raises `UnknownUser`."""
+        await self._note(who, "timeline", f"user {person.uid} at {at:.3f}")
+        return await self._audit.state_at(person.uid, at), await self._audit.window_at(person.uid, at)
+
+    async def trace(self, who: Identity, message: str) -> Sequence[Life]:
+        """The popups with this id."""
+        await self._note(who, "trace", f"message {message}")
+        return await self._audit.trace(message)
+
+    async def online(self, who: Identity, at: float) -> Sequence[Online]:
+        """Who was online."""
+        await self._note(who, "online", f"at {at:.3f}")
+        return await self._audit.online_at(at)
+
+    async def _note(self, who: Identity, what: str, whom: str) -> None:
+        await self._parts.writer.submit((NoteRead(by=who.uid, handle=who.handle, what=what, whom=whom, cause=self._parts.new_id()),))
+
+    # -- the servers
+
+    async def homes(self) -> Sequence[HomeSeen]:
+        """Every announced home, asked how it is."""
+        listed = sorted(self._parts.directory.homes.values(), key=lambda home: (len(home.name), home.name))
+        health = await asyncio.gather(*(self._health(home.name) for home in listed))
+        residents, is_up = self._parts.directory.residents, self._parts.neighbours.is_up
+        return [
+            HomeSeen(home.name, home.url, home.retired, is_up(home.name), residents(home.name), told)
+            for home, told in zip(listed, health, strict=True)
+        ]
+
+    async def _health(self, home: str) -> dict[str, Any] | None:
+        try:
+            answer = msgpack.unpackb(
+                await self._parts.broker.request(f"home.{home}", msgpack.packb({"ask": "health"}), HEALTH_TIMEOUT_S), strict_map_key=False
+            )
+        except Unavailable:
+            return None
+        except (ValueError, msgpack.UnpackException) as error:
+            log.error("console.health_unreadable", home=home, error=type(error).__name__)
+            return None
+        return answer if isinstance(answer, dict) else None
+
+    async def own_health(self) -> dict[str, Any]:
+        """The Global Server's own figures, in the same words, and how far the audit has come. Depths are None while the broker is away."""
+        parts, reached = self._parts, self._audit.reached
+        newest = max(parts.directory.position, parts.relay.position)
+        depths: dict[str, int] = {}
+        with contextlib.suppress(Unavailable):
+            depths = await parts.broker.depths()
+        return {
+            "inbox": depths.get(inbox(GLOBAL).name),
+            "dead": depths.get(DEAD),
+            "ready": parts.ready(),
+            "users": len(parts.directory.users),
+            "position": newest,
+            "writer": parts.writer.depth,
+            "relay_lag": parts.relay.lag,
+            "connected": parts.broker.connected,
+            "projections": parts.projector.lag(newest),
+            "audit_entries": reached.entries,
+            "audit_newest": reached.newest,
+            "audit_behind_s": reached.behind_s,
+            "audit_unreadable": reached.unreadable,
+        }
+
+    async def dead_letters(self) -> Sequence[Letter]:
+        """What could not be handled, oldest first. Raises `Unavailable`."""
+        return [_letter(letter) for letter in await self._parts.broker.dead_letters()]
+
+    async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
+        """Put letters back into their queues (None: all); how many. Raises `Unavailable`."""
+        await self._note_letters(who, "requeue", ids or ["all"])
+        return await self._parts.broker.requeue_dead(ids)
+
+    async def drop(self, who: Identity, ids: Sequence[str]) -> int:
+        """Throw letters away; how many. Raises `Unavailable`."""
+        await self._note_letters(who, "drop", ids)
+        return await self._parts.broker.drop_dead(ids)
+
+    async def _note_letters(self, who: Identity, action: str, ids: Sequence[str]) -> None:
+        command = NoteDeadLetters(by=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self._parts.new_id())
+        await self._parts.writer.submit((command,))
+
+
+def _described(wanted: AuditFilter) -> str:
+    """A filter in words, for the one who audits the auditors."""
+    parts = {
+        "user": wanted.user,
+        "server": wanted.source,
+        "topic": " ".join(wanted.topics),
+        "message": wanted.message,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+
+
+def _letter(letter: DeadLetter) -> Letter:
+    try:
+        told = envelope.decode(letter.body)
+        topics = Counter(record.topic for record in told.events)
+        contents = f"{told.source}: " + ", ".join(f"{count} × {topic}" for topic, count in topics.items())
+    except Malformed:
+        contents = "unreadable"
+    return Letter(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)

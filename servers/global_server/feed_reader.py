@@ -1,0 +1,159 @@
+"""Keeps the Global Server's view of the public feed: dump, catching up, following. Rule: a dump is only a shortcut; the log has it all.
+
+What the log no longer has is not made up: when it was cut off beyond what we know, or begun anew, the view begins anew too, and old
+cursors are refused.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from broker.port import Broker, StreamItem
+from broker.topology import PRESENCE_LOG
+from domain.errors import Unavailable
+from projections.server.presence_feed import Change, Feed, Standing
+from servers.messaging.presence_events import TYPE
+from servers.writing.projector import read_dump, write_dump
+
+DUMP_EVERY_S = 60.0  # a restart after a crash folds at most a minute of changes
+RETRY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class _Data(msgspec.Struct):
+    uid: int
+    status: str
+    since: str
+
+
+class _CloudEvent(msgspec.Struct):
+    id: str
+    type: str
+    time: str
+    data: _Data
+
+
+_read = msgspec.json.Decoder(_CloudEvent).decode
+
+
+class FeedReader:
+    """One reading of the log for all subscribers. `meet`: called before a user who may be new counts; `news`: after every change."""
+
+    def __init__(
+        self, broker: Broker, file: Path, clock: Callable[[], float], meet: Callable[[int], Awaitable[None]], news: Callable[[], None]
+    ) -> None:
+        """`file`: the dump; `clock`: seconds since 1970."""
+        self.feed = Feed()
+        self.caught_up = asyncio.Event()  # the view has once been at the end of the log
+        self.changes = 0  # counted since the start
+        self.delay_s = 0.0  # of the newest change: from its commit at the home to here
+        self._broker = broker
+        self._file = file
+        self._clock = clock
+        self._meet = meet
+        self._news = news
+        self._dumped = ""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Load the dump and begin to read. Does not wait for the broker: `caught_up` tells."""
+        data = await asyncio.to_thread(read_dump, self._file)
+        if data is not None:
+            try:
+                self.feed.load(data)
+            except (KeyError, TypeError, ValueError) as error:  # nothing was taken from it: the log has it all
+                log.warning("feed.dump_unusable", error=type(error).__name__)
+        self._dumped = self.feed.cursor
+        self._tasks = [
+            asyncio.create_task(self._run(), name="feed"),
+            asyncio.create_task(self._dump_now_and_then(), name="feed-dump"),
+        ]
+
+    async def stop(self) -> None:
+        """Dump and stop."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._tasks:
+            await self._dump()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                following = await self._catch_up()
+                self.caught_up.set()
+                async for item in self._broker.read_stream(PRESENCE_LOG, following):
+                    await self._take(item)
+            except Unavailable:
+                await asyncio.sleep(RETRY_S)
+            except Exception:  # of the store, while a user was looked up: the next try begins at the last change
+                log.exception("feed.read_failed")
+                await asyncio.sleep(RETRY_S)
+
+    async def _catch_up(self) -> int:
+        """Read to the log's present end: the offset after it."""
+        if self.feed.changes:
+            following = await self._go_on(self.feed.changes[-1])
+            if following:
+                return following
+            log.warning("feed.log_changed")
+            self.feed.begin_anew()
+            self._news()
+        following = 0
+        async for item in self._broker.read_stream(PRESENCE_LOG, "first", follow=False):
+            if following == 0:
+                self.feed.whole = item.offset == 0  # else its beginning was cut off
+            await self._take(item)
+            following = item.offset + 1
+        return following
+
+    async def _go_on(self, last: Change) -> int:
+        """Read from the last change that we know: the offset after the end, or 0 when the log does not have it at its place."""
+        following, ours = 0, None
+        async for item in self._broker.read_stream(PRESENCE_LOG, last.offset, follow=False):
+            if ours is None:
+                ours = item.offset == last.offset and item.body == last.body
+            if ours:
+                await self._take(item)
+                following = item.offset + 1
+        return following
+
+    async def _take(self, item: StreamItem) -> None:
+        try:
+            event = _read(item.body)
+            if event.type != TYPE:
+                return  # of a later version of Flash
+            version = int(event.id.rpartition("/")[2])
+            at = datetime.fromisoformat(event.time).timestamp()
+        except (msgspec.DecodeError, ValueError):
+            log.warning("feed.message_unreadable", offset=item.offset)
+            return
+        data = event.data
+        await self._meet(data.uid)
+        if self.feed.apply(Change(item.offset, data.uid, item.body), Standing(version, data.status, data.since)):
+            self.changes += 1
+            self.delay_s = max(0.0, self._clock() - at)
+            self._news()
+
+    async def _dump_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(DUMP_EVERY_S)
+            await self._dump()
+
+    async def _dump(self) -> None:
+        cursor = self.feed.cursor
+        if cursor == self._dumped:
+            return
+        try:
+            await asyncio.to_thread(write_dump, self._file, self.feed.dump())
+            self._dumped = cursor
+        except OSError as error:
+            log.warning("feed.dump_failed", error=type(error).__name__)

@@ -1,0 +1,128 @@
+"""What integrators may ask: a snapshot of presence, and the feed from there on. Rule: nobody sees more than was granted.
+
+A snapshot's cursor names the place in the feed at which it was taken, so what comes after it is exactly what the snapshot lacks.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from broker.port import Broker
+from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
+from projections.directory.directory import Directory, Listed
+from servers.global_server.feed_reader import FeedReader
+from servers.global_server.subscribers import Subscriber, Subscribers
+from servers.security.identity import Identity
+from servers.security.integrators import ROLE, PresenceGrant
+from servers.sessions.parts import Outlet
+
+SCAN = 20_000  # users looked at for one page of a narrow grant: some 10 ms; the next page goes on from there
+
+
+class PresenceView:
+    """The feed's view of everybody, and its subscribers."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        file: Path,
+        directory: Directory,
+        grants: Mapping[str, PresenceGrant],
+        alive: Callable[[], set[str]],
+        catch_up: Callable[[], Any],
+        blank_s: float,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`file`: for the dump; `grants`: by handle; `alive`: the homes heard of; `catch_up`: brings the directory up to date;
+        `clock`, `monotonic`: seconds since 1970, and since some moment."""
+        self._directory = directory
+        self._grants = grants
+        self._alive = alive
+        self._catch_up = catch_up
+        self.reader = FeedReader(broker, file, clock, self._meet, self._news)
+        self.feed = self.reader.feed
+        self.subscribers = Subscribers(self.feed, directory.users.get, self._silent, blank_s, monotonic)
+
+    async def start(self) -> None:
+        """Begin to read the feed."""
+        await self.reader.start()
+        self.subscribers.blanks.start()
+
+    async def stop(self) -> None:
+        """End every stream, and remember the view."""
+        self.subscribers.end_all()
+        await self.subscribers.blanks.stop()
+        await self.reader.stop()
+
+    def snapshot(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+        """How those of `uids` stand, or one page of everybody granted, from the uid `after` on. Raises `NotAnIntegrator`,
+        `NotGranted`, `Unavailable`."""
+        grant = self._granted(who, uids)
+        if uids is not None:
+            page, following = [self._directory.users[uid] for uid in sorted(uids)], None
+        else:
+            page, following = self._page(grant, limit, after)
+        return {
+            "users": [self._view(user) for user in page],
+            "silent": self._silent(),
+            "cursor": self.feed.cursor,
+            "next": None if following is None else f"{following:x}",
+        }
+
+    def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
+        """Send the changes after the cursor `after` (None: those to come) through `outlet`. Raises as `snapshot`, and `Gap`."""
+        grant = self._granted(who, uids)
+        place = self.feed.end if after is None else self.feed.place_of(after)
+        if place is None:
+            raise Gap
+        return self.subscribers.add(grant, None if uids is None else frozenset(uids), place, outlet)
+
+    def homes_changed(self) -> None:
+        """A home came up or fell silent."""
+        self.subscribers.homes_changed()
+
+    def _granted(self, who: Identity, uids: Collection[int] | None) -> PresenceGrant:
+        grant = self._grants.get(who.handle)
+        if grant is None or ROLE not in who.roles:
+            raise NotAnIntegrator
+        if not self.reader.caught_up.is_set():
+            raise Unavailable("The presence feed is still being read; try again.")
+        # One answer for strangers and for those who do not exist: who asks learns nothing about either.
+        users = self._directory.users
+        refused = [uid for uid in sorted(uids or ()) if uid not in users or not grant.covers(uid, users[uid])]
+        if refused:
+            raise NotGranted(uids=refused)
+        return grant
+
+    def _page(self, grant: PresenceGrant, limit: int, after: int) -> tuple[list[Listed], int | None]:
+        last = self._directory.last_uid
+        narrow = sorted(uid for uid in grant.uids if uid > after)
+        candidates: Iterable[int] = narrow or (() if grant.uids else range(after + 1, min(after + SCAN, last) + 1))
+        page: list[Listed] = []
+        for uid in candidates:
+            user = self._directory.users.get(uid)
+            if user is not None and grant.covers(uid, user):
+                page.append(user)
+                if len(page) == limit:
+                    return page, uid if uid < (narrow[-1] if narrow else last) else None
+        return page, None if grant.uids or after + SCAN >= last else after + SCAN
+
+    def _view(self, user: Listed) -> dict[str, Any]:
+        told = self.feed.users.get(user.uid)
+        shown = {"uid": user.uid, "handle": user.handle, "home": user.home}
+        if told is None:  # the feed never spoke of them
+            return {**shown, "status": "offline" if self.feed.whole else "unknown", "since": None, "id": None}
+        return {**shown, "status": told.status, "since": told.since, "id": f"{user.home}/user-{user.uid}/{told.version}"}
+
+    def _silent(self) -> list[str]:
+        alive = self._alive()
+        return sorted(home.name for home in self._directory.homes.values() if home.name not in alive)
+
+    async def _meet(self, uid: int) -> None:
+        """Whom the feed names, the directory must know before a grant is looked up: another Global Server may have registered them."""
+        if uid not in self._directory.users:
+            await self._catch_up()
+
+    def _news(self) -> None:
+        self.subscribers.wake()

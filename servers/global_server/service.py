@@ -1,0 +1,231 @@
+"""The running Global Server, without HTTP: registration, tokens, the directory.
+
+Rule: no password goes further than `servers/security/passwords.py`.
+The parts are put together in `servers/global_server/assembly.py`; this is the door through which the edge comes in.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import structlog
+
+from domain.errors import BadCredentials, Forbidden, HandleTaken, Unavailable, UnknownUser
+from domain.event import Event
+from domain.profile import clean_handle, clean_profile, display_name
+from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount, UidTaken
+from projections.directory.directory import Listed
+from servers.global_server.assembly import GlobalParts
+from servers.global_server.subscribers import Subscriber
+from servers.home.global_client import GLOBAL
+from servers.security.identity import Identity
+from servers.security.integrators import ROLE
+from servers.sessions.part_bodies import instant
+from servers.sessions.parts import Outlet
+from servers.store.event_store import Conflicted
+
+OPS = "ops"  # the role of those who may look at everything, and erase
+UID_TRIES = 20  # each lost to another Global Server that registered someone in the same moment; both move on, so a few are enough
+HOME_WAIT_S = 3.0  # homes beat once a second: whoever lives is heard of by then
+
+log = structlog.get_logger()
+
+
+class GlobalServer:
+    """The one registry. Answers are JSON-ready, as PROTOCOL has them. Every method may raise `Unavailable`; then nothing has changed."""
+
+    def __init__(self, parts: GlobalParts) -> None:
+        self.parts = parts
+        self._directory = parts.directory
+        self._writer = parts.writer
+        self._last_uid = 0
+        self._coming: Counter[str] = Counter()  # users on their way into each home
+
+    async def start(self) -> None:
+        """Open the store, catch up, begin to work. Returns when users may come."""
+        await self.parts.start()
+
+    async def stop(self) -> None:
+        """Finish what was begun. Nothing that was accepted is lost."""
+        await self.parts.stop()
+
+    def ready(self) -> str | None:
+        """None when users can be served, else why not."""
+        return self.parts.ready()
+
+    async def register(self, handle: str, password: str, profile: Mapping[str, str | None], client_address: str) -> dict[str, Any]:
+        """A new user at the live home with the fewest; their *grant*. Raises `HandleTaken`, `Invalid`, `TooManyRequests`."""
+        self.parts.registrations.take(client_address)
+        handle, filled_in = clean_handle(handle), clean_profile(profile)
+        if self._directory.by_handle(handle) is not None:  # known before the costly hash; the store has the last word
+            raise HandleTaken(handle=handle)
+        password_hash = await self.parts.passwords.hash(password)
+        for _ in range(UID_TRIES):
+            home = await self._home_for_one_more()
+            user = Listed(self._next_uid(), handle, home, filled_in)
+            self._coming[home] += 1
+            try:
+                await self._writer.submit(_registration(user, password_hash, cause=self.parts.new_id()))
+            except (Conflicted, UidTaken):
+                await self.parts.catch_up()
+                continue
+            finally:
+                self._coming[home] -= 1
+            if user.uid not in self._directory.users:  # it is found from the moment the grant is given
+                await self.parts.catch_up()
+            log.info("global.registered", uid=user.uid, home=home)
+            return self._grant(user)
+        raise Unavailable("Too many people are registering at once; try again.")
+
+    async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
+        """A *grant* for who knows the password. Raises `BadCredentials`; `TooManyRequests` after too many wrong passwords."""
+        return self._grant(await self._known_by_password(handle.lower(), password, client_address))
+
+    async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
+        """Close one's own account and destroy the key of what one wrote. Raises `BadCredentials`, `TooManyRequests`."""
+        user = await self._known_by_password(who.handle, password, client_address)
+        await self._close(user.uid, reason="own wish")
+
+    async def erase(self, who: Identity, uid: int) -> None:
+        """Close somebody's account and destroy the key of what they wrote; a second time changes nothing. Raises `Forbidden` unless
+        `who` has the role `ops`, `UnknownUser`."""
+        if OPS not in who.roles:
+            raise Forbidden(f"This needs the role {OPS}.")
+        await self._close(uid, reason=f"by {who.handle}")
+
+    async def _close(self, uid: int, reason: str) -> None:
+        await self.parts.catch_up()  # every home must hear of it
+        homes = sorted(self._directory.homes)
+        await self._writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.parts.new_id()),))
+        if uid in self._directory.users:
+            await self.parts.catch_up()
+        log.info("global.erased", uid=uid)
+
+    async def _known_by_password(self, handle: str, password: str, client_address: str) -> Listed:
+        counted = ((self.parts.failed_logins, (handle, client_address)), (self.parts.failed_guesses, client_address))
+        for limit, key in counted:  # in advance, so that many guesses at once are counted too
+            limit.take(key)
+        try:
+            user = await self.parts.find(lambda: self._directory.by_handle(handle))
+            stored = await self._password_hash(user.uid) if user else None
+            fits = await self.parts.passwords.verify(password, stored)
+        except Unavailable:
+            for limit, key in counted:
+                limit.give_back(key)
+            raise
+        if not fits or user is None or stored is None:
+            raise BadCredentials
+        for limit, key in counted:
+            limit.give_back(key)
+        if self.parts.passwords.is_outdated(stored):
+            await self._hash_again(user.uid, password, stored)
+        return user
+
+    async def search(
+        self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """One page of users, and the cursor of the next. Raises `Invalid`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
+        users, following = self._directory.search(words, fields, limit, cursor)
+        return [self._view(user) for user in users], following
+
+    async def user(self, who: Identity, uid: int) -> dict[str, Any]:
+        """A user by number. Raises `UnknownUser`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
+        user = await self.parts.find(lambda: self._directory.users.get(uid))
+        if user is None:
+            raise UnknownUser(uid=uid)
+        return self._view(user)
+
+    async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
+        """A user by login name, whatever its case. Raises `UnknownUser`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
+        user = await self.parts.find(lambda: self._directory.by_handle(handle))
+        if user is None:
+            raise UnknownUser(handle=handle)
+        return self._view(user)
+
+    async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> dict[str, Any]:
+        """Set the named fields (`None` or blank empties one); the user after it. Raises `Invalid`, `UnknownUser`, `TooManyRequests`."""
+        self.parts.lookups.take(who.uid)
+        command = ChangeProfile(uid=who.uid, profile=profile, cause=self.parts.new_id())
+
+        def changed(events: list[Event]) -> Listed:
+            state = self._writer.state(command.stream)
+            return Listed(state.uid, state.handle, state.home, dict(state.profile))
+
+        return self._view(await self._writer.submit((command,), answer=changed))
+
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+        """A snapshot for integrators: see `servers/global_server/presence_view.py`."""
+        return self.parts.presence.snapshot(who, uids, limit, after)
+
+    def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
+        """The feed for integrators from a cursor on: see `servers/global_server/presence_view.py`."""
+        return self.parts.presence.subscribe(who, uids, after, outlet)
+
+    def lost(self, session: Subscriber) -> None:
+        """A subscriber's transport is gone."""
+        self.parts.presence.subscribers.lost(session)
+
+    async def _home_for_one_more(self) -> str:
+        """Where the next user lives. Raises `Unavailable` when no home is heard of for `HOME_WAIT_S`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HOME_WAIT_S):
+                while True:
+                    self.parts.homes_changed.clear()
+                    home = self._directory.pick_home(self.parts.neighbours.alive() - {GLOBAL}, self._coming)
+                    if home is not None:
+                        return home
+                    await self.parts.homes_changed.wait()
+        raise Unavailable("No Home Server is there to take a new user; try again soon.")
+
+    def _next_uid(self) -> int:
+        self._last_uid = max(self._last_uid, self._directory.last_uid) + 1
+        return self._last_uid
+
+    async def _password_hash(self, uid: int) -> str | None:
+        """The stored hash of an open account. It lives in the account's state only, never in the directory or its dump."""
+        command = LookUpAccount(uid=uid, cause=self.parts.new_id())
+        try:
+            found: str = await self._writer.submit((command,), answer=lambda _: self._writer.state(command.stream).password_hash)
+        except UnknownUser:
+            return None
+        return found or None
+
+    async def _hash_again(self, uid: int, password: str, stored: str) -> None:
+        """Bring a hash up to today's cost while the password is at hand. Failing is harmless: the next login tries again."""
+        with contextlib.suppress(Unavailable, UnknownUser):
+            fresh = await self.parts.passwords.hash(password)
+            await self._writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.parts.new_id()),))
+
+    def _home(self, name: str) -> dict[str, str]:
+        return {"name": name, "url": self._directory.home_url(name)}
+
+    def _view(self, user: Listed) -> dict[str, Any]:
+        return {"uid": user.uid, "handle": user.handle, "home": self._home(user.home), "profile": dict(user.profile)}
+
+    def _grant(self, user: Listed) -> dict[str, Any]:
+        now, config = self.parts.clock(), self.parts.config
+        token = self.parts.signer.issue(
+            uid=user.uid,
+            handle=user.handle,
+            name=display_name(user.handle, user.profile),
+            home=user.home,
+            home_url=self._directory.home_url(user.home),
+            roles=[role for role, handles in ((OPS, config.ops), (ROLE, config.integrators)) if user.handle in handles],
+            now=now,
+            lifetime_s=config.token_lifetime_s,
+        )
+        expires_at = instant(now + config.token_lifetime_s)
+        return {"uid": user.uid, "handle": user.handle, "home": self._home(user.home), "token": token, "expires_at": expires_at}
+
+
+def _registration(user: Listed, password_hash: str, cause: str) -> tuple[ClaimHandle, RegisterAccount]:
+    """Both or neither; and the hash in the account's own stream only."""
+    return (
+        ClaimHandle(handle=user.handle, uid=user.uid, cause=cause),
+        RegisterAccount(uid=user.uid, handle=user.handle, home=user.home, profile=user.profile, password_hash=password_hash, cause=cause),
+    )

@@ -1,0 +1,114 @@
+"""What a home asks the Global Server: to be known, whose keys to trust, which home owns a user. Rule: asked once and remembered.
+
+Requests and answers are msgpack maps on `flash.requests`, key `global`:
+`{"ask": "announce", "name", "url"}` -> `{"keys": [JSON Web Key, …], "mail": [number, key of the mail between servers]}`
+`{"ask": "user", "uid"}` -> `{"user": {"uid","handle","name","home"} | None}`.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgpack
+import structlog
+
+from broker.port import Broker
+from domain.errors import Unavailable, UnknownUser
+from servers.store.event_store import Store
+
+GLOBAL = "global"  # the Global Server's name among servers, and the key it answers to
+ASK_TIMEOUT_S = 5.0  # a person waits for this
+REMEMBERED_USERS = 10_000  # about 3 MB
+RETRY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Known(NamedTuple):
+    """A user as the Global Server knows them. `home` is for ever."""
+
+    uid: int
+    handle: str
+    name: str
+    home: str
+
+
+class GlobalLink:
+    """The home's side of the conversation. `trust`: told the public keys whenever they are heard."""
+
+    def __init__(self, broker: Broker, name: str, url: str, keys_file: Path, trust: Callable[[Any], None], store: Store) -> None:
+        self._broker = broker
+        self._name = name
+        self._url = url
+        self._keys_file = keys_file
+        self._trust = trust
+        self._store = store
+        self._users: OrderedDict[int, Known] = OrderedDict()
+        self._announcing: asyncio.Task[None] | None = None
+        self.announced = asyncio.Event()  # the Global Server knows this home, and this home its keys
+
+    def start(self) -> None:
+        """Trust the keys of the last run, so that a home starts without the Global Server; then announce."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            self._trust(json.loads(self._keys_file.read_text()))
+        self.announce()
+
+    def announce(self) -> None:
+        """Say, until it is heard, that this home is here: at start, and when the Global Server was restarted."""
+        if self._announcing is None or self._announcing.done():
+            self._announcing = asyncio.create_task(self._announce(), name="announce")
+
+    async def stop(self) -> None:
+        """Say no more."""
+        if self._announcing is not None:
+            self._announcing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._announcing
+
+    async def user(self, uid: int) -> Known:
+        """Who `uid` is, and where. Raises `UnknownUser`, `Unavailable`."""
+        known = self._users.get(uid)
+        if known is None:
+            answer = await self._ask({"ask": "user", "uid": uid})
+            if answer.get("user") is None:
+                raise UnknownUser(uid=uid)
+            known = self._users[uid] = Known(**answer["user"])
+            if len(self._users) > REMEMBERED_USERS:
+                self._users.popitem(last=False)
+        return known
+
+    def forget(self, uid: int) -> None:
+        """Ask anew about this user: they left for good."""
+        self._users.pop(uid, None)
+
+    async def _announce(self) -> None:
+        while True:
+            try:
+                answer = await self._ask({"ask": "announce", "name": self._name, "url": self._url})
+                await self._store.run(self._store.learn_mail_key, *answer["mail"])
+                self._trust(answer["keys"])  # last: from now on users may come
+                await asyncio.to_thread(self._remember, answer["keys"])
+                self.announced.set()
+                return
+            except Unavailable:
+                await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            except (KeyError, TypeError, ValueError, OSError) as error:
+                log.error("home.announce_failed", error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+
+    def _remember(self, keys: Any) -> None:
+        self._keys_file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._keys_file.with_suffix(".new")
+        fresh.write_text(json.dumps(keys))
+        fresh.replace(self._keys_file)
+
+    async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        answer = msgpack.unpackb(await self._broker.request(GLOBAL, msgpack.packb(question), ASK_TIMEOUT_S))
+        if not isinstance(answer, dict):
+            raise Unavailable("The Global Server's answer is unreadable.")
+        return answer

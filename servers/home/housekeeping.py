@@ -1,0 +1,118 @@
+"""What a home does without being asked: end sessions it came back without, let statuses lapse, give up on old messages.
+
+Rule: every deed is a command to the writer; the store being away only delays it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from domain.errors import Unavailable
+from domain.mailbox.decide import Expire
+from domain.rules.closing import DropErased
+from domain.rules.rules import Command
+from domain.user.commands import LapseStatus, LogOff
+from projections.server.presence import PresenceIndex
+from projections.server.waiting_mail import WaitingIndex
+from servers.runtime.deferred import Outcome
+from servers.sessions.sessions import Sessions
+from servers.writing.writer import Writer
+
+LOOK_S = 1.0  # how late a status may lapse
+EXPIRE_EVERY_S = 3600.0  # how late a message may expire
+CHUNK = 200  # commands at a time: others' sends go in between
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a home waits. `restart_grace_s`: for clients to come back after a restart before their contacters are told they are gone."""
+
+    restart_grace_s: float = 10.0
+    message_ttl_s: float = 30 * 86_400.0
+
+
+class Housekeeping:
+    """Timed work of one home."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        sessions: Sessions,
+        presence: PresenceIndex,
+        waiting: WaitingIndex,
+        patience: Patience,
+        clock: Callable[[], float],
+    ) -> None:
+        self._writer = writer
+        self._sessions = sessions
+        self._presence = presence
+        self._waiting = waiting
+        self._patience = patience
+        self._clock = clock
+        self._unended: list[LogOff] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin. Sessions that the log holds now were lost with the last run."""
+        orphans = [(uid, session) for uid, ids in self._presence.sessions.items() for session in ids]
+        self._tasks = [asyncio.create_task(self._end_orphans(orphans)), asyncio.create_task(self._look_around())]
+
+    async def stop(self) -> None:
+        """Stop at once; what is left undone is done at the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def end(self, command: LogOff) -> None:
+        """Record that a session ended, now or as soon as the store is back."""
+
+        def ended(outcome: Outcome[object]) -> None:
+            if outcome.failure is not None:
+                self._unended.append(command)
+
+        self._writer.submit((command,)).then(ended)
+
+    def drop_erased(self, sender: int) -> None:
+        """Take out what an erased sender wrote and a user who is here has not acknowledged; for the others it is done at their login."""
+        here = {session.uid for session in self._sessions} & self._waiting.mailboxes.keys()
+        commands = [DropErased(uid=uid, cause="erasure", sender=sender) for uid in here]
+        self._tasks.append(asyncio.create_task(self._submit(commands)))
+
+    async def _end_orphans(self, orphans: Sequence[tuple[int, str]]) -> None:
+        if not orphans:
+            return
+        await asyncio.sleep(self._patience.restart_grace_s)
+        lost = [
+            LogOff(uid=uid, cause="restart", session=session, reason="restart")
+            for uid, session in orphans
+            if self._sessions.get(session) is None
+        ]
+        log.info("home.sessions_lost", sessions=len(lost))
+        for command in lost:
+            self.end(command)
+
+    async def _look_around(self) -> None:
+        expire_at = self._clock()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = self._clock()
+            again, self._unended = self._unended, []
+            for command in again:
+                self.end(command)
+            due = [LapseStatus(uid=uid, cause="until") for uid, until in self._presence.lapses.items() if until <= now]
+            await self._submit(due)
+            if now >= expire_at:
+                expire_at = now + EXPIRE_EVERY_S
+                before = now - self._patience.message_ttl_s
+                await self._submit([Expire(uid=uid, cause="expiry", before=before) for uid in self._waiting.since_before(before)])
+
+    async def _submit(self, commands: Sequence[Command]) -> None:
+        for start in range(0, len(commands), CHUNK):
+            outcomes = [self._writer.submit((command,)) for command in commands[start : start + CHUNK]]
+            for result in await asyncio.gather(*outcomes, return_exceptions=True):
+                if isinstance(result, BaseException) and not isinstance(result, Unavailable):
+                    log.error("home.housekeeping_failed", error=type(result).__name__)

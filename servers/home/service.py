@@ -1,0 +1,278 @@
+"""A running Home Server, without HTTP: what its users can ask of it.
+
+Rule: every change is a command to the writer, answered after the commit.
+The parts are put together in `servers/home/assembly.py`; this is the door through which the edge comes in.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
+from domain.event import Event
+from domain.events.home import ContactAdded, MessageQueued
+from domain.mailbox.decide import Acknowledge, MailboxState, MarkDone, Resume
+from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, RemoveContact, Send, SetStatus
+from domain.user.decide import must_be_open
+from domain.user.state import Contact, UserState
+from servers.home.assembly import HomeParts
+from servers.runtime.deferred import Outcome, settled
+from servers.security.identity import Identity
+from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, instant, welcome_part
+from servers.sessions.parts import Outlet
+from servers.sessions.sessions import Hello, Session
+
+GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
+GOODBYE_FIRST_S = 1.0
+NEVER_GIVEN = 2**63 - 1  # no mailbox comes so far
+
+
+class HomeServer:
+    """One home's users: their sessions, contacts and messages. Every method may raise `Unavailable`; then nothing has changed."""
+
+    def __init__(self, parts: HomeParts) -> None:
+        self.parts = parts
+        self.name = parts.name
+        self.url = parts.url
+        self.blank_s = parts.blanks.interval_s
+        self._writer = parts.writer
+        self._sessions = parts.sessions
+        self._new_id: Callable[[], str] = parts.new_id
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Open the store, catch up, begin to work. Returns when users may come."""
+        await self.parts.start(self._end)
+
+    async def stop(self) -> None:
+        """Say goodbye to every session, finish what was begun. Nothing that was accepted is lost."""
+        self._stopping = True
+        for number, session in enumerate(self._sessions):
+            after_s = GOODBYE_FIRST_S + GOODBYE_SPREAD_S * (number % 100) / 100
+            self._forget(session)
+            session.outlet.write((goodbye_part("shutdown", round(after_s, 2)),))
+            session.outlet.close()
+        await self.parts.stop()
+
+    def ready(self) -> str | None:
+        """None when users can be served, else why not."""
+        return "This home is shutting down." if self._stopping else self.parts.ready()
+
+    def closed(self) -> str | None:
+        """None when calls may come in, else why not: it starts, stands by, or has lost its lease."""
+        return self.parts.closed()
+
+    async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
+        """Begin a session and write `welcome` and what waits. Raises `TooManyRequests`, also when the user has too many sessions."""
+        self.parts.changes.take(who.uid)
+        session_id = self._new_id()
+        if self.parts.life:
+            session_id = f"{self.parts.life}.{session_id}"
+        login = LogIn(
+            uid=who.uid,
+            cause=session_id,
+            handle=who.handle,
+            name=who.name,
+            session=session_id,
+            client=hello.client,
+            replaces=hello.resume_session,
+        )
+        if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] != self.parts.life:
+            hello = replace(hello, resume_seq=NEVER_GIVEN)  # before this log was restored that number may have been another message's
+        resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
+
+        def begin(events: list[Event]) -> Session:
+            return self._begin(login, hello, outlet, self._writer.state(login.stream), self._writer.state(resume.stream))
+
+        try:
+            session: Session = await self._writer.submit((login, resume), answer=begin)
+        except Rejected:
+            raise
+        except BaseException:  # the login may be on disk all the same: then it must be ended there
+            self.parts.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
+            raise
+        replaced = self._sessions.get(hello.resume_session) if hello.resume_session else None
+        if replaced is not None and replaced.uid == who.uid:  # the client knows that this one is dead; we had not noticed
+            self._forget(replaced)
+            replaced.outlet.abort()
+        return session
+
+    def _begin(self, login: LogIn, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
+        waiting = list(mailbox.waiting.values())
+        sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
+        must_be_open(user)  # they may have left in the very commit in which they came
+        count = sum(isinstance(event, MessageQueued) for event in waiting)
+        verdict = "replayed" if count else "fresh"
+        if hello.resume_seq is not None:
+            missed = mailbox.last_seq - hello.resume_seq - sum(event.seq > hello.resume_seq for event in waiting)
+            if missed:  # acked on another session, expired, or a number this home never gave
+                verdict = "gap"
+        contacts = [self._view(contact) for contact in user.contacts.values()]
+        welcome = welcome_part(login.session, user, self.parts.blanks.interval_s, verdict, count, contacts)
+        session = Session(login.session, login.uid, outlet, hello.pong, self.parts.monotonic(), sent)
+        self._sessions.add(session)
+        self.parts.blanks.add(session)
+        outlet.write((welcome,))
+        if waiting:
+            session.enqueue(waiting)
+        return session
+
+    def lost(self, session: Session) -> None:
+        """The session's transport is gone."""
+        self._end(session, "lost")
+
+    async def log_off(self, who: Identity, session_id: str) -> None:
+        """End one of the user's own sessions; nothing happens when it is over already."""
+        session = self._sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            return
+        await self._writer.submit((LogOff(uid=who.uid, cause=session_id, session=session_id, reason="logoff"),))
+        if self._forget(session):
+            session.outlet.write((goodbye_part("logoff", None),))
+            session.outlet.close()
+
+    def _end(self, session: Session, reason: str) -> None:
+        if self._forget(session):
+            session.outlet.abort()
+            self.parts.housekeeping.end(LogOff(uid=session.uid, cause=session.id, session=session.id, reason=reason))
+
+    def _forget(self, session: Session) -> bool:
+        self.parts.blanks.remove(session)
+        return self._sessions.remove(session)
+
+    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+        """The user's contact list, in the shapes of the protocol."""
+        stream = f"user-{who.uid}"
+        contacts: list[dict[str, Any]] = await self._writer.submit(
+            (LookUp(uid=who.uid, cause=""),),
+            answer=lambda _: [self._view(contact) for contact in self._writer.state(stream).contacts.values()],
+        )
+        return contacts
+
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+        """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
+        index = self.parts.contacters
+        if who.uid in index.watchers.get(uid, {}):  # known: only alias and notify count, and the Global Server may be away
+            with contextlib.suppress(UnknownUser):  # removed meanwhile: begin anew
+                return await self._put_contact(who, Contact(uid, "", "", index.home_of[uid], alias, notify))
+        if uid in self.parts.leavers.uids:
+            raise UnknownUser(uid=uid)
+        known = await self.parts.global_link.user(uid)
+        return await self._put_contact(who, Contact(uid, known.handle, known.name, known.home, alias, notify))
+
+    async def _put_contact(self, who: Identity, contact: Contact) -> tuple[bool, dict[str, Any]]:
+        command = PutContact(uid=who.uid, cause=self._new_id(), contact=contact)
+
+        def answer(events: list[Event]) -> tuple[bool, dict[str, Any]]:
+            view = self._view(self._writer.state(command.stream).contacts[contact.uid])
+            if events:
+                self._tell_contacts(who.uid, [view], [])
+            return any(isinstance(event, ContactAdded) for event in events), view
+
+        result: tuple[bool, dict[str, Any]] = await self._writer.submit((command,), answer=answer)
+        return result
+
+    async def remove_contact(self, who: Identity, uid: int) -> None:
+        """Take a contact off the list; nothing happens when it is not there. Raises `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
+
+        def answer(events: list[Event]) -> None:
+            if events:
+                self._tell_contacts(who.uid, [], [uid])  # here, so that sessions hear of changes in the order of the commits
+
+        await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),), answer=answer)
+
+    def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Outcome[float]:
+        """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
+        `TooManyRequests`."""
+        self.parts.sends.take(who.uid)
+        command = _send_command(who, id, to, text, in_reply_to, urgent)
+
+        def accepted_at(events: list[Event]) -> float:
+            first: float = events[0].at if events else self._writer.state(command.stream).sent[id]
+            return first
+
+        return self._writer.submit((command,), answer=accepted_at)
+
+    def send_stamped(
+        self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str
+    ) -> Outcome[dict[str, Any]]:
+        """The same with a ticket: the answer, with a stamp for the recipient's client; without one for a repeat, whose text may be
+        another one, and for a ticket that is over or for others."""
+        self.parts.sends.take(who.uid)
+        command = _send_command(who, id, to, text, in_reply_to, urgent)
+
+        def accepted(events: list[Event]) -> dict[str, Any]:
+            if not events:
+                return {"id": id, "accepted_at": instant(self._writer.state(command.stream).sent[id])}
+            accepted_at = instant(events[0].at)
+            stamp = self.parts.tickets.stamp(ticket, command, accepted_at or "")
+            proof = {} if stamp is None else {"stamp": stamp, "from": {"uid": who.uid, "handle": who.handle, "name": who.name}}
+            return {"id": id, "accepted_at": accepted_at} | proof
+
+        return self._writer.submit((command,), answer=accepted)
+
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+        """The direct way to a contact in the network of `address`, where the sender is. Raises `NoRoute`, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
+        return await self.parts.tickets.issue(who.uid, to, address)
+
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
+        """The session's client has everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
+        session = self._sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            raise UnknownSession
+        session.seen_at = self.parts.monotonic()
+        if upto > session.sent:
+            raise Invalid("upto", f"a number up to {session.sent}, the last one sent to this session")
+        if upto <= session.acked_upto:
+            return settled(None)
+        command = Acknowledge(uid=who.uid, cause=session_id, session=session_id, upto=upto)
+        return self._writer.submit((command,), answer=lambda _: session.acked(upto))
+
+    async def done(self, who: Identity, message_id: str) -> None:
+        """The user pressed Done. Raises `UnknownMessage`."""
+        await self._writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),))
+
+    async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
+        """Choose a status. Raises `Invalid` for a time that is over, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
+        await self._writer.submit((SetStatus(uid=who.uid, cause=self._new_id(), status=status, note=note, until=until),))
+
+    def offering(self, who: Identity, session_id: str) -> Session:
+        """The session for which a client offers a direct line. Raises `UnknownSession`, `TooManyRequests`."""
+        self.parts.changes.take(who.uid)
+        session = self._sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            raise UnknownSession
+        return session
+
+    async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
+        """Store whether a client can be called directly; None: it can. Raises `UnknownSession` when it has gone meanwhile."""
+        await self._writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),))
+        if self._sessions.get(session_id) is None:
+            raise UnknownSession
+
+    def _view(self, contact: Contact) -> dict[str, Any]:
+        return contact_view(contact, self.parts.notices.shown(contact.uid, contact.home))
+
+    def _tell_contacts(self, uid: int, added: list[dict[str, Any]], removed: list[int]) -> None:
+        part = contacts_part(added, removed)
+        for session in self._sessions.of(uid):
+            session.tell(part)
+
+
+def _send_command(who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Send:
+    return Send(
+        uid=who.uid,
+        cause=id,
+        id=id,
+        handle=who.handle,
+        name=who.name,
+        to=to,
+        text=text,
+        in_reply_to=in_reply_to,
+        urgent=urgent,
+    )

@@ -1,0 +1,179 @@
+"""Seals this server's log: now and then an event says what the log held. Rule: what was committed is hashed once, and nothing waits for it.
+
+Fresh commits are hashed as they come, 2 µs an event; what lies behind (a start after a crash, another process on the same store,
+numbers that the database left out) is read from the store. No seal without an event that is no seal: an idle server stays quiet.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from domain.errors import Unavailable
+from domain.events.integrity import LogSealed
+from domain.integrity.chain import before_all, fingerprint, seal
+from domain.integrity.seal import SealedState, SealLog
+from servers.messaging.recent_commits import Tail, weight
+from servers.store.event_store import Committed, Store
+from servers.writing.writer import Writer
+
+RETRY_S = 1.0  # pause while the store is away
+SPREAD = 0.2  # of the seconds between seals, at random: two Global Servers on one store seldom seal in the same moment
+PAGE = 1_000  # events read at a time: about half a megabyte
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SealPolicy:
+    """A seal covers at most `events` events, 2 or more, and an event waits at most about `seconds` for its seal."""
+
+    events: int = 1_000
+    seconds: float = 10.0
+
+
+class Sealer:
+    """The seals of one server."""
+
+    def __init__(self, store: Store, writer: Writer, server: str, policy: SealPolicy) -> None:
+        self._store = store
+        self._writer = writer
+        self._server = server
+        self._policy = policy
+        self._stream = f"log-{server}"
+        self._digest = ""  # of the newest seal
+        self._claimed = 0  # the end of the seal that we made last
+        self._positions: list[int] = []  # hashed, not yet sealed
+        self._fingerprints: list[bytes] = []
+        self._hashed = 0  # everything up to here is hashed
+        self._tail = Tail()  # what comes after it
+        self._news = 0  # the last position that we know to hold something else than a seal
+        self._unsure = True  # only the store knows which seal was the last
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self.sealed = 0  # everything up to here is sealed
+        self.seals = 0
+
+    def start(self) -> None:
+        """Go on where the last seal ended."""
+        self._task = asyncio.create_task(self._run(), name="sealer")
+
+    async def stop(self) -> None:
+        """Seal what is at hand, then stop: a server that was stopped leaves nothing unsealed but its last seal."""
+        self._stopping = True
+        self._arrived.set()
+        self._full.set()
+        if self._task is not None:
+            await self._task
+
+    @property
+    def unsealed(self) -> int:
+        """How many positions are committed but not yet sealed; at rest 1, that of the last seal."""
+        return self._tail.last - self.sealed
+
+    def offer(self, committed: Sequence[Committed]) -> None:
+        """Take over a fresh commit."""
+        if committed[0].position == self._hashed + 1:
+            self._take(committed)
+        else:
+            self._tail.offer(committed, weight(committed))
+        if self._something_new:
+            self._arrived.set()
+        if self.unsealed >= self._policy.events:
+            self._full.set()
+
+    def _take(self, committed: Sequence[Committed]) -> None:
+        self._positions += [position for position, _, _ in committed]
+        self._fingerprints += [fingerprint(record.stream, record.version, record.topic, record.data) for _, _, record in committed]
+        seals = [event for _, event, _ in committed if type(event) is LogSealed]
+        if len(seals) < len(committed):
+            self._news = next(position for position, event, _ in reversed(committed) if type(event) is not LogSealed)
+        if any(event.last > self._claimed for event in seals):  # of another process on the same store: we do not know the last seal
+            self._unsure = True
+        self._hashed = committed[-1].position
+        self._tail.passed(self._hashed)
+
+    @property
+    def _something_new(self) -> bool:
+        # One seal alone is left in peace, or there would be no end; a row of them (after a long log was caught up with) is not.
+        return self._tail.last > self._hashed or self._unsure or self._news > self.sealed or len(self._positions) > 1
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if self._unsure:
+                    await self._begin()
+                if not self._something_new:
+                    if self._stopping:
+                        return
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                if not self._stopping:
+                    with contextlib.suppress(TimeoutError):
+                        wait_s = self._policy.seconds * random.uniform(1 - SPREAD, 1)  # noqa: S311 - jitter, not a secret
+                        await asyncio.wait_for(self._full.wait(), wait_s)
+                await self._seal_next()
+            except Unavailable as error:
+                log.warning("sealer.store_away", error=type(error).__name__)
+                self._unsure = True  # a commit whose answer was lost may have happened
+                if self._stopping:
+                    return
+                await asyncio.sleep(RETRY_S)
+            except Exception:
+                log.exception("sealer.failed")
+                self._unsure = True
+                if self._stopping:
+                    return
+                await asyncio.sleep(RETRY_S)
+            if self.unsealed < self._policy.events and not self._stopping:
+                self._full.clear()
+
+    async def _begin(self) -> None:
+        """Find out where the last seal ended; the rest is read again."""
+        self._writer.forget(self._stream)
+        state = await self._store.run(self._store.load, self._stream)
+        assert isinstance(state, SealedState)
+        self._digest = state.digest or before_all(self._server)
+        self._claimed = self._hashed = self.sealed = state.last
+        self._positions.clear()
+        self._fingerprints.clear()
+        self._news = 0
+        self._tail.passed(self._hashed)
+        self._tail.last = max(self._tail.last, await self._store.run(self._store.last_position))
+        self._unsure = False
+        if self.unsealed >= self._policy.events:
+            self._full.set()
+
+    async def _read_on(self) -> None:
+        """Hash what is in the store only, until there is enough for a seal."""
+        while self._tail.last > self._hashed and len(self._positions) < self._policy.events and not self._unsure:
+            last = self._tail.last
+            found = await self._store.run_reader(self._store.read, self._hashed, PAGE)
+            if found:
+                self._take(found)
+            else:
+                self._hashed = last  # there is nothing behind the numbers
+            if self._tail.follows(self._hashed):
+                for committed in self._tail:
+                    self._take(committed)
+
+    async def _seal_next(self) -> None:
+        await self._read_on()
+        if self._unsure or not (self._news > self.sealed or len(self._positions) > 1):
+            return
+        count = min(len(self._positions), self._policy.events)
+        fresh = seal(self._digest, self.sealed + 1, self._positions[:count], self._fingerprints[:count])
+        self._claimed = fresh.last
+        command = SealLog(server=self._server, seal=fresh, cause=f"seal-{self._server}-{fresh.last}")
+        if not await self._writer.submit((command,)):
+            self._unsure = True
+            return
+        del self._positions[:count]
+        del self._fingerprints[:count]
+        self.sealed, self._digest = fresh.last, fresh.digest
+        self.seals += 1

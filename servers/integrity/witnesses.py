@@ -1,0 +1,219 @@
+"""Those who can say what a log held: its own seals, the Global Server's copies of them, the history. Rule: each is asked alone.
+
+A witness is shown every row, in order, and notes where it knows better.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from typing import NamedTuple, Protocol
+
+import msgpack
+
+from domain.integrity.chain import MARK_BYTES, MARK_CHARS, Seal, before_all, digest, fingerprint, mark, marks
+from servers.integrity.findings import Differences, Finding
+from servers.store.raw_log import Row
+
+FIELDS = {f.name for f in fields(Seal)}
+SIZE = 32  # bytes of a fingerprint
+
+
+class Fault(NamedTuple):
+    """What is wrong with a witness itself. Findings in the log between `start` and `end`, where its seals lie, explain it."""
+
+    finding: Finding
+    start: int = 0
+    end: int = -1
+
+
+class Tail:
+    """What lies beyond a witness's knowledge: 14 bytes an event."""
+
+    def __init__(self) -> None:
+        self._positions = array("q")
+        self._marks = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def add(self, position: int, fingerprint: bytes) -> None:
+        """The next event."""
+        self._positions.append(position)
+        self._marks += fingerprint[:MARK_BYTES]
+
+    def by_mark(self) -> dict[str, int]:
+        """Where each stands."""
+        marks = self._marks
+        return {mark(bytes(marks[MARK_BYTES * i : MARK_BYTES * (i + 1)])): position for i, position in enumerate(self._positions)}
+
+
+class Witness(Protocol):
+    """Who is asked. `last`: up to where it knows; `checked`: how many seals or events it compared."""
+
+    name: str
+    differences: Differences
+    faults: list[Fault]
+    tail: Tail
+    checked: int
+
+    @property
+    def last(self) -> int: ...
+
+    def see(self, row: Row, fingerprint: bytes) -> None:
+        """The next row."""
+
+    def finish(self) -> None:
+        """There are no more rows."""
+
+
+class SealWitness:
+    """`seals`: (where the seal lies, its stored bytes), in the order they were made. `own`: they lie in the log itself; `whole`: they
+    begin with the first."""
+
+    def __init__(self, name: str, server: str, seals: Iterable[tuple[int, bytes]], *, own: bool = False, whole: bool = True) -> None:
+        self.name = name
+        self.differences = Differences()
+        self.faults: list[Fault] = []
+        self.tail = Tail()
+        self.last = 0
+        self.checked = 0
+        self._own = own
+        self._seals = self._read(iter(seals))
+        self._digest = before_all(server) if whole else ""
+        self._place = 0  # of the seal before
+        self._rows: list[Row] = []
+        self._fingerprints: list[bytes] = []
+        self._current = next(self._seals, None)
+
+    def _read(self, seals: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, Seal, list[int]]]:
+        """The seals that can be used, each with the positions it covers."""
+        for place, data in seals:
+            try:
+                told = msgpack.unpackb(data, strict_map_key=False)
+                seal = Seal(**{name: told[name] for name in FIELDS})
+                positions = seal.positions()
+            except (ValueError, TypeError, KeyError, msgpack.UnpackException):
+                self._fault(place, "it cannot be read", place)
+                continue
+            if self._digest and (seal.first != self.last + 1 or seal.previous != self._digest):
+                what = f"over {seal.first} to {seal.last}, it does not continue the one before, which ended with {self.last}"
+                self._fault(place, what, self._place)
+            self._digest, self._place = seal.digest, place
+            if seal.first > self.last:  # else what was sealed first counts
+                self.last = seal.last
+                yield place, seal, positions
+
+    def see(self, row: Row, fingerprint: bytes) -> None:
+        while self._current is not None and row.position > self._current[1].last:
+            self._compare(*self._current)
+            self._current = next(self._seals, None)
+        if self._current is None:
+            self.tail.add(row.position, fingerprint)
+        elif row.position >= self._current[1].first:
+            self._rows.append(row)
+            self._fingerprints.append(fingerprint)
+        elif row.position < 1:  # no server numbers so
+            self.differences.add_here(row.position, mark(fingerprint), name_of(row))
+
+    def finish(self) -> None:
+        while self._current is not None:
+            self._compare(*self._current)
+            self._current = next(self._seals, None)
+
+    def _compare(self, place: int, seal: Seal, positions: list[int]) -> None:
+        rows, fingerprints = self._rows, self._fingerprints
+        self._rows, self._fingerprints = [], []
+        self.checked += 1
+        stand = [row.position for row in rows]
+        if stand == positions and digest(seal.previous, seal.first, seal.last, stand, fingerprints) == seal.digest:
+            if marks(fingerprints) != seal.marks:
+                self._fault(place, "its marks were changed", place)
+            return
+        known = {position: seal.marks[MARK_CHARS * i : MARK_CHARS * (i + 1)] for i, position in enumerate(positions)}
+        here = {row.position: (mark(each), row) for row, each in zip(rows, fingerprints, strict=True)}
+        same = True
+        for position, expected in known.items():
+            if here.get(position, ("",))[0] != expected:
+                self.differences.add_gone(position, expected)
+                same = False
+        for row, each in zip(rows, fingerprints, strict=True):
+            if known.get(row.position) != mark(each):
+                self.differences.add_here(row.position, mark(each), name_of(row))
+                same = False
+        if same:
+            self._fault(place, f"its digest is not that of {seal.first} to {seal.last}", place)
+
+    def _fault(self, place: int, what: str, start: int) -> None:
+        finding = Finding("seal", place, place, {self.name}, what=what)
+        self.faults.append(Fault(finding, start, place) if self._own else Fault(finding))
+
+
+class HistoryWitness:
+    """The stored bytes themselves, of every event that may leave the store. Kept as 40 bytes an event."""
+
+    name = "the history"
+
+    def __init__(self, private: Callable[[str], bool]) -> None:
+        """`private`: whether events of a topic never leave the store."""
+        self.differences = Differences()
+        self.faults: list[Fault] = []
+        self.tail = Tail()
+        self._private = private
+        self._positions = array("q")
+        self._fingerprints = bytearray()
+        self._next = 0
+        self.checked = 0
+
+    @property
+    def last(self) -> int:
+        return self._positions[-1] if self._positions else 0
+
+    @property
+    def first(self) -> int:
+        """The first position it holds; 0 without any."""
+        return self._positions[0] if self._positions else 0
+
+    def learn(self, position: int, stream: str, version: int, topic: str, data: bytes) -> bool:
+        """One record of the stream, in the stream's order; False for a repeat."""
+        if position <= self.last:
+            return False
+        self.checked += 1
+        self._positions.append(position)
+        self._fingerprints += fingerprint(stream, version, topic, data)
+        return True
+
+    def _at(self, index: int) -> bytes:
+        return bytes(self._fingerprints[SIZE * index : SIZE * index + SIZE])
+
+    def see(self, row: Row, fingerprint: bytes) -> None:
+        positions, index = self._positions, self._next
+        while index < len(positions) and positions[index] < row.position:
+            self.differences.add_gone(positions[index], mark(self._at(index)))
+            index += 1
+        if index < len(positions) and positions[index] == row.position:
+            if self._at(index) != fingerprint:
+                self.differences.add_gone(row.position, mark(self._at(index)))
+                self.differences.add_here(row.position, mark(fingerprint), name_of(row))
+            index += 1
+        elif positions and positions[0] < row.position < positions[-1] and not self._private(row.topic):
+            self.differences.add_here(row.position, mark(fingerprint), name_of(row))
+        elif not positions or row.position > positions[-1]:
+            self.tail.add(row.position, fingerprint)
+        self._next = index
+
+    def finish(self) -> None:
+        for index in range(self._next, len(self._positions)):
+            self.differences.add_gone(self._positions[index], mark(self._at(index)))
+
+
+def fingerprint_of(row: Row) -> bytes:
+    """The fingerprint of a row, also of one that no server would write."""
+    try:
+        return fingerprint(row.stream, row.version, row.topic, row.data)
+    except (TypeError, ValueError):
+        return fingerprint("", 0, "", repr(row[1:]).encode("utf-8", "backslashreplace"))
+
+
+def name_of(row: Row) -> str:
+    """What stands there, without content."""
+    return f"{row.stream} v{row.version}, {row.topic}"

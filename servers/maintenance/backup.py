@@ -1,0 +1,103 @@
+"""Backing up a server while it runs. Rule: one moment of the events with their tracking positions; the keys after them, in another file.
+
+A backup lies as a data directory does: `<server>.db` is a store that can be read, verified and served from; `keys/<server>.db` its keys.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from domain.errors import Rejected, Unavailable
+from servers.encryption.key_tables import SqliteKeys, open_table
+from servers.store.raw_log import open_log
+from servers.store.sqlite import sqlite_factory
+
+PAGE = 5_000  # events at a time: some megabytes
+
+
+class NotBackedUp(Rejected):
+    """There is something already where the backup should go."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """What the file holds."""
+
+    events: int
+    last: int
+
+
+def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
+    """Copy the events of `server`, with their positions and its tracking positions, into the new SQLite file `target`. The server may run.
+    Blocks. Raises `NotBackedUp`, `Unavailable`, `OSError`, `ValueError` for a URL that is none."""
+    with closing(open_log(store_url, server)) as log, _new_file(target) as fresh:
+        factory = sqlite_factory(f"sqlite:///{fresh}")
+        factory.process_recorder()
+        factory.close()
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode=DELETE")  # one file, whole when it is closed
+            database.execute("BEGIN")
+            rows, events, last = log.rows(), 0, 0
+            while page := list(islice(rows, PAGE)):
+                columns = "rowid, originator_id, originator_version, topic, state"
+                database.executemany(f"INSERT INTO stored_events ({columns}) VALUES (?,?,?,?,?)", page)  # noqa: S608 - constants
+                events += len(page)
+                last = page[-1].position
+            database.executemany("INSERT OR IGNORE INTO tracking VALUES (?,?)", log.trackings().items())
+            database.execute("COMMIT")
+    return BackedUp(events, last)
+
+
+def back_up_keys(server: str, keys_url: str, store_url: str, target: Path) -> int:
+    """Copy the keys of `server`, destroyed ones as such, into the new file `target`; how many. After the events: then none of them lacks
+    its key. Blocks. Raises as `back_up_log`."""
+    with closing(open_table(keys_url, store_url, server)) as table:
+        keys = table.everything()
+    with _new_file(target) as fresh, closing(SqliteKeys(fresh)) as copy:
+        copy.add(keys)
+    return len(keys)
+
+
+def back_up_file(source: Path, target: Path) -> None:
+    """Copy a small file, such as the signing key. Raises `NotBackedUp`, `OSError`."""
+    with _new_file(target) as fresh:
+        fresh.write_bytes(source.read_bytes())
+
+
+def back_up_broker(source: Path, target: Path) -> None:
+    """Copy the embedded broker's file, while it is at work. After the stores: what they lack then, its history has. Raises `NotBackedUp`,
+    `Unavailable`, `OSError`."""
+    with _new_file(target) as fresh:
+        try:
+            with (
+                closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as live,
+                closing(sqlite3.connect(fresh)) as copy,
+            ):
+                live.backup(copy)
+        except sqlite3.Error as error:
+            raise Unavailable(f"{source} cannot be copied: {error}") from error
+
+
+@contextmanager
+def _new_file(target: Path) -> Iterator[Path]:
+    """A file beside `target`, readable by its owner only; it becomes `target` when it is whole and on disk."""
+    if target.exists():
+        raise NotBackedUp(f"{target} is there already: a backup goes into a new directory")
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = target.with_name(f"{target.name}.part")
+    fresh.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        yield fresh
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        fresh.replace(target)
+        directory = os.open(target.parent, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+    finally:
+        fresh.unlink(missing_ok=True)

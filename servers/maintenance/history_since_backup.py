@@ -1,0 +1,110 @@
+"""What the history knows of a server beyond a backup of it. Rule: the history is only read, and each record counts once.
+
+It has the stored bytes of every event that may leave a store. From the others' events and the effects they had here it also follows how
+far this server had consumed them: an event whose effect is there was consumed, and so was everything before it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import structlog
+from eventsourcing.persistence import StoredEvent
+
+from broker import envelope, topology
+from broker.envelope import EventRecord
+from domain.errors import Malformed
+from domain.event import Event
+from domain.events.home import MessageBounced, MessageQueued, MessageSent, ReceiptQueued
+from domain.integrity import seal as seals
+from domain.mailbox.decide import QueueMessage, QueueReceipt
+from domain.rules import home as home_rules
+from servers.encryption.key_store import NO_KEYS
+from servers.encryption.personal_fields import SealedMapper
+from servers.home.global_client import GLOBAL
+from servers.store.event_store import MsgpackTranscoder
+
+_DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    QueueMessage: lambda command: (command.id, command.sender),
+    MessageQueued: lambda event: (event.id, event.uid),
+    MessageBounced: lambda event: (event.id, event.uid),
+    QueueReceipt: lambda command: (command.id, command.to, command.state),
+    ReceiptQueued: lambda event: (event.id, event.to, event.state),
+}
+PLACED = ("originator_id", "originator_version")  # where an event stands, which is not for its maker to say
+UNREAD = "…"  # stands for a text that only its owner's server can open
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Tail:
+    """`records`: the server's own events after the backup's last; `last`: the last it knows; `at_end`: its record of the backup's last."""
+
+    records: list[EventRecord] = field(default_factory=list)
+    last: int = 0
+    at_end: EventRecord | None = None
+    consumed: dict[str, int] = field(default_factory=dict)
+
+
+async def read_tail(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> Tail:
+    """What `history` (a `read_stream`) tells of `server` after position `backed_up`. Raises `Unavailable`."""
+    tail = Tail()
+    others: dict[str, list[EventRecord]] = {}
+    seen = dict(trackings)
+    async for item in history.read_stream(topology.HISTORY, "first", follow=False):
+        try:
+            told = envelope.decode(item.body)
+        except Malformed:  # anybody may publish junk; what is missing because of it will be missed
+            log.warning("restore.history_unreadable", offset=item.offset)
+            continue
+        for record in told.events:
+            if told.source == server:
+                if record.position <= tail.last:
+                    continue
+                tail.last = record.position
+                if record.position > backed_up:
+                    tail.records.append(record)
+                elif record.position == backed_up:
+                    tail.at_end = record
+            elif record.position > seen.get(told.source, 0):
+                seen[told.source] = record.position
+                others.setdefault(told.source, []).append(record)
+    tail.consumed = _consumed(server, tail.records, others)
+    return tail
+
+
+def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, Sequence[EventRecord]]) -> dict[str, int]:
+    """The last position of each other server whose effect is among `records`."""
+    mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
+    effects = {(record.stream, *_what(event)) for record in records if (event := _event(mapper, record)) is not None}
+    found: dict[str, int] = {}
+    for source, theirs in others.items():
+        for record in theirs:
+            event = _event(mapper, record)
+            if event is None:
+                continue
+            commands: Sequence[Any] = seals.heard(event, source) if server == GLOBAL else home_rules.react(event, source, server)
+            if any((command.stream, *_what(command)) in effects for command in commands):
+                found[source] = record.position
+    return found
+
+
+def _what(decided: Any) -> tuple[Any, ...]:
+    """What tells a command, or its effect, from another one in the same stream: one popup causes several, and ids are each sender's own."""
+    what = _DECIDED.get(type(decided))
+    return (decided.cause, *what(decided)) if what else (decided.cause,)
+
+
+def _event(mapper: SealedMapper, record: EventRecord) -> Event | None:
+    """The event, its texts unread; None for what no server of ours wrote."""
+    if ":" in record.topic:  # the library would import a module of that name
+        return None
+    try:
+        event: Any = mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))
+    except Exception as error:  # whatever it is: the bytes are not ours
+        log.warning("restore.event_unreadable", topic=record.topic, error=type(error).__name__)
+        return None
+    if isinstance(event, MessageSent):  # its text cannot be read here, and was there
+        event = MessageSent(**{f.name: getattr(event, f.name) for f in fields(event) if f.name not in PLACED} | {"text": UNREAD})
+    return event if isinstance(event, Event) else None

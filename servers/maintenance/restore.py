@@ -1,0 +1,188 @@
+"""Putting a server back: what its backup has, then what the history has beyond it, at the same positions. Rule: into an empty place only,
+whole or not at all; what neither of them has is counted and said.
+
+The history gets every event about 50 ms after it was stored. What a server stored in its last moment may have been heard by other servers
+and be in no history: so the restored log goes on far beyond every number that was ever used.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from broker.envelope import EventRecord
+from domain.errors import Rejected
+from domain.event import Event
+from domain.events import global_server as global_events
+from domain.events import home as home_events
+from domain.events.integrity import LogRestored
+from domain.personal import uid_of
+from servers.encryption.key_tables import open_table
+from servers.encryption.personal_fields import SEALED
+from servers.maintenance.history_since_backup import Tail, read_tail
+from servers.store.positions import RELAY
+from servers.store.raw_log import RawLog, open_log
+from servers.store.raw_tables import End, Row, open_end
+
+PAGE = 5_000  # events at a time: some megabytes
+JUMP = 100_000  # positions left out: a server would have to be half a minute at full load ahead of its own history
+JUMP_BLIND = 5_000_000  # …where no history says how far it had come; a seal can cover twice as many
+HISTORY = f"{RELAY}-history"
+ERASING = {
+    kind.TOPIC
+    for module in (home_events, global_events)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Event) and "TOPIC" in vars(kind) and kind.ERASES
+}
+
+
+class NotRestored(Rejected):
+    """Nothing was restored: the target is in use or not empty, or something is missing and nobody said to go on without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """`unreadable`: people whose names or texts are in the log and whose keys are not here."""
+
+    from_backup: int
+    backed_up: int
+    from_history: int
+    last: int
+    missing: int
+    unreadable: int
+    continues_at: int
+
+
+async def restore(
+    server: str,
+    backup: Path,
+    keys: Path | None,
+    target_url: str,
+    keys_url: str,
+    history: Any,
+    now: float,
+    incomplete: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Restored:
+    """Fill the empty store `target_url` of `server`. `backup`, `keys`: files as `servers.backup` makes them; `history`: a `read_stream`, or
+    None where there is none; `now`: seconds since 1970; `incomplete`: go on although events are missing, which `say` tells.
+
+    Raises `NotRestored`, `Unavailable`; then the target holds nothing, or keys that it will need.
+    """
+    with closing(open_log(f"sqlite:///{backup}", server)) as log:
+        trackings = {name: position for name, position in log.trackings().items() if not name.startswith("__")}
+        versions, owners, erased, end, count = _look(log)
+        backed_up = end.position if end else 0
+        tail = Tail() if history is None else await read_tail(history, server, backed_up, trackings)
+        _same_life(server, end, tail)
+        missing = _missing(tail.records, versions)
+        blind = not tail.last or tail.last < trackings.get(HISTORY, 0)
+        for line in _doubts(server, tail, missing, blind, history is None):
+            say(line)
+            if not incomplete:
+                raise NotRestored(f"{line}; --incomplete restores what there is")
+        owners |= _owners(record.data for record in tail.records)
+        erased |= _erased((record.topic, record.stream) for record in tail.records)
+        last = max(backed_up, tail.last)
+        marker = _marker(server, backed_up, last, len(missing), versions, last + (JUMP_BLIND if blind else JUMP), now)
+        with open_end(target_url, server) as target:
+            _refuse_unless_empty(target)
+            unreadable = _restore_keys(server, keys, keys_url, target_url, owners, erased)
+            rows = log.rows()
+            while page := [Row(*row) for row in islice(rows, PAGE)]:
+                target.put(page)
+            target.put([Row(r.position, r.stream, r.version, r.topic, r.data) for r in tail.records])
+            target.put([marker])
+            target.track(_trackings(trackings, tail, blind))
+            target.commit()
+    return Restored(count, backed_up, len(tail.records), last, len(missing), unreadable, marker.position)
+
+
+def _look(log: RawLog) -> tuple[dict[str, int], set[int], set[int], Any, int]:
+    """Of a whole log: each stream's last version, whose personal fields are in it, who was erased, its last row, how many rows."""
+    versions: dict[str, int] = {}
+    owners: set[int] = set()
+    erased: set[int] = set()
+    end, count = None, 0
+    for row in log.rows():
+        versions[row.stream] = row.version
+        owners |= _owners((row.data,))
+        erased |= _erased(((row.topic, row.stream),))
+        end, count = row, count + 1
+    return versions, owners, erased, end, count
+
+
+def _erased(events: Iterable[tuple[str, str]]) -> set[int]:
+    return {uid_of(stream) for topic, stream in events if topic in ERASING}
+
+
+def _owners(states: Any) -> set[int]:
+    return {owner for state in states for owner, _ in msgpack.unpackb(state, strict_map_key=False).get(SEALED, ())}
+
+
+def _same_life(server: str, end: Any, tail: Tail) -> None:
+    told = tail.at_end
+    if end is not None and told is not None and (told.stream, told.version, told.data) != (end.stream, end.version, end.data):
+        raise NotRestored(
+            f"at position {end.position} the history has another event of {server} than the backup: it is not of this one's life"
+        )
+
+
+def _missing(records: list[EventRecord], versions: dict[str, int]) -> list[str]:
+    """Events that must have been, by their streams' numbers; `versions` is brought up to date."""
+    missing: list[str] = []
+    for record in records:
+        known = versions.get(record.stream, 0)
+        if record.version <= known:
+            raise NotRestored(f"at position {record.position} the history continues another log than the backup's ({record.stream})")
+        missing += [f"{record.stream} {number}" for number in range(known + 1, record.version)]
+        versions[record.stream] = record.version
+    return missing
+
+
+def _doubts(server: str, tail: Tail, missing: list[str], blind: bool, without: bool) -> Iterator[str]:
+    if without:
+        yield f"{server}: there is no history: what came after the backup is lost"
+    elif blind:
+        yield f"{server}: the history is shorter than when the backup was made: what came after the backup may be lost"
+    if missing:
+        yield f"{server}: {len(missing)} events are neither in the backup nor in the history, the first {missing[0]}"
+
+
+def _refuse_unless_empty(target: End) -> None:
+    if (other := target.in_use()) is not None:
+        raise NotRestored(f"{target.name} is in use by {other}; stop the server first")
+    if target.read(0, 1) or target.trackings():
+        raise NotRestored(f"{target.name} is not empty: a backup is restored into an empty place")
+
+
+def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int]) -> int:
+    """Add the keys of the backup to those that are still there, which win; but nobody comes back who was erased after the keys were saved.
+    How many keys are needed and nowhere."""
+    with closing(open_table(keys_url, target_url, server)) as table:
+        table.add(dict.fromkeys(erased))
+        if backup is not None:
+            with closing(open_table(f"sqlite:///{backup}", "", server)) as saved:
+                table.add(saved.everything())
+        return len(owners - table.read(owners).keys())
+
+
+def _marker(server: str, backed_up: int, last: int, missing: int, versions: Mapping[str, int], position: int, now: float) -> Row:
+    stream = f"restored-{server}"
+    event = LogRestored(server=server, backed_up=backed_up, told=last, missing=missing, at=now, cause=f"restore-{secrets.token_hex(8)}")
+    return Row(position, stream, versions.get(stream, 0) + 1, event.TOPIC, msgpack.packb(vars(event)))
+
+
+def _trackings(saved: Mapping[str, int], tail: Tail, blind: bool) -> dict[str, int]:
+    """Where to go on. The mail to other servers is repeated from where the backup was, for they drop what they have; where the broker was
+    lost, too, from the start."""
+    trackings = {**saved, **{source: max(position, saved.get(source, 0)) for source, position in tail.consumed.items()}}
+    trackings |= {HISTORY: tail.last}
+    if blind:
+        trackings[RELAY] = 0
+    return {name: position for name, position in trackings.items() if position}

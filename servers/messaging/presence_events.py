@@ -1,0 +1,45 @@
+"""The public presence feed: one CloudEvents 1.0 message per change of a user's presence. Rule: derived from the event alone.
+
+So that a repeat after a crash is the same message with the same id, and the feed can be made again from the log.
+"""
+
+from collections.abc import Sequence
+
+from broker import topology
+from broker.port import Outgoing
+from domain.events.home import PresenceEvent
+from projections.server.presence import reason
+from servers.sessions.part_bodies import encode, instant
+from servers.store.event_store import Committed
+
+CONTENT_TYPE = "application/cloudevents+json"
+TYPE = "flash.presence.changed.v1"
+
+
+def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:
+    """What integrators hear of a committed event; nothing unless a status changed."""
+    event = committed.event
+    if not isinstance(event, PresenceEvent) or event.status == event.previous:
+        return ()
+    uid = int(event.originator_id[5:])
+    time = instant(event.at)
+    id = f"{home}/{event.originator_id}/{event.originator_version}"
+    body = {
+        "specversion": "1.0",
+        "id": id,
+        "source": f"/homes/{home}",
+        "type": TYPE,
+        "subject": str(uid),
+        "time": time,
+        "datacontenttype": "application/json",
+        "data": {
+            "uid": uid,
+            "handle": event.handle,
+            "home": home,
+            "status": event.status,
+            "previous": event.previous,
+            "since": time,
+            "reason": reason(event),
+        },
+    }
+    return (Outgoing(topology.PRESENCE, f"presence.{home}.{uid}.{event.status}", encode(body), CONTENT_TYPE, id),)

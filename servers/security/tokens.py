@@ -1,0 +1,203 @@
+"""Tokens: the Global Server signs them, every server believes them. Rule: only Ed25519, and neither tokens nor keys are logged.
+
+A token is a JWT: `sub` (uid), `handle`, `name`, `home`, `home_url`, `roles` when there are any, `iss`, `iat`, `exp`; its header
+names the key.
+"""
+
+import hashlib
+import os
+import secrets
+import sys
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jwt
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
+
+from domain.errors import Unauthorized, Unavailable
+from servers.security.identity import NO_ROLES, Identity
+
+ALGORITHM = "EdDSA"
+ISSUER = "flash"  # keeps apart what other programs may sign with the same key
+MAX_TOKEN_CHARS = 4_096  # ours have about 500; a longer one is not looked at
+RECENT_TOKENS = 1_024  # about 0.5 MB
+DIGEST_BYTES = 20  # what stands for a token in the cache: nobody finds another text with the same one, and it is a tenth as long
+CACHED_TOKENS = 50_000  # about 0.5 KB each; twice the sessions that one home is expected to hold
+_PARSE_ONLY: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["sub", "exp", "iss"]}
+
+log = structlog.get_logger()
+
+
+class Signer:
+    """Signs tokens with one private key."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self._public = {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": ALGORITHM, "kid": _key_id(raw), "x": _base64(raw)}
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> "Signer":
+        """The key in the PEM file at `path`; a new one, readable by its owner only, when there is none.
+
+        Of several processes that start at once, one creates it and all use it. Raises `ValueError` for a file with something else,
+        `OSError` when it cannot be read or written.
+        """
+        try:
+            pem = path.read_bytes()
+        except FileNotFoundError:
+            pem = _create(path)
+        if path.stat().st_mode & 0o077:
+            log.warning("tokens.key_readable_by_others", path=str(path))
+        try:
+            key = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError):
+            key = None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError(f"{path}: expected an Ed25519 private key in PEM form, without a password")
+        return cls(key)
+
+    def public_keys(self) -> list[dict[str, str]]:
+        """What verifiers need, as JSON Web Keys (RFC 7517): they may be published."""
+        return [dict(self._public)]
+
+    def issue(
+        self, *, uid: int, handle: str, name: str, home: str, home_url: str, now: float, lifetime_s: float, roles: Iterable[str] = ()
+    ) -> str:
+        """A token for `uid`, good until `now + lifetime_s` (seconds since 1970)."""
+        claims: dict[str, Any] = {"iss": ISSUER, "sub": str(uid), "handle": handle, "name": name, "home": home, "home_url": home_url}
+        claims |= {"iat": int(now), "exp": now + lifetime_s}
+        if wanted := sorted(roles):
+            claims["roles"] = wanted
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self._public["kid"]})
+
+
+class KeyVerifier:
+    """Checks tokens offline, with the keys it was given. A token seen before costs a lookup, another about 0.2 ms."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, max_cached: int = CACHED_TOKENS) -> None:
+        """`clock`: seconds since 1970."""
+        self._clock = clock
+        self._max_cached = max_cached
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._raw: dict[str, bytes] = {}
+        self._known: dict[bytes, Identity] = {}
+        self.refused: Collection[int] = ()  # the uids of those who left for good; after a change, `forget`
+        self._recent: dict[str, Identity] = {}  # the same by the words that a token came in, without the cost of a digest
+
+    def set_keys(self, keys: Iterable[Any]) -> None:
+        """Believe these keys (as `Signer.public_keys` gives them) and no others. Raises `ValueError` when one is not Ed25519."""
+        fresh: dict[str, bytes] = {}
+        for key in keys:
+            if not isinstance(key, Mapping) or key.get("kty") != "OKP" or key.get("crv") != "Ed25519" or not {"kid", "x"} <= key.keys():
+                raise ValueError("only Ed25519 keys sign tokens")
+            fresh[key["kid"]] = urlsafe_b64decode(key["x"] + "=" * (-len(key["x"]) % 4))
+        if fresh != self._raw:
+            self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in fresh.items()}
+            self._raw = fresh
+            self._recent.clear()
+            self._known.clear()  # a withdrawn key's tokens end now
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether any key has arrived."""
+        return bool(self._keys)
+
+    def verify(self, token: str, said: str = "") -> Identity:
+        """Who is asking. Raises `Unauthorized`, which says why; `Unavailable` before any key has arrived. `said`: the words that the
+        token came in, to be recognised by."""
+        known = self._look_up(token)
+        if said:
+            if len(self._recent) >= RECENT_TOKENS:
+                self._recent.clear()
+            self._recent[said] = known
+        return known
+
+    def recognise(self, said: str) -> Identity | None:
+        """Who asked in these very words a moment ago; None: the token in them must be verified. The words of a connection whose heads
+        are remembered are one and the same object: finding it neither hashes nor compares what is in it."""
+        recent = self._recent.get(said)
+        return recent if recent is not None and recent.expires_at > self._clock() else None
+
+    def _look_up(self, token: str) -> Identity:
+        digest = hashlib.blake2b(token.encode(errors="surrogatepass"), digest_size=DIGEST_BYTES).digest()
+        known = self._known.get(digest)
+        if known is None:
+            known = self._read(token)
+            if known.expires_at > self._clock():
+                self._known[digest] = known
+                if len(self._known) > self._max_cached:  # the one seen first goes; if it is still in use, it is read again
+                    del self._known[next(iter(self._known))]
+        if known.expires_at <= self._clock():
+            self._known.pop(digest, None)
+            raise Unauthorized("The token has expired; ask the Global Server for a new one.")
+        if known.uid in self.refused:
+            raise Unauthorized("This account is closed.")
+        return known
+
+    def forget(self) -> None:
+        """Look at every token anew: somebody's are refused from now on."""
+        self._recent.clear()
+        self._known.clear()
+
+    def _read(self, token: str) -> Identity:
+        if not self._keys:
+            raise Unavailable("The Global Server's keys are not known here yet.")
+        if len(token) > MAX_TOKEN_CHARS:
+            raise Unauthorized("This is not a token of this installation: it is too long.")
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") != ALGORITHM:
+                raise Unauthorized(f"The token is signed in another way than {ALGORITHM}.")
+            key = self._keys.get(str(header.get("kid")))
+            if key is None:
+                raise Unauthorized("The token is signed with a key that is not this installation's.")
+            claims = jwt.decode(token, key, algorithms=[ALGORITHM], issuer=ISSUER, options=_PARSE_ONLY)
+            return Identity(
+                uid=int(claims["sub"]),
+                handle=claims["handle"],
+                name=claims["name"],
+                home=sys.intern(claims["home"]),  # one text for all users of a home
+                home_url=sys.intern(claims["home_url"]),
+                expires_at=float(claims["exp"]),
+                roles=frozenset(roles) if (roles := claims.get("roles")) else NO_ROLES,
+            )
+        except jwt.InvalidSignatureError:
+            raise Unauthorized("The token was altered: its signature does not fit.") from None
+        except (jwt.MissingRequiredClaimError, jwt.InvalidIssuerError, KeyError):
+            raise Unauthorized("The token is for something else.") from None
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise Unauthorized("This is not a token.") from None
+
+
+def _create(path: Path) -> bytes:
+    """Write a new key, whole or not at all, and never over another."""
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)  # unlike a rename, this fails when someone else was first
+    except FileExistsError:
+        return path.read_bytes()
+    finally:
+        draft.unlink(missing_ok=True)
+    log.info("tokens.key_created", path=str(path))
+    return pem
+
+
+def _key_id(raw: bytes) -> str:
+    """A name for a public key that follows from the key: the first half of its SHA-256."""
+    return _base64(hashlib.sha256(raw).digest()[:16])
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,130 @@
+"""What sessions are told after a commit, and after word from other homes. Rule: one write per session and commit, however much happened.
+
+Cost of a presence notice: two dict look-ups, a shared encoding, a share of one write per watcher.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from domain.event import Event
+from domain.events.home import ContacterAdded, ContactRemoved, MessageDone, MessageQueued, PresenceEvent, ReceiptQueued, StatusChanged
+from domain.mailbox.decide import Waiting
+from projections.server.contacters import ContacterIndex
+from projections.server.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
+from projections.server.waiting_mail import WaitingIndex
+from servers.messaging.heartbeats import Neighbours
+from servers.sessions.part_bodies import change_view, done_part, presence_part, status_part
+from servers.sessions.parts import Part
+from servers.sessions.sessions import Session, Sessions
+from servers.store.event_store import Committed
+
+UNKNOWN = Presence(0, "unknown", None, "", "")
+
+
+class Notices:
+    """Folds commits into the indices and tells the sessions concerned."""
+
+    def __init__(
+        self,
+        home: str,
+        sessions: Sessions,
+        presence: PresenceIndex,
+        contacters: ContacterIndex,
+        waiting: WaitingIndex,
+        neighbours: Neighbours,
+    ) -> None:
+        self._home = home
+        self._sessions = sessions
+        self._presence = presence
+        self._contacters = contacters
+        self._waiting = waiting
+        self._neighbours = neighbours
+
+    def committed(self, batch: Sequence[Committed]) -> None:
+        """This home's own events."""
+        changes: list[Change] = []
+        fresh: dict[Session, list[Waiting]] = {}
+        done: list[tuple[Session, Part]] = []
+        chosen: list[StatusChanged] = []
+        for position, event, _ in batch:
+            kind = type(event)
+            if kind in WaitingIndex.FOLDS:
+                self._waiting.apply(position, event)
+            if kind is MessageQueued or kind is ReceiptQueued:
+                for session in self._sessions.of(int(event.originator_id[8:])):
+                    fresh.setdefault(session, []).append(event)  # type: ignore[arg-type]
+            elif kind in PresenceIndex.FOLDS:
+                change = self._presence.apply(position, event)
+                if change is not None:
+                    changes.append(change)
+                if kind is StatusChanged:
+                    chosen.append(event)  # type: ignore[arg-type]
+            elif kind in ContacterIndex.FOLDS:
+                self._contacters.apply(position, event)
+                if isinstance(event, ContactRemoved) and event.uid not in self._contacters.watchers:
+                    self._presence.forget(event.uid)
+            elif isinstance(event, MessageDone):
+                part = done_part(event.id)
+                done.extend((session, part) for session in self._sessions.of(int(event.originator_id[8:])))
+        self._presence.position = self._contacters.position = self._waiting.position = batch[-1].position
+        for session, events in fresh.items():  # everything is folded before anybody is told
+            session.enqueue(events)
+        for session, part in done:
+            session.tell_in_order(part)
+        for choice in chosen:
+            part = status_part(choice.chosen, choice.note, choice.until)
+            for session in self._sessions.of(int(choice.originator_id[5:])):
+                session.tell(part)
+        if changes:
+            self.tell(changes)
+
+    def heard(self, event: Event, source: str) -> None:
+        """Another home's event about its own user, or for one of ours."""
+        change = None
+        if isinstance(event, PresenceEvent):
+            change = self._presence.hear(event) if self._is_watched(event, source) else None
+        elif isinstance(event, ContacterAdded):
+            uid = int(event.originator_id[5:])
+            if self._contacters.home_of.get(uid) == source:
+                change = self._presence.learn(uid, told_to_contacter(event))
+        if change is not None and self._neighbours.is_up(source):
+            self.tell((change,))
+
+    def _is_watched(self, event: PresenceEvent, source: str) -> bool:
+        return self._contacters.home_of.get(int(event.originator_id[5:])) == source
+
+    def home_down(self, home: str) -> None:
+        """Nothing is known any more of that home's users."""
+        uids = self._contacters.watched_at(home)
+        for uid in uids:  # what it said is out of date when it comes back, and must not be shown before it has said more
+            self._presence.forget(uid)
+        self.tell([Change(uid, "unknown", None, "", "home_down") for uid in uids])
+
+    def home_up(self, home: str, told: Iterable[tuple[int, Presence]]) -> None:
+        """That home is back and has said how things stand."""
+        for uid, presence in told:
+            if self._contacters.home_of.get(uid) == home:
+                self._presence.learn(uid, presence)
+        known = [(uid, self.shown(uid, home)) for uid in self._contacters.watched_at(home)]
+        self.tell([Change(uid, p.status, p.since, p.note, "home_up") for uid, p in known])
+
+    def shown(self, uid: int, home: str) -> Presence:
+        """What a contacter is shown of a user: `unknown` when nothing is known."""
+        if home == self._home:
+            return self._presence.users.get(uid, NEVER)
+        if not self._neighbours.is_up(home):
+            return UNKNOWN
+        return self._presence.reported.get(uid, UNKNOWN)
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        """Tell every live session that watches one of the users; one part per session."""
+        told: dict[Session, list[bytes]] = {}
+        for change in changes:
+            views: list[bytes | None] = [None, None]
+            for watcher, notify in self._contacters.watchers.get(change.uid, {}).items():
+                for session in self._sessions.of(watcher):
+                    view = views[notify]
+                    if view is None:
+                        view = views[notify] = change_view(change, notify)
+                    told.setdefault(session, []).append(view)
+        for session, entries in told.items():
+            session.tell(presence_part(entries))

@@ -1,0 +1,183 @@
+"""Logged-in clients of one home. Rule: live and replay are one path: a session has a queue of what it has not been sent, and a window.
+
+A session is sent what waits while its transport accepts and fewer than `ACK_WINDOW` messages are unacked; a slow client keeps only
+references to mailbox events, a bounded number of them, and delays nobody. Idle sessions own no queue, no window, no timer and no task.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from domain.events.home import MessageQueued
+from domain.mailbox.decide import MAX_RECEIPTS, MAX_WAITING, Waiting
+from servers.sessions.part_bodies import part_of
+from servers.sessions.parts import Outlet, Part
+
+if TYPE_CHECKING:
+    from servers.sessions.tickets import DirectRoute
+
+ACK_WINDOW = 64  # unacked messages per session: bounds what a client that stops reading holds in our memory to 64 × 16 KiB
+MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # what another session acked still waits here for us; a full mailbox must fit
+MAX_BACKLOG = 256  # parts that are not in the mailbox (presence, done, contacts) while the transport is full; past that: reconnect
+FLUSH = 64  # parts per write: keeps one write below the transport's high-water mark for ordinary texts
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a client says of itself when it opens a back connection."""
+
+    client: str = ""
+    pong: bool = False  # the client answers blanks; silence then means that it is dead
+    resume_session: str | None = None
+    resume_seq: int | None = None  # it has everything up to here
+
+
+class Session:
+    """One logged-in client. `sent`: the last mailbox number handed to the transport."""
+
+    __slots__ = ("acked_upto", "backlog", "closed", "id", "outlet", "pong", "queue", "route", "seen_at", "sent", "slot", "uid", "unacked")
+
+    def __init__(self, id: str, uid: int, outlet: Outlet, pong: bool, now: float, sent: int) -> None:
+        self.id = id
+        self.uid = uid
+        self.outlet = outlet
+        self.pong = pong
+        self.seen_at = now  # the client's last sign of life
+        self.sent = sent
+        self.acked_upto = sent
+        self.slot = 0
+        self.closed = False
+        self.queue: list[Waiting | Part] | None = None
+        self.route: DirectRoute | None = None  # where the client can be called
+        self.unacked: deque[int] | None = None
+        self.backlog: list[Part] | None = None
+
+    def enqueue(self, events: list[Waiting]) -> None:
+        """Send these as far as transport and window allow, and remember the rest; the list becomes ours. A client too far behind is
+        dropped; it comes back and resumes."""
+        queue = self.queue
+        if queue is None:
+            self.queue = queue = cast("list[Waiting | Part]", events)
+        else:
+            queue += events
+        self.wake()
+        if len(queue) > MAX_LAG and self.queue is queue:
+            self.outlet.abort()
+
+    def drop(self, sender: int) -> None:
+        """Forget what this client has not been sent yet of one who was erased."""
+        if self.queue:
+            self.queue = [e for e in self.queue if not (isinstance(e, MessageQueued) and e.uid == sender)] or None
+
+    def tell(self, part: Part) -> None:
+        """Send a part that is not in the mailbox, or keep it while the transport is full."""
+        if self.outlet.writable and not self.backlog:
+            self.outlet.write((part,))
+            return
+        if self.backlog is None:
+            self.backlog = []
+        self.backlog.append(part)
+        if len(self.backlog) > MAX_BACKLOG:
+            self.outlet.abort()
+
+    def tell_in_order(self, part: Part) -> None:
+        """Send a part that says something about messages: behind those which still wait here."""
+        if self.queue:
+            self.queue.append(part)
+        else:
+            self.tell(part)
+
+    def wake(self) -> None:
+        """Send what waits, as far as transport and window allow."""
+        if self.closed:
+            return
+        while self.outlet.writable:
+            parts = self._next_parts()
+            if not parts:
+                return
+            self.outlet.write(parts)
+            if self.queue is None and self.backlog is None:
+                return
+
+    def resume(self) -> None:
+        """The transport accepts again."""
+        self.wake()
+
+    def acked(self, upto: int) -> None:
+        """The client has everything up to `upto`: the window opens."""
+        self.acked_upto = max(self.acked_upto, upto)
+        unacked = self.unacked
+        if unacked is not None:
+            while unacked and unacked[0] <= upto:
+                unacked.popleft()
+            if not unacked:
+                self.unacked = None
+        if self.queue:
+            self.wake()
+
+    def _next_parts(self) -> Sequence[Part]:
+        parts: list[Part] = []
+        if self.backlog:
+            parts, self.backlog = self.backlog[:FLUSH], self.backlog[FLUSH:] or None
+        queue, left = self.queue, FLUSH - len(parts)
+        if queue is None:
+            return parts
+        taken = 0
+        for event in queue[:left]:
+            if type(event) is MessageQueued:
+                if self.unacked is None:
+                    self.unacked = deque()
+                elif len(self.unacked) >= ACK_WINDOW:
+                    break
+                self.unacked.append(event.seq)
+            if isinstance(event, Part):
+                parts.append(event)
+            else:
+                self.sent = event.seq
+                parts.append(part_of(event))
+            taken += 1
+        if taken == len(queue):
+            self.queue = None
+        else:
+            del queue[:taken]
+        return parts
+
+
+class Sessions:
+    """Every session of a home, by user and by id."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Session] = {}
+        self._by_uid: dict[int, tuple[Session, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_id.values()))
+
+    def add(self, session: Session) -> None:
+        """A session begins."""
+        self._by_id[session.id] = session
+        self._by_uid[session.uid] = (*self._by_uid.get(session.uid, ()), session)
+
+    def remove(self, session: Session) -> bool:
+        """A session ends. False when it had ended before."""
+        session.closed = True
+        if self._by_id.pop(session.id, None) is None:
+            return False
+        left = tuple(s for s in self._by_uid[session.uid] if s is not session)
+        if left:
+            self._by_uid[session.uid] = left
+        else:
+            del self._by_uid[session.uid]
+        return True
+
+    def get(self, id: str) -> Session | None:
+        """The session with this id, if it is live."""
+        return self._by_id.get(id)
+
+    def of(self, uid: int) -> Sequence[Session]:
+        """A user's live sessions, oldest first."""
+        return self._by_uid.get(uid, ())

@@ -1,0 +1,149 @@
+"""Tickets: a sender and a recipient in the same network may talk directly. Rule: a stamp is made only for what was committed just now.
+
+The recipient's home derives a ticket's key from the key of the recipient's direct route, so the recipient's client can derive it too; the
+sender's home keeps it and stamps with it. The sender's client gets what is derived from it once more, with which it and the recipient's
+know each other. Nothing of it outlives the process, or its minute.
+"""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import structlog
+
+from broker.port import Broker
+from domain.errors import NoRoute, Unavailable
+from projections.server.contacters import ContacterIndex
+from servers.security.addresses import ip_of, same_network
+from servers.sessions.part_bodies import instant
+from servers.sessions.sessions import Sessions
+
+if TYPE_CHECKING:
+    from domain.user.commands import Send
+
+TICKET_S = 60.0  # asking again costs one request a minute; the sender's home checks each send all the same
+MAX_TICKETS = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
+ASK_S = 2.0  # a home that takes longer is no shortcut
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRoute:
+    """Where a session's client listens. `address`: where its home sees it, and with `called` has called it and had `key` proven;
+    `local`: what it calls its own address, for those behind the same NAT. No home connects to that."""
+
+    address: str
+    port: int
+    key: bytes = field(repr=False)
+    called: bool = True
+    local: str | None = None
+
+    def from_where(self, asker: str) -> str | None:
+        """The address to try for a client that is seen at `asker`; None when they are no neighbours."""
+        local, seen = self.local, ip_of(self.address)
+        if local is not None and ip_of(asker) == seen:
+            return local
+        there = self.called or (local is not None and ip_of(local) == seen)  # a firewall keeps the home out, not the neighbours
+        return self.address if there and same_network(self.address, asker) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What one user may do towards another until `expires`, seconds since 1970."""
+
+    sender: int
+    to: int
+    expires: float
+    key: bytes = field(repr=False)
+
+
+def ticket_key(route_key: bytes, sender: int, to: int, expires_at: str) -> bytes:
+    """The key of a ticket, which only the recipient's client and the two homes can know."""
+    return hmac.digest(route_key, f"ticket|{sender}|{to}|{expires_at}".encode(), "sha256")
+
+
+def door_key(key: bytes) -> bytes:
+    """What the holder of a ticket and the recipient prove to know before anything is said; it stamps nothing."""
+    return hmac.digest(key, b"door", "sha256")
+
+
+class Tickets:
+    """The tickets that one home's users hold, and its answers to homes whose users ask for one."""
+
+    def __init__(
+        self,
+        home: str,
+        sessions: Sessions,
+        contacters: ContacterIndex,
+        broker: Broker,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._home = home
+        self._sessions = sessions
+        self._contacters = contacters
+        self._broker = broker
+        self._clock = clock
+        self._new_id = new_id
+        self._held: dict[str, Ticket] = {}  # in the order in which they expire
+
+    async def issue(self, sender: int, to: int, address: str) -> dict[str, Any]:
+        """Where `to` can be reached by `sender`, who is seen at `address`, with a ticket. Raises `NoRoute`."""
+        if sender not in self._contacters.watchers.get(to, {}):
+            raise NoRoute
+        home = self._contacters.home_of[to]
+        question = {"ask": "ticket", "from": sender, "to": to, "address": address}
+        try:
+            if home == self._home:
+                route = self.answer(question)
+            else:
+                route = msgpack.unpackb(await self._broker.request(f"home.{home}", msgpack.packb(question), ASK_S))
+            if not route:
+                raise NoRoute
+            ticket = Ticket(sender, to, float(route["expires"]), bytes(route["key"]))
+            place = {"address": str(route["address"]), "port": int(route["port"])}
+        except Unavailable:
+            raise NoRoute from None
+        except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+            log.error("home.ticket_answer_unreadable", home=home, error=type(error).__name__)
+            raise NoRoute from None
+        id = self._new_id()
+        self._held[id] = ticket
+        self._forget_old()
+        return place | {"ticket": id, "key": door_key(ticket.key).hex(), "expires_at": instant(ticket.expires)}
+
+    def answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        """For a user of another home, or of this one: the route to one of ours and the ticket's key; empty when there is none."""
+        sender, to = int(question["from"]), int(question["to"])
+        if sender not in self._contacters.contacters.get(to, {}):
+            return {}
+        for session in self._sessions.of(to):
+            route = session.route
+            address = None if route is None else route.from_where(question["address"])
+            if route is not None and address is not None:
+                expires = float(int(self._clock() + TICKET_S))
+                key = ticket_key(route.key, sender, to, instant(expires) or "")
+                return {"address": address, "port": route.port, "key": key, "expires": expires}
+        return {}
+
+    def stamp(self, id: str, send: "Send", accepted_at: str) -> str | None:
+        """What proves to the recipient's client that this home has committed this very message; None without a ticket that fits."""
+        ticket = self._held.get(id)
+        if ticket is None or (ticket.sender, ticket.to) != (send.uid, send.to) or ticket.expires <= self._clock():
+            return None
+        urgent = "urgent" if send.urgent else ""
+        said = (send.id, send.handle, send.name, send.text, send.in_reply_to or "", urgent, accepted_at)
+        digests = b"".join(sha256(text.encode("utf-8", "surrogatepass")).digest() for text in said)
+        return hmac.digest(ticket.key, b"stamp" + digests, "sha256").hex()
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        while self._held:
+            oldest = next(iter(self._held))
+            if len(self._held) <= MAX_TICKETS and self._held[oldest].expires > now:
+                return
+            del self._held[oldest]

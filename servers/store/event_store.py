@@ -1,0 +1,256 @@
+"""A server's event store: one database, through the `eventsourcing` library. Rule: every method blocks; call it through `Store.run`.
+
+Events are stored as msgpack maps of their fields without place, the personal ones encrypted (`servers/encryption/personal_fields.py`);
+the same bytes travel in the broker's envelope to the history.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+import msgpack
+import msgspec
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    InfrastructureFactory,
+    IntegrityError,
+    Notification,
+    PersistenceError,
+    ProcessRecorder,
+    StoredEvent,
+    Tracking,
+    Transcoder,
+)
+from msgspec.structs import force_setattr, replace
+
+from broker.envelope import EventRecord
+from domain.errors import Unavailable
+from domain.event import Event, Snapshotable, State
+from domain.personal import owners
+from domain.rules.rules import Catalogue
+from servers.encryption.key_tables import open_keys
+from servers.encryption.personal_fields import FieldSealer, KeysNeeded, SealedMapper, pack_dump, unpack_dump
+from servers.runtime.worker import Worker
+from servers.store.lease import FencedOut, LeaseLost, LeaseTable
+from servers.store.positions import asides_of
+from servers.store.sqlite import sqlite_factory
+
+SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
+SNAPSHOT_FORMAT = 1  # raised when a state's dump changes shape; older snapshots are then ignored
+T = TypeVar("T")
+
+
+class Conflicted(Unavailable):
+    """Another process wrote to the same stream; nothing was stored."""
+
+
+class Committed(NamedTuple):
+    """An event that is on disk: its position in the server's log, the event, and how it is stored and travels to the history."""
+
+    position: int
+    event: Event
+    record: EventRecord
+
+
+_encode = msgspec.msgpack.Encoder().encode  # a third of the cost of `msgpack`, which reads what others wrote, for it knows bounds
+
+
+class MsgpackTranscoder(Transcoder):
+    """Event fields as one msgpack map."""
+
+    def encode(self, obj: Any) -> bytes:
+        """Plain data -> bytes."""
+        return _encode(obj)
+
+    def decode(self, data: bytes) -> Any:
+        """Bytes -> plain data."""
+        return msgpack.unpackb(data, strict_map_key=False)
+
+
+class Store:
+    """Events, snapshots and tracking positions of one server."""
+
+    def __init__(self, url: str, server: str, catalogue: Catalogue, keys_url: str = "") -> None:
+        """`url`: `sqlite:///path` or `postgresql://user:password@host:port/database` (schema `flash_<server>`). `keys_url`: the same for
+        the keys of personal data; a place of their own beside the events unless told otherwise (`servers/encryption/key_tables.py`).
+
+        Raises `Unavailable` when the database cannot be reached, `ValueError` for another kind of URL.
+        """
+        self.catalogue = catalogue
+        self._thread = Worker(f"store-{server}")  # commits and loads, one after the other
+        self._reader = Worker(f"reader-{server}")  # catching up never delays a commit
+        transcoder = MsgpackTranscoder()
+        try:
+            self._factory = _factory(url, server)
+            self._events: ProcessRecorder = self._factory.process_recorder()
+            self._snapshots: AggregateRecorder = self._factory.aggregate_recorder(purpose="snapshots")
+        except (PersistenceError, sqlite3.Error) as error:
+            raise Unavailable(f"The store cannot be opened: {error}") from error
+        self.keys = open_keys(keys_url, url, server)
+        self._sealer = FieldSealer(self.keys)
+        self.mail_key = self.keys.mail_key()  # the number of the key for letters to other servers; 0 before it has arrived
+        self.mapper = SealedMapper(transcoder, self.keys)
+
+    def lease(self) -> LeaseTable | None:
+        """Where the lease of this server lies; None where no second process can reach the data."""
+        make = getattr(self._factory, "lease", None)
+        return None if make is None else make()
+
+    def fence(self, epoch: int) -> None:
+        """From now on every commit is made under the lease of this number, and fails when a newer one was given."""
+        self._events.fence = epoch  # type: ignore[attr-defined]
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a blocking method in the store's own thread."""
+        return await self._thread.run(function, *args)
+
+    async def run_reader(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a blocking read that may take long in the reader's thread."""
+        return await self._reader.run(function, *args)
+
+    def pack(self, events: Sequence[Event]) -> list[EventRecord]:
+        """The events as they will be stored, at positions that `put` fills in. The one method that does not block: it is called on the
+        loop, so that the store's thread has nothing to do but SQLite's work, which needs no interpreter lock. Raises `KeysNeeded`: then
+        `fetch_keys` first."""
+        packed = []
+        try:
+            for event in events:
+                kind = type(event)
+                state, stream, version = _state(event)
+                if kind.PERSONAL:
+                    self._sealer.by_owner(state, kind, stream, version)
+                packed.append(EventRecord(0, stream, version, kind.TOPIC, state["at"], _encode(state)))
+        except KeysNeeded:
+            raise KeysNeeded({owner for event in events for owner in owners(event)}) from None
+        return packed
+
+    def fetch_keys(self, owners: Iterable[int]) -> None:
+        """Have at hand, and durably stored, what `pack` needs. Raises `Unavailable`."""
+        self.keys.make(owners)
+
+    def letter(self, event: Event, record: EventRecord) -> EventRecord:
+        """An event as it travels to another server: what was stored, but with its personal fields under the key of the mail, for that
+        server has no key of ours. On the loop, as `pack`. Raises `Unavailable` before the mail's key has arrived."""
+        if not event.PERSONAL:
+            return record
+        if not self.mail_key:
+            raise Unavailable("The key of the mail between servers is not known here yet.")
+        state, _, _ = _state(event)
+        self._sealer.for_mail(state, event, self.mail_key)
+        return replace(record, data=_encode(state))
+
+    def put(self, events: Sequence[Event], packed: Sequence[EventRecord], trackings: Sequence[Tracking] = ()) -> list[Committed]:
+        """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;
+        then nothing is stored."""
+        rows = [(record.stream, record.version, record.topic, record.data) for record in packed]  # the library's `StoredEvent`, less slowly
+        try:
+            positions = self._events.insert_events(cast(Sequence[StoredEvent], rows), trackings=trackings) or ()
+        except IntegrityError as error:
+            raise Conflicted(f"Another process wrote first: {error}") from error
+        except FencedOut as error:
+            raise LeaseLost from error
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        for position, record in zip(positions, packed, strict=True):
+            force_setattr(record, "position", position)  # once, before anybody else sees it
+        return [Committed(*row) for row in zip(positions, events, packed, strict=True)]
+
+    def learn_mail_key(self, number: int, key: bytes) -> None:
+        """Keep, and use from now on, the key that the Global Server told. Raises `Unavailable`, `ValueError`."""
+        self.keys.learn_mail_key(number, key)
+        self.mail_key = number
+
+    def load(self, stream: str) -> State:
+        """The state of a stream: its latest snapshot and what came after. Raises `Unavailable`."""
+        state = self.catalogue.new_state(stream)
+        fold = self.catalogue.fold(stream)
+        try:
+            for snapshot in self._snapshots.select_events(stream, desc=True, limit=1):
+                form, data = unpack_dump(snapshot.state, self.keys)
+                if form == SNAPSHOT_FORMAT and isinstance(state, Snapshotable):
+                    state.load(data)
+                    state.version = snapshot.originator_version
+            for stored in self._events.select_events(stream, gt=state.version):
+                fold(state, self.mapper.to_domain_event(stored))
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        return state
+
+    def load_all(self, streams: Sequence[str]) -> list[State]:
+        """The states of several streams, in one visit to the store's thread. Raises `Unavailable`."""
+        return [self.load(stream) for stream in streams]
+
+    def snapshot(self, snapshots: Sequence[tuple[str, int, Any]]) -> None:
+        """Store `(stream, version, dump)`s. Failing is harmless: a later load folds more events."""
+        try:
+            rows = [
+                StoredEvent(stream, version, "snapshot", pack_dump((SNAPSHOT_FORMAT, dump), self.keys))
+                for stream, version, dump in snapshots
+            ]
+            self._snapshots.insert_events(rows)
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+
+    def read(self, after: int, limit: int) -> list[Committed]:
+        """Up to `limit` events with a position above `after`, in order. Raises `Unavailable`."""
+        try:
+            notifications = self._events.select_notifications(after, limit, inclusive_of_start=False)
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        return [self._committed(notification) for notification in notifications]
+
+    def _committed(self, stored: Notification) -> Committed:
+        event: Event = self.mapper.to_domain_event(stored)
+        record = EventRecord(stored.id, str(stored.originator_id), stored.originator_version, stored.topic, event.at, stored.state)
+        return Committed(stored.id, event, record)
+
+    def last_position(self) -> int:
+        """The position of the newest event; 0 without any. Raises `Unavailable`."""
+        try:
+            return self._events.max_notification_id() or 0
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+
+    def tracked(self, source: str) -> int:
+        """The stored tracking position of `source`; 0 without one. Raises `Unavailable`."""
+        try:
+            return self._events.max_tracking_id(source) or 0
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+
+    def asides(self, source: str) -> dict[int, int]:
+        """What is noted of the events of `source` that were set aside, by position: see `servers.trackings`. Raises `Unavailable`."""
+        prefix = asides_of(source)
+        try:
+            found: dict[str, int] = self._events.select_trackings(prefix)  # type: ignore[attr-defined]
+        except PersistenceError as error:
+            raise Unavailable(f"The store is away: {error}") from error
+        ends = ((name.removeprefix(prefix), note) for name, note in found.items())
+        return {int(end): note for end, note in ends if end.isdecimal()}  # the others are of a source whose name goes on after a space
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        self._thread.stop()
+        self._reader.stop()
+        self._factory.close()
+        self.keys.close()
+
+
+def _state(event: Event) -> tuple[dict[str, Any], str, int]:
+    """An event's fields, its stream, its version."""
+    state = event.__dict__.copy()
+    stream, version = state.pop("originator_id"), state.pop("originator_version")
+    if event.class_version > 1:
+        state["class_version"] = event.class_version
+    return state, stream, version
+
+
+def _factory(url: str, server: str) -> InfrastructureFactory[Any]:
+    scheme = url.partition("://")[0]
+    if scheme == "sqlite":
+        return sqlite_factory(url)
+    if scheme in ("postgresql", "postgres"):
+        from servers.store.postgres import postgres_factory  # 10 MB that a home on SQLite does not need
+
+        return postgres_factory(url, server)
+    raise ValueError(f"not a store URL: {scheme}://…; expected sqlite:///path or postgresql://…")

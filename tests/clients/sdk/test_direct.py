@@ -1,0 +1,181 @@
+"""Being called directly by a real home: the line is used, breaks, is refused; whatever happens, each message once and in order."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import flash_sdk.direct_port
+from flash.process.compose import running_all
+from flash.process.settings import Settings
+from flash_sdk import Direct, FlashClient, Goodbye, Listener, Message, Pace
+from flash_sdk.direct_port import DirectPort, HomeLine
+from flash_sdk.parts import Part
+from tests.clients.sdk.test_listen import next_of
+from tests.support.ports import free_ports
+from tests.support.waiting import eventually
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+BURST = 120
+
+
+@contextlib.asynccontextmanager
+async def running_town(directory: Path, networks=LOOPBACK) -> AsyncIterator[tuple[FlashClient, FlashClient]]:
+    """Ann and Bob, each at a home of their own and on the other's list."""
+    port = free_ports(3, in_a_row=True)[0]
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(running_all(Settings(data=directory, direct_networks=networks), 2, port))
+        pace = Pace(first_s=0.01, longest_s=0.2)
+        people = [await stack.enter_async_context(FlashClient(f"http://127.0.0.1:{port}", pace=pace)) for _ in range(2)]
+        for one, name in zip(people, ("ann", "bob"), strict=True):
+            await one.register(name, "correct horse battery")
+        ann, bob = people
+        await ann.add_contact(bob.grant.uid)
+        await bob.add_contact(ann.grant.uid)
+        assert {ann.grant.home.name, bob.grant.home.name} == {"h1", "h2"}
+        yield ann, bob
+
+
+@pytest.fixture
+def lines(monkeypatch) -> list[HomeLine]:
+    """The direct lines there were; each remembers what came on it."""
+    made: list[HomeLine] = []
+
+    class Remembering(HomeLine):
+        def __init__(self, reader, writer):
+            super().__init__(reader, writer)
+            self.came: list[Part] = []
+            made.append(self)
+
+        async def next(self):
+            part = await super().next()
+            self.came.append(part)
+            return part
+
+    monkeypatch.setattr(flash_sdk.direct, "HomeLine", Remembering)
+    return made
+
+
+async def texts(events: Listener, count: int) -> list[str]:
+    return [(await next_of(events, Message)).text for _ in range(count)]
+
+
+@pytest.mark.parametrize("framing", ["multipart", "sse", "poll"])
+async def test_a_popup_takes_the_direct_line(tmp_path: Path, lines, framing):
+    async with running_town(tmp_path) as (ann, bob), ann.listen(direct=True, framing=framing) as events:
+        assert await next_of(events, Direct) == Direct(active=True)
+        await bob.send(ann.grant.uid, "pop over?")
+        assert await texts(events, 1) == ["pop over?"]
+        assert "pop over?" in [part.body.get("text") for part in lines[0].came]
+
+
+@pytest.mark.parametrize("direction", ["our end", "the middle"])
+async def test_a_line_cut_in_the_middle_of_a_burst_loses_and_doubles_nothing(tmp_path: Path, lines, direction):
+    async with running_town(tmp_path) as (ann, bob), ann.listen(direct=True) as events:
+        await next_of(events, Direct)
+
+        async def burst() -> None:
+            for number in range(BURST):
+                await bob.send(ann.grant.uid, str(number))
+
+        sending = asyncio.ensure_future(burst())
+        shown = await texts(events, BURST // 4)
+        if direction == "our end":
+            lines[0]._writer.transport.abort()
+        else:  # what we say arrives no more, and the home must find that out by itself
+            lines[0].confirm = lambda: None
+        shown += await texts(events, BURST - len(shown))
+        await sending
+        assert shown == [str(number) for number in range(BURST)]
+        assert 0 < len([part for part in lines[0].came if part.name == "message"]) < BURST
+        await bob.send(ann.grant.uid, "still there?")
+        assert await texts(events, 1) == ["still there?"]
+
+
+async def test_a_home_that_may_not_call_says_so_and_the_back_connection_serves(tmp_path: Path, lines):
+    async with running_town(tmp_path, networks=()) as (ann, bob), ann.listen(direct=True) as events:
+        assert await next_of(events, Direct) == Direct(active=False, why="not_allowed")
+        await bob.send(ann.grant.uid, "pop over?")
+        assert (await texts(events, 1), lines) == (["pop over?"], [])
+
+
+async def test_without_an_offer_nothing_is_called(tmp_path: Path, lines):
+    async with running_town(tmp_path) as (ann, bob), ann.listen() as events:
+        await bob.send(ann.grant.uid, "pop over?")
+        assert (await texts(events, 1), lines) == (["pop over?"], [])
+
+
+async def test_logging_off_ends_both(tmp_path: Path, lines):
+    async with running_town(tmp_path) as (ann, _):
+        events = ann.listen(direct=True)
+        await next_of(events, Direct)
+        ending = asyncio.ensure_future(next_of(events, Goodbye))
+        await asyncio.wait({ending}, timeout=0)
+        await ann.logoff()
+        assert (await ending).reason == "logoff"
+        assert [type(event).__name__ async for event in events] == ["Disconnected"]
+
+
+async def test_texts_do_not_leave_tls():
+    assert await DirectPort("https://flash.example", "token").offer("s") == "tls"
+
+
+@contextlib.asynccontextmanager
+async def listening(key: bytes) -> AsyncIterator[DirectPort]:
+    """A port that awaits its home's call."""
+    port = DirectPort("http://127.0.0.1:1", "token")
+    await port._open()
+    port._key = key
+    try:
+        yield port
+    finally:
+        port.close()
+
+
+async def hung_up_on(port: DirectPort, said: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port._port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(said)
+        await writer.drain()
+        assert await reader.read() == b""
+    writer.close()
+    assert port.take_line() is None
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(junk=st.one_of(st.binary(max_size=400), st.binary(max_size=60).map(lambda some: b"FLASH/1 home " + some)))
+async def test_junk_is_hung_up_on(junk):
+    async with listening(secrets.token_bytes(32)) as port:
+        await hung_up_on(port, junk.replace(b"\n", b" ") + b"\n")
+
+
+async def test_one_who_does_not_know_the_key_is_hung_up_on():
+    async with listening(secrets.token_bytes(32)) as port:
+        await hung_up_on(port, b"FLASH/1 home 00 " + b"0" * 64 + b"\n")
+
+
+async def test_a_slow_caller_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr(flash_sdk.direct, "GREETING_S", 0.05)
+    async with listening(secrets.token_bytes(32)) as port:
+        await hung_up_on(port, b"FLASH/1")
+
+
+async def test_nobody_gets_in_when_nothing_was_offered():
+    async with listening(secrets.token_bytes(32)) as port:
+        port._key = None
+        await hung_up_on(port, b"")
+
+
+async def test_only_so_many_callers_are_listened_to():
+    async with listening(secrets.token_bytes(32)) as port, contextlib.AsyncExitStack() as stack:
+        for _ in range(flash_sdk.direct_port.MAX_CALLERS):
+            _, writer = await asyncio.open_connection("127.0.0.1", port._port)
+            stack.callback(writer.close)
+        await eventually(lambda: port._callers == flash_sdk.direct_port.MAX_CALLERS)
+        await hung_up_on(port, b"")

@@ -1,0 +1,149 @@
+"""The same head again: whatever the segments, every request is understood as if the parser had read it."""
+
+import asyncio
+import random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp.web_server import Server
+
+from edge.http.connection import Connection
+from edge.http.head_cache import MAX_BYTES, NOTHING_YET
+from edge.http.messages import Answer
+from edge.http.write_buffer import Outbox
+from tests.edge.conftest import RunningHome
+from tests.edge.wire import ANN, BOB, Wire
+from tests.support.waiting import eventually
+
+SEED = random.SystemRandom().randrange(10**6)
+
+
+class Transport(asyncio.Transport):
+    """Takes what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class Understood:
+    """A dispatcher that writes down what it is asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, str | None, bytes]] = []
+
+    def prompt(self, method: str, target: str) -> None:
+        """No route is prompt."""
+
+    async def run(self, method: str, target: str, headers: Any, raw: bytes, connection: Any) -> Answer:
+        self.requests.append((method, target, headers.get("Who"), raw))
+        return Answer(204)
+
+
+def opened(understood: Understood) -> Connection:
+    """A connection that has just been accepted."""
+    edge = SimpleNamespace(dispatcher=understood, outbox=Outbox(), full=lambda: False)
+    manager = SimpleNamespace(connection_made=lambda *_: None, request_factory=None, request_handler=None)
+    connection = Connection(cast(Server, manager), loop=asyncio.get_running_loop(), edge=cast(Any, edge))
+    connection.connection_made(Transport())
+    return connection
+
+
+def request(who: str, body: bytes, method: str = "POST") -> bytes:
+    length = b"" if method == "GET" else b"Content-Length: %d\r\n" % len(body)
+    return b"%b /v1/x HTTP/1.1\r\nHost: h\r\nWho: %b\r\n%b\r\n%b" % (method.encode(), who.encode(), length, body)
+
+
+@pytest.mark.parametrize("number", range(60))
+async def test_requests_are_understood_however_they_are_cut_up(number: int):
+    print(f"seed {SEED}, {number}")
+    dice = random.Random(SEED + number)
+    understood = Understood()
+    connection = opened(understood)
+    wanted: list[tuple[str, str, str | None, bytes]] = []
+    waiting = b""
+    who = "a"
+    for _ in range(60):
+        who = who if dice.random() < 0.8 else dice.choice("ab")
+        method = "GET" if dice.random() < 0.1 else "POST"
+        body = b"" if method == "GET" else dice.choice((b"12", b"34", b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"))
+        wanted.append((method, "/v1/x", who, body))
+        waiting += request(who, body, method)
+        if dice.random() < 0.97:  # mostly one request comes whole and alone
+            cut = len(waiting) if dice.random() < 0.98 else dice.randrange(1, len(waiting) + 1)
+            connection.data_received(waiting[:cut])
+            waiting = waiting[cut:]
+            for _ in range(dice.choice((0, 1, 5))):
+                await asyncio.sleep(0)
+    connection.data_received(waiting)
+    await eventually(lambda: len(understood.requests) >= len(wanted))
+    assert understood.requests == wanted
+    connection.force_close()
+
+
+async def test_a_head_that_comes_again_is_not_parsed_again():
+    understood = Understood()
+    connection = opened(understood)
+    for body in (b"one", b"two"):
+        connection.data_received(request("a", body))
+        await eventually(lambda body=body: understood.requests and understood.requests[-1][3] == body)
+    connection._parser = None  # nobody could read it now
+    connection.data_received(request("a", b"six"))
+    await eventually(lambda: len(understood.requests) == 3)
+    assert [raw for _, _, _, raw in understood.requests] == [b"one", b"two", b"six"]
+    connection.force_close()
+
+
+async def test_what_looks_like_the_segment_before_may_be_something_else():
+    understood = Understood()
+    connection = opened(understood)
+    segment = request("a", b"one") + b"POST /v1/y HTTP/1.1\r\nWho: b\r\nNote: "
+    connection.data_received(segment)
+    await eventually(lambda: len(understood.requests) == 1)
+    connection.data_received(segment)  # what begins like a request is the rest of the note
+    await eventually(lambda: len(understood.requests) == 2)
+    assert understood.requests[1] == ("POST", "/v1/y", "b", b"one")
+    connection.force_close()
+
+
+async def test_nothing_is_known_of_a_request_that_came_in_pieces():
+    connection = opened(Understood())
+    assert connection._known is NOTHING_YET
+    whole = request("a", b"one")
+    connection.data_received(whole[:9])
+    connection.data_received(whole[9:])
+    assert connection._known is None
+    connection.force_close()
+
+
+async def test_a_long_head_is_understood_but_not_kept():
+    understood = Understood()
+    connection = opened(understood)
+    for who in ("a", "a" * MAX_BYTES):
+        connection.data_received(request(who, b"one"))
+        await eventually(lambda who=who: bool(understood.requests) and understood.requests[-1][2] == who)
+    assert connection._known is None
+    connection.force_close()
+
+
+async def test_the_same_connection_may_speak_for_another_user(home: RunningHome, wire: Wire):
+    for number, (who, uid) in enumerate(((ANN, 1), (ANN, 1), (BOB, 2), (ANN, 1))):
+        wire.request("POST", "/v1/messages", {"id": f"m{number}", "to": 3 - uid, "text": "x"}, who)
+        assert (await wire.response()).status == 202
+        assert home.home.sent[-1][:2] == (uid, f"m{number}")

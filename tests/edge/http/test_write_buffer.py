@@ -1,0 +1,60 @@
+"""What one turn of the loop writes leaves together, and nothing overtakes or gets lost when a connection ends in the same turn."""
+
+import asyncio
+import json
+
+from edge.http.write_buffer import Outbox
+from tests.edge.conftest import RunningHome
+from tests.edge.http.test_head_cache import Transport
+from tests.edge.wire import Wire
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+ANN = b"Host: h\r\nAuthorization: Bearer ann-token\r\n"
+
+
+async def test_what_is_written_leaves_with_the_turn_of_the_loop_in_order():
+    outbox, one, other = Outbox(), Transport(), Transport()
+    outbox.write(one, b"a")
+    outbox.write(other, b"x")
+    outbox.write(one, b"b")
+    assert one.written == other.written == b""
+    await asyncio.sleep(0)
+    assert (one.written, other.written) == (b"ab", b"x")
+    outbox.write(one, b"c")
+    outbox.flush()
+    assert one.written == b"abc"
+    await asyncio.sleep(0)
+    assert one.written == b"abc"
+
+
+async def test_nothing_is_written_to_a_connection_that_has_closed_meanwhile():
+    outbox, gone, other = Outbox(), Transport(), Transport()
+    gone.is_closing = lambda: True  # type: ignore[method-assign]
+    outbox.write(gone, b"a")
+    outbox.write(other, b"b")
+    outbox.flush()
+    assert (gone.written, other.written) == (b"", b"b")
+
+
+async def test_an_answer_goes_before_the_stream_that_follows_on_its_connection(home: RunningHome, wire: Wire):
+    body = json.dumps({"client": "test/1"}).encode()
+    wire.send(HEALTH + b"POST /v1/back-connection HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (ANN, len(body), body))
+    assert (await wire.response()).json == {"status": "alive"}
+    status, headers, _ = await wire.head()
+    assert (status, headers["content-type"]) == (200, "multipart/x-mixed-replace; boundary=flash")
+
+
+async def test_an_answer_goes_before_the_one_that_closes_its_connection(home: RunningHome, wire: Wire):
+    wire.send(HEALTH + HEALTH.replace(b"healthz", b"nowhere").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert (await wire.response()).status == 200
+    assert (await wire.response()).status == 404
+    assert await wire.rest() == b""
+
+
+async def test_an_answer_arrives_though_the_client_has_closed_its_side(home: RunningHome, wire: Wire):
+    for _ in range(20):
+        wire.send(HEALTH)
+    wire.writer.write_eof()
+    for _ in range(20):
+        assert (await wire.response()).status == 200
+    assert await wire.rest() == b""

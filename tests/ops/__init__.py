@@ -1,1 +1,0 @@
-"""What operators do: backups, restarts, diagnosis. Rule: on real files, brokers and processes."""

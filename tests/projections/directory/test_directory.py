@@ -1,0 +1,157 @@
+"""Finding people: words, fields, pages, and where new users live."""
+
+import pytest
+
+from domain.errors import Invalid
+from domain.event import Event
+from domain.events.global_server import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
+from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory
+from projections.directory.words import words
+
+WHEN = {"at": 1_700_000_000.0, "cause": "c1"}
+
+
+def registered(uid: int, handle: str, home: str = "h1", **profile: str) -> UserRegistered:
+    return UserRegistered(uid=uid, handle=handle, home=home, profile=profile, **WHEN)
+
+
+def directory(*events: Event) -> Directory:
+    folded = Directory()
+    for position, event in enumerate(events, start=1):
+        folded.apply(position, event)
+    return folded
+
+
+def found(where: Directory, q: str = "", **fields: str) -> list[str]:
+    users, _ = where.search(q, fields)
+    return [user.handle for user in users]
+
+
+PEOPLE = directory(
+    HomeAnnounced(name="h1", url="http://127.0.0.1:8081", **WHEN),
+    registered(1, "jsmith", full_name="John Smith", state="Florida", city="Miami", email="john@example.com"),
+    registered(2, "bob.jones", full_name="Bob Jones", state="Florida", note="ask smith about it"),
+    registered(3, "smithy", full_name="Zoë Müller-Łukasz", state="Texas", phone="+1 (555) 010-2030"),
+    registered(4, "yamada", full_name="山田 太郎", organisation="Straße & Søn", city="São Paulo"),
+)
+
+
+@pytest.mark.parametrize(
+    ("q", "handles"),
+    [
+        ("smith florida", ["jsmith", "bob.jones"]),
+        ("SMITH", ["jsmith", "bob.jones", "smithy"]),
+        ("smi flo", ["jsmith", "bob.jones"]),
+        ("mith", []),
+        ("smith texas", ["smithy"]),
+        ("zoe muller", ["smithy"]),
+        ("ZOË lukasz", ["smithy"]),
+        ("john@example.com", ["jsmith"]),
+        ("example", ["jsmith"]),
+        ("555 010", ["smithy"]),
+        ("山", ["yamada"]),
+        ("strasse", ["yamada"]),
+        ("son sao", ["yamada"]),
+        ("jones bob", ["bob.jones"]),
+        ("bob.jones", ["bob.jones"]),
+        ("@ !", []),
+        ("nobody", []),
+        ("", ["jsmith", "bob.jones", "smithy", "yamada"]),
+    ],
+)
+def test_words_are_found_in_any_field(q, handles):
+    assert found(PEOPLE, q) == handles
+
+
+def test_a_named_field_narrows():
+    assert found(PEOPLE, full_name="smith") == ["jsmith"]
+    assert found(PEOPLE, full_name="bob jones") == ["bob.jones"]
+    assert found(PEOPLE, "smith", state="florida", note="ask") == ["bob.jones"]
+    assert found(PEOPLE, handle="smith") == ["smithy"]
+    assert found(PEOPLE, handle="bob jones", full_name="smith") == []
+
+
+def test_unknown_fields_and_endless_searches_are_refused():
+    with pytest.raises(Invalid, match="shoe_size"):
+        PEOPLE.search(fields={"shoe_size": "7"})
+    with pytest.raises(Invalid, match="q: "):
+        PEOPLE.search("x" * (MAX_WORDS_CHARS + 1))
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": MAX_LIMIT + 1}, {"cursor": "x"}, {"cursor": "-1"}, {"cursor": "0x1"}])
+def test_wrong_pages_are_refused(wrong):
+    with pytest.raises(Invalid):
+        PEOPLE.search("smith", **wrong)
+
+
+def test_pages_follow_one_another_and_end():
+    many = directory(*(registered(uid, f"user{uid}", city="Miami") for uid in range(1, 46)))
+    seen, cursor = [], None
+    for size in (20, 20, 5):
+        page, cursor = many.search("miami", cursor=cursor)
+        assert len(page) == size
+        seen += [user.uid for user in page]
+    assert cursor is None
+    assert seen == list(range(1, 46))
+
+
+def test_a_page_that_is_just_full_is_the_last():
+    assert PEOPLE.search("smith", limit=3)[1] is None
+
+
+def test_a_changed_profile_is_found_anew_and_no_more_as_before():
+    where = directory(
+        registered(1, "ann", full_name="Ann Lee", city="Miami"),
+        registered(2, "abe", city="Miami"),
+        ProfileChanged(uid=1, handle="ann", home="h1", name="Ann Smith", changes={"full_name": "Ann Smith", "city": None}, **WHEN),
+    )
+    assert found(where, "smith") == ["ann"]
+    assert found(where, "lee") == []
+    assert found(where, "miami") == ["abe"]
+    assert where.users[1].name == "Ann Smith"
+    assert where.users[2].name == "abe"
+
+
+def test_one_who_left_is_not_found():
+    where = directory(registered(1, "ann", city="Miami"), AccountClosed(uid=1, reason="asked", home="h1", homes=["h1", "h2"], **WHEN))
+    assert found(where) == found(where, "miami") == []
+    assert where.by_handle("ann") is None
+    assert where.residents("h1") == 0
+    assert where.last_uid == 1, "a number is never given twice"
+
+
+def test_a_handle_is_looked_up_in_any_case():
+    user = PEOPLE.by_handle("BOB.Jones")
+    assert user is not None
+    assert user.uid == 2
+    assert PEOPLE.by_handle("nobody") is None
+
+
+def test_new_users_go_to_the_live_home_with_the_fewest():
+    homes = [HomeAnnounced(name=name, url=f"http://{name}", **WHEN) for name in ("h10", "h2", "h1")]
+    where = directory(*homes, registered(1, "ann", "h1"))
+    assert where.pick_home({"h1", "h2", "h10"}) == "h2"
+    assert where.pick_home({"h1", "h10"}) == "h10"
+    assert where.pick_home({"h1"}) == "h1"
+    assert where.pick_home({"h1", "h2"}, expected={"h2": 2}) == "h1"
+    assert where.pick_home({"h9"}) is None
+    assert where.pick_home(set()) is None
+
+
+def test_a_retired_home_gets_no_new_users_until_it_is_back():
+    announced = HomeAnnounced(name="h1", url="http://h1", **WHEN)
+    assert directory(announced, HomeRetired(name="h1", **WHEN)).pick_home({"h1"}) is None
+    assert directory(announced, HomeRetired(name="h1", **WHEN)).home_url("h1") == "http://h1"
+    assert directory(announced, HomeRetired(name="h1", **WHEN), announced).pick_home({"h1"}) == "h1"
+
+
+def test_a_dump_of_another_format_is_not_trusted():
+    fresh = Directory()
+    assert fresh.load({**PEOPLE.dump(), "format": 0}) is False
+    assert fresh.position == 0
+
+
+def test_words_are_folded():
+    assert words("José Müller-Łuk_7, ŒUVRE") == ["jose", "muller", "luk", "7", "oeuvre"]
+    assert words("हिन्दी") == words("हिन्दी".upper())
+    assert words("\u0130stanbul I") == ["istanbul", "i"]

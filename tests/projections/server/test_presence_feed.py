@@ -1,0 +1,120 @@
+"""The fold of the public feed: each change once, in order, whatever the broker repeats; cursors that are good, and those that are not."""
+
+import msgpack
+from hypothesis import given
+from hypothesis import strategies as st
+
+from projections.server import presence_feed as module
+from projections.server.presence_feed import BEGINNING, Change, Feed, Standing
+
+STATUSES = ("online", "away", "offline")
+
+
+def told(feed: Feed, offset: int, uid: int, version: int) -> bool:
+    status = STATUSES[version % 3]
+    return feed.apply(Change(offset, uid, f"{uid}/{version} {status}".encode()), Standing(version, status, f"t{version}"))
+
+
+def folded(*messages: tuple[int, int]) -> Feed:
+    """A log of (uid, version)."""
+    feed = Feed()
+    for offset, (uid, version) in enumerate(messages):
+        told(feed, offset, uid, version)
+    return feed
+
+
+def seen(feed: Feed, cursor: str) -> list[bytes] | None:
+    """What comes after a cursor."""
+    place = feed.place_of(cursor)
+    return None if place is None else [change.body for change in feed.after(place, 10_000) or ()]
+
+
+def test_a_relay_that_repeats_changes_nothing():
+    feed = folded((1, 1), (1, 2), (2, 1), (1, 1), (1, 2), (2, 1), (1, 3))
+    assert [change.body for change in feed.changes] == [b"1/1 away", b"1/2 offline", b"2/1 away", b"1/3 online"]
+    assert feed.repeats == 3
+    assert feed.users == {1: Standing(3, "online", "t3"), 2: Standing(1, "away", "t1")}
+
+
+def test_a_cursor_taken_amid_repeats_gives_only_what_is_new():
+    feed = folded((1, 1), (1, 2))
+    cursor = feed.cursor
+    for offset, version in ((2, 1), (3, 2), (4, 3)):
+        told(feed, offset, 1, version)
+    assert seen(feed, cursor) == [b"1/3 online"]
+
+
+def test_a_cursor_of_another_log_is_not_known():
+    assert seen(folded((1, 1), (1, 2)), folded((2, 1), (2, 2)).cursor) is None
+    for junk in ("", "x", "1", "ffffffffffffffff.00000000", "1.zzzzzzzz", " 0"):
+        assert seen(folded((1, 1)), junk) is None
+
+
+def test_the_beginning_is_a_cursor_until_it_is_forgotten(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_CHANGES", 8)
+    monkeypatch.setattr(module, "_SLACK", 2)
+    feed = Feed()
+    assert feed.cursor == BEGINNING
+    for version in range(1, 11):
+        told(feed, version, 1, version)
+    first = feed.changes[0].cursor
+    assert len(seen(feed, BEGINNING) or ()) == 10
+    told(feed, 11, 1, 11)
+    assert seen(feed, BEGINNING) is None
+    assert seen(feed, first) is None
+    assert feed.after(0, 5) is None
+    assert len(feed.changes) == 9
+    assert seen(feed, feed.changes[-2].cursor) == [b"1/11 offline"]
+
+
+def test_who_begins_anew_refuses_every_old_cursor_and_place():
+    feed = folded((1, 1), (1, 2))
+    cursor, place = feed.cursor, feed.end
+    feed.begin_anew()
+    assert (seen(feed, cursor), seen(feed, BEGINNING), feed.after(place, 1)) == (None, None, None)
+    assert feed.users == {}
+
+
+def test_a_beginning_that_was_cut_off_is_no_place_to_start():
+    feed = folded((1, 5))
+    feed.whole = False
+    assert seen(feed, BEGINNING) is None
+
+
+def test_a_dump_of_another_format_is_refused():
+    feed = Feed()
+    assert not feed.load({"format": 0})
+    assert feed.dump() == Feed().dump()
+
+
+LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 6)), max_size=40)
+
+
+@given(LOGS, st.integers(0, 40))
+def test_a_dump_and_the_rest_give_what_all_gives(log: list[tuple[int, int]], cut: int):
+    whole = folded(*log)
+    loaded = Feed()
+    assert loaded.load(msgpack.unpackb(msgpack.packb(folded(*log[:cut]).dump()), strict_map_key=False))
+    start = loaded.changes[-1].offset if loaded.changes else 0
+    for offset, (uid, version) in enumerate(log):
+        if offset >= start:  # a restart reads from the last change that counted, itself included
+            told(loaded, offset, uid, version)
+    assert loaded.dump() == whole.dump()
+
+
+@given(LOGS, st.integers(0, 40))
+def test_a_snapshot_and_what_comes_after_its_cursor_is_everything_once_and_in_order(log: list[tuple[int, int]], cut: int):
+    feed = Feed()
+    snapshot, cursor = {}, feed.cursor
+    for offset, (uid, version) in enumerate(log):
+        if offset == cut:
+            snapshot, cursor = dict(feed.users), feed.cursor
+        told(feed, offset, uid, version)
+    after = seen(feed, cursor)
+    assert after is not None
+    versions: dict[int, list[int]] = {uid: [standing.version] for uid, standing in snapshot.items()}
+    for body in after:
+        uid, version = map(int, body.split()[0].split(b"/"))
+        versions.setdefault(uid, []).append(version)
+    assert all(numbers == sorted(set(numbers)) for numbers in versions.values())
+    assert {uid: numbers[-1] for uid, numbers in versions.items()} == {uid: s.version for uid, s in feed.users.items()}

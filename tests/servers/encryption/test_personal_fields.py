@@ -1,0 +1,264 @@
+"""Personal data is unreadable without its owner's key, wherever it is stored; everything else stays as it was."""
+
+import os
+import random
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import msgpack
+import psycopg
+import pytest
+import structlog
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from eventsourcing.persistence import StoredEvent
+
+from domain.event import place
+from domain.events.home import ContactAdded, MessageSent
+from domain.personal import Personal, owners
+from servers.encryption import key_store as keys_module
+from servers.encryption.key_store import NoKeys
+from servers.encryption.key_tables import open_keys
+from servers.encryption.personal_fields import Broken, SealedMapper, pack_dump, seal, unpack_dump, unseal
+from servers.store.event_store import MsgpackTranscoder, Store
+from tests.servers.stores import HOME, NOW, put
+from tests.support.postgres import PrivatePostgres
+
+TEXT = "nobody else may read this"
+NONCE = b"n" * 12
+
+
+def message(text: str = TEXT, id: str = "m1") -> MessageSent:
+    return MessageSent(
+        at=NOW, cause=id, id=id, uid=1, handle="ann", name="Ann Lee", to=2, to_home="h2", text=text, in_reply_to=None, urgent=False
+    )  # fmt: skip
+
+
+def contact() -> ContactAdded:
+    return ContactAdded(at=NOW, cause="c", uid=2, handle="bob", name="Bob Jones", home="h2", alias="Bobby", notify=False)
+
+
+@pytest.fixture
+def store(url):
+    store = Store(url, "h1", HOME)
+    yield store
+    store.close()
+
+
+def stored(committed) -> StoredEvent:
+    event = committed.event
+    return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, committed.record.data)
+
+
+def test_a_text_is_stored_sealed_and_read_whole(store):
+    (written,) = put(store, "user-1", 0, [message()])
+    assert TEXT.encode() not in written.record.data
+    assert b"Ann Lee" not in written.record.data
+    assert b"ann" in written.record.data, "who sent something stays known"
+    assert store.read(0, 10) == [written]
+
+
+def test_each_person_has_a_key_of_their_own(store):
+    (written,) = put(store, "user-1", 0, [contact()])
+    assert owners(written.event) == {1, 2}
+    store.keys.destroy(2)
+    (read,) = store.read(0, 10)
+    assert (read.event.name, read.event.alias, read.event.handle) == ("", "Bobby", "bob")
+    store.keys.destroy(1)
+    (read,) = store.read(0, 10)
+    assert (read.event.name, read.event.alias) == ("", None)
+    assert read.record.data == written.record.data, "stored bytes never change"
+
+
+def test_a_destroyed_key_stays_destroyed(store):
+    put(store, "user-1", 0, [message()])
+    store.keys.destroy(1)
+    store.keys.destroy(1)
+    (late,) = put(store, "user-1", 1, [message("too late", "m2")])
+    assert b"too late" not in late.record.data
+    assert [c.event.text for c in store.read(0, 10)] == ["", ""]
+    assert store.keys.destroyed([1, 2]) == {1}
+
+
+def test_keys_survive_a_restart_and_two_processes_make_the_same(store, url):
+    put(store, "user-1", 0, [message()])
+    first, second = open_keys("", url, "h1"), open_keys("", url, "h1")
+    second.make([7, 1])
+    first.make([7, 1])
+    mapper = SealedMapper(MsgpackTranscoder(), first)
+    sealed = seal(first.cipher(7), NONCE, {"a": 1}, b"here")
+    assert unseal(second.cipher(7), sealed, b"here") == {"a": 1}
+    assert mapper.to_domain_event(stored(store.read(0, 1)[0])).text == TEXT
+    for keys in (first, second):
+        keys.close()
+
+
+def test_sealed_bytes_open_only_where_they_were_put(store):
+    (written,) = put(store, "user-1", 0, [message()])
+    place_before = stored(written)
+    for moved in (
+        StoredEvent("user-9", 1, place_before.topic, written.record.data),
+        StoredEvent("user-1", 2, place_before.topic, written.record.data),
+        StoredEvent("user-1", 1, "mailbox.message_queued", written.record.data),
+    ):
+        with pytest.raises(Broken):
+            store.mapper.read(moved, strict=True)
+        assert store.mapper.to_domain_event(moved).text == ""
+
+
+def test_a_changed_bit_is_noticed():
+    cipher = AESGCM(b"k" * 32)
+    sealed = seal(cipher, NONCE, {"text": TEXT}, b"here")
+    assert unseal(cipher, sealed, b"here") == {"text": TEXT}
+    for index in range(len(sealed)):
+        changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
+        with pytest.raises(Broken):
+            unseal(cipher, changed, b"here")
+
+
+def test_without_keys_everything_else_is_readable(store):
+    (written,) = put(store, "user-1", 0, [message()])
+    event = SealedMapper(MsgpackTranscoder(), NoKeys()).to_domain_event(stored(written))
+    assert (event.text, event.name, event.handle, event.id, event.to) == ("", "", "ann", "m1", 2)
+
+
+def test_what_was_stored_before_sealing_is_read_as_it_stands(store):
+    plain = message()
+    place((plain,), "user-1", 0)
+    fields = {name: value for name, value in vars(plain).items() if not name.startswith("originator")}
+    data = msgpack.packb({**fields, "class_version": 2})
+    assert store.mapper.to_domain_event(StoredEvent("user-1", 1, plain.TOPIC, data)) == plain
+
+
+def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
+    (written,) = put(store, "user-1", 0, [message()])
+    store.learn_mail_key(-1, b"k" * 32)
+    letter = StoredEvent("user-1", 1, written.event.TOPIC, store.letter(written.event, written.record).data)
+    assert TEXT.encode() not in letter.state
+    other = Store(store_url("h2"), "h2", HOME)
+    with pytest.raises(Broken):
+        other.mapper.read(letter, strict=True)
+    other.learn_mail_key(-1, b"k" * 32)
+    assert other.mapper.read(letter, strict=True) == written.event
+    other.close()
+
+
+def test_another_mail_key_under_the_same_number_is_refused_loudly(store):
+    store.learn_mail_key(-1, b"k" * 32)
+    sealed = seal(store.keys.cipher(-1), NONCE, {"text": TEXT}, b"here")
+    with structlog.testing.capture_logs() as logs:
+        store.learn_mail_key(-1, b"k" * 32)
+        assert logs == []
+        store.learn_mail_key(-1, b"x" * 32)
+    assert logs == [{"event": "keys.mail_key_differs", "log_level": "error", "number": -1}]
+    assert (store.mail_key, unseal(store.keys.cipher(-1), sealed, b"here")) == (-1, {"text": TEXT})
+
+
+def test_a_dump_may_need_more_keys_than_are_kept_in_memory(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 30)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 4)
+    store.keys.make(range(1, 26))  # who is here; to have the others at hand, some of these must go
+    names = {uid: Personal(uid, f"name {uid}") for uid in range(1, 51)}
+    for _ in range(2):  # the second time all keys exist already
+        assert unpack_dump(pack_dump(names, store.keys), store.keys) == {uid: f"name {uid}" for uid in names}
+    store.keys.destroy(7)
+    assert unpack_dump(pack_dump(names, store.keys), store.keys)[7] == ""
+
+
+def test_the_keys_of_one_batch_are_at_hand_together_however_many_they_are(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 10)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 1)
+    store.keys.make(range(1, 11))
+    store.keys.make(range(5, 41))
+    assert None not in [store.keys.at_hand(uid) for uid in range(5, 41)]
+    store.keys.make((50,))
+    with pytest.raises(KeyError):
+        store.keys.at_hand(5)
+    store.keys.at_hand(50)
+
+
+def test_a_dump_takes_no_key_away_from_who_talks(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 10)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 1)
+    store.keys.make(range(1, 11))
+    pack_dump({uid: Personal(uid, "name") for uid in range(1, 101)}, store.keys)
+    for uid in range(1, 11):
+        store.keys.at_hand(uid)
+
+
+class Slow(dict):
+    """Lets other threads on when somebody begins to look through it, or is about to add to it."""
+
+    def __iter__(self):
+        looking = super().__iter__()
+        time.sleep(0.0005)
+        return looking
+
+    def update(self, keys):
+        time.sleep(0.0005)
+        super().update(keys)
+
+
+def test_keys_are_asked_for_by_several_threads(store, monkeypatch):
+    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 20)
+    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 5)
+    everybody = range(1, 101)
+    store.keys.make(everybody)
+    store.keys._keys = Slow()
+    chance = random.Random(os.environ["FLASH_TEST_SEED"])
+    orders = [chance.sample(everybody, len(everybody)) for _ in range(4)]
+    with ThreadPoolExecutor(len(orders)) as threads:
+        found = threads.map(lambda order: sum(store.keys.cipher(uid) is not None for uid in order), orders)
+        assert list(found) == [len(everybody)] * len(orders)
+
+
+def test_snapshots_and_dumps_hold_no_text(store):
+    put(store, "user-1", 0, [contact()])
+    store.snapshot([("user-1", 1, store.load("user-1").dump())])
+    (snapshot,) = store._snapshots.select_events("user-1")
+    assert not {word for word in (b"Bob Jones", b"Bobby") if word in snapshot.state}
+    assert store.load("user-1").contacts[2][1:] == ("bob", "Bob Jones", "h2", "Bobby", False)
+    packed = pack_dump({"texts": [Personal(1, TEXT)], "none": Personal(3, ""), "plain": "ann"}, store.keys)
+    assert TEXT.encode() not in packed
+    assert unpack_dump(packed, store.keys) == {"texts": [TEXT], "none": "", "plain": "ann"}
+    store.keys.destroy(1)
+    assert unpack_dump(packed, store.keys) == {"texts": [""], "none": "", "plain": "ann"}, "a copy from before the erasure too"
+
+
+def test_the_key_file_is_for_its_owner_only_and_forgets(tmp_path):
+    keys = open_keys("", f"sqlite:///{tmp_path}/h1.db", "h1")
+    for start in range(0, 3_000, 100):  # many pages, many splits
+        keys.make(range(9_000 - start, 9_000 - start - 100, -1))
+    folder = tmp_path / "keys"
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+    key = keys._table.read([8_001])[8_001]
+
+    def copies() -> int:
+        return sum(file.read_bytes().count(key) for file in folder.iterdir())
+
+    assert copies() > 0
+    keys.destroy(8_001)
+    assert copies() == 0
+    with closing(sqlite3.connect(folder / "h1.db")) as database:
+        assert database.execute("SELECT count(*) FROM keys WHERE key IS NOT NULL").fetchone() == (2_999,)
+    keys.close()
+
+
+def test_a_destroyed_key_is_in_no_file_of_postgresql_but_its_log(postgres):
+    if not isinstance(postgres, PrivatePostgres):
+        pytest.skip("the files of a PostgreSQL that is not ours cannot be searched")
+    with postgres.lend_database() as url, closing(open_keys("", url, "h1")) as keys:
+        keys.make(range(1, 300))
+        key = keys._table.read([150])[150]
+
+        def copies() -> int:
+            with psycopg.connect(url, autocommit=True) as database:
+                database.execute("CHECKPOINT")
+            return sum(file.read_bytes().count(key) for file in postgres.directory.glob("data/base/*/*"))
+
+        assert copies() > 0
+        keys.destroy(150)
+        assert copies() == 0
+        assert keys._table.everything()[150] is None
+        assert len(keys._table.everything()) == 299

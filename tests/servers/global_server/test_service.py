@@ -1,0 +1,272 @@
+"""The Global Server at work: people register, log in, find each other; two servers share a store; a store goes away."""
+
+import asyncio
+
+import pytest
+
+from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, Unauthorized, Unavailable, UnknownUser
+from domain.events.global_server import AccountClosed, UserRegistered
+from servers.global_server import service as global_server
+from servers.security.passwords import Cost
+from servers.store.event_store import Conflicted
+from tests.servers.registry import HERE, PASSWORD, House
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def house(tmp_path, store_url):
+    async with House.open(tmp_path, store_url) as house:
+        yield house
+
+
+@pytest.fixture
+async def server(house):
+    server = await house.opens()
+    await house.home("h1")
+    return server
+
+
+def who(server, grant):
+    return server.parts.verifier.verify(grant["token"])
+
+
+async def test_ann_registers_and_is_who_her_token_says(server):
+    grant = await server.register("Ann", PASSWORD, {"full_name": "Ann Lee", "city": ""}, HERE)
+    assert {name: grant[name] for name in ("uid", "handle", "home")} == {
+        "uid": 1,
+        "handle": "ann",
+        "home": {"name": "h1", "url": "http://h1.example"},
+    }
+    assert grant["expires_at"] == "2023-11-15T22:13:20.000000Z"
+    ann = who(server, grant)
+    assert (ann.uid, ann.handle, ann.name, ann.home, ann.home_url) == (1, "ann", "Ann Lee", "h1", "http://h1.example")
+    assert ann.roles == frozenset()
+    found, following = await server.search(ann, "lee", {}, 20, None)
+    assert found == [await server.user(ann, 1)] == [await server.user_by_handle(ann, "ANN")]
+    assert found[0] == {"uid": 1, "handle": "ann", "home": grant["home"], "profile": {"full_name": "Ann Lee"}}
+    assert following is None
+
+
+async def test_a_handle_is_given_once(server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    with pytest.raises(HandleTaken):
+        await server.register("ANN", PASSWORD, {}, HERE)
+
+
+async def test_of_many_who_want_one_handle_at_once_one_gets_it(server):
+    results = await asyncio.gather(*(server.register("ann", PASSWORD, {}, HERE) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(result, dict) for result in results) == 1
+    assert sum(isinstance(result, HandleTaken) for result in results) == 7
+
+
+async def test_who_leaves_is_found_no_more_and_what_they_said_is_unreadable(house, server):
+    grant = await server.register("ann", PASSWORD, {"full_name": "Ann Lee", "city": "Miami"}, HERE)
+    ann = who(server, grant)
+    with pytest.raises(BadCredentials):
+        await server.erase_me(ann, "wrong horse", HERE)
+    assert server.parts.directory.search("miami")[0]
+    await server.erase_me(ann, PASSWORD, HERE)
+    assert server.parts.directory.search("miami") == ([], None)
+    with pytest.raises(BadCredentials):
+        await server.token("ann", PASSWORD, HERE)
+    with pytest.raises(Unauthorized):
+        who(server, grant)
+    with pytest.raises(HandleTaken):
+        await server.register("ann", PASSWORD, {}, HERE)
+    events = [committed.event for committed in server.parts.store.read(0, 100)]
+    (registered,) = [event for event in events if isinstance(event, UserRegistered)]
+    assert (registered.handle, registered.profile) == ("ann", {})
+    assert [event.homes for event in events if isinstance(event, AccountClosed)] == [["h1"]]
+    await house.closes(server)
+    again = await house.opens()
+    assert again.parts.directory.users == {}
+    with pytest.raises(Unauthorized):
+        who(again, grant)
+
+
+async def test_only_ops_erase_somebody_else(house):
+    server = await house.opens(ops=frozenset({"olga"}))
+    await house.home("h1")
+    olga, ann, eve = [who(server, await server.register(handle, PASSWORD, {}, HERE)) for handle in ("olga", "ann", "eve")]
+    with pytest.raises(Forbidden):
+        await server.erase(eve, ann.uid)
+    with pytest.raises(UnknownUser):
+        await server.erase(olga, 999)
+    await server.erase(olga, ann.uid)
+    await server.erase(olga, ann.uid)
+    assert ann.uid not in server.parts.directory.users
+    assert server.parts.store.keys.cipher(ann.uid) is None
+
+
+async def test_many_register_at_once_and_share_the_homes(house, server):
+    await house.home("h2")
+    grants = await asyncio.gather(*(server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(40)))
+    assert sorted(grant["uid"] for grant in grants) == list(range(1, 41))
+    assert [server.parts.directory.residents(home) for home in ("h1", "h2")] == [20, 20]
+
+
+async def test_only_a_live_home_gets_new_users(house, server):
+    house.monotonic.now += 60
+    server.parts.neighbours.check()
+    await house.home("h2")
+    assert (await server.register("ann", PASSWORD, {}, HERE))["home"]["name"] == "h2"
+
+
+async def test_who_comes_before_the_homes_waits_for_the_first(house):
+    server = await house.opens()
+    early = asyncio.create_task(server.register("ann", PASSWORD, {}, HERE))
+    await eventually(lambda: server.parts.passwords.waiting == 0 and not server.parts.homes_changed.is_set())
+    await house.home("h1")
+    assert (await early)["home"]["name"] == "h1"
+
+
+async def test_without_a_home_nobody_registers_and_nothing_is_left_behind(house, monkeypatch):
+    server = await house.opens()
+    monkeypatch.setattr(global_server, "HOME_WAIT_S", 0.01)
+    with pytest.raises(Unavailable, match="Home Server"):
+        await server.register("ann", PASSWORD, {}, HERE)
+    await house.home("h1")
+    assert (await server.register("ann", PASSWORD, {}, HERE))["uid"] == 1
+
+
+@pytest.mark.parametrize(("handle", "password", "profile"), [("1", PASSWORD, {}), ("ann", "short", {}), ("ann", PASSWORD, {"shoe": "7"})])
+async def test_nonsense_is_refused(server, handle, password, profile):
+    with pytest.raises(Invalid):
+        await server.register(handle, password, profile, HERE)
+
+
+async def test_the_password_opens_the_door_and_nothing_else_does(server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    assert (await server.token("Ann", PASSWORD, HERE))["uid"] == 1
+    for handle, password in (("ann", "wrong horse"), ("bob", PASSWORD), ("ann", ""), ("\ud800", "\ud800")):
+        with pytest.raises(BadCredentials):
+            await server.token(handle, password, HERE)
+
+
+async def test_a_profile_changes_for_all_to_see(server):
+    ann = who(server, await server.register("ann", PASSWORD, {"full_name": "Ann Lee", "city": "Miami"}, HERE))
+    changed = await server.change_profile(ann, {"city": "Orlando", "full_name": None})
+    assert changed["profile"] == {"city": "Orlando"}
+    assert changed == await server.user(ann, 1)
+    assert (await server.search(ann, "lee", {}, 20, None))[0] == []
+    assert who(server, await server.token("ann", PASSWORD, HERE)).name == "ann"
+    with pytest.raises(Invalid):
+        await server.change_profile(ann, {"shoe": "7"})
+
+
+async def test_nobody_is_found_who_is_not_there(server):
+    ann = who(server, await server.register("ann", PASSWORD, {}, HERE))
+    with pytest.raises(UnknownUser):
+        await server.user(ann, 2)
+    with pytest.raises(UnknownUser):
+        await server.user_by_handle(ann, "bob")
+
+
+async def test_a_home_asks_who_owns_a_user(house, server):
+    await server.register("ann", PASSWORD, {"full_name": "Ann Lee"}, HERE)
+    assert await house.ask(ask="user", uid=1) == {"user": {"uid": 1, "handle": "ann", "name": "Ann Lee", "home": "h1"}}
+    assert await house.ask(ask="user", uid=2) == {"user": None}
+
+
+async def test_a_home_with_an_impossible_name_is_told_so(house, server):
+    assert "refused" in await house.ask(ask="announce", name="global", url="http://x")
+    assert "refused" in await house.ask(ask="dance")
+
+
+async def test_everything_is_there_after_a_restart(house, server):
+    await server.register("ann", PASSWORD, {"city": "Miami"}, HERE)
+    await house.closes(server)
+    again = await house.opens()
+    grant = await again.token("ann", PASSWORD, HERE)
+    assert grant["home"]["url"] == "http://h1.example"
+    assert len((await again.search(who(again, grant), "miami", {}, 20, None))[0]) == 1
+    await house.home("h1")
+    assert (await again.register("bob", PASSWORD, {}, HERE))["uid"] == 2
+
+
+async def test_old_tokens_are_good_after_a_restart(house, server):
+    grant = await server.register("ann", PASSWORD, {}, HERE)
+    await house.closes(server)
+    assert who(await house.opens(), grant).uid == 1
+
+
+async def test_a_dearer_cost_is_paid_at_the_next_login(house, server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    await house.closes(server)
+    again = await house.opens(password_cost=Cost(memory_kib=16, passes=1))
+    cheap = await again._password_hash(1)
+    assert again.parts.passwords.is_outdated(cheap)
+    await again.token("ann", PASSWORD, HERE)
+    dear = await again._password_hash(1)
+    assert not again.parts.passwords.is_outdated(dear)
+    assert await again.token("ann", PASSWORD, HERE)
+
+
+async def test_no_hash_leaves_the_store(house, server):
+    await server.register("ann", PASSWORD, {}, HERE)
+    await eventually(lambda: server.parts.relay.lag == 0)
+    told = [item.body async for item in house.broker.read_stream("flash.history", follow=False)]
+    assert any(b"account.user_registered" in body for body in told)
+    assert not any(b"argon2" in body or b"credential" in body for body in told)
+    assert "argon2" not in repr(server.parts.directory.dump())
+
+
+async def test_ops_have_their_role(house):
+    server = await house.opens(ops=frozenset({"root"}))
+    await house.home("h1")
+    assert who(server, await server.register("Root", PASSWORD, {}, HERE)).roles == {"ops"}
+    assert who(server, await server.register("ann", PASSWORD, {}, HERE)).roles == frozenset()
+
+
+async def test_two_servers_on_one_store_give_nothing_twice(house):
+    """No number and no handle is given twice, and each finds whom the other registered."""
+    one, two = await house.opens(), await house.opens()
+    for server in (one, two):
+        server.parts.writer.riders = []  # one relay's position is not what is tested here
+    await house.home("h1")
+    for server in (one, two):
+        await server.parts.catch_up()
+    wishes = [server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(6) for server in (one, two)]
+    results = await asyncio.gather(*wishes, return_exceptions=True)
+    grants = [result for result in results if isinstance(result, dict)]
+    assert all(isinstance(result, (dict, HandleTaken)) for result in results), results
+    assert sorted(grant["handle"] for grant in grants) == [f"user{n}" for n in range(6)]
+    assert len({grant["uid"] for grant in grants}) == 6
+    for server in (one, two):
+        for grant in grants:
+            assert (await server.user_by_handle(who(server, grant), grant["handle"]))["uid"] == grant["uid"]
+            assert (await server.token(grant["handle"], PASSWORD, HERE))["uid"] == grant["uid"]
+
+
+async def test_when_the_store_is_away_nothing_is_half_done(server, monkeypatch):
+    put = server.parts.store.put
+
+    def away(*args):
+        raise Unavailable("The store is away.")
+
+    monkeypatch.setattr(server.parts.store, "put", away)
+    with pytest.raises(Unavailable):
+        await server.register("ann", PASSWORD, {}, HERE)
+    monkeypatch.setattr(server.parts.store, "put", put)
+    assert (await server.register("ann", PASSWORD, {}, HERE))["handle"] == "ann"
+
+
+async def test_a_lost_race_is_run_again(server, monkeypatch):
+    put, lost = server.parts.store.put, []
+
+    def first_loses(*args):
+        if not lost:
+            lost.append(args)
+            raise Conflicted("Another process wrote first.")
+        return put(*args)
+
+    monkeypatch.setattr(server.parts.store, "put", first_loses)
+    assert (await server.register("ann", PASSWORD, {}, HERE))["handle"] == "ann"
+    assert lost
+
+
+async def test_it_says_when_it_is_not_ready(house):
+    server = await house.opens()
+    assert server.ready() is None
+    await house.closes(server)
+    assert server.ready()

@@ -1,0 +1,220 @@
+"""Mail that cannot be read yet waits; what was set aside takes effect when it is put back, once. Rule: no letter is lost in silence."""
+
+from contextlib import closing
+
+import msgspec
+import pytest
+import structlog
+
+from broker import envelope, topology
+from domain.errors import Unavailable
+from domain.event import place
+from domain.personal import owners
+from domain.rules import home as rules
+from servers.messaging.inbox import NOTHING_NEW
+from servers.store.event_store import Store
+from tests.domain.home_stories import message_sent
+from tests.servers.messaging.test_outbox_and_inbox import deliver, record
+from tests.servers.stores import HOME
+from tests.servers.wires import Server
+from tests.servers.writing.test_writer import contact, send
+from tests.support.waiting import eventually
+
+NEW_KEY = (-2, b"n" * 32)  # one that h2 has not heard of
+
+
+@pytest.fixture
+async def h2(store_url, broker):
+    h2 = await Server(store_url, "h2", broker).start()
+    yield h2
+    await h2.stop()
+
+
+@pytest.fixture
+def sealed(store_url):
+    """Records of h1's popups, sealed with a key that h2 does not know."""
+    with closing(Store(store_url("h1"), "h1", HOME)) as store:
+        store.learn_mail_key(*NEW_KEY)
+
+        def make(id, position):
+            event = message_sent(id)
+            place((event,), "user-1", 0)
+            store.fetch_keys(owners(event))
+            (packed,) = store.pack([event])
+            return msgspec.structs.replace(store.letter(event, packed), position=position)
+
+        yield make
+
+
+def plain(id, position):
+    return record(message_sent(id), position)
+
+
+async def arrive(broker, *records):
+    await deliver(broker, envelope.encode("h1", records))
+
+
+async def dead(broker, count):
+    async def all_there():
+        letters = await broker.dead_letters()
+        return letters if len(letters) == count else None
+
+    return await eventually(all_there)
+
+
+async def empty(broker):
+    async def depths():
+        return set((await broker.depths()).values()) == {0}
+
+    await eventually(depths)
+
+
+def ids(server):
+    return [id_ for id_, _ in server.mailbox(2)]
+
+
+async def test_mail_waits_for_a_home_that_lost_its_keys_until_it_has_heard_the_key_again(store_url, broker):
+    await broker.declare_inbox("h2")
+    h1, h2 = Server(store_url, "h1", broker), Server(store_url, "h2", broker, mail_key=None)
+    await h1.start()
+    await h1.writer.submit((contact(),))
+    for number in range(3):
+        await h1.writer.submit((send(f"m{number}"),))
+    await eventually(lambda: h1.relay.lag == 0)
+    with structlog.testing.capture_logs() as logs:
+        await h2.start()
+        await eventually(lambda: [entry for entry in logs if entry["event"] == "inbox.key_away"])
+    assert (ids(h2), h2.inbox.dead) == ([], 0)
+    await h2.store.run(h2.store.learn_mail_key, -1, b"k" * 32)
+    await eventually(lambda: ids(h2) == ["m0", "m1", "m2"])
+    await empty(broker)
+    await h1.stop()
+    await h2.stop()
+
+
+async def test_mail_waits_while_the_key_cannot_be_read(h2, broker, sealed, monkeypatch):
+    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    h2.store.keys.forget(NEW_KEY[0])  # as if many others had been needed since
+
+    def away(owners):
+        raise Unavailable("the database is away")
+
+    with monkeypatch.context() as patched, structlog.testing.capture_logs() as logs:
+        patched.setattr(h2.store.keys._table, "read", away)
+        await arrive(broker, sealed("a", 1))
+        await eventually(lambda: len([entry for entry in logs if entry["event"] == "inbox.key_away"]) > 1)
+        assert (ids(h2), h2.inbox.dead) == ([], 0)
+    await eventually(lambda: ids(h2) == ["a"])
+    await empty(broker)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["at once", "after a restart"])
+async def test_a_letter_put_back_takes_effect_though_later_mail_has_and_its_neighbours_do_not_again(store_url, broker, sealed, restart):
+    h2 = await Server(store_url, "h2", broker).start()
+    await arrive(broker, plain("a", 1), sealed("b", 2), plain("c", 3))
+    await arrive(broker, sealed("d", 4))
+    await arrive(broker, plain("e", 5))
+    await eventually(lambda: ids(h2) == ["a", "c", "e"])
+    await dead(broker, 2)
+    if restart:
+        await h2.stop()
+        h2 = await Server(store_url, "h2", broker).start()
+    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    assert await broker.requeue_dead() == 2
+    await eventually(lambda: ids(h2) == ["a", "c", "e", "b", "d"])
+    await empty(broker)
+    await arrive(broker, plain("f", 6))
+    await eventually(lambda: ids(h2) == ["a", "c", "e", "b", "d", "f"])
+    await h2.stop()
+
+
+async def test_a_letter_that_is_still_unreadable_dies_again_and_takes_effect_later(h2, broker, sealed):
+    await arrive(broker, sealed("a", 1))
+    await arrive(broker, plain("b", 2))
+    await dead(broker, 1)
+    for _ in range(2):
+        died = h2.inbox.dead
+        assert await broker.requeue_dead() == 1
+        await eventually(lambda: h2.inbox.dead == died + 1)  # noqa: B023  # awaited in this turn
+        await dead(broker, 1)
+    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    assert await broker.requeue_dead() == 1
+    await eventually(lambda: ids(h2) == ["b", "a"])
+    await empty(broker)
+
+
+async def test_an_event_that_could_not_be_applied_takes_effect_when_it_is_put_back(h2, broker, monkeypatch):
+    react = rules.react
+    with monkeypatch.context() as patched:
+        patched.setattr(rules, "react", lambda event, *where: 1 / 0 if event.id == "b" else react(event, *where))
+        await arrive(broker, plain("a", 1), plain("b", 2), plain("c", 3))
+        await arrive(broker, plain("d", 4))
+        await eventually(lambda: ids(h2) == ["a", "c", "d"])
+        await dead(broker, 1)
+    assert await broker.requeue_dead() == 1
+    await eventually(lambda: ids(h2) == ["a", "c", "d", "b"])
+    await empty(broker)
+
+
+async def test_a_letter_that_is_there_twice_takes_effect_once(h2, broker, sealed):
+    """As after a crash: it is in its queue again and not yet out of the dead letters, or came again while it died."""
+    for _ in range(2):
+        await arrive(broker, plain("a", 1), sealed("b", 2))
+    await arrive(broker, plain("c", 3))
+    letters = await dead(broker, 2)
+    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    assert await broker.requeue_dead([letters[0].id]) == 1
+    await eventually(lambda: ids(h2) == ["a", "c", "b"])
+    assert await broker.requeue_dead() == 1
+    await empty(broker)
+    assert ids(h2) == ["a", "c", "b"]
+
+
+async def test_a_letter_put_back_takes_effect_once_though_the_answer_of_its_commit_was_lost(h2, broker, sealed, monkeypatch):
+    await arrive(broker, sealed("a", 1))
+    await arrive(broker, plain("b", 2))
+    await dead(broker, 1)
+    put = h2.store.put
+
+    def put_and_die(events, stored, trackings=()):
+        monkeypatch.setattr(h2.store, "put", put)
+        put(events, stored, trackings)
+        raise Unavailable("the connection broke")
+
+    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    monkeypatch.setattr(h2.store, "put", put_and_die)
+    await broker.requeue_dead()
+    await empty(broker)
+    assert ids(h2) == ["b", "a"]
+
+
+async def test_a_letter_of_which_nothing_is_noted_comes_back_rather_than_vanish(store_url, broker):
+    """One that died before there were notes, or when not even its envelope could be read."""
+    consumer = await broker.consume("h2", lambda delivery: delivery.dead("as it was"))
+    await arrive(broker, plain("a", 1))
+    await dead(broker, 1)
+    await consumer.cancel()
+    h2 = await Server(store_url, "h2", broker).start()
+    await arrive(broker, plain("b", 2))
+    await eventually(lambda: ids(h2) == ["b"])
+    assert await broker.requeue_dead() == 1
+    await eventually(lambda: h2.inbox.dead == 1)
+    (letter,) = await dead(broker, 1)
+    assert (letter.queue, letter.reason) == (topology.inbox("h2").name, NOTHING_NEW)
+    assert ids(h2) == ["b"]
+    await h2.stop()
+
+
+async def test_what_took_effect_and_is_unreadable_when_it_comes_again_does_not_take_effect_twice(h2, broker, sealed, monkeypatch):
+    """A home is killed between the commit and the ack, and comes back without the key."""
+    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    await arrive(broker, sealed("a", 1))
+    await eventually(lambda: ids(h2) == ["a"])
+    with monkeypatch.context() as patched:
+        patched.setattr(h2.store.keys, "cipher", lambda owner: None)
+        await arrive(broker, sealed("a", 1))
+        await dead(broker, 1)
+    assert await broker.requeue_dead() == 1
+    await eventually(lambda: h2.inbox.dead == 2)
+    assert [letter.reason for letter in await dead(broker, 1)] == [NOTHING_NEW]
+    assert ids(h2) == ["a"]

@@ -1,0 +1,273 @@
+"""The store's contract, on SQLite and on a real PostgreSQL: one suite for both."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import pairwise
+
+import psycopg
+import pytest
+from eventsourcing.persistence import Tracking
+
+from domain.errors import Unavailable
+from domain.event import place
+from domain.personal import Personal
+from servers.store.event_store import SNAPSHOT_EVERY, Conflicted, Store
+from servers.store.positions import RELAY, SET_ASIDE, TOOK_EFFECT, aside
+from tests.servers.stores import HOME, adopted, put, sent
+from tests.support.waiting import wait_until
+
+MANY = 100_000
+
+
+@pytest.fixture
+def open_store(url):
+    """Opens stores on one database; `open_store("h2")` for another server's."""
+    opened: list[Store] = []
+
+    def open_one(server: str = "h1") -> Store:
+        opened.append(Store(url, server, HOME))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store):
+    return open_store()
+
+
+def test_what_was_put_is_read_in_order(store):
+    first = put(store, "user-1", 0, [adopted(1), adopted(2)])
+    second = put(store, "user-2", 0, [adopted(3)])
+    everything = store.read(0, 10)
+    assert everything == first + second
+    assert [c.event.originator_id for c in everything] == ["user-1", "user-1", "user-2"]
+    assert [c.event.originator_version for c in everything] == [1, 2, 1]
+    assert all(a.position < b.position for a, b in pairwise(everything))
+    assert [c.record for c in everything] == [c.record for c in first + second], "the very bytes that were stored"
+    assert store.last_position() == everything[-1].position
+    assert store.read(everything[0].position, 1) == [everything[1]]
+    assert store.read(store.last_position(), 10) == []
+
+
+def test_an_empty_store_has_nothing(store):
+    assert (store.read(0, 10), store.last_position(), store.tracked("h2")) == ([], 0, 0)
+    state = store.load("user-1")
+    assert (state.version, state.handle) == (0, "")
+
+
+def test_positions_rise_over_failures_and_reopenings(store, open_store):
+    put(store, "user-1", 0, [adopted(1)])
+    with pytest.raises(Conflicted):
+        put(store, "user-1", 0, [adopted(2)])
+    put(store, "user-1", 1, [adopted(3)])
+    again = open_store()
+    put(again, "user-1", 2, [adopted(4)])
+    positions = [c.position for c in again.read(0, 10)]
+    assert len(positions) == 3
+    assert positions == sorted(set(positions))
+
+
+def test_a_large_batch_keeps_its_order_and_places(store):
+    events = [sent(n) for n in range(1_234)]
+    committed = put(store, "user-1", 0, events)
+    assert [c.event.id for c in committed] == [e.id for e in events]
+    assert store.read(0, 5_000) == committed
+
+
+@pytest.mark.parametrize("trackings", [(), (Tracking("h2", 5),)], ids=["events alone", "with a position"])
+def test_a_version_that_is_taken_conflicts_and_stores_nothing(store, trackings):
+    put(store, "user-1", 0, [adopted(1)])
+    ours, theirs = [adopted(2)], [adopted(3)]
+    place(ours, "user-2", 0)
+    place(theirs, "user-1", 0)  # somebody was there before
+    with pytest.raises(Conflicted):
+        store.fetch_keys([1, 2])
+        store.put([*ours, *theirs], store.pack([*ours, *theirs]), trackings)
+    assert len(store.read(0, 10)) == 1
+    assert store.tracked("h2") == 0
+    assert store.load("user-2").version == 0
+
+
+def test_two_servers_that_race_for_a_stream_cannot_both_win(store, open_store):
+    other = open_store()
+    put(store, "user-1", 0, [adopted(1)])
+    with pytest.raises(Conflicted):
+        put(other, "user-1", 0, [adopted(2)])
+    assert [c.event.cause for c in other.read(0, 10)] == ["c1"]
+
+
+def test_trackings_are_in_the_same_transaction(store, open_store):
+    put(store, "user-1", 0, [adopted(1)], [Tracking("h2", 7), Tracking("h3", 9), Tracking(RELAY, 3)])
+    store.put([], [], [Tracking("h3", 10)])  # a delivery may change nothing and must still be remembered
+    again = open_store()
+    assert (again.tracked("h2"), again.tracked("h3"), again.tracked(RELAY), again.tracked("h4")) == (7, 10, 3, 0)
+
+
+@pytest.mark.parametrize("position", [7, 6])
+def test_a_tracking_that_does_not_rise_conflicts_and_stores_nothing(store, position):
+    store.put([], [], [Tracking("h2", 7)])
+    with pytest.raises(Conflicted):
+        put(store, "user-1", 0, [adopted(1)], [Tracking("h2", position)])
+    with pytest.raises(Conflicted):
+        store.put([], [], [Tracking("h2", position)])
+    assert (store.read(0, 10), store.tracked("h2")) == ([], 7)
+
+
+def test_what_was_set_aside_is_told_by_source_and_takes_effect_only_once(store, open_store):
+    store.put([], [], [aside("h2", 7, SET_ASIDE), aside("h2", 10, SET_ASIDE), aside("h2 7", 1, SET_ASIDE), aside("h20", 4, SET_ASIDE)])
+    put(store, "user-1", 0, [adopted(1)], [aside("h2", 7, TOOK_EFFECT)])
+    for note in (SET_ASIDE, TOOK_EFFECT):
+        with pytest.raises(Conflicted):
+            put(store, "user-1", 1, [adopted(2)], [aside("h2", 7, note)])
+    again = open_store()
+    assert (again.asides("h2"), again.asides("h2 7"), again.asides("h")) == ({7: TOOK_EFFECT, 10: SET_ASIDE}, {1: SET_ASIDE}, {})
+    assert (len(again.read(0, 10)), again.tracked("h2")) == (1, 0)
+
+
+def test_a_relay_position_that_does_not_rise_is_ignored(store):
+    store.put([], [], [Tracking(RELAY, 7)])
+    put(store, "user-1", 0, [adopted(1)], [Tracking(RELAY, 6), Tracking("h2", 1)])
+    assert (len(store.read(0, 10)), store.tracked(RELAY), store.tracked("h2")) == (1, 7, 1)
+
+
+def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
+    database = postgres.new_database()
+    h1, h2 = Store(database, "h1", HOME), Store(database, "h-2", HOME)
+    put(h1, "user-1", 0, [adopted(1)], [Tracking("h9", 4)])
+    put(h2, "user-1", 0, [adopted(2)])
+    h2.snapshot([("user-1", 1, h2.load("user-1").dump())])
+    assert [c.event.cause for c in h1.read(0, 10)] == ["c1"]
+    assert [c.event.cause for c in h2.read(0, 10)] == ["c2"]
+    assert (h1.tracked("h9"), h2.tracked("h9")) == (4, 0)
+    assert (h1.load("user-1").handle, h2.load("user-1").handle) == ("ann1", "ann2")
+    h1.close()
+    h2.close()
+
+
+def test_a_commit_on_postgresql_waits_for_the_one_before_but_not_for_ever(postgres, monkeypatch):
+    """Else a reader could see the later one first, go on from its position, and miss the earlier one."""
+    monkeypatch.setattr("servers.store.postgres.LOCK_TIMEOUT_S", 0.3)
+    database = postgres.new_database()
+    with closing(Store(database, "h1", HOME)) as store, closing(Store(database, "h2", HOME)) as neighbour:
+        with psycopg.connect(database) as other:
+            other.execute("SELECT flash_h1.flash_commit(0, '{user-1}', '{1}', '{any}', '{any}', '{}', '{}', '{}', '{}')")
+            with pytest.raises(Unavailable, match="lock timeout"):
+                put(store, "user-2", 0, [adopted(2)])
+            put(neighbour, "user-2", 0, [adopted(2)])  # into another server's log
+        put(store, "user-2", 0, [adopted(2)])
+    with psycopg.connect(database) as other:
+        streams = other.execute("SELECT originator_id FROM flash_h1.stored_events ORDER BY notification_id").fetchall()
+    assert streams == [("user-1",), ("user-2",)]
+
+
+def test_commits_on_postgresql_go_on_while_the_tables_are_vacuumed(postgres, monkeypatch):
+    monkeypatch.setattr("servers.store.postgres.LOCK_TIMEOUT_S", 0.3)
+    database = postgres.new_database()
+    with closing(Store(database, "h1", HOME)) as store, psycopg.connect(database) as vacuum:
+        vacuum.execute("LOCK TABLE flash_h1.stored_events, flash_h1.notification_tracking, flash_h1.lease IN SHARE UPDATE EXCLUSIVE MODE")
+        put(store, "user-1", 0, [adopted(1)], [Tracking("h2", 1)])
+        assert (len(store.read(0, 10)), store.tracked("h2")) == (1, 1)
+
+
+def test_servers_that_start_in_the_same_moment_on_one_postgresql_database(postgres):
+    database = postgres.new_database()
+    with ThreadPoolExecutor(6) as threads:
+        stores = list(threads.map(lambda server: Store(database, server, HOME), ["global", "global", "h1", "h1", "h2", "h3"]))
+    put(stores[0], "user-1", 0, [adopted(1)])
+    assert len(stores[1].read(0, 10)) == 1
+    for store in stores:
+        store.close()
+
+
+def test_a_snapshot_and_its_tail_are_the_whole(store):
+    put(store, "user-1", 0, [sent(n) for n in range(20)])
+    whole = store.load("user-1")
+    store.snapshot([("user-1", 20, whole.dump())])
+    put(store, "user-1", 20, [adopted(1)])
+    loaded = store.load("user-1")
+    assert loaded.version == 21
+    assert loaded.dump() == {**whole.dump(), "handle": "ann1", "name": Personal(1, "Ann")}
+
+
+def test_a_snapshot_of_another_format_is_ignored(store, monkeypatch):
+    put(store, "user-1", 0, [adopted(1)])
+    monkeypatch.setattr("servers.store.event_store.SNAPSHOT_FORMAT", -1)
+    store.snapshot([("user-1", 1, {"nothing": "we know"})])
+    monkeypatch.undo()
+    assert store.load("user-1").handle == "ann1"
+
+
+def test_the_same_snapshot_twice_is_harmless(store):
+    put(store, "user-1", 0, [adopted(1)])
+    dump = store.load("user-1").dump()
+    store.snapshot([("user-1", 1, dump)])
+    with pytest.raises(Unavailable):
+        store.snapshot([("user-1", 1, dump)])
+    assert store.load("user-1").handle == "ann1"
+
+
+def test_a_long_stream_loads_fast(store):
+    """100,000 events in one stream: a load folds the newest snapshot and fewer than `SNAPSHOT_EVERY` events."""
+    chunk = 5_000
+    for start in range(0, MANY, chunk):
+        put(store, "user-1", start, [sent(n) for n in range(start, start + chunk)])
+    began = time.perf_counter()
+    state = store.load("user-1")
+    slow_s = time.perf_counter() - began
+    store.snapshot([("user-1", MANY, state.dump())])
+    put(store, "user-1", MANY, [sent(MANY + n) for n in range(SNAPSHOT_EVERY - 1)])
+    began = time.perf_counter()
+    loaded = store.load("user-1")
+    fast_s = time.perf_counter() - began
+    print(f"{MANY} events: {slow_s * 1000:.0f} ms folded from the start, {fast_s * 1000:.1f} ms through the snapshot")
+    assert loaded.version == MANY + SNAPSHOT_EVERY - 1
+    assert list(loaded.sent)[-1] == f"m{MANY + SNAPSHOT_EVERY - 2}"
+    assert fast_s < slow_s / 5
+
+
+def test_a_bad_url_is_said_at_once(tmp_path):
+    with pytest.raises(ValueError, match="not a store URL"):
+        Store("mysql://localhost/x", "h1", HOME)
+
+
+def test_a_database_that_is_away_is_unavailable(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises((Unavailable, OSError)):
+        Store(f"sqlite:///{tmp_path}/file/h1.db", "h1", HOME)
+    with pytest.raises(Unavailable):
+        Store("postgresql://nobody:x@127.0.0.1:1/none", "h1", HOME)
+
+
+def test_postgresql_goes_away_and_comes_back(postgres, monkeypatch):
+    monkeypatch.setattr("servers.store.postgres.CONNECT_TIMEOUT_S", 0.3)
+    if not postgres.can_be_controlled:
+        pytest.skip("the given PostgreSQL is not ours to stop")
+    store = Store(postgres.new_database(), "h1", HOME)
+
+    def stored() -> bool:
+        try:
+            put(store, "user-1", 1, [adopted(3)])
+        except Unavailable:  # a database that has just started is slow to take connections
+            return False
+        return True
+
+    try:
+        put(store, "user-1", 0, [adopted(1)])
+        store.read(0, 10)
+        postgres.kill()
+        try:
+            with pytest.raises(Unavailable):
+                put(store, "user-1", 1, [adopted(2)])
+            for question in (lambda: store.load("user-1"), lambda: store.tracked("h2"), store.last_position):
+                with pytest.raises(Unavailable):
+                    question()
+        finally:
+            postgres.start()
+        wait_until(stored, 30, "the store is back")
+        assert [c.event.cause for c in store.read(0, 10)] == ["c1", "c3"]
+    finally:
+        store.close()

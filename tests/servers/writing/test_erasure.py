@@ -1,0 +1,219 @@
+"""A user leaves for good: what they wrote and were called is gone at every home, also at one that was down, and others see it sensibly."""
+
+import msgpack
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from broker import envelope, topology
+from broker.port import Outgoing
+from domain.errors import Unauthorized, UnknownUser
+from domain.event import place
+from domain.events.global_server import AccountClosed
+from servers.encryption.personal_fields import SealedMapper
+from servers.home import housekeeping
+from servers.home.global_client import GLOBAL
+from servers.maintenance.rebuild_projections import home_indices
+from servers.messaging import heartbeats as neighbours
+from servers.store.event_store import MsgpackTranscoder
+from tests.servers.homes import Town, shown
+from tests.support.dumps import through_msgpack
+from tests.support.postgres import every_row
+
+SECRET = "the very secret words"
+
+
+@pytest.fixture
+async def town(tmp_path, store_url, monkeypatch):
+    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
+    monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
+    town = Town(tmp_path, store_url)
+    await town.start("h1", "h2")
+    yield town
+    await town.stop()
+
+
+@pytest.fixture
+async def friends(town):
+    """Ann at h1, Bob at h2, who have each other as contacts."""
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
+    await ann.adds(bob, alias="Bobby")
+    await bob.adds(ann, alias="Annie")
+    await town.settled()
+    return ann, bob
+
+
+async def erases(town, person, position=1):
+    """What the Global Server tells every home."""
+    event = AccountClosed(at=town.clock(), cause="erase", uid=person.uid, reason="test", home=person.home_name, homes=["h1", "h2"])
+    place((event,), f"account-{person.uid}", 3)
+    state = {name: value for name, value in vars(event).items() if not name.startswith("originator")} | {"class_version": 2}
+    record = envelope.EventRecord(position, event.originator_id, 4, event.TOPIC, event.at, msgpack.packb(state))
+    body = envelope.encode(GLOBAL, [record])
+    await town.broker.publish([Outgoing(topology.HOMES, home, body, mandatory=True) for home in event.homes])
+
+
+async def erased_at(town, person, *homes):
+    for name in homes:
+        home = town.homes[name]
+        await shown(lambda home=home: (person.uid in home.parts.leavers.uids, home.parts.store.keys.cipher(person.uid)), (True, None))
+    await town.settled()
+
+
+async def history(town):
+    """Every event of the history, decoded with all the keys there are."""
+    found = []
+    async for item in town.broker.read_stream(topology.HISTORY, follow=False):
+        told = envelope.decode(item.body)
+        mapper = SealedMapper(MsgpackTranscoder(), town.homes[told.source].parts.store.keys)
+        found += [mapper.to_domain_event(StoredEvent(r.stream, r.version, r.topic, r.data)) for r in told.events]
+    return found
+
+
+def words_in(events):
+    return [vars(event) for event in events if SECRET in repr(vars(event)) or "'Ann'" in repr(vars(event))]
+
+
+def places_with(town, word):
+    """The files of the town in which a word stands, and PostgreSQL if it stands in any row there."""
+    url = town.store_url("h1")
+    rows = every_row(url) if url.startswith("postgresql") else []
+    files = {file.name for file in town.directory.rglob("*") if file.is_file() and word.encode() in file.read_bytes()}
+    return files | {"PostgreSQL" for row in rows if word in row}
+
+
+async def test_what_ann_wrote_is_gone_from_every_home_and_the_history(town, friends):
+    ann, bob = friends
+    _, window = await bob.opens()
+    await ann.sends(bob, SECRET)
+    await shown(window.texts, [SECRET])
+    await town.settled()
+    assert words_in(await history(town)), "with the keys it can be read"
+    assert places_with(town, "ann-1") & {"h1.db", "h1.db-wal", "PostgreSQL"}, "what is stored in the clear is found"
+    assert not places_with(town, SECRET), "sealed wherever it is from the start"
+    await erases(town, ann)
+    await erased_at(town, ann, "h1", "h2")
+    events = await history(town)
+    assert not words_in(events)
+    assert [(e.id, e.text, e.uid, e.to) for e in events if e.TOPIC == "user.message_sent"] == [("ann-1", "", ann.uid, bob.uid)]
+    assert [c["name"] for c in await bob.home.contacts(bob.who)] == ["ann"], "the handle is all that is left"
+
+
+async def test_bob_sees_ann_go_and_gets_his_messages_back(town, friends):
+    ann, bob = friends
+    _, anns = await ann.opens()
+    _, bobs = await bob.opens()
+    await shown(lambda: bobs.statuses(ann.uid)[-1:], [("online", "login")])
+    id_ = await bob.sends(ann, "are you there?")
+    await shown(anns.texts, ["are you there?"])
+    await erases(town, ann)
+    await shown(lambda: [part.name for part in anns.parts][-1:], ["goodbye"])
+    assert anns.bodies("goodbye") == [{"reason": "closed", "reconnect_after_s": None}]
+    assert anns.closed
+    await shown(lambda: bobs.statuses(ann.uid)[-1:], [("offline", "logoff")])
+    await shown(bobs.states, [(id_, "bounced", "closed")])
+    late = await bob.sends(ann, "too late")
+    await shown(bobs.states, [(id_, "bounced", "closed"), (late, "bounced", "closed")])
+
+
+async def test_ann_can_do_nothing_any_more(town, friends):
+    ann, bob = friends
+    await erases(town, ann)
+    await erased_at(town, ann, "h1", "h2")
+    with pytest.raises(Unauthorized):
+        await ann.opens()
+    with pytest.raises(Unauthorized):
+        await ann.sends(bob, "once more")
+    with pytest.raises(Unauthorized):
+        await ann.home.set_status(ann.who, "away", "note", None)
+    carl = town.person("carl", "h1")
+    with pytest.raises(UnknownUser):
+        await carl.adds(ann)
+
+
+async def test_what_bob_has_not_seen_he_never_sees(town, friends):
+    ann, bob = friends
+    await ann.sends(bob, SECRET)
+    await town.settled()
+    await erases(town, ann)
+    await erased_at(town, ann, "h1", "h2")
+    _, window = await bob.opens()
+    assert window.bodies("welcome")[0]["resume"] == {"verdict": "fresh", "count": 0}
+    assert window.texts() == []
+    gone = [c.event for c in bob.home.parts.store.read(0, 1_000) if c.event.TOPIC == "mailbox.message_erased"]
+    assert [(e.id, e.uid) for e in gone] == [("ann-1", ann.uid)], "the log says so"
+
+
+async def test_a_window_that_is_slow_is_not_sent_it_either(town, friends):
+    ann, bob = friends
+    _, window = await bob.opens()
+    window.slow = True
+    await ann.sends(bob, SECRET)
+    await town.settled()
+    await erases(town, ann)
+    await erased_at(town, ann, "h1", "h2")
+    window.slow = False
+    for session in bob.home.parts.sessions.of(bob.uid):
+        session.resume()
+    assert window.texts() == []
+    await shown(lambda: dict(bob.home.parts.waiting.mailboxes), {})
+
+
+async def test_a_home_that_was_down_does_it_when_it_is_back(town, friends):
+    ann, bob = friends
+    await ann.sends(bob, SECRET)
+    await town.settled()
+    await town.closes("h2")
+    await erases(town, ann)
+    await erased_at(town, ann, "h1")
+    await town.opens("h2")
+    await erased_at(town, ann, "h2")
+    _, window = await bob.opens()
+    assert window.texts() == []
+
+
+async def test_a_key_that_outlived_the_event_goes_at_the_next_start(town, friends, monkeypatch):
+    """As after a kill between the commit and the destruction."""
+    ann, bob = friends
+    home = town.homes["h2"]
+    await ann.sends(bob, SECRET)
+    await town.settled()
+
+    async def dies(batch):
+        return False
+
+    home.parts.writer.erase = dies
+    await erases(town, ann)
+    await shown(lambda: ann.uid in home.parts.leavers.uids, True)
+    assert home.parts.store.keys.cipher(ann.uid) is not None
+    await town.closes("h2")
+    await town.opens("h2")
+    assert town.homes["h2"].parts.store.keys.cipher(ann.uid) is None
+
+
+async def test_replay_is_live_after_an_erasure(town, friends):
+    ann, bob = friends
+    await ann.opens()
+    await bob.opens()
+    await ann.home.set_status(ann.who, "away", SECRET, town.clock.now + 50)
+    for text in ("one", "two"):
+        await ann.sends(bob, text)
+        await bob.sends(ann, text)
+    await town.settled()
+    await erases(town, ann)
+    await erased_at(town, ann, "h1", "h2")
+    for person in friends:
+        await person.home.parts.writer.submit(())
+    for home in town.homes.values():
+        parts = home.parts
+        log = parts.store.read(0, 10_000)
+        fresh = home_indices()
+        for position, event, _ in log:
+            for index in fresh.values():
+                index.apply(position, event)
+        running = {"presence": parts.presence, "contacters": parts.contacters, "waiting": parts.waiting, "closed": parts.leavers}
+        for name, index in fresh.items():
+            assert through_msgpack(index.dump()) == through_msgpack(running[name].dump()), name
+        for stream, known in parts.writer._states.items():
+            loaded = parts.store.load(stream)
+            if known.version or loaded.version:
+                assert loaded.dump() == known.dump(), "a state in memory is what the log says"
