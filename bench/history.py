@@ -106,7 +106,7 @@ class MadeHistory:
             for event in events:
                 rules.FOLDS[kind](state, event)
                 self._put(home, event)
-                find = rules.ADDRESSES.get(type(event))
+                find = rules.RECIPIENTS.get(type(event))
                 for other in {home, *(find(event) if find is not None else ())}:
                     waiting.extend((other, reaction) for reaction in rules.react(event, home, other))
 

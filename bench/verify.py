@@ -26,7 +26,7 @@ from domain.integrity import seal as seals
 from domain.mailbox.decide import MarkDone
 from domain.rules import global_server as global_rules
 from domain.rules import home as home_rules
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from servers.integrity.sealer import Sealer, SealPolicy
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
@@ -92,7 +92,7 @@ def _events(start: int, count: int) -> Iterator[Event]:
 
 async def _make(data: Path, events: int) -> None:
     """A log of `events` events with its seals, as the servers would have left it."""
-    store = Store(f"sqlite:///{data}/h1.db", "h1", Catalogue(home_rules.STATES, home_rules.FOLDS, home_rules.DECIDERS))
+    store = Store(f"sqlite:///{data}/h1.db", "h1", Rules(home_rules.STATES, home_rules.FOLDS, home_rules.DECIDERS))
     broker = EmbeddedBroker(data / "broker.db")
     await broker.start()
     await broker.wait_connected(10)
@@ -124,7 +124,7 @@ async def _make(data: Path, events: int) -> None:
 
 def _keep(data: Path, copies: list[LogSealed]) -> None:
     """What the Global Server would have stored."""
-    rules = Catalogue(global_rules.STATES, global_rules.FOLDS, global_rules.DECIDERS)
+    rules = Rules(global_rules.STATES, global_rules.FOLDS, global_rules.DECIDERS)
     store = Store(f"sqlite:///{data}/global.db", "global", rules)
     state = seals.SealedState("witness-h1")
     kept: list[Event] = []
@@ -149,7 +149,7 @@ async def _cost(directory: Path) -> tuple[float, float]:
 
 
 async def _write(directory: Path, *, with_seals: bool) -> float:
-    rules = Catalogue(home_rules.STATES, home_rules.FOLDS, {**home_rules.DECIDERS, MarkDone: _decide})
+    rules = Rules(home_rules.STATES, home_rules.FOLDS, {**home_rules.DECIDERS, MarkDone: _decide})
     store = Store(f"sqlite:///{directory}/h1.db", "h1", rules)
     writer = Writer(store, time.time, lambda batch: sealer.offer(batch) if with_seals else None)
     sealer = Sealer(store, writer, "h1", SealPolicy())

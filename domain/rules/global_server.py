@@ -29,7 +29,7 @@ DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
     **seals.DECIDERS,
 }
 # The homes that must hear of an event: the user's own, which adopts them under this name; all of them when a user leaves.
-ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
+RECIPIENTS: dict[type, Callable[[Any], Collection[str]]] = {
     UserRegistered: lambda event: (event.home,),
     ProfileChanged: lambda event: (event.home,),
     AccountClosed: lambda event: set(event.homes),

@@ -150,7 +150,7 @@ def _home(event: Any) -> Collection[str]:
 
 
 # The homes that must hear of an event whatever the time: its recipients' or senders'. Presence goes to whoever watches (`is_told`).
-ADDRESSES: dict[type, Callable[[Any], Collection[str]]] = {
+RECIPIENTS: dict[type, Callable[[Any], Collection[str]]] = {
     MessageSent: lambda event: (event.to_home,),
     MessagesDelivered: lambda event: {home for _, _, home in event.messages},
     MessageDone: _home,

@@ -20,7 +20,7 @@ class Command(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Rules:
     """One server's rules. Keys of `states` and `folds`: the stream's name before the first "-"."""
 
     states: Mapping[str, type]

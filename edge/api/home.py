@@ -24,7 +24,7 @@ from edge.http.route import Route
 from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import framing_for
 from edge.transports.long_poll import LongPolls
-from servers.runtime.deferred import Outcome
+from servers.runtime.deferred import Deferred
 from servers.runtime.times import rfc3339
 from servers.sessions.sessions import Hello
 
@@ -79,7 +79,7 @@ class HomeRoutes:
         await self._home.remove_contact(call.identity, uid_of(call))
         return NO_CONTENT
 
-    def send(self, call: Call) -> Outcome[Answer]:
+    def send(self, call: Call) -> Deferred[Answer]:
         """Accept a message: it is on disk when this answers."""
         body: requests.SendMessage = call.body
         sent = (call.identity, body.id, body.to, body.text, body.in_reply_to, body.urgent)
@@ -87,7 +87,7 @@ class HomeRoutes:
             return self._home.send_stamped(*sent, body.ticket).shaped(partial(answer_json, 202))
         return self._home.send(*sent).shaped(lambda at: _accepted(body.id, at))
 
-    def acknowledge(self, call: Call) -> Outcome[Answer]:
+    def acknowledge(self, call: Call) -> Deferred[Answer]:
         """Take note of what has arrived."""
         return self._home.acknowledge(call.identity, call.body.session, call.body.upto).shaped(_no_content)
 

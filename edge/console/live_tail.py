@@ -35,7 +35,7 @@ class Tails:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._open: set[Tail] = set()
+        self._open: set[LiveTail] = set()
 
     async def show(self, call: Call) -> Answer:
         """Begin a tail, after the event that the browser names when it comes back. Its answer here is only counted, the connection
@@ -45,17 +45,17 @@ class Tails:
             raise Unavailable("Too many people are watching; try again later.")
         wanted = await wanted_of(self._console, query)
         after = next((place for place in (call.headers.get("Last-Event-ID", ""), query.after) if PLACE.fullmatch(place)), None)
-        tail = Tail(self._console.tail(call.identity, wanted, after or self._console.newest()), self._open.discard)
+        tail = LiveTail(self._console.tail(call.identity, wanted, after or self._console.newest()), self._open.discard)
         if not call.connection.hand_over(tail):
             return problem(Unavailable("The client has gone."))
         self._open.add(tail)
         return Answer(200)
 
 
-class Tail(asyncio.Protocol):
+class LiveTail(asyncio.Protocol):
     """One tail: the protocol of its transport, and the task that writes."""
 
-    def __init__(self, looks: AsyncGenerator[tuple[Sequence[AuditRow], bool], None], forget: Callable[["Tail"], None]) -> None:
+    def __init__(self, looks: AsyncGenerator[tuple[Sequence[AuditRow], bool], None], forget: Callable[["LiveTail"], None]) -> None:
         self._looks = looks
         self._forget = forget
         self._transport: asyncio.Transport | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from servers.runtime.deferred import Outcome
+from servers.runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet
 from servers.sessions.sessions import Hello
@@ -71,18 +71,18 @@ class Home(Streams, Protocol):
     async def remove_contact(self, who: Identity, uid: int) -> None:
         """Take a contact off the list."""
 
-    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Outcome[float]:
+    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Deferred[float]:
         """Commit a message; when it was accepted, in seconds since 1970."""
 
     def send_stamped(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
-    ) -> Outcome[dict[str, Any]]:
+    ) -> Deferred[dict[str, Any]]:
         """The same with a ticket: the answer, with the stamp, if there is one."""
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
         """The direct way to a contact, for a sender who is seen at `address`."""
 
-    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
         """Everything up to `upto` has arrived."""
 
     async def done(self, who: Identity, message_id: str) -> None:

@@ -11,7 +11,7 @@ from domain.errors import Invalid, NoRoute, NotYourHome, TooManyRequests, Unavai
 from edge.contracts import answers, requests
 from edge.contracts.servers import Home
 from edge.direct.line import PROBE_S, DirectLine, call_client, may_be_called, may_be_told
-from edge.direct.two_way_outlet import TwoWays
+from edge.direct.two_way_outlet import TwoWayOutlet
 from edge.http.auth import Gate
 from edge.http.client_address import Network, TrustedProxies
 from edge.http.messages import Answer, Call, answer_json
@@ -60,7 +60,7 @@ class DirectOffers:
             raise
         session.route = self._route(call, body, called=line is not None)
         if line is not None:
-            TwoWays.begin(session, line, self._metrics)
+            TwoWayOutlet.begin(session, line, self._metrics)
         return answer_json(200, {"reachable": why is None, "why": why})
 
     def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:

@@ -25,7 +25,7 @@ STALL_S = 2.0  # a client that says nothing of what it was sent for so long has 
 BEGIN = Part("direct", b'{"active":true}')
 
 
-class TwoWays:
+class TwoWayOutlet:
     """A session's outlet for as long as its direct line holds; then the session has its back connection's again."""
 
     def __init__(self, session: "HomeSession", line: "DirectLine", metrics: "EdgeMetrics") -> None:

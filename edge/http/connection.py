@@ -17,8 +17,8 @@ from aiohttp.web_server import Server
 from domain.errors import FlashError, Malformed, TooLarge
 from edge.contracts.requests import MAX_BODY_BYTES
 from edge.http.body import BAD_FRAMING, read_body
-from edge.http.disposition import After, Heir, Reply
-from edge.http.head_cache import NOTHING_YET, KnownHead, learn
+from edge.http.disposition import Disposition, Reply, TransportHandoff
+from edge.http.head_cache import NOTHING_YET, CachedHead, learn
 from edge.http.messages import CLOSE, KEEP, Answer, render
 from edge.http.problems import NotInTime, problem
 
@@ -53,7 +53,7 @@ class Connection(RequestHandler):
         self.half_closed = False
         self.payload: StreamReader | None = None  # of a body that is being read
         self._body = b""  # of a request whose head was known
-        self._known: KnownHead | None = NOTHING_YET  # None once requests and segments have not come one by one
+        self._known: CachedHead | None = NOTHING_YET  # None once requests and segments have not come one by one
         self._prompt = False  # a request for a prompt route is being answered
 
     # -- the transport's side --------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Connection(RequestHandler):
         peer = self.transport.get_extra_info("peername") if self.transport is not None else None
         return str(peer[0]) if peer else ""
 
-    def hand_over(self, back: Heir) -> bool:
+    def hand_over(self, back: TransportHandoff) -> bool:
         """Give the transport to `back` and forget it, so that this object, its parser and buffers can go. False: the client is gone."""
         transport, manager = self.transport, self._manager
         if transport is None or manager is None or transport.is_closing():
@@ -245,16 +245,16 @@ class Connection(RequestHandler):
         answer = await self.edge.dispatcher.run(message.method, target, message.headers, raw, self)
         # Behind an upgrade that is not made the parser has dropped bytes: what comes next may be the middle of a request.
         if message.should_close or message.upgrade or self._upgraded or (self._close and not self._messages):
-            return render(answer, CLOSE, head_only=message.method == "HEAD"), After.CLOSE
+            return render(answer, CLOSE, head_only=message.method == "HEAD"), Disposition.CLOSE
         keep = KEEP if message.version == HttpVersion10 else b""
-        return render(answer, keep, head_only=message.method == "HEAD"), After.KEEP
+        return render(answer, keep, head_only=message.method == "HEAD"), Disposition.KEEP
 
     def _refusal(self, error: FlashError) -> Reply:
         """An answer to what cannot be dispatched; the connection cannot go on after it."""
         self.edge.metrics.refused(error.code)
-        return render(problem(error), CLOSE), After.LINGER
+        return render(problem(error), CLOSE), Disposition.LINGER
 
-    def _reply(self, data: bytes, after: After) -> bool:
+    def _reply(self, data: bytes, after: Disposition) -> bool:
         """Write an answer. False when the connection does not go on."""
         self.ticks = 0
         self.receiving = False
@@ -262,11 +262,11 @@ class Connection(RequestHandler):
         if transport is None:
             return False  # gone, or handed over
         self.edge.outbox.write(transport, data)
-        if after is After.KEEP:
+        if after is Disposition.KEEP:
             return True
         self.edge.outbox.flush()
         self._close = True  # whatever comes now is thrown away
-        if after is After.LINGER and transport.can_write_eof():
+        if after is Disposition.LINGER and transport.can_write_eof():
             self.lingering = True
             transport.write_eof()
         else:

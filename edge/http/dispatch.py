@@ -11,7 +11,7 @@ from edge.http.messages import Answer, Call
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import problem_for
 from edge.http.route import Route
-from servers.runtime.deferred import Outcome, failed
+from servers.runtime.deferred import Deferred, failed
 
 if TYPE_CHECKING:
     from edge.http.connection import Connection
@@ -45,12 +45,12 @@ class Dispatcher:
         try:
             who = route.gate(headers) if route.gate is not None else None
             call = Call(who, route.read_body(raw), NO_PATH, None, connection, headers)
-            outcome = cast("Outcome[Answer]", route.handle(call))
+            outcome = cast("Deferred[Answer]", route.handle(call))
         except Exception as error:
             outcome = failed(error)
         outcome.then(partial(self._finish, route, connection))
 
-    def _finish(self, route: Route, connection: "Connection", outcome: Outcome[Answer]) -> None:
+    def _finish(self, route: Route, connection: "Connection", outcome: Deferred[Answer]) -> None:
         if outcome.failure is None:
             answer: Answer = outcome.value
         else:

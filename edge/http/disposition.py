@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Protocol
 
 
-class After(Enum):
+class Disposition(Enum):
     """What happens to the connection after an answer."""
 
     KEEP = 1
@@ -13,10 +13,10 @@ class After(Enum):
     LINGER = 3  # the client may still be sending: closing now could destroy the answer on its way
 
 
-Reply = tuple[bytes, After]
+Reply = tuple[bytes, Disposition]
 
 
-class Heir(Protocol):
+class TransportHandoff(Protocol):
     """What goes on with a connection's transport: a back connection, or a live tail."""
 
     def adopt(self, transport: asyncio.Transport) -> None:

@@ -16,7 +16,7 @@ END = b"\r\n\r\n"
 MAX_BYTES = 2_048  # of a head that is remembered: ours have some 700 with their token; nobody fills our memory with idle connections
 
 
-class KnownHead(NamedTuple):
+class CachedHead(NamedTuple):
     """A head up to its empty line, the number of bytes with the body, and what the parser made of it. `route`: for whom the request is,
     when it can be answered without a task."""
 
@@ -35,10 +35,10 @@ class KnownHead(NamedTuple):
 
 
 FindRoute = Callable[[str, str], Route | None]  # method, target -> a prompt route
-NOTHING_YET = KnownHead(b"\0", -1, cast(RawRequestMessage, None))
+NOTHING_YET = CachedHead(b"\0", -1, cast(RawRequestMessage, None))
 
 
-def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]], prompt: FindRoute) -> KnownHead | None:
+def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]], prompt: FindRoute) -> CachedHead | None:
     """What there is to know of `data`, of which the parser, with nothing left over, has made `parsed`. None: it was not exactly
     one request, so that nobody knows where in a request the parser stands now; or its head is too long to be kept. `prompt`: finds the
     routes that need no task."""
@@ -52,4 +52,4 @@ def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]], prompt: FindR
         return None
     ordinary = message.version == HttpVersion11 and not (message.should_close or message.upgrade or message.compression)
     route = prompt(message.method, message.path) if ordinary and body.total_bytes <= MAX_BODY_BYTES else None
-    return KnownHead(data[:end], len(data), message, route)
+    return CachedHead(data[:end], len(data), message, route)

@@ -27,7 +27,7 @@ from edge.http.metrics import EdgeMetrics
 from edge.http.ops_routes import ops_routes
 from edge.http.problems import problem
 from edge.http.route import Route
-from edge.http.write_buffer import Outbox
+from edge.http.write_buffer import WriteBuffer
 from edge.transports.back_connection import BackConnections
 from edge.transports.long_poll import LongPolls
 
@@ -88,7 +88,7 @@ class EdgeServer:
         limits: Limits | None = None,
     ) -> None:
         self.title = title
-        self.outbox = back_connections.outbox if back_connections is not None else Outbox()
+        self.outbox = back_connections.outbox if back_connections is not None else WriteBuffer()
         self.limits = limits or Limits()
         self.metrics = metrics
         self.routes = [*routes, *ops_routes(title, routes, self._ready, metrics.registry)]
@@ -214,7 +214,7 @@ def home_edge(
     """The edge of a Home Server. `callable_networks`: beyond the public ones, where clients may be called directly; `proxies`: those in
     front of it."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
-    back_connections = BackConnections(home, metrics, Outbox())
+    back_connections = BackConnections(home, metrics, WriteBuffer())
     gate = home_gate(verifier, home)
     proxies = proxies or TrustedProxies()
     direct = [direct_route(home, gate, callable_networks, proxies, metrics), ticket_route(home, gate, proxies)]
@@ -233,6 +233,6 @@ def global_edge(
 ) -> EdgeServer:
     """The edge of the Global Server. `proxies`: those in front of it; `pages`: the ops console."""
     metrics = EdgeMetrics(registry or CollectorRegistry())
-    streams, gate = BackConnections(server, metrics, Outbox()), bearer_gate(verifier)
+    streams, gate = BackConnections(server, metrics, WriteBuffer()), bearer_gate(verifier)
     routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams), *pages]
     return EdgeServer("Flash Global Server", routes, server.ready, metrics, back_connections=streams, limits=limits)

@@ -7,7 +7,7 @@ processor caches stay warm, and a program that reads several connections is woke
 import asyncio
 
 
-class Outbox:
+class WriteBuffer:
     """The unsent bytes of a server's connections, for less than a turn of the loop. Whoever closes a transport, or writes to one by
     other ways, calls `flush` before."""
 

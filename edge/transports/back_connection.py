@@ -19,7 +19,7 @@ from servers.sessions.parts import Part
 if TYPE_CHECKING:
     from edge.contracts.servers import Session, Streams
     from edge.http.metrics import EdgeMetrics
-    from edge.http.write_buffer import Outbox
+    from edge.http.write_buffer import WriteBuffer
 
 HIGH_WATER_BYTES = 65_536  # unsent bytes at which a session stops writing: a few messages, whatever their size
 MAX_IGNORED_BYTES = 4_096  # a client has nothing to say here; some proxies and browsers do send a little
@@ -29,7 +29,7 @@ RESET = struct.pack("ii", 1, 0)  # linger for 0 s: closing means a reset, and no
 class BackConnections:
     """The open back connections of one server: what they share, and who they are."""
 
-    def __init__(self, streams: "Streams", metrics: "EdgeMetrics", outbox: "Outbox") -> None:
+    def __init__(self, streams: "Streams", metrics: "EdgeMetrics", outbox: "WriteBuffer") -> None:
         self.streams = streams
         self.metrics = metrics
         self.outbox = outbox

@@ -8,7 +8,7 @@ from domain.personal import uid_of
 FORMAT = 1  # of the dump; another one is thrown away and folded anew
 
 
-class ClosedIndex:
+class ClosedAccounts:
     """The uids of closed accounts, as this server has heard of them."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from domain.event import Event
 from projections.audit.facts import fields_of
 from projections.audit.rows import AuditRow
 from servers.encryption.key_store import NO_KEYS, Ciphers
-from servers.encryption.personal_fields import SEALED, SealedMapper, reveal
+from servers.encryption.personal_fields import ENCRYPTED, SealedMapper, reveal
 from servers.store.event_store import MsgpackTranscoder
 
 ERASED = "(erased)"  # what is shown in the place of words whose key is gone
@@ -44,7 +44,7 @@ class Keyring:
         except TopicError:  # an event of a later version of Flash
             kind = None
         if kind is None or not getattr(kind, "PERSONAL", None):
-            state.pop(SEALED, None)
+            state.pop(ENCRYPTED, None)
             return state
         absent = {field for field in kind.PERSONAL if field not in state}
         reveal(state, kind, row.stream, row.version, self._of(row.source)[1])

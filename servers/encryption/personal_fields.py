@@ -22,7 +22,7 @@ from domain.event import Event
 from domain.personal import Personal, by_rule, erased, owner, uid_of
 from servers.encryption.key_store import Ciphers, KeyStore, cipher_of
 
-SEALED = "sealed"
+ENCRYPTED = "sealed"
 NONCE_BYTES = 12  # random: safe for four billion events of one user
 NONCES = 256  # drawn from the system at a time: a call for each would cost as much as the sealing
 DUMPED = b"dump"  # what dumps are bound to: they have no place in a log
@@ -32,7 +32,7 @@ _pack = msgspec.msgpack.Encoder().encode
 log = structlog.get_logger()
 
 
-class Broken(ValueError):
+class NotDecryptable(ValueError):
     """Sealed bytes were changed, moved elsewhere, or sealed with another key."""
 
 
@@ -54,7 +54,7 @@ def unseal(cipher: AESGCM, sealed: bytes, place: bytes) -> Any:
     try:
         return msgpack.unpackb(cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place), strict_map_key=False)
     except (InvalidTag, ValueError) as error:
-        raise Broken from error
+        raise NotDecryptable from error
 
 
 def place_of(stream: str, version: int, topic: str) -> bytes:
@@ -62,7 +62,7 @@ def place_of(stream: str, version: int, topic: str) -> bytes:
     return f"{stream}/{version}/{topic}".encode()
 
 
-class FieldSealer:
+class FieldCipher:
     """Seals the personal fields of events. On the event loop only."""
 
     def __init__(self, keys: KeyStore) -> None:
@@ -85,7 +85,7 @@ class FieldSealer:
             if cipher is not None:
                 place = place or place_of(stream, version, kind.TOPIC)
                 sealed.append((uid, seal(cipher, self._nonce(), values, place)))
-            state[SEALED] = sealed
+            state[ENCRYPTED] = sealed
 
     def for_mail(self, state: dict[str, Any], event: Event, number: int) -> None:
         """Put all personal fields of an event's `state` under the key of the mail between servers."""
@@ -93,7 +93,7 @@ class FieldSealer:
         cipher = self._keys.cipher(number)
         if values and cipher is not None:
             place = place_of(event.originator_id, event.originator_version, event.TOPIC)
-            state[SEALED] = ((number, seal(cipher, self._nonce(), values, place)),)
+            state[ENCRYPTED] = ((number, seal(cipher, self._nonce(), values, place)),)
 
     def _nonce(self) -> bytes:
         if not self._nonces:
@@ -105,14 +105,14 @@ class FieldSealer:
 def reveal(state: dict[str, Any], kind: type[Event], stream: str, version: int, ciphers: Ciphers, strict: bool = False) -> None:
     """Open what is sealed in a stored `state` of the event class `kind`; what cannot be opened reads as erased.
     `strict`: raises `Broken` instead."""
-    for uid, sealed in state.pop(SEALED, ()):
+    for uid, sealed in state.pop(ENCRYPTED, ()):
         cipher = ciphers.cipher(uid)
         try:
             if cipher is not None:
                 state.update(unseal(cipher, sealed, place_of(stream, version, kind.TOPIC)))
             elif strict:
-                raise Broken(f"no key {uid}")
-        except Broken:
+                raise NotDecryptable(f"no key {uid}")
+        except NotDecryptable:
             if strict:
                 raise
             log.error("seal.broken", stream=stream, version=version, topic=kind.TOPIC, owner=uid)
@@ -185,7 +185,7 @@ def unpack_dump(packed: bytes, ciphers: Ciphers) -> Any:
         cipher = ciphers.cipher(uid)
         try:
             return unseal(cipher, sealed, DUMPED) if cipher is not None and sealed else empty
-        except Broken:
+        except NotDecryptable:
             log.error("seal.broken", owner=uid)
             return empty
 

@@ -21,15 +21,15 @@ from domain.events.integrity import SealReceived
 from domain.integrity import seal as seals
 from domain.registry.registered_home import AnnounceHome
 from domain.rules import global_server as rules
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from projections.directory.directory import Directory, Listed
-from projections.server.closed_accounts import ClosedIndex
+from projections.server.closed_accounts import ClosedAccounts
 from servers.global_server.presence_view import PresenceView
 from servers.home.global_client import GLOBAL
 from servers.integrity.sealer import Sealer, SealPolicy
-from servers.messaging.heartbeats import Neighbours
+from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
-from servers.messaging.outbox import Relay
+from servers.messaging.outbox import Outbox
 from servers.runtime.ids import new_id
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost, Passwords
@@ -98,18 +98,18 @@ class GlobalParts:
             "Too many wrong passwords from your network; wait a little.",
         )
         self.lookups = RateLimit(config.lookups_per_s, config.lookups_burst, monotonic, "Too many searches at once; wait a little.")
-        self.store = Store(config.store_url, GLOBAL, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS), config.keys_url)
+        self.store = Store(config.store_url, GLOBAL, Rules(rules.STATES, rules.FOLDS, rules.DECIDERS), config.keys_url)
         self.writer = Writer(self.store, clock, self._committed)
-        self.relay = Relay(self.store, self.writer, broker, GLOBAL, rules.ADDRESSES, _no_feed)
+        self.relay = Outbox(self.store, self.writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
         self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
         self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
         self.directory = Directory()
-        self.leavers = ClosedIndex()
+        self.leavers = ClosedAccounts()
         self.verifier.refused = self.leavers.uids
         self.erasure = Erasure(self.store, self.leavers)
         self.writer.erase = self.erasure.committed
         self.projector = Projector(self.store, config.directory, {"directory": self.directory, "closed": self.leavers})
-        self.neighbours = Neighbours(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
+        self.neighbours = PeerMonitor(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
         self.presence = PresenceView(
             broker,
             config.directory / "presence.projection",

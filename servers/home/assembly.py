@@ -19,25 +19,25 @@ from domain.event import Event
 from domain.events.home import MessageSent
 from domain.personal import uid_of
 from domain.rules import home as rules
-from domain.rules.rules import Catalogue, Command
-from projections.server.closed_accounts import ClosedIndex
+from domain.rules.rules import Command, Rules
+from projections.server.closed_accounts import ClosedAccounts
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, Presence, PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
-from servers.home.global_client import GLOBAL, GlobalLink
+from servers.home.global_client import GLOBAL, GlobalClient
 from servers.home.health import home_health
 from servers.home.housekeeping import Housekeeping, Patience
 from servers.integrity.sealer import Sealer, SealPolicy
-from servers.messaging.heartbeats import Neighbours
+from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.leased_broker import leased
-from servers.messaging.outbox import Relay
+from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed
 from servers.runtime.ids import new_id
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import KeyVerifier
 from servers.sessions.blanks import BlankWheel
-from servers.sessions.notifier import Notices
+from servers.sessions.notifier import SessionNotifier
 from servers.sessions.part_bodies import goodbye_part
 from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
@@ -101,9 +101,9 @@ class HomeParts:
         self.presence = PresenceIndex()
         self.contacters = ContacterIndex()
         self.waiting = WaitingIndex()
-        self.leavers = ClosedIndex()
+        self.leavers = ClosedAccounts()
         self.verifier.refused = self.leavers.uids
-        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(self.name))
+        catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(self.name))
         self.store = Store(config.store_url, self.name, catalogue, config.keys_url)
         table = self.store.lease()
         self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)
@@ -111,12 +111,12 @@ class HomeParts:
         self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
         self.erasure = Erasure(self.store, self.leavers)
         self.writer.erase = self.erasure.committed
-        addresses = {**rules.ADDRESSES, **dict.fromkeys(PresenceIndex.FOLDS, self._watching)}
-        self.relay = Relay(self.store, self.writer, broker, self.name, addresses, lambda c: presence_feed(c, self.name))
+        addresses = {**rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, self._watching)}
+        self.relay = Outbox(self.store, self.writer, broker, self.name, addresses, lambda c: presence_feed(c, self.name))
         self.sealer = Sealer(self.store, self.writer, self.name, config.seals)
         self.inbox = Inbox(self.store, self.writer, broker, self.name, self._react, self._heard)
-        self.neighbours = Neighbours(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
-        self.notices = Notices(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
+        self.neighbours = PeerMonitor(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
+        self.notices = SessionNotifier(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
         self.tickets = Tickets(self.name, self.sessions, self.contacters, broker, clock, new_id)
         indices: dict[str, Projection] = {
             "presence": self.presence,
@@ -125,7 +125,7 @@ class HomeParts:
             "closed": self.leavers,
         }
         self.projector = Projector(self.store, config.directory, indices)
-        self.global_link = GlobalLink(
+        self.global_link = GlobalClient(
             broker, self.name, self.url, config.directory / "global-keys.json", self.verifier.set_keys, self.store
         )
         self.housekeeping = Housekeeping(self.writer, self.sessions, self.presence, self.waiting, config.patience, clock)

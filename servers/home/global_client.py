@@ -29,7 +29,7 @@ RETRY_S = 1.0
 log = structlog.get_logger()
 
 
-class Known(NamedTuple):
+class RemoteUser(NamedTuple):
     """A user as the Global Server knows them. `home` is for ever."""
 
     uid: int
@@ -38,7 +38,7 @@ class Known(NamedTuple):
     home: str
 
 
-class GlobalLink:
+class GlobalClient:
     """The home's side of the conversation. `trust`: told the public keys whenever they are heard."""
 
     def __init__(self, broker: Broker, name: str, url: str, keys_file: Path, trust: Callable[[Any], None], store: Store) -> None:
@@ -48,7 +48,7 @@ class GlobalLink:
         self._keys_file = keys_file
         self._trust = trust
         self._store = store
-        self._users: OrderedDict[int, Known] = OrderedDict()
+        self._users: OrderedDict[int, RemoteUser] = OrderedDict()
         self._announcing: asyncio.Task[None] | None = None
         self.announced = asyncio.Event()  # the Global Server knows this home, and this home its keys
 
@@ -70,14 +70,14 @@ class GlobalLink:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._announcing
 
-    async def user(self, uid: int) -> Known:
+    async def user(self, uid: int) -> RemoteUser:
         """Who `uid` is, and where. Raises `UnknownUser`, `Unavailable`."""
         known = self._users.get(uid)
         if known is None:
             answer = await self._ask({"ask": "user", "uid": uid})
             if answer.get("user") is None:
                 raise UnknownUser(uid=uid)
-            known = self._users[uid] = Known(**answer["user"])
+            known = self._users[uid] = RemoteUser(**answer["user"])
             if len(self._users) > REMEMBERED_USERS:
                 self._users.popitem(last=False)
         return known

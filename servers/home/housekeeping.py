@@ -16,7 +16,7 @@ from domain.rules.rules import Command
 from domain.user.commands import LapseStatus, LogOff
 from projections.server.presence import PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
-from servers.runtime.deferred import Outcome
+from servers.runtime.deferred import Deferred
 from servers.sessions.sessions import Sessions
 from servers.writing.writer import Writer
 
@@ -70,7 +70,7 @@ class Housekeeping:
     def end(self, command: LogOff) -> None:
         """Record that a session ended, now or as soon as the store is back."""
 
-        def ended(outcome: Outcome[object]) -> None:
+        def ended(outcome: Deferred[object]) -> None:
             if outcome.failure is not None:
                 self._unended.append(command)
 

@@ -17,7 +17,7 @@ from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, R
 from domain.user.decide import must_be_open
 from domain.user.state import Contact, UserState
 from servers.home.assembly import HomeParts
-from servers.runtime.deferred import Outcome, settled
+from servers.runtime.deferred import Deferred, settled
 from servers.security.identity import Identity
 from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, instant, welcome_part
 from servers.sessions.parts import Outlet
@@ -184,7 +184,7 @@ class HomeServer:
 
         await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),), answer=answer)
 
-    def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Outcome[float]:
+    def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Deferred[float]:
         """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
         `TooManyRequests`."""
         self.parts.sends.take(who.uid)
@@ -198,7 +198,7 @@ class HomeServer:
 
     def send_stamped(
         self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str
-    ) -> Outcome[dict[str, Any]]:
+    ) -> Deferred[dict[str, Any]]:
         """The same with a ticket: the answer, with a stamp for the recipient's client; without one for a repeat, whose text may be
         another one, and for a ticket that is over or for others."""
         self.parts.sends.take(who.uid)
@@ -219,7 +219,7 @@ class HomeServer:
         self.parts.changes.take(who.uid)
         return await self.parts.tickets.issue(who.uid, to, address)
 
-    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
         """The session's client has everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
         session = self._sessions.get(session_id)
         if session is None or session.uid != who.uid:

@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.events.integrity import LogSealed
 from domain.integrity.chain import before_all, fingerprint, seal
 from domain.integrity.seal import SealedState, SealLog
-from servers.messaging.recent_commits import Tail, weight
+from servers.messaging.recent_commits import RecentCommits, weight
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
@@ -49,7 +49,7 @@ class Sealer:
         self._positions: list[int] = []  # hashed, not yet sealed
         self._fingerprints: list[bytes] = []
         self._hashed = 0  # everything up to here is hashed
-        self._tail = Tail()  # what comes after it
+        self._tail = RecentCommits()  # what comes after it
         self._news = 0  # the last position that we know to hold something else than a seal
         self._unsure = True  # only the store knows which seal was the last
         self._arrived = asyncio.Event()

@@ -26,7 +26,7 @@ class Fault(NamedTuple):
     end: int = -1
 
 
-class Tail:
+class Unwitnessed:
     """What lies beyond a witness's knowledge: 14 bytes an event."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Witness(Protocol):
     name: str
     differences: Differences
     faults: list[Fault]
-    tail: Tail
+    tail: Unwitnessed
     checked: int
 
     @property
@@ -74,7 +74,7 @@ class SealWitness:
         self.name = name
         self.differences = Differences()
         self.faults: list[Fault] = []
-        self.tail = Tail()
+        self.tail = Unwitnessed()
         self.last = 0
         self.checked = 0
         self._own = own
@@ -157,7 +157,7 @@ class HistoryWitness:
         """`private`: whether events of a topic never leave the store."""
         self.differences = Differences()
         self.faults: list[Fault] = []
-        self.tail = Tail()
+        self.tail = Unwitnessed()
         self._private = private
         self._positions = array("q")
         self._fingerprints = bytearray()

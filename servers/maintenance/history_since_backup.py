@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Tail:
+class HistorySinceBackup:
     """`records`: the server's own events after the backup's last; `last`: the last it knows; `at_end`: its record of the backup's last."""
 
     records: list[EventRecord] = field(default_factory=list)
@@ -47,9 +47,9 @@ class Tail:
     consumed: dict[str, int] = field(default_factory=dict)
 
 
-async def read_tail(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> Tail:
+async def read_tail(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> HistorySinceBackup:
     """What `history` (a `read_stream`) tells of `server` after position `backed_up`. Raises `Unavailable`."""
-    tail = Tail()
+    tail = HistorySinceBackup()
     others: dict[str, list[EventRecord]] = {}
     seen = dict(trackings)
     async for item in history.read_stream(topology.HISTORY, "first", follow=False):

@@ -7,8 +7,8 @@ import asyncio
 from pathlib import Path
 
 from domain.rules import home as rules
-from domain.rules.rules import Catalogue
-from projections.server.closed_accounts import ClosedIndex
+from domain.rules.rules import Rules
+from projections.server.closed_accounts import ClosedAccounts
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
@@ -18,7 +18,7 @@ from servers.writing.projector import Projection, Projector, read_dump
 
 def home_indices() -> dict[str, Projection]:
     """Fresh indices of a home, by the names of their dumps."""
-    return {"presence": PresenceIndex(), "contacters": ContacterIndex(), "waiting": WaitingIndex(), "closed": ClosedIndex()}
+    return {"presence": PresenceIndex(), "contacters": ContacterIndex(), "waiting": WaitingIndex(), "closed": ClosedAccounts()}
 
 
 async def rebuild_projections(store_url: str, home: str, directory: Path, keys_url: str = "") -> list[str]:
@@ -26,7 +26,7 @@ async def rebuild_projections(store_url: str, home: str, directory: Path, keys_u
 
     An old dump that stands at an earlier position is first brought to the same one. Raises `Unavailable`.
     """
-    catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS)
+    catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS)
     store = await asyncio.to_thread(Store, store_url, home, catalogue, keys_url)
     try:
         before, after = home_indices(), home_indices()

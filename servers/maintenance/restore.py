@@ -23,8 +23,8 @@ from domain.events import home as home_events
 from domain.events.integrity import LogRestored
 from domain.personal import uid_of
 from servers.encryption.key_tables import open_table
-from servers.encryption.personal_fields import SEALED
-from servers.maintenance.history_since_backup import Tail, read_tail
+from servers.encryption.personal_fields import ENCRYPTED
+from servers.maintenance.history_since_backup import HistorySinceBackup, read_tail
 from servers.store.positions import RELAY
 from servers.store.raw_log import RawLog, open_log
 from servers.store.raw_tables import End, Row, open_end
@@ -78,7 +78,7 @@ async def restore(
         trackings = {name: position for name, position in log.trackings().items() if not name.startswith("__")}
         versions, owners, erased, end, count = _look(log)
         backed_up = end.position if end else 0
-        tail = Tail() if history is None else await read_tail(history, server, backed_up, trackings)
+        tail = HistorySinceBackup() if history is None else await read_tail(history, server, backed_up, trackings)
         _same_life(server, end, tail)
         missing = _missing(tail.records, versions)
         blind = not tail.last or tail.last < trackings.get(HISTORY, 0)
@@ -122,10 +122,10 @@ def _erased(events: Iterable[tuple[str, str]]) -> set[int]:
 
 
 def _owners(states: Any) -> set[int]:
-    return {owner for state in states for owner, _ in msgpack.unpackb(state, strict_map_key=False).get(SEALED, ())}
+    return {owner for state in states for owner, _ in msgpack.unpackb(state, strict_map_key=False).get(ENCRYPTED, ())}
 
 
-def _same_life(server: str, end: Any, tail: Tail) -> None:
+def _same_life(server: str, end: Any, tail: HistorySinceBackup) -> None:
     told = tail.at_end
     if end is not None and told is not None and (told.stream, told.version, told.data) != (end.stream, end.version, end.data):
         raise NotRestored(
@@ -145,7 +145,7 @@ def _missing(records: list[EventRecord], versions: dict[str, int]) -> list[str]:
     return missing
 
 
-def _doubts(server: str, tail: Tail, missing: list[str], blind: bool, without: bool) -> Iterator[str]:
+def _doubts(server: str, tail: HistorySinceBackup, missing: list[str], blind: bool, without: bool) -> Iterator[str]:
     if without:
         yield f"{server}: there is no history: what came after the backup is lost"
     elif blind:
@@ -178,7 +178,7 @@ def _marker(server: str, backed_up: int, last: int, missing: int, versions: Mapp
     return Row(position, stream, versions.get(stream, 0) + 1, event.TOPIC, msgpack.packb(vars(event)))
 
 
-def _trackings(saved: Mapping[str, int], tail: Tail, blind: bool) -> dict[str, int]:
+def _trackings(saved: Mapping[str, int], tail: HistorySinceBackup, blind: bool) -> dict[str, int]:
     """Where to go on. The mail to other servers is repeated from where the backup was, for they drop what they have; where the broker was
     lost, too, from the start."""
     trackings = {**saved, **{source: max(position, saved.get(source, 0)) for source, position in tail.consumed.items()}}

@@ -26,7 +26,7 @@ class Neighbour:
     up: bool = True
 
 
-class Neighbours:
+class PeerMonitor:
     """Beats out, beats in. `on_up(server)`: it came up or was restarted; `on_down(server)`: it fell silent."""
 
     def __init__(

@@ -13,7 +13,7 @@ from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Broker, Outgoing
 from domain.events.home import PresenceEvent
-from servers.messaging.outbox_publisher import Lane
+from servers.messaging.outbox_publisher import OutboxPublisher
 from servers.messaging.recent_commits import weight
 from servers.store.event_store import Committed, Store
 from servers.store.positions import RELAY
@@ -22,7 +22,7 @@ from servers.writing.writer import Writer
 HISTORY_LINGER_S = 0.05  # an audit that is a twentieth of a second behind is live; a busy home then publishes hundreds of events at once
 
 
-class Relay:
+class Outbox:
     """Publishes one server's log. `addresses`: the homes that an event is for, by its class; `feed`: what integrators hear of it."""
 
     def __init__(
@@ -39,8 +39,8 @@ class Relay:
         self._addresses = addresses
         self._feed = feed
         self.lanes = (
-            Lane(store, writer, broker, RELAY, self._prompt),
-            Lane(store, writer, broker, f"{RELAY}-history", self._history, HISTORY_LINGER_S),
+            OutboxPublisher(store, writer, broker, RELAY, self._prompt),
+            OutboxPublisher(store, writer, broker, f"{RELAY}-history", self._history, HISTORY_LINGER_S),
         )
 
     async def start(self) -> None:

@@ -15,7 +15,7 @@ from eventsourcing.persistence import Tracking
 
 from broker.port import Broker, Outgoing
 from domain.errors import Unavailable
-from servers.messaging.recent_commits import Tail, portion
+from servers.messaging.recent_commits import RecentCommits, portion
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
@@ -28,7 +28,7 @@ RETRY_S = (0.2, 5.0)  # first and longest pause while the broker is away
 log = structlog.get_logger()
 
 
-class Lane:
+class OutboxPublisher:
     """Publishes one server's log as `outgoing` puts it. `name`: under it the store remembers how far we are; `linger_s`: how long a
     batch may gather when nobody waits for it."""
 
@@ -47,7 +47,7 @@ class Lane:
         self._name = name
         self._outgoing = outgoing
         self._linger_s = linger_s
-        self._tail = Tail()
+        self._tail = RecentCommits()
         self._arrived = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._caught_up.set()

@@ -9,7 +9,7 @@ MAX_EVENTS = 10_000  # what a busy home commits in a second or two; past that th
 MAX_BYTES = 10_000_000  # …and this many bytes
 
 
-class Tail:
+class RecentCommits:
     """What the follower has not had yet, commit by commit. `last`: the newest position that is known to be committed."""
 
     __slots__ = ("_bytes", "_commits", "_events", "last")

@@ -12,7 +12,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Outcome(Generic[T]):
+class Deferred(Generic[T]):
     """A result or a failure to come."""
 
     __slots__ = ("_shape", "_tell", "_waiter", "failure", "settled", "value")
@@ -22,7 +22,7 @@ class Outcome(Generic[T]):
         self.value: Any = None  # what came of it, once it is settled and nothing went wrong
         self.failure: Exception | None = None  # what went wrong
         self._shape: Callable[[Any], Any] | None = None
-        self._tell: Callable[[Outcome[T]], object] | None = None
+        self._tell: Callable[[Deferred[T]], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def settle(self, result: T | None, failure: Exception | None = None) -> None:
@@ -34,13 +34,13 @@ class Outcome(Generic[T]):
             tell, self._tell = self._tell, None
             tell(self)
 
-    def shaped(self, shape: Callable[[T], U]) -> "Outcome[U]":
+    def shaped(self, shape: Callable[[T], U]) -> "Deferred[U]":
         """This outcome, with `shape(result)` for its result: what the one who asked wants to hear. Once only."""
         if not self.settled:
             self._shape = shape
         elif self.failure is None:
             self._form(shape)
-        return cast("Outcome[U]", self)
+        return cast("Deferred[U]", self)
 
     def _form(self, shape: Callable[[Any], Any]) -> None:
         try:
@@ -48,7 +48,7 @@ class Outcome(Generic[T]):
         except Exception as error:  # it fails for the one who asked, and for nobody else
             self.failure = error
 
-    def then(self, tell: "Callable[[Outcome[T]], object]") -> None:
+    def then(self, tell: "Callable[[Deferred[T]], object]") -> None:
         """Call `tell(self)` when it is settled, at once if it is."""
         if self.settled:
             tell(self)
@@ -78,15 +78,15 @@ class Outcome(Generic[T]):
             self._waiter.set_result(None)
 
 
-def settled(result: T) -> Outcome[T]:
+def settled(result: T) -> Deferred[T]:
     """An outcome that is known already."""
-    outcome: Outcome[T] = Outcome()
+    outcome: Deferred[T] = Deferred()
     outcome.settle(result)
     return outcome
 
 
-def failed(failure: Exception) -> Outcome[Any]:
+def failed(failure: Exception) -> Deferred[Any]:
     """An outcome that has gone wrong already."""
-    outcome: Outcome[Any] = Outcome()
+    outcome: Deferred[Any] = Deferred()
     outcome.settle(None, failure)
     return outcome

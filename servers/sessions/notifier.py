@@ -11,7 +11,7 @@ from domain.mailbox.decide import Waiting
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
 from projections.server.waiting_mail import WaitingIndex
-from servers.messaging.heartbeats import Neighbours
+from servers.messaging.heartbeats import PeerMonitor
 from servers.sessions.part_bodies import change_view, done_part, presence_part, status_part
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Session, Sessions
@@ -20,7 +20,7 @@ from servers.store.event_store import Committed
 UNKNOWN = Presence(0, "unknown", None, "", "")
 
 
-class Notices:
+class SessionNotifier:
     """Folds commits into the indices and tells the sessions concerned."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Notices:
         presence: PresenceIndex,
         contacters: ContacterIndex,
         waiting: WaitingIndex,
-        neighbours: Neighbours,
+        neighbours: PeerMonitor,
     ) -> None:
         self._home = home
         self._sessions = sessions

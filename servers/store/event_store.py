@@ -27,9 +27,9 @@ from broker.envelope import EventRecord
 from domain.errors import Unavailable
 from domain.event import Event, Snapshotable, State
 from domain.personal import owners
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from servers.encryption.key_tables import open_keys
-from servers.encryption.personal_fields import FieldSealer, KeysNeeded, SealedMapper, pack_dump, unpack_dump
+from servers.encryption.personal_fields import FieldCipher, KeysNeeded, SealedMapper, pack_dump, unpack_dump
 from servers.runtime.worker import Worker
 from servers.store.lease import FencedOut, LeaseLost, LeaseTable
 from servers.store.positions import asides_of
@@ -70,7 +70,7 @@ class MsgpackTranscoder(Transcoder):
 class Store:
     """Events, snapshots and tracking positions of one server."""
 
-    def __init__(self, url: str, server: str, catalogue: Catalogue, keys_url: str = "") -> None:
+    def __init__(self, url: str, server: str, catalogue: Rules, keys_url: str = "") -> None:
         """`url`: `sqlite:///path` or `postgresql://user:password@host:port/database` (schema `flash_<server>`). `keys_url`: the same for
         the keys of personal data; a place of their own beside the events unless told otherwise (`servers/encryption/key_tables.py`).
 
@@ -87,7 +87,7 @@ class Store:
         except (PersistenceError, sqlite3.Error) as error:
             raise Unavailable(f"The store cannot be opened: {error}") from error
         self.keys = open_keys(keys_url, url, server)
-        self._sealer = FieldSealer(self.keys)
+        self._sealer = FieldCipher(self.keys)
         self.mail_key = self.keys.mail_key()  # the number of the key for letters to other servers; 0 before it has arrived
         self.mapper = SealedMapper(transcoder, self.keys)
 

@@ -10,7 +10,7 @@ import structlog
 
 from domain.errors import Unavailable
 from domain.personal import uid_of
-from projections.server.closed_accounts import ClosedIndex
+from projections.server.closed_accounts import ClosedAccounts
 from servers.store.event_store import Committed, Store
 
 log = structlog.get_logger()
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 class Erasure:
     """Destroys the keys of those who left."""
 
-    def __init__(self, store: Store, closed: ClosedIndex) -> None:
+    def __init__(self, store: Store, closed: ClosedAccounts) -> None:
         self._store = store
         self._closed = closed
         self._due: set[int] = set()

@@ -9,12 +9,12 @@ from eventsourcing.persistence import Tracking
 from domain.errors import Rejected
 from domain.event import Event
 from domain.rules.rules import Command
-from servers.runtime.deferred import Outcome
+from servers.runtime.deferred import Deferred
 
 log = structlog.get_logger()
 
 
-class Unit(Outcome[Any]):
+class UnitOfWork(Deferred[Any]):
     """Commands that happen together or not at all. `answer` is called when they are on disk, before anything else changes."""
 
     __slots__ = ("answer", "commands", "events", "refusal", "trackings")

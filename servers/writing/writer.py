@@ -19,11 +19,11 @@ from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from domain.rules.rules import Command
 from servers.encryption.personal_fields import KeysNeeded
-from servers.runtime.deferred import Outcome
+from servers.runtime.deferred import Deferred
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Conflicted, Store
 from servers.store.lease import LeaseLost
 from servers.store.positions import newest
-from servers.writing.unit_of_work import Unit
+from servers.writing.unit_of_work import UnitOfWork
 
 MAX_BATCH = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
 MAX_WAITING = 20_000  # units in the queue: past that the caller hears `Unavailable` instead of waiting for seconds
@@ -51,7 +51,7 @@ class Writer:
         self._clock = clock
         self._on_commit = on_commit
         self._fenced_out = fenced_out
-        self._queue: deque[Unit] = deque()
+        self._queue: deque[UnitOfWork] = deque()
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, State] = OrderedDict()
         self._loaded: list[str] = []  # streams whose states were looked up for the present batch
@@ -73,7 +73,7 @@ class Writer:
         stopped, self._stopped = self._stopped, True
         if self._task is None or stopped:
             return
-        last = Unit((), (), None)  # units are taken in order: when this empty one is through, all before it are
+        last = UnitOfWork((), (), None)  # units are taken in order: when this empty one is through, all before it are
         self._queue.append(last)
         self._arrived.set()
         with contextlib.suppress(Unavailable):
@@ -84,13 +84,13 @@ class Writer:
 
     def submit(
         self, commands: Sequence[Command], *, trackings: Sequence[Tracking] = (), answer: Callable[[list[Event]], Any] | None = None
-    ) -> Outcome[Any]:
+    ) -> Deferred[Any]:
         """Queue commands that happen together or not at all; only the first may refuse, the rest must not.
 
         The result is `answer(events)`, or the list of decided events, once they are on disk. Raises what a decider refused with,
         `Unavailable` when the store is away or too much waits: then nothing has changed.
         """
-        unit = Unit(commands, trackings, answer)
+        unit = UnitOfWork(commands, trackings, answer)
         if self._stopped or len(self._queue) >= MAX_WAITING:
             unit.settle(None, Unavailable("Too much is waiting to be stored, or the server is shutting down."))
             return unit
@@ -130,7 +130,7 @@ class Writer:
             while len(self._states) > MAX_STATES:
                 self._states.popitem(last=False)
 
-    async def _commit(self, batch: list[Unit]) -> None:
+    async def _commit(self, batch: list[UnitOfWork]) -> None:
         try:
             await self._make_sure()
             for unit in batch:  # each at its own time, to the microsecond, as times travel: clients may put messages in order by it
@@ -209,7 +209,7 @@ class Writer:
                 self._states.clear()
             self._tell(found)
 
-    async def _load(self, stream: str, batch: list[Unit]) -> None:
+    async def _load(self, stream: str, batch: list[UnitOfWork]) -> None:
         """Have the state of `stream` at hand; and, in the same visit to the store, all others that the batch names."""
         states = self._states
         streams = list({stream} | {needed for unit in batch for command in unit.commands if (needed := command.stream) not in states})
@@ -224,7 +224,7 @@ class Writer:
                 del self._states[stream]
         self._loaded.clear()
 
-    def _decide(self, unit: Unit, waiting: list[Command], now: float) -> str | None:
+    def _decide(self, unit: UnitOfWork, waiting: list[Command], now: float) -> str | None:
         """Decide the commands of a unit that are `waiting`, and those that follow from them. The stream whose state is needed first; None
         when all are decided."""
         states, folds, decided = self._states, self._folds, unit.events
@@ -252,7 +252,7 @@ class Writer:
                     waiting += reaction(event)
         return None
 
-    def _fail(self, batch: list[Unit], error: Unavailable) -> None:
+    def _fail(self, batch: list[UnitOfWork], error: Unavailable) -> None:
         log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)
         if isinstance(error, LeaseLost):
             self.over = True
@@ -263,7 +263,7 @@ class Writer:
         for unit in batch:
             unit.finish(error)
 
-    def _evict(self, batch: list[Unit]) -> None:
+    def _evict(self, batch: list[UnitOfWork]) -> None:
         """Forget the states that this batch has changed."""
         for unit in batch:
             for event in unit.events:

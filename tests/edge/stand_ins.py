@@ -17,7 +17,7 @@ from domain.errors import (
     UnknownUser,
 )
 from domain.profile import clean_profile
-from servers.runtime.deferred import Outcome
+from servers.runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.sessions import Hello
@@ -113,9 +113,9 @@ class StandInHome:
     def closed(self) -> str | None:
         return self.closed_because
 
-    def _doing(self, doing: Coroutine[Any, Any, T]) -> Outcome[T]:
+    def _doing(self, doing: Coroutine[Any, Any, T]) -> Deferred[T]:
         """What a coroutine will come to."""
-        outcome: Outcome[T] = Outcome()
+        outcome: Deferred[T] = Deferred()
 
         async def do() -> None:
             try:
@@ -172,7 +172,7 @@ class StandInHome:
         await self._enter()
         self.listed.pop(uid, None)
 
-    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Outcome[float]:
+    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Deferred[float]:
         return self._doing(self._send(who, message_id, to, text))
 
     async def _send(self, who: Identity, message_id: str, to: int, text: str) -> float:
@@ -184,7 +184,7 @@ class StandInHome:
 
     def send_stamped(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
-    ) -> Outcome[dict[str, Any]]:
+    ) -> Deferred[dict[str, Any]]:
         return self._doing(self._send_stamped(who, message_id, to, text, ticket))
 
     async def _send_stamped(self, who: Identity, message_id: str, to: int, text: str, ticket: str) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class StandInHome:
             raise NoRoute
         return {"address": address, "port": 40_123, "ticket": "good", "key": "00", "expires_at": "2026-01-01T00:00:00.000000Z"}
 
-    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Outcome[None]:
+    def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
         return self._doing(self._acknowledge(who, session_id, upto))
 
     async def _acknowledge(self, who: Identity, session_id: str, upto: int) -> None:

@@ -12,7 +12,7 @@ from broker.envelope import EventRecord
 from broker.rabbitmq.broker import RabbitBroker
 from domain.rules import global_server as global_rules
 from domain.rules import home as home_rules
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from servers.maintenance.rebuild_projections import home_indices
 from servers.store.event_store import Store
 from servers.writing.projector import Projection
@@ -60,7 +60,7 @@ async def read_history(amqp_url: str) -> History:
 def open_store(url: str, server: str) -> Store:
     """A second look at a server's database."""
     rules = global_rules if server == "global" else home_rules
-    return Store(url, server, Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS))
+    return Store(url, server, Rules(rules.STATES, rules.FOLDS, rules.DECIDERS))
 
 
 async def stored_records(store: Store) -> list[EventRecord]:

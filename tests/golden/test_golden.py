@@ -8,7 +8,7 @@ from eventsourcing.persistence import StoredEvent
 
 from domain.events.home import MessageSent
 from domain.personal import owners
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from servers.store.event_store import MsgpackTranscoder, Store
 from tests.golden.samples import FOLDER, decode, example, fields, kinds, mapper, path, write_missing
 
@@ -44,7 +44,7 @@ def test_a_sample_decodes_to_the_event_it_was(file):
 def test_the_store_packs_as_the_library_does(kind, tmp_path):
     """`Store.pack` is a shortcut; but for what it seals, it stores what the mapper would."""
     event = example(kind)
-    store = Store(f"sqlite:///{tmp_path}/x.db", "x", Catalogue({}, {}, {}))
+    store = Store(f"sqlite:///{tmp_path}/x.db", "x", Rules({}, {}, {}))
     store.fetch_keys(owners(event))
     (packed,) = store.pack([event])
     assert store.mapper.to_domain_event(StoredEvent(packed.stream, packed.version, packed.topic, packed.data)) == event

@@ -49,7 +49,7 @@ def two_homes(outside: Place, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @dataclass
-class Neighbours:
+class PeerMonitor:
     """Ann writes from one host to Bob, who listens on the other. They have different homes."""
 
     ann: Resident
@@ -94,7 +94,7 @@ class Neighbours:
 
 
 @pytest.fixture
-async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: Server, masquerades: bool) -> Neighbours:
+async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: Server, masquerades: bool) -> PeerMonitor:
     """Both at home, and nobody outside can call them."""
     firewall.lets_out(masquerades=masquerades)
     ann = await town.moves_in("ann", "inside", two_homes)
@@ -104,13 +104,13 @@ async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: S
     window = await bob.looks(direct=True)
     await eventually(lambda: window.calls)
     assert window.calls in ([flash_sdk.Direct(False, "no_answer")], [flash_sdk.Direct(False, "not_proven")])
-    both = Neighbours(ann, bob, window, town, Path(two_homes._environment["FLASH_DATA_DIR"]))
+    both = PeerMonitor(ann, bob, window, town, Path(two_homes._environment["FLASH_DATA_DIR"]))
     await ann.pops_up_at(window, bob, town.ledger)  # now both homes know that Bob is on Ann's list
     return both
 
 
 @pytest.mark.parametrize("masquerades", [True, False], ids=["behind one NAT", "behind one firewall"])
-async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_recipient(firewall: Firewall, neighbours: Neighbours) -> None:
+async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_recipient(firewall: Firewall, neighbours: PeerMonitor) -> None:
     before = neighbours.told()
     firewall.keeps_from(BESIDE)
     accepted, shown_s = await neighbours.sends()
@@ -126,12 +126,12 @@ async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_rec
     assert [now - then for now, then in zip(neighbours.told(), before, strict=True)] == [1, 1]
 
 
-def held_by(neighbours: Neighbours, way: Way | None) -> None:
+def held_by(neighbours: PeerMonitor, way: Way | None) -> None:
     """What Ann's client thinks that it holds."""
     neighbours.ann.client._ways._known[neighbours.bob.uid] = (float("inf"), way)
 
 
-def over(neighbours: Neighbours, way: Way) -> Way:
+def over(neighbours: PeerMonitor, way: Way) -> Way:
     """A ticket that was right once, and is over."""
     assert neighbours.port._agreed is not None
     key = ticket_key(neighbours.port._agreed, neighbours.ann.uid, neighbours.bob.uid, LONG_AGO)
@@ -141,7 +141,7 @@ def over(neighbours: Neighbours, way: Way) -> Way:
 
 @pytest.mark.parametrize("masquerades", [True], ids=["behind one NAT"])
 async def test_whatever_is_wrong_with_the_short_way_the_homes_copy_is_there_at_once(
-    neighbours: Neighbours, town: Town, two_homes: Server, beside: Place
+    neighbours: PeerMonitor, town: Town, two_homes: Server, beside: Place
 ) -> None:
     carol = await town.moves_in("carol", "inside", two_homes)
     await carol.pops_up_at(neighbours.window, neighbours.bob, town.ledger)

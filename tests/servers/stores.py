@@ -6,11 +6,11 @@ from domain.event import Event, place
 from domain.events.home import MessageSent, UserAdopted
 from domain.personal import owners
 from domain.rules import home as rules
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from servers.store.event_store import Committed, Store
 
 NOW = 1_700_000_000.0
-HOME = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions("h1"))
+HOME = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions("h1"))
 
 
 def adopted(number: int = 1) -> UserAdopted:

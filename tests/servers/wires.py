@@ -5,9 +5,9 @@ import asyncio
 from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
 from domain.rules import home as rules
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from servers.messaging.inbox import Inbox
-from servers.messaging.outbox import Relay
+from servers.messaging.outbox import Outbox
 from servers.store.event_store import Store
 from servers.writing.writer import Writer
 
@@ -20,12 +20,12 @@ class Server:
     def __init__(self, store_url, name, broker: EmbeddedBroker, mail_key: bytes | None = b"k" * 32):
         """`mail_key`: as the Global Server would tell it; None: it has not yet."""
         self.name = name
-        catalogue = Catalogue(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(name))
+        catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(name))
         self.store = Store(store_url(name), name, catalogue)
         if mail_key is not None:
             self.store.learn_mail_key(-1, mail_key)
         self.writer = Writer(self.store, lambda: NOW, lambda batch: self.relay.offer(batch))
-        self.relay = Relay(self.store, self.writer, broker, name, rules.ADDRESSES, lambda committed: ())
+        self.relay = Outbox(self.store, self.writer, broker, name, rules.RECIPIENTS, lambda committed: ())
         self.heard: list[Event] = []
         self.broker = broker
         self.inbox = Inbox(self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.direct.line import may_be_called
-from edge.direct.two_way_outlet import MAX_UNCONFIRMED, TwoWays
+from edge.direct.two_way_outlet import MAX_UNCONFIRMED, TwoWayOutlet
 from edge.http.client_address import TrustedProxies
 from edge.http.server import home_edge
 from servers.sessions.parts import BLANK
@@ -118,7 +118,7 @@ async def test_what_the_client_has_not_taken_comes_over_the_back_connection_when
     assert [(await next_part(wire))[1]["seq"] for _ in range(3)] == [2, 3, 4]
     session.outlet.write((message(5),))
     assert await next_part(wire) == ("message", {"seq": 5})
-    assert not isinstance(session.outlet, TwoWays)
+    assert not isinstance(session.outlet, TwoWayOutlet)
 
 
 async def test_a_client_that_takes_nothing_loses_the_line(home, client, wire, monkeypatch):
@@ -126,7 +126,7 @@ async def test_a_client_that_takes_nothing_loses_the_line(home, client, wire, mo
     session, _ = await with_line(home, client, wire)
     session.outlet.write((message(1),))
     assert await next_part(wire) == ("message", {"seq": 1})
-    assert not isinstance(session.outlet, TwoWays)
+    assert not isinstance(session.outlet, TwoWayOutlet)
 
 
 async def test_a_line_holds_only_so_much_that_is_not_taken(home, client, wire):
@@ -176,7 +176,7 @@ async def refused(home: RunningHome, client: CallableClient, wire: Wire, trap: C
     assert (answer.status, answer.json) == (200, {"reachable": False, "why": why})
     assert home.home.routes == [why]
     assert (client.called, trap.called) == (0, 0)
-    assert not isinstance(home.home.sessions[session].outlet, TwoWays)
+    assert not isinstance(home.home.sessions[session].outlet, TwoWayOutlet)
 
 
 async def test_nobody_is_called_at_a_port_that_did_not_offer(home, client, wire):

@@ -11,7 +11,7 @@ from aiohttp.web_server import Server
 from edge.http.connection import Connection
 from edge.http.head_cache import MAX_BYTES, NOTHING_YET
 from edge.http.messages import Answer
-from edge.http.write_buffer import Outbox
+from edge.http.write_buffer import WriteBuffer
 from tests.edge.conftest import RunningHome
 from tests.edge.wire import ANN, BOB, Wire
 from tests.support.waiting import eventually
@@ -58,7 +58,7 @@ class Understood:
 
 def opened(understood: Understood) -> Connection:
     """A connection that has just been accepted."""
-    edge = SimpleNamespace(dispatcher=understood, outbox=Outbox(), full=lambda: False)
+    edge = SimpleNamespace(dispatcher=understood, outbox=WriteBuffer(), full=lambda: False)
     manager = SimpleNamespace(connection_made=lambda *_: None, request_factory=None, request_handler=None)
     connection = Connection(cast(Server, manager), loop=asyncio.get_running_loop(), edge=cast(Any, edge))
     connection.connection_made(Transport())

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from edge.http.write_buffer import Outbox
+from edge.http.write_buffer import WriteBuffer
 from tests.edge.conftest import RunningHome
 from tests.edge.http.test_head_cache import Transport
 from tests.edge.wire import Wire
@@ -13,7 +13,7 @@ ANN = b"Host: h\r\nAuthorization: Bearer ann-token\r\n"
 
 
 async def test_what_is_written_leaves_with_the_turn_of_the_loop_in_order():
-    outbox, one, other = Outbox(), Transport(), Transport()
+    outbox, one, other = WriteBuffer(), Transport(), Transport()
     outbox.write(one, b"a")
     outbox.write(other, b"x")
     outbox.write(one, b"b")
@@ -28,7 +28,7 @@ async def test_what_is_written_leaves_with_the_turn_of_the_loop_in_order():
 
 
 async def test_nothing_is_written_to_a_connection_that_has_closed_meanwhile():
-    outbox, gone, other = Outbox(), Transport(), Transport()
+    outbox, gone, other = WriteBuffer(), Transport(), Transport()
     gone.is_closing = lambda: True  # type: ignore[method-assign]
     outbox.write(gone, b"a")
     outbox.write(other, b"b")

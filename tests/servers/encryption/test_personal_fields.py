@@ -20,7 +20,7 @@ from domain.personal import Personal, owners
 from servers.encryption import key_store as keys_module
 from servers.encryption.key_store import NoKeys
 from servers.encryption.key_tables import open_keys
-from servers.encryption.personal_fields import Broken, SealedMapper, pack_dump, seal, unpack_dump, unseal
+from servers.encryption.personal_fields import NotDecryptable, SealedMapper, pack_dump, seal, unpack_dump, unseal
 from servers.store.event_store import MsgpackTranscoder, Store
 from tests.servers.stores import HOME, NOW, put
 from tests.support.postgres import PrivatePostgres
@@ -102,7 +102,7 @@ def test_sealed_bytes_open_only_where_they_were_put(store):
         StoredEvent("user-1", 2, place_before.topic, written.record.data),
         StoredEvent("user-1", 1, "mailbox.message_queued", written.record.data),
     ):
-        with pytest.raises(Broken):
+        with pytest.raises(NotDecryptable):
             store.mapper.read(moved, strict=True)
         assert store.mapper.to_domain_event(moved).text == ""
 
@@ -113,7 +113,7 @@ def test_a_changed_bit_is_noticed():
     assert unseal(cipher, sealed, b"here") == {"text": TEXT}
     for index in range(len(sealed)):
         changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
-        with pytest.raises(Broken):
+        with pytest.raises(NotDecryptable):
             unseal(cipher, changed, b"here")
 
 
@@ -137,7 +137,7 @@ def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
     letter = StoredEvent("user-1", 1, written.event.TOPIC, store.letter(written.event, written.record).data)
     assert TEXT.encode() not in letter.state
     other = Store(store_url("h2"), "h2", HOME)
-    with pytest.raises(Broken):
+    with pytest.raises(NotDecryptable):
         other.mapper.read(letter, strict=True)
     other.learn_mail_key(-1, b"k" * 32)
     assert other.mapper.read(letter, strict=True) == written.event

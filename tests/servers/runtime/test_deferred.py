@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from servers.runtime.deferred import Outcome, failed, settled
+from servers.runtime.deferred import Deferred, failed, settled
 
 
 def test_whoever_asked_is_told_at_once():
-    outcome: Outcome[int] = Outcome()
+    outcome: Deferred[int] = Deferred()
     told: list[int] = []
     outcome.then(lambda known: told.append(known.result()))
     assert told == []
@@ -27,7 +27,7 @@ def test_what_is_known_already_is_told_without_waiting():
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_result_is_shaped_and_a_failure_is_not(known: bool):
-    outcomes: list[Outcome[int]] = [Outcome(), Outcome()]
+    outcomes: list[Deferred[int]] = [Deferred(), Deferred()]
     ends = [(20, None), (None, KeyError("x"))]
     if known:
         for outcome, end in zip(outcomes, ends, strict=True):
@@ -41,7 +41,7 @@ def test_a_result_is_shaped_and_a_failure_is_not(known: bool):
 
 
 def test_a_shape_that_fails_fails_the_outcome():
-    outcome: Outcome[int] = Outcome()
+    outcome: Deferred[int] = Deferred()
     shaped = outcome.shaped(lambda number: 1 // number)
     outcome.settle(0)
     with pytest.raises(ZeroDivisionError):
@@ -49,7 +49,7 @@ def test_a_shape_that_fails_fails_the_outcome():
 
 
 async def test_it_can_be_awaited_before_and_after():
-    outcome: Outcome[int] = Outcome()
+    outcome: Deferred[int] = Deferred()
     asyncio.get_running_loop().call_soon(outcome.settle, 3)
     assert [await outcome, await outcome] == [3, 3]
     with pytest.raises(KeyError):
@@ -57,7 +57,7 @@ async def test_it_can_be_awaited_before_and_after():
 
 
 async def test_it_knows_when_nobody_waits_any_more():
-    outcome: Outcome[int] = Outcome()
+    outcome: Deferred[int] = Deferred()
 
     async def wait() -> int:
         return await outcome

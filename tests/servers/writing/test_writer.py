@@ -9,7 +9,7 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import NotAContact, Rejected, Unavailable
 from domain.events.home import ContactAdded, MessageSent
-from domain.rules.rules import Catalogue
+from domain.rules.rules import Rules
 from domain.user.commands import LogIn, PutContact, RemoveContact, Send
 from domain.user.state import Contact, UserState
 from servers.store.event_store import SNAPSHOT_EVERY, Conflicted, Store
@@ -43,7 +43,7 @@ def refuse(state, command, now):
     raise Rejected
 
 
-CATALOGUE = Catalogue(HOME.states, HOME.folds, {**HOME.deciders, Explode: explode, Refuse: refuse}, HOME.reactions)
+CATALOGUE = Rules(HOME.states, HOME.folds, {**HOME.deciders, Explode: explode, Refuse: refuse}, HOME.reactions)
 
 
 def log_in(uid=1, session="s1"):
