@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import uvloop
 
 from domain.errors import FlashError
-from flash.cli import COMMANDS
+from flash.commands.names import SERVER_COMMANDS
 from flash.process.compose import cancelled_when_told_to_stop, rabbit, running_all, running_global, running_home, until_told_to_stop
 from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="flash")
     commands = parser.add_subparsers(dest="command", required=True)
-    made = {name: commands.add_parser(name, help=about, description=about) for name, about in COMMANDS.items()}
+    made = {name: commands.add_parser(name, help=about, description=about) for name, about in SERVER_COMMANDS.items()}
     made["serve"].add_argument("--homes", type=_number(1, 100), default=2, help="how many Home Servers (2)")
     made["serve"].add_argument(
         "--port", type=_number(1, 65_000), default=8080, help="the Global Server's port (8080); the homes take the ports after it"

@@ -18,10 +18,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from broker.port import Broker
+from domain.errors import Unavailable
 from domain.registry.registered_home import HOME_NAME, RESERVED
 from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
-from edge.http.server import Limits, global_edge, home_edge
+from edge.http.server import EdgeServer, Limits, global_edge, home_edge
 from flash.process.settings import BadSetting, Settings
 from servers.audit.audit import Audit
 from servers.global_server.assembly import GlobalConfig, GlobalParts
@@ -70,8 +71,8 @@ def public_url(settings: Settings, port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def running_home(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[HomeServer]:
-    """A Home Server at work; on PostgreSQL, as soon as it holds the lease. Raises `BadSetting`, `OSError` for a port in use,
-    `Unavailable` when the store cannot be opened."""
+    """A Home Server at work; on PostgreSQL, as soon as it holds the lease. Raises `BadSetting`, and
+    `Unavailable` for an address in use or a store that cannot be opened."""
     if not HOME_NAME.fullmatch(name) or name == RESERVED:
         raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {RESERVED!r}")
     config = HomeConfig(
@@ -100,7 +101,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
             limits=Limits(max_connections=settings.max_connections),
         )
         try:
-            await edge.start(settings.host, port)  # before the home: a standby must say that it is one
+            await _listen(edge, settings.host, port)  # before the home starts, because a standby must say that it is one
             await home.start()
             yield home
         finally:
@@ -110,7 +111,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
 
 @contextlib.asynccontextmanager
 async def running_global(settings: Settings, port: int, broker: Broker) -> AsyncIterator[GlobalServer]:
-    """The Global Server at work. Raises `OSError` for a port in use, `Unavailable` when the store cannot be opened."""
+    """The Global Server at work. Raises `Unavailable` for an address in use or a store that cannot be opened."""
     config = GlobalConfig(
         store_url=store_url(settings, "global"),
         directory=settings.data / "global",
@@ -139,7 +140,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         if settings.ops:
             audit.start()
         try:
-            await edge.start(settings.host, port)
+            await _listen(edge, settings.host, port)
             yield server
         finally:
             parts.presence.subscribers.end_all()  # else the edge would wait for their streams to end
@@ -166,6 +167,14 @@ async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterato
             home = await stack.enter_async_context(running_home(settings, f"h{number}", port + number, broker))
             await asyncio.wait_for(home.parts.global_link.announced.wait(), ANNOUNCE_S)
         yield
+
+
+async def _listen(edge: EdgeServer, host: str, port: int) -> None:
+    """Let the edge listen. Raises `Unavailable`, which names the address that cannot be had."""
+    try:
+        await edge.start(host, port)
+    except OSError as error:
+        raise Unavailable(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
 
 
 @contextlib.contextmanager
