@@ -1,1 +1,1 @@
-"""What servers say to each other: the `Broker` port, its implementations, the envelope and the topology."""
+"""What servers say to each other: the `Broker` port, the envelope, the topology, and two adapters. Rule: a server knows the port only."""

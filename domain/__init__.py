@@ -1,1 +1,1 @@
-"""The rules of Flash: events, pure deciders and folds, and the error tree. No I/O, no clock, no asyncio."""
+"""The rules of Flash: events, pure deciders and folds, and the error tree. Rule: no I/O, no clock, no asyncio."""

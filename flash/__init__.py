@@ -1,1 +1,4 @@
-"""The command line, the settings, the logging, and the one place where the parts are put together."""
+"""The command line, the settings, the logging, and the composition of a process.
+
+Rule: only here is one implementation chosen over another.
+"""

@@ -1,1 +1,1 @@
-"""The running Home Server and Global Server, without HTTP."""
+"""The running Home Server and Global Server. Rule: no HTTP, and AMQP only through the `Broker` port."""

@@ -1,1 +1,1 @@
-"""New room."""
+"""What happened, stored for ever. Rule: an event has fields and a topic, and no behaviour."""

@@ -1,1 +1,1 @@
-"""New room."""
+"""The messages that wait for one user. Rule: this aggregate never imports another one."""

@@ -1,1 +1,1 @@
-"""New room."""
+"""One user at home: sessions, status, contacts, sent messages. Rule: this aggregate never imports another one."""

@@ -1,1 +1,1 @@
-"""New room."""
+"""The directory of users and its search. Rule: it is folded from the Global Server's events and from nothing else."""

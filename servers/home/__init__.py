@@ -1,1 +1,1 @@
-"""New room."""
+"""The Home Server, put together from the rooms below. Rule: it decides nothing itself; deciders do."""

@@ -1,1 +1,1 @@
-"""New room."""
+"""Sealing and verifying a log. Rule: a seal says what the log was, and only the log can prove it."""

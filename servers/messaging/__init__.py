@@ -1,1 +1,1 @@
-"""New room."""
+"""What servers send each other: outbox, inbox, heartbeats. Rule: at least once on the wire, exactly once in effect, in order."""

@@ -1,1 +1,4 @@
-"""New room."""
+"""The only place that changes a log: units of work, group commit, projections, erasure.
+
+Rule: one commit at a time, and all of it or nothing.
+"""

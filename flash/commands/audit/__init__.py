@@ -1,1 +1,1 @@
-"""New room."""
+"""`flash audit`: what happened, and whether the logs are whole. Rule: no command reads a server's memory."""
