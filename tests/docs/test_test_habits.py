@@ -98,18 +98,21 @@ def _target(call: ast.Call, names: dict[str, str]) -> str:
     return names.get(_root(first), ast.unparse(first))
 
 
+def _is_patching(function: ast.expr, names: dict[str, str]) -> bool:
+    """Whether a call of `function` replaces something."""
+    if isinstance(function, ast.Name):
+        return function.id in {"setattr", "delattr"}
+    by_fixture = isinstance(function, ast.Attribute) and function.attr in PATCHERS and "patch" in _root(function.value).lower()
+    return by_fixture or names.get(_root(function), "").startswith("unittest.mock")
+
+
 def patches(path: Path) -> Iterator[tuple[int, str]]:
     """Where a test replaces something while it runs, and what."""
     module = parsed(path)
     names = imported(module)
     for node in ast.walk(module):
         if isinstance(node, ast.Call):
-            function = node.func
-            if isinstance(function, ast.Attribute) and function.attr in PATCHERS and "patch" in _root(function.value).lower():
-                yield node.lineno, _target(node, names)
-            elif isinstance(function, ast.Name) and function.id in {"setattr", "delattr"}:
-                yield node.lineno, _target(node, names)
-            elif "mock.patch" in ast.unparse(function) or names.get(_root(function), "").startswith("unittest.mock"):
+            if _is_patching(node.func, names):
                 yield node.lineno, _target(node, names)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and not _is_self(node.value):
             owner = names.get(_root(node.value), "")
