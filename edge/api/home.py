@@ -24,8 +24,8 @@ from edge.http.route import Route
 from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import framing_for
 from edge.transports.long_poll import LongPolls
-from servers.runtime.deferred import Deferred
-from servers.runtime.times import rfc3339
+from runtime.deferred import Deferred
+from runtime.times import rfc3339
 from servers.sessions.sessions import Hello
 
 STREAM = ("multipart/x-mixed-replace", "text/event-stream")

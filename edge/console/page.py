@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from edge.console.markup import NONE, Html, tag, text
 from edge.http.messages import Answer, Call
-from servers.runtime.times import rfc3339
+from runtime.times import rfc3339
 from servers.security.identity import Identity
 
 HTML = b"text/html; charset=utf-8"

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from servers.runtime.deferred import Deferred
+from runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet
 from servers.sessions.sessions import Hello

@@ -11,7 +11,7 @@ from edge.http.messages import Answer, Call
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import problem_for
 from edge.http.route import Route
-from servers.runtime.deferred import Deferred, failed
+from runtime.deferred import Deferred, failed
 
 if TYPE_CHECKING:
     from edge.http.connection import Connection

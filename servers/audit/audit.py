@@ -21,8 +21,8 @@ from domain.errors import Malformed, Unavailable
 from projections.audit.feeding import Feeder, Message, OtherHistory
 from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Order, Page, Person, Reached, Shown, StateAt
+from runtime.worker import Worker
 from servers.audit.keyring import Keyring
-from servers.runtime.worker import Worker
 
 MAX_BATCH_BYTES = 2_000_000  # per transaction: some 6,000 events, a quarter of a second; one event when it comes alone
 MAX_WAITING = 512  # messages that were read and not yet stored; then reading waits

@@ -24,13 +24,13 @@ from domain.rules import global_server as rules
 from domain.rules.rules import Rules
 from projections.directory.directory import Directory, Listed
 from projections.server.closed_accounts import ClosedAccounts
+from runtime.ids import new_id
 from servers.global_server.presence_view import PresenceView
 from servers.home.global_client import GLOBAL
 from servers.integrity.sealer import Sealer, SealPolicy
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
-from servers.runtime.ids import new_id
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost, Passwords
 from servers.security.rate_limit import RateLimit

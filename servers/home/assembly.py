@@ -24,6 +24,7 @@ from projections.server.closed_accounts import ClosedAccounts
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, Presence, PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
+from runtime.ids import new_id
 from servers.home.global_client import GLOBAL, GlobalClient
 from servers.home.health import home_health
 from servers.home.housekeeping import Housekeeping, Patience
@@ -33,7 +34,6 @@ from servers.messaging.inbox import Inbox
 from servers.messaging.leased_broker import leased
 from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed
-from servers.runtime.ids import new_id
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import KeyVerifier
 from servers.sessions.blanks import BlankWheel

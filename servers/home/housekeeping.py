@@ -16,7 +16,7 @@ from domain.rules.rules import Command
 from domain.user.commands import LapseStatus, LogOff
 from projections.server.presence import PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
-from servers.runtime.deferred import Deferred
+from runtime.deferred import Deferred
 from servers.sessions.sessions import Sessions
 from servers.writing.writer import Writer
 

@@ -16,8 +16,8 @@ from domain.mailbox.decide import Acknowledge, MailboxState, MarkDone, Resume
 from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, RemoveContact, Send, SetStatus
 from domain.user.decide import must_be_open
 from domain.user.state import Contact, UserState
+from runtime.deferred import Deferred, settled
 from servers.home.assembly import HomeParts
-from servers.runtime.deferred import Deferred, settled
 from servers.security.identity import Identity
 from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, instant, welcome_part
 from servers.sessions.parts import Outlet

@@ -13,7 +13,7 @@ from domain.events.home import MessageQueued
 from domain.mailbox.decide import Waiting
 from domain.user.state import Contact, UserState
 from projections.server.presence import Change, Presence
-from servers.runtime.times import rfc3339
+from runtime.times import rfc3339
 from servers.sessions.parts import Part
 
 encode = msgspec.json.Encoder().encode

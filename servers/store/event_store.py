@@ -28,9 +28,9 @@ from domain.errors import Unavailable
 from domain.event import Event, Snapshotable, State
 from domain.personal import owners
 from domain.rules.rules import Rules
+from runtime.worker import Worker
 from servers.encryption.key_tables import open_keys
 from servers.encryption.personal_fields import FieldCipher, KeysNeeded, SealedMapper, pack_dump, unpack_dump
-from servers.runtime.worker import Worker
 from servers.store.lease import FencedOut, LeaseLost, LeaseTable
 from servers.store.positions import asides_of
 from servers.store.sqlite import sqlite_factory

@@ -15,7 +15,7 @@ import structlog
 from eventsourcing.persistence import PersistenceError
 
 from domain.errors import Unavailable
-from servers.runtime.worker import Worker
+from runtime.worker import Worker
 
 FENCED = "FL001"  # the SQLSTATE with which the database refuses a commit under an old lease; class FL is nobody else's
 RENEWALS = 4  # per lease: three may fail before it ends

@@ -9,7 +9,7 @@ from eventsourcing.persistence import Tracking
 from domain.errors import Rejected
 from domain.event import Event
 from domain.rules.rules import Command
-from servers.runtime.deferred import Deferred
+from runtime.deferred import Deferred
 
 log = structlog.get_logger()
 

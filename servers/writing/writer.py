@@ -18,8 +18,8 @@ from broker.envelope import EventRecord
 from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from domain.rules.rules import Command
+from runtime.deferred import Deferred
 from servers.encryption.personal_fields import KeysNeeded
-from servers.runtime.deferred import Deferred
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Conflicted, Store
 from servers.store.lease import LeaseLost
 from servers.store.positions import newest

@@ -17,7 +17,7 @@ from domain.errors import (
     UnknownUser,
 )
 from domain.profile import clean_profile
-from servers.runtime.deferred import Deferred
+from runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.sessions import Hello

@@ -14,7 +14,7 @@ from edge.contracts.requests import ProfileField
 from edge.http import openapi
 from edge.http.problems import STATUS, problem, status_of
 from edge.http.route import Route
-from servers.runtime.times import rfc3339
+from runtime.times import rfc3339
 from tests.edge.conftest import RunningGlobal, RunningHome
 from tests.edge.wire import ANN, Wire, wire_to
 

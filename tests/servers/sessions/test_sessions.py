@@ -7,10 +7,10 @@ import pytest
 from domain.errors import Invalid, TooManyRequests
 from domain.mailbox.decide import MAX_RECEIPTS, MAX_WAITING
 from domain.user.decide import LAST_MOMENT, MAX_SESSIONS
+from runtime.times import rfc3339
 from servers.home import housekeeping
 from servers.home import service as home_module
 from servers.messaging import heartbeats as neighbours
-from servers.runtime.times import rfc3339
 from servers.sessions.blanks import SLOTS
 from servers.sessions.parts import Part
 from servers.sessions.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, Session

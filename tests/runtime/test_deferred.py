@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from servers.runtime.deferred import Deferred, failed, settled
+from runtime.deferred import Deferred, failed, settled
 
 
 def test_whoever_asked_is_told_at_once():
