@@ -15,7 +15,7 @@ from tests.docs import tree
 MOST_PATCHES = 130  # over all tests: more would say that the program lacks a public door
 MOST_READS = 135
 NAMED_TUPLE = {"_replace", "_asdict", "_fields", "_make"}  # public in spite of their names
-OURS = ("domain", "projections", "broker", "servers", "edge", "flash", "clients", "flash_sdk", "bench")
+OURS = ("domain", "runtime", "projections", "broker", "servers", "edge", "flash", "clients", "flash_sdk", "bench")
 # The operating system, the standard library and Tk: replacing them is how a test makes a disk full or a name unknown.
 FOREIGN = (
     "os",
