@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from clients.tk.disk.grants import Grants
-from clients.tk.disk.places import Places
+from clients.tk.disk.paths import Paths
 from flash_sdk import Grant
 
 
@@ -24,6 +24,6 @@ def open_client(server: str, grant: Grant, folder: Path) -> subprocess.Popen[byt
     """Start a client that acts for `grant`, its files below `folder`. The caller ends it (`terminate`: it logs off). Raises `OSError`."""
     mine = folder / grant.handle
     settings = {"FLASH_CONFIG_DIR": str(mine / "config"), "FLASH_DATA_DIR": str(mine / "data")}
-    Grants(Places(mine / "config" / "tk", mine / "data" / "tk").config, use_keyring=False).keep(server, grant)
+    Grants(Paths(mine / "config" / "tk", mine / "data" / "tk").config, use_keyring=False).keep(server, grant)
     command = [sys.executable, "-m", "clients.tk", "--no-keyring", "--server", server, "--as", grant.handle]
     return subprocess.Popen(command, env=os.environ | settings, stdin=subprocess.DEVNULL)  # noqa: S603 - our own program and arguments

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from clients.tk.collector import Collector
-from clients.tk.desk import Desk, chosen_mode
-from clients.tk.disk.places import Places
+from clients.tk.disk.paths import Paths
 from clients.tk.engine.bridge import Bridge
 from clients.tk.engine.engine import Engine
+from clients.tk.gc_on_tk_thread import Collector
 from clients.tk.model.model import Model
-from clients.tk.stalls import StallWatch
+from clients.tk.stall_watch import StallWatch
 from clients.tk.views.desktop_looks import looks_of_the_desktop
 from clients.tk.views.editing_keys import teach
 from clients.tk.views.remembered import Remembered
 from clients.tk.views.theme import Theme
+from clients.tk.windows import WindowManager, chosen_mode
 
 # Tkinter gives the interpreter away around every call of Tcl; while the engine computes, each call would wait the usual 5 ms for it.
 SWITCH_S = 0.0001
@@ -44,8 +44,8 @@ def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> Non
     """Run until the person leaves. `watch`: is given the root window first. Raises `tk.TclError` when there is no display."""
     _log_to_standard_error(verbose=options.verbose)
     sys.setswitchinterval(SWITCH_S)
-    places = Places.of_this_person()
-    remembered = Remembered(places.config / "windows.json")
+    paths = Paths.of_this_person()
+    remembered = Remembered(paths.config / "windows.json")
     desktop = looks_of_the_desktop()
     root = tk.Tk(className="Flash")
     root.withdraw()
@@ -53,15 +53,15 @@ def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> Non
     theme = Theme(root, chosen_mode(options.looks or remembered.theme, desktop))
     bridge = Bridge(Model())
     engine = Engine(
-        bridge, places, server=options.server, handle=options.handle, use_keyring=options.use_keyring, direct=options.direct
+        bridge, paths, server=options.server, handle=options.handle, use_keyring=options.use_keyring, direct=options.direct
     )  # fmt: skip
-    desk = Desk(root, bridge, theme, remembered, desktop, root.quit)
+    windows = WindowManager(root, bridge, theme, remembered, desktop, root.quit)
     if options.verbose:
         StallWatch(root)
     if watch is not None:
         watch(root)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *why: root.after(0, desk.quit))
+        signal.signal(number, lambda *why: root.after(0, windows.quit))
     collector = Collector(root.after)
     engine.start()
     root.deiconify()

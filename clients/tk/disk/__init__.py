@@ -1,1 +1,1 @@
-"""What the popup client keeps on this computer: messages, lists, the grant. Rule: nothing here knows a window or the network."""
+"""What the popup client keeps on this machine. Rule: every path and every table is named here, and nothing here waits for the network."""

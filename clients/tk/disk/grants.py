@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import structlog
 
-from clients.tk.disk.places import write
+from clients.tk.disk.paths import write
 from flash_sdk import Grant, ProtocolError
 from flash_sdk.json_fields import parse_object
 

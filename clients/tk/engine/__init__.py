@@ -1,1 +1,1 @@
-"""The network thread of the popup client. Rule: it talks to the servers through `flash_sdk`, and to the windows through the bridge only."""
+"""The thread that talks to the servers. Rule: the engine knows no window, and whatever happens in it reaches the model as a report."""

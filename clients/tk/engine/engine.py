@@ -14,7 +14,7 @@ import structlog
 
 from clients.tk.disk.grants import Grants
 from clients.tk.disk.messages import Storage
-from clients.tk.disk.places import Places
+from clients.tk.disk.paths import Paths
 from clients.tk.disk.schema import AlreadyOpen, Unusable
 from clients.tk.engine.bridge import Bridge
 from clients.tk.engine.error_sentences import sentence
@@ -37,7 +37,7 @@ class Engine:
     def __init__(
         self,
         bridge: Bridge,
-        places: Places,
+        paths: Paths,
         *,
         server: str | None = None,
         handle: str | None = None,
@@ -48,7 +48,7 @@ class Engine:
         """`server`, `handle`: whom to sign in, when something is remembered of them; else the last user. `direct`: popups may come and
         go without the home in between. `pace`: of reconnecting."""
         self._bridge = bridge
-        self._places = places
+        self._paths = paths
         self._wanted = (server, handle)
         self._use_keyring = use_keyring
         self._direct = direct
@@ -86,7 +86,7 @@ class Engine:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ready.set()
-        grants = await asyncio.to_thread(Grants, self._places.config, use_keyring=self._use_keyring)
+        grants = await asyncio.to_thread(Grants, self._paths.config, use_keyring=self._use_keyring)
         await self._begin_with_what_is_remembered(grants)
         while (command := await self._commands.get()) is not None:
             match command:
@@ -133,7 +133,7 @@ class Engine:
         """Be signed in, until signed out."""
         account = Account(server, grant.uid, grant.handle)
         try:
-            storage = Storage(self._places.data, account)
+            storage = Storage(self._paths.data, account)
         except (AlreadyOpen, Unusable) as error:
             self._bridge.report(SignedOut(str(error), server, grant.handle))
             return

@@ -1,4 +1,1 @@
-"""What the windows show, as a pure fold of inputs.
-
-Rule: no input and no output happens here; what shall happen is returned as an effect.
-"""
+"""What the popup client knows and how it changes. Rule: a pure fold without clock, disk, network or toolkit."""

@@ -2,82 +2,50 @@
 
     effects = model.fold(something, now)
 
-Views only read: the attributes and methods below. They change nothing except through `Bridge.do(intent)`.
+Views only read the attributes and methods below. They change nothing except through `Bridge.do(intent)`.
 """
 
 import uuid
 from datetime import datetime
 
-from clients.tk.model import on_intent as model_folds_intents
-from clients.tk.model import on_report as model_folds_reports
-from clients.tk.model import on_sdk_event as model_folds_sdk
-from clients.tk.model.contacts import ContactBook
+from clients.tk.model import on_intent, on_report, on_sdk_event
 from clients.tk.model.effects import Effect
 from clients.tk.model.inputs import Input, SignedIn, SignedOut, SignIn, SigningIn, Tick, Trouble
-from clients.tk.model.messages import Conversations
-from clients.tk.model.popups import Popups
-from clients.tk.model.values import (
-    Account,
-    Connection,
-    ContactRow,
-    DirectorySearch,
-    Entry,
-    Group,
-    HistorySearch,
-    MessageKey,
-    OwnStatus,
-    Popup,
-    Received,
-    Removal,
-    Replay,
-    Sent,
-    SignInState,
-)
+from clients.tk.model.state import State
+from clients.tk.model.values import ContactRow, Entry, Group, MessageKey, Popup, Received, Removal, Replay, Sent
 
-_FOLDS = model_folds_intents.FOLDS | model_folds_reports.FOLDS | model_folds_sdk.FOLDS  # type of what happened -> how to fold it
-# Whatever else comes then was meant for a user who has left.
+_FOLDS = on_intent.FOLDS | on_report.FOLDS | on_sdk_event.FOLDS  # the type of an input -> the function that folds it
+# While nobody is signed in, every other input was meant for a user who has left.
 _WHILE_SIGNED_OUT = frozenset({SignIn, SigningIn, SignedIn, SignedOut, Trouble, Tick})
 
 
 def new_id() -> str:
-    """The id of a message that is about to be written. Made once, by whoever makes the `Write`."""
+    """The id of a message that is about to be written. Whoever makes the `Write` makes it, once."""
     return str(uuid.uuid4())
 
 
-class Model:
+class Model(State):
     """Everything the windows show.
 
-    account     whom we act for, None when signed out      sign_in     the sign-in window
-    connection  the connection line                         status      how I say that I am
-    replay      a backlog coming in, None when there is none
+    account     the user for whom the client acts, None when signed out
+    sign_in     the sign-in window                          connection  the connection line
+    status      the user's own status                       replay      a backlog coming in, None when there is none
     directory   the last directory search                   history     the last history search
 
-    `book`, `messages` and `desk` are for the folds; views use what is below.
+    `book`, `messages` and `popups` are for the folds. Views use what stands below.
     """
-
-    def __init__(self) -> None:
-        self.account: Account | None = None
-        self.sign_in = SignInState()
-        self.connection = Connection()
-        self.status = OwnStatus()
-        self.directory = DirectorySearch()
-        self.history = HistorySearch()
-        self.book = ContactBook()
-        self.messages = Conversations()
-        self.desk = Popups()
-        self.older: set[int] = set()  # conversations of which the disk has more
 
     # --- what views read ---
 
     @property
     def replay(self) -> Replay | None:
         """A long backlog that comes in right now: for the progress bar."""
-        return self.desk.replay
+        return self.popups.replay
 
     @property
-    def popups(self) -> tuple[Popup, ...]:
+    def open_popups(self) -> tuple[Popup, ...]:
         """The popups that are to be on the screen, oldest first."""
-        return tuple(self.desk.open.values())
+        return tuple(self.popups.open.values())
 
     @property
     def removals(self) -> tuple[Removal, ...]:
@@ -127,10 +95,6 @@ class Model:
     def outbox(self) -> tuple[Sent, ...]:
         """What waits to be sent, oldest first."""
         return self.messages.outbox()
-
-    def dnd(self, now: datetime) -> bool:
-        """Whether I do not want to be disturbed."""
-        return self.status.status == "dnd" and (self.status.until is None or self.status.until > now)
 
     # --- the fold ---
 

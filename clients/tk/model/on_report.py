@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clients.tk.model import inputs as said
 from clients.tk.model.contacts import ContactBook
@@ -22,115 +22,113 @@ from clients.tk.model.effects import (
 )
 from clients.tk.model.messages import Conversations
 from clients.tk.model.popups import Popups
+from clients.tk.model.state import State
 from clients.tk.model.values import Connection, DirectorySearch, HistorySearch, OwnStatus, Received, SentState, SignInState
 
-if TYPE_CHECKING:
-    from clients.tk.model.model import Model
 
-
-def _tick(model: "Model", report: said.Tick, now: datetime) -> list[Effect]:
-    effects = [*model.book.forget_removals(now), *model.desk.tick(now)]
-    if model.status.until is not None and model.status.until <= now:  # the home lets it lapse by itself
-        over, model.status = model.status, OwnStatus()
+def _tick(state: State, report: said.Tick, now: datetime) -> list[Effect]:
+    effects = [*state.book.forget_removals(now), *state.popups.tick(now)]
+    if state.status.until is not None and state.status.until <= now:  # the home lets it lapse by itself
+        over, state.status = state.status, OwnStatus()
         effects.append(StatusChanged())
         if over.status == "dnd":
-            effects += model.desk.disturb_again()
+            effects += state.popups.disturb_again()
     return effects
 
 
-def _signing_in(model: "Model", report: said.SigningIn, now: datetime) -> list[Effect]:
-    model.sign_in = SignInState(busy=True, server=report.server, handle=report.handle)
+def _signing_in(state: State, report: said.SigningIn, now: datetime) -> list[Effect]:
+    state.sign_in = SignInState(busy=True, server=report.server, handle=report.handle)
     return [AccountChanged()]
 
 
-def _signed_in(model: "Model", report: said.SignedIn, now: datetime) -> list[Effect]:
-    effects = _forget_all(model)
-    model.account = report.account
-    model.sign_in = SignInState(server=report.account.server, handle=report.account.handle)
-    model.connection = Connection("connecting")
-    model.status = report.status
+def _signed_in(state: State, report: said.SignedIn, now: datetime) -> list[Effect]:
+    effects = _forget_all(state)
+    state.account = report.account
+    state.sign_in = SignInState(server=report.account.server, handle=report.account.handle)
+    state.connection = Connection("connecting")
+    state.status = report.status
     for person in report.people:
-        model.book.meet(*person)
-    model.book.remember(report.contacts, report.wishes)
-    model.messages.remember(report.entries)
-    model.older = set(report.older)
+        state.book.meet(*person)
+    state.book.remember(report.contacts, report.wishes)
+    state.messages.remember(report.entries)
+    state.older = set(report.older)
     received = [entry for entry in report.entries if isinstance(entry, Received)]
     for entry in received:
-        model.book.meet(entry.uid, entry.handle, entry.name)
+        state.book.meet(entry.uid, entry.handle, entry.name)
     effects += [AccountChanged(), ConnectionChanged(), StatusChanged(), ContactsChanged()]
     waiting = [entry for entry in received if entry.open and (entry.urgent or entry.key in report.unshown)]
-    return effects + model.desk.waiting(waiting, dnd=model.dnd(now))
+    return effects + state.popups.waiting(waiting, dnd=state.dnd(now))
 
 
-def _signed_out(model: "Model", report: said.SignedOut, now: datetime) -> list[Effect]:
-    effects = _forget_all(model)
-    model.account = None
-    model.connection = Connection("signed_out", report.why)
-    before = model.sign_in
-    model.sign_in = SignInState(error=report.why, server=report.server or before.server, handle=report.handle or before.handle)
+def _signed_out(state: State, report: said.SignedOut, now: datetime) -> list[Effect]:
+    effects = _forget_all(state)
+    state.account = None
+    state.connection = Connection("signed_out", report.why)
+    before = state.sign_in
+    state.sign_in = SignInState(error=report.why, server=report.server or before.server, handle=report.handle or before.handle)
     return [*effects, AccountChanged(), ConnectionChanged(), ContactsChanged(), StatusChanged(), RemovalsChanged(), ReplayChanged()]
 
 
-def _forget_all(model: "Model") -> list[Effect]:
+def _forget_all(state: State) -> list[Effect]:
     """Nothing of one user may be seen by the next."""
-    effects = model.desk.clear()
-    model.book, model.messages, model.desk = ContactBook(), Conversations(), Popups()
-    model.status, model.directory, model.history = OwnStatus(), DirectorySearch(), HistorySearch()
-    model.older = set()
+    effects = state.popups.clear()
+    state.book, state.messages, state.popups = ContactBook(), Conversations(), Popups()
+    state.status, state.directory, state.history = OwnStatus(), DirectorySearch(), HistorySearch()
+    state.older = set()
     return effects
 
 
-def _granted(model: "Model", report: said.WishGranted, now: datetime) -> list[Effect]:
-    return model.book.granted(report.wish, report.contact)
+def _granted(state: State, report: said.WishGranted, now: datetime) -> list[Effect]:
+    return state.book.granted(report.wish, report.contact)
 
 
-def _refused(model: "Model", report: said.WishRefused, now: datetime) -> list[Effect]:
-    return [*model.book.unwish(report.wish), Say(f"{report.wish.alias or report.wish.handle}: {report.why}")]
+def _refused(state: State, report: said.WishRefused, now: datetime) -> list[Effect]:
+    return [*state.book.unwish(report.wish), Say(f"{report.wish.alias or report.wish.handle}: {report.why}")]
 
 
-def _saved(model: "Model", report: said.Saved, now: datetime) -> list[Effect]:
-    return model.messages.reached(report.id, SentState.WAITING)
+def _saved(state: State, report: said.Saved, now: datetime) -> list[Effect]:
+    return state.messages.reached(report.id, SentState.WAITING)
 
 
-def _accepted(model: "Model", report: said.Accepted, now: datetime) -> list[Effect]:
-    return model.messages.reached(report.id, SentState.ACCEPTED)
+def _accepted(state: State, report: said.Accepted, now: datetime) -> list[Effect]:
+    return state.messages.reached(report.id, SentState.ACCEPTED)
 
 
-def _send_refused(model: "Model", report: said.SendRefused, now: datetime) -> list[Effect]:
-    return model.messages.reached(report.id, SentState.BOUNCED, report.why)
+def _send_refused(state: State, report: said.SendRefused, now: datetime) -> list[Effect]:
+    return state.messages.reached(report.id, SentState.BOUNCED, report.why)
 
 
-def _status_saved(model: "Model", report: said.StatusSaved, now: datetime) -> list[Effect]:
-    if model.status.saved or not model.status.says(report.status):
+def _status_saved(state: State, report: said.StatusSaved, now: datetime) -> list[Effect]:
+    if state.status.saved or not state.status.says(report.status):
         return []
-    model.status = replace(model.status, saved=True)
+    state.status = replace(state.status, saved=True)
     return [StatusChanged()]
 
 
-def _directory(model: "Model", report: said.DirectoryAnswer, now: datetime) -> list[Effect]:
-    if report.query != model.directory.query:
+def _directory(state: State, report: said.DirectoryAnswer, now: datetime) -> list[Effect]:
+    if report.query != state.directory.query:
         return []
-    model.directory = DirectorySearch(report.query, report.found, complete=report.complete, error=report.error)
+    state.directory = DirectorySearch(report.query, report.found, complete=report.complete, error=report.error)
     return [DirectoryChanged()]
 
 
-def _history(model: "Model", report: said.HistoryAnswer, now: datetime) -> list[Effect]:
-    if (report.query, report.uid) != (model.history.query, model.history.uid):
+def _history(state: State, report: said.HistoryAnswer, now: datetime) -> list[Effect]:
+    if (report.query, report.uid) != (state.history.query, state.history.uid):
         return []
-    model.history = HistorySearch(report.query, report.uid, report.entries)
+    state.history = HistorySearch(report.query, report.uid, report.entries)
     return [HistoryChanged()]
 
 
-def _older(model: "Model", report: said.OlderLoaded, now: datetime) -> list[Effect]:
+def _older(state: State, report: said.OlderLoaded, now: datetime) -> list[Effect]:
     if not report.more:
-        model.older.discard(report.uid)
-    model.messages.prepend(report.uid, report.entries)
+        state.older.discard(report.uid)
+    state.messages.prepend(report.uid, report.entries)
     return [ConversationChanged(report.uid)]
 
 
-def _trouble(model: "Model", report: said.Trouble, now: datetime) -> list[Effect]:
-    if model.account is None:
-        model.sign_in = replace(model.sign_in, busy=False, error=report.what)
+def _trouble(state: State, report: said.Trouble, now: datetime) -> list[Effect]:
+    if state.account is None:
+        state.sign_in = replace(state.sign_in, busy=False, error=report.what)
         return [AccountChanged()]
     return [Say(report.what)]
 

@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flash_sdk as sdk
 from clients.tk.model.effects import ConnectionChanged, Effect, MarkDone, StatusChanged
+from clients.tk.model.state import State
 from clients.tk.model.values import Connection, OwnStatus, Received, SentState, StatusName
-
-if TYPE_CHECKING:
-    from clients.tk.model.model import Model
 
 WHY_GONE = {
     "unreachable": "no answer from your home",
@@ -33,62 +31,62 @@ RECEIPTS = {"delivered": SentState.DELIVERED, "done": SentState.DONE, "bounced":
 _WHY_BOUNCED = {"mailbox_full": "their mailbox is full", "expired": "nobody fetched it for a month"}
 
 
-def _connected(model: "Model", event: sdk.Connected, now: datetime) -> list[Effect]:
-    model.connection = Connection("connecting", HOW.get(event.transport, ""))
+def _connected(state: State, event: sdk.Connected, now: datetime) -> list[Effect]:
+    state.connection = Connection("connecting", HOW.get(event.transport, ""))
     return []  # its welcome follows at once
 
 
-def _welcome(model: "Model", event: sdk.Welcome, now: datetime) -> list[Effect]:
-    model.connection = Connection("connected", model.connection.why if model.connection.state == "connecting" else "")
-    rows, came = model.book.welcome(event.contacts, now)
-    mine = [] if event.status is None else _my_status(model, event.status, now)
-    return [ConnectionChanged(), *mine, *rows, *_came(model, came, now), *model.desk.login(event.count, now)]
+def _welcome(state: State, event: sdk.Welcome, now: datetime) -> list[Effect]:
+    state.connection = Connection("connected", state.connection.why if state.connection.state == "connecting" else "")
+    rows, came = state.book.welcome(event.contacts, now)
+    mine = [] if event.status is None else _my_status(state, event.status, now)
+    return [ConnectionChanged(), *mine, *rows, *_came(state, came, now), *state.popups.login(event.count, now)]
 
 
-def _direct(model: "Model", event: sdk.Direct, now: datetime) -> list[Effect]:
-    if model.connection.state != "connected" or model.connection.straight == event.active:
+def _direct(state: State, event: sdk.Direct, now: datetime) -> list[Effect]:
+    if state.connection.state != "connected" or state.connection.straight == event.active:
         return []
-    model.connection = replace(model.connection, straight=event.active)
+    state.connection = replace(state.connection, straight=event.active)
     return [ConnectionChanged()]
 
 
-def _disconnected(model: "Model", event: sdk.Disconnected, now: datetime) -> list[Effect]:
+def _disconnected(state: State, event: sdk.Disconnected, now: datetime) -> list[Effect]:
     retry_at = None if event.retry_in_s is None else now + timedelta(seconds=event.retry_in_s)
-    model.connection = Connection("reconnecting", WHY_GONE.get(event.reason, event.reason), retry_at)
-    return [ConnectionChanged(), *model.book.disconnected(), *model.desk.replay_over()]
+    state.connection = Connection("reconnecting", WHY_GONE.get(event.reason, event.reason), retry_at)
+    return [ConnectionChanged(), *state.book.disconnected(), *state.popups.replay_over()]
 
 
-def _message(model: "Model", event: sdk.Message, now: datetime) -> list[Effect]:
+def _message(state: State, event: sdk.Message, now: datetime) -> list[Effect]:
     sender = event.sender
     message = Received(
         (sender.uid, event.id), sender.handle, sender.name, event.text, event.sent_at, event.in_reply_to, event.urgent
     )  # fmt: skip
-    model.book.meet(sender.uid, sender.handle, sender.name)
-    added = model.messages.arrived(message)
-    kept = model.messages.received(message.key)
+    state.book.meet(sender.uid, sender.handle, sender.name)
+    added = state.messages.arrived(message)
+    kept = state.messages.received(message.key)
     if not added or kept is None:
         return []
-    effects = [*added, *model.book.touch(sender.uid, moved=not model.book.listed(sender.uid))]
+    effects = [*added, *state.book.touch(sender.uid, moved=not state.book.listed(sender.uid))]
     if not kept.open:  # closed on another session before it came here
         effects.append(MarkDone(kept.key, tell=False))
-    return [*effects, *model.desk.arrived(kept, now, dnd=model.dnd(now))]
+    return [*effects, *state.popups.arrived(kept, now, dnd=state.dnd(now))]
 
 
-def _presence(model: "Model", event: sdk.Presence, now: datetime) -> list[Effect]:
-    rows, came = model.book.presence(event.changes, now)
+def _presence(state: State, event: sdk.Presence, now: datetime) -> list[Effect]:
+    rows, came = state.book.presence(event.changes, now)
     gone = [change.uid for change in event.changes if change.presence.status in ("offline", "unknown")]
-    return [*rows, *(effect for uid in gone for effect in model.desk.went(uid)), *_came(model, came, now)]
+    return [*rows, *(effect for uid in gone for effect in state.popups.went(uid)), *_came(state, came, now)]
 
 
-def _came(model: "Model", uids: list[int], now: datetime) -> list[Effect]:
-    dnd = model.dnd(now)
-    return [effect for uid in uids for effect in model.desk.came_online(uid, dnd=dnd)]
+def _came(state: State, uids: list[int], now: datetime) -> list[Effect]:
+    dnd = state.dnd(now)
+    return [effect for uid in uids for effect in state.popups.came_online(uid, dnd=dnd)]
 
 
-def _receipt(model: "Model", event: sdk.Receipt, now: datetime) -> list[Effect]:
-    state = RECEIPTS.get(event.state)
-    why = bounce_reason(event.why) if state is SentState.BOUNCED else None
-    return [] if state is None else model.messages.reached(event.id, state, why)
+def _receipt(state: State, event: sdk.Receipt, now: datetime) -> list[Effect]:
+    reached = RECEIPTS.get(event.state)
+    why = bounce_reason(event.why) if reached is SentState.BOUNCED else None
+    return [] if reached is None else state.messages.reached(event.id, reached, why)
 
 
 def bounce_reason(why: str | None) -> str:
@@ -96,28 +94,28 @@ def bounce_reason(why: str | None) -> str:
     return _WHY_BOUNCED.get(why or "", why or "no reason was given")
 
 
-def _done(model: "Model", event: sdk.Done, now: datetime) -> list[Effect]:
-    effects, keys = model.messages.done(event.id)
-    touched = [effect for key in keys for effect in model.book.touch(key[0], moved=not model.book.listed(key[0]))]
-    return [*effects, *touched, *(MarkDone(key, tell=False) for key in keys), *model.desk.closed(keys)]
+def _done(state: State, event: sdk.Done, now: datetime) -> list[Effect]:
+    effects, keys = state.messages.done(event.id)
+    touched = [effect for key in keys for effect in state.book.touch(key[0], moved=not state.book.listed(key[0]))]
+    return [*effects, *touched, *(MarkDone(key, tell=False) for key in keys), *state.popups.closed(keys)]
 
 
-def _contacts(model: "Model", event: sdk.Contacts, now: datetime) -> list[Effect]:
-    return model.book.changed_elsewhere(event.added, event.removed, now)
+def _contacts(state: State, event: sdk.Contacts, now: datetime) -> list[Effect]:
+    return state.book.changed_elsewhere(event.added, event.removed, now)
 
 
-def _my_status(model: "Model", event: sdk.MyStatus, now: datetime) -> list[Effect]:
+def _my_status(state: State, event: sdk.MyStatus, now: datetime) -> list[Effect]:
     """The home's word counts, unless I have said something since that it is yet to hear."""
-    told, mine = own_status(event), model.status
+    told, mine = own_status(event), state.status
     if told is not None and told.until is not None and told.until <= now:
         told = OwnStatus()
     if told is None or told == mine or not (mine.saved or mine.says(told)):
         return []
-    disturbed = not model.dnd(now)
-    model.status = told
-    if disturbed == (not model.dnd(now)):
+    disturbed = not state.dnd(now)
+    state.status = told
+    if disturbed == (not state.dnd(now)):
         return [StatusChanged()]
-    return [StatusChanged(), *(model.desk.stop_disturbing() if disturbed else model.desk.disturb_again())]
+    return [StatusChanged(), *(state.popups.stop_disturbing() if disturbed else state.popups.disturb_again())]
 
 
 def own_status(told: sdk.MyStatus) -> OwnStatus | None:

@@ -1,1 +1,1 @@
-"""What people see. Rule: a view draws the state it is given and says what was asked of it; it decides nothing."""
+"""What people see. Rule: a view draws the state that it is given and hands on what the person wants; it decides nothing."""

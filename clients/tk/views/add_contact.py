@@ -6,8 +6,8 @@ from tkinter import ttk
 from clients.tk.model.inputs import AddContact, SearchDirectory
 from clients.tk.model.values import Found
 from clients.tk.views import words
+from clients.tk.views.context import ViewContext
 from clients.tk.views.hinted_entry import HintedEntry
-from clients.tk.views.seat import Seat
 from clients.tk.views.window import Window
 
 USUAL, LEAST = (480, 420), (280, 240)
@@ -18,10 +18,10 @@ PLACE = ("organisation", "city", "state", "country")  # of a profile: what tells
 class AddContactWindow(Window):
     """A field, what was found, and Add."""
 
-    def __init__(self, master: tk.Misc, seat: Seat) -> None:
-        super().__init__(master, seat, "add", "Add a contact - Flash", USUAL, LEAST)
-        self._seat = seat
-        theme = seat.theme
+    def __init__(self, master: tk.Misc, context: ViewContext) -> None:
+        super().__init__(master, context, "add", "Add a contact - Flash", USUAL, LEAST)
+        self._context = context
+        theme = context.theme
         top = ttk.Frame(self, padding=(theme.px(12), theme.px(12), theme.px(12), theme.px(8)))
         top.pack(side="top", fill="x")
         self.search = HintedEntry(top, theme, "Name, handle, city, organisation…")
@@ -60,17 +60,17 @@ class AddContactWindow(Window):
 
     def draw(self) -> None:
         """What was found so far."""
-        state = self._seat.model.directory
+        state = self._context.model.directory
         chosen = self._chosen()
         self.table.delete(*self.table.get_children())
         self._found.clear()
-        mine = self._seat.model.account
+        mine = self._context.model.account
         for found in state.found if state.query == self.search.text.get().strip() else ():
             if mine is not None and found.uid == mine.uid:
                 continue
             profile = dict(found.profile)
             about = words.one_line(", ".join(profile[name] for name in PLACE if profile.get(name)), 80)
-            listed = self._seat.model.row(found.uid).listed
+            listed = self._context.model.row(found.uid).listed
             title = (found.name or found.handle) + ("  ✓ on your list" if listed else "")
             name = self.table.insert("", "end", text=title, values=(found.handle, about))
             self._found[name] = found
@@ -84,7 +84,7 @@ class AddContactWindow(Window):
         self._button()
 
     def _words(self, size: int) -> str:
-        state = self._seat.model.directory
+        state = self._context.model.directory
         if not self.search.text.get().strip():
             return "Type to search the directory"
         if state.error:
@@ -104,7 +104,7 @@ class AddContactWindow(Window):
         self._pending = None
         query = self.search.text.get().strip()
         if query:
-            self._seat.do(SearchDirectory(query))
+            self._context.do(SearchDirectory(query))
         self.draw()
 
     def _chosen(self) -> Found | None:
@@ -113,13 +113,13 @@ class AddContactWindow(Window):
 
     def _button(self) -> None:
         found = self._chosen()
-        good = found is not None and not self._seat.model.row(found.uid).listed
+        good = found is not None and not self._context.model.row(found.uid).listed
         self.button.configure(state="normal" if good else "disabled")
 
     def _add(self) -> str:
         found = self._chosen()
-        if found is not None and not self._seat.model.row(found.uid).listed:
-            self._seat.do(AddContact(found.uid, found.handle, found.name))
+        if found is not None and not self._context.model.row(found.uid).listed:
+            self._context.do(AddContact(found.uid, found.handle, found.name))
             self.draw()
         return "break"
 

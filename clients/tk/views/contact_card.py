@@ -4,8 +4,8 @@ import tkinter as tk
 from tkinter import ttk
 
 from clients.tk.model.inputs import ChangeContact
+from clients.tk.views.context import ViewContext
 from clients.tk.views.hinted_entry import HintedEntry
-from clients.tk.views.seat import Seat
 from clients.tk.views.window import Window
 
 USUAL, LEAST = (380, 210), (280, 190)
@@ -14,16 +14,16 @@ USUAL, LEAST = (380, 210), (280, 190)
 class ContactCard(Window):
     """Alias and the switch "tell me when they come online"."""
 
-    def __init__(self, master: tk.Misc, seat: Seat, uid: int) -> None:
-        row = seat.model.row(uid)
-        super().__init__(master, seat, "card", f"{row.title} - Flash", USUAL, LEAST)
-        self.uid, self._seat = uid, seat
-        px = seat.theme.px
+    def __init__(self, master: tk.Misc, context: ViewContext, uid: int) -> None:
+        row = context.model.row(uid)
+        super().__init__(master, context, "card", f"{row.title} - Flash", USUAL, LEAST)
+        self.uid, self._context = uid, context
+        px = context.theme.px
         page = ttk.Frame(self, padding=px(16))
         page.pack(fill="both", expand=True)
         ttk.Label(page, text=row.name or row.handle, style="Strong.TLabel").pack(anchor="w")
         ttk.Label(page, text=row.handle, style="Quiet.TLabel").pack(anchor="w")
-        self.alias = HintedEntry(page, seat.theme, "What you call them")
+        self.alias = HintedEntry(page, context.theme, "What you call them")
         self.alias.text.set(row.alias or "")
         self.alias.pack(fill="x", pady=(px(10), px(8)))
         self._notify = tk.BooleanVar(self, value=row.notify)
@@ -44,5 +44,5 @@ class ContactCard(Window):
         self.alias.selection_range(0, "end")
 
     def _go(self) -> None:
-        self._seat.do(ChangeContact(self.uid, self.alias.text.get().strip() or None, self._notify.get()))
+        self._context.do(ChangeContact(self.uid, self.alias.text.get().strip() or None, self._notify.get()))
         self.close()

@@ -4,50 +4,37 @@ import tkinter as tk
 from collections.abc import Callable
 from datetime import datetime
 from tkinter import ttk
-from typing import Protocol
 
 from clients.tk.model.inputs import ChangeContact, FilterContacts, RemoveContact, SetStatus, UndoRemoval
 from clients.tk.views import words
 from clients.tk.views.connection_line import ConnectionLine
 from clients.tk.views.contact_rows import ContactRows
+from clients.tk.views.context import Openings, ViewContext
 from clients.tk.views.hinted_entry import HintedEntry
 from clients.tk.views.main_menu import MainMenu
-from clients.tk.views.seat import Seat
 from clients.tk.views.status_menu import StatusMenu
 
 NARROW = 300  # at 96 dots an inch
 SAID_MS = 6000  # how long a sentence stands that nobody has to answer
 
 
-class Openings(Protocol):
-    """The windows that can be opened from here."""
-
-    def add_contact(self) -> None: ...
-    def inbox(self) -> None: ...
-    def card(self, uid: int) -> None: ...
-    def newest_popup(self) -> None: ...
-    def keys(self) -> None: ...
-    def theme(self, theme: str) -> None: ...
-    def quit(self) -> None: ...
-
-
 class ContactView(ttk.Frame):
     """Fills the main window while somebody is signed in."""
 
-    def __init__(self, master: tk.Misc, seat: Seat, now: Callable[[], datetime], openings: Openings) -> None:
+    def __init__(self, master: tk.Misc, context: ViewContext, now: Callable[[], datetime], openings: Openings) -> None:
         super().__init__(master)
-        self._seat, self._now, self._openings = seat, now, openings
-        theme = seat.theme
+        self._context, self._now, self._openings = context, now, openings
+        theme = context.theme
         px = theme.px
         head = ttk.Frame(self, padding=(px(12), px(10), px(8), px(4)))
         head.pack(side="top", fill="x")
-        self._main = MainMenu(head, seat, openings)
+        self._main = MainMenu(head, context, openings)
         self._main.pack(side="right")
         self._inbox = ttk.Button(head, style="Toolbutton", command=openings.inbox)
         self._inbox.pack(side="right")
         self._me = ttk.Label(head, style="Strong.TLabel", padding=(px(4), 0))
         self._me.pack(side="left")
-        self.status = StatusMenu(head, seat, now, self.edit_note)
+        self.status = StatusMenu(head, context, now, self.edit_note)
         self.status.pack(side="left", padx=(px(2), 0))
         self._note_row = ttk.Frame(self, padding=(px(12), 0, px(12), px(4)))
         self.note = HintedEntry(self._note_row, theme, "A note beside your name; Enter saves")
@@ -60,8 +47,8 @@ class ContactView(ttk.Frame):
         self._add.pack(side="right", padx=(px(8), 0))
         self.search = HintedEntry(search, theme, "Search contacts")
         self.search.pack(side="left", fill="x", expand=True)
-        self.search.text.trace_add("write", lambda *why: seat.do(FilterContacts(self.search.text.get())))
-        self.line = ConnectionLine(self, theme, lambda: seat.model.connection, now)
+        self.search.text.trace_add("write", lambda *why: context.do(FilterContacts(self.search.text.get())))
+        self.line = ConnectionLine(self, theme, lambda: context.model.connection, now)
         self.line.pack(side="bottom", fill="x")
         ttk.Separator(self).pack(side="bottom", fill="x")
         self._undo = ttk.Frame(self, padding=(px(12), px(6)))
@@ -76,7 +63,7 @@ class ContactView(ttk.Frame):
         self._bar.pack(fill="x", pady=(px(4), 0))
         self._say = ttk.Label(self, padding=(px(12), px(6)), style="Bad.TLabel")
         self._saying: str | None = None
-        self.rows = ContactRows(self, theme, now, opened=seat.write_to, menu=self._menu)
+        self.rows = ContactRows(self, theme, now, opened=context.write_to, menu=self._menu)
         self.rows.pack(side="top", fill="both", expand=True)
         self.bind("<Configure>", lambda event: self._tidy(event.width) if event.widget is self else None)
         self._keys()
@@ -86,7 +73,7 @@ class ContactView(ttk.Frame):
 
     def draw(self) -> None:
         """Everything."""
-        account = self._seat.model.account
+        account = self._context.model.account
         self._me.configure(text=account.handle if account is not None else "")
         self.draw_contacts()
         self.draw_inbox()
@@ -97,7 +84,7 @@ class ContactView(ttk.Frame):
 
     def draw_contacts(self) -> None:
         """Rows came, went or moved."""
-        model = self._seat.model
+        model = self._context.model
         nobody = (
             f"Nobody matches “{words.one_line(model.filter, 40)}”." if model.filter else "Nobody is on your list yet. Add… finds people."
         )
@@ -105,16 +92,16 @@ class ContactView(ttk.Frame):
 
     def draw_contact(self, uid: int) -> None:
         """One row."""
-        self.rows.update_row(self._seat.model.row(uid))
+        self.rows.update_row(self._context.model.row(uid))
 
     def draw_inbox(self) -> None:
         """How many wait."""
-        waiting = len(self._seat.model.inbox)
+        waiting = len(self._context.model.inbox)
         self._inbox.configure(text=f"Inbox ({waiting})" if waiting else "Inbox", underline=0)
 
     def draw_removals(self) -> None:
         """What can be undone."""
-        removals = self._seat.model.removals
+        removals = self._context.model.removals
         if removals:
             self._undo_words.configure(text=f"{removals[-1].row.title} was removed")
             self._undo.pack(side="bottom", fill="x", before=self.rows)
@@ -123,7 +110,7 @@ class ContactView(ttk.Frame):
 
     def draw_replay(self) -> None:
         """How far a backlog has come in."""
-        replay = self._seat.model.replay
+        replay = self._context.model.replay
         if replay is None:
             self._replay.pack_forget()
         else:
@@ -134,7 +121,7 @@ class ContactView(ttk.Frame):
 
     def say(self, what: str) -> None:
         """One sentence, for a while."""
-        self._say.configure(text=what, wraplength=max(self._seat.theme.px(120), self.winfo_width() - self._seat.theme.px(24)))
+        self._say.configure(text=what, wraplength=max(self._context.theme.px(120), self.winfo_width() - self._context.theme.px(24)))
         self._say.pack(side="bottom", fill="x", before=self.rows)
         if self._saying is not None:
             self.after_cancel(self._saying)
@@ -152,20 +139,20 @@ class ContactView(ttk.Frame):
 
     def edit_note(self) -> None:
         """Open the field for the note."""
-        self.note.text.set(self._seat.model.status.note)
+        self.note.text.set(self._context.model.status.note)
         self._note_row.pack(side="top", fill="x", after=self.status.master)
         self.note.focus_set()
         self.note.selection_range(0, "end")
 
     def undo(self) -> None:
         """Bring back who was removed last."""
-        removals = self._seat.model.removals
+        removals = self._context.model.removals
         if removals:
-            self._seat.do(UndoRemoval(removals[-1].row.uid))
+            self._context.do(UndoRemoval(removals[-1].row.uid))
 
     def _save_note(self) -> str:
-        status = self._seat.model.status
-        self._seat.do(SetStatus(status.status, self.note.text.get().strip(), status.until))
+        status = self._context.model.status
+        self._context.do(SetStatus(status.status, self.note.text.get().strip(), status.until))
         return self._hide_note()
 
     def _hide_note(self) -> str:
@@ -174,21 +161,21 @@ class ContactView(ttk.Frame):
         return "break"
 
     def _menu(self, uid: int, x: int, y: int) -> None:
-        row = self._seat.model.row(uid)
+        row = self._context.model.row(uid)
         menu = tk.Menu(self, tearoff=False)
-        menu.add_command(label="Write", underline=0, command=lambda: self._seat.write_to(uid))
+        menu.add_command(label="Write", underline=0, command=lambda: self._context.write_to(uid))
         menu.add_command(label="Alias and notification…", underline=0, command=lambda: self._openings.card(uid))
         said = "Do not tell me when they come online" if row.notify else "Tell me when they come online"
-        menu.add_command(label=said, underline=0, command=lambda: self._seat.do(ChangeContact(uid, row.alias, not row.notify)))
+        menu.add_command(label=said, underline=0, command=lambda: self._context.do(ChangeContact(uid, row.alias, not row.notify)))
         menu.add_separator()
-        menu.add_command(label="Remove", underline=0, command=lambda: self._seat.do(RemoveContact(uid)))
+        menu.add_command(label="Remove", underline=0, command=lambda: self._context.do(RemoveContact(uid)))
         menu.bind("<Unmap>", lambda event: self.after_idle(menu.destroy))
         menu.tk_popup(x, y)
 
     def _remove(self) -> str:
         row = self.rows.chosen_row()
         if row is not None and row.listed:
-            self._seat.do(RemoveContact(row.uid))
+            self._context.do(RemoveContact(row.uid))
         return "break"
 
     def _card(self) -> None:
@@ -226,7 +213,7 @@ class ContactView(ttk.Frame):
 
     def _tidy(self, width: int) -> None:
         """In a narrow window my status matters more than my own name."""
-        if width < self._seat.theme.px(NARROW):
+        if width < self._context.theme.px(NARROW):
             self._me.pack_forget()
         elif not self._me.winfo_manager():
             self._me.pack(side="left", before=self.status)

@@ -10,7 +10,7 @@ from clients.tk.model.model import new_id
 from clients.tk.model.values import Entry, Sent
 from clients.tk.views import words
 from clients.tk.views.compose import Compose
-from clients.tk.views.seat import Seat
+from clients.tk.views.context import ViewContext
 from clients.tk.views.transcript import Transcript
 from clients.tk.views.window import Window
 
@@ -20,11 +20,11 @@ USUAL, LEAST = (520, 560), (280, 260)
 class ConversationWindow(Window):
     """Messages with `uid`, newest below."""
 
-    def __init__(self, master: tk.Misc, seat: Seat, uid: int, now: Callable[[], datetime]) -> None:
-        row = seat.model.row(uid)
-        super().__init__(master, seat, f"conversation-{uid}", f"{row.title} - Flash", USUAL, LEAST)
-        self.uid, self._seat, self._now = uid, seat, now
-        theme = seat.theme
+    def __init__(self, master: tk.Misc, context: ViewContext, uid: int, now: Callable[[], datetime]) -> None:
+        row = context.model.row(uid)
+        super().__init__(master, context, f"conversation-{uid}", f"{row.title} - Flash", USUAL, LEAST)
+        self.uid, self._context, self._now = uid, context, now
+        theme = context.theme
         head = ttk.Frame(self, padding=(theme.px(14), theme.px(10)))
         head.pack(side="top", fill="x")
         self._mark = ttk.Label(head)
@@ -40,7 +40,7 @@ class ConversationWindow(Window):
         self.compose = Compose(self, theme, self._send)
         self.compose.configure(padding=(theme.px(14), theme.px(8), theme.px(14), theme.px(12)))
         self.compose.pack(side="bottom", fill="x")
-        self.transcript = Transcript(self, theme, now, self._who, seat.model.answered, lambda: seat.do(LoadOlder(uid)))
+        self.transcript = Transcript(self, theme, now, self._who, context.model.answered, lambda: context.do(LoadOlder(uid)))
         self.transcript.pack(side="top", fill="both", expand=True)
         self.bind("<FocusIn>", lambda event: self.looked_at())
         self.bind("<<ThemeChanged>>", lambda event: self.draw_head(), add="+")
@@ -54,10 +54,10 @@ class ConversationWindow(Window):
 
     def draw_head(self) -> None:
         """Who they are and how."""
-        row = self._seat.model.row(self.uid)
+        row = self._context.model.row(self.uid)
         self.title(f"{row.title} - Flash")
         self._title.configure(text=row.title)
-        self._mark.configure(image=self._seat.theme.mark(row.status))
+        self._mark.configure(image=self._context.theme.mark(row.status))
         self._presence.configure(text=f"{row.handle} · {words.presence(row, self._now())}")
         if row.listed:
             self._add.pack_forget()
@@ -66,20 +66,20 @@ class ConversationWindow(Window):
 
     def draw_all(self) -> None:
         """The whole conversation anew."""
-        model = self._seat.model
+        model = self._context.model
         self.transcript.show(model.conversation(self.uid), more=model.may_have_older(self.uid))
 
     def looked_at(self) -> None:
         """The person is here: what stands in it is read."""
-        if self.focus_displayof() is not None and self._seat.model.row(self.uid).unread:
-            self._seat.do(MarkRead(self.uid))
+        if self.focus_displayof() is not None and self._context.model.row(self.uid).unread:
+            self._context.do(MarkRead(self.uid))
 
     def _who(self, entry: Entry) -> str:
-        return "You" if isinstance(entry, Sent) else self._seat.model.row(entry.uid).title
+        return "You" if isinstance(entry, Sent) else self._context.model.row(entry.uid).title
 
     def _send(self, text: str, urgent: bool) -> None:
-        self._seat.do(Write(new_id(), self.uid, text, urgent))
+        self._context.do(Write(new_id(), self.uid, text, urgent))
 
     def _add_contact(self) -> None:
-        row = self._seat.model.row(self.uid)
-        self._seat.do(AddContact(self.uid, row.handle, row.name))
+        row = self._context.model.row(self.uid)
+        self._context.do(AddContact(self.uid, row.handle, row.name))

@@ -8,8 +8,8 @@ from tkinter import ttk
 from clients.tk.model.inputs import CloseMessage, SearchHistory
 from clients.tk.model.values import Entry, MessageKey, Received, Sent
 from clients.tk.views import words
+from clients.tk.views.context import ViewContext
 from clients.tk.views.hinted_entry import HintedEntry
-from clients.tk.views.seat import Seat
 from clients.tk.views.window import Window
 
 USUAL, LEAST = (640, 480), (300, 240)
@@ -21,10 +21,10 @@ NARROW = 420  # below it there is no room for the time
 class InboxWindow(Window):
     """Waiting messages, oldest first; with words in the field, what the history has of them, newest first."""
 
-    def __init__(self, master: tk.Misc, seat: Seat, now: Callable[[], datetime]) -> None:
-        super().__init__(master, seat, "inbox", "Inbox - Flash", USUAL, LEAST)
-        self._seat, self._now = seat, now
-        theme = seat.theme
+    def __init__(self, master: tk.Misc, context: ViewContext, now: Callable[[], datetime]) -> None:
+        super().__init__(master, context, "inbox", "Inbox - Flash", USUAL, LEAST)
+        self._context, self._now = context, now
+        theme = context.theme
         top = ttk.Frame(self, padding=(theme.px(12), theme.px(10)))
         top.pack(side="top", fill="x")
         self.search = HintedEntry(top, theme, "Search everything said on this machine")
@@ -80,7 +80,7 @@ class InboxWindow(Window):
 
     def draw(self) -> None:
         """Everything anew, some rows a turn."""
-        model = self._seat.model
+        model = self._context.model
         searching = bool(self.search.text.get().strip())
         self._to_come = list(model.history.entries if searching else model.inbox)
         if not searching:
@@ -94,7 +94,7 @@ class InboxWindow(Window):
 
     def draw_replay(self) -> None:
         """How far a backlog has come in."""
-        replay = self._seat.model.replay
+        replay = self._context.model.replay
         if replay is None:
             self.replay.pack_forget()
         else:
@@ -121,7 +121,7 @@ class InboxWindow(Window):
     def _some_more(self) -> None:
         now = self._now()
         for entry in self._to_come[:ROWS_A_TURN]:
-            who = self._seat.model.row(entry.to if isinstance(entry, Sent) else entry.uid).title
+            who = self._context.model.row(entry.to if isinstance(entry, Sent) else entry.uid).title
             said = f"to {who}" if isinstance(entry, Sent) else who
             text = ("Urgent: " if entry.urgent else "") + words.one_line(entry.text)
             name = self.table.insert("", "end", values=(said, text, words.clock(entry.at, now)))
@@ -140,7 +140,7 @@ class InboxWindow(Window):
     def _count(self) -> None:
         size = len(self._shown) + len(self._to_come)
         if self.search.text.get().strip():
-            self._said.configure(text="searching…" if self._seat.model.history.busy else f"{size} found")
+            self._said.configure(text="searching…" if self._context.model.history.busy else f"{size} found")
         else:
             self._said.configure(text=f"{size} waiting" if size else "Nothing is waiting")
         if self._shown and not self.table.selection():
@@ -160,7 +160,7 @@ class InboxWindow(Window):
         self._shown.clear()
         self._names.clear()
         if query:
-            self._seat.do(SearchHistory(query))
+            self._context.do(SearchHistory(query))
         else:
             self.draw()
 
@@ -176,12 +176,12 @@ class InboxWindow(Window):
     def _open_chosen(self) -> None:
         entry = self._chosen()
         if entry is not None:
-            self._seat.write_to(entry.to if isinstance(entry, Sent) else entry.uid)
+            self._context.write_to(entry.to if isinstance(entry, Sent) else entry.uid)
 
     def _done_chosen(self) -> None:
         entry = self._chosen()
         if isinstance(entry, Received) and entry.open:
-            self._seat.do(CloseMessage(entry.key))
+            self._context.do(CloseMessage(entry.key))
 
     def _to_table(self) -> str:
         self.table.focus_set()
@@ -192,7 +192,7 @@ class InboxWindow(Window):
         return "break"
 
     def _tidy(self, width: int) -> None:
-        wide = width >= self._seat.theme.px(NARROW)
+        wide = width >= self._context.theme.px(NARROW)
         columns = ("who", "text", "when") if wide else ("who", "text")
         if tuple(self.table.cget("displaycolumns")) != columns:
             self.table.configure(displaycolumns=columns)

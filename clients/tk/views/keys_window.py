@@ -3,8 +3,8 @@
 import tkinter as tk
 from tkinter import ttk
 
+from clients.tk.views.context import ViewContext
 from clients.tk.views.main_menu import KEYS
-from clients.tk.views.seat import Seat
 from clients.tk.views.window import Window
 
 USUAL, LEAST = (560, 420), (300, 200)
@@ -13,9 +13,9 @@ USUAL, LEAST = (560, 420), (300, 200)
 class KeysWindow(Window):
     """Two columns."""
 
-    def __init__(self, master: tk.Misc, seat: Seat) -> None:
-        super().__init__(master, seat, "keys", "Keys - Flash", USUAL, LEAST)
-        px = seat.theme.px
+    def __init__(self, master: tk.Misc, context: ViewContext) -> None:
+        super().__init__(master, context, "keys", "Keys - Flash", USUAL, LEAST)
+        px = context.theme.px
         page = ttk.Frame(self, padding=px(16))
         page.pack(fill="both", expand=True)
         page.columnconfigure(1, weight=1)

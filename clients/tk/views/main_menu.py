@@ -2,13 +2,9 @@
 
 import tkinter as tk
 from tkinter import ttk
-from typing import TYPE_CHECKING
 
 from clients.tk.model.inputs import SignOut
-from clients.tk.views.seat import Seat
-
-if TYPE_CHECKING:
-    from clients.tk.views.contact_window import Openings
+from clients.tk.views.context import Openings, ViewContext
 
 KEYS = (
     ("Type", "search your contacts"),
@@ -30,14 +26,14 @@ KEYS = (
 class MainMenu(ttk.Menubutton):
     """Add, inbox, looks, keys, sign out, quit."""
 
-    def __init__(self, master: tk.Misc, seat: Seat, openings: "Openings") -> None:
+    def __init__(self, master: tk.Misc, context: ViewContext, openings: Openings) -> None:
         super().__init__(master, text="☰", style="Toolbutton", direction="below", takefocus=True)
         menu = tk.Menu(self, tearoff=False)
         menu.add_command(label="Add a contact…", underline=0, accelerator="Ctrl+N", command=openings.add_contact)
         menu.add_command(label="Inbox", underline=0, accelerator="Ctrl+I", command=openings.inbox)
         menu.add_separator()
         looks = tk.Menu(menu, tearoff=False)
-        self._look = tk.StringVar(self, value=seat.places.theme)
+        self._look = tk.StringVar(self, value=context.remembered.theme)
         for name, said in (("system", "As the desktop"), ("light", "Light"), ("dark", "Dark")):
             looks.add_radiobutton(
                 label=said, value=name, variable=self._look, underline=0, command=lambda name=name: openings.theme(name)  # type: ignore[misc]
@@ -45,7 +41,7 @@ class MainMenu(ttk.Menubutton):
         menu.add_cascade(label="Looks", underline=0, menu=looks)
         menu.add_command(label="Keys", underline=0, accelerator="F1", command=openings.keys)
         menu.add_separator()
-        menu.add_command(label="Sign out", underline=0, command=lambda: seat.do(SignOut()))
+        menu.add_command(label="Sign out", underline=0, command=lambda: context.do(SignOut()))
         menu.add_command(label="Quit", underline=0, accelerator="Ctrl+Q", command=openings.quit)
         self.menu = menu
         self.configure(menu=menu)

@@ -15,8 +15,8 @@ from clients.tk.model.model import new_id
 from clients.tk.model.values import Popup, Received
 from clients.tk.views import words
 from clients.tk.views.compose import Compose
+from clients.tk.views.context import ViewContext
 from clients.tk.views.linked_text import LinkedText
-from clients.tk.views.seat import Seat
 from clients.tk.views.theme import WORDS
 from clients.tk.views.x_keyboard import NOBODY, Keyboard
 
@@ -33,7 +33,7 @@ class PopupWindow(tk.Toplevel):
     def __init__(
         self,
         master: tk.Misc,
-        seat: Seat,
+        context: ViewContext,
         popup: Popup,
         now: Callable[[], datetime],
         keyboard: Keyboard,
@@ -45,11 +45,11 @@ class PopupWindow(tk.Toplevel):
         super().__init__(master)
         self.withdraw()
         self.overrideredirect(True)
-        self.popup, self._seat, self._now, self._moved, self._inbox = popup, seat, now, moved, inbox
+        self.popup, self._context, self._now, self._moved, self._inbox = popup, context, now, moved, inbox
         self._lifted = False
         self._keyboard, self._before = keyboard, NOBODY
         self._reply: Compose | None = None
-        px = seat.theme.px
+        px = context.theme.px
         if self.tk.call("tk", "windowingsystem") == "x11":
             self.attributes("-type", "notification")  # for compositors: shadows and animations as for any notification
         else:
@@ -76,14 +76,14 @@ class PopupWindow(tk.Toplevel):
     def done(self) -> None:
         """Dealt with."""
         if self.popup.key is not None:
-            self._seat.do(CloseMessage(self.popup.key))
+            self._context.do(CloseMessage(self.popup.key))
         else:
             self.later()
 
     def later(self) -> None:
         """Goes; what it shows waits in the inbox. An urgent one stays."""
         if not self.popup.urgent:
-            self._seat.do(ClosePopup(self.popup.id))
+            self._context.do(ClosePopup(self.popup.id))
 
     def reply(self) -> None:
         """Open the field and give it the keyboard: a person asked."""
@@ -93,8 +93,8 @@ class PopupWindow(tk.Toplevel):
             self._write()
         elif self._reply is None:
             self._buttons.pack_forget()
-            self._reply = Compose(self.body, self._seat.theme, self._send, lines=3, card=True, urgent=False)
-            self._reply.pack(fill="x", pady=(self._seat.theme.px(10), 0))
+            self._reply = Compose(self.body, self._context.theme, self._send, lines=3, card=True, urgent=False)
+            self._reply.pack(fill="x", pady=(self._context.theme.px(10), 0))
             self._reply.text.bind("<Button-1>", lambda event: self.take_keyboard(), add="+")
             self.update_idletasks()
             self._moved()
@@ -141,8 +141,8 @@ class PopupWindow(tk.Toplevel):
     # --- how it looks ---
 
     def _build(self) -> None:
-        popup, theme = self.popup, self._seat.theme
-        model, px = self._seat.model, theme.px
+        popup, theme = self.popup, self._context.theme
+        model, px = self._context.model, theme.px
         message = model.message(popup.key) if popup.key is not None else None
         self._message = message
         head = ttk.Frame(self.body, style="Pop.TFrame")
@@ -173,8 +173,8 @@ class PopupWindow(tk.Toplevel):
         self.draw()
 
     def _build_message(self, message: Received) -> None:
-        theme = self._seat.theme
-        answered = self._seat.model.answered(message)
+        theme = self._context.theme
+        answered = self._context.model.answered(message)
         if answered is not None:
             self._quote = ttk.Label(self.body, style="Pop.Quiet.TLabel", text=f"↳ {words.one_line(answered.text, 52)}")
             self._quote.pack(fill="x", pady=(theme.px(8), 0))
@@ -193,13 +193,13 @@ class PopupWindow(tk.Toplevel):
     def _button(self, said: str, action: Callable[[], None], style: str = "Pop.TButton", side: str = "right", key: int = 0) -> ttk.Button:
         button = ttk.Button(self._buttons, text=said, command=action, style=style, underline=key, takefocus=self._has_keyboard)
         button.bind("<Return>", lambda event: self._by_key(action))
-        button.pack(side=side, padx=(self._seat.theme.px(8), 0) if side == "right" else 0)  # type: ignore[arg-type]
+        button.pack(side=side, padx=(self._context.theme.px(8), 0) if side == "right" else 0)  # type: ignore[arg-type]
         return button
 
     def draw(self, popup: Popup | None = None) -> None:
         """Draw what may change: the count, and how its sender is."""
         self.popup = popup or self.popup
-        model, now = self._seat.model, self._now()
+        model, now = self._context.model, self._now()
         if self.popup.kind == "summary":
             self._who.configure(text=f"{self.popup.count} messages are waiting")
             self._second.configure(text="Read them when you have time")
@@ -216,7 +216,7 @@ class PopupWindow(tk.Toplevel):
         self._draw_face()
 
     def _draw_face(self) -> None:
-        theme, face = self._seat.theme, self._face
+        theme, face = self._context.theme, self._face
         face.delete("all")
         face.configure(background=theme.palette.card)
         centre = theme.px(19)
@@ -224,13 +224,13 @@ class PopupWindow(tk.Toplevel):
             face.create_image(centre, centre, image=theme.sign(36))
             return
         uid = self.popup.uid if self._message is None else self._message.uid
-        row = self._seat.model.row(uid or 0)
+        row = self._context.model.row(uid or 0)
         face.create_image(centre, centre, image=theme.face(row.uid))
         face.create_text(centre, centre, text=words.initials(row.title), fill="#ffffff", font=theme.strong)
         face.create_image(centre + theme.px(13), centre + theme.px(13), image=theme.mark(row.status, around=theme.palette.card))
 
     def _colour(self) -> None:
-        colours = self._seat.theme.palette
+        colours = self._context.theme.palette
         self.configure(background=colours.line)
         self._edge.configure(background=colours.bad if self.popup.urgent else colours.line)
         self._strip.configure(background=colours.bad if self.popup.urgent else colours.accent)
@@ -240,13 +240,13 @@ class PopupWindow(tk.Toplevel):
 
     def _send(self, text: str, urgent: bool) -> None:
         if self._message is not None:
-            self._seat.do(Write(new_id(), self._message.uid, text, urgent, answers=self._message.key))
+            self._context.do(Write(new_id(), self._message.uid, text, urgent, answers=self._message.key))
 
     def _write(self) -> None:
         uid = self.popup.uid
         self.later()
         if uid is not None:
-            self._seat.write_to(uid)
+            self._context.write_to(uid)
 
     def _open_inbox(self) -> None:
         self.later()
@@ -260,7 +260,7 @@ class PopupWindow(tk.Toplevel):
         if self._reply is not None and not self._reply.written:
             self._reply.destroy()
             self._reply = None
-            self._buttons.pack(fill="x", pady=(self._seat.theme.px(12), 0))
+            self._buttons.pack(fill="x", pady=(self._context.theme.px(12), 0))
             self._first.focus_set()
             self.update_idletasks()
             self._moved()

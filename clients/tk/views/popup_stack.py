@@ -6,8 +6,8 @@ from datetime import datetime
 
 from clients.tk.model.inputs import PopupMapped
 from clients.tk.model.values import Popup
+from clients.tk.views.context import ViewContext
 from clients.tk.views.popup import WIDTH, PopupWindow
-from clients.tk.views.seat import Seat
 from clients.tk.views.theme import WORDS
 from clients.tk.views.x_keyboard import Keyboard
 
@@ -19,9 +19,9 @@ class PopupStack:
     """Every popup on the screen. `shown(popup_id)`: one has just been mapped."""
 
     def __init__(
-        self, root: tk.Tk, seat: Seat, now: Callable[[], datetime], *, inbox: Callable[[], None], shown: Callable[[str], None]
+        self, root: tk.Tk, context: ViewContext, now: Callable[[], datetime], *, inbox: Callable[[], None], shown: Callable[[str], None]
     ) -> None:
-        self._root, self._seat, self._now, self._inbox, self._shown = root, seat, now, inbox, shown
+        self._root, self._context, self._now, self._inbox, self._shown = root, context, now, inbox, shown
         self._open: dict[str, PopupWindow] = {}
         self._pending: str | None = None
         self._keyboard = Keyboard(root)
@@ -29,8 +29,8 @@ class PopupStack:
     def warm_up(self) -> None:
         """Make the first of each kind before it is needed: fonts, pictures and styles are then there when a popup must be quick."""
         for status in WORDS:
-            self._seat.theme.mark(status, around=self._seat.theme.palette.card)
-            self._seat.theme.mark(status, around=self._seat.theme.palette.page)
+            self._context.theme.mark(status, around=self._context.theme.palette.card)
+            self._context.theme.mark(status, around=self._context.theme.palette.page)
         for popup in (Popup("warm-1", "summary"), Popup("warm-2", "online", uid=0)):
             window = self._made(popup)
             window.update_idletasks()
@@ -50,7 +50,7 @@ class PopupStack:
 
     def _made(self, popup: Popup) -> PopupWindow:
         return PopupWindow(
-            self._root, self._seat, popup, self._now, self._keyboard, moved=self._later, mapped=self._mapped, inbox=self._inbox
+            self._root, self._context, popup, self._now, self._keyboard, moved=self._later, mapped=self._mapped, inbox=self._inbox
         )  # fmt: skip
 
     def update(self, popup: Popup) -> None:
@@ -89,7 +89,7 @@ class PopupStack:
 
     def _mapped(self, window: PopupWindow) -> None:
         self._shown(window.popup.id)
-        self._seat.do(PopupMapped(window.popup.id))
+        self._context.do(PopupMapped(window.popup.id))
 
     def _later(self) -> None:
         if self._pending is None:
@@ -99,7 +99,7 @@ class PopupStack:
         if self._pending is not None:
             self._root.after_cancel(self._pending)
             self._pending = None
-        px = self._seat.theme.px
+        px = self._context.theme.px
         wide, tall = self._root.winfo_screenwidth(), self._root.winfo_screenheight()
         width = min(px(WIDTH), wide - 2 * px(EDGE))
         x, y = wide - width - px(EDGE), px(TOP)

@@ -4,7 +4,7 @@ import tkinter as tk
 from tkinter import ttk
 
 from clients.tk.model.inputs import SignIn
-from clients.tk.views.seat import Seat
+from clients.tk.views.context import ViewContext
 
 COLUMN = 320  # wide enough for an address
 DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
@@ -13,10 +13,10 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global 
 class SignInView(ttk.Frame):
     """Address, handle, password; a full name too when registering; one line for what went wrong."""
 
-    def __init__(self, master: tk.Misc, seat: Seat) -> None:
+    def __init__(self, master: tk.Misc, context: ViewContext) -> None:
         super().__init__(master)
-        self._seat = seat
-        theme = seat.theme
+        self._context = context
+        theme = context.theme
         self._new = tk.BooleanVar(self, value=False)
         self._values = {name: tk.StringVar(self) for name in ("server", "handle", "full_name", "password")}
         self._values["server"].set(DEFAULT_SERVER)
@@ -52,7 +52,7 @@ class SignInView(ttk.Frame):
         self.switch.grid(row=12, column=0)
         column.bind("<Configure>", lambda event: self.error.configure(wraplength=event.width))
         self.bind("<<ThemeChanged>>", lambda event: self._sign.configure(image=theme.sign(48)))
-        self._shown = seat.model.sign_in
+        self._shown = context.model.sign_in
         self._prefill()
         self.draw()
 
@@ -66,7 +66,7 @@ class SignInView(ttk.Frame):
 
     def draw(self) -> None:
         """Say what the model says of the sign-in."""
-        state = self._seat.model.sign_in
+        state = self._context.model.sign_in
         if (state.server, state.handle) != (self._shown.server, self._shown.handle):
             self._prefill()
         self._shown = state
@@ -86,7 +86,7 @@ class SignInView(ttk.Frame):
         self._values["password"].set("")
 
     def _prefill(self) -> None:
-        state = self._seat.model.sign_in
+        state = self._context.model.sign_in
         for name, value in (("server", state.server), ("handle", state.handle)):
             if value:
                 self._values[name].set(value)
@@ -98,9 +98,9 @@ class SignInView(ttk.Frame):
 
     def _go(self) -> str:
         values = {name: variable.get() for name, variable in self._values.items()}
-        if not self._seat.model.sign_in.busy:
+        if not self._context.model.sign_in.busy:
             new = self._new.get()
-            self._seat.do(
+            self._context.do(
                 SignIn(
                     values["server"].strip(),
                     values["handle"].strip(),

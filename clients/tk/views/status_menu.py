@@ -8,7 +8,7 @@ from tkinter import ttk
 from clients.tk.model.inputs import SetStatus
 from clients.tk.model.values import StatusName
 from clients.tk.views import words
-from clients.tk.views.seat import Seat
+from clients.tk.views.context import ViewContext
 from clients.tk.views.theme import WORDS
 
 SPANS = (("for 30 minutes", timedelta(minutes=30)), ("for 1 hour", timedelta(hours=1)), ("for 4 hours", timedelta(hours=4)))
@@ -18,9 +18,9 @@ MORNING_HOUR = 8  # when "tomorrow" begins
 class StatusMenu(ttk.Menubutton):
     """Online, away, do not disturb (until some moment or for good), and what to say beside it."""
 
-    def __init__(self, master: tk.Misc, seat: Seat, now: Callable[[], datetime], edit_note: Callable[[], None]) -> None:
+    def __init__(self, master: tk.Misc, context: ViewContext, now: Callable[[], datetime], edit_note: Callable[[], None]) -> None:
         super().__init__(master, style="Toolbutton", compound="left", direction="below", takefocus=True)
-        self._seat, self._now = seat, now
+        self._context, self._now = context, now
         menu = tk.Menu(self, tearoff=False)
         menu.add_command(label="Online", command=lambda: self._set("online", None), underline=0)
         menu.add_command(label="Away", command=lambda: self._set("away", None), underline=0)
@@ -38,17 +38,17 @@ class StatusMenu(ttk.Menubutton):
 
     def draw(self) -> None:
         """Show my status."""
-        status = self._seat.model.status
-        connected = self._seat.model.connection.state == "connected"  # else nobody sees me as I say that I am
+        status = self._context.model.status
+        connected = self._context.model.connection.state == "connected"  # else nobody sees me as I say that I am
         said = WORDS.get(status.status, status.status).capitalize()
         if status.until is not None:
             said += f" until {words.clock(status.until, self._now())}"
         if not status.saved:
             said += " (saving…)"
-        self.configure(text=f" {said} ▾", image=self._seat.theme.mark(status.status if connected else "unknown"))
+        self.configure(text=f" {said} ▾", image=self._context.theme.mark(status.status if connected else "unknown"))
 
     def _set(self, status: StatusName, until: datetime | None) -> None:
-        self._seat.do(SetStatus(status, self._seat.model.status.note, until))
+        self._context.do(SetStatus(status, self._context.model.status.note, until))
 
     def _tomorrow(self) -> datetime:
         local = self._now().astimezone() + timedelta(days=1)

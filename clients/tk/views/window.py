@@ -2,21 +2,23 @@
 
 import tkinter as tk
 
-from clients.tk.views.seat import Seat
+from clients.tk.views.context import ViewContext
 from clients.tk.views.theme import Theme
 
 
 class Window(tk.Toplevel):
     """A titled window. `name`: what its place is remembered by; `usual`: its first size, at 96 dots an inch; `least`: its smallest."""
 
-    def __init__(self, master: tk.Misc, seat: Seat, name: str, title: str, usual: tuple[int, int], least: tuple[int, int]) -> None:
+    def __init__(
+        self, master: tk.Misc, context: ViewContext, name: str, title: str, usual: tuple[int, int], least: tuple[int, int]
+    ) -> None:
         super().__init__(master)
         self.withdraw()
-        self._seat_of_window, self._place = seat, name
+        self._window_context, self._place = context, name
         self.title(title)
-        px = seat.theme.px
+        px = context.theme.px
         screen = (self.winfo_screenwidth(), self.winfo_screenheight())
-        self.geometry(seat.places.geometry(self.place_name, screen, (px(usual[0]), px(usual[1]))))
+        self.geometry(context.remembered.geometry(self.place_name, screen, (px(usual[0]), px(usual[1]))))
         self.minsize(px(least[0]), px(least[1]))
         self.protocol("WM_DELETE_WINDOW", self.close)
         self.bind("<Escape>", lambda event: self.close())
@@ -27,7 +29,7 @@ class Window(tk.Toplevel):
     @property
     def place_name(self) -> str:
         """Each user of this machine's account has places of their own."""
-        account = self._seat_of_window.model.account
+        account = self._window_context.model.account
         return f"{account.handle if account else ''}:{self._place}"
 
     def open(self) -> None:
@@ -39,9 +41,9 @@ class Window(tk.Toplevel):
     def close(self) -> None:
         """Remember the place and go."""
         if self.winfo_exists():
-            self._seat_of_window.places.place(self.place_name, self.geometry())
+            self._window_context.remembered.place(self.place_name, self.geometry())
             self.destroy()
 
     def _colour(self) -> None:
-        theme: Theme = self._seat_of_window.theme
+        theme: Theme = self._window_context.theme
         self.configure(background=theme.palette.page)

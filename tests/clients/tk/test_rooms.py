@@ -17,11 +17,11 @@ def imports(path: str) -> set[str]:
 @pytest.mark.parametrize("path", sorted(f"{room}/{path.name}" for room in WITHOUT_WINDOWS for path in (TK / room).glob("*.py")))
 def test_only_the_windows_know_tk(path: str) -> None:
     for name in imports(path):
-        assert not name.startswith(("tkinter", "sv_ttk", "clients.tk.views", "clients.tk.desk")), name
+        assert not name.startswith(("tkinter", "sv_ttk", "clients.tk.views", "clients.tk.windows")), name
 
 
 @pytest.mark.parametrize("path", sorted(f"views/{path.name}" for path in (TK / "views").glob("*.py")))
 def test_views_only_draw(path: str) -> None:
     for name in imports(path):
         assert not name.startswith(("flash_sdk", "asyncio", "sqlite3", "aiohttp", "clients.tk.engine", "clients.tk.disk")), name
-    assert "Engine" not in (TK / "desk.py").read_text(encoding="utf-8")
+    assert "Engine" not in (TK / "windows.py").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from clients.tk.disk.places import Places
+from clients.tk.disk.paths import Paths
 from clients.tk.engine.bridge import Bridge
 from clients.tk.engine.engine import Engine
 from clients.tk.model.effects import HidePopup, ShowPopup, ViewEffect
@@ -31,8 +31,8 @@ class Person:
         self.model = Model()
         self.bridge = Bridge(self.model)
         self.effects: list[ViewEffect] = []
-        places = Places(folder / "config", folder / "data")
-        self._engine = Engine(self.bridge, places, server=server, handle=handle, use_keyring=False, direct=direct, pace=BRISK)
+        paths = Paths(folder / "config", folder / "data")
+        self._engine = Engine(self.bridge, paths, server=server, handle=handle, use_keyring=False, direct=direct, pace=BRISK)
 
     def __enter__(self) -> Self:
         self._engine.start()

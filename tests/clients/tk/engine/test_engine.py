@@ -36,15 +36,15 @@ def test_a_popup_arrives_and_is_answered(servers: RunningServer, tmp_path: Path)
         to_bob = ann.adds("bob")
         ann.see(lambda: ann.model.row(to_bob).status == "online")
         sent = ann.writes(to_bob, "pop over?")
-        popup = bob.see(lambda: bob.model.popups)[0]
+        popup = bob.see(lambda: bob.model.open_popups)[0]
         assert popup.key == (ann.uid, sent)
         assert bob.model.row(ann.uid).unread == 1
         assert not bob.model.row(ann.uid).listed
         ann.see(lambda: ann.state(sent) is SentState.DELIVERED)
         answer = bob.writes(ann.uid, "in a minute", answers=popup.key)  # ann is not on bob's list: she is put there first
-        assert not bob.model.popups
+        assert not bob.model.open_popups
         ann.see(lambda: ann.state(sent) is SentState.DONE)
-        shown = ann.see(lambda: [each for each in ann.model.popups if each.kind == "message"])[0]
+        shown = ann.see(lambda: [each for each in ann.model.open_popups if each.kind == "message"])[0]
         assert shown.key == (bob.uid, answer)
         message = ann.model.message((bob.uid, answer))
         assert message is not None
@@ -109,10 +109,10 @@ def test_done_on_one_desk_closes_the_popup_on_the_other(servers: RunningServer, 
         to_gus = fay.adds("gus")
         sent = fay.writes(to_gus, "lunch?")
         key = (fay.uid, sent)
-        laptop.see(lambda: laptop.model.popups)
-        desktop.see(lambda: desktop.model.popups)
+        laptop.see(lambda: laptop.model.open_popups)
+        desktop.see(lambda: desktop.model.open_popups)
         laptop.do(CloseMessage(key))
-        desktop.see(lambda: not desktop.model.popups)
+        desktop.see(lambda: not desktop.model.open_popups)
         assert desktop.hidden == [f"message:{fay.uid}:{sent}"]
         assert desktop.model.unread == 0
         laptop.do(SetStatus("away", "at lunch"))
@@ -229,9 +229,9 @@ def test_a_flood_after_a_login_is_one_summary(servers: RunningServer, tmp_path: 
         with Person(tmp_path / "kim", servers.url) as kim:
             kim.see(lambda: len(kim.model.inbox) == 40 and kim.model.replay is None)
             assert kim.shown == ["summary"]
-            assert kim.model.popups[0].count == 40
+            assert kim.model.open_popups[0].count == 40
             assert kim.reads(jan.uid) == [f"number {n}" for n in range(40)]
-            assert not kim.model.popups
+            assert not kim.model.open_popups
         with Person(tmp_path / "kim", servers.url) as kim:
             kim.is_connected()
             assert kim.shown == []

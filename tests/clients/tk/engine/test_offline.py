@@ -59,7 +59,7 @@ def test_written_before_there_ever_was_a_connection(servers: RunningServer, tmp_
     servers.start()
     with Person(tmp_path / "ann", servers.url) as ann, Person(tmp_path / "bob", servers.url) as bob:
         ann.see(lambda: ann.state(sent) is SentState.DELIVERED)
-        bob.see(lambda: bob.model.popups)
+        bob.see(lambda: bob.model.open_popups)
         assert bob.reads(ann.uid) == ["written on the train"]
 
 

@@ -64,7 +64,7 @@ class Ann:
     def screen(self) -> list[str]:
         """The popups that are open: a message's id, `summary of n`, `n is online`."""
         words = {"summary": lambda p: f"summary of {p.count}", "online": lambda p: f"{p.uid} is online", "message": lambda p: p.key[1]}
-        return [words[popup.kind](popup) for popup in self.model.popups]
+        return [words[popup.kind](popup) for popup in self.model.open_popups]
 
 
 def shown(effects: list[Effect]) -> list[str]:

@@ -171,9 +171,9 @@ class ClientAndHome(RuleBasedStateMachine):
     @rule()
     def part_comes_twice(self) -> None:
         assert self.last is not None
-        shown = self.model.popups, self.model.groups(), self.model.inbox
+        shown = self.model.open_popups, self.model.groups(), self.model.inbox
         self.fold(self.last)
-        assert (self.model.popups, self.model.groups(), self.model.inbox) == shown
+        assert (self.model.open_popups, self.model.groups(), self.model.inbox) == shown
 
     # --- the person ---
 
@@ -258,7 +258,7 @@ class ClientAndHome(RuleBasedStateMachine):
 
     @invariant()
     def the_screen_is_bearable_and_up_to_date(self) -> None:
-        assert {popup.id: popup for popup in self.model.popups} == self.views.screen
+        assert {popup.id: popup for popup in self.model.open_popups} == self.views.screen
         messages = [popup for popup in self.views.screen.values() if popup.kind == "message"]
         assert len(messages) <= FULL
         assert all(popup.key in self.given - self.closed for popup in messages)

@@ -10,13 +10,13 @@ import tkinter as tk
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clients.tk.desk import Desk
 from clients.tk.engine.bridge import Bridge
 from clients.tk.model.inputs import Accepted, Saved, SignedIn, Write
 from clients.tk.model.model import Model
 from clients.tk.model.values import Account
 from clients.tk.views.remembered import Remembered
 from clients.tk.views.theme import Mode, Theme
+from clients.tk.windows import WindowManager
 from flash_sdk import Connected, Contact, Message, Receipt, Sender, Status, Welcome
 from tests.support.display import Display
 from tests.support.waiting import wait_until
@@ -55,7 +55,7 @@ def play(scene: str, looks: Mode, played: Path) -> None:
     root.withdraw()
     bridge = Bridge(Model())
     bridge.bind(lambda command: None)
-    desk = Desk(root, bridge, Theme(root, looks), Remembered(Path(tempfile.mkdtemp()) / "windows.json"), looks, root.destroy)
+    windows = WindowManager(root, bridge, Theme(root, looks), Remembered(Path(tempfile.mkdtemp()) / "windows.json"), looks, root.destroy)
     root.geometry("340x560+553+44")
     root.deiconify()
     now = datetime.now(UTC)
@@ -77,7 +77,7 @@ def play(scene: str, looks: Mode, played: Path) -> None:
         bridge.report(Message(number, f"m{number}", sender, text, now - timedelta(seconds=90 - number), answers, urgent))
 
     def talk() -> None:
-        desk.do(Write("w1", 2, "Shall we look at the release notes together?"))
+        windows.do(Write("w1", 2, "Shall we look at the release notes together?"))
         for happened in (Saved("w1"), Accepted("w1"), Receipt("w1", 2, "done", now, None)):
             bridge.report(happened)
         says(1, 2, "Yes! They are at https://flash.example/notes (draft). I have ten minutes before the call; does that suit you?", "w1")
@@ -88,18 +88,18 @@ def play(scene: str, looks: Mode, played: Path) -> None:
 
     def end() -> None:
         if scene == "reply":
-            popup = desk.popups.newest_of(2)
+            popup = windows.popups.newest_of(2)
             if popup is not None:
                 popup.reply()
                 popup.write("Perfect, coming over now.")
         if scene == "conversation":
-            desk.write_to(2)
+            windows.write_to(2)
             root.after(300, talk_on)
         else:
             root.after(DRAWN_MS, played.touch)
 
     def talk_on() -> None:
-        desk.do(Write("w2", 2, "Perfect, coming over now.", answers=(2, "m1")))
+        windows.do(Write("w2", 2, "Perfect, coming over now.", answers=(2, "m1")))
         for happened in (Saved("w2"), Accepted("w2"), Receipt("w2", 2, "delivered", now, None)):
             bridge.report(happened)
         says(4, 2, "Bring coffee :)", "w2")

@@ -17,12 +17,12 @@ from clients.tk.model.inputs import Intent
 from clients.tk.views.add_contact import AddContactWindow
 from clients.tk.views.contact_card import ContactCard
 from clients.tk.views.contact_window import ContactView
+from clients.tk.views.context import ViewContext
 from clients.tk.views.conversation import ConversationWindow
 from clients.tk.views.inbox import InboxWindow
 from clients.tk.views.keys_window import KeysWindow
 from clients.tk.views.popup_stack import PopupStack
 from clients.tk.views.remembered import Remembered
-from clients.tk.views.seat import Seat
 from clients.tk.views.sign_in import SignInView
 from clients.tk.views.theme import Mode, Theme
 from clients.tk.views.window import Window
@@ -33,29 +33,29 @@ USUAL, LEAST = (340, 600), (230, 320)  # of the main window, at 96 dots an inch
 log = structlog.get_logger("flash.tk")
 
 
-class Desk:
+class WindowManager:
     """Draws effects, opens windows, hands on what the person wants."""
 
-    def __init__(self, root: tk.Tk, bridge: Bridge, theme: Theme, places: Remembered, desktop: Mode, ended: Callable[[], None]) -> None:
+    def __init__(self, root: tk.Tk, bridge: Bridge, theme: Theme, remembered: Remembered, desktop: Mode, ended: Callable[[], None]) -> None:
         """`desktop`: whether it is light or dark. `ended`: the person has left."""
         self._desktop = desktop
-        self._root, self._bridge, self._theme, self._places, self._ended = root, bridge, theme, places, ended
+        self._root, self._bridge, self._theme, self._remembered, self._ended = root, bridge, theme, remembered, ended
         self._model = bridge.model
         self._windows: dict[str, Window] = {}
         self._urgent_drawing: dict[str, Callable[[], None]] = {}
         self._pumping = False
         self._drawing: str | None = None
         self._wanted: dict[Callable[[], None], None] = {}
-        self._seat = Seat(self._model, theme, places, self.do, self.write_to)
+        self._context = ViewContext(self._model, theme, remembered, self.do, self.write_to)
         px = theme.px
         root.title("Flash")
         root.minsize(px(LEAST[0]), px(LEAST[1]))
-        root.geometry(places.geometry("main", (root.winfo_screenwidth(), root.winfo_screenheight()), (px(USUAL[0]), px(USUAL[1]))))
+        root.geometry(remembered.geometry("main", (root.winfo_screenwidth(), root.winfo_screenheight()), (px(USUAL[0]), px(USUAL[1]))))
         root.iconphoto(True, theme.sign(48), theme.sign(24))
         root.protocol("WM_DELETE_WINDOW", self.quit)
-        self.popups = PopupStack(root, self._seat, now_utc, inbox=self.inbox, shown=self._popup_shown)
-        self.sign_in = SignInView(root, self._seat)
-        self.contacts = ContactView(root, self._seat, now_utc, self)
+        self.popups = PopupStack(root, self._context, now_utc, inbox=self.inbox, shown=self._popup_shown)
+        self.sign_in = SignInView(root, self._context)
+        self.contacts = ContactView(root, self._context, now_utc, self)
         self.popups.warm_up()
         self._account()
         self._listen()
@@ -177,25 +177,25 @@ class Desk:
 
     def write_to(self, uid: int) -> None:
         """The conversation with someone, the keyboard in its field."""
-        self._show(f"conversation-{uid}", lambda: ConversationWindow(self._root, self._seat, uid, now_utc))
+        self._show(f"conversation-{uid}", lambda: ConversationWindow(self._root, self._context, uid, now_utc))
 
     def inbox(self) -> None:
         """The inbox."""
-        self._show("inbox", lambda: InboxWindow(self._root, self._seat, now_utc))
+        self._show("inbox", lambda: InboxWindow(self._root, self._context, now_utc))
 
     def add_contact(self) -> None:
         """The directory."""
-        self._show("add", lambda: AddContactWindow(self._root, self._seat))
+        self._show("add", lambda: AddContactWindow(self._root, self._context))
 
     def card(self, uid: int) -> None:
         """Alias and notification of a contact."""
         if isinstance(window := self._windows.get("card"), ContactCard) and window.uid != uid:
             window.close()
-        self._show("card", lambda: ContactCard(self._root, self._seat, uid))
+        self._show("card", lambda: ContactCard(self._root, self._context, uid))
 
     def keys(self) -> None:
         """The list of keys."""
-        self._show("keys", lambda: KeysWindow(self._root, self._seat))
+        self._show("keys", lambda: KeysWindow(self._root, self._context))
 
     def newest_popup(self) -> None:
         """Give the keyboard to a popup: the person asked for it."""
@@ -204,14 +204,14 @@ class Desk:
 
     def theme(self, theme: str) -> None:
         """`light`, `dark`, or `system`."""
-        self._places.choose_theme(theme)
+        self._remembered.choose_theme(theme)
         self._theme.use(chosen_mode(theme, self._desktop))
 
     def quit(self) -> None:
         """Remember every place and leave."""
         for window in list(self._windows.values()):
             window.close()
-        self._places.place("main", self._root.geometry())
+        self._remembered.place("main", self._root.geometry())
         self._ended()
 
     def _show(self, name: str, make: Callable[[], Window]) -> None:

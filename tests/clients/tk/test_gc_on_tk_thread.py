@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from clients.tk.collector import Collector
+from clients.tk.gc_on_tk_thread import Collector
 
 
 class Variable:

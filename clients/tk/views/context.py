@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from clients.tk.model.inputs import Intent
 from clients.tk.model.model import Model
@@ -9,12 +10,24 @@ from clients.tk.views.remembered import Remembered
 from clients.tk.views.theme import Theme
 
 
+class Openings(Protocol):
+    """The windows that can be opened from the main window."""
+
+    def add_contact(self) -> None: ...
+    def inbox(self) -> None: ...
+    def card(self, uid: int) -> None: ...
+    def newest_popup(self) -> None: ...
+    def keys(self) -> None: ...
+    def theme(self, theme: str) -> None: ...
+    def quit(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Seat:
+class ViewContext:
     """`do`: says what the person wants. `write_to`: opens the conversation with a uid, the keyboard in its field."""
 
     model: Model
     theme: Theme
-    places: Remembered
+    remembered: Remembered
     do: Callable[[Intent], None]
     write_to: Callable[[int], None]

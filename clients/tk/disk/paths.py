@@ -12,14 +12,14 @@ import platformdirs
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Paths:
     """Two folders of one person."""
 
     config: Path
     data: Path
 
     @classmethod
-    def of_this_person(cls) -> "Places":
+    def of_this_person(cls) -> "Paths":
         """The platform's places, or those of the environment."""
         config = os.environ.get("FLASH_CONFIG_DIR") or platformdirs.user_config_dir("flash", appauthor=False)
         data = os.environ.get("FLASH_DATA_DIR") or platformdirs.user_data_dir("flash", appauthor=False)
