@@ -1,7 +1,7 @@
-"""What somebody asked for, once it is known. Rule: one asks, is told once, and in the very turn of the loop in which it is known.
+"""A result that will be there later, as an `asyncio.Future` is, but callbacks run synchronously: within the call that sets the result.
 
-An `asyncio.Future` tells by a handle and a task's step in a later turn; for a popup's two requests that was a tenth of its CPU. An
-outcome calls whoever asked `then`, or can be awaited like a future by everybody who is in no such hurry.
+A future runs its callbacks in a later turn of the event loop, through a handle and a step of a task; for the two requests of a popup that
+was a tenth of its CPU. A deferred has one callback, calls it at once, and can be awaited like a future where the later turn does no harm.
 """
 
 import asyncio
@@ -13,80 +13,87 @@ U = TypeVar("U")
 
 
 class Deferred(Generic[T]):
-    """A result or a failure to come."""
+    """A result or an exception to come."""
 
-    __slots__ = ("_shape", "_tell", "_waiter", "failure", "settled", "value")
+    __slots__ = ("_callback", "_map", "_waiter", "done", "exception", "value")
 
     def __init__(self) -> None:
-        self.settled = False
-        self.value: Any = None  # what came of it, once it is settled and nothing went wrong
-        self.failure: Exception | None = None  # what went wrong
-        self._shape: Callable[[Any], Any] | None = None
-        self._tell: Callable[[Deferred[T]], object] | None = None
+        self.done = False
+        self.value: Any = None  # the result, once it is done and there is no exception
+        self.exception: Exception | None = None
+        self._map: Callable[[Any], Any] | None = None
+        self._callback: Callable[[Deferred[T]], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def settle(self, result: T | None, failure: Exception | None = None) -> None:
-        """Say what came of it."""
-        self.settled, self.value, self.failure = True, result, failure
-        if self._shape is not None and failure is None:
-            self._form(self._shape)
-        if self._tell is not None:
-            tell, self._tell = self._tell, None
-            tell(self)
+    def set_result(self, result: Any) -> None:
+        """Finish with this result. When the function given to `map` raises, finish with its exception."""
+        if self._map is not None:
+            try:
+                result = self._map(result)
+            except Exception as error:  # the caller's own function failed, so only the caller hears of it
+                self.set_exception(error)
+                return
+        self.value = result
+        self._finish()
 
-    def shaped(self, shape: Callable[[T], U]) -> "Deferred[U]":
-        """This outcome, with `shape(result)` for its result: what the one who asked wants to hear. Once only."""
-        if not self.settled:
-            self._shape = shape
-        elif self.failure is None:
-            self._form(shape)
+    def set_exception(self, exception: Exception) -> None:
+        """Finish with this exception."""
+        self.exception = exception
+        self._finish()
+
+    def _finish(self) -> None:
+        self.done = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        if self._callback is not None:
+            callback, self._callback = self._callback, None
+            callback(self)
+
+    def map(self, function: Callable[[T], U]) -> "Deferred[U]":
+        """Replace the result by `function(result)`; an exception stays as it is. Only once. Returns this deferred."""
+        if not self.done:
+            self._map = function
+        elif self.exception is None:
+            try:
+                self.value = function(self.value)
+            except Exception as error:
+                self.exception = error
         return cast("Deferred[U]", self)
 
-    def _form(self, shape: Callable[[Any], Any]) -> None:
-        try:
-            self.value = shape(self.value)
-        except Exception as error:  # it fails for the one who asked, and for nobody else
-            self.failure = error
-
-    def then(self, tell: "Callable[[Deferred[T]], object]") -> None:
-        """Call `tell(self)` when it is settled, at once if it is."""
-        if self.settled:
-            tell(self)
+    def add_done_callback(self, callback: "Callable[[Deferred[T]], object]") -> None:
+        """Call `callback(self)` once this is done: now, if it is done already. Only one callback."""
+        if self.done:
+            callback(self)
         else:
-            self._tell = tell
+            self._callback = callback
 
     def result(self) -> T:
-        """What came of it. Raises what went wrong."""
-        if self.failure is not None:
-            raise self.failure
+        """The result. Raises the exception instead, if there is one."""
+        if self.exception is not None:
+            raise self.exception
         return cast(T, self.value)
 
     @property
-    def given_up(self) -> bool:
-        """Whether the one who awaited it was cancelled meanwhile."""
-        return self._waiter is not None and self._waiter.done()
+    def cancelled(self) -> bool:
+        """Whether the task that awaited this was cancelled meanwhile."""
+        return self._waiter is not None and self._waiter.done() and not self.done
 
     def __await__(self) -> Generator[Any, None, T]:
-        if not self.settled:
+        if not self.done:
             self._waiter = asyncio.get_running_loop().create_future()
-            self.then(self._wake)
             yield from self._waiter
         return self.result()
 
-    def _wake(self, _: object) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+
+def succeeded(result: T) -> Deferred[T]:
+    """A deferred that has this result already."""
+    deferred: Deferred[T] = Deferred()
+    deferred.set_result(result)
+    return deferred
 
 
-def settled(result: T) -> Deferred[T]:
-    """An outcome that is known already."""
-    outcome: Deferred[T] = Deferred()
-    outcome.settle(result)
-    return outcome
-
-
-def failed(failure: Exception) -> Deferred[Any]:
-    """An outcome that has gone wrong already."""
-    outcome: Deferred[Any] = Deferred()
-    outcome.settle(None, failure)
-    return outcome
+def failed(exception: Exception) -> Deferred[Any]:
+    """A deferred that has this exception already."""
+    deferred: Deferred[Any] = Deferred()
+    deferred.set_exception(exception)
+    return deferred

@@ -84,12 +84,12 @@ class HomeRoutes:
         body: requests.SendMessage = call.body
         sent = (call.identity, body.id, body.to, body.text, body.in_reply_to, body.urgent)
         if body.ticket is not None:
-            return self._home.send_stamped(*sent, body.ticket).shaped(partial(answer_json, 202))
-        return self._home.send(*sent).shaped(lambda at: _accepted(body.id, at))
+            return self._home.send_stamped(*sent, body.ticket).map(partial(answer_json, 202))
+        return self._home.send(*sent).map(lambda at: _accepted(body.id, at))
 
     def acknowledge(self, call: Call) -> Deferred[Answer]:
         """Take note of what has arrived."""
-        return self._home.acknowledge(call.identity, call.body.session, call.body.upto).shaped(_no_content)
+        return self._home.acknowledge(call.identity, call.body.session, call.body.upto).map(_no_content)
 
     async def done(self, call: Call) -> Answer:
         """The recipient pressed Done."""
@@ -184,7 +184,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
             "Send a popup to a contact. The same id again sends nothing twice.",
             {202: answers.Accepted},
             body=requests.SendMessage,
-            prompt=True,
+            synchronous=True,
             refusals=(*everywhere, NotAContact, Conflict, TooLarge, Invalid, TooManyRequests),
         ),
         route(
@@ -194,7 +194,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
             "Everything up to a number has arrived; also the sign of life after a blank.",
             {204: None},
             body=requests.Acknowledge,
-            prompt=True,
+            synchronous=True,
             refusals=(*everywhere, UnknownSession, Invalid),
         ),
         route(

@@ -2,7 +2,7 @@
 
 aiohttp parses and buffers; its way from a parsed message to a written response (a request object, a response object, a writer and a task
 for each request, some 80 µs) is replaced by `start` below, which passes plain values and writes plain bytes (some 25 µs, half of it the
-kernel's); a head that is said again is not even parsed again (`edge/http/head_cache.py`), and what it asks of a prompt route is answered
+kernel's); a head that is said again is not even parsed again (`edge/http/head_cache.py`), and what it asks of a synchronous route is answered
 without waking the task: a tenth of a popup.
 """
 
@@ -32,7 +32,7 @@ MAX_HEADERS = 64  # a client sends ten, a chain of proxies adds as many
 class Connection(RequestHandler):
     """A client's connection. `ticks` counts the server's ticks since the connection last changed between idle, receiving and stalled."""
 
-    __slots__ = ("_body", "_known", "_prompt", "edge", "half_closed", "lingering", "payload", "receiving", "ticks")
+    __slots__ = ("_body", "_known", "_synchronous", "edge", "half_closed", "lingering", "payload", "receiving", "ticks")
 
     def __init__(self, manager: Server, *, loop: asyncio.AbstractEventLoop, edge: "EdgeServer") -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class Connection(RequestHandler):
         self.payload: StreamReader | None = None  # of a body that is being read
         self._body = b""  # of a request whose head was known
         self._known: CachedHead | None = NOTHING_YET  # None once requests and segments have not come one by one
-        self._prompt = False  # a request for a prompt route is being answered
+        self._synchronous = False  # a request for a synchronous route is being answered
 
     # -- the transport's side --------------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class Connection(RequestHandler):
         known = self._known
         if known is not None and known.is_in(data) and not (self._messages or self._close or self._force_close):
             if known.route is not None and not (self._request_in_progress or self._paused):
-                self._prompt = self._request_in_progress = True
+                self._synchronous = self._request_in_progress = True
                 self.edge.dispatcher.begin(known.route, known.message.headers, known.body(data), self)
                 return
             self._messages.append((known.message, EMPTY_PAYLOAD))
@@ -108,7 +108,7 @@ class Connection(RequestHandler):
         waiting = len(self._messages)
         super().data_received(data)
         if known is not None:
-            self._known = learn(data, [*self._messages][waiting:], self.edge.dispatcher.prompt)
+            self._known = learn(data, [*self._messages][waiting:], self.edge.dispatcher.synchronous)
         if not self._messages:
             if not self.receiving and not self._request_in_progress:
                 self.receiving = True
@@ -161,8 +161,8 @@ class Connection(RequestHandler):
         """Answer requests until the connection ends. aiohttp's shutdown waits for this."""
         try:
             while not self._force_close:
-                if self._prompt or not self._messages:
-                    if (self._close and not self._prompt) or not await self._wait():
+                if self._synchronous or not self._messages:
+                    if (self._close and not self._synchronous) or not await self._wait():
                         break
                     continue
                 self._request_in_progress = True
@@ -195,14 +195,14 @@ class Connection(RequestHandler):
         except asyncio.CancelledError:
             if not (self._close or self._force_close):
                 raise
-            return self._prompt  # what was begun is answered first
+            return self._synchronous  # what was begun is answered first
         finally:
             self._waiter = None
         return True
 
     def answered(self, answer: Answer) -> None:
-        """The dispatcher is through with a request for a prompt route."""
-        self._prompt = False
+        """The dispatcher is through with a request for a synchronous route."""
+        self._synchronous = False
         self._request_ended()
         ending = (self._close or self._force_close) and not self._messages
         self.ticks = 0

@@ -35,26 +35,26 @@ class Dispatcher:
                 self._fixed.setdefault(route.path, {})[route.method] = route
                 self._exact[route.method, route.path] = route
 
-    def prompt(self, method: str, target: str) -> Route | None:
-        """The prompt route at this very address, if there is one: its requests may be given to `begin`."""
+    def synchronous(self, method: str, target: str) -> Route | None:
+        """The synchronous route at this very address, if there is one: its requests may be given to `begin`."""
         route = self._exact.get((method, target))
-        return route if route is not None and route.prompt else None
+        return route if route is not None and route.synchronous else None
 
     def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> None:
-        """Answer one request for a prompt route: `connection.answered` is called, now or later. Never raises."""
+        """Answer one request for a synchronous route: `connection.answered` is called, now or later. Never raises."""
         try:
             who = route.gate(headers) if route.gate is not None else None
             call = Call(who, route.read_body(raw), NO_PATH, None, connection, headers)
-            outcome = cast("Deferred[Answer]", route.handle(call))
+            deferred = cast("Deferred[Answer]", route.handle(call))
         except Exception as error:
-            outcome = failed(error)
-        outcome.then(partial(self._finish, route, connection))
+            deferred = failed(error)
+        deferred.add_done_callback(partial(self._finish, route, connection))
 
-    def _finish(self, route: Route, connection: "Connection", outcome: Deferred[Answer]) -> None:
-        if outcome.failure is None:
-            answer: Answer = outcome.value
+    def _finish(self, route: Route, connection: "Connection", deferred: Deferred[Answer]) -> None:
+        if deferred.exception is None:
+            answer: Answer = deferred.value
         else:
-            answer, code = problem_for(outcome.failure, route.name)
+            answer, code = problem_for(deferred.exception, route.name)
             self._metrics.refused(code)
         route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
         connection.answered(answer)

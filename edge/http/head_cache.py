@@ -34,13 +34,13 @@ class CachedHead(NamedTuple):
         return data[len(self.head) :]
 
 
-FindRoute = Callable[[str, str], Route | None]  # method, target -> a prompt route
+FindRoute = Callable[[str, str], Route | None]  # method, target -> a synchronous route
 NOTHING_YET = CachedHead(b"\0", -1, cast(RawRequestMessage, None))
 
 
-def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]], prompt: FindRoute) -> CachedHead | None:
+def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]], synchronous: FindRoute) -> CachedHead | None:
     """What there is to know of `data`, of which the parser, with nothing left over, has made `parsed`. None: it was not exactly
-    one request, so that nobody knows where in a request the parser stands now; or its head is too long to be kept. `prompt`: finds the
+    one request, so that nobody knows where in a request the parser stands now; or its head is too long to be kept. `synchronous`: finds the
     routes that need no task."""
     if len(parsed) != 1:
         return None
@@ -51,5 +51,5 @@ def learn(data: bytes, parsed: Sequence[tuple[Any, StreamReader]], prompt: FindR
     if end > MAX_BYTES or end + body.total_bytes != len(data):
         return None
     ordinary = message.version == HttpVersion11 and not (message.should_close or message.upgrade or message.compression)
-    route = prompt(message.method, message.path) if ordinary and body.total_bytes <= MAX_BODY_BYTES else None
+    route = synchronous(message.method, message.path) if ordinary and body.total_bytes <= MAX_BODY_BYTES else None
     return CachedHead(data[:end], len(data), message, route)

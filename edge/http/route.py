@@ -23,8 +23,8 @@ class Route:
     """One call: how it is addressed, who may call it, what it takes and answers, and who handles it.
 
     `path` may hold `{name}` for one segment. `body`, `query`: request types; with `body_optional`, none is `{}`. `success`: what comes
-    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has. A `prompt`
-    route is called for every popup: its handler returns an `Outcome`, so that it needs no task. A `page` is for people in a browser: it
+    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has. A `synchronous`
+    route is called for every popup: its handler returns a `Deferred`, so that it needs no task. A `page` is for people in a browser: it
     takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
     """
 
@@ -38,12 +38,12 @@ class Route:
         "method",
         "page",
         "path",
-        "prompt",
         "public_query",
         "query",
         "refusals",
         "success",
         "summary",
+        "synchronous",
     )
 
     def __init__(
@@ -60,7 +60,7 @@ class Route:
         query: type[msgspec.Struct] | None = None,
         any_query: bool = False,
         refusals: Sequence[type[FlashError]] = (),
-        prompt: bool = False,
+        synchronous: bool = False,
         page: Refuse | None = None,
     ) -> None:
         self.method = method
@@ -74,7 +74,7 @@ class Route:
         self.query = query
         self.public_query = any_query
         self.refusals = (*refusals, *((Unauthorized,) if gate else ()))
-        self.prompt = prompt
+        self.synchronous = synchronous
         self.page = page
         self.decode_body = msgspec.json.Decoder(body).decode if body is not None else None
         self.answered: dict[int, int] = {}  # requests by status; kept here so that counting costs one dictionary

@@ -70,11 +70,11 @@ class Housekeeping:
     def end(self, command: LogOff) -> None:
         """Record that a session ended, now or as soon as the store is back."""
 
-        def ended(outcome: Deferred[object]) -> None:
-            if outcome.failure is not None:
+        def ended(deferred: Deferred[object]) -> None:
+            if deferred.exception is not None:
                 self._unended.append(command)
 
-        self._writer.submit((command,)).then(ended)
+        self._writer.submit((command,)).add_done_callback(ended)
 
     def drop_erased(self, sender: int) -> None:
         """Take out what an erased sender wrote and a user who is here has not acknowledged; for the others it is done at their login."""

@@ -16,7 +16,7 @@ from domain.mailbox.decide import Acknowledge, MailboxState, MarkDone, Resume
 from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, RemoveContact, Send, SetStatus
 from domain.user.decide import must_be_open
 from domain.user.state import Contact, UserState
-from runtime.deferred import Deferred, settled
+from runtime.deferred import Deferred, succeeded
 from servers.home.assembly import HomeParts
 from servers.security.identity import Identity
 from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, instant, welcome_part
@@ -228,7 +228,7 @@ class HomeServer:
         if upto > session.sent:
             raise Invalid("upto", f"a number up to {session.sent}, the last one sent to this session")
         if upto <= session.acked_upto:
-            return settled(None)
+            return succeeded(None)
         command = Acknowledge(uid=who.uid, cause=session_id, session=session_id, upto=upto)
         return self._writer.submit((command,), answer=lambda _: session.acked(upto))
 

@@ -29,7 +29,7 @@ class UnitOfWork(Deferred[Any]):
 
     def finish(self, failure: Exception | None) -> None:
         """Answer, and tell whoever asked, unless they have gone. Never raises: the writer must go on."""
-        if self.given_up:
+        if self.cancelled:
             return
         result: Any = self.events
         if failure is None and self.answer is not None:
@@ -39,6 +39,9 @@ class UnitOfWork(Deferred[Any]):
                 log.exception("writer.answer_failed")
                 failure = error
         try:
-            self.settle(result, failure)
+            if failure is None:
+                self.set_result(result)
+            else:
+                self.set_exception(failure)
         except Exception:
             log.exception("writer.asker_failed")

@@ -92,7 +92,7 @@ class Writer:
         """
         unit = UnitOfWork(commands, trackings, answer)
         if self._stopped or len(self._queue) >= MAX_WAITING:
-            unit.settle(None, Unavailable("Too much is waiting to be stored, or the server is shutting down."))
+            unit.set_exception(Unavailable("Too much is waiting to be stored, or the server is shutting down."))
             return unit
         self._queue.append(unit)
         self._arrived.set()

@@ -115,18 +115,18 @@ class StandInHome:
 
     def _doing(self, doing: Coroutine[Any, Any, T]) -> Deferred[T]:
         """What a coroutine will come to."""
-        outcome: Deferred[T] = Deferred()
+        deferred: Deferred[T] = Deferred()
 
         async def do() -> None:
             try:
-                outcome.settle(await doing)
+                deferred.set_result(await doing)
             except Exception as error:
-                outcome.settle(None, error)
+                deferred.set_exception(error)
 
         task = asyncio.create_task(do())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return outcome
+        return deferred
 
     async def _enter(self) -> None:
         if self.yields:

@@ -1,72 +1,76 @@
-"""Outcomes: told in the same turn, awaited like a future, shaped for the one who asked."""
+"""Deferred results: callbacks run in the same turn, they can be awaited like a future, and their result can be mapped."""
 
 import asyncio
 
 import pytest
 
-from runtime.deferred import Deferred, failed, settled
+from runtime.deferred import Deferred, failed, succeeded
 
 
-def test_whoever_asked_is_told_at_once():
-    outcome: Deferred[int] = Deferred()
-    told: list[int] = []
-    outcome.then(lambda known: told.append(known.result()))
-    assert told == []
-    outcome.settle(1)
-    assert (told, outcome.settled, outcome.failure) == ([1], True, None)
+def test_the_callback_runs_at_once():
+    deferred: Deferred[int] = Deferred()
+    results: list[int] = []
+    deferred.add_done_callback(lambda done: results.append(done.result()))
+    assert results == []
+    deferred.set_result(1)
+    assert (results, deferred.done, deferred.exception) == ([1], True, None)
 
 
-def test_what_is_known_already_is_told_without_waiting():
-    told: list[object] = []
-    settled(2).then(lambda known: told.append(known.result()))
-    failed(KeyError("x")).then(lambda known: told.append(known.failure is not None))
-    assert told == [2, True]
+def test_the_callback_of_a_deferred_that_is_done_runs_without_waiting():
+    results: list[object] = []
+    succeeded(2).add_done_callback(lambda done: results.append(done.result()))
+    failed(KeyError("x")).add_done_callback(lambda done: results.append(done.exception is not None))
+    assert results == [2, True]
     with pytest.raises(KeyError):
         failed(KeyError("x")).result()
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_result_is_shaped_and_a_failure_is_not(known: bool):
-    outcomes: list[Deferred[int]] = [Deferred(), Deferred()]
-    ends = [(20, None), (None, KeyError("x"))]
-    if known:
-        for outcome, end in zip(outcomes, ends, strict=True):
-            outcome.settle(*end)
-    shaped = [outcome.shaped(lambda number: f"{number + 1}") for outcome in outcomes]
-    if not known:
-        for outcome, end in zip(outcomes, ends, strict=True):
-            outcome.settle(*end)
-    assert shaped[0].result() == "21"
-    assert isinstance(shaped[1].failure, KeyError)
+@pytest.mark.parametrize("done_before", [True, False])
+def test_a_result_is_mapped_and_an_exception_is_not(done_before: bool):
+    good: Deferred[int] = Deferred()
+    bad: Deferred[int] = Deferred()
+    if done_before:
+        good.set_result(20)
+        bad.set_exception(KeyError("x"))
+    mapped = [deferred.map(lambda number: f"{number + 1}") for deferred in (good, bad)]
+    if not done_before:
+        good.set_result(20)
+        bad.set_exception(KeyError("x"))
+    assert mapped[0].result() == "21"
+    assert isinstance(mapped[1].exception, KeyError)
 
 
-def test_a_shape_that_fails_fails_the_outcome():
-    outcome: Deferred[int] = Deferred()
-    shaped = outcome.shaped(lambda number: 1 // number)
-    outcome.settle(0)
+@pytest.mark.parametrize("done_before", [True, False])
+def test_the_deferred_fails_with_the_function_that_maps_it(done_before: bool):
+    deferred: Deferred[int] = Deferred()
+    if done_before:
+        deferred.set_result(0)
+    mapped = deferred.map(lambda number: 1 // number)
+    if not done_before:
+        deferred.set_result(0)
     with pytest.raises(ZeroDivisionError):
-        shaped.result()
+        mapped.result()
 
 
 async def test_it_can_be_awaited_before_and_after():
-    outcome: Deferred[int] = Deferred()
-    asyncio.get_running_loop().call_soon(outcome.settle, 3)
-    assert [await outcome, await outcome] == [3, 3]
+    deferred: Deferred[int] = Deferred()
+    asyncio.get_running_loop().call_soon(deferred.set_result, 3)
+    assert [await deferred, await deferred] == [3, 3]
     with pytest.raises(KeyError):
         await failed(KeyError("x"))
 
 
-async def test_it_knows_when_nobody_waits_any_more():
-    outcome: Deferred[int] = Deferred()
+async def test_it_knows_that_the_task_which_awaited_it_was_cancelled():
+    deferred: Deferred[int] = Deferred()
 
     async def wait() -> int:
-        return await outcome
+        return await deferred
 
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    assert not outcome.given_up
+    assert not deferred.cancelled
     waiting.cancel()
-    assert outcome.given_up
-    outcome.settle(4)
+    assert deferred.cancelled
+    deferred.set_result(4)
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -48,8 +48,8 @@ class Understood:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str | None, bytes]] = []
 
-    def prompt(self, method: str, target: str) -> None:
-        """No route is prompt."""
+    def synchronous(self, method: str, target: str) -> None:
+        """No route is synchronous."""
 
     async def run(self, method: str, target: str, headers: Any, raw: bytes, connection: Any) -> Answer:
         self.requests.append((method, target, headers.get("Who"), raw))

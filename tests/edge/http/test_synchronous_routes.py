@@ -38,7 +38,7 @@ async def begun(home: RunningHome, wire: Wire) -> Connection:
     home.home.gate = asyncio.Event()
     wire.send(send(1))
     await eventually(lambda: home.home.waiting == 1)
-    assert connection._prompt
+    assert connection._synchronous
     return connection
 
 
