@@ -2,7 +2,7 @@
 
 aiohttp parses and buffers; its way from a parsed message to a written response (a request object, a response object, a writer and a task
 for each request, some 80 µs) is replaced by `start` below, which passes plain values and writes plain bytes (some 25 µs, half of it the
-kernel's); a head that is said again is not even parsed again (`edge/http/head_cache.py`), and what it asks of a synchronous route is answered
+kernel's). A head that repeats the last one is not parsed again (`edge/http/head_cache.py`), and its synchronous route is answered
 without waking the task: a tenth of a popup.
 """
 
