@@ -1,7 +1,7 @@
-"""`flash serve --demo`: two people, one popup. Rule: the demo does over HTTP what anybody's client does; it knows no short cut.
+"""`flash serve --demo`: two people, one popup. Rule: the demo uses HTTP as every client does; it has no short cut.
 
-ann and bob are registered if they are not there (the homes take turns, so ann lives on h1 and bob on h2); ann's popup arrives at bob's
-back connection. Started again, everything is still there.
+The demo registers ann and bob if they do not exist; the homes take turns, so ann lives on h1 and bob on h2. Then ann's popup arrives at
+bob's back connection. After a restart everything is still there.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ CLOSING_TIMEOUT_S = 5.0  # for a popup client to log off
 
 @contextlib.asynccontextmanager
 async def demo(server: str, folder: Path, say: Callable[[str], object]) -> AsyncIterator[Sequence[Sequence[str]]]:
-    """Play the demo, and keep two popup clients open for as long as it lasts; the commands of those who join, one line each.
+    """Play the demo, then keep two popup clients open until the context ends. Yields the commands with which people join, one line each.
 
-    `server`: the Global Server's URL; `folder`: for the popup clients. Raises `TimeoutError`, `Unavailable`.
+    `server`: the Global Server's URL. `folder`: where the popup clients keep their files. Raises `TimeoutError`, `Unavailable`.
     """
     try:
         grants = await _play(server, say)
@@ -39,7 +39,7 @@ async def demo(server: str, folder: Path, say: Callable[[str], object]) -> Async
 
 
 async def _play(server: str, say: Callable[[str], object]) -> list[flash_sdk.Grant]:
-    """Let ann's popup arrive at bob's and say so; their grants. Raises `TimeoutError`, `flash_sdk.FlashClientError`."""
+    """Send ann's popup, wait until bob has it, and say so. Returns their grants. Raises `TimeoutError`, `flash_sdk.FlashClientError`."""
     async with flash_sdk.FlashClient(server) as ann, flash_sdk.FlashClient(server) as bob:
         await _enter(ann, "ann", {"full_name": "Ann Archer", "state": "Florida"})
         await _enter(bob, "bob", {"full_name": "Bob Baker", "state": "Ohio"})
@@ -57,7 +57,7 @@ async def _play(server: str, say: Callable[[str], object]) -> list[flash_sdk.Gra
                     route = f"ann -> {ann.grant.home.name} -> {bob.grant.home.name} -> bob"
                     say(f'{datetime.now().astimezone():%H:%M:%S.%f} a popup arrived: {route}, {took_ms:.1f} ms: "{event.text}"')
                     await bob.done(event.id)
-                    leaving = asyncio.create_task(bob.logoff())  # the loop goes on until the home has said goodbye
+                    leaving = asyncio.create_task(bob.logoff())  # the listener goes on until the home has said goodbye
             if leaving is not None:
                 await leaving
         return [ann.grant, bob.grant]
@@ -65,7 +65,7 @@ async def _play(server: str, say: Callable[[str], object]) -> list[flash_sdk.Gra
 
 @contextlib.asynccontextmanager
 async def _windows(server: str, grants: Sequence[flash_sdk.Grant], folder: Path, say: Callable[[str], object]) -> AsyncIterator[None]:
-    """A popup client for each of them for as long as it lasts, where there is a display to open it on."""
+    """Keep a popup client open for each grant until the context ends, where there is a display."""
     clients: list[subprocess.Popen[bytes]] = []
     if can_open_windows():
         say(f"Opening the windows of {' and '.join(grant.handle for grant in grants)}.")
@@ -78,7 +78,9 @@ async def _windows(server: str, grants: Sequence[flash_sdk.Grant], folder: Path,
             client.terminate()
         for client in clients:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(client.wait, CLOSING_TIMEOUT_S)  # the servers here must go on: it logs off
+                await asyncio.to_thread(
+                    client.wait, CLOSING_TIMEOUT_S
+                )  # in a thread, because the servers of this process must go on while the client logs off
 
 
 async def _enter(client: flash_sdk.FlashClient, handle: str, profile: dict[str, str]) -> None:

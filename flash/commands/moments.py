@@ -1,4 +1,4 @@
-"""Moments, as people type them. Rule: RFC 3339 or a short form beyond doubt; UTC unless a zone is written."""
+"""Reads moments as people type them. Rule: RFC 3339 or an unmistakable short form; UTC unless a zone is given."""
 
 import re
 from datetime import UTC, datetime
@@ -7,12 +7,12 @@ EXPECTED = "2026-11-23T21:15:00Z, 2026-11-23 21:15, 2026-11-23, 21:15 (today), 9
 
 _AGO = re.compile(r"(\d{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DATED = re.compile(r"\d{4}-\d\d-\d\d.*")  # the library would take weeks, too, and dates without hyphens
+_DATED = re.compile(r"\d{4}-\d\d-\d\d.*")  # `datetime.fromisoformat` also takes week numbers and dates without hyphens
 _TODAY = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
 
 
 def moment(text: str, now: float) -> float:
-    """Seconds since 1970. Raises `ValueError` with what was expected."""
+    """The moment in seconds since 1970. Raises `ValueError`, whose text says what was expected."""
     text = text.strip()
     if text == "now":
         return now

@@ -1,4 +1,4 @@
-"""`flash projections rebuild`: fold a home's indices from its log again. Rule: the result equals what the running home has."""
+"""`flash projections rebuild`: folds a home's read models from its log again. Rule: the result equals what the running home has."""
 
 import dataclasses
 import os
@@ -26,7 +26,7 @@ def rebuild(
     home: Annotated[str, typer.Argument(help="The home's name.")],
     data: Annotated[Path | None, typer.Option(help="The data directory (default: FLASH_DATA_DIR, else ./data).")] = None,
 ) -> None:
-    """Throw a home's dumps away and fold its log from the start; says whether the result is what the dumps held."""
+    """Throw a home's checkpoints away, fold its log from the start, and say whether the result equals what the checkpoints held."""
     try:
         settings = Settings.read(os.environ)
         if data is not None:

@@ -1,4 +1,4 @@
-"""`flash serve`, `flash global`, `flash home`: run servers until told to stop. Rule: what cannot start says why in one line and exits 1."""
+"""`flash serve`, `flash global`, `flash home`: run servers until a signal. Rule: what cannot start says why in one line and exits 1."""
 
 import argparse
 import asyncio
@@ -20,19 +20,19 @@ from flash.process.settings import BadSetting, Settings
 from flash.process.watchdog import leave_within
 from servers.store.lease import LeaseLost
 
-SHORTEST_HEARTBEAT_S = 2.0  # below it a busy moment looks like death
-NEWCOMERS = (("user add YOUR_HANDLE",), ("listen",))  # what to type in other shells, to join by hand
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+SHORTEST_HEARTBEAT_S = 2.0  # with less, a busy moment would look like death
+NEWCOMERS = (("user add YOUR_HANDLE",), ("listen",))  # what people type in other shells to join
+INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Bad usage: one line."""
+        """Report bad usage in one line."""
         self.exit(2, f"flash: {message}\n")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a server command to its end; the exit code."""
+    """Run a server command to its end. Returns the exit code."""
     chosen = _parser().parse_args(arguments)
     servers: dict[str, Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]] = {
         "serve": _serve,
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
         uvloop.run(servers[chosen.command](settings, chosen))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except asyncio.CancelledError:  # told to stop while it started or stood by
+    except asyncio.CancelledError:  # the server was told to stop while it started or stood by
         return 0
     except (BadSetting, FlashError, OSError) as error:
         print(f"flash: {str(error) or type(error).__name__}", file=sys.stderr)
@@ -88,7 +88,7 @@ async def _serve(settings: Settings, chosen: argparse.Namespace) -> None:
         await stack.enter_async_context(running_all(settings, chosen.homes, chosen.port))
         lines: Sequence[Sequence[str]] = NEWCOMERS
         if chosen.demo:
-            from flash.commands.demo import demo  # a client and its windows: 6 MB that a server without demo does not need
+            from flash.commands.demo import demo  # it loads a client and its windows, 6 MB that a server without the demo does not need
 
             lines = await stack.enter_async_context(demo(server, settings.data / "demo", _say))
         _say(f"Flash serves at {server} (Ctrl-C stops it). Join from other shells:")
@@ -108,7 +108,7 @@ async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
 
 async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        # The queue of a home that hangs must be free when its standby serves: RabbitMQ waits for two heartbeats.
+        # The queue of a home that hangs must be free when its standby takes over, and RabbitMQ waits for two heartbeats.
         heartbeat_s = max(settings.lease_s / 2, SHORTEST_HEARTBEAT_S) if settings.store_url else None
         broker = rabbit(settings, chosen.name, heartbeat_s)
         await broker.start()

@@ -1,4 +1,4 @@
-"""Opening the audit for one command: which history, which store, what is said when it fails.
+"""Opens the audit for one command: it chooses the history and the store, and prints one line when that fails.
 
 Rule: no command reads a server's memory.
 
@@ -32,7 +32,7 @@ from servers.audit.keyring import Keyring
 from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import keys_file, open_keys
 
-CONNECT_S = 10.0  # a broker that lives answers within a second
+CONNECT_S = 10.0  # a live broker answers within a second
 
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data directory (FLASH_DATA_DIR, else ./data).")]
 StoreFile = Annotated[Path | None, typer.Option("--store", metavar="FILE", help="Where the audit keeps its index (DATA/audit.db).")]
@@ -43,8 +43,8 @@ At = Annotated[str, typer.Option("--at", metavar="TIME", help="The moment: RFC 3
 
 
 def perform(work: Callable[[Audit], Coroutine[Any, Any, None]], data: Path | None, store: Path | None, *, text: bool = False) -> None:
-    """Run `work` on an audit that has caught up with the history; with `text`, it has the keys. Whatever is foreseen becomes one line
-    on standard error and exit code 1."""
+    """Run `work` on an audit that has caught up with the history. `text`: the audit may use the keys. Every foreseen failure becomes one
+    line on standard error and exit code 1."""
 
     async def run() -> None:
         async with _opened(data, store, text) as audit:
@@ -64,14 +64,14 @@ def perform(work: Callable[[Audit], Coroutine[Any, Any, None]], data: Path | Non
 
 
 def settings_for(data: Path | None) -> Settings:
-    """The settings of a command that was given a data directory, or none. Raises `BadSetting`."""
+    """The settings of a command; `data` replaces the data directory. Raises `BadSetting`."""
     settings = Settings.read(os.environ)
-    set_up_logs("error", settings.log_format)  # a command says itself what its person must know
+    set_up_logs("error", settings.log_format)  # a command prints itself what its user must know
     return settings if data is None else dataclasses.replace(settings, data=data)
 
 
 async def open_history(settings: Settings, stack: contextlib.AsyncExitStack) -> Any:
-    """What reads the history stream until `stack` ends; None where there is none. Raises `Unavailable`."""
+    """A reader of the history stream, closed with `stack`; None where there is no history. Raises `Unavailable`."""
     if settings.broker_url:
         broker = rabbit(settings, "audit")
         await broker.start()
@@ -97,17 +97,17 @@ async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIte
 
 
 def _keys_of(settings: Settings, server: str) -> KeyStore:
-    """The keys of a server, for who may read them: nothing is made where there are none. Raises `Unavailable`."""
+    """The keys of a server. Where there are none, no file is made. Raises `Unavailable` when this user may not read them."""
     if not HOME_NAME.fullmatch(server):
-        raise Unavailable(f"--text: {server!r} is no server that could have keys")
+        raise Unavailable(f"--text: {server!r} is not the name of a server")
     file = keys_file(settings.keys_url, store_url(settings, server))
-    if file is not None and not os.access(file, os.R_OK | os.W_OK):  # SQLite wants to write where others read and write
+    if file is not None and not os.access(file, os.R_OK | os.W_OK):  # SQLite writes beside a database even when it only reads
         raise Unavailable(f"--text: the keys of {server} cannot be read here: {file} (FLASH_KEYS_URL)")
     return open_keys(settings.keys_url, store_url(settings, server), server)
 
 
 def at(text: str, option: str = "--at") -> float:
-    """The moment that was typed. Raises `BadUsage`."""
+    """The moment that `text` names, in seconds since 1970. Raises `BadUsage`."""
     try:
         return moment(text, time.time())
     except ValueError as error:
@@ -115,5 +115,5 @@ def at(text: str, option: str = "--at") -> float:
 
 
 async def who(audit: Audit, user: str) -> Person:
-    """The user that was typed: a uid, or a handle, which never begins with a digit. Raises `UnknownUser`."""
+    """The user that `user` names: a uid or a handle. A handle never begins with a digit. Raises `UnknownUser`."""
     return await (audit.person(int(user)) if user.isdecimal() and len(user) < 19 else audit.by_handle(user))

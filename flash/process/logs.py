@@ -1,6 +1,6 @@
 """How the process logs: one line per event, fields instead of sentences.
 
-Rule: quiet when all is well, and never anybody's words or secrets.
+Rule: the log is quiet when all is well, and never holds message text, passwords or tokens.
 """
 
 import contextlib
@@ -12,16 +12,16 @@ import structlog
 
 
 class _Tireless:
-    """Standard error that never fails: a full disk under the log must not stop the server that wants to say so."""
+    """Standard error that never fails, because a full disk under the log must not stop the server that reports it."""
 
     def write(self, text: str) -> int:
-        """Write, or lose the line."""
+        """Write the text, or lose it."""
         with contextlib.suppress(OSError):
             sys.stderr.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or lose what was not."""
+        """Flush, or lose what was not written yet."""
         with contextlib.suppress(OSError):
             sys.stderr.flush()
 
@@ -43,5 +43,5 @@ def set_up_logs(level: str, form: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    for chatty in ("aiormq", "aio_pika"):  # they report every lost connection with a traceback; our own line says it once
+    for chatty in ("aiormq", "aio_pika"):  # both report every lost connection with a traceback, and our own line reports it already
         logging.getLogger(chatty).setLevel(logging.CRITICAL)

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from servers.security.integrators import EXPECTED, PresenceGrant, read_grants
 
 T = TypeVar("T")
-DATA = Path("data")  # relative to where the command is given, so that a first try leaves nothing elsewhere
+DATA = Path("data")  # relative to the current directory, so that a first try leaves nothing elsewhere
 
 
 class BadSetting(ValueError):
-    """A variable holds what it must not."""
+    """A `FLASH_*` variable or an argument holds a value that it must not hold."""
 
 
 def _positive(text: str) -> float:
@@ -83,7 +83,7 @@ def _setting(variable: str, parse: Callable[[str], T], expected: str, default: T
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What holds for this process. Durations are in seconds."""
+    """The settings of this process. Durations are in seconds."""
 
     broker_url: str = _setting(
         "FLASH_BROKER_URL", _urls("amqp", "amqps"), "amqp://user:password@host:port/vhost, of a cluster several separated by commas", ""

@@ -1,7 +1,7 @@
-"""The end of a process that must end. Rule: whatever hangs, a loop, a thread or a goodbye, the process is gone in time and says what hung.
+"""Ends a process that must end. Rule: whether the loop, a thread or a goodbye hangs, the process ends in time, and the log says what hung.
 
-A home that has lost its lease owes nobody anything: what it accepted is on disk, and another process serves. An orderly stop is a
-courtesy to its clients; it must not keep the process from coming back as the standby.
+A home that has lost its lease owes nobody anything, because all that it accepted is on disk and another process serves. An orderly stop is
+a courtesy to its clients and must not keep the process from coming back as the standby.
 """
 
 import asyncio
@@ -13,13 +13,14 @@ from typing import Any
 
 import structlog
 
-LEFT_S = 10.0  # a goodbye to a broker or a database that does not answer takes 3 s, a last request of a client 5
+LEFT_S = 10.0  # a broker or database that does not answer costs 3 s at goodbye, and the last request of a client costs 5 s
 
 log = structlog.get_logger()
 
 
 def leave_within(seconds: float = LEFT_S) -> None:
-    """End this process with exit code 1 after `seconds`, unless it has ended by then. From a thread: the loop may be what hangs."""
+    """End this process with exit code 1 after `seconds`, unless it has ended by then. A thread does it, because the
+    event loop may be what hangs."""
     loop = asyncio.get_running_loop()
 
     def leave() -> None:
@@ -34,10 +35,10 @@ def leave_within(seconds: float = LEFT_S) -> None:
 
 
 def _hanging(loop: asyncio.AbstractEventLoop) -> list[str]:
-    """What tasks wait for and which threads live: for whoever must find out why."""
+    """What each task waits for, and which threads live. The log shows it to whoever looks for the cause."""
     try:
         tasks = asyncio.all_tasks(loop)
-    except RuntimeError:  # they change while we look
+    except RuntimeError:  # the set of tasks changed while it was read
         tasks = set()
     waits = sorted(_wait_of(task) for task in tasks if not task.done())
     threads = sorted(f"thread {thread.name}" for thread in threading.enumerate() if thread is not threading.current_thread())
@@ -52,7 +53,7 @@ def _wait_of(task: "asyncio.Task[Any]") -> str:
         if name := getattr(inner, "__qualname__", None):
             chain.append(name)
         after = getattr(inner, "cr_await", None) or getattr(inner, "ag_await", None)
-        if after is None and not name:  # a step of an asynchronous generator knows it, but does not say so
+        if after is None and not name:  # an asynchronous generator does not tell what it awaits, but refers to it
             after = next(filter(inspect.isasyncgen, gc.get_referents(inner)), None)
         inner = after
     return " > ".join(chain)

@@ -1,7 +1,7 @@
-"""`flash audit`: what the history tells. Rule: every answer comes from the history stream, through the audit's own store.
+"""`flash audit`: what the history says. Rule: every answer comes from the history stream, through the audit's own store.
 
-The stream is that of RabbitMQ (FLASH_BROKER_URL), else the embedded broker's file in the data directory, which is only read, also
-while a server uses it. The store keeps what was read: a second question only needs to catch up.
+The stream is RabbitMQ's (FLASH_BROKER_URL), or else the embedded broker's file in the data directory. That file is only read, also while a
+server uses it. The audit's store keeps what was read, so that a second question only needs to catch up.
 """
 
 import fnmatch
@@ -21,7 +21,7 @@ from projections.audit.personal import details, with_personal
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Reached
 from servers.audit.audit import Audit
 
-# What servers do for `flash audit verify`, every few seconds on a busy one: nobody who looks for what happened looks for that.
+# Busy servers write these every few seconds for `flash audit verify`; people who look for what happened do not look for them.
 SEALS = frozenset({LogSealed.TOPIC, SealReceived.TOPIC})
 
 app = typer.Typer(help="What happened, in what order, and what was true at any moment.", no_args_is_help=True)
@@ -32,19 +32,21 @@ app.command()(verify)
 def log(
     user: Annotated[str | None, typer.Option("--user", metavar="WHO", help="Only this user's events: a handle or a uid.")] = None,
     home: Annotated[str | None, typer.Option("--home", metavar="NAME", help="Only what this home (or `global`) stored.")] = None,
-    topic: Annotated[list[str] | None, typer.Option("--topic", help="Only these, e.g. user.message_sent or mailbox.*; repeatable.")] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Nothing before.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Nothing at or after.")] = None,
-    message: Annotated[str | None, typer.Option("--message", metavar="ID", help="Only what is about this popup.")] = None,
-    cause: Annotated[str | None, typer.Option("--cause", metavar="ID", help="Only what has this cause.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then what comes, until Ctrl-C.")] = False,
+    topic: Annotated[
+        list[str] | None, typer.Option("--topic", help="Only these topics, e.g. user.message_sent or mailbox.*; may be repeated.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Nothing before this time.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Nothing at or after this time.")] = None,
+    message: Annotated[str | None, typer.Option("--message", metavar="ID", help="Only events about this popup.")] = None,
+    cause: Annotated[str | None, typer.Option("--cause", metavar="ID", help="Only events with this cause.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many events, the newest ones.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then new events as they come, until Ctrl-C.")] = False,
     as_json: AsJson = False,
     text: WithText = False,
     data: Data = None,
     store: StoreFile = None,
 ) -> None:
-    """Events, oldest first; those of the seals only with --json, or where --topic names them."""
+    """Show events, oldest first. Events of the seals are shown only with --json, or where --topic names them."""
     first = at(since, "--since") if since is not None else None
     end = at(until, "--until") if until is not None else None
     if first is not None and end is not None and end <= first:
@@ -80,7 +82,7 @@ def trace(
     data: Data = None,
     store: StoreFile = None,
 ) -> None:
-    """A popup's whole life across homes, with the time from each step to the one that follows from it."""
+    """Show a popup's whole life across homes, with the time from each step to the step that follows from it."""
 
     async def show(audit: Audit) -> None:
         lives = await audit.trace(message)
@@ -97,7 +99,7 @@ def trace(
 def state(
     user: User, moment: At = "now", as_json: AsJson = False, text: WithText = False, data: Data = None, store: StoreFile = None
 ) -> None:
-    """A user's contacts, sessions, status and waiting mailbox at a moment."""
+    """Show a user's contacts, sessions, status and waiting mailbox at a moment."""
     when = at(moment)
 
     async def show(audit: Audit) -> None:
@@ -111,7 +113,7 @@ def state(
 def window(
     user: User, moment: At = "now", as_json: AsJson = False, text: WithText = False, data: Data = None, store: StoreFile = None
 ) -> None:
-    """What a user's contact window showed at a moment."""
+    """Show what a user's contact window showed at a moment."""
     when = at(moment)
 
     async def show(audit: Audit) -> None:
@@ -126,7 +128,7 @@ def window(
 
 @app.command()
 def online(moment: At = "now", as_json: AsJson = False, data: Data = None, store: StoreFile = None) -> None:
-    """Everybody who was online at a moment."""
+    """Show everybody who was online at a moment."""
     when = at(moment)
 
     async def show(audit: Audit) -> None:
@@ -142,8 +144,8 @@ def export(
     data: Data = None,
     store: StoreFile = None,
 ) -> None:
-    """Every event as a JSON line, in the order of the history. To go on later, start from the last line's `offset`, whose lines may be
-    repeated: their `id`s are the same."""
+    """Print every event as a JSON line, in the order of the history. To go on later, start from the last line's `offset`; the lines of
+    that offset come again, with the same `id`."""
 
     async def show(audit: Audit) -> None:
         cursor: str | None = str(start * ENTRIES_PER_OFFSET - 1) if start else None
@@ -157,7 +159,7 @@ def export(
 
 
 async def _topics(audit: Audit, patterns: list[str]) -> tuple[str, ...]:
-    """The topics that were typed. What matches nothing stays as it is: it finds nothing."""
+    """The topics that `patterns` match. A pattern without a match stays as it is, and finds nothing."""
     known = await audit.topics() if patterns else []
     return tuple(dict.fromkeys(topic for pattern in patterns for topic in (fnmatch.filter(known, pattern) or [pattern])))
 

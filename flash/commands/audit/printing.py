@@ -1,6 +1,6 @@
-"""How the audit is shown: lines in columns for people, JSON lines for programs. Rule: what people wrote is shown only when asked for.
+"""Prints the audit: columns for people, JSON lines for programs. Rule: texts and names are printed only when --text asks for them.
 
-Times are RFC 3339 UTC with microseconds in both.
+Times are RFC 3339 in UTC with microseconds.
 """
 
 import base64
@@ -14,12 +14,12 @@ from projections.audit.rows import AuditRow, Life, Online, Person, Shown, StateA
 from servers.audit.keyring import ERASED
 from servers.sessions.part_bodies import instant
 
-COLUMNS = (27, 7, 12, 26)  # time, home, user, topic: as wide as they mostly are, so that lines that come later stand below
+COLUMNS = (27, 7, 12, 26)  # widths of time, home, user and topic; most values fit, so later lines stay in their columns
 STYLES = {"online": "green", "away": "yellow", "dnd": "red", "offline": "dim", "unknown": "dim"}
 
 
 def dump(value: Any) -> None:
-    """One JSON line."""
+    """Print one JSON line."""
     print(json.dumps(value, ensure_ascii=False, default=_bytes), flush=True)
 
 
@@ -28,18 +28,18 @@ def _bytes(value: Any) -> str:
 
 
 def columns(*cells: str, style: str = "") -> None:
-    """One line of a table; the last cell takes what room is left."""
+    """Print one line of a table. The last cell takes the room that is left."""
     padded = "  ".join(cell.ljust(width) for cell, width in zip(cells, COLUMNS, strict=False))
     say((f"{padded}  {cells[-1]}" if len(cells) > len(COLUMNS) else padded, style))
 
 
 def heading() -> None:
-    """Above the log."""
+    """Print the heading of the log."""
     columns("TIME", "HOME", "USER", "EVENT", "DETAILS", style="bold")
 
 
 def entry(row: AuditRow, fields: Mapping[str, Any], *, as_json: bool) -> None:
-    """One event of the log, with those of its fields that may be shown."""
+    """Print one event of the log, with those of its fields that may be shown."""
     if not as_json:
         shown = "  ".join(f"{name}={_brief(value)}" for name, value in fields.items() if value not in (None, ""))
         columns(str(instant(row.time)), row.source, name_of(row.uid, row.handle), row.topic, shown)
@@ -63,7 +63,7 @@ def entry(row: AuditRow, fields: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def life(found: Life, names: dict[int, str], *, as_json: bool) -> None:
-    """One popup, step by step."""
+    """Print the life of one popup, step by step."""
     to = "?" if found.to is None else name_of(found.to, names.get(found.to))
     if as_json:
         steps = [
@@ -80,7 +80,7 @@ def life(found: Life, names: dict[int, str], *, as_json: bool) -> None:
 
 
 def state(found: StateAt, *, as_json: bool, text: bool) -> None:
-    """A user at a moment."""
+    """Print the state of a user at a moment."""
     view = state_view(found, text)
     if as_json:
         dump(view)
@@ -96,13 +96,13 @@ def state(found: StateAt, *, as_json: bool, text: bool) -> None:
 
 
 def state_view(found: StateAt, text: bool) -> dict[str, Any]:
-    """A user at a moment, for programs."""
+    """The state of a user at a moment, for programs."""
     user, waiting = found.user, []
     for event in found.mailbox.waiting.values():
         fields = {name: value for name, value in vars(event).items() if not name.startswith("originator_") and name != "at"}
         fields["sent_at"] = instant(fields["sent_at"]) if "sent_at" in fields else None
         fields["settled_at"] = instant(fields["settled_at"]) if "settled_at" in fields else None
-        if isinstance(event, MessageQueued) and text:  # neither is ever empty but when its key is gone
+        if isinstance(event, MessageQueued) and text:  # both are empty only after the key of their owner is gone
             fields |= {"text": event.text or ERASED, "name": event.name or ERASED}
         waiting.append({name: value for name, value in fields.items() if value is not None and (text or name not in ("text", "name"))})
     contacts = [contact._asdict() | {"name": contact.name or ERASED} for contact in user.contacts.values()]
@@ -123,7 +123,7 @@ def state_view(found: StateAt, text: bool) -> dict[str, Any]:
 
 
 def window(shown: Iterable[Shown], *, as_json: bool, text: bool) -> None:
-    """A contact window, a line for each contact."""
+    """Print a contact window, one line for each contact."""
     for contact in shown:
         view = contact._asdict() | {"since": instant(contact.since)}
         view = view if text else {name: value for name, value in view.items() if name not in ("name", "alias", "note")}
@@ -138,7 +138,7 @@ def window(shown: Iterable[Shown], *, as_json: bool, text: bool) -> None:
 
 
 def online(found: Sequence[Online], *, as_json: bool) -> None:
-    """Everybody who was online."""
+    """Print everybody who was online."""
     for each in found:
         if as_json:
             dump({**each.person._asdict(), "status": each.status, "since": instant(each.since)})
@@ -148,12 +148,12 @@ def online(found: Sequence[Online], *, as_json: bool) -> None:
 
 
 def name_of(uid: int | None, handle: str | None) -> str:
-    """A user as people know them; their number until the history has told the handle."""
+    """The handle of a user, or the uid as long as the history has not named the handle."""
     return "" if uid is None else handle or f"#{uid}"
 
 
 def title(person: Person, what: str, moment: float) -> None:
-    """Above a window."""
+    """Print the heading of a window."""
     say(f"{what} of {person.handle or person.uid} at {instant(moment)}:")
 
 

@@ -1,4 +1,6 @@
-"""`flash audit verify`: is the history genuine? Rule: nothing is written and no server is asked; what could not be looked at is said.
+"""`flash audit verify`: is the history genuine?
+
+Rule: nothing is written, no server is asked, and the output names what could not be checked.
 
 Exit codes: 0 honest, 1 tampered with, 2 bad usage or nothing that could be verified.
 """
@@ -34,7 +36,9 @@ GlobalUrl = Annotated[
 
 
 def verify(
-    servers: Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Homes, or `global`; without: all in DATA.")] = None,
+    servers: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVER]...", help="Homes, or `global`; without a name, all in DATA.")
+    ] = None,
     store: Url = None,
     global_store: GlobalUrl = None,
     with_history: Annotated[bool, typer.Option("--history/--no-history", help="Also compare with the history stream's bytes.")] = True,
@@ -66,7 +70,7 @@ def verify(
 def _found(settings: Settings) -> list[str]:
     """The servers whose stores lie in the data directory. Raises `BadUsage`."""
     if settings.store_url:
-        raise BadUsage("name the servers to verify: FLASH_STORE_URL does not tell")
+        raise BadUsage("name the servers to verify: FLASH_STORE_URL does not say which there are")
     found = [path.stem for path in sorted(settings.data.glob("*.db")) if is_store(f"sqlite:///{path}", path.stem)]
     if not found:
         raise BadUsage(f"there is no server's store in {settings.data}: name the directory with --data, or a store with --store")
@@ -80,7 +84,7 @@ def _global_url(settings: Settings) -> str | None:
 
 
 async def _history(settings: Settings, names: Sequence[str]) -> dict[str, History]:
-    """What the stream holds of each server now; nothing where there is no stream. Raises `Unavailable`."""
+    """The events of each server in the history stream; an empty dictionary where there is no stream. Raises `Unavailable`."""
     async with contextlib.AsyncExitStack() as stack:
         reader = await open_history(settings, stack)
         if reader is None:
@@ -89,8 +93,8 @@ async def _history(settings: Settings, names: Sequence[str]) -> dict[str, Histor
         async for item in reader.read_stream(topology.HISTORY, "first", follow=False):
             try:
                 told = envelope.decode(item.body)
-            except Malformed:  # anybody may publish junk; what is missing because of it will be missed
-                complain(f"the history's message {item.offset} is unreadable and was passed over")
+            except Malformed:  # others may publish junk here; an event that is missing because of it becomes a finding
+                complain(f"the history's message {item.offset} cannot be read and was skipped")
                 continue
             if (history := histories.get(told.source)) is not None:
                 for record in told.events:

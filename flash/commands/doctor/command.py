@@ -1,4 +1,4 @@
-"""`flash doctor`: is everything here as a server needs it? Rule: one line per check; exit code 1 when something fails, warnings or not."""
+"""`flash doctor`: is everything around a server as the server needs it? Rule: one line a check; the exit code is 1 when a check fails."""
 
 import asyncio
 import json
@@ -18,19 +18,19 @@ from flash.process.settings import BadSetting, Settings
 from flash_sdk import Grant
 from servers.home.global_client import GLOBAL
 
-PORTS = {GLOBAL: 8080}  # the commands' own defaults
+PORTS = {GLOBAL: 8080}  # the defaults of `flash global` and `flash home`
 HOME_PORT = 8081
 
 
 def doctor(
-    server: Annotated[str, typer.Argument(help="Whose surroundings: a home's name, or `global`.")] = GLOBAL,
+    server: Annotated[str, typer.Argument(help="The server whose surroundings are examined: a home's name, or `global`.")] = GLOBAL,
     port: Annotated[int | None, typer.Option(help="Its port (8080 for global, 8081 for a home).")] = None,
     who: Annotated[
         str | None, typer.Option("--as", metavar="ME", help="Open the back connection of this user, logged in here, and wait for a blank.")
     ] = None,
     through: Annotated[
         str | None,
-        typer.Option("--through", metavar="URL", help="Where to open it, if not at FLASH_PUBLIC_URL; of the last `flash login`."),
+        typer.Option("--through", metavar="URL", help="Where to open it, if not at FLASH_PUBLIC_URL; it acts for the last `flash login`."),
     ] = None,
     at: Server = DEFAULT_SERVER,
     as_json: AsJson = False,

@@ -1,6 +1,6 @@
-"""What can be wrong around a server: settings, files, limits, ports, clock. Rule: look, never change; each remark says what to do.
+"""Examines a server's machine: settings, files, limits, ports, clock. Rule: look, never change; each remark says what to do.
 
-Store and broker: `flash/commands/doctor/services.py`.
+`flash/commands/doctor/services.py` examines store and broker.
 """
 
 import email.utils
@@ -19,16 +19,16 @@ from flash.process.settings import Settings
 from servers.home.global_client import GLOBAL
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
-ANSWER_S = 3.0  # a server that lives answers in milliseconds
-PROXIES_CUT_S = 60.0  # common load balancers end idle connections then
-COME_BACK_S = 6.0  # clients of a server that was stopped come back over this time
+ANSWER_S = 3.0  # a live server answers in milliseconds
+PROXIES_CUT_S = 60.0  # common load balancers end connections that are idle for this long
+COME_BACK_S = 6.0  # clients spread their return to a restarted server over this time
 OWN_FILES = 200  # descriptors besides connections: databases, broker, log
 SKEW_S = 2.0  # more than networks and schedulers explain
-WRONG_S = 30.0  # times in the history and the ends of tokens are then plainly wrong
+WRONG_S = 30.0  # with a larger difference, times in the history and the ends of tokens are plainly wrong
 
 
 class Remark(NamedTuple):
-    """One line: what was looked at, how it is (`ok`, `warning`, `failure`), and what to do about it."""
+    """One line of the doctor: the check, its state (`ok`, `warning`, `failure`), the finding, and what to do about it."""
 
     check: str
     state: str
@@ -37,7 +37,7 @@ class Remark(NamedTuple):
 
 
 def settings_remarks(settings: Settings, server: str) -> Iterator[Remark]:
-    """Settings that contradict each other, or the world."""
+    """Find settings that contradict each other or the machine."""
     found = len(told := list(_contradictions(settings, server)))
     yield from told
     if not found:
@@ -46,7 +46,7 @@ def settings_remarks(settings: Settings, server: str) -> Iterator[Remark]:
 
 def _contradictions(settings: Settings, server: str) -> Iterator[Remark]:
     url = settings.public_url
-    if not url and settings.host == "0.0.0.0":  # noqa: S104 - what was set
+    if not url and settings.host == "0.0.0.0":  # noqa: S104 - the operator set it
         yield Remark("settings", FAILURE, "clients are told to come to 127.0.0.1", "set FLASH_PUBLIC_URL to the address that clients use")
     if url.startswith("http://") and not url.startswith(("http://127.", "http://localhost")):
         yield Remark("settings", WARNING, f"passwords travel openly to {url}", "put a TLS proxy in front, FLASH_PUBLIC_URL=https://…")
@@ -65,7 +65,7 @@ def _contradictions(settings: Settings, server: str) -> Iterator[Remark]:
 
 
 def files_remarks(settings: Settings, server: str, environment: Mapping[str, str]) -> Iterator[Remark]:
-    """The data directory, and who may read secrets."""
+    """Examine the data directory, and who may read the files with secrets."""
     data = settings.data
     parent = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
     if not os.access(parent, os.W_OK | os.X_OK) or not parent.is_dir():
@@ -80,7 +80,7 @@ def files_remarks(settings: Settings, server: str, environment: Mapping[str, str
 
 
 def descriptor_remarks(settings: Settings, limit: Callable[[int], tuple[int, int]] = resource.getrlimit) -> Iterator[Remark]:
-    """Whether as many connections can be open as are allowed."""
+    """Compare the limit of open files with the number of connections that the settings allow."""
     soft, _ = limit(resource.RLIMIT_NOFILE)
     needed = settings.max_connections + OWN_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -91,8 +91,8 @@ def descriptor_remarks(settings: Settings, limit: Callable[[int], tuple[int, int
 
 
 def address_remarks(settings: Settings, server: str, port: int) -> Iterator[Remark]:
-    """The port, and whether the public URL leads to the same process; the clock by the way."""
-    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - what was set
+    """Examine the port, whether the public URL leads to the same process, and the clock."""
+    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - the operator set it
     life, _, why = _ask(f"http://{host}:{port}")
     if life:
         yield Remark("port", OK, f"{server} answers at {host}:{port}")
@@ -115,7 +115,7 @@ def address_remarks(settings: Settings, server: str, port: int) -> Iterator[Rema
 
 
 def clock_remark(skew_s: float, who: str) -> Remark:
-    """`skew_s`: how much later it is there than here."""
+    """A remark on the clock. `skew_s`: how far the clock of `who` is ahead of this one."""
     if abs(skew_s) <= SKEW_S:
         return Remark("clock", OK, f"the same at {who}, to {SKEW_S:.0f} s")
     state = FAILURE if abs(skew_s) > WRONG_S else WARNING
@@ -125,7 +125,7 @@ def clock_remark(skew_s: float, who: str) -> Remark:
 
 
 def _ask(url: str) -> tuple[str, float | None, str]:
-    """Which life of a Flash server answers at `url` (empty: none), how much later it is there, and what went wrong."""
+    """The start time of the Flash server that answers at `url` (empty: none does), how far its clock is ahead, and what went wrong."""
     try:
         with urllib.request.urlopen(f"{url}/metrics", timeout=ANSWER_S) as answer:  # noqa: S310 - the operator's own settings
             text, date = answer.read().decode("utf-8", "replace"), answer.headers["Date"]
@@ -133,7 +133,7 @@ def _ask(url: str) -> tuple[str, float | None, str]:
         return "", None, str(getattr(error, "reason", error) or type(error).__name__)
     skew = email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - time.time() if date else None
     life = next((line.split()[1] for line in text.splitlines() if line.startswith("flash_started_seconds ")), "")
-    return life, skew, "" if life else "what answers is no Flash server"
+    return life, skew, "" if life else "the program that answers is no Flash server"
 
 
 def _free(host: str, port: int) -> bool:

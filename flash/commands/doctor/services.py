@@ -1,4 +1,4 @@
-"""Whether a server's store and broker are as it needs them. Rule: look, never change; nothing is declared, and nobody gets anything."""
+"""Examines a server's store and broker. Rule: look, never change; nothing is declared, and no message is taken."""
 
 import asyncio
 import contextlib
@@ -21,10 +21,10 @@ from flash.process.compose import store_url
 from flash.process.settings import Settings
 from servers.store.raw_log import is_store
 
-CONNECT_S = 5.0  # a service that lives answers within one
+CONNECT_S = 5.0  # a live service answers within a second
 LOW_BYTES, EMPTY_BYTES = 1_000_000_000, 100_000_000  # a busy home writes a gigabyte in an hour; without a tenth of it nothing commits
-LONG_WAL_BYTES = 256_000_000  # 16 MB at work: somebody reads for very long, and the journal cannot be folded in
-ALARMS = {  # RabbitMQ's word for what is short -> what to do
+LONG_WAL_BYTES = 256_000_000  # a healthy journal has 16 MB; a larger one means that a reader holds it open for very long
+ALARMS = {  # what RabbitMQ calls short -> what to do
     "memory": "rabbitmqctl memory_breakdown says what fills it: give it more, or raise vm_memory_high_watermark",
     "disk": "make room where RabbitMQ keeps its data (a policy can shorten the history), or lower disk_free_limit",
 }
@@ -32,7 +32,7 @@ OLDEST_BROKER, OLDEST_DATABASE = (3, 10), 130_000
 
 
 def store_remarks(settings: Settings, server: str) -> Iterator[Remark]:
-    """The database with the events."""
+    """Examine the database with the events."""
     url = store_url(settings, server)
     if url.startswith("sqlite:///"):
         yield from _sqlite(Path(url.removeprefix("sqlite:///")), server)
@@ -104,7 +104,7 @@ def _postgres(url: str, server: str) -> Iterator[Remark]:
 
 
 async def broker_remarks(settings: Settings, server: str) -> AsyncIterator[Remark]:
-    """The broker: reachable, allowed, its queues there, somebody at the inbox."""
+    """Examine the broker: it answers, it lets this user in, its queues exist, and the inbox has a consumer."""
     if not settings.broker_url:
         file = settings.data / "broker.db"
         if file.exists():
@@ -115,7 +115,7 @@ async def broker_remarks(settings: Settings, server: str) -> AsyncIterator[Remar
             )
         return
     for url in settings.broker_url.split(","):
-        connection = aio_pika.Connection(URL(url))  # `aio_pika.connect` leaves one that fails open
+        connection = aio_pika.Connection(URL(url))  # `aio_pika.connect` leaves a connection open that fails
         try:
             await asyncio.wait_for(connection.connect(), CONNECT_S)
         except (AMQPException, OSError, TimeoutError) as error:
@@ -143,8 +143,8 @@ async def _node(connection: aio_pika.abc.AbstractConnection, url: str, server: s
     for name in (*(queue.name for queue in topology.QUEUES), inbox):
         channel = await connection.channel()
         try:
-            result = (await channel.declare_queue(name, passive=True)).declaration_result  # needs no right at all
-            if name == inbox:  # it is there, so this changes nothing, but needs what the server needs
+            result = (await channel.declare_queue(name, passive=True)).declaration_result  # a passive declaration needs no permission
+            if name == inbox:  # the queue exists, so this changes nothing, but it needs the permissions that the server needs
                 await channel.declare_queue(name, durable=True, arguments=dict(topology.inbox(server).arguments))
         except AMQPException as error:
             says = str(error)
@@ -175,4 +175,4 @@ async def _alarm(url: str) -> Remark:
 
 
 def _where(url: str) -> str:
-    return url.rpartition("@")[2] or url  # never the password
+    return url.rpartition("@")[2] or url  # without user and password

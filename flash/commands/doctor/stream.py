@@ -1,7 +1,7 @@
-"""Whether what is pushed comes through: a real back connection over the public URL. Rule: as somebody's client would, taking nothing away.
+"""Opens a real back connection over the public URL, to see whether parts come through. Rule: it acts as a client and acknowledges nothing.
 
-Somebody must be named, since nobody else may open one. Contacts see them online meanwhile; no message is acknowledged. The first blank may
-come at any time within the interval, so one that is early says nothing of a proxy's patience: the second is waited for, after a whole one.
+A user must be named, because only a user may open a back connection. Contacts see this user online meanwhile. The first blank may come at
+any time within the interval, so an early one says nothing about a proxy's timeout; the doctor waits for the second, a whole interval later.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from flash.process.settings import Settings
 from flash_sdk import Blank, Disconnected, FlashClient, FlashClientError, Grant, Home, Patience, Welcome
 from servers.home.global_client import GLOBAL
 
-WELCOME_S = 5.0  # a home answers a login in milliseconds; a proxy that holds it back holds it for as long as its buffer is not full
-LATE_S = 3.0  # by which a blank may come late on a busy machine
+WELCOME_S = 5.0  # a home answers a login in milliseconds; a buffering proxy keeps the answer until its buffer is full
+LATE_S = 3.0  # how late a blank may come on a busy machine
 LOOK = {"nginx": "proxy_buffering off, gzip off", "haproxy": "option http-no-delay, no compression"}
 WAIT = {"nginx": "proxy_read_timeout", "haproxy": "timeout client, timeout server"}
 FILES = "docs/networks has both files"
 
 
 class Seen(NamedTuple):
-    """Seconds from the request to the welcome, and between two blanks; the interval the home promised; how it ended before that."""
+    """What a back connection showed: seconds to the welcome and between two blanks, the promised interval, and an early end."""
 
     welcome_s: float | None = None
     quiet_s: float | None = None
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 
 
 async def stream_remarks(settings: Settings, server: str, port: int, grant: Grant, through: str | None) -> AsyncIterator[Remark]:
-    """Open `grant`'s back connection at `through`, else where clients of this server are told to come, and wait for two blanks."""
+    """Open the back connection of `grant` at `through`, or else at the public URL, and wait for two blanks."""
     who, home = grant.handle, grant.home
     if server not in (GLOBAL, home.name):
         yield Remark("stream", FAILURE, f"{who} lives at {home.name}", f"name somebody of {server} with --as, or ask for {home.name}")
@@ -62,8 +62,8 @@ async def stream_remarks(settings: Settings, server: str, port: int, grant: Gran
 
 
 async def _no_welcome(settings: Settings, port: int, grant: Grant, url: str) -> Remark:
-    """Is it the home's fault, or that of what lies in between?"""
-    here = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104 - what was set
+    """Ask the home without the proxy, to tell whose fault it is that no welcome came."""
+    here = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104 - the operator set it
     seen = Seen()
     with contextlib.suppress(FlashClientError):
         seen = await look(grant, here, until_quiet=False)
@@ -83,7 +83,7 @@ def _cure(settings: dict[str, str]) -> str:
 
 
 async def look(grant: Grant, url: str, *, until_quiet: bool) -> Seen:
-    """One back connection to the home at `url`, through a whole interval of silence if that is wanted. Raises `Refused`."""
+    """Open one back connection to the home at `url`. `until_quiet`: stay for a whole interval of silence. Raises `Refused`."""
     began = time.monotonic()
     first_blank: float | None = None
     seen = Seen()

@@ -1,7 +1,7 @@
-"""`flash store backup` and `flash store restore`. Rule: servers run meanwhile for the one and not for the other; nothing is
-overwritten.
+"""`flash store backup` and `flash store restore`. Rule: nothing is overwritten.
 
-A backup is a directory that lies as the data directory does: a store for each server, their keys in `keys/`, the embedded broker's file.
+Servers run during a backup and must be stopped during a restore. A backup is a directory in the shape of the data directory: a store for
+each server, their keys in `keys/`, and the embedded broker's file.
 """
 
 import asyncio
@@ -25,12 +25,14 @@ from servers.maintenance.restore import restore as restore_log
 from servers.store.raw_log import is_store
 
 BROKER = "broker.db"
-SIGNING_KEY = "signing-key.pem"  # in a backup
+SIGNING_KEY = "signing-key.pem"  # its name in a backup
 DUMPS = ("presence", "contacters", "waiting", "directory")  # of a life that is over; they come out of the log again
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The backup.")]
-Servers = Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Homes, or `global`; without: all there are.")]
-Keys = Annotated[Path | None, typer.Option("--keys", metavar="DIR", help="Where the backup's keys lie (DIR/keys): better on another disk.")]
+Servers = Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Homes, or `global`; without a name, all there are.")]
+Keys = Annotated[
+    Path | None, typer.Option("--keys", metavar="DIR", help="Where the keys of the backup lie (DIR/keys); another disk is better.")
+]
 
 
 def backup(
@@ -56,7 +58,9 @@ def backup(
                 back_up_file(key, places / SIGNING_KEY)
                 typer.echo(f"{name}: the signing key")
         if not only_keys and not settings.broker_url and (settings.data / BROKER).exists():
-            back_up_broker(settings.data / BROKER, directory / BROKER)  # last: see there
+            back_up_broker(
+                settings.data / BROKER, directory / BROKER
+            )  # last, because the history must hold every event that the stores hold
             typer.echo("the embedded broker, with the history")
 
 
@@ -67,7 +71,7 @@ def restore(
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Go on although events are missing.")] = False,
     data: Data = None,
 ) -> None:
-    """Put servers back from a backup, and what came after it from the history. The servers must not run; their stores must be empty."""
+    """Restore servers from a backup, and later events from the history. The servers must be stopped, and their stores must be empty."""
     with _one_line_errors():
         settings = settings_for(data)
         names = servers or _stores_in(directory, None)
@@ -101,7 +105,7 @@ async def _restore(settings: Settings, directory: Path, keys: Path, names: list[
             typer.echo(f"{name}: {done.from_backup} events of the backup, up to position {done.backed_up}")
             typer.echo(f"{name}: {done.from_history} events of the history, up to position {done.last}; goes on at {done.continues_at}")
             if done.unreadable:
-                complain(f"{name}: the keys of {done.unreadable} people are not here: their names and texts read as erased")
+                complain(f"{name}: the keys of {done.unreadable} people are missing, so their names and texts read as erased")
             key = signing_key(settings)
             if name == GLOBAL and not key.exists() and (keys / SIGNING_KEY).exists():
                 back_up_file(keys / SIGNING_KEY, key)
@@ -109,9 +113,9 @@ async def _restore(settings: Settings, directory: Path, keys: Path, names: list[
 
 
 def _stores_in(directory: Path, settings: Settings | None) -> list[str]:
-    """The servers whose stores lie there. Raises `BadUsage`."""
+    """The servers whose stores lie in `directory`. Raises `BadUsage`."""
     if settings is not None and settings.store_url:
-        raise BadUsage("name the servers to back up: FLASH_STORE_URL does not tell")
+        raise BadUsage("name the servers to back up: FLASH_STORE_URL does not say which there are")
     found = [path.stem for path in sorted(directory.glob("*.db")) if is_store(f"sqlite:///{path}", path.stem)]
     if not found:
         raise BadUsage(f"there is no server's store in {directory}")

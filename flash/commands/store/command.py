@@ -1,6 +1,6 @@
 """`flash store copy`: move a server between SQLite and PostgreSQL. Rule: the source is only read, and the target is whole or empty.
 
-Its neighbours `backup` and `restore` are in `flash/commands/store/backup.py`.
+The commands `backup` and `restore` are in `flash/commands/store/backup.py`.
 """
 
 import os
@@ -29,7 +29,7 @@ def store() -> None:
 def copy(
     server: Annotated[str, typer.Argument(help="h1, h2… or global.")],
     source: Annotated[str, typer.Argument(metavar="FROM", help="sqlite:///path or postgresql://…")],
-    target: Annotated[str, typer.Argument(metavar="TO", help="likewise; it must hold nothing of this server")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="As FROM; it must hold nothing of this server.")],
 ) -> None:
     """Copy a stopped server's events, positions and keys to another database, and compare. Then start it with FLASH_STORE_URL=TO."""
     try:
