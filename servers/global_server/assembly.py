@@ -22,8 +22,8 @@ from domain.integrity import seal as seals
 from domain.registry.registered_home import AnnounceHome
 from domain.rules import global_server as rules
 from domain.rules.rules import Rules
-from projections.directory.directory import Directory, Listed
-from projections.server.closed_accounts import ClosedAccounts
+from projections.by_server import GlobalProjections, by_name
+from projections.directory.directory import Listed
 from runtime.ids import new_id
 from servers.global_server.presence_view import PresenceView
 from servers.home.global_client import GLOBAL
@@ -103,12 +103,12 @@ class GlobalParts:
         self.relay = Outbox(self.store, self.writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
         self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
         self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
-        self.directory = Directory()
-        self.leavers = ClosedAccounts()
+        projections = GlobalProjections()
+        self.directory, self.leavers = projections.directory, projections.closed
         self.verifier.refused = self.leavers.uids
         self.erasure = Erasure(self.store, self.leavers)
         self.writer.erase = self.erasure.committed
-        self.projector = Projector(self.store, config.directory, {"directory": self.directory, "closed": self.leavers})
+        self.projector = Projector(self.store, config.directory, by_name(projections))
         self.neighbours = PeerMonitor(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
         self.presence = PresenceView(
             broker,

@@ -20,10 +20,8 @@ from domain.events.home import MessageSent
 from domain.personal import uid_of
 from domain.rules import home as rules
 from domain.rules.rules import Command, Rules
-from projections.server.closed_accounts import ClosedAccounts
-from projections.server.contacters import ContacterIndex
+from projections.by_server import HomeProjections, by_name
 from projections.server.presence import NEVER, Presence, PresenceIndex
-from projections.server.waiting_mail import WaitingIndex
 from runtime.ids import new_id
 from servers.home.global_client import GLOBAL, GlobalClient
 from servers.home.health import home_health
@@ -44,7 +42,7 @@ from servers.sessions.tickets import Tickets
 from servers.store.event_store import Committed, Store
 from servers.store.lease import Lease
 from servers.writing.erasure import Erasure
-from servers.writing.projector import Projection, Projector
+from servers.writing.projector import Projector
 from servers.writing.writer import Writer
 
 SNAPSHOT_TIMEOUT_S = 5.0
@@ -98,10 +96,9 @@ class HomeParts:
         self.sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
         self.changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
         self.sessions = Sessions()
-        self.presence = PresenceIndex()
-        self.contacters = ContacterIndex()
-        self.waiting = WaitingIndex()
-        self.leavers = ClosedAccounts()
+        projections = HomeProjections()
+        self.presence, self.contacters, self.waiting = projections.presence, projections.contacters, projections.waiting
+        self.leavers = projections.closed
         self.verifier.refused = self.leavers.uids
         catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(self.name))
         self.store = Store(config.store_url, self.name, catalogue, config.keys_url)
@@ -118,13 +115,7 @@ class HomeParts:
         self.neighbours = PeerMonitor(broker, self.name, self.run_id, monotonic, self._server_up, self._server_down)
         self.notices = SessionNotifier(self.name, self.sessions, self.presence, self.contacters, self.waiting, self.neighbours)
         self.tickets = Tickets(self.name, self.sessions, self.contacters, broker, clock, new_id)
-        indices: dict[str, Projection] = {
-            "presence": self.presence,
-            "contacters": self.contacters,
-            "waiting": self.waiting,
-            "closed": self.leavers,
-        }
-        self.projector = Projector(self.store, config.directory, indices)
+        self.projector = Projector(self.store, config.directory, by_name(projections))
         self.global_link = GlobalClient(
             broker, self.name, self.url, config.directory / "global-keys.json", self.verifier.set_keys, self.store
         )

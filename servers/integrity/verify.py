@@ -7,21 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from domain.event import Event
-from domain.events import global_server as global_events
-from domain.events import home as home_events
-from domain.events import integrity as seal_events
+from domain.events.every import every_event
 from domain.events.integrity import LogSealed
 from servers.integrity.findings import Finding, gather
 from servers.integrity.witnesses import HistoryWitness, SealWitness, Witness, fingerprint_of
 from servers.store.raw_log import RawLog, Row, open_log
 
-PRIVATE = {
-    kind.TOPIC
-    for module in (home_events, global_events, seal_events)
-    for kind in vars(module).values()
-    if isinstance(kind, type) and issubclass(kind, Event) and "TOPIC" in vars(kind) and kind.PRIVATE
-}
+PRIVATE = {kind.TOPIC for kind in every_event() if kind.PRIVATE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,16 @@ from pathlib import Path
 
 from domain.rules import home as rules
 from domain.rules.rules import Rules
-from projections.server.closed_accounts import ClosedAccounts
-from projections.server.contacters import ContacterIndex
-from projections.server.presence import PresenceIndex
-from projections.server.waiting_mail import WaitingIndex
+from projections.by_server import HomeProjections, by_name
 from servers.store.event_store import Store
-from servers.writing.projector import Projection, Projector, read_dump
+from servers.writing.projector import Projector, read_dump
 
 
-def home_indices() -> dict[str, Projection]:
-    """Fresh indices of a home, by the names of their dumps."""
-    return {"presence": PresenceIndex(), "contacters": ContacterIndex(), "waiting": WaitingIndex(), "closed": ClosedAccounts()}
+def drop_projections(directory: Path) -> None:
+    """Remove every saved projection in `directory`, before a log is put in the place of the one that it was folded from. A server believes
+    its saved projections: it destroys the keys of the accounts that `closed.projection` names."""
+    for path in directory.glob("*.projection"):
+        path.unlink()
 
 
 async def rebuild_projections(store_url: str, home: str, directory: Path, keys_url: str = "") -> list[str]:
@@ -29,7 +28,7 @@ async def rebuild_projections(store_url: str, home: str, directory: Path, keys_u
     catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS)
     store = await asyncio.to_thread(Store, store_url, home, catalogue, keys_url)
     try:
-        before, after = home_indices(), home_indices()
+        before, after = by_name(HomeProjections()), by_name(HomeProjections())
         loaded = {
             name: (data := read_dump(directory / f"{name}.projection", store.keys)) is not None and p.load(data)
             for name, p in before.items()

@@ -17,14 +17,13 @@ import msgpack
 
 from broker.envelope import EventRecord
 from domain.errors import Rejected
-from domain.event import Event
-from domain.events import global_server as global_events
-from domain.events import home as home_events
+from domain.events.every import every_event
 from domain.events.integrity import LogRestored
 from domain.personal import uid_of
 from servers.encryption.key_tables import open_table
 from servers.encryption.personal_fields import ENCRYPTED
 from servers.maintenance.history_since_backup import HistorySinceBackup, read_tail
+from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.positions import RELAY
 from servers.store.raw_log import RawLog, open_log
 from servers.store.raw_tables import End, Row, open_end
@@ -33,12 +32,7 @@ PAGE = 5_000  # events at a time: some megabytes
 JUMP = 100_000  # positions left out: a server would have to be half a minute at full load ahead of its own history
 JUMP_BLIND = 5_000_000  # …where no history says how far it had come; a seal can cover twice as many
 HISTORY = f"{RELAY}-history"
-ERASING = {
-    kind.TOPIC
-    for module in (home_events, global_events)
-    for kind in vars(module).values()
-    if isinstance(kind, type) and issubclass(kind, Event) and "TOPIC" in vars(kind) and kind.ERASES
-}
+ERASING = {kind.TOPIC for kind in every_event() if kind.ERASES}
 
 
 class NotRestored(Rejected):
@@ -64,13 +58,15 @@ async def restore(
     keys: Path | None,
     target_url: str,
     keys_url: str,
+    directory: Path,
     history: Any,
     now: float,
     incomplete: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Restored:
-    """Fill the empty store `target_url` of `server`. `backup`, `keys`: files as `servers.backup` makes them; `history`: a `read_stream`, or
-    None where there is none; `now`: seconds since 1970; `incomplete`: go on although events are missing, which `say` tells.
+    """Fill the empty store `target_url` of `server`. `backup`, `keys`: files as `servers.maintenance.backup` makes them; `directory`: where
+    the server's projections are saved; `history`: a `read_stream`, or None where there is none; `now`: seconds since 1970; `incomplete`:
+    go on although events are missing, which `say` tells.
 
     Raises `NotRestored`, `Unavailable`; then the target holds nothing, or keys that it will need.
     """
@@ -92,6 +88,7 @@ async def restore(
         marker = _marker(server, backed_up, last, len(missing), versions, last + (JUMP_BLIND if blind else JUMP), now)
         with open_end(target_url, server) as target:
             _refuse_unless_empty(target)
+            drop_projections(directory)
             unreadable = _restore_keys(server, keys, keys_url, target_url, owners, erased)
             rows = log.rows()
             while page := [Row(*row) for row in islice(rows, PAGE)]:

@@ -7,8 +7,10 @@ Positions stay: the history, the other homes and the seals know events by them. 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 
 from domain.errors import Rejected
+from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.raw_tables import End, Row, open_end
 
 PAGE = 5_000  # events at a time: some megabytes
@@ -28,8 +30,9 @@ class Copied:
     keys: int
 
 
-def copy_store(server: str, source_url: str, target_url: str, keys: bool, say: Callable[[str], None]) -> Copied:
-    """Copy `server`'s events, tracking positions and, with `keys`, the keys that lie beside them. Blocks. Raises `NotCopied` when a
+def copy_store(server: str, source_url: str, target_url: str, directory: Path, keys: bool, say: Callable[[str], None]) -> Copied:
+    """Copy `server`'s events, tracking positions and, with `keys`, the keys that lie beside them. Projections that were saved in
+    `directory` are dropped: they may be of another log, and the server folds them again. Blocks. Raises `NotCopied` when a
     server still works on one of them or the target is not empty, `Unavailable`."""
     with open_end(source_url, server) as source, open_end(target_url, server) as target:
         for end in (source, target):
@@ -39,6 +42,7 @@ def copy_store(server: str, source_url: str, target_url: str, keys: bool, say: C
             raise NotCopied(f"{target.name} is not empty")
         if not (trackings := source.trackings()) and next(pages(source), None) is None:
             raise NotCopied(f"{source.name} holds nothing of {server}")
+        drop_projections(directory)
         events = 0
         for page in pages(source):
             target.put(page)

@@ -13,7 +13,7 @@ from broker.rabbitmq.broker import RabbitBroker
 from domain.rules import global_server as global_rules
 from domain.rules import home as home_rules
 from domain.rules.rules import Rules
-from servers.maintenance.rebuild_projections import home_indices
+from projections.by_server import HomeProjections, by_name
 from servers.store.event_store import Store
 from servers.writing.projector import Projection
 
@@ -75,7 +75,7 @@ async def stored_records(store: Store) -> list[EventRecord]:
 
 def fold(store: Store, records: Iterable[EventRecord]) -> dict[str, Projection]:
     """A home's indices, from nothing but the history."""
-    indices = home_indices()
+    indices = by_name(HomeProjections())
     for record in records:
         event: Any = store.mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))
         for index in indices.values():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import msgpack
 
 from broker.envelope import EventRecord
-from servers.maintenance.rebuild_projections import home_indices
+from projections.by_server import HomeProjections, by_name
 from servers.writing.projector import read_dump
 from tests.faults.checker import Ledger, verify
 from tests.faults.history import close, first_difference, fold, open_store, read_history, stored_records
@@ -50,7 +50,7 @@ async def test_replaying_the_history_gives_the_live_state(
             assert first_difference(told, stored) is None, (server.name, first_difference(told, stored))
             if server.name in installation.homes:
                 for name, index in fold(store, told).items():
-                    live = home_indices()[name]
+                    live = by_name(HomeProjections())[name]
                     dump = read_dump(installation.data / server.name / f"{name}.projection", store.keys)
                     assert dump is not None
                     assert live.load(dump)
@@ -63,7 +63,9 @@ async def test_replaying_the_history_gives_the_live_state(
     for name in installation.homes:
         done = await asyncio.to_thread(rebuild, installation, name)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert [line.rpartition(", ")[2] for line in done.stdout.splitlines()] == ["same as before"] * len(home_indices()), done.stdout
+        assert [line.rpartition(", ")[2] for line in done.stdout.splitlines()] == ["same as before"] * len(by_name(HomeProjections())), (
+            done.stdout
+        )
     for server in installation.servers:
         done = await asyncio.to_thread(verify_log, installation, server.name)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -4,16 +4,13 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import Mapper, StoredEvent
 
 from domain.event import Event, place
-from domain.events import global_server as global_events
-from domain.events import home as home_events
-from domain.events import integrity as seal_events
+from domain.events.every import every_event
 from servers.store.event_store import MsgpackTranscoder
 
 FOLDER = Path(__file__).parent
@@ -21,14 +18,6 @@ PLACED = ("originator_id", "originator_version")  # stored beside the state, not
 STREAM, VERSION = "user-42", 7  # where the samples lie; any place will do
 
 mapper: Mapper[str] = Mapper(MsgpackTranscoder())
-
-
-def kinds() -> Iterator[type[Event]]:
-    """Every class of event that is stored under a topic."""
-    for module in (home_events, global_events, seal_events):
-        for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Event) and "TOPIC" in vars(kind):
-                yield kind
 
 
 def path(topic: str, version: int) -> Path:
@@ -75,7 +64,7 @@ def _value(name: str, kind: Any) -> Any:
 def write_missing() -> list[Path]:
     """Write the samples of today's classes that are not there; their paths."""
     written = []
-    for kind in kinds():
+    for kind in every_event():
         place_of_it = path(kind.TOPIC, kind.class_version)
         if not place_of_it.exists():
             event = example(kind)

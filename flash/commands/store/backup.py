@@ -26,7 +26,6 @@ from servers.store.raw_log import is_store
 
 BROKER = "broker.db"
 SIGNING_KEY = "signing-key.pem"  # its name in a backup
-DUMPS = ("presence", "contacters", "waiting", "directory")  # of a life that is over; they come out of the log again
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The backup.")]
 Servers = Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Homes, or `global`; without a name, all there are.")]
@@ -95,13 +94,12 @@ async def _restore(settings: Settings, directory: Path, keys: Path, names: list[
                 saved_keys if saved_keys.exists() else None,
                 store_url(settings, name),
                 settings.keys_url,
+                settings.data / name,
                 history,
                 time.time(),
                 incomplete,
                 complain,
             )
-            for dump in DUMPS:
-                (settings.data / name / f"{dump}.projection").unlink(missing_ok=True)
             typer.echo(f"{name}: {done.from_backup} events of the backup, up to position {done.backed_up}")
             typer.echo(f"{name}: {done.from_history} events of the history, up to position {done.last}; goes on at {done.continues_at}")
             if done.unreadable:

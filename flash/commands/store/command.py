@@ -36,7 +36,7 @@ def copy(
         settings = Settings.read(os.environ)
         if source.startswith("sqlite:///") and not Path(source.removeprefix("sqlite:///")).exists():
             raise BadSetting(f"there is no {source}")
-        copied = copy_store(server, source, target, not settings.keys_url, _progress)
+        copied = copy_store(server, source, target, settings.data / server, not settings.keys_url, _progress)
     except (BadSetting, FlashError, OSError, ValueError) as error:
         typer.echo(f"flash: {error}", err=True)
         raise typer.Exit(1) from None

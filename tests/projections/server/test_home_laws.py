@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from domain.errors import FlashError
+from projections.by_server import HomeProjections, by_name
 from servers.home import housekeeping
-from servers.maintenance.rebuild_projections import home_indices, rebuild_projections
+from servers.maintenance.rebuild_projections import rebuild_projections
 from servers.messaging import heartbeats as neighbours
 from servers.writing.projector import Projector, read_dump
 from tests.servers.homes import Person, Town
@@ -79,7 +80,7 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
         log = parts.store.read(0, 100_000)
         assert log
 
-        fresh = home_indices()
+        fresh = by_name(HomeProjections())
         for committed in log:
             for index in fresh.values():
                 index.apply(committed.position, committed.event)
@@ -91,7 +92,7 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
         assert dumps(fresh) == dumps(running), "repeats change nothing, in whatever order"
 
         cut = chance.randrange(len(log))
-        before, after = home_indices(), home_indices()
+        before, after = by_name(HomeProjections()), by_name(HomeProjections())
         for committed in log[:cut]:
             for index in before.values():
                 index.apply(committed.position, committed.event)
@@ -165,7 +166,7 @@ async def test_a_dump_that_fails_in_whatever_way_is_tried_again(town, tmp_path: 
 
 
 def test_a_dump_of_another_format_is_refused_and_changes_nothing():
-    for index in home_indices().values():
+    for index in by_name(HomeProjections()).values():
         before = index.dump()
         assert not index.load({**before, "format": -1, "position": 99})
         assert index.dump() == before

@@ -7,6 +7,7 @@ import pytest
 
 from domain.errors import Unavailable
 from domain.event import Event
+from domain.events.every import every_event
 from servers.integrity.verify import PRIVATE
 from tests.servers.genuine import USERS, Forger, check, found, make
 
@@ -236,4 +237,6 @@ def test_private_topics_are_those_of_the_events():
     def below(kind: type[Event]) -> list[type[Event]]:
         return [kind, *(each for child in kind.__subclasses__() for each in below(child))]
 
-    assert {kind.TOPIC for kind in below(Event) if "TOPIC" in vars(kind) and kind.PRIVATE} == PRIVATE
+    stored = {kind for kind in below(Event) if "TOPIC" in vars(kind)}
+    assert stored == set(every_event()), "a module of events is missing in the list"
+    assert {kind.TOPIC for kind in stored if kind.PRIVATE} == PRIVATE

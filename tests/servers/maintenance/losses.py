@@ -7,10 +7,10 @@ from typing import Any
 from broker import envelope, topology
 from broker.embedded.reader import EmbeddedReader
 from broker.envelope import EventRecord
+from projections.by_server import HomeProjections, by_name
 from servers.integrity.sealer import SealPolicy
 from servers.integrity.verify import History, Report, verify
 from servers.maintenance.backup import back_up_keys, back_up_log
-from servers.maintenance.rebuild_projections import home_indices
 from servers.maintenance.restore import restore
 from tests.faults.history import open_store
 from tests.servers.homes import START, Town
@@ -56,7 +56,9 @@ class Place:
 
     async def restore(self, url: str = "", **options: Any) -> Any:
         history = options.pop("history", EmbeddedReader(self.directory / "broker.db"))
-        return await restore("h1", self.saved / "h1.db", self.saved / "keys" / "h1.db", url or self.url, "", history, START, **options)
+        return await restore(
+            "h1", self.saved / "h1.db", self.saved / "keys" / "h1.db", url or self.url, "", self.directory / "h1", history, START, **options
+        )
 
     async def verified(self) -> Report:
         """By its own seals and the history."""
@@ -88,7 +90,7 @@ def state(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     store = open_store(url, "h1")
     try:
         streams: dict[str, Any] = {}
-        indices = home_indices()
+        indices = by_name(HomeProjections())
         for committed in store.read(0, 100_000):
             streams[committed.event.originator_id] = None
             for index in indices.values():

@@ -52,11 +52,11 @@ def look(url):
 def test_there_and_back_it_is_the_same(original, postgres, tmp_path):
     database, back = postgres.new_database(), f"sqlite:///{tmp_path}/back/h1.db"
     before = look(original)
-    copied = copy_store("h1", original, database, True, print)
+    copied = copy_store("h1", original, database, tmp_path / "h1", True, print)
     assert (copied.events, copied.last_position, copied.trackings, copied.keys) == (52, before[0][-1].position, 3, len(before[3]))
     assert KEYS.items() <= before[3].items()
     assert look(database) == before
-    copy_store("h1", database, back, True, print)
+    copy_store("h1", database, back, tmp_path / "h1", True, print)
     assert look(back) == before == look(original)
     for url in (database, back):
         store = Store(url, "h1", HOME)
@@ -64,29 +64,29 @@ def test_there_and_back_it_is_the_same(original, postgres, tmp_path):
         store.close()
 
 
-def test_a_target_that_holds_something_is_refused(original, postgres):
+def test_a_target_that_holds_something_is_refused(original, postgres, tmp_path):
     database = postgres.new_database()
     store = Store(database, "h1", HOME)
     put(store, "user-9", 0, [adopted(9)])
     store.close()
     with pytest.raises(NotCopied, match="not empty"):
-        copy_store("h1", original, database, True, print)
+        copy_store("h1", original, database, tmp_path / "h1", True, print)
     store = Store(database, "h1", HOME)
     assert len(store.read(0, 100)) == 1
     store.close()
 
 
-def test_a_server_that_runs_is_left_alone(original, postgres):
+def test_a_server_that_runs_is_left_alone(original, postgres, tmp_path):
     database = postgres.new_database()
-    copy_store("h1", original, database, True, print)
+    copy_store("h1", original, database, tmp_path / "h1", True, print)
     running = Store(database, "h1", HOME)
     with pytest.raises(NotCopied, match="in use by flash h1"):
-        copy_store("h1", database, "sqlite:///" + original.removeprefix("sqlite:///") + ".other", True, print)
+        copy_store("h1", database, "sqlite:///" + original.removeprefix("sqlite:///") + ".other", tmp_path / "h1", True, print)
     running.close()
     with Path(original.removeprefix("sqlite:///")).with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # as a home does
         with pytest.raises(NotCopied, match="in use"):
-            copy_store("h1", original, postgres.new_database(), True, print)
+            copy_store("h1", original, postgres.new_database(), tmp_path / "h1", True, print)
 
 
 def test_the_command_says_in_one_line_what_it_did_or_why_not(original, postgres):
@@ -100,9 +100,9 @@ def test_the_command_says_in_one_line_what_it_did_or_why_not(original, postgres)
     assert again.stderr == "flash: the schema of h1 in PostgreSQL is not empty\n"
 
 
-def test_a_copy_that_differs_is_not_made(original, postgres, monkeypatch):
+def test_a_copy_that_differs_is_not_made(original, postgres, tmp_path, monkeypatch):
     database = postgres.new_database()
     monkeypatch.setattr("servers.store.raw_tables.PostgresEnd.put", lambda end, rows: None)
     with pytest.raises(NotCopied, match="differs"):
-        copy_store("h1", original, database, True, print)
+        copy_store("h1", original, database, tmp_path / "h1", True, print)
     assert look(database)[0] == []

@@ -9,10 +9,10 @@ from broker.port import Outgoing
 from domain.errors import Unauthorized, UnknownUser
 from domain.event import place
 from domain.events.global_server import AccountClosed
+from projections.by_server import HomeProjections, by_name
 from servers.encryption.personal_fields import SealedMapper
 from servers.home import housekeeping
 from servers.home.global_client import GLOBAL
-from servers.maintenance.rebuild_projections import home_indices
 from servers.messaging import heartbeats as neighbours
 from servers.store.event_store import MsgpackTranscoder
 from tests.servers.homes import Town, shown
@@ -206,7 +206,7 @@ async def test_replay_is_live_after_an_erasure(town, friends):
     for home in town.homes.values():
         parts = home.parts
         log = parts.store.read(0, 10_000)
-        fresh = home_indices()
+        fresh = by_name(HomeProjections())
         for position, event, _ in log:
             for index in fresh.values():
                 index.apply(position, event)

@@ -1,13 +1,18 @@
 """`flash store backup` and `restore` as ops type them, on the files of `flash serve`: a whole installation is lost with its broker."""
 
+import asyncio
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from clients.terminal.running import run
 from flash.cli import people
+from servers.encryption.key_tables import SqliteKeys
+from servers.writing.projector import write_dump
 from tests.servers.genuine import make
+from tests.servers.homes import Town
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,26 @@ def test_dumps_of_the_lost_life_are_thrown_away(data, tmp_path):
         path.unlink()
     assert flash("restore", saved, "h1", "--data", data) == 0
     assert not (data / "h1" / "presence.projection").exists()
+
+
+@pytest.mark.parametrize("command", ["restore", "copy"])
+async def test_a_projection_of_the_lost_life_destroys_no_key(data, tmp_path, monkeypatch, command):
+    """The former life had closed Ann's account, after the backup was made and before the history heard of it."""
+    saved = tmp_path / "saved"
+    assert await asyncio.to_thread(flash, "backup", saved, "h1", "--data", data) == 0
+    for path in [*data.glob("h1.db*"), *data.glob("keys/h1.db*")]:
+        path.unlink()
+    write_dump(data / "h1" / "closed.projection", {"format": 1, "position": 5, "uids": [1]})
+    if command == "restore":
+        assert await asyncio.to_thread(flash, "restore", saved, "h1", "--data", data) == 0
+    else:
+        monkeypatch.setenv("FLASH_DATA_DIR", str(data))
+        assert await asyncio.to_thread(flash, "copy", "h1", f"sqlite:///{saved}/h1.db", f"sqlite:///{data}/h1.db") == 0
+    town = Town(data)
+    await town.opens("h1")
+    await town.stop()
+    with closing(SqliteKeys(data / "keys" / "h1.db")) as keys:
+        assert keys.read((1,))[1] is not None
 
 
 def test_keys_alone_are_soon_saved(data, tmp_path, capsys):
