@@ -58,7 +58,7 @@ def lines(monkeypatch) -> list[HomeLine]:
             self.came.append(part)
             return part
 
-    monkeypatch.setattr(flash_sdk.direct, "HomeLine", Remembering)
+    monkeypatch.setattr(flash_sdk.direct_port, "HomeLine", Remembering)
     return made
 
 
@@ -161,7 +161,7 @@ async def test_one_who_does_not_know_the_key_is_hung_up_on():
 
 
 async def test_a_slow_caller_is_hung_up_on(monkeypatch):
-    monkeypatch.setattr(flash_sdk.direct, "GREETING_S", 0.05)
+    monkeypatch.setattr(flash_sdk.direct_port, "GREETING_S", 0.05)
     async with listening(secrets.token_bytes(32)) as port:
         await hung_up_on(port, b"FLASH/1")
 

@@ -50,8 +50,8 @@ def connected_to(monkeypatch) -> list[tuple[str, int]]:
         there.append((address, port))
         return None, "no_answer"
 
-    monkeypatch.setattr(edge.routes_direct, "call_client", call)
-    monkeypatch.setattr(edge.routes_direct, "PROBES_BURST", 10_000)
+    monkeypatch.setattr(edge.direct.routes, "call_client", call)
+    monkeypatch.setattr(edge.direct.routes, "PROBES_BURST", 10_000)
     return there
 
 
@@ -116,7 +116,7 @@ async def test_a_home_is_sent_nowhere_else(client, word):
 
 
 async def test_a_user_offers_only_so_often(connected_to, client, monkeypatch):
-    monkeypatch.setattr(edge.routes_direct, "PROBES_BURST", PROBES_BURST)
+    monkeypatch.setattr(edge.direct.routes, "PROBES_BURST", PROBES_BURST)
     async with running() as home, wire_to(home.edge.port) as wire:
         session = (await wire.log_in())["session"]
         answers = [await client.offers(home.edge.port, session) for _ in range(PROBES_BURST + 1)]

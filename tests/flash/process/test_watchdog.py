@@ -10,7 +10,8 @@ import pytest
 PROGRAM = """
 import asyncio, contextlib, sys, threading
 from types import SimpleNamespace
-from flash import serve, watchdog
+from flash.commands import serve
+from flash.process import watchdog
 
 async def a_part_that_never_stops():
     await asyncio.Event().wait()
