@@ -1,1 +1,4 @@
-"""What every room above runs on: background tasks, a thread for blocking calls, deferred results, ids, times. Rule: no Flash concept."""
+"""What every room above runs on: background tasks, a thread for blocking calls, deferred results, ids, times, the options of PostgreSQL.
+
+Rule: no Flash concept.
+"""

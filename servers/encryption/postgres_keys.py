@@ -12,7 +12,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from domain.errors import Unavailable
-from servers.store.postgres_options import LINE
+from runtime.postgres_options import KEEPALIVES
 
 CONNECT_TIMEOUT_S = 3  # seconds until a user hears that the keys are away
 SETUP_LOCK = 0x6B657973  # "keys": a key that no other user of the database is likely to lock
@@ -99,8 +99,8 @@ class PostgresKeys:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._db is None or self._db.closed:
-            line: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **LINE}
-            self._db = psycopg.connect(self._url, autocommit=True, **line)
+            options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES}
+            self._db = psycopg.connect(self._url, autocommit=True, **options)
         return self._db
 
     def _drop(self) -> None:

@@ -5,15 +5,19 @@ So that a repeat after a crash is the same message with the same id, and the fee
 
 from collections.abc import Sequence
 
+import msgspec
+
 from broker import topology
 from broker.port import Outgoing
 from domain.events.home import PresenceEvent
 from projections.server.presence import reason
-from servers.sessions.part_bodies import encode, instant
+from runtime.times import rfc3339
 from servers.store.event_store import Committed
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE = "flash.presence.changed.v1"
+
+encode = msgspec.json.Encoder().encode
 
 
 def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:
@@ -22,7 +26,7 @@ def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:
     if not isinstance(event, PresenceEvent) or event.status == event.previous:
         return ()
     uid = int(event.originator_id[5:])
-    time = instant(event.at)
+    time = rfc3339(event.at)
     id = f"{home}/{event.originator_id}/{event.originator_version}"
     body = {
         "specversion": "1.0",

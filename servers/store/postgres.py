@@ -24,10 +24,10 @@ from eventsourcing.postgres import (
 from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
+from runtime.postgres_options import KEEPALIVES
 from servers.store.lease import FENCED, FencedOut
 from servers.store.positions import RELAY
 from servers.store.postgres_lease import PostgresLease
-from servers.store.postgres_options import LINE
 from servers.store.postgres_schema import commit_call, commit_function, lease_table
 
 SETUP_LOCK = 0x666C617368  # "flash": a key that no other user of the database is likely to lock
@@ -95,7 +95,7 @@ class PostgresStoreFactory(PostgresFactory):
 
     def __init__(self, env: dict[str, str], name: str) -> None:
         super().__init__(env)
-        self._line = {**self.datastore.pool.kwargs, **LINE, "application_name": name}  # type: ignore[dict-item]
+        self._line = {**self.datastore.pool.kwargs, **KEEPALIVES, "application_name": name}  # type: ignore[dict-item]
         self.datastore.pool = ConnectionPool(
             connection_class=psycopg.Connection[DictRow],
             kwargs=self._line,
