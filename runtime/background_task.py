@@ -75,6 +75,11 @@ class BackgroundTasks:
         for task in self._tasks:
             task.cancel()
 
+    async def wait(self) -> None:
+        """Return when all of them have ended by themselves."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def stop(self) -> None:
         """Cancel all of them and return when they have ended. A cancellation of the caller is raised as usual."""
         await _cancelled(self._tasks, CANCEL_AGAIN_S)

@@ -21,6 +21,7 @@ from domain.errors import Malformed, Unavailable
 from projections.audit.feeding import Feeder, Message, OtherHistory
 from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Order, Page, Person, Reached, Shown, StateAt
+from runtime.background_task import BackgroundTask
 from runtime.worker import Worker
 from servers.audit.keyring import Keyring
 
@@ -61,7 +62,7 @@ class Audit:
         self._asking = Worker("audit-reader")
         self._feeder: Feeder | None = None
         self._reader: Reader | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("audit")
         self._grown = asyncio.Event()  # replaced whenever the store has grown
         self.reached = Reached(0, 0, None, None, 0)  # how far the store has come: see `Reached`
 
@@ -74,14 +75,11 @@ class Audit:
 
     def start(self) -> None:
         """Follow the history from where the store stands, over every loss of the broker, until `stop`."""
-        self._task = asyncio.create_task(self._follow(), name="audit")
+        self._task.start(self._follow())
 
     async def stop(self) -> None:
         """Stop following and let go of the store. What was not stored is read again at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._task.stop()
         for worker, store in ((self._feeding, self._feeder), (self._asking, self._reader)):
             if store is not None:
                 await worker.run(store.close)
@@ -202,8 +200,7 @@ class Audit:
                 raise OtherHistory
         finally:
             pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Unavailable):
-                await pump
+            await asyncio.gather(pump, return_exceptions=True)
 
     async def _store(self, items: list[StreamItem]) -> None:
         if self._feeder is None:

@@ -15,7 +15,7 @@ import msgpack
 import structlog
 
 from broker.port import Broker
-from domain.errors import Rejected
+from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.events.integrity import SealReceived
 from domain.integrity import seal as seals
@@ -24,6 +24,7 @@ from domain.rules import global_server as rules
 from domain.rules.rules import Rules
 from projections.by_server import GlobalProjections, by_name
 from projections.directory.directory import Listed
+from runtime.background_task import BackgroundTasks
 from runtime.ids import new_id
 from servers.global_server.presence_view import PresenceView
 from servers.home.global_client import GLOBAL
@@ -123,7 +124,7 @@ class GlobalParts:
         )
         self.homes_changed = asyncio.Event()  # set when a home came up or was announced
         self._catching_up = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks("directory-catch-up")
         self._mail_key = b""
         self._started = False
 
@@ -154,7 +155,7 @@ class GlobalParts:
         await self.sealer.stop()
         await self.relay.stop()
         await self.writer.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.wait()
         await self.projector.stop()
         await asyncio.to_thread(self.passwords.close)
         await asyncio.to_thread(self.store.close)
@@ -192,16 +193,15 @@ class GlobalParts:
                 self.directory.apply(committed.position, committed.event)
                 self.leavers.apply(committed.position, committed.event)
         else:  # another Global Server's events lie between, or positions the database left out: only the log knows
-            task = asyncio.create_task(self.catch_up(), name="directory-catch-up")
-            self._tasks.add(task)
-            task.add_done_callback(self._caught_up)
+            self._tasks.start(self._catch_up_soon())
         if any(committed.event.ERASES for committed in batch):
             self.verifier.forget()
         self.homes_changed.set()
 
-    def _caught_up(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+    async def _catch_up_soon(self) -> None:
+        try:
+            await self.catch_up()
+        except Unavailable as error:
             log.warning("global.catch_up_failed", error=type(error).__name__)  # the next commit or miss tries again
 
     def _home_up(self, name: str) -> None:

@@ -5,7 +5,6 @@ cursors are refused.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from broker.port import Broker, StreamItem
 from broker.topology import PRESENCE_LOG
 from domain.errors import Unavailable
 from projections.server.presence_feed import Change, Feed, Standing
+from runtime.background_task import BackgroundTasks
 from servers.messaging.presence_events import TYPE
 from servers.writing.projector import read_dump, write_dump
 
@@ -59,7 +59,7 @@ class FeedReader:
         self._meet = meet
         self._news = news
         self._dumped = ""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks("presence-feed")
 
     async def start(self) -> None:
         """Load the dump and begin to read. Does not wait for the broker: `caught_up` tells."""
@@ -70,19 +70,13 @@ class FeedReader:
             except (KeyError, TypeError, ValueError) as error:  # nothing was taken from it: the log has it all
                 log.warning("feed.dump_unusable", error=type(error).__name__)
         self._dumped = self.feed.cursor
-        self._tasks = [
-            asyncio.create_task(self._run(), name="feed"),
-            asyncio.create_task(self._dump_now_and_then(), name="feed-dump"),
-        ]
+        self._tasks.start(self._run())
+        self._tasks.start(self._dump_now_and_then())
 
     async def stop(self) -> None:
         """Dump and stop."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
         if self._tasks:
+            await self._tasks.stop()
             await self._dump()
 
     async def _run(self) -> None:

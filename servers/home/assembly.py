@@ -22,6 +22,7 @@ from domain.rules import home as rules
 from domain.rules.rules import Command, Rules
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import NEVER, Presence, PresenceIndex
+from runtime.background_task import BackgroundTasks
 from runtime.ids import new_id
 from servers.home.global_client import GLOBAL, GlobalClient
 from servers.home.health import home_health
@@ -122,7 +123,7 @@ class HomeParts:
         self.housekeeping = Housekeeping(self.writer, self.sessions, self.presence, self.waiting, config.patience, clock)
         self.blanks = BlankWheel(config.blank_s, monotonic, self._silent)
         self._end: Callable[[Session, str], None] = lambda session, reason: None
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking = BackgroundTasks(f"peer-presence-{self.name}")
         self.life = ""  # how often the log was restored, if ever: the ids of sessions begin with it
         self._started = False
 
@@ -156,8 +157,7 @@ class HomeParts:
     async def stop(self) -> None:
         """Finish what was begun, in the order in which parts depend on each other."""
         self.writer.over = self.lease is not None and self.lease.lost.is_set()
-        for task in list(self._asking):
-            task.cancel()
+        await self._asking.stop()
         await self.blanks.stop()
         await self.housekeeping.stop()
         await self.global_link.stop()
@@ -240,9 +240,7 @@ class HomeParts:
         if server == GLOBAL:
             self.global_link.announce()
             return
-        task = asyncio.create_task(self._ask_presence(server))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._asking.start(self._ask_presence(server))
 
     async def _ask_presence(self, home: str) -> None:
         """Learn how things stand with the users of another home, until it answers or falls silent."""

@@ -19,6 +19,7 @@ import structlog
 
 from broker.port import Broker
 from domain.errors import Unavailable, UnknownUser
+from runtime.background_task import BackgroundTask
 from servers.store.event_store import Store
 
 GLOBAL = "global"  # the Global Server's name among servers, and the key it answers to
@@ -49,7 +50,7 @@ class GlobalClient:
         self._trust = trust
         self._store = store
         self._users: OrderedDict[int, RemoteUser] = OrderedDict()
-        self._announcing: asyncio.Task[None] | None = None
+        self._announcing = BackgroundTask(f"announce-{name}")
         self.announced = asyncio.Event()  # the Global Server knows this home, and this home its keys
 
     def start(self) -> None:
@@ -60,15 +61,12 @@ class GlobalClient:
 
     def announce(self) -> None:
         """Say, until it is heard, that this home is here: at start, and when the Global Server was restarted."""
-        if self._announcing is None or self._announcing.done():
-            self._announcing = asyncio.create_task(self._announce(), name="announce")
+        if not self._announcing.alive:
+            self._announcing.start(self._announce())
 
     async def stop(self) -> None:
         """Say no more."""
-        if self._announcing is not None:
-            self._announcing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._announcing
+        await self._announcing.stop()
 
     async def user(self, uid: int) -> RemoteUser:
         """Who `uid` is, and where. Raises `UnknownUser`, `Unavailable`."""

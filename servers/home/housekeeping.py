@@ -16,6 +16,7 @@ from domain.rules.rules import Command
 from domain.user.commands import LapseStatus, LogOff
 from projections.server.presence import PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
+from runtime.background_task import BackgroundTasks
 from runtime.deferred import Deferred
 from servers.sessions.sessions import Sessions
 from servers.writing.writer import Writer
@@ -54,18 +55,17 @@ class Housekeeping:
         self._patience = patience
         self._clock = clock
         self._unended: list[LogOff] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks("housekeeping")
 
     def start(self) -> None:
         """Begin. Sessions that the log holds now were lost with the last run."""
         orphans = [(uid, session) for uid, ids in self._presence.sessions.items() for session in ids]
-        self._tasks = [asyncio.create_task(self._end_orphans(orphans)), asyncio.create_task(self._look_around())]
+        self._tasks.start(self._end_orphans(orphans))
+        self._tasks.start(self._look_around())
 
     async def stop(self) -> None:
         """Stop at once; what is left undone is done at the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     def end(self, command: LogOff) -> None:
         """Record that a session ended, now or as soon as the store is back."""
@@ -80,7 +80,7 @@ class Housekeeping:
         """Take out what an erased sender wrote and a user who is here has not acknowledged; for the others it is done at their login."""
         here = {session.uid for session in self._sessions} & self._waiting.mailboxes.keys()
         commands = [DropErased(uid=uid, cause="erasure", sender=sender) for uid in here]
-        self._tasks.append(asyncio.create_task(self._submit(commands)))
+        self._tasks.start(self._submit(commands))
 
     async def _end_orphans(self, orphans: Sequence[tuple[int, str]]) -> None:
         if not orphans:

@@ -16,6 +16,7 @@ from domain.errors import Unavailable
 from domain.events.integrity import LogSealed
 from domain.integrity.chain import before_all, fingerprint, seal
 from domain.integrity.seal import SealedState, SealLog
+from runtime.background_task import BackgroundTask
 from servers.messaging.recent_commits import RecentCommits, weight
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
@@ -55,21 +56,20 @@ class Sealer:
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self.task = BackgroundTask(f"sealer-{server}")
         self.sealed = 0  # everything up to here is sealed
         self.seals = 0
 
     def start(self) -> None:
         """Go on where the last seal ended."""
-        self._task = asyncio.create_task(self._run(), name="sealer")
+        self.task.start(self._run())
 
     async def stop(self) -> None:
         """Seal what is at hand, then stop: a server that was stopped leaves nothing unsealed but its last seal."""
         self._stopping = True
         self._arrived.set()
         self._full.set()
-        if self._task is not None:
-            await self._task
+        await self.task.wait()
 
     @property
     def unsealed(self) -> int:

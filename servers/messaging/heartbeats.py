@@ -1,7 +1,6 @@
 """Which other servers are alive, from their beats. Rule: silence means unknown, never offline."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import msgpack
 import structlog
 
 from broker.port import Broker
+from runtime.background_task import BackgroundTask
 
 BEAT_S = 1.0  # cheap: one small message per server and second
 DOWN_AFTER_S = 3.5  # three beats missed, and half a beat of grace
@@ -45,7 +45,7 @@ class PeerMonitor:
         self._on_up = on_up
         self._on_down = on_down
         self._known: dict[str, Neighbour] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask(f"heartbeats-{server}")
 
     def alive(self) -> set[str]:
         """The servers heard of lately, ourselves included."""
@@ -59,14 +59,11 @@ class PeerMonitor:
     async def start(self) -> None:
         """Begin to beat and to listen."""
         await self._broker.listen_beats(self._heard)
-        self._task = asyncio.create_task(self._beat(), name="beats")
+        self._task.start(self._beat())
 
     async def stop(self) -> None:
         """Fall silent."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._task.stop()
 
     async def _beat(self) -> None:
         body = msgpack.packb({"server": self._server, "run": self._run})

@@ -6,7 +6,6 @@ exactly that event does, once (decision 28).
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from broker.topology import RETURNED_HEADER
 from domain.errors import Malformed, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
+from runtime.background_task import BackgroundTask
 from servers.store.event_store import Store
 from servers.store.positions import SET_ASIDE, TOOK_EFFECT, aside
 from servers.writing.writer import Writer
@@ -78,23 +78,20 @@ class Inbox:
         self._seen: dict[str, int] = {}  # source -> position whose effects are committed
         self._asides: dict[str, dict[int, int]] = {}  # source -> position -> what is noted of it; for every source in `_seen`
         self._consumer: Consumer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task = BackgroundTask(f"inbox-{server}")
         self.dead = 0
         self.repeats = 0
 
     async def start(self) -> None:
         """Begin to consume."""
-        self._task = asyncio.create_task(self._run(), name="inbox")
+        self.task.start(self._run())
         self._consumer = await self._broker.consume(self._server, self._arrive)
 
     async def stop(self) -> None:
         """Stop; what is not acked comes again at the next start."""
         if self._consumer is not None:
             await self._consumer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self.task.stop()
 
     def _arrive(self, delivery: Delivery) -> None:
         if len(self._waiting) >= PREFETCH:  # while our store is away, each new connection brings all of them again

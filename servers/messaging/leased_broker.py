@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from broker.port import Broker, Consumer, Delivery, Outgoing
 from domain.errors import Unavailable
+from runtime.background_task import BackgroundTask
 from servers.store.lease import Lease
 
 LOOK_S = 0.25  # a message that waits for us to step aside waits so much longer
@@ -75,26 +76,21 @@ class _LeasedConsumer:
         self._server = server
         self._handler = handler
         self._consumer: Consumer | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._over = False
+        self._task = BackgroundTask(f"leased-consumer-{server}")
 
     async def start(self) -> None:
         """Consume, and look after the lease."""
         self._consumer = await self._broker.consume(self._server, self._handler)
-        self._task = asyncio.create_task(self._follow(), name="leased-consumer")
+        self._task.start(self._follow())
 
     async def cancel(self) -> None:
         """Stop for good."""
-        self._over = True  # a cancellation alone can get lost: whoever closes a channel of a lost link hears of the loss instead
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._task.stop()
         if self._consumer is not None:
             await self._consumer.cancel()
 
     async def _follow(self) -> None:
-        while not self._over:
+        while True:
             await asyncio.sleep(LOOK_S)
             with contextlib.suppress(Unavailable):  # then the link is lost, and the broker has taken everything back
                 if self._consumer is None and self._lease.held:

@@ -15,6 +15,7 @@ from eventsourcing.persistence import Tracking
 
 from broker.port import Broker, Outgoing
 from domain.errors import Unavailable
+from runtime.background_task import BackgroundTasks
 from servers.messaging.recent_commits import RecentCommits, portion
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
@@ -51,7 +52,7 @@ class OutboxPublisher:
         self._arrived = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._caught_up.set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks = BackgroundTasks(name)
         self.position = 0  # everything up to here is confirmed
         self._saved = 0
         self._save_at = 0.0
@@ -63,19 +64,15 @@ class OutboxPublisher:
         self._confirmed(self.position)
         self._arrived.set()
         self._writer.riders.append(self._riders)
-        self._tasks = [
-            asyncio.create_task(self._run(), name=self._name),
-            asyncio.create_task(self._save_now_and_then(), name=f"{self._name}-save"),
-        ]
+        self.tasks.start(self._run())
+        self.tasks.start(self._save_now_and_then())
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Publish what is left if the broker takes it in time; what it does not is published at the next start."""
         if self._broker.connected:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._caught_up.wait(), timeout_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.stop()
         await self._save()
 
     @property

@@ -6,10 +6,10 @@ So that is noticed at most 2.25 intervals after it.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from runtime.background_task import BackgroundTask
 from servers.sessions.parts import BLANK, Outlet
 
 SLOTS = 32  # ticks per turn: about one a second at the default 30 s; 10,000 sessions make 313 writes a tick
@@ -47,7 +47,7 @@ class BlankWheel(Generic[C]):
         self._slots: list[dict[C, None]] = [{} for _ in range(SLOTS)]  # a set would take three times the room
         self._next = 0
         self._at = 0
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("blanks")
 
     def add(self, session: C) -> None:
         """Sessions are dealt around the wheel, so that a flood of logins does not become a flood of blanks."""
@@ -61,14 +61,11 @@ class BlankWheel(Generic[C]):
 
     def start(self) -> None:
         """Begin to turn."""
-        self._task = asyncio.create_task(self._run(), name="blanks")
+        self._task.start(self._run())
 
     async def stop(self) -> None:
         """Stand still."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._task.stop()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ import structlog
 from eventsourcing.persistence import PersistenceError
 
 from domain.errors import Unavailable
+from runtime.background_task import BackgroundTask
 from runtime.worker import Worker
 
 FENCED = "FL001"  # the SQLSTATE with which the database refuses a commit under an old lease; class FL is nobody else's
@@ -73,7 +74,7 @@ class Lease:
         self._until = 0.0
         self._other = ""
         self._thread = Worker(f"lease-{server}")  # of its own: a slow commit must not cost the lease
-        self._task: asyncio.Task[None] | None = None
+        self.task = BackgroundTask(f"lease-{server}")
 
     @property
     def held(self) -> bool:
@@ -113,7 +114,7 @@ class Lease:
         self.epoch = epoch
         self.takeover_s = self._clock() - began
         log.info("home.takeover", home=self._server, lease=epoch, waited_s=round(self.takeover_s, 2))
-        self._task = asyncio.create_task(self._renew(), name="lease")
+        self.task.start(self._renew())
 
     def fenced_out(self) -> None:
         """The database refused our number: whatever our clock says, it is over."""
@@ -139,10 +140,7 @@ class Lease:
 
     async def stop(self) -> None:
         """Give the lease back, so that a standby need not wait for its end."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self.task.stop()
         self._until = 0.0
         if self.epoch and not self.lost.is_set():
             with contextlib.suppress(Unavailable):

@@ -4,7 +4,6 @@ Rule: a dump is only a shortcut. Thrown away, the same index comes out of the lo
 """
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import structlog
 
 from domain.errors import Unavailable
 from domain.event import Event
+from runtime.background_task import BackgroundTask
 from servers.encryption.key_store import NO_KEYS, Ciphers, KeyStore
 from servers.encryption.personal_fields import pack_dump, unpack_dump
 from servers.store.event_store import Store
@@ -48,7 +48,7 @@ class Projector:
         self._directory = directory
         self._projections = projections
         self._dumped: dict[str, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("projector")
 
     async def start(self) -> None:
         """Load the dumps and catch up: afterwards every projection stands at the end of the log."""
@@ -62,7 +62,7 @@ class Projector:
                     log.warning("projector.dump_unusable", projection=name, error=type(error).__name__)
             self._dumped[name] = projection.position
         await self.catch_up()
-        self._task = asyncio.create_task(self._dump_now_and_then(), name="projector")
+        self._task.start(self._dump_now_and_then())
 
     async def catch_up(self) -> None:
         """Fold what the log has beyond the projections."""
@@ -75,10 +75,8 @@ class Projector:
 
     async def stop(self) -> None:
         """Dump and stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self._task.alive:
+            await self._task.stop()
             await self.dump()
 
     def lag(self, newest: int) -> dict[str, int]:

@@ -18,6 +18,7 @@ from broker.envelope import EventRecord
 from domain.errors import Rejected, Unavailable
 from domain.event import Event, Snapshotable, State, place
 from domain.rules.rules import Command
+from runtime.background_task import BackgroundTask
 from runtime.deferred import Deferred
 from servers.encryption.personal_fields import KeysNeeded
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Conflicted, Store
@@ -55,7 +56,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, State] = OrderedDict()
         self._loaded: list[str] = []  # streams whose states were looked up for the present batch
-        self._task: asyncio.Task[None] | None = None
+        self.task = BackgroundTask("writer")
         self._stopped = False
         self.riders: list[Callable[[], Sequence[Tracking]]] = []  # positions that may travel with the next commit, for free
         self.erase: Callable[[Sequence[Committed]], Awaitable[bool]] | None = None  # see `servers.erasure`
@@ -66,21 +67,19 @@ class Writer:
 
     def start(self) -> None:
         """Begin to commit."""
-        self._task = asyncio.create_task(self._run(), name="writer")
+        self.task.start(self._run())
 
     async def stop(self) -> None:
         """Commit what waits, then stop. Who comes later hears `Unavailable`."""
         stopped, self._stopped = self._stopped, True
-        if self._task is None or stopped:
+        if stopped or not self.task.alive:
             return
         last = UnitOfWork((), (), None)  # units are taken in order: when this empty one is through, all before it are
         self._queue.append(last)
         self._arrived.set()
         with contextlib.suppress(Unavailable):
             await last
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self.task.stop()
 
     def submit(
         self, commands: Sequence[Command], *, trackings: Sequence[Tracking] = (), answer: Callable[[list[Event]], Any] | None = None
@@ -109,7 +108,7 @@ class Writer:
     @property
     def alive(self) -> bool:
         """Whether it commits. A writer that ended by itself is a fault that only a restart mends."""
-        return self._task is not None and not self._task.done()
+        return self.task.alive
 
     @property
     def depth(self) -> int:

@@ -55,9 +55,8 @@ class SealedLog:
 
     async def dies(self) -> None:
         """Nothing is finished."""
-        for task in (self.sealer._task, self.writer._task):
-            if task is not None:
-                task.cancel()
+        for task in (self.sealer.task, self.writer.task):
+            await task.stop()
         await asyncio.to_thread(self.store.close)
 
     def log(self) -> list[Committed]:

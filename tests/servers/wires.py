@@ -45,10 +45,8 @@ class Server:
 
     async def dies(self):
         """Every task is cancelled where it stands; nothing is finished or saved."""
-        tasks = [*(task for lane in self.relay.lanes for task in lane._tasks), self.inbox._task, self.writer._task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for tasks in (*(publisher.tasks for publisher in self.relay.lanes), self.inbox.task, self.writer.task):
+            await tasks.stop()
         await self.inbox._consumer.cancel()
         await asyncio.to_thread(self.store.close)
 

@@ -257,7 +257,7 @@ class Again:
 
 async def test_what_comes_again_while_the_store_is_away_is_kept_once(servers):
     _, h2 = servers
-    h2.inbox._task.cancel()  # it waits for the store
+    await h2.inbox.task.stop()  # it waits for the store
     for _ in range(3):
         for _ in range(inbox_module.PREFETCH):
             h2.inbox._arrive(Again(gone=True))

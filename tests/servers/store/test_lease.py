@@ -97,7 +97,7 @@ async def test_two_processes_pass_a_lease_back_and_forth_and_numbers_rise(tables
     epochs.append(first.epoch)
     other = leases[1 - leases.index(first)]
     assert "Standby" in other.why_not()
-    first._task.cancel()  # it hangs
+    await first.task.stop()  # it hangs
     await eventually(lambda: other.held)
     assert not first.held
     epochs.append(other.epoch)
