@@ -45,7 +45,7 @@ class HomeRoutes:
         # 0 is what a client says that has no number yet: it does not resume.
         hello = Hello(body.client, body.pong, resume.session if resume else None, (resume.seq or None) if resume else None)
         back = BackConnection(self._back_connections, framing_for(call.headers.get("Accept", "")))
-        if not call.connection.hand_over(back):
+        if not call.connection.detach_to(back):
             return problem(Unavailable("The client has gone."))
         try:
             session = await self._home.log_in(call.identity, hello, back)

@@ -35,7 +35,7 @@ class PresenceRoutes:
         if after is not None and len(after) > MAX_CURSOR_CHARS:
             raise Gap
         back = BackConnection(self._streams, EVENT_STREAM)
-        if not call.connection.hand_over(back):
+        if not call.connection.detach_to(back):
             return problem(Unavailable("The client has gone."))
         try:
             subscriber = self._server.subscribe(call.identity, _uids(query.uids), after, back)

@@ -46,7 +46,7 @@ class Tails:
         wanted = await wanted_of(self._console, query)
         after = next((place for place in (call.headers.get("Last-Event-ID", ""), query.after) if PLACE.fullmatch(place)), None)
         tail = LiveTail(self._console.tail(call.identity, wanted, after or self._console.newest()), self._open.discard)
-        if not call.connection.hand_over(tail):
+        if not call.connection.detach_to(tail):
             return problem(Unavailable("The client has gone."))
         self._open.add(tail)
         return Answer(200)

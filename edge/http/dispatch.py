@@ -3,21 +3,25 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 from urllib.parse import unquote
 
 from domain.errors import Malformed, MethodNotAllowed, NotFound, Unavailable
-from edge.http.messages import Answer, Call
+from edge.http.messages import Answer, Call, Peer
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import problem_for
 from edge.http.route import Route
 from runtime.deferred import Deferred, failed
 
-if TYPE_CHECKING:
-    from edge.http.connection import Connection
-
 NO_PATH: Mapping[str, str] = {}
 Segments = tuple[str, ...]
+
+
+class Asker(Peer, Protocol):
+    """A connection that waits for an answer."""
+
+    def answered(self, answer: Answer) -> None:
+        """Here it is."""
 
 
 class Dispatcher:
@@ -36,12 +40,12 @@ class Dispatcher:
                 self._exact[route.method, route.path] = route
 
     def synchronous(self, method: str, target: str) -> Route | None:
-        """The synchronous route at this very address, if there is one: its requests may be given to `begin`."""
+        """The synchronous route at exactly this address, if there is one: `begin` answers its requests."""
         route = self._exact.get((method, target))
         return route if route is not None and route.synchronous else None
 
-    def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> None:
-        """Answer one request for a synchronous route: `connection.answered` is called, now or later. Never raises."""
+    def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: Asker) -> None:
+        """Answer one request for a synchronous route: calls `connection.answered`, now or later. Never raises."""
         try:
             who = route.gate(headers) if route.gate is not None else None
             call = Call(who, route.read_body(raw), NO_PATH, None, connection, headers)
@@ -50,7 +54,7 @@ class Dispatcher:
             deferred = failed(error)
         deferred.add_done_callback(partial(self._finish, route, connection))
 
-    def _finish(self, route: Route, connection: "Connection", deferred: Deferred[Answer]) -> None:
+    def _finish(self, route: Route, connection: Asker, deferred: Deferred[Answer]) -> None:
         if deferred.exception is None:
             answer: Answer = deferred.value
         else:
@@ -59,7 +63,7 @@ class Dispatcher:
         route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
         connection.answered(answer)
 
-    async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: "Connection") -> Answer:
+    async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: Peer) -> Answer:
         """Answer one request. `target`: origin form, as sent. Never raises."""
         route = self._exact.get((method, target))
         whole, path, query = target, NO_PATH, ""

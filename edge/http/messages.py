@@ -1,20 +1,46 @@
 """Requests and answers as the routes see them, and answers as bytes. Rule: no route ever builds a status line or a header itself."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from wsgiref.handlers import format_date_time
 
 import msgspec
 
 from servers.security.identity import Identity
 
-if TYPE_CHECKING:
-    from edge.http.connection import Connection
-
 JSON = b"application/json"
 encode_json = msgspec.json.Encoder().encode
+
+
+class TransportHandoff(Protocol):
+    """What goes on with a connection's transport: a back connection, or a live tail."""
+
+    def adopt(self, transport: asyncio.Transport) -> None:
+        """Become the protocol of a transport whose request has been read."""
+
+
+class Peer(Protocol):
+    """The connection that a request came over, as far as handlers need it."""
+
+    half_closed: bool  # the client sends no more
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody can read an answer any more."""
+
+    @property
+    def client_address(self) -> str:
+        """The client's IP address, empty when it is gone."""
+
+    @property
+    def client_port(self) -> int:
+        """The client's port, 0 when it is gone."""
+
+    def detach_to(self, handoff: TransportHandoff) -> bool:
+        """Give the transport to `handoff`; no answer is written then. False: the client is gone."""
 
 
 class Call(NamedTuple):
@@ -28,7 +54,7 @@ class Call(NamedTuple):
     body: Any
     path: Mapping[str, str]
     query: Any
-    connection: "Connection"
+    connection: Peer
     headers: Mapping[str, str]
 
     @property

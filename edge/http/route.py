@@ -23,9 +23,9 @@ class Route:
     """One call: how it is addressed, who may call it, what it takes and answers, and who handles it.
 
     `path` may hold `{name}` for one segment. `body`, `query`: request types; with `body_optional`, none is `{}`. `success`: what comes
-    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has. A
-    `synchronous` route is called for every popup: its handler returns a `Deferred`, so that it needs no task. A `page` is for people in a
-    browser: it takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
+    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has. The
+    handler of a `synchronous` route returns a `Deferred`, so that its requests need no task. A `page` is for people in a browser: it
+    takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
     """
 
     __slots__ = (

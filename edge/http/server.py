@@ -3,16 +3,10 @@
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
-from aiohttp.web_protocol import RequestHandler
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import StreamResponse
-from aiohttp.web_server import Server  # not through `aiohttp.web`: 1 MB of what makes applications
 from prometheus_client import CollectorRegistry
 
-from domain.errors import Unavailable
 from edge.api.global_server import global_routes
 from edge.api.home import home_routes
 from edge.api.presence import presence_routes
@@ -20,14 +14,13 @@ from edge.contracts.servers import Global, Home, Verifier
 from edge.direct.routes import direct_route, ticket_route
 from edge.http.auth import bearer_gate, home_gate
 from edge.http.client_address import Network, TrustedProxies
-from edge.http.connection import Connection
+from edge.http.connection import Connections
 from edge.http.dispatch import Dispatcher
-from edge.http.messages import CLOSE, render
+from edge.http.fast_path import WriteBuffer
+from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics
 from edge.http.ops_routes import ops_routes
-from edge.http.problems import problem
 from edge.http.route import Route
-from edge.http.write_buffer import WriteBuffer
 from edge.transports.back_connection import BackConnections
 from edge.transports.long_poll import LongPolls
 
@@ -37,38 +30,6 @@ BACKLOG = 4_096  # a home that comes back is called by all its clients within a 
 # Half a blank interval: with the blank itself, a silent peer is given up within 2.5 of them even if it never answers blanks.
 DEAD_PEER_MS = 45_000
 KEEPALIVE_IDLE_S, KEEPALIVE_EVERY_S, KEEPALIVE_PROBES = 60, 15, 3  # for connections on which nothing is written at all
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a client may cost. `tick_s`: how often connections are looked at; all times are rounded up to ticks."""
-
-    max_connections: int = 100_000
-    request_s: float = 15.0  # from a request's first byte to its last: slow lines pass, slow attackers do not
-    idle_s: float = 75.0  # between requests: longer than the usual 60 s of proxies, so that they close first
-    stall_s: float = 30.0  # a client that does not read its answer
-    linger_s: float = 2.0  # for a client to read a refusal while it is still sending
-    tick_s: float = 1.0
-
-    @property
-    def request_ticks(self) -> float:
-        """`request_s` in ticks; likewise the others."""
-        return self.request_s / self.tick_s
-
-    @property
-    def idle_ticks(self) -> float:
-        """See `request_ticks`."""
-        return self.idle_s / self.tick_s
-
-    @property
-    def stall_ticks(self) -> float:
-        """See `request_ticks`."""
-        return self.stall_s / self.tick_s
-
-    @property
-    def linger_ticks(self) -> float:
-        """See `request_ticks`."""
-        return self.linger_s / self.tick_s
 
 
 class EdgeServer:
@@ -88,15 +49,15 @@ class EdgeServer:
         limits: Limits | None = None,
     ) -> None:
         self.title = title
-        self.outbox = back_connections.outbox if back_connections is not None else WriteBuffer()
+        self.write_buffer = back_connections.write_buffer if back_connections is not None else WriteBuffer()
         self.limits = limits or Limits()
         self.metrics = metrics
         self.routes = [*routes, *ops_routes(title, routes, self._ready, metrics.registry)]
-        self.dispatcher = Dispatcher(self.routes, metrics)
+        self.http = Connections(Dispatcher(self.routes, metrics), metrics, self.write_buffer, self.limits)
+        self.http.full = self._full
         self._server_ready = ready
         self._back_connections = back_connections
         self._stopping = False
-        self._http: _Connections | None = None
         self._listener: asyncio.Server | None = None
         self._socket: socket.socket | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -106,9 +67,8 @@ class EdgeServer:
     async def start(self, host: str, port: int) -> None:
         """Listen. `port` 0 takes a free one; see `port`. Raises `OSError` when that cannot be."""
         loop = asyncio.get_running_loop()
-        self._http = _Connections(self)
         self._socket = listening_socket(host, port)
-        self._listener = await loop.create_server(self._http, sock=self._socket, backlog=BACKLOG)
+        self._listener = await loop.create_server(self.http, sock=self._socket, backlog=BACKLOG)
         self._tick = loop.call_later(self.limits.tick_s, self._sweep)
         log.info("edge.listening", server=self.title, host=host, port=self.port)
 
@@ -122,10 +82,9 @@ class EdgeServer:
         """Stop accepting, let running requests end and back connections flush, for `drain_s` each at most. The home says its
         goodbyes before."""
         self._stopping = True
-        if self._listener is not None and self._http is not None:
+        if self._listener is not None:
             self._listener.close()
-            self._http.pre_shutdown()
-            await self._http.shutdown(drain_s)
+            await self.http.stop(drain_s)
             if self._back_connections is not None:
                 await self._back_connections.wait_empty(drain_s)
             await self._listener.wait_closed()
@@ -133,49 +92,21 @@ class EdgeServer:
             self._tick.cancel()
         log.info("edge.stopped", server=self.title)
 
-    def full(self) -> bool:
+    def _full(self) -> bool:
         """Whether one more connection is too many."""
         return self._open_connections() > self.limits.max_connections
-
-    def full_answer(self) -> bytes:
-        """What that one is told."""
-        self.metrics.connections_refused += 1
-        return render(problem(Unavailable("Too many connections; try again later.")), CLOSE)
 
     def _ready(self) -> str | None:
         return "The server is shutting down." if self._stopping else self._server_ready()
 
     def _open_connections(self) -> int:
-        return (len(self._http.connections_now) if self._http is not None else 0) + self.metrics.back_connections
+        return len(self.http.open) + self.metrics.back_connections
 
     def _sweep(self) -> None:
         """The one timer for all connections."""
         loop = asyncio.get_running_loop()
-        if self._http is not None:
-            for connection in self._http.connections:
-                if isinstance(connection, Connection):
-                    connection.sweep()
+        self.http.sweep()
         self._tick = loop.call_later(self.limits.tick_s, self._sweep)
-
-
-class _Connections(Server):
-    """aiohttp's low-level server, making our kind of connection."""
-
-    def __init__(self, edge: EdgeServer) -> None:
-        super().__init__(_unused)
-        self._edge = edge
-
-    def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, edge=self._edge)
-
-    @property
-    def connections_now(self) -> dict[RequestHandler, asyncio.Transport]:
-        """The open connections, without a copy."""
-        return self._connections
-
-
-async def _unused(request: BaseRequest) -> StreamResponse:
-    raise AssertionError("connections answer requests themselves")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

@@ -18,8 +18,8 @@ from servers.sessions.parts import Part
 
 if TYPE_CHECKING:
     from edge.contracts.servers import Session, Streams
+    from edge.http.fast_path import WriteBuffer
     from edge.http.metrics import EdgeMetrics
-    from edge.http.write_buffer import WriteBuffer
 
 HIGH_WATER_BYTES = 65_536  # unsent bytes at which a session stops writing: a few messages, whatever their size
 MAX_IGNORED_BYTES = 4_096  # a client has nothing to say here; some proxies and browsers do send a little
@@ -29,10 +29,10 @@ RESET = struct.pack("ii", 1, 0)  # linger for 0 s: closing means a reset, and no
 class BackConnections:
     """The open back connections of one server: what they share, and who they are."""
 
-    def __init__(self, streams: "Streams", metrics: "EdgeMetrics", outbox: "WriteBuffer") -> None:
+    def __init__(self, streams: "Streams", metrics: "EdgeMetrics", write_buffer: "WriteBuffer") -> None:
         self.streams = streams
         self.metrics = metrics
-        self.outbox = outbox
+        self.write_buffer = write_buffer
         self.open: dict[BackConnection, None] = {}  # a set would take twice the room
         self.emptied: asyncio.Event | None = None  # only looked at while stopping
 
@@ -97,8 +97,8 @@ class BackConnection(asyncio.Protocol):
             self.abort()
         elif self._transport is not None and not self._ended:
             self._ended = True
-            self._owner.outbox.write(self._transport, render(answer, CLOSE))
-            self._owner.outbox.flush()
+            self._owner.write_buffer.write(self._transport, render(answer, CLOSE))
+            self._owner.write_buffer.flush()
             self._transport.close()
 
     # -- the outlet ------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class BackConnection(asyncio.Protocol):
         owner.metrics.pushed(parts, len(data))
         if parts[-1].name == GOODBYE:
             self._ended = True
-        owner.outbox.write(transport, data)
+        owner.write_buffer.write(transport, data)
 
     @property
     def writable(self) -> bool:
@@ -129,9 +129,9 @@ class BackConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         if self._opened and not self._ended:
-            self._owner.outbox.write(transport, self._framing.end)
+            self._owner.write_buffer.write(transport, self._framing.end)
         self._ended = True
-        self._owner.outbox.flush()
+        self._owner.write_buffer.flush()
         transport.close()
 
     def abort(self) -> None:

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from domain.errors import Unavailable, UnknownSession
 from edge.contracts import requests
 from edge.contracts.servers import Home, Session
-from edge.http.connection import Connection
-from edge.http.messages import Answer, Call, encode_json
+from edge.http.messages import Answer, Call, Peer, encode_json
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import problem
 from edge.transports.framing import GOODBYE
@@ -118,7 +117,7 @@ class PollOutlet:
         self._wake()
         return self._turn
 
-    async def take(self, turn: int, wait_s: float, connection: Connection) -> list[Part]:
+    async def take(self, turn: int, wait_s: float, connection: Peer) -> list[Part]:
         """What waits, else what comes first within `wait_s`. Raises `UnknownSession` when the session has ended without a goodbye."""
         if turn == self._turn and wait_s > 0 and not self._parts and not self.ended:
             self._waiter = waiter = asyncio.get_running_loop().create_future()

@@ -22,7 +22,8 @@ from domain.errors import Unavailable
 from domain.registry.registered_home import HOME_NAME, RESERVED
 from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
-from edge.http.server import EdgeServer, Limits, global_edge, home_edge
+from edge.http.limits import Limits
+from edge.http.server import EdgeServer, global_edge, home_edge
 from flash.process.settings import BadSetting, Settings
 from servers.audit.audit import Audit
 from servers.global_server.assembly import GlobalConfig, GlobalParts

@@ -2,16 +2,18 @@
 
 import asyncio
 import random
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiohttp.web_server import Server
+from prometheus_client import CollectorRegistry
 
-from edge.http.connection import Connection
-from edge.http.head_cache import MAX_BYTES, NOTHING_YET
-from edge.http.messages import Answer
-from edge.http.write_buffer import WriteBuffer
+from edge.http.connection import Connection, Connections
+from edge.http.dispatch import Dispatcher
+from edge.http.fast_path import MAX_HEAD_BYTES, WriteBuffer
+from edge.http.limits import Limits
+from edge.http.messages import Answer, Call
+from edge.http.metrics import EdgeMetrics
+from edge.http.route import Route
 from tests.edge.conftest import RunningHome
 from tests.edge.wire import ANN, BOB, Wire
 from tests.support.waiting import eventually
@@ -42,14 +44,25 @@ class Transport(asyncio.Transport):
         pass
 
 
+async def unused(call: Call) -> Answer:
+    raise AssertionError("the dispatcher here calls no handler")
+
+
+SYNCHRONOUS = Route("POST", "/v1/x", unused, "", {}, synchronous=True)
+
+
 class Understood:
     """A dispatcher that writes down what it is asked."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str | None, bytes]] = []
 
-    def synchronous(self, method: str, target: str) -> None:
-        """No route is synchronous."""
+    def synchronous(self, method: str, target: str) -> Route | None:
+        return SYNCHRONOUS if (method, target) == (SYNCHRONOUS.method, SYNCHRONOUS.path) else None
+
+    def begin(self, route: Route, headers: Any, raw: bytes, connection: Any) -> None:
+        self.requests.append((route.method, route.path, headers.get("Who"), raw))
+        connection.answered(Answer(204))
 
     async def run(self, method: str, target: str, headers: Any, raw: bytes, connection: Any) -> Answer:
         self.requests.append((method, target, headers.get("Who"), raw))
@@ -58,9 +71,8 @@ class Understood:
 
 def opened(understood: Understood) -> Connection:
     """A connection that has just been accepted."""
-    edge = SimpleNamespace(dispatcher=understood, outbox=WriteBuffer(), full=lambda: False)
-    manager = SimpleNamespace(connection_made=lambda *_: None, request_factory=None, request_handler=None)
-    connection = Connection(cast(Server, manager), loop=asyncio.get_running_loop(), edge=cast(Any, edge))
+    connections = Connections(cast(Dispatcher, understood), EdgeMetrics(CollectorRegistry()), WriteBuffer(), Limits())
+    connection = connections()
     connection.connection_made(Transport())
     return connection
 
@@ -94,7 +106,7 @@ async def test_requests_are_understood_however_they_are_cut_up(number: int):
     connection.data_received(waiting)
     await eventually(lambda: len(understood.requests) >= len(wanted))
     assert understood.requests == wanted
-    connection.force_close()
+    connection.finish()
 
 
 async def test_a_head_that_comes_again_is_not_parsed_again():
@@ -103,11 +115,13 @@ async def test_a_head_that_comes_again_is_not_parsed_again():
     for body in (b"one", b"two"):
         connection.data_received(request("a", body))
         await eventually(lambda body=body: understood.requests and understood.requests[-1][3] == body)
-    connection._parser = None  # nobody could read it now
-    connection.data_received(request("a", b"six"))
-    await eventually(lambda: len(understood.requests) == 3)
-    assert [raw for _, _, _, raw in understood.requests] == [b"one", b"two", b"six"]
-    connection.force_close()
+    cached = connection.cached
+    assert cached is not None
+    for body in (b"six", b"", b"x" * 12_345):
+        connection.data_received(request("a", body))
+        assert understood.requests[-1] == ("POST", "/v1/x", "a", body)
+        assert connection.cached is cached, "what is parsed gets an entry of its own"
+    connection.finish()
 
 
 async def test_what_looks_like_the_segment_before_may_be_something_else():
@@ -119,27 +133,41 @@ async def test_what_looks_like_the_segment_before_may_be_something_else():
     connection.data_received(segment)  # what begins like a request is the rest of the note
     await eventually(lambda: len(understood.requests) == 2)
     assert understood.requests[1] == ("POST", "/v1/y", "b", b"one")
-    connection.force_close()
+    connection.finish()
 
 
 async def test_nothing_is_known_of_a_request_that_came_in_pieces():
     connection = opened(Understood())
-    assert connection._known is NOTHING_YET
     whole = request("a", b"one")
-    connection.data_received(whole[:9])
-    connection.data_received(whole[9:])
-    assert connection._known is None
-    connection.force_close()
+    for pieces in ((whole[:9], whole[9:]), (whole,)):
+        for piece in pieces:
+            connection.data_received(piece)
+        assert connection.cached is None
+    connection.finish()
 
 
 async def test_a_long_head_is_understood_but_not_kept():
     understood = Understood()
     connection = opened(understood)
-    for who in ("a", "a" * MAX_BYTES):
+    for who in ("a", "a" * MAX_HEAD_BYTES):
         connection.data_received(request(who, b"one"))
         await eventually(lambda who=who: bool(understood.requests) and understood.requests[-1][2] == who)
-    assert connection._known is None
-    connection.force_close()
+    assert connection.cached is None
+    connection.finish()
+
+
+@pytest.mark.parametrize("length", [b"3 ", b"+3", b"0x3", b"1_0", b"", b"-1", b"4", b"2", b"00003", "\u0663".encode(), b"70000", b"3, 3"])
+async def test_a_length_that_is_not_plain_is_for_the_parser(length: bytes):
+    understood = Understood()
+    connection = opened(understood)
+    connection.data_received(request("a", b"one"))
+    cached = connection.cached
+    assert cached is not None
+    data = request("a", b"two").replace(b"Content-Length: 3", b"Content-Length: " + length)
+    assert cached.body_of(data) == (b"two" if length == b"00003" else None)
+    body = b"x" * 70_000
+    assert cached.body_of(request("a", body)) is None
+    connection.finish()
 
 
 async def test_the_same_connection_may_speak_for_another_user(home: RunningHome, wire: Wire):

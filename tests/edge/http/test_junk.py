@@ -7,7 +7,7 @@ import re
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.http.connection import MAX_LINE_BYTES
+from edge.http.request_reader import MAX_LINE_BYTES
 from tests.edge.conftest import RunningGlobal, RunningHome
 from tests.edge.wire import ANN, wire_to
 

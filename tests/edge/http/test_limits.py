@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from edge.http.server import Limits
+from edge.http.limits import Limits
 from tests.edge.conftest import RunningHome
 from tests.edge.stand_ins import part
 from tests.edge.wire import ANN, Wire, wire_to

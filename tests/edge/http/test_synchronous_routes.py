@@ -18,8 +18,7 @@ SEED = random.SystemRandom().randrange(10**6)
 
 
 def connections(home: RunningHome) -> list[Connection]:
-    assert home.edge._http is not None
-    return [each for each in home.edge._http.connections if isinstance(each, Connection)]
+    return list(home.edge.http.open)
 
 
 async def known(home: RunningHome, wire: Wire) -> Connection:
@@ -27,8 +26,7 @@ async def known(home: RunningHome, wire: Wire) -> Connection:
     wire.send(send(0))
     assert (await wire.response()).status == 202
     (connection,) = connections(home)
-    assert connection._known is not None
-    assert connection._known.route is not None
+    assert connection.cached is not None
     return connection
 
 
@@ -38,26 +36,26 @@ async def begun(home: RunningHome, wire: Wire) -> Connection:
     home.home.gate = asyncio.Event()
     wire.send(send(1))
     await eventually(lambda: home.home.waiting == 1)
-    assert connection._synchronous
+    assert connection.busy
     return connection
 
 
-async def test_it_is_answered_while_the_connections_task_sleeps(home: RunningHome, wire: Wire):
-    connection = await known(home, wire)
-    asleep = connection._waiter
-    wire.send(send(1))
+async def test_it_is_answered_without_a_task(home: RunningHome, wire: Wire):
+    connection = await begun(home, wire)
+    tasks = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
+    assert not [name for name in tasks if name.startswith("Connection.")]
+    assert home.home.gate is not None
+    home.home.gate.set()
     answer = await wire.response()
     assert (answer.status, answer.json["id"]) == (202, "m1")
-    assert connection._waiter is asleep
-    route = connection._known.route if connection._known is not None else None
-    assert route is not None
-    assert route.answered == {202: 2}
+    assert connection.cached is not None
+    assert connection.cached.route.answered == {202: 2}
 
 
 async def test_what_follows_on_the_connection_waits_for_it(home: RunningHome, wire: Wire):
     connection = await begun(home, wire)
     wire.send(HEALTH + send(2))
-    await eventually(lambda: len(connection._messages) == 2)
+    await eventually(lambda: connection.unread_bytes == len(HEALTH + send(2)))
     assert home.home.gate is not None
     home.home.gate.set()
     assert (await wire.response()).json["id"] == "m1"
@@ -92,7 +90,7 @@ async def test_a_client_that_closes_its_side_with_more_on_the_way_gets_all_of_it
 async def test_a_server_that_stops_answers_first(home: RunningHome, wire: Wire):
     connection = await begun(home, wire)
     stopping = asyncio.create_task(home.edge.stop(drain_s=5))
-    await eventually(lambda: connection._handler_waiter is not None)
+    await eventually(lambda: connection.finishing)
     assert home.home.gate is not None
     home.home.gate.set()
     assert (await wire.response()).json["id"] == "m1"
@@ -167,4 +165,4 @@ async def test_an_upgrade_or_a_farewell_in_the_head_is_for_the_task(home: Runnin
             body = b'{"id":"m1","to":2,"text":"x"}'
             wire.send(b"POST /v1/messages HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n%b" % (AUTH, line, len(body), body))
             await wire.response()
-            assert all(each._known is None or each._known.route is None for each in connections(home))
+            assert all(each.cached is None for each in connections(home))

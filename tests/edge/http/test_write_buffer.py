@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from edge.http.write_buffer import WriteBuffer
+from edge.http.fast_path import WriteBuffer
 from tests.edge.conftest import RunningHome
 from tests.edge.http.test_head_cache import Transport
 from tests.edge.wire import Wire
@@ -13,26 +13,26 @@ ANN = b"Host: h\r\nAuthorization: Bearer ann-token\r\n"
 
 
 async def test_what_is_written_leaves_with_the_turn_of_the_loop_in_order():
-    outbox, one, other = WriteBuffer(), Transport(), Transport()
-    outbox.write(one, b"a")
-    outbox.write(other, b"x")
-    outbox.write(one, b"b")
+    buffer, one, other = WriteBuffer(), Transport(), Transport()
+    buffer.write(one, b"a")
+    buffer.write(other, b"x")
+    buffer.write(one, b"b")
     assert one.written == other.written == b""
     await asyncio.sleep(0)
     assert (one.written, other.written) == (b"ab", b"x")
-    outbox.write(one, b"c")
-    outbox.flush()
+    buffer.write(one, b"c")
+    buffer.flush()
     assert one.written == b"abc"
     await asyncio.sleep(0)
     assert one.written == b"abc"
 
 
 async def test_nothing_is_written_to_a_connection_that_has_closed_meanwhile():
-    outbox, gone, other = WriteBuffer(), Transport(), Transport()
+    buffer, gone, other = WriteBuffer(), Transport(), Transport()
     gone.is_closing = lambda: True  # type: ignore[method-assign]
-    outbox.write(gone, b"a")
-    outbox.write(other, b"b")
-    outbox.flush()
+    buffer.write(gone, b"a")
+    buffer.write(other, b"b")
+    buffer.flush()
     assert (gone.written, other.written) == (b"", b"b")
 
 

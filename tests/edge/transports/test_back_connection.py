@@ -232,7 +232,7 @@ async def test_after_the_handshake_nothing_of_http_is_left(home: RunningHome):
             await eventually(lambda: connections() == before)
             assert home.edge.metrics.back_connections == 2
             names = [task.get_coro().__qualname__ for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            assert "Connection.start" not in names
+            assert "Connection._run" not in names
     finally:
         gc.enable()
     await eventually(lambda: len(home.home.gone) == 2)
