@@ -1,4 +1,4 @@
-"""`python -m bench [WORKLOAD...] [--quick]`: run workloads, print a table.
+"""`python -m bench [WORKLOAD...] [--quick | --against PYTHON]`: run workloads, print a table.
 
 Rule: exits 1 when a result was wrong; a missed target is only said.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import audit, idle, machine, popups, replay, storm, takeover, verify
+from bench import audit, idle, machine, pairs, popups, replay, storm, takeover, verify
 from bench.report import Outcome, Run, Target, table
 from bench.rig import Rig
 from flash.process.compose import cancelled_when_told_to_stop
@@ -78,6 +78,25 @@ async def _until_told_to_stop(names: Sequence[str], quick: bool, root: Path) -> 
         return await measure(names, quick, root)
 
 
+async def _in_turns(names: Sequence[str], other_python: str, count: int, root: Path) -> int:
+    """Measure this version and another one in turns. Returns the exit code."""
+    this = Rig(root / "this", PAIRS, False)
+    other = Rig(root / "other", PAIRS, False, other_python, rabbit=lambda: this.rabbit())
+    rows, faults = [pairs.HEAD], []
+    try:
+        with cancelled_when_told_to_stop():
+            for name in names:
+                found, wrong = await pairs.compare(name, WORKLOADS[name][0], this, other, RUN_S, count)
+                rows += found
+                faults += wrong
+    finally:
+        other.close()
+        this.close()
+    print(f"\n{table(rows)}\n")
+    print("\n".join(f"WRONG: {fault}" for fault in faults) or "Results: all right.")
+    return 1 if faults else 0
+
+
 def main() -> int:
     """The command; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Flash. See docs/benchmarks.md.")
@@ -85,6 +104,10 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="one short run each with fewer people: says whether results are right, not how fast"
     )
+    parser.add_argument(
+        "--against", metavar="PYTHON", help="the interpreter that has another version installed: run both in turns, print ratios"
+    )
+    parser.add_argument("--pairs", type=int, default=12, help="with --against, how many runs of each (12)")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.workload if name not in WORKLOADS]
     if unknown:
@@ -93,6 +116,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="flash-bench-") as root:
         for line in machine.facts(Path(root)):
             print(line)
+        if arguments.against:
+            return uvloop.run(_in_turns(names, arguments.against, arguments.pairs, Path(root)))
         try:
             outcomes = uvloop.run(_until_told_to_stop(names, arguments.quick, Path(root)))
         except (asyncio.CancelledError, KeyboardInterrupt):

@@ -42,11 +42,11 @@ class Installation:
 
 
 @contextlib.contextmanager
-def one_process(data: Path, **settings: str) -> Iterator[Installation]:
-    """`flash serve --homes 1`: Global Server, home h1 and the embedded broker in one process."""
+def one_process(data: Path, python: str = sys.executable, **settings: str) -> Iterator[Installation]:
+    """`flash serve --homes 1`: Global Server, home h1 and the embedded broker in one process. `python`: the interpreter of the version."""
     port = adjacent_ports(2)
     command = ["serve", "--homes", "1", "--port", str(port), "--data", str(data)]
-    with _process(command, data, port + 1, settings) as pid:
+    with _process(python, command, data, port + 1, settings) as pid:
         yield Installation(data, port, {"h1": port + 1}, (pid,), tuple)
 
 
@@ -57,6 +57,7 @@ def real_installation(
     broker_url: str,
     broker_pids: Callable[[], Sequence[int]],
     store_pids: Callable[[], Sequence[int]] = tuple,
+    python: str = sys.executable,
     **settings: str,
 ) -> Iterator[Installation]:
     """`flash global` and a `flash home` for each name, each a process, on RabbitMQ and SQLite or what `settings` say."""
@@ -64,19 +65,20 @@ def real_installation(
     settings = {"FLASH_BROKER_URL": broker_url, **settings}
     ports = {name: first + 1 + number for number, name in enumerate(homes)}
     with contextlib.ExitStack() as stack:
-        pids = [stack.enter_context(_process(["global", "--port", str(first)], data, first, settings))]
-        pids += [stack.enter_context(_process(["home", name, "--port", str(port)], data, port, settings)) for name, port in ports.items()]
+        pids = [stack.enter_context(_process(python, ["global", "--port", str(first)], data, first, settings))]
+        for name, port in ports.items():
+            pids.append(stack.enter_context(_process(python, ["home", name, "--port", str(port)], data, port, settings)))
         yield Installation(data, first, ports, tuple(pids), broker_pids, store_pids)
 
 
 @contextlib.contextmanager
-def _process(command: Sequence[str], data: Path, port: int, settings: dict[str, str]) -> Iterator[int]:
+def _process(python: str, command: Sequence[str], data: Path, port: int, settings: dict[str, str]) -> Iterator[int]:
     data.mkdir(parents=True, exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLASH_")}
     ours = {"FLASH_DATA_DIR": str(data), "FLASH_LOG_LEVEL": "warning", "FLASH_REGISTRATIONS_PER_S": REGISTRATIONS_PER_S}
     output = data / f"{command[0]}-{port}.out"
-    command = [sys.executable, "-c", FLASH, *command]
-    with running(f"flash {' '.join(command[3:])}", command, output, inherited | ours | settings, lambda: _ready(port)) as pid:
+    program = [python, "-P", "-c", FLASH, *command]  # -P: the version that this interpreter has installed, not that of this folder
+    with running(f"flash {' '.join(command)}", program, output, inherited | ours | settings, lambda: _ready(port)) as pid:
         yield pid
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from bench.people import Person
 from bench.wire import Poster, Stream, head
 
-TEXT = "Pop over for a coffee at ten? The others are here already."  # an ordinary popup: 58 characters
+SENTENCE = "Pop over for a coffee at ten? The others are here already. "  # an ordinary popup
+_LENGTHS = (58, 3, 121, 17, 240, 41, 9, 84, 400, 26, 63, 150, 33)  # characters: texts of people vary, and so do the heads of requests
+TEXTS = tuple((SENTENCE * (length // len(SENTENCE) + 1))[:length] for length in _LENGTHS)
 RECEIPTS_PER_ACK = 32  # as the SDK's mailbox has it
 NUMBER = 7  # digits: an id is 5 of them for the line and these
 MESSAGE = re.compile(rb'"seq":(\d+),"id":"(\d{5})(\d{7})"')
@@ -54,7 +56,7 @@ class Line:
     __slots__ = (
         "_on_accepted",
         "_on_popup",
-        "_request",
+        "_requests",
         "_streams",
         "accepted",
         "faults",
@@ -83,9 +85,11 @@ class Line:
     async def open(self, sender: Person, recipient: Person) -> None:
         """Log both in."""
         start = b'{"id":"%05d' % self.number
-        end = json.dumps({"to": recipient.uid, "text": TEXT}, separators=(",", ":")).encode()[1:]
-        length = len(start) + NUMBER + 2 + len(end)
-        self._request = head("POST", "/v1/messages", sender.token, length) + start + b'%07d",' + end
+        self._requests: list[bytes] = []
+        for text in TEXTS:
+            end = json.dumps({"to": recipient.uid, "text": text}, separators=(",", ":")).encode()[1:]
+            first = head("POST", "/v1/messages", sender.token, len(start) + NUMBER + 2 + len(end))
+            self._requests.append(first + start + b'%07d",' + end)
         self.posters = [await Poster.connect(person.port) for person in (sender, sender, recipient)]
         self.poster = self.posters[0]
         for person, on_part in ((sender, self._to_sender), (recipient, self._to_recipient)):
@@ -101,7 +105,7 @@ class Line:
     def send(self) -> None:
         """Send the next popup. Only while `poster` is not busy."""
         self.sent += 1
-        self.poster.post(self._request % self.sent, self._answered)
+        self.poster.post(self._requests[(self.number + self.sent) % len(TEXTS)] % self.sent, self._answered)
 
     def close(self) -> None:
         """Leave."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from bench.installation import Installation
-from bench.lines import MESSAGE, TEXT, Acker
+from bench.lines import MESSAGE, TEXTS, Acker
 from bench.people import Person
 from bench.report import Run, Target
 from bench.rig import Rig
@@ -74,7 +74,7 @@ async def prepare(installation: Installation, people: list[Person]) -> None:
         sender, recipient = people[number], people[half + number]
         poster = await Poster.connect(sender.port)
         for count in range(1, MESSAGES + 1):
-            body = json.dumps({"id": f"{number:05d}{count:07d}", "to": recipient.uid, "text": TEXT}).encode()
+            body = json.dumps({"id": f"{number:05d}{count:07d}", "to": recipient.uid, "text": TEXTS[count % len(TEXTS)]}).encode()
             status, answer = await poster.call(request("POST", "/v1/messages", sender.token, body))
             if status != 202:
                 raise Failed(f"a message was answered with {status}: {answer[:200]!r}")

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,22 @@ class Field:
 
 
 class Rig:
-    """Makes and keeps installations below `root`. `pairs`: how many lines popups travel on; `quick`: no figure matters."""
+    """Makes and keeps installations below `root`. `pairs`: how many lines popups travel on; `quick`: no figure matters; `python`: the
+    interpreter that has the measured version installed; `rabbit`: another rig's broker, to share it."""
 
-    def __init__(self, root: Path, pairs: int, quick: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        pairs: int,
+        quick: bool,
+        python: str = sys.executable,
+        rabbit: Callable[[], PrivateRabbit | GivenRabbit] | None = None,
+    ) -> None:
         self.root = root
         self.quick = quick
         self.pairs = pairs
+        self.python = python
+        self.rabbit = rabbit or self._own_rabbit
         self.notes: list[str] = []
         self._copies = 0
         self._field: Field | None = None
@@ -89,15 +100,15 @@ class Rig:
             prepared, source = self.root / name, prepared
             if not prepared.exists():
                 draft = self._copy(source)
-                with one_process(draft) as installation:
+                with one_process(draft, self.python) as installation:
                     await prepare(installation, load(installation))
                 draft.rename(prepared)
         copy = self._copy(prepared)
-        with one_process(copy, **settings) as installation:
+        with one_process(copy, self.python, **settings) as installation:
             yield installation, load(installation)
         shutil.rmtree(copy)
 
-    def rabbit(self) -> PrivateRabbit | GivenRabbit:
+    def _own_rabbit(self) -> PrivateRabbit | GivenRabbit:
         """The broker of real installations, running."""
         if self._rabbit is None:
             given = os.environ.get(URL_VARIABLE)
@@ -117,7 +128,7 @@ class Rig:
         prepared = self.root / "people"
         if not prepared.exists():
             draft = self.root / "people-draft"
-            with one_process(draft) as installation:
+            with one_process(draft, self.python) as installation:
                 people = await register(installation, 2 * self.pairs)
                 await add_contacts(zip(people[: self.pairs], people[self.pairs :], strict=True))
                 save(people, draft)
@@ -130,7 +141,7 @@ class Rig:
         return copy
 
     async def _one(self, stack: contextlib.ExitStack) -> Load:
-        installation = stack.enter_context(one_process(self._copy(await self._people())))
+        installation = stack.enter_context(one_process(self._copy(await self._people()), self.python))
         people = load(installation)
         return await _opened(installation, people[: self.pairs], people[self.pairs :])
 
@@ -163,7 +174,9 @@ class Rig:
     ) -> Installation:
         rabbit = self.rabbit()
         pids = rabbit.pids if isinstance(rabbit, PrivateRabbit) else tuple
-        return stack.enter_context(real_installation(self.fresh_directory(), homes, rabbit.new_vhost(), pids, store_pids, **settings))
+        return stack.enter_context(
+            real_installation(self.fresh_directory(), homes, rabbit.new_vhost(), pids, store_pids, self.python, **settings)
+        )
 
 
 async def _opened(installation: Installation, senders: list[Person], recipients: list[Person]) -> Load:

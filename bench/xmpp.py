@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import cast
 
-from bench.lines import NUMBER, TEXT
+from bench.lines import NUMBER, TEXTS
 from bench.prosody import HOST, PASSWORD, Prosody
 
 ID = re.compile(rb"id='(\d{5})(\d{7})'")
@@ -107,10 +107,13 @@ class XmppLine:
         half = prosody.users // 2
         self._sender = await XmppStream.log_in(prosody.port, self.number, self._to_sender)
         self._recipient = await XmppStream.log_in(prosody.port, half + self.number, self._to_recipient)
-        self._message = (
-            f"<message to='user{half + self.number}@{HOST}' type='chat' id='{self.number:05}%0{NUMBER}d'>"
-            f"<body>{TEXT}</body><request xmlns='{RECEIPTS}'/></message>"
-        ).encode()
+        self._messages = [
+            (
+                f"<message to='user{half + self.number}@{HOST}' type='chat' id='{self.number:05}%0{NUMBER}d'>"
+                f"<body>{text}</body><request xmlns='{RECEIPTS}'/></message>"
+            ).encode()
+            for text in TEXTS
+        ]
         self._receipt = (
             f"<message to='user{self.number}@{HOST}/bench'><received xmlns='{RECEIPTS}' id='{self.number:05}%0{NUMBER}d'/></message>"
         ).encode()
@@ -118,7 +121,7 @@ class XmppLine:
     def send(self) -> None:
         """Send the next message."""
         self.sent += 1
-        self._sender.write(self._message % self.sent)
+        self._sender.write(self._messages[(self.number + self.sent) % len(TEXTS)] % self.sent)
 
     def close(self) -> None:
         """Leave."""
