@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from domain.registry.registered_home import GLOBAL
 from servers.audit.audit import Audit
 from servers.global_server.assembly import GlobalParts
 from servers.home.assembly import HomeParts
-from servers.home.global_client import GLOBAL
 from servers.home.health import home_figures
 from servers.integrity.sealer import Sealer
 from servers.writing.writer import Writer

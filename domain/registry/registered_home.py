@@ -11,7 +11,7 @@ from domain.events.global_server import HomeAnnounced, HomeRetired
 
 HOME_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # it becomes part of queue names and routing keys: no dots, stars or hashes
 HOME_URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
-RESERVED = "global"  # the Global Server's own inbox is `flash.home.global`
+GLOBAL = "global"  # the Global Server's name among servers; its inbox is `flash.home.global`, so no home may have this name
 
 
 @dataclass(slots=True)
@@ -62,8 +62,8 @@ HomeCommand = AnnounceHome | RetireHome
 
 def announce_home(state: HomeState, command: AnnounceHome, now: float) -> list[Event]:
     """Homes say it at every start: nothing happens when it is known. A retired home that comes back is in use again. Raises `Invalid`."""
-    if not HOME_NAME.fullmatch(command.name) or command.name == RESERVED:
-        raise Invalid("name", f"1 to 32 of a-z 0-9 _ -, starting with a letter, not {RESERVED!r}")
+    if not HOME_NAME.fullmatch(command.name) or command.name == GLOBAL:
+        raise Invalid("name", f"1 to 32 of a-z 0-9 _ -, starting with a letter, not {GLOBAL!r}")
     if not HOME_URL.fullmatch(command.url):
         raise Invalid("url", "an absolute http or https URL")
     url = command.url.rstrip("/")

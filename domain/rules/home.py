@@ -30,7 +30,7 @@ from domain.integrity.seal import SealCommand
 from domain.mailbox import decide as mailbox
 from domain.mailbox import evolve as mailbox_fold
 from domain.mailbox.decide import MailboxCommand, MarkDone, QueueMessage, QueueReceipt
-from domain.registry.registered_home import RESERVED
+from domain.registry.registered_home import GLOBAL
 from domain.rules import closing
 from domain.rules.closing import CloseMailbox, CloseUser
 from domain.user import decide as user
@@ -159,7 +159,7 @@ RECIPIENTS: dict[type, Callable[[Any], Collection[str]]] = {
     ContactAdded: _home,
     ContactRemoved: _home,
     ContacterAdded: _home,
-    LogSealed: lambda event: (RESERVED,),  # the Global Server's inbox: it keeps what a home could change at home
+    LogSealed: lambda event: (GLOBAL,),  # the Global Server's inbox: it keeps what a home could change at home
 }
 
 _REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {

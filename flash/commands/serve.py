@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import uvloop
 
 from domain.errors import FlashError
+from domain.registry.registered_home import GLOBAL
 from flash.commands.names import SERVER_COMMANDS
 from flash.process.compose import cancelled_when_told_to_stop, rabbit, running_all, running_global, running_home, until_told_to_stop
 from flash.process.logs import set_up_logs
@@ -99,7 +100,7 @@ async def _serve(settings: Settings, chosen: argparse.Namespace) -> None:
 
 async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        broker = rabbit(settings, "global")
+        broker = rabbit(settings, GLOBAL)
         await broker.start()
         stack.push_async_callback(broker.close)
         await stack.enter_async_context(running_global(settings, chosen.port, broker))

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from broker.port import Broker
 from domain.errors import Unavailable
-from domain.registry.registered_home import HOME_NAME, RESERVED
+from domain.registry.registered_home import GLOBAL, HOME_NAME
 from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
 from edge.http.limits import Limits
@@ -30,7 +30,6 @@ from servers.global_server.assembly import GlobalConfig, GlobalParts
 from servers.global_server.console import OpsConsole
 from servers.global_server.service import GlobalServer
 from servers.home.assembly import HomeConfig, HomeParts
-from servers.home.global_client import GLOBAL
 from servers.home.housekeeping import Patience
 from servers.home.service import HomeServer
 from servers.integrity.sealer import SealPolicy
@@ -74,8 +73,8 @@ def public_url(settings: Settings, port: int) -> str:
 async def running_home(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[HomeServer]:
     """A Home Server at work; on PostgreSQL, as soon as it holds the lease. Raises `BadSetting`, and
     `Unavailable` for an address in use or a store that cannot be opened."""
-    if not HOME_NAME.fullmatch(name) or name == RESERVED:
-        raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {RESERVED!r}")
+    if not HOME_NAME.fullmatch(name) or name == GLOBAL:
+        raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {GLOBAL!r}")
     config = HomeConfig(
         name=name,
         url=public_url(settings, port),
@@ -114,8 +113,8 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
 async def running_global(settings: Settings, port: int, broker: Broker) -> AsyncIterator[GlobalServer]:
     """The Global Server at work. Raises `Unavailable` for an address in use or a store that cannot be opened."""
     config = GlobalConfig(
-        store_url=store_url(settings, "global"),
-        directory=settings.data / "global",
+        store_url=store_url(settings, GLOBAL),
+        directory=settings.data / GLOBAL,
         key_file=signing_key(settings),
         token_lifetime_s=settings.token_lifetime_s,
         registrations_per_s=settings.registrations_per_s,
@@ -125,7 +124,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         seals=SealPolicy(settings.seal_events, settings.seal_s),
         keys_url=settings.keys_url,
     )
-    with _alone(settings.data / "global.lock"):
+    with _alone(settings.data / f"{GLOBAL}.lock"):
         parts = await asyncio.to_thread(GlobalParts, config, broker)
         server = GlobalServer(parts)
         audit = Audit(broker, config.directory / "audit.db")

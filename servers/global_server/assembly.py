@@ -19,7 +19,7 @@ from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.events.integrity import SealReceived
 from domain.integrity import seal as seals
-from domain.registry.registered_home import AnnounceHome
+from domain.registry.registered_home import GLOBAL, AnnounceHome
 from domain.rules import global_server as rules
 from domain.rules.rules import Rules
 from projections.by_server import GlobalProjections, by_name
@@ -27,7 +27,6 @@ from projections.directory.directory import Listed
 from runtime.background_task import BackgroundTasks
 from runtime.ids import new_id
 from servers.global_server.presence_view import PresenceView
-from servers.home.global_client import GLOBAL
 from servers.integrity.sealer import Sealer, SealPolicy
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox

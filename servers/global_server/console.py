@@ -18,14 +18,13 @@ from broker.dead_letter import DeadLetter
 from broker.topology import DEAD, inbox
 from domain.errors import Malformed, Unavailable
 from domain.registry.audit_trail import NoteDeadLetters, NoteRead
+from domain.registry.registered_home import GLOBAL
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
 from servers.audit.audit import Audit
 from servers.global_server.assembly import GlobalParts
 from servers.global_server.service import GlobalServer
-from servers.home.global_client import GLOBAL
-from servers.security.identity import Identity
+from servers.security.identity import OPS, Identity
 
-ROLE = "ops"
 HEALTH_TIMEOUT_S = 2.0  # a person waits for the slowest home
 TAIL_ROWS = 100  # at one look of a live tail; what is more is left out, for nobody reads so fast
 TAIL_PAUSE_S = 0.25  # between two looks: a busy installation costs each tail four questions a second
@@ -80,7 +79,7 @@ class OpsConsole:
 
     def allows(self, who: Identity) -> bool:
         """Whether this user may use the console: the token says so, and the settings still do, for a token may be a month old."""
-        return ROLE in who.roles and who.handle in self._parts.config.ops
+        return OPS in who.roles and who.handle in self._parts.config.ops
 
     # -- the history
 

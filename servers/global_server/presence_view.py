@@ -12,8 +12,8 @@ from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
 from projections.directory.directory import Directory, Listed
 from servers.global_server.feed_reader import FeedReader
 from servers.global_server.subscribers import Subscriber, Subscribers
-from servers.security.identity import Identity
-from servers.security.integrators import ROLE, PresenceGrant
+from servers.security.identity import INTEGRATOR, Identity
+from servers.security.integrators import PresenceGrant
 from servers.sessions.parts import Outlet
 
 SCAN = 20_000  # users looked at for one page of a narrow grant: some 10 ms; the next page goes on from there
@@ -84,7 +84,7 @@ class PresenceView:
 
     def _granted(self, who: Identity, uids: Collection[int] | None) -> PresenceGrant:
         grant = self._grants.get(who.handle)
-        if grant is None or ROLE not in who.roles:
+        if grant is None or INTEGRATOR not in who.roles:
             raise NotAnIntegrator
         if not self.reader.caught_up.is_set():
             raise Unavailable("The presence feed is still being read; try again.")

@@ -16,17 +16,15 @@ from domain.errors import BadCredentials, Forbidden, HandleTaken, Unavailable, U
 from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
 from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount, UidTaken
+from domain.registry.registered_home import GLOBAL
 from projections.directory.directory import Listed
 from servers.global_server.assembly import GlobalParts
 from servers.global_server.subscribers import Subscriber
-from servers.home.global_client import GLOBAL
-from servers.security.identity import Identity
-from servers.security.integrators import ROLE
+from servers.security.identity import INTEGRATOR, OPS, Identity
 from servers.sessions.part_bodies import instant
 from servers.sessions.parts import Outlet
 from servers.store.event_store import Conflicted
 
-OPS = "ops"  # the role of those who may look at everything, and erase
 UID_TRIES = 20  # each lost to another Global Server that registered someone in the same moment; both move on, so a few are enough
 HOME_WAIT_S = 3.0  # homes beat once a second: whoever lives is heard of by then
 
@@ -215,7 +213,7 @@ class GlobalServer:
             name=display_name(user.handle, user.profile),
             home=user.home,
             home_url=self._directory.home_url(user.home),
-            roles=[role for role, handles in ((OPS, config.ops), (ROLE, config.integrators)) if user.handle in handles],
+            roles=[role for role, handles in ((OPS, config.ops), (INTEGRATOR, config.integrators)) if user.handle in handles],
             now=now,
             lifetime_s=config.token_lifetime_s,
         )

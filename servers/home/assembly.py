@@ -18,13 +18,14 @@ from domain.errors import Unavailable
 from domain.event import Event
 from domain.events.home import MessageSent
 from domain.personal import uid_of
+from domain.registry.registered_home import GLOBAL
 from domain.rules import home as rules
 from domain.rules.rules import Command, Rules
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import NEVER, Presence, PresenceIndex
 from runtime.background_task import BackgroundTasks
 from runtime.ids import new_id
-from servers.home.global_client import GLOBAL, GlobalClient
+from servers.home.global_client import GlobalClient
 from servers.home.health import home_health
 from servers.home.housekeeping import Housekeeping, Patience
 from servers.integrity.sealer import Sealer, SealPolicy

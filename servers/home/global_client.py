@@ -19,10 +19,10 @@ import structlog
 
 from broker.port import Broker
 from domain.errors import Unavailable, UnknownUser
+from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
 from servers.store.event_store import Store
 
-GLOBAL = "global"  # the Global Server's name among servers, and the key it answers to
 ASK_TIMEOUT_S = 5.0  # a person waits for this
 REMEMBERED_USERS = 10_000  # about 3 MB
 RETRY_S = 1.0

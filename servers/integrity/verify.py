@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from domain.events.every import every_event
 from domain.events.integrity import LogSealed
+from domain.registry.registered_home import GLOBAL
 from servers.integrity.findings import Finding, gather
 from servers.integrity.witnesses import HistoryWitness, SealWitness, Witness, fingerprint_of
 from servers.store.raw_log import RawLog, Row, open_log
@@ -72,7 +73,7 @@ def verify(server: str, store_url: str, global_url: str | None = None, history: 
     with ExitStack() as stack:
         witnesses: list[Witness] = history.witnesses() if history else []
         if global_url is not None:
-            copies = stack.enter_context(closing(open_log(global_url, "global")))
+            copies = stack.enter_context(closing(open_log(global_url, GLOBAL)))
             witnesses.append(SealWitness("the Global Server's copies", server, _seals(copies.stream(f"witness-{server}"))))
         log = stack.enter_context(closing(open_log(store_url, server)))
         own = SealWitness("its own seals", server, _seals(log.stream(f"log-{server}")), own=True)

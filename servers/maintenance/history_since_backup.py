@@ -18,10 +18,10 @@ from domain.event import Event
 from domain.events.home import MessageBounced, MessageQueued, MessageSent, ReceiptQueued
 from domain.integrity import seal as seals
 from domain.mailbox.decide import QueueMessage, QueueReceipt
+from domain.registry.registered_home import GLOBAL
 from domain.rules import home as home_rules
 from servers.encryption.key_store import NO_KEYS
 from servers.encryption.personal_fields import SealedMapper
-from servers.home.global_client import GLOBAL
 from servers.store.event_store import MsgpackTranscoder
 
 _DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+OPS = "ops"  # the role of those who may look at everything, and close accounts
+INTEGRATOR = "integrator"  # the role of those who may read the presence that they were granted
 NO_ROLES: frozenset[str] = frozenset()  # one for all users: the interpreter makes a new one, of 216 bytes, each time
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from projections.directory.directory import Listed
 
-ROLE = "integrator"
 EXPECTED = "handle=all, handle=organisation:NAME or handle=uids:1,2,3, separated by semicolons"
 
 

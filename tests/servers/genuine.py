@@ -16,8 +16,8 @@ from broker import envelope, topology
 from broker.embedded.reader import EmbeddedReader
 from domain.integrity.chain import before_all, fingerprint, seal
 from domain.registry.account import ClaimHandle, RegisterAccount
+from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import GlobalConfig, GlobalParts
-from servers.home.global_client import GLOBAL
 from servers.integrity.sealer import SealPolicy
 from servers.integrity.verify import History, Report, verify
 from servers.security.passwords import CHEAP

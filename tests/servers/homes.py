@@ -9,8 +9,8 @@ from typing import Any
 import msgpack
 
 from broker.embedded.broker import EmbeddedBroker
+from domain.registry.registered_home import GLOBAL
 from servers.home.assembly import HomeConfig, HomeParts
-from servers.home.global_client import GLOBAL
 from servers.home.housekeeping import Patience
 from servers.home.service import HomeServer
 from servers.integrity.sealer import SealPolicy

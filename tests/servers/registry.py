@@ -8,9 +8,9 @@ from typing import Any
 import msgpack
 
 from broker.embedded.broker import EmbeddedBroker
+from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import GlobalConfig, GlobalParts
 from servers.global_server.service import GlobalServer
-from servers.home.global_client import GLOBAL
 from servers.security.passwords import CHEAP
 from tests.support.waiting import eventually
 

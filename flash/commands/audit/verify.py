@@ -18,10 +18,10 @@ from broker import envelope, topology
 from clients.terminal.running import BadUsage
 from clients.terminal.screen import complain
 from domain.errors import FlashError, Malformed
+from domain.registry.registered_home import GLOBAL
 from flash.commands.session import AsJson, Data, open_history, settings_for
 from flash.process.compose import store_url
 from flash.process.settings import BadSetting, Settings
-from servers.home.global_client import GLOBAL
 from servers.integrity.findings import Finding
 from servers.integrity.verify import History, Report
 from servers.integrity.verify import verify as verify_log

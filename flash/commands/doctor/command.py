@@ -10,13 +10,13 @@ import typer
 from clients.terminal.grants import Grants
 from clients.terminal.options import DEFAULT_SERVER, Server
 from clients.terminal.screen import complain
+from domain.registry.registered_home import GLOBAL
 from flash.commands.doctor.machine import FAILURE, OK, Remark, address_remarks, descriptor_remarks, files_remarks, settings_remarks
 from flash.commands.doctor.services import broker_remarks, store_remarks
 from flash.commands.doctor.stream import stream_remarks
 from flash.commands.session import AsJson, Data, settings_for
 from flash.process.settings import BadSetting, Settings
 from flash_sdk import Grant
-from servers.home.global_client import GLOBAL
 
 PORTS = {GLOBAL: 8080}  # the defaults of `flash global` and `flash home`
 HOME_PORT = 8081

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from domain.registry.registered_home import GLOBAL
 from flash.process.compose import public_url
 from flash.process.settings import Settings
-from servers.home.global_client import GLOBAL
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
 ANSWER_S = 3.0  # a live server answers in milliseconds

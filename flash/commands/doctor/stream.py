@@ -11,11 +11,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+from domain.registry.registered_home import GLOBAL
 from flash.commands.doctor.machine import FAILURE, OK, Remark
 from flash.process.compose import public_url
 from flash.process.settings import Settings
 from flash_sdk import Blank, Disconnected, FlashClient, FlashClientError, Grant, Home, Patience, Welcome
-from servers.home.global_client import GLOBAL
 
 WELCOME_S = 5.0  # a home answers a login in milliseconds; a buffering proxy keeps the answer until its buffer is full
 LATE_S = 3.0  # how late a blank may come on a busy machine

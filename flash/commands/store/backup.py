@@ -16,10 +16,10 @@ from broker.embedded.reader import EmbeddedReader
 from clients.terminal.running import BadUsage
 from clients.terminal.screen import complain
 from domain.errors import FlashError
+from domain.registry.registered_home import GLOBAL
 from flash.commands.session import Data, open_history, settings_for
 from flash.process.compose import signing_key, store_url
 from flash.process.settings import BadSetting, Settings
-from servers.home.global_client import GLOBAL
 from servers.maintenance.backup import back_up_broker, back_up_file, back_up_keys, back_up_log
 from servers.maintenance.restore import restore as restore_log
 from servers.store.raw_log import is_store

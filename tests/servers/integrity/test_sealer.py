@@ -12,8 +12,8 @@ from domain.errors import Unavailable
 from domain.events.integrity import LogSealed, SealReceived
 from domain.integrity import chain as log_chain
 from domain.integrity.chain import before_all, fingerprint
+from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import GlobalConfig, GlobalParts
-from servers.home.global_client import GLOBAL
 from servers.integrity.sealer import SealPolicy
 from servers.security.passwords import CHEAP
 from servers.store.event_store import Conflicted

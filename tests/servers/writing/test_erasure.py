@@ -9,10 +9,10 @@ from broker.port import Outgoing
 from domain.errors import Unauthorized, UnknownUser
 from domain.event import place
 from domain.events.global_server import AccountClosed
+from domain.registry.registered_home import GLOBAL
 from projections.by_server import HomeProjections, by_name
 from servers.encryption.personal_fields import SealedMapper
 from servers.home import housekeeping
-from servers.home.global_client import GLOBAL
 from servers.messaging import heartbeats as neighbours
 from servers.store.event_store import MsgpackTranscoder
 from tests.servers.homes import Town, shown
