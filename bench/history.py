@@ -11,7 +11,7 @@ from typing import Any
 
 from broker import envelope
 from broker.envelope import EventRecord
-from domain.event import Event, place
+from domain.event import Event, placed, stored_fields, stream_kind
 from domain.events.global_server import UserRegistered
 from domain.mailbox.decide import Acknowledge, MarkDone
 from domain.rules import home as rules
@@ -64,8 +64,7 @@ class MadeHistory:
             registered = UserRegistered(
                 at=at, cause=f"r{uid}", uid=uid, handle=f"u{uid}", home=_home(uid), profile={"full_name": f"U {uid}"}
             )
-            place((registered,), f"account-{uid}", 0)
-            self._put("global", registered)
+            self._put("global", placed([registered], f"account-{uid}", 0)[0])
             self._comes_or_goes(uid)
             for step in range(1, CONTACTS + 1):
                 other = self._contact(uid, step)
@@ -97,13 +96,12 @@ class MadeHistory:
         while waiting:
             home, command = waiting.popleft()
             stream = command.stream
-            kind = stream.partition("-")[0]
+            kind = stream_kind(stream)
             state = self._states.get(stream)
             if state is None:
                 state = self._states[stream] = rules.STATES[kind](stream)
             events = rules.DECIDERS[type(command)](state, command, int(self.now * 1e6) / 1e6)
-            place(events, stream, state.version)
-            for event in events:
+            for event in placed(events, stream, state.version):
                 rules.FOLDS[kind](state, event)
                 self._put(home, event)
                 find = rules.RECIPIENTS.get(type(event))
@@ -113,7 +111,7 @@ class MadeHistory:
     def _put(self, source: str, event: Event) -> None:
         self.events += 1
         self._positions[source] += 1
-        fields = {name: value for name, value in vars(event).items() if not name.startswith("originator_")}
+        fields = stored_fields(event)
         if event.class_version > 1:
             fields["class_version"] = event.class_version
         data = self._transcoder.encode(fields)

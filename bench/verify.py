@@ -19,7 +19,7 @@ from bench.rig import Rig
 from broker import envelope, topology
 from broker.embedded.broker import EmbeddedBroker
 from broker.port import Outgoing
-from domain.event import Event, place
+from domain.event import Event, placed
 from domain.events.home import MessagesDelivered
 from domain.events.integrity import LogSealed
 from domain.integrity import seal as seals
@@ -108,8 +108,7 @@ async def _make(data: Path, events: int) -> None:
     writer = Writer(store, time.time, committed)
     sealer = Sealer(store, writer, "h1", SealPolicy())
     for start in range(0, events, BATCH):
-        fresh = list(_events(start, min(BATCH, events - start)))
-        place(fresh, f"mailbox-{start // BATCH}", 0)
+        fresh = placed(_events(start, min(BATCH, events - start)), f"mailbox-{start // BATCH}", 0)
         committed(await store.run(store.put, fresh, store.pack(fresh)))
         await broker.publish([told.pop() for _ in range(len(told))])
     writer.start()
@@ -131,8 +130,7 @@ def _keep(data: Path, copies: list[LogSealed]) -> None:
     for event in copies:
         for command in seals.heard(event, "h1"):
             assert isinstance(command, seals.WitnessSeal)
-            fresh = seals.witness_seal(state, command, event.at)
-            place(fresh, state.stream, state.version)
+            fresh = placed(seals.witness_seal(state, command, event.at), state.stream, state.version)
             seals.evolve(state, fresh[0])
             kept += fresh
     store.put(kept, store.pack(kept))

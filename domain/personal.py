@@ -3,10 +3,14 @@
 When the key is destroyed, what was sealed reads as erased: an empty text, nothing, an empty map.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, get_origin
+
+from msgspec.structs import asdict, fields
+
+from domain.event import Event, stream_uid
 
 OWN = "originator_id"  # the owner is the user whose stream it is: `user-42`, `account-42`
 
@@ -19,45 +23,41 @@ class Personal:
     value: Any
 
 
-def uid_of(stream: str) -> int:
-    """The user of a stream: 42 of `user-42`."""
-    return int(stream.rpartition("-")[2])
-
-
 def owner(rule: str, stream: str, state: dict[str, Any]) -> int:
     """The uid of the person a field belongs to. `rule`: as in `Event.PERSONAL`."""
     if rule is OWN:
-        return uid_of(stream)
+        return stream_uid(stream)
     uid: int = state[rule]
     return uid
 
 
-def dump_event(event: Any) -> dict[str, Any]:
+def dump_event(event: Event) -> dict[str, Any]:
     """All fields of an event, for a dump."""
-    dumped = dict(vars(event))
+    dumped = asdict(event)
     for field, rule in event.PERSONAL.items():
-        dumped[field] = Personal(owner(rule, event.originator_id, vars(event)), dumped[field])
+        dumped[field] = Personal(owner(rule, event.originator_id, dumped), dumped[field])
     return dumped
 
 
-def owners(event: Any) -> set[int]:
+def owners(event: Event) -> set[int]:
     """Whose personal data an event holds."""
-    return {owner(rule, event.originator_id, event.__dict__) for field, rule in event.PERSONAL.items() if event.__dict__[field]}
+    state = asdict(event)
+    return {owner(rule, event.originator_id, state) for field, rule in event.PERSONAL.items() if state[field]}
 
 
 @cache
-def by_rule(kind: type) -> list[tuple[str, list[str]]]:
+def by_rule(kind: type[Event]) -> list[tuple[str, list[str]]]:
     """The personal fields of a class of event, those of one owner together: (rule, fields)."""
     rules: dict[str, list[str]] = {}
-    for field, rule in kind.PERSONAL.items():  # type: ignore[attr-defined]
+    for field, rule in kind.PERSONAL.items():
         rules.setdefault(rule, []).append(field)
     return list(rules.items())
 
 
 @cache
-def erased(kind: type) -> dict[str, Any]:
+def erased(kind: type[Event]) -> dict[str, Any]:
     """What the personal fields of a class of event read as once their owner's key is gone."""
-    return {f.name: _empty(f.type) for f in fields(kind) if f.name in kind.PERSONAL}  # type: ignore[attr-defined]
+    return {f.name: _empty(f.type) for f in fields(kind) if f.name in kind.PERSONAL}
 
 
 def _empty(kind: Any) -> Any:

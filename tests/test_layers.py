@@ -29,8 +29,8 @@ def strangers(folder: Path, allowed: set[str]) -> dict[str, set[str]]:
     return {path: names - allowed for path, names in modules.items() if names - allowed}
 
 
-def test_the_domain_needs_only_the_standard_library_and_eventsourcing() -> None:
-    assert not strangers(ROOT / "domain", {"domain", "eventsourcing"})
+def test_the_domain_needs_only_the_standard_library_eventsourcing_and_msgspec() -> None:
+    assert not strangers(ROOT / "domain", {"domain", "eventsourcing", "msgspec"})
 
 
 def test_the_sdk_needs_only_what_it_declares() -> None:

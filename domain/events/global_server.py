@@ -9,18 +9,16 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, ClassVar
 
-from domain.event import Event, event
+from domain.event import Event
 
 
-class GlobalEvent(Event):
+class GlobalEvent(Event, frozen=True, kw_only=True):
     """Any event of the Global Server."""
 
 
-@event
-class UserRegistered(GlobalEvent):
+class UserRegistered(GlobalEvent, frozen=True, kw_only=True):
     """A person became a user and was given a home for good. First in `account-<uid>`; what the directory lists.
 
     `profile` holds the filled-in fields only (`domain.profile.PROFILE_FIELDS`).
@@ -34,8 +32,7 @@ class UserRegistered(GlobalEvent):
     profile: dict[str, str]
 
 
-@event
-class ProfileChanged(GlobalEvent):
+class ProfileChanged(GlobalEvent, frozen=True, kw_only=True):
     """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one, the home learns the name.
 
     `changes` holds only the fields that changed: the new text, or `None` where a field was emptied.
@@ -50,8 +47,7 @@ class ProfileChanged(GlobalEvent):
     changes: dict[str, str | None]
 
 
-@event
-class CredentialChanged(GlobalEvent):
+class CredentialChanged(GlobalEvent, frozen=True, kw_only=True):
     """A user's password was set, or hashed anew. In `account-<uid>`; private: it never leaves the store.
 
     `password_hash` is an argon2id string with its own salt and parameters; it never shows in a `repr`.
@@ -61,11 +57,13 @@ class CredentialChanged(GlobalEvent):
     PRIVATE: ClassVar[bool] = True
     PERSONAL: ClassVar[Mapping[str, str]] = {"password_hash": "uid"}
     uid: int
-    password_hash: str = field(repr=False)
+    password_hash: str
+
+    def __repr__(self) -> str:
+        return f"CredentialChanged(uid={self.uid})"
 
 
-@event
-class AccountClosed(GlobalEvent):
+class AccountClosed(GlobalEvent, frozen=True, kw_only=True):
     """A user left for good. Last in `account-<uid>`; they are found no more and get no more tokens, and the handle stays taken,
     so that old messages never seem to come from someone else. `reason` is for the audit. With it their key is destroyed, and every home
     does the same (UserClosed). Version 1 told no home.
@@ -85,8 +83,7 @@ class AccountClosed(GlobalEvent):
         state["home"], state["homes"] = "", []
 
 
-@event
-class HandleClaimed(GlobalEvent):
+class HandleClaimed(GlobalEvent, frozen=True, kw_only=True):
     """A handle belongs to a user from now on. Only ever the first of `handle-<handle>`: the database's key on (stream, version)
     makes handles unique even between two Global Servers on one store."""
 
@@ -95,8 +92,7 @@ class HandleClaimed(GlobalEvent):
     uid: int
 
 
-@event
-class HomeAnnounced(GlobalEvent):
+class HomeAnnounced(GlobalEvent, frozen=True, kw_only=True):
     """A Home Server is part of this installation, and clients reach it at `url`. In `home-<name>`; new users may be given to it."""
 
     TOPIC: ClassVar[str] = "home.announced"
@@ -104,16 +100,14 @@ class HomeAnnounced(GlobalEvent):
     url: str
 
 
-@event
-class HomeRetired(GlobalEvent):
+class HomeRetired(GlobalEvent, frozen=True, kw_only=True):
     """A Home Server takes no new users any more. In `home-<name>`; the users it has stay its own."""
 
     TOPIC: ClassVar[str] = "home.retired"
     name: str
 
 
-@event
-class AuditRead(GlobalEvent):
+class AuditRead(GlobalEvent, frozen=True, kw_only=True):
     """Someone with the role `ops` looked at the history. In `audit-<uid>` of the one who looked, stored before anything was shown."""
 
     TOPIC: ClassVar[str] = "audit.read"
@@ -123,8 +117,7 @@ class AuditRead(GlobalEvent):
     whom: str  # about whom or what, and of which moment; empty for everything
 
 
-@event
-class DeadLettersHandled(GlobalEvent):
+class DeadLettersHandled(GlobalEvent, frozen=True, kw_only=True):
     """Someone with the role `ops` asked for dead letters to be put back or thrown away. In `audit-<uid>`, stored before it is done."""
 
     TOPIC: ClassVar[str] = "audit.dead_letters_handled"

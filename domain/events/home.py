@@ -6,12 +6,11 @@ Two streams per user: `user-<uid>` (sessions, status, contacts, what was sent) a
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from domain.event import Event, event
+from domain.event import Event
 from domain.personal import OWN
 
 
-@event
-class UserAdopted(Event):
+class UserAdopted(Event, frozen=True, kw_only=True):
     """The home met this user: a first token was shown, or the Global Server assigned or renamed the user. Stored in `user-<uid>`."""
 
     TOPIC = "user.adopted"
@@ -20,8 +19,7 @@ class UserAdopted(Event):
     name: str
 
 
-@event
-class PresenceEvent(Event):
+class PresenceEvent(Event, frozen=True, kw_only=True):
     """What moves a user's presence: `status` holds from now on, `previous` held until now; equal when nothing changed to the outside."""
 
     PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN}
@@ -31,8 +29,7 @@ class PresenceEvent(Event):
     note: str
 
 
-@event
-class LoggedIn(PresenceEvent):
+class LoggedIn(PresenceEvent, frozen=True, kw_only=True):
     """A session began. Tells contacters when it is the user's first session."""
 
     TOPIC = "user.logged_in"
@@ -42,8 +39,7 @@ class LoggedIn(PresenceEvent):
     client: str  # what the client called itself, e.g. "tk/1.0"
 
 
-@event
-class LoggedOff(PresenceEvent):
+class LoggedOff(PresenceEvent, frozen=True, kw_only=True):
     """A session ended. Tells contacters when it was the user's last session."""
 
     TOPIC = "user.logged_off"
@@ -51,8 +47,7 @@ class LoggedOff(PresenceEvent):
     reason: str  # "logoff" | "lost" (TCP said so) | "timeout" (blanks unanswered) | "restart" (the home came back without it) | "closed"
 
 
-@event
-class StatusChanged(PresenceEvent):
+class StatusChanged(PresenceEvent, frozen=True, kw_only=True):
     """The user chose a status, or a chosen one ran out. Kept while offline, shown while online."""
 
     TOPIC = "user.status_changed"
@@ -60,8 +55,7 @@ class StatusChanged(PresenceEvent):
     until: float | None  # when `chosen` falls back to "online", seconds since 1970
 
 
-@event
-class RouteProbed(Event):
+class RouteProbed(Event, frozen=True, kw_only=True):
     """A client offered to be called directly, and the home has tried. The address is personal and never stored. Stored in `user-<uid>`."""
 
     TOPIC = "user.route_probed"
@@ -70,8 +64,7 @@ class RouteProbed(Event):
     why: str | None  # "not_proven" (something in between rewrites ports) | "not_allowed" | "no_answer" | "wrong_answer"; None: reachable
 
 
-@event
-class UserClosed(Event):
+class UserClosed(Event, frozen=True, kw_only=True):
     """The user left for good. Every home records it, last in `user-<uid>`: with it, the key of what it has of them is destroyed."""
 
     TOPIC = "user.closed"
@@ -79,8 +72,7 @@ class UserClosed(Event):
     resident: bool  # they lived here; the mailbox is closed too (MailboxClosed)
 
 
-@event
-class ContactAdded(Event):
+class ContactAdded(Event, frozen=True, kw_only=True):
     """The user watches `uid` from now on and may send to them. The contact's home is told (ContacterAdded)."""
 
     TOPIC = "user.contact_added"
@@ -93,8 +85,7 @@ class ContactAdded(Event):
     notify: bool  # the user wants a popup when this contact comes online
 
 
-@event
-class ContactChanged(Event):
+class ContactChanged(Event, frozen=True, kw_only=True):
     """The user gave a contact another alias or another `notify`."""
 
     TOPIC = "user.contact_changed"
@@ -104,8 +95,7 @@ class ContactChanged(Event):
     notify: bool
 
 
-@event
-class ContactRemoved(Event):
+class ContactRemoved(Event, frozen=True, kw_only=True):
     """The user no longer watches `uid`. The contact's home is told (ContacterRemoved)."""
 
     TOPIC = "user.contact_removed"
@@ -113,8 +103,7 @@ class ContactRemoved(Event):
     home: str
 
 
-@event
-class ContacterAdded(Event):
+class ContacterAdded(Event, frozen=True, kw_only=True):
     """Somebody watches this user. Carries the presence at that moment, for the contacter's home to show."""
 
     TOPIC = "user.contacter_added"
@@ -127,8 +116,7 @@ class ContacterAdded(Event):
     name: str
 
 
-@event
-class ContacterRemoved(Event):
+class ContacterRemoved(Event, frozen=True, kw_only=True):
     """Somebody stopped watching this user."""
 
     TOPIC = "user.contacter_removed"
@@ -136,8 +124,7 @@ class ContacterRemoved(Event):
     home: str
 
 
-@event
-class MessageSent(Event):
+class MessageSent(Event, frozen=True, kw_only=True):
     """A popup was accepted from this user. The recipient's home queues it (MessageQueued).
 
     Version 1 knew no `urgent`: those messages were not.
@@ -162,8 +149,7 @@ class MessageSent(Event):
         state["urgent"] = False
 
 
-@event
-class MessageQueued(Event):
+class MessageQueued(Event, frozen=True, kw_only=True):
     """A popup waits in this mailbox under `seq` until a client acknowledges it.
 
     What it says stays the sender's: erasing them takes it out of here too.
@@ -183,8 +169,7 @@ class MessageQueued(Event):
     urgent: bool
 
 
-@event
-class ReceiptQueued(Event):
+class ReceiptQueued(Event, frozen=True, kw_only=True):
     """News of a message this user sent waits in the mailbox under `seq`, like a message, so that the sender is told for certain."""
 
     TOPIC = "mailbox.receipt_queued"
@@ -196,8 +181,7 @@ class ReceiptQueued(Event):
     settled_at: float
 
 
-@event
-class MessagesDelivered(Event):
+class MessagesDelivered(Event, frozen=True, kw_only=True):
     """A client acknowledged everything up to `upto`. `messages` lists the popups among it: their senders are told."""
 
     TOPIC = "mailbox.messages_delivered"
@@ -206,8 +190,7 @@ class MessagesDelivered(Event):
     messages: list[list[Any]]  # [[id, sender's uid, sender's home], …]
 
 
-@event
-class MessageSettled(Event):
+class MessageSettled(Event, frozen=True, kw_only=True):
     """What ended one popup otherwise; its sender is told."""
 
     id: str
@@ -215,39 +198,34 @@ class MessageSettled(Event):
     home: str  # the sender's home
 
 
-@event
-class MessageDone(MessageSettled):
+class MessageDone(MessageSettled, frozen=True, kw_only=True):
     """The recipient pressed Done, or replied. The user's other sessions close the popup."""
 
     TOPIC = "mailbox.message_done"
 
 
-@event
-class MessageBounced(MessageSettled):
+class MessageBounced(MessageSettled, frozen=True, kw_only=True):
     """A popup could not be queued, or nobody will ever read it."""
 
     TOPIC = "mailbox.message_bounced"
     why: str  # "mailbox_full" | "closed"
 
 
-@event
-class MessageExpired(MessageSettled):
+class MessageExpired(MessageSettled, frozen=True, kw_only=True):
     """A popup waited too long and was taken out of the mailbox."""
 
     TOPIC = "mailbox.message_expired"
     seq: int
 
 
-@event
-class MessageErased(MessageSettled):
+class MessageErased(MessageSettled, frozen=True, kw_only=True):
     """A popup that nobody had seen was taken out of the mailbox, because its sender was erased. There is nobody to be told."""
 
     TOPIC = "mailbox.message_erased"
     seq: int
 
 
-@event
-class MailboxClosed(Event):
+class MailboxClosed(Event, frozen=True, kw_only=True):
     """The user left for good: what waited has bounced, and so will whatever comes. Last in `mailbox-<uid>`."""
 
     TOPIC = "mailbox.closed"

@@ -3,11 +3,10 @@
 What the numbers and texts are made of: `domain/integrity/chain.py`.
 """
 
-from domain.event import Event, event
+from domain.event import Event
 
 
-@event
-class SealEvent(Event):
+class SealEvent(Event, frozen=True, kw_only=True):
     """One seal of `server`'s log: it covers the numbers `first` to `last`, of which `gaps` hold no event."""
 
     server: str
@@ -20,15 +19,13 @@ class SealEvent(Event):
     marks: str  # 8 characters for each event covered
 
 
-@event
-class LogSealed(SealEvent):
+class LogSealed(SealEvent, frozen=True, kw_only=True):
     """The server sealed its log up to `last`. Stored in `log-<server>`, so the next seal covers this one. The Global Server is told."""
 
     TOPIC = "log.sealed"
 
 
-@event
-class SealReceived(SealEvent):
+class SealReceived(SealEvent, frozen=True, kw_only=True):
     """The Global Server keeps a home's seal, where the home cannot change it. Stored in `witness-<server>`."""
 
     TOPIC = "witness.seal_received"
@@ -37,8 +34,7 @@ class SealReceived(SealEvent):
     follows: bool  # it continues the seal before; when not, the home's log was rewritten or put back
 
 
-@event
-class LogRestored(Event):
+class LogRestored(Event, frozen=True, kw_only=True):
     """The log was put back from a backup that ended with `backed_up`, and from the history that ended with `told`. What was stored after
     that was lost; this event stands far beyond, so that no number is used twice. Stored in `restored-<server>`."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import Invalid, UnknownMessage
-from domain.event import Event, place
+from domain.event import Event, stream_uid
 from domain.events.home import MessageBounced, MessageDone, MessageErased, MessageExpired, MessageQueued, MessagesDelivered, ReceiptQueued
 from domain.personal import dump_event
 
@@ -28,7 +28,7 @@ class MailboxState:
     def __init__(self, stream: str) -> None:
         self.stream = stream
         self.version = 0
-        self.uid = int(stream.partition("-")[2])
+        self.uid = stream_uid(stream)
         self.closed = False  # for good
         self.last_seq = 0
         self.waiting: dict[int, Waiting] = {}
@@ -51,9 +51,7 @@ class MailboxState:
         self.closed = data.get("closed", False)
         self.open = {(id_, sender): None if done else home for id_, sender, home, done in data["open"]}
         for message, fields in data["waiting"]:
-            stream, version = fields.pop("originator_id"), fields.pop("originator_version")
             event = (MessageQueued if message else ReceiptQueued)(**fields)
-            place((event,), stream, version - 1)
             self.waiting[event.seq] = event
 
 

@@ -89,7 +89,7 @@ def _message_sent(event: MessageSent, source: str, home: str) -> list[Command]:
 
 
 def _delivered(event: MessagesDelivered, source: str, home: str) -> list[Command]:
-    to = int(event.originator_id.partition("-")[2])
+    to = event.stream_uid
     return [
         QueueReceipt(uid=sender, cause=id_, id=id_, to=to, state="delivered", why=None, settled_at=event.at)
         for id_, sender, sender_home in event.messages
@@ -101,7 +101,7 @@ def _settled(state: str) -> Callable[[Any, str, str], list[Command]]:
     def reaction(event: MessageSettled, source: str, home: str) -> list[Command]:
         if event.home != home:
             return []
-        to = int(event.originator_id.partition("-")[2])
+        to = event.stream_uid
         why = event.why if isinstance(event, MessageBounced) else "expired" if isinstance(event, MessageExpired) else None
         return [QueueReceipt(uid=event.uid, cause=event.id, id=event.id, to=to, state=state, why=why, settled_at=event.at)]
 
@@ -111,14 +111,14 @@ def _settled(state: str) -> Callable[[Any, str, str], list[Command]]:
 def _contact_added(event: ContactAdded, source: str, home: str) -> list[Command]:
     if event.home != home:
         return []
-    contacter = int(event.originator_id.partition("-")[2])
+    contacter = event.stream_uid
     return [AddContacter(uid=event.uid, cause=event.cause, contacter=contacter, home=source)]
 
 
 def _contact_removed(event: ContactRemoved, source: str, home: str) -> list[Command]:
     if event.home != home:
         return []
-    contacter = int(event.originator_id.partition("-")[2])
+    contacter = event.stream_uid
     return [RemoveContacter(uid=event.uid, cause=event.cause, contacter=contacter)]
 
 
@@ -142,7 +142,7 @@ def _account_closed(event: global_events.AccountClosed, source: str, home: str) 
 def _user_closed(event: UserClosed, source: str, home: str) -> list[Command]:
     if source != home or not event.resident:
         return []
-    return [CloseMailbox(uid=int(event.originator_id.partition("-")[2]), cause=event.cause)]
+    return [CloseMailbox(uid=event.stream_uid, cause=event.cause)]
 
 
 def _home(event: Any) -> Collection[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from domain.event import Event, State
+from domain.event import Event, State, stream_kind
 
 
 class Command(Protocol):
@@ -31,9 +31,9 @@ class Rules:
 
     def new_state(self, stream: str) -> State:
         """The state of a stream without events."""
-        state: State = self.states[stream.partition("-")[0]](stream)
+        state: State = self.states[stream_kind(stream)](stream)
         return state
 
     def fold(self, stream: str) -> Callable[[Any, Event], None]:
         """How an event of `stream` changes its state."""
-        return self.folds[stream.partition("-")[0]]
+        return self.folds[stream_kind(stream)]

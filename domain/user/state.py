@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from domain.event import stream_uid
 from domain.personal import Personal
 
 REMEMBERED_SENDS = 4_096  # a resent id is recognised among this many later ones: more than any client keeps unsent
@@ -41,7 +42,7 @@ class UserState:
     def __init__(self, stream: str) -> None:
         self.stream = stream
         self.version = 0
-        self.uid = int(stream.partition("-")[2])
+        self.uid = stream_uid(stream)
         self.handle = ""
         self.name = ""
         self.chosen = "online"

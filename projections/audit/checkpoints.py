@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 
 from domain.errors import Unavailable
-from domain.event import Event, Snapshotable
+from domain.event import Event, Snapshotable, stream_kind
 from domain.personal import Personal
 from domain.rules import home as rules
 
@@ -32,7 +32,7 @@ class Checkpoints:
     def state(self, stream: str, version: int) -> tuple[Any, bool]:
         """The state of `user-<uid>` or `mailbox-<uid>` after `version`, and whether the history holds every event up to it. Raises
         `Unavailable` for events that this version of Flash cannot read."""
-        kind = stream.partition("-")[0]
+        kind = stream_kind(stream)
         state, complete = rules.STATES[kind](stream), True
         fold = rules.FOLDS[kind]
         newest = "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1"
@@ -66,7 +66,7 @@ class Checkpoints:
 
     def make(self, stream: str, version: int) -> None:
         """Store a checkpoint, unless the stream has no state here or cannot be read: then questions fold what there is."""
-        if stream.partition("-")[0] not in rules.STATES:
+        if stream_kind(stream) not in rules.STATES:
             return
         try:
             state, complete = self.state(stream, version)

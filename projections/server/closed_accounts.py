@@ -3,7 +3,6 @@
 from typing import Any
 
 from domain.event import Event
-from domain.personal import uid_of
 
 FORMAT = 1  # of the dump; another one is thrown away and folded anew
 
@@ -21,7 +20,7 @@ class ClosedAccounts:
             return
         self.position = position
         if event.ERASES:
-            self.uids.add(uid_of(event.originator_id))
+            self.uids.add(event.stream_uid)
 
     def dump(self) -> dict[str, Any]:
         """Plain data of the whole index."""

@@ -31,24 +31,24 @@ class ContacterIndex:
         self.position = position
         match event:
             case ContactAdded():
-                self.watchers.setdefault(event.uid, {})[_uid(event)] = event.notify
+                self.watchers.setdefault(event.uid, {})[event.stream_uid] = event.notify
                 self.home_of[event.uid] = event.home
             case ContactChanged():
-                if _uid(event) in self.watchers.get(event.uid, {}):
-                    self.watchers[event.uid][_uid(event)] = event.notify
+                if event.stream_uid in self.watchers.get(event.uid, {}):
+                    self.watchers[event.uid][event.stream_uid] = event.notify
             case ContactRemoved():
                 watchers = self.watchers.get(event.uid, {})
-                watchers.pop(_uid(event), None)
+                watchers.pop(event.stream_uid, None)
                 if not watchers:
                     self.watchers.pop(event.uid, None)
                     self.home_of.pop(event.uid, None)
             case ContacterAdded():
-                self.contacters.setdefault(_uid(event), {})[event.uid] = event.home
+                self.contacters.setdefault(event.stream_uid, {})[event.uid] = event.home
             case ContacterRemoved():
-                contacters = self.contacters.get(_uid(event), {})
+                contacters = self.contacters.get(event.stream_uid, {})
                 contacters.pop(event.uid, None)
                 if not contacters:
-                    self.contacters.pop(_uid(event), None)
+                    self.contacters.pop(event.stream_uid, None)
 
     def homes_watching(self, uid: int) -> set[str]:
         """The homes whose users watch this local user."""
@@ -79,7 +79,3 @@ class ContacterIndex:
             data["contacters"],
         )
         return True
-
-
-def _uid(event: Event) -> int:
-    return int(event.originator_id[5:])

@@ -62,10 +62,10 @@ class PresenceIndex:
             return None
         self.position = position
         if isinstance(event, UserClosed):
-            self._forget_words(int(event.originator_id[5:]))
+            self._forget_words(event.stream_uid)
         if not isinstance(event, PresenceEvent):
             return None
-        uid = int(event.originator_id[5:])
+        uid = event.stream_uid
         if isinstance(event, LoggedIn):
             self.sessions[uid] = (*self.sessions.get(uid, ()), event.session)
             if self.lapses.get(uid, event.at + 1) <= event.at:  # it had lapsed, and the session begins as online
@@ -85,7 +85,7 @@ class PresenceIndex:
 
     def hear(self, event: PresenceEvent) -> Change | None:
         """Take in another home's event about its own user; the change to tell, or None when it is not news."""
-        return _note(self.reported, int(event.originator_id[5:]), event)
+        return _note(self.reported, event.stream_uid, event)
 
     def learn(self, uid: int, told: Presence) -> Change | None:
         """Take in what another home says of its user, as in a snapshot; the change to tell, or None when it is not news."""

@@ -25,14 +25,14 @@ class WaitingIndex:
             return
         self.position = position
         if isinstance(event, MessageQueued):
-            entry = self.mailboxes.setdefault(_uid(event), [0, event.at])
+            entry = self.mailboxes.setdefault(event.stream_uid, [0, event.at])
             entry[0] += 1
         elif isinstance(event, MessagesDelivered):
-            self._take(_uid(event), len(event.messages))
+            self._take(event.stream_uid, len(event.messages))
         elif isinstance(event, MessageExpired | MessageErased):
-            self._take(_uid(event), 1)
+            self._take(event.stream_uid, 1)
         elif isinstance(event, MailboxClosed):
-            self.mailboxes.pop(_uid(event), None)
+            self.mailboxes.pop(event.stream_uid, None)
 
     def _take(self, uid: int, messages: int) -> None:
         entry = self.mailboxes.get(uid)
@@ -55,7 +55,3 @@ class WaitingIndex:
             return False
         self.position, self.mailboxes = data["position"], data["mailboxes"]
         return True
-
-
-def _uid(event: Event) -> int:
-    return int(event.originator_id[8:])

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
 from eventsourcing.utils import resolve_topic
 
-from domain.event import Event
-from domain.personal import Personal, by_rule, erased, owner, uid_of
+from domain.event import Event, stream_uid
+from domain.personal import Personal, by_rule, erased, owner
 from servers.encryption.key_store import Ciphers, KeyStore, cipher_of
 
 ENCRYPTED = "sealed"
@@ -141,11 +141,18 @@ class SealedMapper(Mapper[str]):
         state["originator_id"], state["originator_version"] = stream, version
         for known in range(state.pop("class_version", 1), kind.class_version):
             getattr(kind, f"upcast_v{known}_v{known + 1}")(state)
-        event = object.__new__(kind)
-        event.__dict__.update(state)
+        event = _made(kind, state)
         if kind.ERASES and isinstance(self._ciphers, KeyStore):
-            self._ciphers.forget(uid_of(stream))  # another process may have destroyed the key that we remember
+            self._ciphers.forget(stream_uid(stream))  # another process may have destroyed the key that we remember
         return event
+
+
+def _made(kind: type[Event], state: dict[str, Any]) -> Event:
+    """The event with these fields; those that only a later version of Flash knows are left out. Raises `TypeError` when one is missing."""
+    try:
+        return kind(**state)
+    except TypeError:
+        return kind(**{name: value for name, value in state.items() if name in kind.__struct_fields__})
 
 
 def pack_dump(data: Any, keys: KeyStore) -> bytes:

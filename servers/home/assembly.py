@@ -17,7 +17,6 @@ from broker.port import Broker
 from domain.errors import Unavailable
 from domain.event import Event
 from domain.events.home import MessageSent
-from domain.personal import uid_of
 from domain.registry.registered_home import GLOBAL
 from domain.rules import home as rules
 from domain.rules.rules import Command, Rules
@@ -200,7 +199,7 @@ class HomeParts:
         for position, event, _ in batch:
             if event.ERASES:
                 self.leavers.apply(position, event)
-                self._left(uid_of(event.originator_id))
+                self._left(event.stream_uid)
         self.leavers.position = batch[-1].position
 
     def _react(self, event: Event, source: str) -> Sequence[Command]:
@@ -226,7 +225,7 @@ class HomeParts:
         self.notices.heard(event, source)
 
     def _watching(self, event: Event) -> Iterable[str]:
-        return self.contacters.homes_watching(int(event.originator_id[5:])) if rules.is_told(event) else ()
+        return self.contacters.homes_watching(event.stream_uid) if rules.is_told(event) else ()
 
     def _silent(self, session: Session) -> None:
         if self.closed() is not None:  # what it said meanwhile was refused

@@ -5,11 +5,12 @@ far this server had consumed them: an event whose effect is there was consumed, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from eventsourcing.persistence import StoredEvent
+from msgspec.structs import replace
 
 from broker import envelope, topology
 from broker.envelope import EventRecord
@@ -31,7 +32,6 @@ _DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     QueueReceipt: lambda command: (command.id, command.to, command.state),
     ReceiptQueued: lambda event: (event.id, event.to, event.state),
 }
-PLACED = ("originator_id", "originator_version")  # where an event stands, which is not for its maker to say
 UNREAD = "…"  # stands for a text that only its owner's server can open
 
 log = structlog.get_logger()
@@ -106,5 +106,5 @@ def _event(mapper: SealedMapper, record: EventRecord) -> Event | None:
         log.warning("restore.event_unreadable", topic=record.topic, error=type(error).__name__)
         return None
     if isinstance(event, MessageSent):  # its text cannot be read here, and was there
-        event = MessageSent(**{f.name: getattr(event, f.name) for f in fields(event) if f.name not in PLACED} | {"text": UNREAD})
+        event = replace(event, text=UNREAD)
     return event if isinstance(event, Event) else None

@@ -17,9 +17,9 @@ import msgpack
 
 from broker.envelope import EventRecord
 from domain.errors import Rejected
+from domain.event import stored_fields, stream_uid
 from domain.events.every import every_event
 from domain.events.integrity import LogRestored
-from domain.personal import uid_of
 from servers.encryption.key_tables import open_table
 from servers.encryption.personal_fields import ENCRYPTED
 from servers.maintenance.history_since_backup import HistorySinceBackup, read_tail
@@ -115,7 +115,7 @@ def _look(log: RawLog) -> tuple[dict[str, int], set[int], set[int], Any, int]:
 
 
 def _erased(events: Iterable[tuple[str, str]]) -> set[int]:
-    return {uid_of(stream) for topic, stream in events if topic in ERASING}
+    return {stream_uid(stream) for topic, stream in events if topic in ERASING}
 
 
 def _owners(states: Any) -> set[int]:
@@ -172,7 +172,7 @@ def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: s
 def _marker(server: str, backed_up: int, last: int, missing: int, versions: Mapping[str, int], position: int, now: float) -> Row:
     stream = f"restored-{server}"
     event = LogRestored(server=server, backed_up=backed_up, told=last, missing=missing, at=now, cause=f"restore-{secrets.token_hex(8)}")
-    return Row(position, stream, versions.get(stream, 0) + 1, event.TOPIC, msgpack.packb(vars(event)))
+    return Row(position, stream, versions.get(stream, 0) + 1, event.TOPIC, msgpack.packb(stored_fields(event)))
 
 
 def _trackings(saved: Mapping[str, int], tail: HistorySinceBackup, blind: bool) -> dict[str, int]:

@@ -25,7 +25,7 @@ def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:
     event = committed.event
     if not isinstance(event, PresenceEvent) or event.status == event.previous:
         return ()
-    uid = int(event.originator_id[5:])
+    uid = event.stream_uid
     time = rfc3339(event.at)
     id = f"{home}/{event.originator_id}/{event.originator_version}"
     body = {

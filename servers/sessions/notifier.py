@@ -50,7 +50,7 @@ class SessionNotifier:
             if kind in WaitingIndex.FOLDS:
                 self._waiting.apply(position, event)
             if kind is MessageQueued or kind is ReceiptQueued:
-                for session in self._sessions.of(int(event.originator_id[8:])):
+                for session in self._sessions.of(event.stream_uid):
                     fresh.setdefault(session, []).append(event)  # type: ignore[arg-type]
             elif kind in PresenceIndex.FOLDS:
                 change = self._presence.apply(position, event)
@@ -64,7 +64,7 @@ class SessionNotifier:
                     self._presence.forget(event.uid)
             elif isinstance(event, MessageDone):
                 part = done_part(event.id)
-                done.extend((session, part) for session in self._sessions.of(int(event.originator_id[8:])))
+                done.extend((session, part) for session in self._sessions.of(event.stream_uid))
         self._presence.position = self._contacters.position = self._waiting.position = batch[-1].position
         for session, events in fresh.items():  # everything is folded before anybody is told
             session.enqueue(events)
@@ -72,7 +72,7 @@ class SessionNotifier:
             session.tell_in_order(part)
         for choice in chosen:
             part = status_part(choice.chosen, choice.note, choice.until)
-            for session in self._sessions.of(int(choice.originator_id[5:])):
+            for session in self._sessions.of(choice.stream_uid):
                 session.tell(part)
         if changes:
             self.tell(changes)
@@ -83,14 +83,14 @@ class SessionNotifier:
         if isinstance(event, PresenceEvent):
             change = self._presence.hear(event) if self._is_watched(event, source) else None
         elif isinstance(event, ContacterAdded):
-            uid = int(event.originator_id[5:])
+            uid = event.stream_uid
             if self._contacters.home_of.get(uid) == source:
                 change = self._presence.learn(uid, told_to_contacter(event))
         if change is not None and self._neighbours.is_up(source):
             self.tell((change,))
 
     def _is_watched(self, event: PresenceEvent, source: str) -> bool:
-        return self._contacters.home_of.get(int(event.originator_id[5:])) == source
+        return self._contacters.home_of.get(event.stream_uid) == source
 
     def home_down(self, home: str) -> None:
         """Nothing is known any more of that home's users."""

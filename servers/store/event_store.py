@@ -25,7 +25,7 @@ from msgspec.structs import force_setattr, replace
 
 from broker.envelope import EventRecord
 from domain.errors import Unavailable
-from domain.event import Event, Snapshotable, State
+from domain.event import Event, Snapshotable, State, stored_fields
 from domain.personal import owners
 from domain.rules.rules import Rules
 from runtime.worker import Worker
@@ -238,11 +238,10 @@ class Store:
 
 def _state(event: Event) -> tuple[dict[str, Any], str, int]:
     """An event's fields, its stream, its version."""
-    state = event.__dict__.copy()
-    stream, version = state.pop("originator_id"), state.pop("originator_version")
+    state = stored_fields(event)
     if event.class_version > 1:
         state["class_version"] = event.class_version
-    return state, stream, version
+    return state, event.originator_id, event.originator_version
 
 
 def _factory(url: str, server: str) -> InfrastructureFactory[Any]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import structlog
 
 from domain.errors import Unavailable
-from domain.personal import uid_of
 from projections.server.closed_accounts import ClosedAccounts
 from servers.store.event_store import Committed, Store
 
@@ -33,7 +32,7 @@ class Erasure:
     async def committed(self, batch: Sequence[Committed]) -> bool:
         """Destroy the keys of those who left with this commit, and say whether there were any: then no state that is remembered is to be
         kept. What cannot be destroyed now is tried again with the next commit."""
-        self._due |= {uid_of(event.originator_id) for _, event, _ in batch if event.ERASES}
+        self._due |= {event.stream_uid for _, event, _ in batch if event.ERASES}
         if not self._due:
             return False
         for uid in sorted(self._due):

@@ -16,7 +16,7 @@ from eventsourcing.persistence import Tracking
 
 from broker.envelope import EventRecord
 from domain.errors import Rejected, Unavailable
-from domain.event import Event, Snapshotable, State, place
+from domain.event import Event, Snapshotable, State, placed
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from runtime.deferred import Deferred
@@ -242,7 +242,7 @@ class Writer:
                     raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
                 unit.refusal = refusal
                 return None
-            place(events, stream, state.version)
+            events = placed(events, stream, state.version)
             decided += events  # before they are folded: whatever happens there, it is known which states were touched
             for event in events:
                 folds[type(state)](state, event)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from domain.errors import Rejected
-from domain.event import Event, place
+from domain.event import Event, placed, stream_kind
 
 NOW = 1_700_000_000.0  # any moment will do, as long as every test agrees on it
 
@@ -42,13 +42,13 @@ class Story:
 
     def state(self, stream: str) -> Any:
         """The state of `stream` after the history. Events without a stream of their own belong to every stream asked for."""
-        prefix = stream.partition("-")[0]
+        prefix = stream_kind(stream)
         state = self.rules.STATES[prefix](stream)
         versions: defaultdict[str, int] = defaultdict(int)
         for item in self.history:
             where, event = item if isinstance(item, tuple) else (stream, item)
             if where == stream:
-                place([event], stream, versions[stream])
+                (event,) = placed([event], stream, versions[stream])
                 versions[stream] += 1
                 self.rules.FOLDS[prefix](state, event)
         return state
@@ -80,9 +80,8 @@ class Outcome:
         assert self.refusal is None, f"refused: {self.refusal!r}"
         assert self.events == list(expected)
         state = self.story.state(self.command.stream)
-        place(self.events, state.stream, state.version)
-        for event in self.events:
-            self.story.rules.FOLDS[state.stream.partition("-")[0]](state, event)
+        for event in placed(self.events, state.stream, state.version):
+            self.story.rules.FOLDS[stream_kind(state.stream)](state, event)
             assert state.version == event.originator_version
         return self
 

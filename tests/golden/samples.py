@@ -1,23 +1,25 @@
 """Reading and writing samples. Rule: a missing one is written, an existing one never touched."""
 
-import dataclasses
 import json
 import types
 import typing
 from pathlib import Path
 from typing import Any
 
-from eventsourcing.persistence import Mapper, StoredEvent
+import msgspec
+from eventsourcing.persistence import StoredEvent
+from msgspec import structs
 
-from domain.event import Event, place
+from domain.event import Event, placed, stored_fields
 from domain.events.every import every_event
+from servers.encryption.key_store import NO_KEYS
+from servers.encryption.personal_fields import SealedMapper
 from servers.store.event_store import MsgpackTranscoder
 
 FOLDER = Path(__file__).parent
-PLACED = ("originator_id", "originator_version")  # stored beside the state, not in it
 STREAM, VERSION = "user-42", 7  # where the samples lie; any place will do
 
-mapper: Mapper[str] = Mapper(MsgpackTranscoder())
+mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
 
 
 def path(topic: str, version: int) -> Path:
@@ -25,9 +27,10 @@ def path(topic: str, version: int) -> Path:
     return FOLDER / f"{topic}.v{version}.json"
 
 
-def fields(event: Event) -> dict[str, Any]:
-    """What an event says, in plain data."""
-    return {f.name: getattr(event, f.name) for f in dataclasses.fields(event) if f.name not in PLACED}
+def stored(event: Event) -> bytes:
+    """An event as a store without keys keeps it."""
+    version = {"class_version": event.class_version} if event.class_version > 1 else {}
+    return msgspec.msgpack.encode(stored_fields(event) | version)
 
 
 def decode(sample: dict[str, Any]) -> Event:
@@ -38,10 +41,8 @@ def decode(sample: dict[str, Any]) -> Event:
 
 def example(kind: type[Event]) -> Event:
     """An event with a value of the right type in every field."""
-    hints = typing.get_type_hints(kind)
-    event = kind(**{f.name: _value(f.name, hints[f.name]) for f in dataclasses.fields(kind) if f.name not in PLACED})
-    place((event,), STREAM, VERSION - 1)
-    return event
+    fields = [field for field in structs.fields(kind) if field.required]
+    return placed([kind(**{field.name: _value(field.name, field.type) for field in fields})], STREAM, VERSION - 1)[0]
 
 
 def _value(name: str, kind: Any) -> Any:
@@ -68,7 +69,7 @@ def write_missing() -> list[Path]:
         place_of_it = path(kind.TOPIC, kind.class_version)
         if not place_of_it.exists():
             event = example(kind)
-            sample = {"topic": kind.TOPIC, "stored": mapper.to_stored_event(event).state.hex(), "event": fields(event)}  # type: ignore[arg-type]
+            sample = {"topic": kind.TOPIC, "stored": stored(event).hex(), "event": stored_fields(event)}
             with place_of_it.open("x", encoding="utf-8") as file:
                 file.write(json.dumps(sample, indent=1, ensure_ascii=False) + "\n")
             written.append(place_of_it)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from domain.event import Event, place
+from domain.event import Event, placed
 from domain.events.home import MessageSent, UserAdopted
 from domain.personal import owners
 from domain.rules import home as rules
@@ -28,7 +28,6 @@ def sent(number: int) -> MessageSent:
 
 def put(store: Store, stream: str, version: int, events: Iterable[Event], trackings=()) -> list[Committed]:
     """Store fresh `events` of `stream` after `version`."""
-    fresh = list(events)
-    place(fresh, stream, version)
+    fresh = placed(events, stream, version)
     store.fetch_keys({owner for event in fresh for owner in owners(event)})
     return store.put(fresh, store.pack(fresh), trackings)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clients.terminal.screen import Piece, say
+from domain.event import stored_fields
 from domain.events.home import MessageQueued
 from projections.audit.rows import AuditRow, Life, Online, Person, Shown, StateAt
 from servers.audit.keyring import ERASED
@@ -99,7 +100,7 @@ def state_view(found: StateAt, text: bool) -> dict[str, Any]:
     """The state of a user at a moment, for programs."""
     user, waiting = found.user, []
     for event in found.mailbox.waiting.values():
-        fields = {name: value for name, value in vars(event).items() if not name.startswith("originator_") and name != "at"}
+        fields = {name: value for name, value in stored_fields(event).items() if name != "at"}
         fields["sent_at"] = instant(fields["sent_at"]) if "sent_at" in fields else None
         fields["settled_at"] = instant(fields["settled_at"]) if "settled_at" in fields else None
         if isinstance(event, MessageQueued) and text:  # both are empty only after the key of their owner is gone

@@ -3,6 +3,7 @@
 import pytest
 
 from domain.errors import HandleTaken, Invalid, UnknownUser
+from domain.event import stream_kind
 from domain.events.global_server import (
     AccountClosed,
     CredentialChanged,
@@ -132,7 +133,7 @@ def test_looking_changes_nothing():
 )
 def test_a_snapshot_is_the_state(stream, history):
     state = given(history).state(stream)
-    loaded = global_rules.STATES[stream.partition("-")[0]](stream, state.version)
+    loaded = global_rules.STATES[stream_kind(stream)](stream, state.version)
     loaded.load(through_msgpack(state.dump()))
     assert loaded == state
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Rejected
-from domain.event import Event, place
+from domain.event import Event, placed, stream_kind
 from domain.events.home import MessageQueued, PresenceEvent
 from domain.mailbox.decide import MAX_RECEIPTS, MAX_WAITING, Acknowledge, Expire, MailboxState, MarkDone, Resume
 from domain.rules import home as rules
@@ -44,7 +44,7 @@ MAILBOX_COMMANDS = st.one_of(
 
 def live(state, commands) -> list[Event]:
     """Decide and fold, as the writer does; every event that came of it."""
-    fold = rules.FOLDS[state.stream.partition("-")[0]]
+    fold = rules.FOLDS[stream_kind(state.stream)]
     history: list[Event] = []
     for command, now in commands:
         if isinstance(command, LogIn) and command.session in state.sessions:
@@ -53,7 +53,7 @@ def live(state, commands) -> list[Event]:
             events = rules.DECIDERS[type(command)](state, command, now)
         except Rejected:
             continue
-        place(events, state.stream, state.version)
+        events = placed(events, state.stream, state.version)
         for event in events:
             fold(state, event)
         history += events
@@ -66,7 +66,7 @@ def picture(state) -> object:
 
 def check_replay(fresh, state, history, cut) -> None:
     """A fold of the history is the live state, and so is a snapshot anywhere in it with the events after it."""
-    fold = rules.FOLDS[state.stream.partition("-")[0]]
+    fold = rules.FOLDS[stream_kind(state.stream)]
     before = fresh()
     for event in history[:cut]:
         fold(before, event)

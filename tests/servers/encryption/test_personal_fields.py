@@ -14,7 +14,7 @@ import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.persistence import StoredEvent
 
-from domain.event import place
+from domain.event import placed, stored_fields
 from domain.events.home import ContactAdded, MessageSent
 from domain.personal import Personal, owners
 from servers.encryption import key_store as keys_module
@@ -100,11 +100,12 @@ def test_sealed_bytes_open_only_where_they_were_put(store):
     for moved in (
         StoredEvent("user-9", 1, place_before.topic, written.record.data),
         StoredEvent("user-1", 2, place_before.topic, written.record.data),
-        StoredEvent("user-1", 1, "mailbox.message_queued", written.record.data),
     ):
         with pytest.raises(NotDecryptable):
             store.mapper.read(moved, strict=True)
         assert store.mapper.to_domain_event(moved).text == ""
+    with pytest.raises(NotDecryptable):
+        store.mapper.read(StoredEvent("user-1", 1, "mailbox.message_queued", written.record.data), strict=True)
 
 
 def test_a_changed_bit_is_noticed():
@@ -124,10 +125,8 @@ def test_without_keys_everything_else_is_readable(store):
 
 
 def test_what_was_stored_before_sealing_is_read_as_it_stands(store):
-    plain = message()
-    place((plain,), "user-1", 0)
-    fields = {name: value for name, value in vars(plain).items() if not name.startswith("originator")}
-    data = msgpack.packb({**fields, "class_version": 2})
+    (plain,) = placed([message()], "user-1", 0)
+    data = msgpack.packb({**stored_fields(plain), "class_version": 2})
     assert store.mapper.to_domain_event(StoredEvent("user-1", 1, plain.TOPIC, data)) == plain
 
 

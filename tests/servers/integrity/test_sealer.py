@@ -9,6 +9,7 @@ from broker.envelope import EventRecord
 from broker.port import Outgoing
 from broker.topology import HOMES
 from domain.errors import Unavailable
+from domain.event import placed
 from domain.events.integrity import LogSealed, SealReceived
 from domain.integrity import chain as log_chain
 from domain.integrity.chain import before_all, fingerprint
@@ -203,7 +204,6 @@ def _forged(url: str) -> EventRecord:
         server="h1", first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
     )
     store = SealedLog(url, server="h2").store
-    event.__dict__.update(originator_id="log-h1", originator_version=1)
-    packed = store.pack([event])[0]
+    packed = store.pack(placed([event], "log-h1", 0))[0]
     store.close()
     return EventRecord(7, "log-h1", 1, packed.topic, 1.0, packed.data)

@@ -8,7 +8,7 @@ import structlog
 
 from broker import envelope, topology
 from domain.errors import Unavailable
-from domain.event import place
+from domain.event import placed
 from domain.personal import owners
 from domain.rules import home as rules
 from servers.messaging.inbox import NOTHING_NEW
@@ -37,8 +37,7 @@ def sealed(store_url):
         store.learn_mail_key(*NEW_KEY)
 
         def make(id, position):
-            event = message_sent(id)
-            place((event,), "user-1", 0)
+            (event,) = placed([message_sent(id)], "user-1", 0)
             store.fetch_keys(owners(event))
             (packed,) = store.pack([event])
             return msgspec.structs.replace(store.letter(event, packed), position=position)

@@ -12,7 +12,7 @@ from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Outgoing
 from domain.errors import Unavailable
-from domain.event import place
+from domain.event import stored_fields
 from domain.events.home import LoggedIn
 from servers.messaging import inbox as inbox_module
 from servers.messaging import outbox_publisher as relay_lane
@@ -37,8 +37,7 @@ async def servers(store_url, broker):
 
 
 def record(event, position, stream="user-1", version=1, topic=None, data=None):
-    place((event,), stream, version - 1)
-    state = {k: v for k, v in vars(event).items() if not k.startswith("originator")}
+    state = stored_fields(event)
     if event.class_version > 1:
         state["class_version"] = event.class_version
     return EventRecord(position, stream, version, topic or event.TOPIC, event.at, msgpack.packb(state) if data is None else data)
@@ -113,7 +112,7 @@ async def test_a_poison_envelope_is_set_aside_and_the_rest_goes_on(servers, brok
     assert h2.inbox.dead == 1
 
 
-WRONG_TYPES = msgpack.packb({**vars(message_sent("x")), "to_home": "h2", "to": {}, "class_version": 2})
+WRONG_TYPES = msgpack.packb({**stored_fields(message_sent("x")), "to_home": "h2", "to": {}, "class_version": 2})
 A_CONTACT = msgpack.packb({"at": 1.0, "cause": "c", "uid": 2, "handle": "", "name": "", "home": "h2", "alias": None, "notify": False})
 POISON = {
     "unknown topic": record(message_sent("x"), 2, topic="user.teleported"),

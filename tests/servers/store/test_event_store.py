@@ -10,7 +10,7 @@ import pytest
 from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
-from domain.event import place
+from domain.event import placed
 from domain.personal import Personal
 from servers.store.event_store import SNAPSHOT_EVERY, Conflicted, Store
 from servers.store.positions import RELAY, SET_ASIDE, TOOK_EFFECT, aside
@@ -81,9 +81,8 @@ def test_a_large_batch_keeps_its_order_and_places(store):
 @pytest.mark.parametrize("trackings", [(), (Tracking("h2", 5),)], ids=["events alone", "with a position"])
 def test_a_version_that_is_taken_conflicts_and_stores_nothing(store, trackings):
     put(store, "user-1", 0, [adopted(1)])
-    ours, theirs = [adopted(2)], [adopted(3)]
-    place(ours, "user-2", 0)
-    place(theirs, "user-1", 0)  # somebody was there before
+    ours = placed([adopted(2)], "user-2", 0)
+    theirs = placed([adopted(3)], "user-1", 0)  # somebody was there before
     with pytest.raises(Conflicted):
         store.fetch_keys([1, 2])
         store.put([*ours, *theirs], store.pack([*ours, *theirs]), trackings)

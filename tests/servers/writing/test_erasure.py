@@ -7,7 +7,7 @@ from eventsourcing.persistence import StoredEvent
 from broker import envelope, topology
 from broker.port import Outgoing
 from domain.errors import Unauthorized, UnknownUser
-from domain.event import place
+from domain.event import stored_fields
 from domain.events.global_server import AccountClosed
 from domain.registry.registered_home import GLOBAL
 from projections.by_server import HomeProjections, by_name
@@ -45,9 +45,8 @@ async def friends(town):
 async def erases(town, person, position=1):
     """What the Global Server tells every home."""
     event = AccountClosed(at=town.clock(), cause="erase", uid=person.uid, reason="test", home=person.home_name, homes=["h1", "h2"])
-    place((event,), f"account-{person.uid}", 3)
-    state = {name: value for name, value in vars(event).items() if not name.startswith("originator")} | {"class_version": 2}
-    record = envelope.EventRecord(position, event.originator_id, 4, event.TOPIC, event.at, msgpack.packb(state))
+    state = stored_fields(event) | {"class_version": 2}
+    record = envelope.EventRecord(position, f"account-{person.uid}", 4, event.TOPIC, event.at, msgpack.packb(state))
     body = envelope.encode(GLOBAL, [record])
     await town.broker.publish([Outgoing(topology.HOMES, home, body, mandatory=True) for home in event.homes])
 
@@ -70,7 +69,7 @@ async def history(town):
 
 
 def words_in(events):
-    return [vars(event) for event in events if SECRET in repr(vars(event)) or "'Ann'" in repr(vars(event))]
+    return [event for event in events if SECRET in repr(event) or "'Ann'" in repr(event)]
 
 
 def places_with(town, word):

@@ -16,6 +16,7 @@ from broker.embedded.broker import EmbeddedBroker
 from broker.envelope import EventRecord
 from broker.port import Outgoing
 from broker.topology import EVENTS, HOMES
+from domain.event import stored_fields
 from domain.events.home import LoggedIn, LoggedOff, UserAdopted
 from flash.process.compose import running_global, running_home
 from flash.process.settings import Settings
@@ -93,8 +94,7 @@ async def remember(broker: EmbeddedBroker) -> tuple[int, int]:
     ]
     records = []
     for number, event in enumerate(events, 1):
-        fields = {name: value for name, value in vars(event).items() if not name.startswith("originator")}
-        records.append(EventRecord(number, "user-77", number, event.TOPIC, event.at, msgpack.packb(fields)))
+        records.append(EventRecord(number, "user-77", number, event.TOPIC, event.at, msgpack.packb(stored_fields(event))))
     await broker.publish([Outgoing(EVENTS, "h9.3", envelope.encode("h9", records))])
     return came, left
 
