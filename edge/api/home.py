@@ -1,14 +1,15 @@
 """The calls of a Home Server. Rule: one short handler for each; what is allowed is decided by the home."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from domain.errors import (
     Conflict,
+    FlashError,
     Invalid,
     NotAContact,
     NotYourHome,
-    TooLarge,
     TooManyRequests,
     Unavailable,
     UnknownMessage,
@@ -18,17 +19,17 @@ from domain.errors import (
 from edge.contracts import answers, requests
 from edge.contracts.servers import Home
 from edge.http.auth import Gate
-from edge.http.messages import NO_CONTENT, Answer, Call, answer_json, encode_json
+from edge.http.messages import NO_CONTENT, Answer, Call, answer_json
 from edge.http.problems import problem, problem_for
-from edge.http.route import Route
+from edge.http.route import Handler, Route
 from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import framing_for
 from edge.transports.long_poll import LongPolls
 from runtime.deferred import Deferred
-from runtime.times import rfc3339
 from servers.sessions.sessions import Hello
 
 STREAM = ("multipart/x-mixed-replace", "text/event-stream")
+CONTACT = {201: answers.Contact, 200: answers.Contact}
 
 
 class HomeRoutes:
@@ -39,7 +40,10 @@ class HomeRoutes:
         self._back_connections = back_connections
 
     async def back_connection(self, call: Call) -> Answer:
-        """Log in; the response goes on for as long as the session. Its answer here is only counted, the connection is handed over."""
+        """Log in; the answer is an endless stream of parts.
+
+        The connection is handed over, so the answer that this returns is only counted.
+        """
         body: requests.OpenBackConnection = call.body
         resume = body.resume
         # 0 is what a client says that has no number yet: it does not resume.
@@ -65,11 +69,11 @@ class HomeRoutes:
         return NO_CONTENT
 
     async def contacts(self, call: Call) -> Answer:
-        """The contact list."""
-        return answer_json(200, {"contacts": await self._home.contacts(call.identity)})
+        """My contacts and how they stand."""
+        return answer_json(200, answers.Contacts(await self._home.contacts(call.identity)))
 
     async def put_contact(self, call: Call) -> Answer:
-        """Add or change a contact."""
+        """Add a contact, or change its alias and whether to notify."""
         body: requests.PutContact = call.body
         created, contact = await self._home.put_contact(call.identity, uid_of(call), body.alias, body.notify)
         return answer_json(201 if created else 200, contact)
@@ -80,15 +84,16 @@ class HomeRoutes:
         return NO_CONTENT
 
     def send(self, call: Call) -> Deferred[Answer]:
-        """Accept a message: it is on disk when this answers."""
+        """Send a popup to a contact. The same id again sends nothing twice.
+
+        The message is on disk when this answers.
+        """
         body: requests.SendMessage = call.body
-        sent = (call.identity, body.id, body.to, body.text, body.in_reply_to, body.urgent)
-        if body.ticket is not None:
-            return self._home.send_stamped(*sent, body.ticket).map(partial(answer_json, 202))
-        return self._home.send(*sent).map(lambda at: _accepted(body.id, at))
+        sent = self._home.send(call.identity, body.id, body.to, body.text, body.in_reply_to, body.urgent, body.ticket)
+        return sent.map(_accepted)
 
     def acknowledge(self, call: Call) -> Deferred[Answer]:
-        """Take note of what has arrived."""
+        """Everything up to a number has arrived; also the sign of life after a blank."""
         return self._home.acknowledge(call.identity, call.body.session, call.body.upto).map(_no_content)
 
     async def done(self, call: Call) -> Answer:
@@ -107,8 +112,7 @@ class HomeRoutes:
         return NO_CONTENT
 
 
-def _accepted(id: str, at: float) -> Answer:
-    return Answer(202, b'{"id":%b,"accepted_at":"%b"}' % (encode_json(id), rfc3339(at).encode()))
+_accepted = partial(answer_json, 202)
 
 
 def _no_content(_: None) -> Answer:
@@ -124,96 +128,29 @@ def uid_of(call: Call) -> int:
 
 
 def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_polls: LongPolls) -> Sequence[Route]:
-    """Every call of PROTOCOL's "Home Server", each behind `gate`."""
+    """Every call of a Home Server, as `docs/protocol.md` lists them, each behind `gate`."""
     on = HomeRoutes(home, back_connections)
-    route = partial(Route, gate=gate)
-    everywhere = (NotYourHome, Unavailable)
+    poll = long_polls.answer
+
+    def route(
+        method: str,
+        path: str,
+        handle: Handler,
+        success: Mapping[int, Any],
+        body: type[requests.Request] | None,
+        *refusals: type[FlashError],
+    ) -> Route:
+        return Route(method, path, handle, success, body, (NotYourHome, *refusals), gate=gate)
+
     return [
-        route(
-            "POST",
-            "/v1/back-connection",
-            on.back_connection,
-            "Log in; the answer is an endless stream of parts.",
-            {200: STREAM},
-            body=requests.OpenBackConnection,
-            body_optional=True,
-            refusals=(*everywhere, Invalid, TooManyRequests),
-        ),
-        route(
-            "POST",
-            "/v1/parts",
-            long_polls.answer,
-            "Fetch parts, where streams are held back; opens the session when there is none, and acknowledges.",
-            {200: answers.Parts},
-            body=requests.Poll,
-            body_optional=True,
-            refusals=(*everywhere, UnknownSession, Invalid, TooManyRequests),
-        ),
-        route(
-            "POST",
-            "/v1/logoff",
-            on.log_off,
-            "End a session.",
-            {204: None},
-            body=requests.LogOff,
-            refusals=(*everywhere, UnknownSession, Invalid),
-        ),
-        route("GET", "/v1/contacts", on.contacts, "My contacts and how they stand.", {200: answers.Contacts}, refusals=everywhere),
-        route(
-            "PUT",
-            "/v1/contacts/{uid}",
-            on.put_contact,
-            "Add a contact, or change its alias and whether to notify.",
-            {201: answers.Contact, 200: answers.Contact},
-            body=requests.PutContact,
-            body_optional=True,
-            refusals=(*everywhere, UnknownUser, Invalid, TooManyRequests),
-        ),
-        route(
-            "DELETE",
-            "/v1/contacts/{uid}",
-            on.remove_contact,
-            "Take a contact off the list.",
-            {204: None},
-            refusals=(*everywhere, UnknownUser, Invalid, TooManyRequests),
-        ),
-        route(
-            "POST",
-            "/v1/messages",
-            on.send,
-            "Send a popup to a contact. The same id again sends nothing twice.",
-            {202: answers.Accepted},
-            body=requests.SendMessage,
-            synchronous=True,
-            refusals=(*everywhere, NotAContact, Conflict, TooLarge, Invalid, TooManyRequests),
-        ),
-        route(
-            "POST",
-            "/v1/acks",
-            on.acknowledge,
-            "Everything up to a number has arrived; also the sign of life after a blank.",
-            {204: None},
-            body=requests.Acknowledge,
-            synchronous=True,
-            refusals=(*everywhere, UnknownSession, Invalid),
-        ),
-        route(
-            "POST",
-            "/v1/messages/{id}/done",
-            on.done,
-            "The recipient pressed Done.",
-            {204: None},
-            body=requests.Done,
-            body_optional=True,
-            refusals=(*everywhere, UnknownMessage),
-        ),
-        route(
-            "PUT",
-            "/v1/status",
-            on.set_status,
-            "Choose a status.",
-            {204: None},
-            body=requests.SetStatus,
-            refusals=(*everywhere, Invalid, TooManyRequests),
-        ),
+        route("POST", "/v1/back-connection", on.back_connection, {200: STREAM}, requests.OpenBackConnection, TooManyRequests),
+        route("POST", "/v1/parts", poll, {200: answers.Parts}, requests.Poll, UnknownSession, TooManyRequests),
+        route("POST", "/v1/logoff", on.log_off, {204: None}, requests.LogOff),
+        route("GET", "/v1/contacts", on.contacts, {200: answers.Contacts}, None),
+        route("PUT", "/v1/contacts/{uid}", on.put_contact, CONTACT, requests.PutContact, UnknownUser, TooManyRequests),
+        route("DELETE", "/v1/contacts/{uid}", on.remove_contact, {204: None}, None, TooManyRequests),
+        route("POST", "/v1/messages", on.send, {202: answers.Accepted}, requests.SendMessage, NotAContact, Conflict, TooManyRequests),
+        route("POST", "/v1/acks", on.acknowledge, {204: None}, requests.Acknowledge, UnknownSession),
+        route("POST", "/v1/messages/{id}/done", on.done, {204: None}, requests.Done, UnknownMessage),
+        route("PUT", "/v1/status", on.set_status, {204: None}, requests.SetStatus, TooManyRequests),
     ]

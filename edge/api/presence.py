@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from domain.errors import Gap, Invalid, NotAnIntegrator, NotGranted, Unavailable
+from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
 from edge.contracts import answers, requests
 from edge.contracts.servers import Global
 from edge.http.auth import Gate
@@ -13,6 +13,7 @@ from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import EVENT_STREAM
 
 MAX_CURSOR_CHARS = 64  # ours have at most 25
+STREAM = {200: ("text/event-stream",)}
 
 
 class PresenceRoutes:
@@ -23,13 +24,16 @@ class PresenceRoutes:
         self._streams = streams
 
     async def snapshot(self, call: Call) -> Answer:
-        """How those granted stand."""
+        """How users stand, and the cursor from which their changes follow."""
         query: requests.Presence = call.query or requests.Presence()
         after = int(query.page, 16) if query.page else 0
         return answer_json(200, self._server.presence(call.identity, _uids(query.uids), query.limit, after))
 
     async def stream(self, call: Call) -> Answer:
-        """What changes, for as long as the client listens. Its answer here is only counted, the connection is handed over."""
+        """Presence changes after a cursor, as they happen; the answer is endless.
+
+        The connection is handed over, so the answer that this returns is only counted.
+        """
         query: requests.PresenceStream = call.query or requests.PresenceStream()
         after = call.headers.get("Last-Event-ID") or query.after
         if after is not None and len(after) > MAX_CURSOR_CHARS:
@@ -52,27 +56,10 @@ def _uids(text: str | None) -> frozenset[int] | None:
 
 
 def presence_routes(server: Global, gate: Gate, streams: BackConnections) -> Sequence[Route]:
-    """Every call of PROTOCOL's "Presence for integrators"."""
+    """Both calls for integrators, as `docs/protocol.md` lists them."""
     on = PresenceRoutes(server, streams)
+    refusals = (NotAnIntegrator, NotGranted)
     return [
-        Route(
-            "GET",
-            "/v1/presence",
-            on.snapshot,
-            "How users stand, and the cursor from which their changes follow.",
-            {200: answers.PresencePage},
-            gate=gate,
-            query=requests.Presence,
-            refusals=(NotAnIntegrator, NotGranted, Invalid, Unavailable),
-        ),
-        Route(
-            "GET",
-            "/v1/presence/stream",
-            on.stream,
-            "Presence changes after a cursor, as they happen; the answer is endless.",
-            {200: ("text/event-stream",)},
-            gate=gate,
-            query=requests.PresenceStream,
-            refusals=(NotAnIntegrator, NotGranted, Gap, Invalid, Unavailable),
-        ),
+        Route("GET", "/v1/presence", on.snapshot, {200: answers.PresencePage}, None, refusals, gate=gate, query=requests.Presence),
+        Route("GET", "/v1/presence/stream", on.stream, STREAM, None, (*refusals, Gap), gate=gate, query=requests.PresenceStream),
     ]

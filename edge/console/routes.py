@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from domain.errors import Forbidden, Invalid, Unavailable
 from edge.console import forms as requests
 from edge.console.contract import Console
 from edge.console.events import EventsPages
@@ -29,37 +28,24 @@ def console_routes(console: Console, verifier: Verifier, proxies: TrustedProxies
     reading, changing = reading_gate(console, verifier), changing_gate(console, verifier, origin)
     door, servers = SigningIn(console, verifier, proxies, origin), ServerPages(console)
 
-    def show(path: str, handle: Handler, summary: str, query: type | None = None, media: str = "text/html") -> Route:
-        return Route(
-            "GET",
-            path,
-            handle,
-            summary,
-            {200: (media,)},
-            gate=reading,
-            query=query,
-            refusals=(Forbidden, Invalid, Unavailable),
-            page=refuse,
-        )
+    def show(path: str, handle: Handler, query: type | None = None, media: str = "text/html") -> Route:
+        return Route("GET", path, handle, {200: (media,)}, gate=reading, query=query, page=refuse)
 
-    def change(path: str, handle: Handler, summary: str) -> Route:
-        body = requests.OneLetter
-        return Route(
-            "POST", path, handle, summary, GO_ON, gate=changing, body=body, refusals=(Forbidden, Invalid, Unavailable), page=refuse
-        )
+    def change(path: str, handle: Handler) -> Route:
+        return Route("POST", path, handle, GO_ON, requests.OneLetter, gate=changing, page=refuse)
 
     return [
-        show("/ops", EventsPages(console).show, "Events, with filters.", requests.Events),
-        show("/ops/tail", Tails(console).show, "Events as they come.", requests.Events, "text/event-stream"),
-        show("/ops/user", UserPages(console).show, "One user.", requests.OneUser),
-        show("/ops/trace", TracePages(console).show, "One popup's life.", requests.OneMessage),
-        show("/ops/presence", PresencePages(console).show, "Who is or was online.", requests.Moment),
-        show("/ops/homes", servers.homes, "The servers and how they are."),
-        show("/ops/dead", servers.dead, "Dead letters.", requests.DeadPage),
-        change("/ops/dead/requeue", servers.requeue, "Put dead letters back."),
-        change("/ops/dead/drop", servers.drop, "Throw a dead letter away."),
-        Route("GET", "/ops/login", door.show, "The way in.", PAGE, query=requests.SignInPage, page=refuse),
-        Route("POST", "/ops/login", door.sign_in, "Sign in.", GO_ON, body=requests.SignIn, refusals=(Forbidden, Unavailable), page=refuse),
-        Route("POST", "/ops/logout", door.sign_out, "Sign out.", GO_ON, refusals=(Forbidden,), page=refuse),
-        Route("GET", "/ops/static/{name}", serve_static, "Style, script, picture.", PAGE, any_query=True, page=refuse),
+        show("/ops", EventsPages(console).show, requests.Events),
+        show("/ops/tail", Tails(console).show, requests.Events, "text/event-stream"),
+        show("/ops/user", UserPages(console).show, requests.OneUser),
+        show("/ops/trace", TracePages(console).show, requests.OneMessage),
+        show("/ops/presence", PresencePages(console).show, requests.Moment),
+        show("/ops/homes", servers.homes),
+        show("/ops/dead", servers.dead, requests.DeadPage),
+        change("/ops/dead/requeue", servers.requeue),
+        change("/ops/dead/drop", servers.drop),
+        Route("GET", "/ops/login", door.show, PAGE, query=requests.SignInPage, page=refuse),
+        Route("POST", "/ops/login", door.sign_in, GO_ON, requests.SignIn, page=refuse),
+        Route("POST", "/ops/logout", door.sign_out, GO_ON, page=refuse),
+        Route("GET", "/ops/static/{name}", serve_static, PAGE, any_query=True, page=refuse),
     ]

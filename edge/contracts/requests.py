@@ -1,13 +1,14 @@
 """What requests may contain: types and bounds of every body and query. Rule: unknown fields are refused, and nothing unbounded passes."""
 
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, cast
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, defstruct
 
 from domain.errors import TooLarge
-from domain.profile import HANDLE, MAX_FIELD_CHARS
+from domain.profile import CONTROL, HANDLE, MAX_FIELD_CHARS, PROFILE_FIELDS, ProfileField
 from domain.user.decide import MAX_TEXT_CHARS
+from projections.directory.directory import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS_CHARS
 
 MAX_BODY_BYTES = 65_536  # 4,096 characters of text, each as two escaped surrogates, are 48 KiB; the rest of a request is small
 MAX_WAIT_S = 60  # of a poll: common proxies cut what takes longer
@@ -18,9 +19,10 @@ Seq = Annotated[int, Meta(ge=0, le=BIGGEST)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=8, max_length=256)]
 Page = Annotated[str, Meta(pattern="^[0-9a-f]{1,16}$")]  # the `next` of an earlier page
-# What the domain's `clean_profile` refuses is said here for whoever reads the description.
-PRINTABLE = {"pattern": "^[^\u0000-\u001f\u007f-\u009f]*$"}
-ProfileText = Annotated[str, Meta(max_length=MAX_FIELD_CHARS)]
+# The domain's `clean_profile` refuses control characters, after it has trimmed the text; the description says the same.
+_BLANK = r"[\s\u001c-\u001f\u0085]*"  # what `str.strip` takes away
+PRINTABLE = {"pattern": f"^{_BLANK}[^{CONTROL}]*{_BLANK}$"}
+Words = Annotated[str, Meta(max_length=MAX_WORDS_CHARS)]
 FilledIn = Annotated[str, Meta(max_length=MAX_FIELD_CHARS, extra_json_schema=PRINTABLE)]
 # Compared after lower-casing, so capitals are allowed; the domain's `clean_handle` checks the pattern itself.
 Handle = Annotated[
@@ -32,11 +34,8 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True):
     """A request body or query."""
 
 
-ProfileField = Literal["full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note"]
 # A field that is null or blank is emptied, one that is missing stays: as a mapping, the two stay apart.
-ProfileChanges = Annotated[
-    dict[ProfileField, FilledIn | None], Meta(extra_json_schema={"propertyNames": {"enum": list(get_args(ProfileField))}})
-]
+ProfileChanges = Annotated[dict[ProfileField, FilledIn | None], Meta(extra_json_schema={"propertyNames": {"enum": list(PROFILE_FIELDS)}})]
 
 
 class Register(Request, frozen=True):
@@ -138,13 +137,17 @@ class Done(Request, frozen=True):
     """`POST /v1/messages/{id}/done`: nothing to say."""
 
 
+# 32 bytes in base64 are 43 signs and one "="; lengths alone would allow 31 to 33 bytes.
+Key = Annotated[bytes, Meta(min_length=32, max_length=32, extra_json_schema={"pattern": "^[A-Za-z0-9+/]{43}=$"})]
+
+
 class OfferDirect(Request, frozen=True):
     """`PUT /v1/direct`. `port`: where the client listens, and from which this very request comes; `key`: what both sides prove to know;
     `local`: the client's own address, only for contacts behind the same NAT. Ports below 1024 are the system's, and no client's."""
 
     session: Id
     port: Annotated[int, Meta(ge=1024, le=65_535)]
-    key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    key: Key
     local: Annotated[str, Meta(max_length=45)] | None = None
 
 
@@ -180,18 +183,14 @@ class PresenceStream(Request, frozen=True):
     uids: Uids | None = None
 
 
-class Search(Request, frozen=True):
-    """`GET /v1/users?…`. `q`: words in any field; a named field: words in that field; `cursor`: the last answer's `next`."""
+class SearchPage(Request, frozen=True):
+    """Which part of what a search finds. `q`: words in any field; `cursor`: the last answer's `next`."""
 
-    q: Annotated[str, Meta(max_length=500)] = ""
-    full_name: ProfileText = ""
-    email: ProfileText = ""
-    phone: ProfileText = ""
-    organisation: ProfileText = ""
-    street: ProfileText = ""
-    city: ProfileText = ""
-    state: ProfileText = ""
-    country: ProfileText = ""
-    note: ProfileText = ""
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    q: Words = ""
+    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
     cursor: Page | None = None
+
+
+_FIELDS: list[tuple[str, Any, Any]] = [(name, Words, "") for name in PROFILE_FIELDS]
+Search = cast("type[SearchPage]", defstruct("Search", _FIELDS, bases=(SearchPage,), module=__name__, frozen=True))
+Search.__doc__ = "`GET /v1/users?…`. A field that is named: words in that field."

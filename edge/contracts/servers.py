@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Protocol
 
+from edge.contracts import answers
 from runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet
@@ -62,24 +63,21 @@ class Home(Streams, Protocol):
     async def log_off(self, who: Identity, session_id: str) -> None:
         """End a session with a goodbye."""
 
-    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+    async def contacts(self, who: Identity) -> list[answers.Contact]:
         """The contact list."""
 
-    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
         """Whether the contact is new, and the contact."""
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
         """Take a contact off the list."""
 
-    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Deferred[float]:
-        """Commit a message; when it was accepted, in seconds since 1970."""
+    def send(
+        self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None, /
+    ) -> Deferred[answers.Accepted]:
+        """Commit a message. With a ticket, the answer may have a stamp."""
 
-    def send_stamped(
-        self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
-    ) -> Deferred[dict[str, Any]]:
-        """The same with a ticket: the answer, with the stamp, if there is one."""
-
-    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
         """The direct way to a contact, for a sender who is seen at `address`."""
 
     def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
@@ -107,24 +105,22 @@ class Home(Streams, Protocol):
 class Global(Streams, Protocol):
     """The Global Server. Every method raises `FlashError` only; see `servers/global_server/service.py`."""
 
-    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> dict[str, Any]:
+    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> answers.Grant:
         """A new user's grant."""
 
-    async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
+    async def token(self, handle: str, password: str, client_address: str) -> answers.Grant:
         """A grant for a user who knows the password."""
 
-    async def search(
-        self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """One page of users, and the cursor of the next."""
+    async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> answers.Users:
+        """One page of users."""
 
-    async def user(self, who: Identity, uid: int) -> dict[str, Any]:
+    async def user(self, who: Identity, uid: int) -> answers.User:
         """A user by number."""
 
-    async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
+    async def user_by_handle(self, who: Identity, handle: str) -> answers.User:
         """A user by login name."""
 
-    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> dict[str, Any]:
+    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> answers.User:
         """The user after the change."""
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
@@ -133,7 +129,7 @@ class Global(Streams, Protocol):
     async def erase(self, who: Identity, uid: int) -> None:
         """Close somebody's account."""
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> answers.PresencePage:
         """A snapshot of the presence of `uids`, or one page of everybody granted."""
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Session:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from domain.errors import Invalid, NoRoute, NotYourHome, TooManyRequests, Unavailable, UnknownSession
+from domain.errors import NoRoute, NotYourHome, TooManyRequests, UnknownSession
 from edge.contracts import answers, requests
 from edge.contracts.servers import Home
 from edge.direct.line import PROBE_S, DirectLine, call_client, may_be_called, may_be_told
@@ -36,7 +36,7 @@ class DirectOffers:
         self._probes = RateLimit(PROBES_PER_S, PROBES_BURST, time.monotonic, "Too many offers; go on over the back connection.")
 
     async def offer(self, call: Call) -> Answer:
-        """Try the client's port, store what came of it, and use the line."""
+        """Offer to be called at the port from which this request comes."""
         uid = call.identity.uid
         if uid in self._busy:
             raise TooManyRequests("An offer is being tried already.", retry_after_s=math.ceil(PROBE_S))
@@ -61,7 +61,7 @@ class DirectOffers:
         session.route = self._route(call, body, called=line is not None)
         if line is not None:
             TwoWayOutlet.begin(session, line, self._metrics)
-        return answer_json(200, {"reachable": why is None, "why": why})
+        return answer_json(200, answers.Direct(why is None, why))
 
     def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:
         """Where contacts in the client's network may try it. Behind a NAT or a firewall its home cannot call it, and neighbours can."""
@@ -83,17 +83,10 @@ class DirectOffers:
 
 
 def direct_route(home: Home, gate: Gate, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> Route:
-    """The one call. `networks`: beyond the public ones, where clients may be called."""
-    return Route(
-        "PUT",
-        "/v1/direct",
-        DirectOffers(home, networks, proxies, metrics).offer,
-        "Offer to be called at the port from which this request comes.",
-        {200: answers.Direct},
-        gate=gate,
-        body=requests.OfferDirect,
-        refusals=(NotYourHome, Unavailable, UnknownSession, Invalid, TooManyRequests),
-    )
+    """The call with which a client offers to be called. `networks`: beyond the public ones, where clients may be called."""
+    offers = DirectOffers(home, networks, proxies, metrics)
+    refusals = (NotYourHome, UnknownSession, TooManyRequests)
+    return Route("PUT", "/v1/direct", offers.offer, {200: answers.Direct}, requests.OfferDirect, refusals, gate=gate)
 
 
 class TicketOffice:
@@ -104,21 +97,13 @@ class TicketOffice:
         self._proxies = proxies
 
     async def ask(self, call: Call) -> Answer:
-        """The way to a contact in the network from which the request comes."""
+        """Ask for the direct way to a contact in the same network."""
         if self._proxies.stands_between(call):
             raise NoRoute
         return answer_json(200, await self._home.issue_ticket(call.identity, call.body.to, call.connection.client_address))
 
 
 def ticket_route(home: Home, gate: Gate, proxies: TrustedProxies) -> Route:
-    """The one call."""
-    return Route(
-        "POST",
-        "/v1/tickets",
-        TicketOffice(home, proxies).ask,
-        "Ask for the direct way to a contact in the same network.",
-        {200: answers.Ticket},
-        gate=gate,
-        body=requests.AskForTicket,
-        refusals=(NotYourHome, Unavailable, NoRoute, Invalid, TooManyRequests),
-    )
+    """The call with which a sender asks for a ticket."""
+    refusals = (NotYourHome, NoRoute, TooManyRequests)
+    return Route("POST", "/v1/tickets", TicketOffice(home, proxies).ask, {200: answers.Ticket}, requests.AskForTicket, refusals, gate=gate)

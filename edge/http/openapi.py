@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from domain.errors import FlashError, Invalid, Malformed, TooLarge
+from domain.errors import FlashError, Invalid, Malformed, TooLarge, Unavailable
 from edge.contracts import answers
 from edge.contracts.requests import BIGGEST
 from edge.http.problems import PROBLEM_JSON, Internal, NotInTime, status_of
@@ -77,7 +77,7 @@ def _response(kind: Any, refs: dict[type, Any]) -> dict[str, Any]:
 
 def refusals(route: Route) -> list[type[FlashError]]:
     """Everything that a route may refuse with: what it names, and what reading its request may raise."""
-    return list(dict.fromkeys([*route.refusals, Malformed, NotInTime, TooLarge, Invalid, Internal]))
+    return list(dict.fromkeys([*route.refusals, Malformed, NotInTime, TooLarge, Invalid, Internal, Unavailable]))
 
 
 def _refusals(route: Route, refs: dict[type, Any]) -> dict[str, Any]:

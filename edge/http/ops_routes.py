@@ -11,33 +11,37 @@ from edge.contracts import answers
 from edge.http.messages import Answer, Call, answer_json
 from edge.http.route import Route
 
-ALIVE = answer_json(200, {"status": "alive"})
-READY = answer_json(200, {"status": "ready"})
+ALIVE = answer_json(200, answers.Health("alive"))
+READY = answer_json(200, answers.Health("ready"))
 
 
 def ops_routes(title: str, routes: Sequence[Route], ready: Callable[[], str | None], registry: CollectorRegistry) -> Sequence[Route]:
     """`/healthz`, `/readyz`, `/metrics` and `/openapi.json`, which describes `routes` and these four."""
 
     async def healthz(call: Call) -> Answer:
+        """Whether the process answers at all."""
         return ALIVE
 
     async def readyz(call: Call) -> Answer:
+        """Whether it is ready, or why not."""
         reason = ready()
         if reason is not None:
             raise Unavailable(reason)
         return READY
 
     async def metrics(call: Call) -> Answer:
+        """Counters for Prometheus."""
         return Answer(200, generate_latest(registry), CONTENT_TYPE_LATEST.encode())
 
     async def openapi(call: Call) -> Answer:
+        """This description."""
         return description()
 
     own = [
-        Route("GET", "/healthz", healthz, "Whether the process answers at all.", {200: answers.Health}, any_query=True),
-        Route("GET", "/readyz", readyz, "Whether it is ready, or why not.", {200: answers.Health}, any_query=True, refusals=(Unavailable,)),
-        Route("GET", "/metrics", metrics, "Counters for Prometheus.", {200: ("text/plain",)}, any_query=True),
-        Route("GET", "/openapi.json", openapi, "This description.", {200: ("application/json",)}, any_query=True),
+        Route("GET", "/healthz", healthz, {200: answers.Health}, any_query=True),
+        Route("GET", "/readyz", readyz, {200: answers.Health}, any_query=True),
+        Route("GET", "/metrics", metrics, {200: ("text/plain",)}, any_query=True),
+        Route("GET", "/openapi.json", openapi, {200: ("application/json",)}, any_query=True),
     ]
 
     @cache

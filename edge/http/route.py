@@ -1,7 +1,9 @@
 """The shape of a route, and how its request is read. Rule: a route says everything about itself."""
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,16 +24,15 @@ MAX_ECHO_CHARS = 80  # of a field name that the client made up
 class Route:
     """One call: how it is addressed, who may call it, what it takes and answers, and who handles it.
 
-    `path` may hold `{name}` for one segment. `body`, `query`: request types; with `body_optional`, none is `{}`. `success`: what comes
-    back, by status: a type, None for no body, or the media types of a stream. `refusals`: beyond those that every route has. The
-    handler of a `synchronous` route returns a `Deferred`, so that its requests need no task. A `page` is for people in a browser: it
-    takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
+    `path` may hold `{name}` for one segment. `success`: what comes back, by status: a type, None for no body, or the media types of a
+    stream. `body`, `query`: request types. `refusals`: beyond those that every route has, and beyond the gate's `Unauthorized`. A route is
+    `synchronous` when its handler is no coroutine function but returns a `Deferred`: those are called for every popup and need no task.
+    A `page` is for people in a browser: it takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
     """
 
     __slots__ = (
         "answered",
         "body",
-        "body_optional",
         "decode_body",
         "gate",
         "handle",
@@ -42,7 +43,6 @@ class Route:
         "query",
         "refusals",
         "success",
-        "summary",
         "synchronous",
     )
 
@@ -51,30 +51,25 @@ class Route:
         method: str,
         path: str,
         handle: Handler,
-        summary: str,
         success: Mapping[int, Any],
+        body: type[msgspec.Struct] | None = None,
+        refusals: Sequence[type[FlashError]] = (),
         *,
         gate: Gate | None = None,
-        body: type[msgspec.Struct] | None = None,
-        body_optional: bool = False,
         query: type[msgspec.Struct] | None = None,
         any_query: bool = False,
-        refusals: Sequence[type[FlashError]] = (),
-        synchronous: bool = False,
         page: Refuse | None = None,
     ) -> None:
         self.method = method
         self.path = path
         self.handle = handle
-        self.summary = summary
         self.success = success
         self.gate = gate
         self.body = body
-        self.body_optional = body_optional
         self.query = query
         self.public_query = any_query
         self.refusals = (*refusals, *((Unauthorized,) if gate else ()))
-        self.synchronous = synchronous
+        self.synchronous = not iscoroutinefunction(handle)
         self.page = page
         self.decode_body = msgspec.json.Decoder(body).decode if body is not None else None
         self.answered: dict[int, int] = {}  # requests by status; kept here so that counting costs one dictionary
@@ -83,6 +78,16 @@ class Route:
     def endless(self) -> bool:
         """Whether the answer is a stream, which has no length that a HEAD request could be told."""
         return any(isinstance(kind, tuple) and "text/event-stream" in kind for kind in self.success.values())
+
+    @property
+    def summary(self) -> str:
+        """What the call does: the handler's docstring up to its first empty line."""
+        return " ".join((self.handle.__doc__ or "").partition("\n\n")[0].split())
+
+    @property
+    def body_optional(self) -> bool:
+        """Whether no body means `{}`: no field of the body is required."""
+        return self.body is not None and not any(field.required for field in msgspec.structs.fields(self.body))
 
     @property
     def name(self) -> str:
@@ -102,7 +107,7 @@ class Route:
         try:
             return self.decode_body(raw)
         except msgspec.ValidationError as error:
-            raise _invalid(str(error), "body") from None
+            return _read_whole_floats(raw, self.body, error)
         except UnicodeDecodeError:
             raise Malformed("The body is not UTF-8.") from None
         except msgspec.DecodeError as error:
@@ -115,6 +120,23 @@ class Route:
         if self.public_query or (not raw and self.query is None):
             return None
         return _read_fields(raw, self.query)
+
+
+def _read_whole_floats(raw: bytes, kind: Any, error: msgspec.ValidationError) -> Any:
+    """The typed body, with each float that is a whole number read as an integer: JSON Schema says that `1.0` is one, and msgspec refuses
+    it. Raises `Invalid` for `error` when it was about anything else."""
+    if "got `float`" in str(error):
+        with contextlib.suppress(msgspec.ValidationError, RecursionError):
+            return msgspec.convert(_whole_floats(msgspec.json.decode(raw)), kind)
+    raise _invalid(str(error), "body") from None
+
+
+def _whole_floats(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, list):
+        return [_whole_floats(each) for each in value]
+    return {name: _whole_floats(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _read_fields(raw: str, kind: type[msgspec.Struct] | None) -> Any:

@@ -9,10 +9,12 @@ session and says how far it got (`upto`), and the mailbox gives the rest again. 
 import asyncio
 from collections.abc import Sequence
 
+from msgspec import Raw
+
 from domain.errors import Unavailable, UnknownSession
-from edge.contracts import requests
+from edge.contracts import answers, requests
 from edge.contracts.servers import Home, Session
-from edge.http.messages import Answer, Call, Peer, encode_json
+from edge.http.messages import Answer, Call, Peer, answer_json
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import problem
 from edge.transports.framing import GOODBYE
@@ -34,7 +36,10 @@ class LongPolls:
         self._farewells: dict[str, PollOutlet] = {}  # ended, with a goodbye that no poll has taken yet; oldest first
 
     async def answer(self, call: Call) -> Answer:
-        """One poll. Raises `UnknownSession` for a session that is over, another user's, or no polled one; then nothing has changed."""
+        """Fetch parts, where streams are held back; opens the session when there is none, and acknowledges.
+
+        Raises `UnknownSession` for a session that is over, another user's, or no polled one; then nothing has changed.
+        """
         body: requests.Poll = call.body
         if body.session is None:
             return await self._log_in(call, body)
@@ -63,10 +68,10 @@ class LongPolls:
         return self._render(session.id, outlet.drain())
 
     def _render(self, session_id: str, parts: Sequence[Part]) -> Answer:
-        bodies = [b'{"part":%b,"body":%b}' % (encode_json(part.name), part.body) for part in parts]
-        body = b'{"session":%b,"parts":[%b]}' % (encode_json(session_id), b",".join(bodies))
-        self.metrics.pushed(parts, len(body) if parts else 0)
-        return Answer(200, body)
+        polled = [answers.PolledPart(part.name, Raw(part.body)) for part in parts]
+        answer = answer_json(200, answers.Parts(session_id, polled))
+        self.metrics.pushed(parts, len(answer.body) if parts else 0)
+        return answer
 
     def add(self, session_id: str, outlet: "PollOutlet") -> None:
         """A session may be polled from now on."""

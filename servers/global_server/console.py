@@ -75,7 +75,7 @@ class OpsConsole:
     async def sign_in(self, handle: str, password: str, client_address: str) -> str:
         """A token. Raises `BadCredentials`, `TooManyRequests`, `Unavailable`."""
         grant = await self._server.token(handle, password, client_address)
-        return str(grant["token"])
+        return grant.token
 
     def allows(self, who: Identity) -> bool:
         """Whether this user may use the console: the token says so, and the settings still do, for a token may be a month old."""

@@ -12,6 +12,7 @@ from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
 from projections.directory.directory import Directory, Listed
 from servers.global_server.feed_reader import FeedReader
 from servers.global_server.subscribers import Subscriber, Subscribers
+from servers.global_server.views import PresencePage, UserPresence
 from servers.security.identity import INTEGRATOR, Identity
 from servers.security.integrators import PresenceGrant
 from servers.sessions.parts import Outlet
@@ -55,7 +56,7 @@ class PresenceView:
         await self.subscribers.blanks.stop()
         await self.reader.stop()
 
-    def snapshot(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+    def snapshot(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> PresencePage:
         """How those of `uids` stand, or one page of everybody granted, from the uid `after` on. Raises `NotAnIntegrator`,
         `NotGranted`, `Unavailable`."""
         grant = self._granted(who, uids)
@@ -63,12 +64,8 @@ class PresenceView:
             page, following = [self._directory.users[uid] for uid in sorted(uids)], None
         else:
             page, following = self._page(grant, limit, after)
-        return {
-            "users": [self._view(user) for user in page],
-            "silent": self._silent(),
-            "cursor": self.feed.cursor,
-            "next": None if following is None else f"{following:x}",
-        }
+        users = [self._view(user) for user in page]
+        return PresencePage(users, self._silent(), self.feed.cursor, None if following is None else f"{following:x}")
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
         """Send the changes after the cursor `after` (None: those to come) through `outlet`. Raises as `snapshot`, and `Gap`."""
@@ -108,12 +105,13 @@ class PresenceView:
                     return page, uid if uid < (narrow[-1] if narrow else last) else None
         return page, None if grant.uids or after + SCAN >= last else after + SCAN
 
-    def _view(self, user: Listed) -> dict[str, Any]:
+    def _view(self, user: Listed) -> UserPresence:
         told = self.feed.users.get(user.uid)
-        shown = {"uid": user.uid, "handle": user.handle, "home": user.home}
-        if told is None:  # the feed never spoke of them
-            return {**shown, "status": "offline" if self.feed.whole else "unknown", "since": None, "id": None}
-        return {**shown, "status": told.status, "since": told.since, "id": f"{user.home}/user-{user.uid}/{told.version}"}
+        if told is None:  # the feed has never named this user
+            status, since, id = "offline" if self.feed.whole else "unknown", None, None
+        else:
+            status, since, id = told.status, told.since, f"{user.home}/user-{user.uid}/{told.version}"
+        return UserPresence(user.uid, user.handle, user.home, status, since, id)
 
     def _silent(self) -> list[str]:
         alive = self._alive()

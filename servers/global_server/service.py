@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import structlog
 
@@ -18,10 +17,11 @@ from domain.profile import clean_handle, clean_profile, display_name
 from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount, UidTaken
 from domain.registry.registered_home import GLOBAL
 from projections.directory.directory import Listed
+from runtime.times import rfc3339
+from servers.global_server import views
 from servers.global_server.assembly import GlobalParts
 from servers.global_server.subscribers import Subscriber
 from servers.security.identity import INTEGRATOR, OPS, Identity
-from servers.sessions.part_bodies import instant
 from servers.sessions.parts import Outlet
 from servers.store.event_store import Conflicted
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class GlobalServer:
-    """The one registry. Answers are JSON-ready, as PROTOCOL has them. Every method may raise `Unavailable`; then nothing has changed."""
+    """The one registry. Every method may raise `Unavailable`; then nothing has changed."""
 
     def __init__(self, parts: GlobalParts) -> None:
         self.parts = parts
@@ -53,7 +53,7 @@ class GlobalServer:
         """None when users can be served, else why not."""
         return self.parts.ready()
 
-    async def register(self, handle: str, password: str, profile: Mapping[str, str | None], client_address: str) -> dict[str, Any]:
+    async def register(self, handle: str, password: str, profile: Mapping[str, str | None], client_address: str) -> views.Grant:
         """A new user at the live home with the fewest; their *grant*. Raises `HandleTaken`, `Invalid`, `TooManyRequests`."""
         self.parts.registrations.take(client_address)
         handle, filled_in = clean_handle(handle), clean_profile(profile)
@@ -77,7 +77,7 @@ class GlobalServer:
             return self._grant(user)
         raise Unavailable("Too many people are registering at once; try again.")
 
-    async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
+    async def token(self, handle: str, password: str, client_address: str) -> views.Grant:
         """A *grant* for who knows the password. Raises `BadCredentials`; `TooManyRequests` after too many wrong passwords."""
         return self._grant(await self._known_by_password(handle.lower(), password, client_address))
 
@@ -121,15 +121,13 @@ class GlobalServer:
             await self._hash_again(user.uid, password, stored)
         return user
 
-    async def search(
-        self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """One page of users, and the cursor of the next. Raises `Invalid`, `TooManyRequests`."""
+    async def search(self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None) -> views.Users:
+        """One page of users. Raises `Invalid`, `TooManyRequests`."""
         self.parts.lookups.take(who.uid)
         users, following = self._directory.search(words, fields, limit, cursor)
-        return [self._view(user) for user in users], following
+        return views.Users([self._view(user) for user in users], following)
 
-    async def user(self, who: Identity, uid: int) -> dict[str, Any]:
+    async def user(self, who: Identity, uid: int) -> views.User:
         """A user by number. Raises `UnknownUser`, `TooManyRequests`."""
         self.parts.lookups.take(who.uid)
         user = await self.parts.find(lambda: self._directory.users.get(uid))
@@ -137,7 +135,7 @@ class GlobalServer:
             raise UnknownUser(uid=uid)
         return self._view(user)
 
-    async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
+    async def user_by_handle(self, who: Identity, handle: str) -> views.User:
         """A user by login name, whatever its case. Raises `UnknownUser`, `TooManyRequests`."""
         self.parts.lookups.take(who.uid)
         user = await self.parts.find(lambda: self._directory.by_handle(handle))
@@ -145,7 +143,7 @@ class GlobalServer:
             raise UnknownUser(handle=handle)
         return self._view(user)
 
-    async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> dict[str, Any]:
+    async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> views.User:
         """Set the named fields (`None` or blank empties one); the user after it. Raises `Invalid`, `UnknownUser`, `TooManyRequests`."""
         self.parts.lookups.take(who.uid)
         command = ChangeProfile(uid=who.uid, profile=profile, cause=self.parts.new_id())
@@ -156,7 +154,7 @@ class GlobalServer:
 
         return self._view(await self._writer.submit((command,), answer=changed))
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> views.PresencePage:
         """A snapshot for integrators: see `servers/global_server/presence_view.py`."""
         return self.parts.presence.snapshot(who, uids, limit, after)
 
@@ -199,13 +197,13 @@ class GlobalServer:
             fresh = await self.parts.passwords.hash(password)
             await self._writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.parts.new_id()),))
 
-    def _home(self, name: str) -> dict[str, str]:
-        return {"name": name, "url": self._directory.home_url(name)}
+    def _home(self, name: str) -> views.Home:
+        return views.Home(name, self._directory.home_url(name))
 
-    def _view(self, user: Listed) -> dict[str, Any]:
-        return {"uid": user.uid, "handle": user.handle, "home": self._home(user.home), "profile": dict(user.profile)}
+    def _view(self, user: Listed) -> views.User:
+        return views.User(user.uid, user.handle, self._home(user.home), dict(user.profile))
 
-    def _grant(self, user: Listed) -> dict[str, Any]:
+    def _grant(self, user: Listed) -> views.Grant:
         now, config = self.parts.clock(), self.parts.config
         token = self.parts.signer.issue(
             uid=user.uid,
@@ -217,8 +215,7 @@ class GlobalServer:
             now=now,
             lifetime_s=config.token_lifetime_s,
         )
-        expires_at = instant(now + config.token_lifetime_s)
-        return {"uid": user.uid, "handle": user.handle, "home": self._home(user.home), "token": token, "expires_at": expires_at}
+        return views.Grant(user.uid, user.handle, self._home(user.home), token, rfc3339(now + config.token_lifetime_s))
 
 
 def _registration(user: Listed, password_hash: str, cause: str) -> tuple[ClaimHandle, RegisterAccount]:

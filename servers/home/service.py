@@ -7,7 +7,6 @@ The parts are put together in `servers/home/assembly.py`; this is the door throu
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
 from domain.event import Event
@@ -17,9 +16,11 @@ from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, R
 from domain.user.decide import must_be_open
 from domain.user.state import Contact, UserState
 from runtime.deferred import Deferred, succeeded
+from runtime.times import rfc3339
 from servers.home.assembly import HomeParts
 from servers.security.identity import Identity
-from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, instant, welcome_part
+from servers.sessions import views
+from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, welcome_part
 from servers.sessions.parts import Outlet
 from servers.sessions.sessions import Hello, Session
 
@@ -141,16 +142,16 @@ class HomeServer:
         self.parts.blanks.remove(session)
         return self._sessions.remove(session)
 
-    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+    async def contacts(self, who: Identity) -> list[views.Contact]:
         """The user's contact list, in the shapes of the protocol."""
         stream = f"user-{who.uid}"
-        contacts: list[dict[str, Any]] = await self._writer.submit(
+        contacts: list[views.Contact] = await self._writer.submit(
             (LookUp(uid=who.uid, cause=""),),
             answer=lambda _: [self._view(contact) for contact in self._writer.state(stream).contacts.values()],
         )
         return contacts
 
-    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
         """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
         self.parts.changes.take(who.uid)
         index = self.parts.contacters
@@ -162,16 +163,16 @@ class HomeServer:
         known = await self.parts.global_link.user(uid)
         return await self._put_contact(who, Contact(uid, known.handle, known.name, known.home, alias, notify))
 
-    async def _put_contact(self, who: Identity, contact: Contact) -> tuple[bool, dict[str, Any]]:
+    async def _put_contact(self, who: Identity, contact: Contact) -> tuple[bool, views.Contact]:
         command = PutContact(uid=who.uid, cause=self._new_id(), contact=contact)
 
-        def answer(events: list[Event]) -> tuple[bool, dict[str, Any]]:
+        def answer(events: list[Event]) -> tuple[bool, views.Contact]:
             view = self._view(self._writer.state(command.stream).contacts[contact.uid])
             if events:
                 self._tell_contacts(who.uid, [view], [])
             return any(isinstance(event, ContactAdded) for event in events), view
 
-        result: tuple[bool, dict[str, Any]] = await self._writer.submit((command,), answer=answer)
+        result: tuple[bool, views.Contact] = await self._writer.submit((command,), answer=answer)
         return result
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
@@ -184,37 +185,26 @@ class HomeServer:
 
         await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),), answer=answer)
 
-    def send(self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Deferred[float]:
-        """Accept a popup: when, in seconds since 1970. A repeated id gets the first answer. Raises `NotAContact`, `TooLarge`,
-        `TooManyRequests`."""
+    def send(
+        self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None = None
+    ) -> Deferred[views.Accepted]:
+        """Accept a popup. A repeated id gets the first answer. With a `ticket` the answer has a stamp for the recipient's client; it has
+        none for a repeat, whose text may be another one, and none when the ticket is over or is for other users. Raises `NotAContact`,
+        `TooLarge`, `TooManyRequests`."""
         self.parts.sends.take(who.uid)
         command = _send_command(who, id, to, text, in_reply_to, urgent)
 
-        def accepted_at(events: list[Event]) -> float:
-            first: float = events[0].at if events else self._writer.state(command.stream).sent[id]
-            return first
-
-        return self._writer.submit((command,), answer=accepted_at)
-
-    def send_stamped(
-        self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str
-    ) -> Deferred[dict[str, Any]]:
-        """The same with a ticket: the answer, with a stamp for the recipient's client; without one for a repeat, whose text may be
-        another one, and for a ticket that is over or for others."""
-        self.parts.sends.take(who.uid)
-        command = _send_command(who, id, to, text, in_reply_to, urgent)
-
-        def accepted(events: list[Event]) -> dict[str, Any]:
+        def accepted(events: list[Event]) -> views.Accepted:
             if not events:
-                return {"id": id, "accepted_at": instant(self._writer.state(command.stream).sent[id])}
-            accepted_at = instant(events[0].at)
-            stamp = self.parts.tickets.stamp(ticket, command, accepted_at or "")
-            proof = {} if stamp is None else {"stamp": stamp, "from": {"uid": who.uid, "handle": who.handle, "name": who.name}}
-            return {"id": id, "accepted_at": accepted_at} | proof
+                return views.Accepted(id, rfc3339(self._writer.state(command.stream).sent[id]))
+            answer = views.Accepted(id, rfc3339(events[0].at))
+            if ticket is not None and (stamp := self.parts.tickets.stamp(ticket, command, answer.accepted_at)) is not None:
+                answer.stamp, answer.sender = stamp, views.Sender(who.uid, who.handle, who.name)
+            return answer
 
         return self._writer.submit((command,), answer=accepted)
 
-    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> views.Ticket:
         """The direct way to a contact in the network of `address`, where the sender is. Raises `NoRoute`, `TooManyRequests`."""
         self.parts.changes.take(who.uid)
         return await self.parts.tickets.issue(who.uid, to, address)
@@ -255,10 +245,10 @@ class HomeServer:
         if self._sessions.get(session_id) is None:
             raise UnknownSession
 
-    def _view(self, contact: Contact) -> dict[str, Any]:
+    def _view(self, contact: Contact) -> views.Contact:
         return contact_view(contact, self.parts.notices.shown(contact.uid, contact.home))
 
-    def _tell_contacts(self, uid: int, added: list[dict[str, Any]], removed: list[int]) -> None:
+    def _tell_contacts(self, uid: int, added: list[views.Contact], removed: list[int]) -> None:
         part = contacts_part(added, removed)
         for session in self._sessions.of(uid):
             session.tell(part)

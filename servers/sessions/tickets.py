@@ -17,8 +17,9 @@ import structlog
 from broker.port import Broker
 from domain.errors import NoRoute, Unavailable
 from projections.server.contacters import ContacterIndex
+from runtime.times import rfc3339
 from servers.security.addresses import ip_of, same_network
-from servers.sessions.part_bodies import instant
+from servers.sessions import views
 from servers.sessions.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Tickets:
         self._new_id = new_id
         self._held: dict[str, Ticket] = {}  # in the order in which they expire
 
-    async def issue(self, sender: int, to: int, address: str) -> dict[str, Any]:
+    async def issue(self, sender: int, to: int, address: str) -> views.Ticket:
         """Where `to` can be reached by `sender`, who is seen at `address`, with a ticket. Raises `NoRoute`."""
         if sender not in self._contacters.watchers.get(to, {}):
             raise NoRoute
@@ -105,7 +106,7 @@ class Tickets:
             if not route:
                 raise NoRoute
             ticket = Ticket(sender, to, float(route["expires"]), bytes(route["key"]))
-            place = {"address": str(route["address"]), "port": int(route["port"])}
+            place = str(route["address"]), int(route["port"])
         except Unavailable:
             raise NoRoute from None
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
@@ -114,7 +115,7 @@ class Tickets:
         id = self._new_id()
         self._held[id] = ticket
         self._forget_old()
-        return place | {"ticket": id, "key": door_key(ticket.key).hex(), "expires_at": instant(ticket.expires)}
+        return views.Ticket(*place, id, door_key(ticket.key).hex(), rfc3339(ticket.expires))
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """For a user of another home, or of this one: the route to one of ours and the ticket's key; empty when there is none."""
@@ -126,7 +127,7 @@ class Tickets:
             address = None if route is None else route.from_where(question["address"])
             if route is not None and address is not None:
                 expires = float(int(self._clock() + TICKET_S))
-                key = ticket_key(route.key, sender, to, instant(expires) or "")
+                key = ticket_key(route.key, sender, to, rfc3339(expires))
                 return {"address": address, "port": route.port, "key": key, "expires": expires}
         return {}
 

@@ -17,6 +17,7 @@ from domain.errors import (
     UnknownUser,
 )
 from domain.profile import clean_profile
+from edge.contracts import answers
 from runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet, Part
@@ -27,7 +28,7 @@ T = TypeVar("T")
 ANN = Identity(uid=1, handle="ann", name="Ann", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
 BOB = Identity(uid=2, handle="bob", name="Bob", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)
 FAR = Identity(uid=3, handle="far", name="Far", home="h2", home_url="http://h2.example", expires_at=4e9)
-ACCEPTED_AT = 1_700_000_000.25
+ACCEPTED_AT = "2023-11-14T22:13:20.250000Z"
 
 
 class Tokens:
@@ -101,7 +102,7 @@ class StandInHome:
         self.statuses: dict[int, tuple[str, str, float | None]] = {}
         self.finished: list[str] = []
         self.routes: list[str | None] = []
-        self.listed: dict[int, dict[str, Any]] = {}
+        self.listed: dict[int, answers.Contact] = {}
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
         self.reason: str | None = None
@@ -150,55 +151,49 @@ class StandInHome:
 
     async def log_off(self, who: Identity, session_id: str) -> None:
         await self._enter()
-        session = self._own(who, session_id)
+        session = self.sessions.get(session_id)
+        if session is None or session.uid != who.uid:
+            return
         session.outlet.write((part("goodbye", {"reason": "logoff", "reconnect_after_s": None}),))
         session.outlet.close()
 
-    async def contacts(self, who: Identity) -> list[dict[str, Any]]:
+    async def contacts(self, who: Identity) -> list[answers.Contact]:
         if self.refusal is not None:
             raise self.refusal
         return list(self.listed.values())
 
-    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, dict[str, Any]]:
+    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
         await self._enter()
         if uid not in (ANN.uid, BOB.uid):
             raise UnknownUser(uid=uid)
         created = uid not in self.listed
-        presence = {"status": "offline", "since": None, "note": ""}
-        self.listed[uid] = {"uid": uid, "handle": "bob", "name": "Bob", "alias": alias, "notify": notify, "presence": presence}
+        self.listed[uid] = answers.Contact(uid, "bob", "Bob", alias, notify, answers.Presence("offline", None, ""))
         return created, self.listed[uid]
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
         await self._enter()
         self.listed.pop(uid, None)
 
-    def send(self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, /) -> Deferred[float]:
-        return self._doing(self._send(who, message_id, to, text))
+    def send(
+        self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None, /
+    ) -> Deferred[answers.Accepted]:
+        return self._doing(self._send(who, message_id, to, text, ticket))
 
-    async def _send(self, who: Identity, message_id: str, to: int, text: str) -> float:
+    async def _send(self, who: Identity, message_id: str, to: int, text: str, ticket: str | None) -> answers.Accepted:
         await self._enter()
         if to not in (ANN.uid, BOB.uid):
             raise NotAContact(uid=to)
         self.sent.append((who.uid, message_id, to, text))
-        return ACCEPTED_AT
+        accepted = answers.Accepted(message_id, ACCEPTED_AT)
+        if ticket == "good":
+            accepted.stamp, accepted.sender = "00", answers.Sender(who.uid, who.handle, who.name)
+        return accepted
 
-    def send_stamped(
-        self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str, /
-    ) -> Deferred[dict[str, Any]]:
-        return self._doing(self._send_stamped(who, message_id, to, text, ticket))
-
-    async def _send_stamped(self, who: Identity, message_id: str, to: int, text: str, ticket: str) -> dict[str, Any]:
-        await self._send(who, message_id, to, text)
-        answer = {"id": message_id, "accepted_at": "2026-01-01T00:00:00.000000Z"}
-        if ticket != "good":
-            return answer
-        return answer | {"stamp": "00", "from": {"uid": who.uid, "handle": who.handle, "name": who.name}}
-
-    async def issue_ticket(self, who: Identity, to: int, address: str) -> dict[str, Any]:
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
         await self._enter()
         if to != BOB.uid:
             raise NoRoute
-        return {"address": address, "port": 40_123, "ticket": "good", "key": "00", "expires_at": "2026-01-01T00:00:00.000000Z"}
+        return answers.Ticket(address, 40_123, "good", "00", "2026-01-01T00:00:00.000000Z")
 
     def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
         return self._doing(self._acknowledge(who, session_id, upto))
@@ -238,7 +233,7 @@ class StandInGlobal:
     """A Global Server with a dictionary of users."""
 
     def __init__(self) -> None:
-        self.users: dict[str, dict[str, Any]] = {}
+        self.users: dict[str, answers.User] = {}
         self.passwords: dict[str, str] = {}
         self.searched: list[tuple[str, dict[str, str], int, str | None]] = []
         self.addresses: list[str] = []
@@ -248,49 +243,41 @@ class StandInGlobal:
         self.gone: list[StandInSession] = []
         self.refusal: Exception | None = None
 
-    def _grant(self, user: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "uid": user["uid"],
-            "handle": user["handle"],
-            "home": user["home"],
-            "token": "ann-token",
-            "expires_at": "2030-01-01T00:00:00.000000Z",
-        }
+    def _grant(self, user: answers.User) -> answers.Grant:
+        return answers.Grant(user.uid, user.handle, user.home, "ann-token", "2030-01-01T00:00:00.000000Z")
 
-    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> dict[str, Any]:
+    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> answers.Grant:
         self.addresses.append(client_address)
         if handle in self.users:
             raise HandleTaken
-        home = {"name": "h1", "url": "http://127.0.0.1:1"}
-        self.users[handle] = {"uid": len(self.users) + 1, "handle": handle, "home": home, "profile": clean_profile(profile)}
+        home = answers.Home("h1", "http://127.0.0.1:1")
+        self.users[handle] = answers.User(len(self.users) + 1, handle, home, clean_profile(profile))
         self.passwords[handle] = password
         return self._grant(self.users[handle])
 
-    async def token(self, handle: str, password: str, client_address: str) -> dict[str, Any]:
+    async def token(self, handle: str, password: str, client_address: str) -> answers.Grant:
         if self.passwords.get(handle) != password:
             raise BadCredentials
         return self._grant(self.users[handle])
 
-    async def search(
-        self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None
-    ) -> tuple[list[dict[str, Any]], str | None]:
+    async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> answers.Users:
         self.searched.append((words, fields, limit, cursor))
-        return list(self.users.values())[:limit], None
+        return answers.Users(list(self.users.values())[:limit], None)
 
-    async def user(self, who: Identity, uid: int) -> dict[str, Any]:
+    async def user(self, who: Identity, uid: int) -> answers.User:
         for user in self.users.values():
-            if user["uid"] == uid:
+            if user.uid == uid:
                 return user
         raise UnknownUser(uid=uid)
 
-    async def user_by_handle(self, who: Identity, handle: str) -> dict[str, Any]:
+    async def user_by_handle(self, who: Identity, handle: str) -> answers.User:
         if handle not in self.users:
             raise UnknownUser
         return self.users[handle]
 
-    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> dict[str, Any]:
+    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> answers.User:
         user = await self.user(who, who.uid)
-        user["profile"] = {name: text for name, text in {**user["profile"], **profile}.items() if text}
+        user.profile = {name: text for name, text in {**user.profile, **profile}.items() if text}
         return user
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
@@ -303,12 +290,12 @@ class StandInGlobal:
     def ready(self) -> str | None:
         return self.reason
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> dict[str, Any]:
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> answers.PresencePage:
         if self.refusal is not None:
             raise self.refusal
         self.asked.append((who.uid, uids and sorted(uids), limit, after))
-        state = {"uid": 1, "handle": "ann", "home": "h1", "status": "offline", "since": None, "id": None}
-        return {"users": [state], "silent": [], "cursor": "1.0000000a", "next": None}
+        state = answers.UserPresence(1, "ann", "h1", "offline", None, None)
+        return answers.PresencePage([state], [], "1.0000000a", None)
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> StandInSession:
         if self.refusal is not None:

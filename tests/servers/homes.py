@@ -15,6 +15,7 @@ from servers.home.housekeeping import Patience
 from servers.home.service import HomeServer
 from servers.integrity.sealer import SealPolicy
 from servers.security.identity import Identity
+from servers.sessions import views
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Hello, Session
 from tests.support.waiting import eventually
@@ -93,7 +94,7 @@ class Person:
         session, seq = resume or (None, None)
         return await self.home.log_in(self.who, Hello("test", pong, session, seq), window), window
 
-    async def adds(self, other: "Person", **options: Any) -> dict[str, Any]:
+    async def adds(self, other: "Person", **options: Any) -> views.Contact:
         """Put somebody on the contact list."""
         _, view = await self.home.put_contact(self.who, other.uid, options.get("alias"), options.get("notify", False))
         return view

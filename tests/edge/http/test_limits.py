@@ -3,6 +3,7 @@
 import asyncio
 from typing import cast
 
+import msgspec
 import pytest
 
 from edge.http.limits import Limits
@@ -74,7 +75,7 @@ async def test_a_back_connection_may_be_idle_for_ever(home: RunningHome, wire: W
 
 async def test_a_client_that_does_not_read_its_answers_is_dropped(home: RunningHome, wire: Wire):
     await wire.ask("PUT", "/v1/contacts/2", {}, ANN)
-    home.home.listed.update({uid: {**home.home.listed[2], "uid": uid, "name": "x" * 1_000} for uid in range(100, 1_100)})
+    home.home.listed.update({uid: msgspec.structs.replace(home.home.listed[2], uid=uid, name="x" * 1_000) for uid in range(100, 1_100)})
     client = cast(asyncio.Transport, wire.writer.transport)
     client.pause_reading()
     for _ in range(30):

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from broker.port import StreamItem
@@ -43,7 +44,7 @@ async def windows(town, people):
     seen = {}
     for person in people:
         views = await person.home.contacts(person.who)
-        shown = [(v["uid"], v["alias"], v["notify"], v["name"], *v["presence"].values()) for v in views]
+        shown = [(v.uid, v.alias, v.notify, v.name, *msgspec.structs.astuple(v.presence)) for v in views]
         states = person.home.parts.writer._states
         seen[person.uid] = (shown, *(_dump(states.get(f"{kind}-{person.uid}")) for kind in ("user", "mailbox")))
     return seen

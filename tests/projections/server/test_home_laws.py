@@ -124,9 +124,9 @@ async def test_what_homes_know_of_each_other_is_true(town, seed):
     await town.settled()
     for person in people:
         for view in await person.home.contacts(person.who):
-            contact = town.people[view["uid"]]
+            contact = town.people[view.uid]
             (truth,) = [contact.home.parts.presence.of(contact.uid)]
-            assert view["presence"]["status"] == truth.status, f"{person.who.handle} sees {contact.who.handle}"
+            assert view.presence.status == truth.status, f"{person.who.handle} sees {contact.who.handle}"
     for person in people:
         for contacter, home in person.home.parts.contacters.contacters.get(person.uid, {}).items():
             watcher = town.people[contacter]

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from broker import topology
@@ -87,7 +88,7 @@ async def as_(server: GlobalServer, handle: str) -> Identity:
 
 
 def standing(page) -> dict[str, str]:
-    return {state["handle"]: state["status"] for state in page["users"]}
+    return {state.handle: state.status for state in page.users}
 
 
 async def test_a_snapshot_and_the_stream_from_its_cursor_are_complete(office, server):
@@ -95,11 +96,18 @@ async def test_a_snapshot_and_the_stream_from_its_cursor_are_complete(office, se
     await office.tells(1, "online", "away")
     page = server.presence(crm, None, 1_000, 0)
     assert standing(page) == {"ann": "away"} | dict.fromkeys(("bob", "carol", "crm", "desk", "door"), "offline")
-    assert page["users"][0] | {"since": ""} == {"uid": 1, "handle": "ann", "home": "h1", "status": "away", "since": "", "id": "h1/user-1/2"}
-    assert (page["users"][1]["since"], page["users"][1]["id"], page["next"]) == (None, None, None)
+    assert msgspec.structs.asdict(page.users[0]) | {"since": ""} == {
+        "uid": 1,
+        "handle": "ann",
+        "home": "h1",
+        "status": "away",
+        "since": "",
+        "id": "h1/user-1/2",
+    }
+    assert (page.users[1].since, page.users[1].id, page.next) == (None, None, None)
     await office.tells(1, "offline")
     ear = Ear()
-    server.subscribe(crm, None, page["cursor"], ear)
+    server.subscribe(crm, None, page.cursor, ear)
     await office.tells(2, "online", "offline", again=2)
     await eventually(lambda: len(ear.told()) == 3)
     assert ear.told() == [("h1/user-1/3", "offline"), ("h1/user-2/1", "online"), ("h1/user-2/2", "offline")]
@@ -109,7 +117,7 @@ async def test_a_snapshot_and_the_stream_from_its_cursor_are_complete(office, se
 async def test_cursors_outlive_a_restart_with_and_without_the_dump(office, server):
     crm = await as_(server, "crm")
     await office.tells(1, "online")
-    cursor = server.presence(crm, None, 1_000, 0)["cursor"]
+    cursor = server.presence(crm, None, 1_000, 0).cursor
     await office.tells(1, "away", "offline", again=2)
     dump = server.parts.config.directory / "presence.projection"
     await office.closes(server)
@@ -128,7 +136,7 @@ async def test_cursors_outlive_a_restart_with_and_without_the_dump(office, serve
 async def test_a_log_that_was_made_anew_is_a_gap_and_not_mistaken_for_the_old_one(office, server):
     crm = await as_(server, "crm")
     await office.tells(1, "online", "away")
-    cursor = server.presence(crm, None, 1_000, 0)["cursor"]
+    cursor = server.presence(crm, None, 1_000, 0).cursor
     await office.closes(server)
     await office.broker.close()
     for file in office.directory.glob("broker.db*"):
@@ -191,8 +199,8 @@ async def test_pages_hold_everybody_once(server):
             handles, after = [], 0
             while after is not None:
                 page = server.presence(integrator, None, limit, after)
-                handles += [state["handle"] for state in page["users"]]
-                after = page["next"] and int(page["next"], 16)
+                handles += [state.handle for state in page.users]
+                after = page.next and int(page.next, 16)
             assert handles == everybody
 
 
@@ -245,7 +253,7 @@ async def test_a_silent_home_is_told_and_its_users_are_left_as_they_were(office,
     office.monotonic.now += 10
     await eventually(lambda: ear.bodies("homes")[-1]["silent"] == ["h1"])
     page = server.presence(crm, frozenset({1}), 1, 0)
-    assert (page["silent"], standing(page)) == (["h1"], {"ann": "online"})
+    assert (page.silent, standing(page)) == (["h1"], {"ann": "online"})
     late = Ear()
     server.subscribe(crm, None, None, late)
     assert late.bodies("homes")[0]["silent"] == ["h1"]

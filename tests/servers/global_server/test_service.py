@@ -7,6 +7,7 @@ import pytest
 from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, Unauthorized, Unavailable, UnknownUser
 from domain.events.global_server import AccountClosed, UserRegistered
 from servers.global_server import service as global_server
+from servers.global_server import views
 from servers.security.passwords import Cost
 from servers.store.event_store import Conflicted
 from tests.servers.registry import HERE, PASSWORD, House
@@ -27,24 +28,20 @@ async def server(house):
 
 
 def who(server, grant):
-    return server.parts.verifier.verify(grant["token"])
+    return server.parts.verifier.verify(grant.token)
 
 
 async def test_ann_registers_and_is_who_her_token_says(server):
     grant = await server.register("Ann", PASSWORD, {"full_name": "Ann Lee", "city": ""}, HERE)
-    assert {name: grant[name] for name in ("uid", "handle", "home")} == {
-        "uid": 1,
-        "handle": "ann",
-        "home": {"name": "h1", "url": "http://h1.example"},
-    }
-    assert grant["expires_at"] == "2023-11-15T22:13:20.000000Z"
+    assert (grant.uid, grant.handle, grant.home) == (1, "ann", views.Home("h1", "http://h1.example"))
+    assert grant.expires_at == "2023-11-15T22:13:20.000000Z"
     ann = who(server, grant)
     assert (ann.uid, ann.handle, ann.name, ann.home, ann.home_url) == (1, "ann", "Ann Lee", "h1", "http://h1.example")
     assert ann.roles == frozenset()
-    found, following = await server.search(ann, "lee", {}, 20, None)
-    assert found == [await server.user(ann, 1)] == [await server.user_by_handle(ann, "ANN")]
-    assert found[0] == {"uid": 1, "handle": "ann", "home": grant["home"], "profile": {"full_name": "Ann Lee"}}
-    assert following is None
+    found = await server.search(ann, "lee", {}, 20, None)
+    assert found.users == [await server.user(ann, 1)] == [await server.user_by_handle(ann, "ANN")]
+    assert found.users == [views.User(1, "ann", grant.home, {"full_name": "Ann Lee"})]
+    assert found.next is None
 
 
 async def test_a_handle_is_given_once(server):
@@ -55,7 +52,7 @@ async def test_a_handle_is_given_once(server):
 
 async def test_of_many_who_want_one_handle_at_once_one_gets_it(server):
     results = await asyncio.gather(*(server.register("ann", PASSWORD, {}, HERE) for _ in range(8)), return_exceptions=True)
-    assert sum(isinstance(result, dict) for result in results) == 1
+    assert sum(isinstance(result, views.Grant) for result in results) == 1
     assert sum(isinstance(result, HandleTaken) for result in results) == 7
 
 
@@ -101,7 +98,7 @@ async def test_only_ops_erase_somebody_else(house):
 async def test_many_register_at_once_and_share_the_homes(house, server):
     await house.home("h2")
     grants = await asyncio.gather(*(server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(40)))
-    assert sorted(grant["uid"] for grant in grants) == list(range(1, 41))
+    assert sorted(grant.uid for grant in grants) == list(range(1, 41))
     assert [server.parts.directory.residents(home) for home in ("h1", "h2")] == [20, 20]
 
 
@@ -109,7 +106,7 @@ async def test_only_a_live_home_gets_new_users(house, server):
     house.monotonic.now += 60
     server.parts.neighbours.check()
     await house.home("h2")
-    assert (await server.register("ann", PASSWORD, {}, HERE))["home"]["name"] == "h2"
+    assert (await server.register("ann", PASSWORD, {}, HERE)).home.name == "h2"
 
 
 async def test_who_comes_before_the_homes_waits_for_the_first(house):
@@ -117,7 +114,7 @@ async def test_who_comes_before_the_homes_waits_for_the_first(house):
     early = asyncio.create_task(server.register("ann", PASSWORD, {}, HERE))
     await eventually(lambda: server.parts.passwords.waiting == 0 and not server.parts.homes_changed.is_set())
     await house.home("h1")
-    assert (await early)["home"]["name"] == "h1"
+    assert (await early).home.name == "h1"
 
 
 async def test_without_a_home_nobody_registers_and_nothing_is_left_behind(house, monkeypatch):
@@ -126,7 +123,7 @@ async def test_without_a_home_nobody_registers_and_nothing_is_left_behind(house,
     with pytest.raises(Unavailable, match="Home Server"):
         await server.register("ann", PASSWORD, {}, HERE)
     await house.home("h1")
-    assert (await server.register("ann", PASSWORD, {}, HERE))["uid"] == 1
+    assert (await server.register("ann", PASSWORD, {}, HERE)).uid == 1
 
 
 @pytest.mark.parametrize(("handle", "password", "profile"), [("1", PASSWORD, {}), ("ann", "short", {}), ("ann", PASSWORD, {"shoe": "7"})])
@@ -137,7 +134,7 @@ async def test_nonsense_is_refused(server, handle, password, profile):
 
 async def test_the_password_opens_the_door_and_nothing_else_does(server):
     await server.register("ann", PASSWORD, {}, HERE)
-    assert (await server.token("Ann", PASSWORD, HERE))["uid"] == 1
+    assert (await server.token("Ann", PASSWORD, HERE)).uid == 1
     for handle, password in (("ann", "wrong horse"), ("bob", PASSWORD), ("ann", ""), ("\ud800", "\ud800")):
         with pytest.raises(BadCredentials):
             await server.token(handle, password, HERE)
@@ -146,9 +143,9 @@ async def test_the_password_opens_the_door_and_nothing_else_does(server):
 async def test_a_profile_changes_for_all_to_see(server):
     ann = who(server, await server.register("ann", PASSWORD, {"full_name": "Ann Lee", "city": "Miami"}, HERE))
     changed = await server.change_profile(ann, {"city": "Orlando", "full_name": None})
-    assert changed["profile"] == {"city": "Orlando"}
+    assert changed.profile == {"city": "Orlando"}
     assert changed == await server.user(ann, 1)
-    assert (await server.search(ann, "lee", {}, 20, None))[0] == []
+    assert (await server.search(ann, "lee", {}, 20, None)).users == []
     assert who(server, await server.token("ann", PASSWORD, HERE)).name == "ann"
     with pytest.raises(Invalid):
         await server.change_profile(ann, {"shoe": "7"})
@@ -178,10 +175,10 @@ async def test_everything_is_there_after_a_restart(house, server):
     await house.closes(server)
     again = await house.opens()
     grant = await again.token("ann", PASSWORD, HERE)
-    assert grant["home"]["url"] == "http://h1.example"
-    assert len((await again.search(who(again, grant), "miami", {}, 20, None))[0]) == 1
+    assert grant.home.url == "http://h1.example"
+    assert len((await again.search(who(again, grant), "miami", {}, 20, None)).users) == 1
     await house.home("h1")
-    assert (await again.register("bob", PASSWORD, {}, HERE))["uid"] == 2
+    assert (await again.register("bob", PASSWORD, {}, HERE)).uid == 2
 
 
 async def test_old_tokens_are_good_after_a_restart(house, server):
@@ -228,14 +225,14 @@ async def test_two_servers_on_one_store_give_nothing_twice(house):
         await server.parts.catch_up()
     wishes = [server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(6) for server in (one, two)]
     results = await asyncio.gather(*wishes, return_exceptions=True)
-    grants = [result for result in results if isinstance(result, dict)]
-    assert all(isinstance(result, (dict, HandleTaken)) for result in results), results
-    assert sorted(grant["handle"] for grant in grants) == [f"user{n}" for n in range(6)]
-    assert len({grant["uid"] for grant in grants}) == 6
+    grants = [result for result in results if isinstance(result, views.Grant)]
+    assert all(isinstance(result, (views.Grant, HandleTaken)) for result in results), results
+    assert sorted(grant.handle for grant in grants) == [f"user{n}" for n in range(6)]
+    assert len({grant.uid for grant in grants}) == 6
     for server in (one, two):
         for grant in grants:
-            assert (await server.user_by_handle(who(server, grant), grant["handle"]))["uid"] == grant["uid"]
-            assert (await server.token(grant["handle"], PASSWORD, HERE))["uid"] == grant["uid"]
+            assert (await server.user_by_handle(who(server, grant), grant.handle)).uid == grant.uid
+            assert (await server.token(grant.handle, PASSWORD, HERE)).uid == grant.uid
 
 
 async def test_when_the_store_is_away_nothing_is_half_done(server, monkeypatch):
@@ -248,7 +245,7 @@ async def test_when_the_store_is_away_nothing_is_half_done(server, monkeypatch):
     with pytest.raises(Unavailable):
         await server.register("ann", PASSWORD, {}, HERE)
     monkeypatch.setattr(server.parts.store, "put", put)
-    assert (await server.register("ann", PASSWORD, {}, HERE))["handle"] == "ann"
+    assert (await server.register("ann", PASSWORD, {}, HERE)).handle == "ann"
 
 
 async def test_a_lost_race_is_run_again(server, monkeypatch):
@@ -261,7 +258,7 @@ async def test_a_lost_race_is_run_again(server, monkeypatch):
         return put(*args)
 
     monkeypatch.setattr(server.parts.store, "put", first_loses)
-    assert (await server.register("ann", PASSWORD, {}, HERE))["handle"] == "ann"
+    assert (await server.register("ann", PASSWORD, {}, HERE)).handle == "ann"
     assert lost
 
 

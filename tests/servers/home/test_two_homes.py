@@ -217,7 +217,7 @@ async def test_a_note_that_lapses_with_a_second_login_is_gone_for_everybody(town
     await shown(lambda: [c["note"] for body in anns.bodies("presence") for c in body["changes"]][-1:], [""])
     assert bobs.bodies("status")[1:] == [{"status": "online", "note": "", "until": None}]
     (view,) = await ann.home.contacts(ann.who)
-    assert view["presence"]["note"] == ""
+    assert view.presence.note == ""
 
 
 async def test_a_restart_loses_nobody_who_comes_back_and_ends_who_does_not(town, friends):
@@ -253,7 +253,7 @@ async def test_a_home_that_falls_silent_is_unknown_and_comes_back(town):
     await town.closes("h2")
     town.monotonic.now += 10
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("unknown", "home_down")])
-    assert (await ann.home.contacts(ann.who))[0]["presence"]["status"] == "unknown"
+    assert (await ann.home.contacts(ann.who))[0].presence.status == "unknown"
     town.patience = town.patience.__class__(restart_grace_s=100)
     await town.opens("h2")
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("online", "home_up")])
@@ -262,7 +262,7 @@ async def test_a_home_that_falls_silent_is_unknown_and_comes_back(town):
 async def test_a_home_never_heard_of_is_unknown(town):
     ann, eve = town.person("ann", "h1"), town.person("eve", "h9")
     await town.broker.declare_inbox("h9")
-    assert (await ann.adds(eve))["presence"]["status"] == "unknown"
+    assert (await ann.adds(eve)).presence.status == "unknown"
 
 
 async def test_nobody_acts_for_somebody_else(friends):
@@ -291,4 +291,4 @@ async def test_contacts_change_on_every_session_in_order(town):
     assert first.parts[1:] == second.parts[1:]
     listed = bool(await ann.home.contacts(ann.who))
     assert ends[-1] == ((1, []) if listed else (0, [bob.uid]))
-    assert all(contact["handle"] == "bob" for contact in await ann.home.contacts(ann.who))
+    assert all(contact.handle == "bob" for contact in await ann.home.contacts(ann.who))

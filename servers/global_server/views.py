@@ -1,0 +1,63 @@
+"""Every JSON shape that the Global Server says to users and integrators. Rule: a shape stands here once and is encoded from here."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from domain.profile import PROFILE_FIELDS
+from servers.sessions.views import Status
+
+PROFILE_KEYS = Meta(extra_json_schema={"propertyNames": {"enum": list(PROFILE_FIELDS)}})
+
+
+class Home(Struct):
+    """Where a user lives."""
+
+    name: str
+    url: str
+
+
+class Grant(Struct):
+    """A token, and where to go with it. `expires_at`: RFC 3339."""
+
+    uid: int
+    handle: str
+    home: Home
+    token: str
+    expires_at: str
+
+
+class User(Struct):
+    """A user as others see them."""
+
+    uid: int
+    handle: str
+    home: Home
+    profile: Annotated[dict[str, str], PROFILE_KEYS]
+
+
+class Users(Struct):
+    """One page of a search. `next`: the cursor of the next page, null on the last."""
+
+    users: list[User]
+    next: str | None
+
+
+class UserPresence(Struct):
+    """How the feed says a user stands. `id`: of the CloudEvent that said so, `<home>/user-<uid>/<version>`."""
+
+    uid: int
+    handle: str
+    home: str
+    status: Status
+    since: str | None
+    id: str | None
+
+
+class PresencePage(Struct):
+    """A snapshot, or one page of it. `silent`: homes not heard of; `cursor`: go on from here; `next`: the next page, null on the last."""
+
+    users: list[UserPresence]
+    silent: list[str]
+    cursor: str
+    next: str | None
