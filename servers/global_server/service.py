@@ -23,7 +23,7 @@ from servers.global_server.assembly import GlobalParts
 from servers.global_server.subscribers import Subscriber
 from servers.security.identity import INTEGRATOR, OPS, Identity
 from servers.sessions.parts import Outlet
-from servers.store.event_store import Conflicted
+from servers.store.event_log import Conflicted
 
 UID_TRIES = 20  # each lost to another Global Server that registered someone in the same moment; both move on, so a few are enough
 HOME_WAIT_S = 3.0  # homes beat once a second: whoever lives is heard of by then

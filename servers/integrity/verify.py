@@ -12,7 +12,8 @@ from domain.events.integrity import LogSealed
 from domain.registry.registered_home import GLOBAL
 from servers.integrity.findings import Finding, gather
 from servers.integrity.witnesses import HistoryWitness, SealWitness, Witness, fingerprint_of
-from servers.store.raw_log import RawLog, Row, open_log
+from servers.store.databases import open_view
+from servers.store.event_log import LogView, Row
 
 PRIVATE = {kind.TOPIC for kind in every_event() if kind.PRIVATE}
 
@@ -73,9 +74,9 @@ def verify(server: str, store_url: str, global_url: str | None = None, history: 
     with ExitStack() as stack:
         witnesses: list[Witness] = history.witnesses() if history else []
         if global_url is not None:
-            copies = stack.enter_context(closing(open_log(global_url, GLOBAL)))
+            copies = stack.enter_context(closing(open_view(global_url, GLOBAL)))
             witnesses.append(SealWitness("the Global Server's copies", server, _seals(copies.stream(f"witness-{server}"))))
-        log = stack.enter_context(closing(open_log(store_url, server)))
+        log = stack.enter_context(closing(open_view(store_url, server)))
         own = SealWitness("its own seals", server, _seals(log.stream(f"log-{server}")), own=True)
         return _compare(server, log, own, [own, *witnesses])
 
@@ -85,7 +86,7 @@ def _seals(rows: Iterator[Row]) -> Iterator[tuple[int, bytes]]:
         yield row.position, row.data
 
 
-def _compare(server: str, log: RawLog, own: SealWitness, witnesses: Sequence[Witness]) -> Report:
+def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Witness]) -> Report:
     events = last = seals = 0
     for row in log.rows():
         fingerprint = fingerprint_of(row)

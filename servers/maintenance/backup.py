@@ -1,4 +1,4 @@
-"""Backing up a server while it runs. Rule: one moment of the events with their tracking positions; the keys after them, in another file.
+"""Backs up a server while it runs. Rule: events and tracking positions are of one moment; the keys come after them, in another file.
 
 A backup lies as a data directory does: `<server>.db` is a store that can be read, verified and served from; `keys/<server>.db` its keys.
 """
@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from domain.errors import Rejected, Unavailable
+from domain.errors import Unavailable
 from servers.encryption.key_tables import SqliteKeys, open_table
-from servers.store.raw_log import open_log
-from servers.store.sqlite import sqlite_factory
+from servers.maintenance.errors import NotBackedUp
+from servers.store.databases import open_tables, open_view
 
 PAGE = 5_000  # events at a time: some megabytes
-
-
-class NotBackedUp(Rejected):
-    """There is something already where the backup should go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +28,15 @@ class BackedUp:
 
 
 def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
-    """Copy the events of `server`, with their positions and its tracking positions, into the new SQLite file `target`. The server may run.
+    """Copy the events of `server` at their positions and its tracking positions into the new SQLite file `target`. The server may run.
     Blocks. Raises `NotBackedUp`, `Unavailable`, `OSError`, `ValueError` for a URL that is none."""
-    with closing(open_log(store_url, server)) as log, _new_file(target) as fresh:
-        factory = sqlite_factory(f"sqlite:///{fresh}")
-        factory.process_recorder()
-        factory.close()
-        with closing(sqlite3.connect(fresh, isolation_level=None)) as database:
-            database.execute("PRAGMA journal_mode=DELETE")  # one file, whole when it is closed
-            database.execute("BEGIN")
-            rows, events, last = log.rows(), 0, 0
-            while page := list(islice(rows, PAGE)):
-                columns = "rowid, originator_id, originator_version, topic, state"
-                database.executemany(f"INSERT INTO stored_events ({columns}) VALUES (?,?,?,?,?)", page)  # noqa: S608 - constants
-                events += len(page)
-                last = page[-1].position
-            database.executemany("INSERT OR IGNORE INTO tracking VALUES (?,?)", log.trackings().items())
-            database.execute("COMMIT")
+    with closing(open_view(store_url, server)) as log, _new_file(target) as fresh, open_tables(f"sqlite:///{fresh}", server) as tables:
+        rows, events = log.rows(), 0
+        while page := list(islice(rows, PAGE)):
+            tables.put(page)
+            events += len(page)
+        tables.track(log.trackings())
+        last = tables.commit()
     return BackedUp(events, last)
 
 

@@ -16,27 +16,23 @@ from typing import Any
 import msgpack
 
 from broker.envelope import EventRecord
-from domain.errors import Rejected
 from domain.event import stored_fields, stream_uid
 from domain.events.every import every_event
 from domain.events.integrity import LogRestored
 from servers.encryption.key_tables import open_table
 from servers.encryption.personal_fields import ENCRYPTED
+from servers.maintenance.errors import NotRestored
 from servers.maintenance.history_since_backup import HistorySinceBackup, read_tail
 from servers.maintenance.rebuild_projections import drop_projections
+from servers.store.databases import open_tables, open_view
+from servers.store.event_log import LogTables, LogView, Row
 from servers.store.positions import RELAY
-from servers.store.raw_log import RawLog, open_log
-from servers.store.raw_tables import End, Row, open_end
 
 PAGE = 5_000  # events at a time: some megabytes
 JUMP = 100_000  # positions left out: a server would have to be half a minute at full load ahead of its own history
 JUMP_BLIND = 5_000_000  # …where no history says how far it had come; a seal can cover twice as many
 HISTORY = f"{RELAY}-history"
 ERASING = {kind.TOPIC for kind in every_event() if kind.ERASES}
-
-
-class NotRestored(Rejected):
-    """Nothing was restored: the target is in use or not empty, or something is missing and nobody said to go on without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +66,8 @@ async def restore(
 
     Raises `NotRestored`, `Unavailable`; then the target holds nothing, or keys that it will need.
     """
-    with closing(open_log(f"sqlite:///{backup}", server)) as log:
-        trackings = {name: position for name, position in log.trackings().items() if not name.startswith("__")}
+    with closing(open_view(f"sqlite:///{backup}", server)) as log:
+        trackings = log.trackings()
         versions, owners, erased, end, count = _look(log)
         backed_up = end.position if end else 0
         tail = HistorySinceBackup() if history is None else await read_tail(history, server, backed_up, trackings)
@@ -86,12 +82,12 @@ async def restore(
         erased |= _erased((record.topic, record.stream) for record in tail.records)
         last = max(backed_up, tail.last)
         marker = _marker(server, backed_up, last, len(missing), versions, last + (JUMP_BLIND if blind else JUMP), now)
-        with open_end(target_url, server) as target:
+        with open_tables(target_url, server) as target:
             _refuse_unless_empty(target)
             drop_projections(directory)
             unreadable = _restore_keys(server, keys, keys_url, target_url, owners, erased)
             rows = log.rows()
-            while page := [Row(*row) for row in islice(rows, PAGE)]:
+            while page := list(islice(rows, PAGE)):
                 target.put(page)
             target.put([Row(r.position, r.stream, r.version, r.topic, r.data) for r in tail.records])
             target.put([marker])
@@ -100,7 +96,7 @@ async def restore(
     return Restored(count, backed_up, len(tail.records), last, len(missing), unreadable, marker.position)
 
 
-def _look(log: RawLog) -> tuple[dict[str, int], set[int], set[int], Any, int]:
+def _look(log: LogView) -> tuple[dict[str, int], set[int], set[int], Any, int]:
     """Of a whole log: each stream's last version, whose personal fields are in it, who was erased, its last row, how many rows."""
     versions: dict[str, int] = {}
     owners: set[int] = set()
@@ -151,10 +147,10 @@ def _doubts(server: str, tail: HistorySinceBackup, missing: list[str], blind: bo
         yield f"{server}: {len(missing)} events are neither in the backup nor in the history, the first {missing[0]}"
 
 
-def _refuse_unless_empty(target: End) -> None:
+def _refuse_unless_empty(target: LogTables) -> None:
     if (other := target.in_use()) is not None:
         raise NotRestored(f"{target.name} is in use by {other}; stop the server first")
-    if target.read(0, 1) or target.trackings():
+    if next(target.rows(), None) or target.trackings():
         raise NotRestored(f"{target.name} is not empty: a backup is restored into an empty place")
 
 

@@ -22,7 +22,7 @@ from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from servers.store.event_store import Store
-from servers.store.positions import SET_ASIDE, TOOK_EFFECT, aside
+from servers.store.positions import APPLIED_LATER, SKIPPED, note_of
 from servers.writing.writer import Writer
 
 MAX_DELIVERIES = 64  # per unit; each holds the events of one remote commit
@@ -51,7 +51,7 @@ class Fresh(NamedTuple):
 
     events: list[tuple[Event, str]]
     positions: dict[str, int]
-    asides: dict[tuple[str, int], int]
+    notes: dict[tuple[str, int], int]
     strange: list[Incoming]
 
 
@@ -76,7 +76,7 @@ class Inbox:
         self._waiting: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
         self._seen: dict[str, int] = {}  # source -> position whose effects are committed
-        self._asides: dict[str, dict[int, int]] = {}  # source -> position -> what is noted of it; for every source in `_seen`
+        self._notes: dict[str, dict[int, int]] = {}  # source -> position -> what is noted of it; for every source in `_seen`
         self._consumer: Consumer | None = None
         self.task = BackgroundTask(f"inbox-{server}")
         self.dead = 0
@@ -169,20 +169,20 @@ class Inbox:
                 first_try = fresh
                 for incoming in fresh.strange:
                     incoming.fault = NOTHING_NEW
-            if not fresh.positions and not fresh.asides:
+            if not fresh.positions and not fresh.notes:
                 break
             try:
                 commands = [command for event, source in fresh.events for command in self._react(event, source)]
                 trackings = [Tracking(source, position) for source, position in fresh.positions.items()]
-                trackings += [aside(source, position, note) for (source, position), note in fresh.asides.items()]
+                trackings += [note_of(source, position, note) for (source, position), note in fresh.notes.items()]
                 await self._writer.submit(commands, trackings=trackings)
                 self._seen.update(fresh.positions)
-                for (source, position), note in fresh.asides.items():
-                    self._asides[source][position] = note
+                for (source, position), note in fresh.notes.items():
+                    self._notes[source][position] = note
                 break
             except Unavailable as error:
                 log.warning("inbox.store_away", error=type(error).__name__, detail=error.detail)
-                for source in {*fresh.positions, *(source for source, _ in fresh.asides)}:
+                for source in {*fresh.positions, *(source for source, _ in fresh.notes)}:
                     del self._seen[source]  # a commit whose answer was lost may have happened: ask the store again
                 await asyncio.sleep(RETRY_S)
             except Exception as error:
@@ -213,16 +213,16 @@ class Inbox:
             source, explained = incoming.source, False
             last = fresh.positions[source] if source in fresh.positions else await self._last_seen(source)
             for position, event in incoming.events:
-                note = fresh.asides.get((source, position)) or self._asides[source].get(position)
+                note = fresh.notes.get((source, position)) or self._notes[source].get(position)
                 new = note is None and position > last
                 explained |= new or note is not None
                 if event is None:
                     if new:  # where the position is past it already, it may have taken effect when it was readable
-                        fresh.asides[source, position] = SET_ASIDE
-                elif new or note == SET_ASIDE:
+                        fresh.notes[source, position] = SKIPPED
+                elif new or note == SKIPPED:
                     fresh.events.append((event, source))
-                    if note == SET_ASIDE:
-                        fresh.asides[source, position] = TOOK_EFFECT
+                    if note == SKIPPED:
+                        fresh.notes[source, position] = APPLIED_LATER
                     if position > last:
                         fresh.positions[source] = last = position
                 else:
@@ -235,7 +235,7 @@ class Inbox:
         if source not in self._seen:
             while True:
                 try:
-                    self._asides[source] = await self._store.run(self._store.asides, source)
+                    self._notes[source] = await self._store.run(self._store.notes, source)
                     self._seen[source] = await self._store.run(self._store.tracked, source)
                     break
                 except Unavailable as error:

@@ -4,23 +4,12 @@ Events are stored as msgpack maps of their fields without place, the personal on
 the same bytes travel in the broker's envelope to the history.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 import msgspec
-from eventsourcing.persistence import (
-    AggregateRecorder,
-    InfrastructureFactory,
-    IntegrityError,
-    Notification,
-    PersistenceError,
-    ProcessRecorder,
-    StoredEvent,
-    Tracking,
-    Transcoder,
-)
+from eventsourcing.persistence import StoredEvent, Tracking, Transcoder
 from msgspec.structs import force_setattr, replace
 
 from broker.envelope import EventRecord
@@ -31,17 +20,14 @@ from domain.rules.rules import Rules
 from runtime.worker import Worker
 from servers.encryption.key_tables import open_keys
 from servers.encryption.personal_fields import FieldCipher, KeysNeeded, SealedMapper, pack_dump, unpack_dump
-from servers.store.lease import FencedOut, LeaseLost, LeaseTable
-from servers.store.positions import asides_of
-from servers.store.sqlite import sqlite_factory
+from servers.store.databases import open_event_log
+from servers.store.event_log import Row
+from servers.store.lease import LeaseTable
+from servers.store.positions import notes_of
 
 SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
 SNAPSHOT_FORMAT = 1  # raised when a state's dump changes shape; older snapshots are then ignored
 T = TypeVar("T")
-
-
-class Conflicted(Unavailable):
-    """Another process wrote to the same stream; nothing was stored."""
 
 
 class Committed(NamedTuple):
@@ -79,26 +65,19 @@ class Store:
         self.catalogue = catalogue
         self._thread = Worker(f"store-{server}")  # commits and loads, one after the other
         self._reader = Worker(f"reader-{server}")  # catching up never delays a commit
-        transcoder = MsgpackTranscoder()
-        try:
-            self._factory = _factory(url, server)
-            self._events: ProcessRecorder = self._factory.process_recorder()
-            self._snapshots: AggregateRecorder = self._factory.aggregate_recorder(purpose="snapshots")
-        except (PersistenceError, sqlite3.Error) as error:
-            raise Unavailable(f"The store cannot be opened: {error}") from error
+        self.log = open_event_log(url, server)
         self.keys = open_keys(keys_url, url, server)
         self._sealer = FieldCipher(self.keys)
         self.mail_key = self.keys.mail_key()  # the number of the key for letters to other servers; 0 before it has arrived
-        self.mapper = SealedMapper(transcoder, self.keys)
+        self.mapper = SealedMapper(MsgpackTranscoder(), self.keys)
 
     def lease(self) -> LeaseTable | None:
         """Where the lease of this server lies; None where no second process can reach the data."""
-        make = getattr(self._factory, "lease", None)
-        return None if make is None else make()
+        return self.log.lease()
 
     def fence(self, epoch: int) -> None:
         """From now on every commit is made under the lease of this number, and fails when a newer one was given."""
-        self._events.fence = epoch  # type: ignore[attr-defined]
+        self.log.fence(epoch)
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a blocking method in the store's own thread."""
@@ -142,15 +121,8 @@ class Store:
     def put(self, events: Sequence[Event], packed: Sequence[EventRecord], trackings: Sequence[Tracking] = ()) -> list[Committed]:
         """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;
         then nothing is stored."""
-        rows = [(record.stream, record.version, record.topic, record.data) for record in packed]  # the library's `StoredEvent`, less slowly
-        try:
-            positions = self._events.insert_events(cast(Sequence[StoredEvent], rows), trackings=trackings) or ()
-        except IntegrityError as error:
-            raise Conflicted(f"Another process wrote first: {error}") from error
-        except FencedOut as error:
-            raise LeaseLost from error
-        except PersistenceError as error:
-            raise Unavailable(f"The store is away: {error}") from error
+        rows = [(record.stream, record.version, record.topic, record.data) for record in packed]
+        positions = self.log.append(rows, trackings)
         for position, record in zip(positions, packed, strict=True):
             force_setattr(record, "position", position)  # once, before anybody else sees it
         return [Committed(*row) for row in zip(positions, events, packed, strict=True)]
@@ -164,16 +136,14 @@ class Store:
         """The state of a stream: its latest snapshot and what came after. Raises `Unavailable`."""
         state = self.catalogue.new_state(stream)
         fold = self.catalogue.fold(stream)
-        try:
-            for snapshot in self._snapshots.select_events(stream, desc=True, limit=1):
-                form, data = unpack_dump(snapshot.state, self.keys)
-                if form == SNAPSHOT_FORMAT and isinstance(state, Snapshotable):
-                    state.load(data)
-                    state.version = snapshot.originator_version
-            for stored in self._events.select_events(stream, gt=state.version):
-                fold(state, self.mapper.to_domain_event(stored))
-        except PersistenceError as error:
-            raise Unavailable(f"The store is away: {error}") from error
+        if isinstance(state, Snapshotable) and (snapshot := self.log.newest_snapshot(stream)) is not None:
+            version, packed = snapshot
+            form, data = unpack_dump(packed, self.keys)
+            if form == SNAPSHOT_FORMAT:
+                state.load(data)
+                state.version = version
+        for row in self.log.read_stream(stream, state.version):
+            fold(state, self._event(row))
         return state
 
     def load_all(self, streams: Sequence[str]) -> list[State]:
@@ -181,58 +151,40 @@ class Store:
         return [self.load(stream) for stream in streams]
 
     def snapshot(self, snapshots: Sequence[tuple[str, int, Any]]) -> None:
-        """Store `(stream, version, dump)`s. Failing is harmless: a later load folds more events."""
-        try:
-            rows = [
-                StoredEvent(stream, version, "snapshot", pack_dump((SNAPSHOT_FORMAT, dump), self.keys))
-                for stream, version, dump in snapshots
-            ]
-            self._snapshots.insert_events(rows)
-        except PersistenceError as error:
-            raise Unavailable(f"The store is away: {error}") from error
+        """Store `(stream, version, dump)`s. Failing is harmless: a later load folds more events. Raises `Unavailable`."""
+        self.log.add_snapshots([(stream, version, pack_dump((SNAPSHOT_FORMAT, dump), self.keys)) for stream, version, dump in snapshots])
 
     def read(self, after: int, limit: int) -> list[Committed]:
         """Up to `limit` events with a position above `after`, in order. Raises `Unavailable`."""
-        try:
-            notifications = self._events.select_notifications(after, limit, inclusive_of_start=False)
-        except PersistenceError as error:
-            raise Unavailable(f"The store is away: {error}") from error
-        return [self._committed(notification) for notification in notifications]
+        return [self._committed(row) for row in self.log.read(after, limit)]
 
-    def _committed(self, stored: Notification) -> Committed:
-        event: Event = self.mapper.to_domain_event(stored)
-        record = EventRecord(stored.id, str(stored.originator_id), stored.originator_version, stored.topic, event.at, stored.state)
-        return Committed(stored.id, event, record)
+    def _committed(self, row: Row) -> Committed:
+        event = self._event(row)
+        return Committed(row.position, event, EventRecord(row.position, row.stream, row.version, row.topic, event.at, row.data))
+
+    def _event(self, row: Row) -> Event:
+        event: Event = self.mapper.to_domain_event(StoredEvent(row.stream, row.version, row.topic, row.data))
+        return event
 
     def last_position(self) -> int:
         """The position of the newest event; 0 without any. Raises `Unavailable`."""
-        try:
-            return self._events.max_notification_id() or 0
-        except PersistenceError as error:
-            raise Unavailable(f"The store is away: {error}") from error
+        return self.log.last_position()
 
     def tracked(self, source: str) -> int:
         """The stored tracking position of `source`; 0 without one. Raises `Unavailable`."""
-        try:
-            return self._events.max_tracking_id(source) or 0
-        except PersistenceError as error:
-            raise Unavailable(f"The store is away: {error}") from error
+        return self.log.tracked(source)
 
-    def asides(self, source: str) -> dict[int, int]:
-        """What is noted of the events of `source` that were set aside, by position: see `servers.trackings`. Raises `Unavailable`."""
-        prefix = asides_of(source)
-        try:
-            found: dict[str, int] = self._events.select_trackings(prefix)  # type: ignore[attr-defined]
-        except PersistenceError as error:
-            raise Unavailable(f"The store is away: {error}") from error
-        ends = ((name.removeprefix(prefix), note) for name, note in found.items())
+    def notes(self, source: str) -> dict[int, int]:
+        """The notes on events of `source` that were skipped, by position: see `servers.store.positions`. Raises `Unavailable`."""
+        prefix = notes_of(source)
+        ends = ((name.removeprefix(prefix), note) for name, note in self.log.tracked_under(prefix).items())
         return {int(end): note for end, note in ends if end.isdecimal()}  # the others are of a source whose name goes on after a space
 
     def close(self) -> None:
         """Let go of threads and connections."""
         self._thread.stop()
         self._reader.stop()
-        self._factory.close()
+        self.log.close()
         self.keys.close()
 
 
@@ -242,14 +194,3 @@ def _state(event: Event) -> tuple[dict[str, Any], str, int]:
     if event.class_version > 1:
         state["class_version"] = event.class_version
     return state, event.originator_id, event.originator_version
-
-
-def _factory(url: str, server: str) -> InfrastructureFactory[Any]:
-    scheme = url.partition("://")[0]
-    if scheme == "sqlite":
-        return sqlite_factory(url)
-    if scheme in ("postgresql", "postgres"):
-        from servers.store.postgres import postgres_factory  # 10 MB that a home on SQLite does not need
-
-        return postgres_factory(url, server)
-    raise ValueError(f"not a store URL: {scheme}://…; expected sqlite:///path or postgresql://…")

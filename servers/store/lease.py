@@ -12,21 +12,15 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
-from eventsourcing.persistence import PersistenceError
 
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
 from runtime.worker import Worker
 
-FENCED = "FL001"  # the SQLSTATE with which the database refuses a commit under an old lease; class FL is nobody else's
 RENEWALS = 4  # per lease: three may fail before it ends
 LOOKS = 8  # of a standby per lease
 
 log = structlog.get_logger()
-
-
-class FencedOut(PersistenceError):
-    """The database refused a commit: a newer lease was given."""
 
 
 class LeaseLost(Unavailable):
@@ -34,7 +28,7 @@ class LeaseLost(Unavailable):
 
 
 class LeaseTable(Protocol):
-    """Where the lease lies; see `servers/store/postgres_lease.py`. Every method blocks and may raise `Unavailable`."""
+    """Where the lease lies; see `servers/store/postgres/lease.py`. Every method blocks and may raise `Unavailable`."""
 
     def take(self, holder: str, lasts_s: float, restarted: bool) -> int | None:
         """The new fencing number, or None."""

@@ -1,34 +1,34 @@
-"""Tracking positions: how far a server has consumed others' events, and published its own. Rule: an inbox position only rises.
+"""Names of stored positions: how far a server has consumed others' events, and published its own. Rule: an inbox position only rises.
 
-A batch holds commands from several homes' inboxes and the relay's own positions; the library's `insert_events` takes one tracking, the
-recorders of this package take `trackings=[…]`.
+A position without a prefix is an inbox position, named after its source; no server's name begins with "@".
 """
 
-import contextlib
 from collections.abc import Sequence
 
-from eventsourcing.persistence import IntegrityError, Tracking
+from eventsourcing.persistence import Tracking
 
-RELAY = "@relay"  # names that begin so say how far a server has published; no server is called so, for those are inbox positions
-ASIDE = "@aside"  # names that begin so say what became of one event that an inbox set aside, by its source and position
+RELAY = "@relay"  # prefix of the outbox's own positions: how far it has published
+SKIPPED_NOTES = "@aside"  # prefix of the notes about single events that an inbox skipped; source and position follow
+LIBRARYS_OWN = "__migration__"  # a row of the tracking table that belongs to the eventsourcing library
 
-SET_ASIDE, TOOK_EFFECT = 1, 2  # rising, so that no event takes effect after all for the second time
-
-
-def aside(source: str, position: int, note: int) -> Tracking:
-    """The note that an event of another server took no effect, or did at last."""
-    return Tracking(f"{asides_of(source)}{position}", note)
+SKIPPED, APPLIED_LATER = 1, 2  # rising, so that no event is applied for the second time
 
 
-def asides_of(source: str) -> str:
-    """How the names of a source's notes begin; the position follows."""
-    return f"{ASIDE} {source} "
+def note_of(source: str, position: int, what: int) -> Tracking:
+    """The note that an event of another server was `SKIPPED`, or `APPLIED_LATER` after all."""
+    return Tracking(f"{notes_of(source)}{position}", what)
 
 
-def unless_relay(tracking: Tracking) -> contextlib.AbstractContextManager[None]:
-    """An inbox position that does not rise means that another process consumed it: a conflict. A relay position that does not rise
-    means that another process on this store published further: no harm, relays may repeat."""
-    return contextlib.suppress(IntegrityError) if tracking.application_name.startswith(RELAY) else contextlib.nullcontext()
+def notes_of(source: str) -> str:
+    """How the names of the notes about events of `source` begin; the position follows."""
+    return f"{SKIPPED_NOTES} {source} "
+
+
+def is_outbox(name: str) -> bool:
+    """Whether a position says how far the outbox has published. When it does not rise, another process on this store has published
+    further; that does no harm, because the outbox may repeat. An inbox position that does not rise is a conflict: another process has
+    consumed the event."""
+    return name.startswith(RELAY)
 
 
 def newest(*groups: Sequence[Tracking]) -> list[Tracking]:

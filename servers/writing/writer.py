@@ -21,7 +21,8 @@ from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from runtime.deferred import Deferred
 from servers.encryption.personal_fields import KeysNeeded
-from servers.store.event_store import SNAPSHOT_EVERY, Committed, Conflicted, Store
+from servers.store.event_log import Conflicted
+from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
 from servers.store.lease import LeaseLost
 from servers.store.positions import newest
 from servers.writing.unit_of_work import UnitOfWork

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 
 import psycopg
 
-from servers.store.postgres import schema_of
+from servers.store.postgres.schema import schema_of
 from tests.faults.history import close, open_store, stored_records
 from tests.faults.installation import Installation
 

@@ -49,7 +49,7 @@ async def live(directory: Path) -> None:
         handle = f"user{uid}"
         register = RegisterAccount(uid=uid, handle=handle, home="h1", profile={}, password_hash="$argon2id$", cause=handle)
         await parts.writer.submit((ClaimHandle(handle=handle, uid=uid, cause=handle), register))
-    await eventually(lambda: len(list(parts.store._events.select_events("witness-h1"))) >= 4)
+    await eventually(lambda: len(parts.store.log.read_stream("witness-h1")) >= 4)
     await parts.stop()
     await town.stop()
 

@@ -25,7 +25,7 @@ from flash.process.settings import BadSetting, Settings
 from servers.integrity.findings import Finding
 from servers.integrity.verify import History, Report
 from servers.integrity.verify import verify as verify_log
-from servers.store.raw_log import is_store
+from servers.store.databases import is_log
 
 FAILED = 2
 
@@ -71,7 +71,7 @@ def _found(settings: Settings) -> list[str]:
     """The servers whose stores lie in the data directory. Raises `BadUsage`."""
     if settings.store_url:
         raise BadUsage("name the servers to verify: FLASH_STORE_URL does not say which there are")
-    found = [path.stem for path in sorted(settings.data.glob("*.db")) if is_store(f"sqlite:///{path}", path.stem)]
+    found = [path.stem for path in sorted(settings.data.glob("*.db")) if is_log(f"sqlite:///{path}", path.stem)]
     if not found:
         raise BadUsage(f"there is no server's store in {settings.data}: name the directory with --data, or a store with --store")
     return found
@@ -80,7 +80,7 @@ def _found(settings: Settings) -> list[str]:
 def _global_url(settings: Settings) -> str | None:
     """Where the Global Server's store is likely to be: in another schema of the same database, or beside the home's."""
     url = settings.store_url if settings.store_url.startswith("postgres") else f"sqlite:///{settings.data / GLOBAL}.db"
-    return url if is_store(url, GLOBAL) else None
+    return url if is_log(url, GLOBAL) else None
 
 
 async def _history(settings: Settings, names: Sequence[str]) -> dict[str, History]:

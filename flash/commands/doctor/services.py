@@ -19,7 +19,7 @@ from domain.errors import Unavailable
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark, clock_remark
 from flash.process.compose import store_url
 from flash.process.settings import Settings
-from servers.store.raw_log import is_store
+from servers.store.databases import is_log
 
 CONNECT_S = 5.0  # a live service answers within a second
 LOW_BYTES, EMPTY_BYTES = 1_000_000_000, 100_000_000  # a busy home writes a gigabyte in an hour; without a tenth of it nothing commits
@@ -54,7 +54,7 @@ def _sqlite(path: Path, server: str) -> Iterator[Remark]:
     if not os.access(path, os.W_OK):
         yield Remark("store", FAILURE, f"{path} cannot be written", "chown it to the user of the server")
         return
-    if not is_store(f"sqlite:///{path}", server):
+    if not is_log(f"sqlite:///{path}", server):
         yield Remark("store", FAILURE, f"{path} is no store", "flash store restore puts a backup in its place; keep the file")
         return
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
@@ -90,7 +90,7 @@ def _postgres(url: str, server: str) -> Iterator[Remark]:
             "store", FAILURE, f"the database cannot be reached: {' '.join(str(error).split())}", "start it; look at FLASH_STORE_URL"
         )
         return
-    known = is_store(url, server)
+    known = is_log(url, server)
     if version < OLDEST_DATABASE:
         yield Remark("store", FAILURE, f"PostgreSQL {version // 10_000} is too old", "13 or later is needed")
     elif standby:

@@ -22,7 +22,7 @@ from flash.process.compose import signing_key, store_url
 from flash.process.settings import BadSetting, Settings
 from servers.maintenance.backup import back_up_broker, back_up_file, back_up_keys, back_up_log
 from servers.maintenance.restore import restore as restore_log
-from servers.store.raw_log import is_store
+from servers.store.databases import is_log
 
 BROKER = "broker.db"
 SIGNING_KEY = "signing-key.pem"  # its name in a backup
@@ -114,7 +114,7 @@ def _stores_in(directory: Path, settings: Settings | None) -> list[str]:
     """The servers whose stores lie in `directory`. Raises `BadUsage`."""
     if settings is not None and settings.store_url:
         raise BadUsage("name the servers to back up: FLASH_STORE_URL does not say which there are")
-    found = [path.stem for path in sorted(directory.glob("*.db")) if is_store(f"sqlite:///{path}", path.stem)]
+    found = [path.stem for path in sorted(directory.glob("*.db")) if is_log(f"sqlite:///{path}", path.stem)]
     if not found:
         raise BadUsage(f"there is no server's store in {directory}")
     return found

@@ -9,7 +9,7 @@ from domain.events.global_server import AccountClosed, UserRegistered
 from servers.global_server import service as global_server
 from servers.global_server import views
 from servers.security.passwords import Cost
-from servers.store.event_store import Conflicted
+from servers.store.event_log import Conflicted
 from tests.servers.registry import HERE, PASSWORD, House
 from tests.support.waiting import eventually
 

@@ -17,7 +17,7 @@ from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import GlobalConfig, GlobalParts
 from servers.integrity.sealer import SealPolicy
 from servers.security.passwords import CHEAP
-from servers.store.event_store import Conflicted
+from servers.store.event_log import Conflicted
 from tests.servers.homes import Town
 from tests.servers.sealed import AT_ONCE, ONLY_FULL, SealedLog
 from tests.servers.stores import adopted, put

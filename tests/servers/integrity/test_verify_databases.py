@@ -9,8 +9,8 @@ import pytest
 from domain.errors import Unavailable
 from servers.integrity.sealer import SealPolicy
 from servers.integrity.verify import History, verify
-from servers.store.event_store import Conflicted
-from servers.store.postgres import schema_of
+from servers.store.event_log import Conflicted
+from servers.store.postgres.schema import schema_of
 from tests.servers.genuine import found
 from tests.servers.sealed import SealedLog
 from tests.servers.stores import adopted, put

@@ -16,9 +16,11 @@ from eventsourcing.persistence import Tracking
 from broker import envelope
 from broker.embedded.reader import EmbeddedReader
 from servers.encryption.key_tables import SqliteKeys
-from servers.maintenance.backup import NotBackedUp, back_up_keys, back_up_log
-from servers.maintenance.restore import JUMP, JUMP_BLIND, NotRestored
-from servers.store.raw_log import Row, open_log
+from servers.maintenance.backup import back_up_keys, back_up_log
+from servers.maintenance.errors import NotBackedUp, NotRestored
+from servers.maintenance.restore import JUMP, JUMP_BLIND
+from servers.store.databases import open_view
+from servers.store.event_log import Row
 from tests.faults.history import open_store
 from tests.servers.homes import shown
 from tests.servers.maintenance.losses import AFTER, Place, ruin, state, told_by
@@ -48,12 +50,12 @@ def lost(ruined: Path, tmp_path: Path) -> Place:
 
 def log(url: object) -> list[Row]:
     """All of it."""
-    with closing(open_log(str(url), "h1")) as opened:
+    with closing(open_view(str(url), "h1")) as opened:
         return list(opened.rows())
 
 
 def trackings(url: str) -> dict[str, int]:
-    with closing(open_log(url, "h1")) as opened:
+    with closing(open_view(url, "h1")) as opened:
         return opened.trackings()
 
 

@@ -9,8 +9,10 @@ import pytest
 from eventsourcing.persistence import Tracking
 
 from servers.encryption.key_tables import open_table
-from servers.maintenance.store_copy import NotCopied, copy_store
-from servers.store.event_store import Conflicted, Store
+from servers.maintenance.errors import NotCopied
+from servers.maintenance.store_copy import copy_store
+from servers.store.event_log import Conflicted
+from servers.store.event_store import Store
 from servers.store.positions import RELAY
 from tests.servers.stores import HOME, adopted, put, sent
 
@@ -102,7 +104,7 @@ def test_the_command_says_in_one_line_what_it_did_or_why_not(original, postgres)
 
 def test_a_copy_that_differs_is_not_made(original, postgres, tmp_path, monkeypatch):
     database = postgres.new_database()
-    monkeypatch.setattr("servers.store.raw_tables.PostgresEnd.put", lambda end, rows: None)
+    monkeypatch.setattr("servers.store.postgres.rows.PostgresTables.put", lambda end, rows: None)
     with pytest.raises(NotCopied, match="differs"):
         copy_store("h1", original, database, tmp_path / "h1", True, print)
     assert look(database)[0] == []

@@ -1,21 +1,18 @@
 """The store's contract, on SQLite and on a real PostgreSQL: one suite for both."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from itertools import pairwise
 
-import psycopg
 import pytest
 from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
 from domain.event import placed
 from domain.personal import Personal
-from servers.store.event_store import SNAPSHOT_EVERY, Conflicted, Store
-from servers.store.positions import RELAY, SET_ASIDE, TOOK_EFFECT, aside
+from servers.store.event_log import Conflicted
+from servers.store.event_store import SNAPSHOT_EVERY, Store
+from servers.store.positions import APPLIED_LATER, RELAY, SKIPPED, note_of
 from tests.servers.stores import HOME, adopted, put, sent
-from tests.support.waiting import wait_until
 
 MANY = 100_000
 
@@ -117,13 +114,13 @@ def test_a_tracking_that_does_not_rise_conflicts_and_stores_nothing(store, posit
 
 
 def test_what_was_set_aside_is_told_by_source_and_takes_effect_only_once(store, open_store):
-    store.put([], [], [aside("h2", 7, SET_ASIDE), aside("h2", 10, SET_ASIDE), aside("h2 7", 1, SET_ASIDE), aside("h20", 4, SET_ASIDE)])
-    put(store, "user-1", 0, [adopted(1)], [aside("h2", 7, TOOK_EFFECT)])
-    for note in (SET_ASIDE, TOOK_EFFECT):
+    store.put([], [], [note_of("h2", 7, SKIPPED), note_of("h2", 10, SKIPPED), note_of("h2 7", 1, SKIPPED), note_of("h20", 4, SKIPPED)])
+    put(store, "user-1", 0, [adopted(1)], [note_of("h2", 7, APPLIED_LATER)])
+    for note in (SKIPPED, APPLIED_LATER):
         with pytest.raises(Conflicted):
-            put(store, "user-1", 1, [adopted(2)], [aside("h2", 7, note)])
+            put(store, "user-1", 1, [adopted(2)], [note_of("h2", 7, note)])
     again = open_store()
-    assert (again.asides("h2"), again.asides("h2 7"), again.asides("h")) == ({7: TOOK_EFFECT, 10: SET_ASIDE}, {1: SET_ASIDE}, {})
+    assert (again.notes("h2"), again.notes("h2 7"), again.notes("h")) == ({7: APPLIED_LATER, 10: SKIPPED}, {1: SKIPPED}, {})
     assert (len(again.read(0, 10)), again.tracked("h2")) == (1, 0)
 
 
@@ -145,41 +142,6 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
     assert (h1.load("user-1").handle, h2.load("user-1").handle) == ("ann1", "ann2")
     h1.close()
     h2.close()
-
-
-def test_a_commit_on_postgresql_waits_for_the_one_before_but_not_for_ever(postgres, monkeypatch):
-    """Else a reader could see the later one first, go on from its position, and miss the earlier one."""
-    monkeypatch.setattr("servers.store.postgres.LOCK_TIMEOUT_S", 0.3)
-    database = postgres.new_database()
-    with closing(Store(database, "h1", HOME)) as store, closing(Store(database, "h2", HOME)) as neighbour:
-        with psycopg.connect(database) as other:
-            other.execute("SELECT flash_h1.flash_commit(0, '{user-1}', '{1}', '{any}', '{any}', '{}', '{}', '{}', '{}')")
-            with pytest.raises(Unavailable, match="lock timeout"):
-                put(store, "user-2", 0, [adopted(2)])
-            put(neighbour, "user-2", 0, [adopted(2)])  # into another server's log
-        put(store, "user-2", 0, [adopted(2)])
-    with psycopg.connect(database) as other:
-        streams = other.execute("SELECT originator_id FROM flash_h1.stored_events ORDER BY notification_id").fetchall()
-    assert streams == [("user-1",), ("user-2",)]
-
-
-def test_commits_on_postgresql_go_on_while_the_tables_are_vacuumed(postgres, monkeypatch):
-    monkeypatch.setattr("servers.store.postgres.LOCK_TIMEOUT_S", 0.3)
-    database = postgres.new_database()
-    with closing(Store(database, "h1", HOME)) as store, psycopg.connect(database) as vacuum:
-        vacuum.execute("LOCK TABLE flash_h1.stored_events, flash_h1.notification_tracking, flash_h1.lease IN SHARE UPDATE EXCLUSIVE MODE")
-        put(store, "user-1", 0, [adopted(1)], [Tracking("h2", 1)])
-        assert (len(store.read(0, 10)), store.tracked("h2")) == (1, 1)
-
-
-def test_servers_that_start_in_the_same_moment_on_one_postgresql_database(postgres):
-    database = postgres.new_database()
-    with ThreadPoolExecutor(6) as threads:
-        stores = list(threads.map(lambda server: Store(database, server, HOME), ["global", "global", "h1", "h1", "h2", "h3"]))
-    put(stores[0], "user-1", 0, [adopted(1)])
-    assert len(stores[1].read(0, 10)) == 1
-    for store in stores:
-        store.close()
 
 
 def test_a_snapshot_and_its_tail_are_the_whole(store):
@@ -239,34 +201,3 @@ def test_a_database_that_is_away_is_unavailable(tmp_path):
         Store(f"sqlite:///{tmp_path}/file/h1.db", "h1", HOME)
     with pytest.raises(Unavailable):
         Store("postgresql://nobody:x@127.0.0.1:1/none", "h1", HOME)
-
-
-def test_postgresql_goes_away_and_comes_back(postgres, monkeypatch):
-    monkeypatch.setattr("servers.store.postgres.CONNECT_TIMEOUT_S", 0.3)
-    if not postgres.can_be_controlled:
-        pytest.skip("the given PostgreSQL is not ours to stop")
-    store = Store(postgres.new_database(), "h1", HOME)
-
-    def stored() -> bool:
-        try:
-            put(store, "user-1", 1, [adopted(3)])
-        except Unavailable:  # a database that has just started is slow to take connections
-            return False
-        return True
-
-    try:
-        put(store, "user-1", 0, [adopted(1)])
-        store.read(0, 10)
-        postgres.kill()
-        try:
-            with pytest.raises(Unavailable):
-                put(store, "user-1", 1, [adopted(2)])
-            for question in (lambda: store.load("user-1"), lambda: store.tracked("h2"), store.last_position):
-                with pytest.raises(Unavailable):
-                    question()
-        finally:
-            postgres.start()
-        wait_until(stored, 30, "the store is back")
-        assert [c.event.cause for c in store.read(0, 10)] == ["c1", "c3"]
-    finally:
-        store.close()

@@ -12,7 +12,8 @@ from domain.events.home import ContactAdded, MessageSent
 from domain.rules.rules import Rules
 from domain.user.commands import LogIn, PutContact, RemoveContact, Send
 from domain.user.state import Contact, UserState
-from servers.store.event_store import SNAPSHOT_EVERY, Conflicted, Store
+from servers.store.event_log import Conflicted
+from servers.store.event_store import SNAPSHOT_EVERY, Store
 from servers.writing import writer as module
 from servers.writing.writer import Writer
 from tests.servers.stores import HOME, NOW, adopted, put
@@ -314,8 +315,8 @@ async def test_a_long_stream_gets_snapshots_and_a_failing_one_is_harmless(desk, 
     await desk.do(contact())
     for start in range(0, SNAPSHOT_EVERY, 50):
         await asyncio.gather(*(desk.do(send(f"m{start + n}")) for n in range(50)))
-    (snapshot,) = await eventually(lambda: desk.store._snapshots.select_events("user-1"))
-    assert snapshot.originator_version >= SNAPSHOT_EVERY
+    version, _ = await eventually(lambda: desk.store.log.newest_snapshot("user-1"))
+    assert version >= SNAPSHOT_EVERY
     monkeypatch.setattr(desk.store, "snapshot", lambda rows: 1 / 0)
     for start in range(SNAPSHOT_EVERY, 2 * SNAPSHOT_EVERY, 50):
         await asyncio.gather(*(desk.do(send(f"m{start + n}")) for n in range(50)))

@@ -1,0 +1,21 @@
+"""Why a maintenance command did nothing. Rule: after one of these errors the target holds nothing new but, at most, keys that it needs.
+
+Rejected
+├── NotBackedUp   something lies already where the backup should go
+├── NotRestored   the target is in use or not empty, or something is missing and nobody said to go on without it
+└── NotCopied     a server is at work, the target is not empty, or the copy differs from the original
+"""
+
+from domain.errors import Rejected
+
+
+class NotBackedUp(Rejected):
+    """There is something already where the backup should go."""
+
+
+class NotRestored(Rejected):
+    """Nothing was restored."""
+
+
+class NotCopied(Rejected):
+    """Nothing was copied."""

@@ -1,0 +1,63 @@
+"""Opens the event log that a URL names: `sqlite:///path` or `postgresql://user:password@host:port/database`, schema `flash_<server>`.
+
+Rule: the scheme of a store URL is looked at here only. PostgreSQL's driver takes 10 MB, so a home on SQLite never imports it.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from domain.errors import Unavailable
+from servers.store.event_log import EventLog, LogTables, LogView
+from servers.store.sqlite.log import SqliteLog
+from servers.store.sqlite.rows import open_sqlite_tables, open_sqlite_view
+
+
+def open_event_log(url: str, server: str) -> EventLog:
+    """The log of a server at work; its tables are made where they are missing. Raises `Unavailable`, `ValueError` for another URL."""
+    if (path := _file(url)) is not None:
+        return SqliteLog(path)
+    from servers.store.postgres.log import PostgresLog
+
+    return PostgresLog(url, server)
+
+
+def open_view(url: str, server: str) -> LogView:
+    """The log as it is now. Raises `Unavailable` where there is none, `ValueError` for another URL."""
+    if (path := _file(url)) is not None:
+        return open_sqlite_view(path)
+    from servers.store.postgres.rows import open_postgres_view
+
+    return open_postgres_view(url, server)
+
+
+@contextlib.contextmanager
+def open_tables(url: str, server: str) -> Iterator[LogTables]:
+    """One end of a copy; the tables are made where they are missing. Raises `Unavailable`, `ValueError` for another URL."""
+    if (path := _file(url)) is not None:
+        tables: LogTables = open_sqlite_tables(path, server)
+    else:
+        from servers.store.postgres.rows import open_postgres_tables
+
+        tables = open_postgres_tables(url, server)
+    with contextlib.closing(tables):
+        yield tables
+
+
+def is_log(url: str, server: str) -> bool:
+    """Whether a log of `server` can be read there."""
+    try:
+        open_view(url, server).close()
+    except Unavailable:
+        return False
+    return True
+
+
+def _file(url: str) -> Path | None:
+    """The SQLite file of a store URL; None for PostgreSQL."""
+    scheme = url.partition("://")[0]
+    if scheme == "sqlite":
+        return Path(url.removeprefix("sqlite:///"))
+    if scheme in ("postgresql", "postgres"):
+        return None
+    raise ValueError(f"not a store URL: {scheme}://…; expected sqlite:///path or postgresql://…")

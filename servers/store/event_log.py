@@ -1,0 +1,103 @@
+"""The port to the event log of one server. Rule: whoever needs stored events asks for one of these; the adapters alone know tables.
+
+EventLog   what a server at work needs
+LogView    every row as it lies, all of one moment, for backup and verification; the server may run
+LogTables  one end of a copy, filled in a single transaction; no server may run
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from eventsourcing.persistence import Tracking
+
+from domain.errors import Unavailable
+from servers.store.lease import LeaseTable
+
+NewRow = tuple[str, int, str, bytes]  # stream, version, topic, data of an event that has no position yet
+
+
+class Conflicted(Unavailable):
+    """Another process wrote to the same stream; nothing was stored."""
+
+
+class Row(NamedTuple):
+    """A stored event. In a log that somebody has tampered with, a field may be of any type."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    data: bytes
+
+
+class EventLog(Protocol):
+    """One server's events, positions and snapshots. Every method blocks, may be called from any thread, and may raise `Unavailable`."""
+
+    def append(self, rows: Sequence[NewRow], trackings: Sequence[Tracking] = ()) -> Sequence[int]:
+        """Store rows and positions on disk in one transaction, all or nothing. Returns the positions of the rows, which rise in the order
+        of the commits. Raises `Conflicted` when a version is taken or an inbox position does not rise, `LeaseLost` when a newer lease than
+        that of `fence` was given. A position of the outbox that does not rise is passed over."""
+
+    def read(self, after: int, limit: int) -> list[Row]:
+        """Up to `limit` events with positions above `after`, in order."""
+
+    def read_stream(self, stream: str, after: int = 0) -> list[Row]:
+        """The events of a stream with versions above `after`, in order."""
+
+    def last_position(self) -> int:
+        """The position of the newest event; 0 without any."""
+
+    def tracked(self, source: str) -> int:
+        """The stored position of `source`; 0 without one."""
+
+    def tracked_under(self, prefix: str) -> dict[str, int]:
+        """The stored positions whose names begin with `prefix`."""
+
+    def add_snapshots(self, snapshots: Sequence[tuple[str, int, bytes]]) -> None:
+        """Store `(stream, version, data)`s."""
+
+    def newest_snapshot(self, stream: str) -> tuple[int, bytes] | None:
+        """Version and data of the newest snapshot of a stream."""
+
+    def lease(self) -> LeaseTable | None:
+        """Where the lease of this server lies; None where no second process can reach the log."""
+
+    def fence(self, epoch: int) -> None:
+        """From now on every `append` is made under the lease of this number."""
+
+    def close(self) -> None:
+        """Close every connection."""
+
+
+class LogView(Protocol):
+    """The log as the database has it at one moment. Nothing is decoded. Every method may raise `Unavailable`."""
+
+    def rows(self) -> Iterator[Row]:
+        """All events, by position."""
+
+    def stream(self, name: str) -> Iterator[Row]:
+        """The events of one stream, by version."""
+
+    def trackings(self) -> dict[str, int]:
+        """How far other logs were consumed and this one was published."""
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is gone."""
+
+
+class LogTables(LogView, Protocol):
+    """The tables of a stopped server, seen and filled in one transaction."""
+
+    name: str
+
+    def in_use(self) -> str | None:
+        """The name of the process that works on the log, if any does."""
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Add events at their positions."""
+
+    def track(self, trackings: dict[str, int]) -> None:
+        """Add positions."""
+
+    def commit(self) -> int:
+        """Make it durable. Returns the position of the newest event; the next event comes after it."""
