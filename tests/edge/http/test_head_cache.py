@@ -27,6 +27,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.reading = True
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
@@ -38,10 +39,10 @@ class Transport(asyncio.Transport):
         pass
 
     def pause_reading(self) -> None:
-        pass
+        self.reading = False
 
     def resume_reading(self) -> None:
-        pass
+        self.reading = True
 
 
 async def unused(call: Call) -> Answer:
