@@ -1,16 +1,21 @@
-"""The OpenAPI documents are written down as served, and true: schemathesis asks running servers everything they say they answer.
+"""The OpenAPI documents are written down as served, sound and true: schemathesis asks running servers everything they say they answer.
 
-Streams are left out: their answers never end, so nothing could be compared with them; `tests/edge` reads them to the byte.
+Streams are left out because their answers never end, so nothing could be compared with them; `tests/edge` reads them to the byte.
+The suite runs a short piece. A long one asks with every phase and many examples:
+`FLASH_TEST_EXAMPLES=1000 pytest tests/docs/test_openapi.py --timeout 0 -s`.
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import openapi_spec_validator
 import pytest
+import yaml
 
 from broker.embedded.broker import EmbeddedBroker
 from edge.http.server import EdgeServer, global_edge
@@ -25,22 +30,37 @@ from tests.docs import tree
 from tests.docs.openapi import documents
 from tests.support.ports import free_ports
 
-EXAMPLES = 25  # per call, good and bad ones; each run has others. Every bound of every field would take half a minute
+EXAMPLES = int(os.environ.get("FLASH_TEST_EXAMPLES", "8"))  # per call and asker, good and bad ones; each run has others
+PHASES = "fuzzing" if EXAMPLES <= 25 else "examples,coverage,fuzzing,stateful"  # every bound of every field takes half a minute
 SEED = int(os.environ["FLASH_TEST_SEED"])
 STREAMS = {"global": "/v1/presence/stream", "home": "/v1/(back-connection|parts)"}  # a poll waits for up to a minute
 PASSWORD = "correct horse"
-# What a schema cannot say may be refused: a time must be one to come. And a text that is too long is too large, not just wrong.
+PAGES = [Path("docs/openapi/global.json"), Path("docs/openapi/home.json")]
+# What a schema cannot say may be refused: an unknown user or session, too many requests; and a time of a status must be to come.
+# A text that is too long is too large (413), not just wrong (422).
 CHECKS = """
 [checks]
-positive_data_acceptance.enabled = false
+positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 429]
 negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 410, 413, 422, 429]
+
+[[operations]]
+include-path = "/v1/status"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 422]
 """
+ASKERS = {"user": "ann", "integrator": "crm", "ops": "olga", "nobody": None}
 
 
-@pytest.mark.parametrize("page", [Path("docs/openapi/global.json"), Path("docs/openapi/home.json")], ids=str)
+@pytest.mark.parametrize("page", PAGES, ids=str)
 def test_the_page_says_what_the_code_says(page: Path) -> None:
     assert page in tree.files(), "run `python -m tests.docs.openapi`"
     assert tree.text(page) == documents()[page], "run `python -m tests.docs.openapi`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_the_page_is_sound_for_readers_of_openapi_and_of_yaml(page: Path) -> None:
+    document = yaml.safe_load(tree.text(page))
+    assert document == json.loads(tree.text(page))
+    openapi_spec_validator.validate(document)
 
 
 @pytest.fixture
@@ -51,7 +71,8 @@ async def urls(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
         f"sqlite:///{tmp_path}/global.db",
         tmp_path / "global",
         password_cost=CHEAP,
-        integrators=read_grants("ann=all"),
+        integrators=read_grants("crm=all"),
+        ops=frozenset({"olga"}),
         failed_logins_per_s=1e6,
         failed_logins_burst=1_000_000,
     )
@@ -70,18 +91,25 @@ async def urls(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
         yield {"global": f"http://127.0.0.1:{edge.port}", "home": f"http://127.0.0.1:{port}"}
 
 
-@pytest.mark.parametrize("server", ["global", "home"])
-async def test_every_call_answers_as_it_is_described(urls: dict[str, str], server: str, tmp_path: Path) -> None:
-    async with FlashClient(urls["global"]) as client:
-        grant = await client.register("ann", PASSWORD)
-        await client.login("ann", PASSWORD)
-        await client.add_contact(grant.uid)
+@pytest.mark.parametrize(
+    ("server", "asker"),
+    [("global", "user"), ("global", "integrator"), ("global", "ops"), ("global", "nobody"), ("home", "user"), ("home", "nobody")],
+)
+async def test_every_call_answers_as_it_is_described(urls: dict[str, str], server: str, asker: str, tmp_path: Path) -> None:
+    handle = ASKERS[asker]
+    headers: list[str] = []
+    if handle is not None:
+        async with FlashClient(urls["global"]) as client:
+            grant = await client.register(handle, PASSWORD)
+            await client.login(handle, PASSWORD)
+            await client.add_contact(grant.uid)
+            headers = ["--header", f"Authorization: Bearer {grant.token}"]
     print(f"FLASH_TEST_SEED={SEED}")
     (tmp_path / "schemathesis.toml").write_text(CHECKS)
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("schemathesis")),
-        *("run", f"{urls[server]}/openapi.json", "--header", f"Authorization: Bearer {grant.token}", "--no-color", "--no-shrink"),
-        *("--seed", str(SEED), "--max-examples", str(EXAMPLES), "--phases", "fuzzing"),
+        *("run", f"{urls[server]}/openapi.json", *headers, "--no-color", "--no-shrink", "--checks", "all", "--mode", "all"),
+        *("--seed", str(SEED), "--max-examples", str(EXAMPLES), "--phases", PHASES),
         *("--exclude-path-regex", STREAMS[server], "--generation-database", "none", "--warnings", "off"),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
