@@ -105,7 +105,7 @@ async def _make(data: Path, events: int) -> None:
         records = [c.record for c in batch]
         told.append(Outgoing(topology.EVENTS, f"h1.{len(records)}", envelope.encode("h1", records)))
 
-    writer = Writer(store, time.time, committed)
+    writer = Writer(store, time.time, [committed])
     sealer = Sealer(store, writer, "h1", SealPolicy())
     for start in range(0, events, BATCH):
         fresh = placed(_events(start, min(BATCH, events - start)), f"mailbox-{start // BATCH}", 0)
@@ -149,7 +149,7 @@ async def _cost(directory: Path) -> tuple[float, float]:
 async def _write(directory: Path, *, with_seals: bool) -> float:
     rules = Rules(home_rules.STATES, home_rules.FOLDS, {**home_rules.DECIDERS, MarkDone: _decide})
     store = Store(f"sqlite:///{directory}/h1.db", "h1", rules)
-    writer = Writer(store, time.time, lambda batch: sealer.offer(batch) if with_seals else None)
+    writer = Writer(store, time.time, [lambda batch: sealer.offer(batch) if with_seals else None])
     sealer = Sealer(store, writer, "h1", SealPolicy())
     writer.start()
     if with_seals:

@@ -17,16 +17,19 @@ class Deferred(Generic[T]):
 
     __slots__ = ("_callback", "_map", "_waiter", "done", "exception", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[[Any], T] | None = None) -> None:
+        """`function` is applied to the result, as by `map`."""
         self.done = False
         self.value: Any = None  # the result, once it is done and there is no exception
         self.exception: Exception | None = None
-        self._map: Callable[[Any], Any] | None = None
+        self._map: Callable[[Any], Any] | None = function
         self._callback: Callable[[Deferred[T]], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def set_result(self, result: Any) -> None:
-        """Finish with this result. When the function given to `map` raises, finish with its exception."""
+        """Finish with this result, mapped. Nothing happens when the task that awaits this was cancelled."""
+        if self._waiter is not None and self._waiter.done():
+            return
         if self._map is not None:
             try:
                 result = self._map(result)
@@ -50,9 +53,10 @@ class Deferred(Generic[T]):
             callback(self)
 
     def map(self, function: Callable[[T], U]) -> "Deferred[U]":
-        """Replace the result by `function(result)`; an exception stays as it is. Only once. Returns this deferred."""
+        """Replace the result by `function(result)`; an exception stays as it is. Returns this deferred."""
         if not self.done:
-            self._map = function
+            first = self._map
+            self._map = function if first is None else lambda result: function(first(result))
         elif self.exception is None:
             try:
                 self.value = function(self.value)
@@ -73,16 +77,13 @@ class Deferred(Generic[T]):
             raise self.exception
         return cast(T, self.value)
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether the task that awaited this was cancelled meanwhile."""
-        return self._waiter is not None and self._waiter.done() and not self.done
-
     def __await__(self) -> Generator[Any, None, T]:
         if not self.done:
             self._waiter = asyncio.get_running_loop().create_future()
             yield from self._waiter
-        return self.result()
+        if self.exception is not None:
+            raise self.exception
+        return cast(T, self.value)
 
 
 def succeeded(result: T) -> Deferred[T]:

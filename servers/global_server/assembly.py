@@ -99,15 +99,14 @@ class GlobalParts:
         )
         self.lookups = RateLimit(config.lookups_per_s, config.lookups_burst, monotonic, "Too many searches at once; wait a little.")
         self.store = Store(config.store_url, GLOBAL, Rules(rules.STATES, rules.FOLDS, rules.DECIDERS), config.keys_url)
-        self.writer = Writer(self.store, clock, self._committed)
-        self.relay = Outbox(self.store, self.writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
-        self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
-        self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
         projections = GlobalProjections()
         self.directory, self.leavers = projections.directory, projections.closed
         self.verifier.refused = self.leavers.uids
         self.erasure = Erasure(self.store, self.leavers)
-        self.writer.erase = self.erasure.committed
+        self.writer = Writer(self.store, clock, [self._committed], erasure=self.erasure)
+        self.relay = Outbox(self.store, self.writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
+        self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
+        self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
         self.projector = Projector(self.store, config.directory, by_name(projections))
         self.neighbours = PeerMonitor(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
         self.presence = PresenceView(

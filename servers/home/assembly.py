@@ -106,9 +106,8 @@ class HomeParts:
         table = self.store.lease()
         self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)
         self.broker = broker = broker if self.lease is None else leased(broker, self.lease)
-        self.writer = Writer(self.store, clock, self._committed, self._fenced_out)
         self.erasure = Erasure(self.store, self.leavers)
-        self.writer.erase = self.erasure.committed
+        self.writer = Writer(self.store, clock, [self._committed], fenced_out=self._fenced_out, erasure=self.erasure)
         addresses = {**rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, self._watching)}
         self.relay = Outbox(self.store, self.writer, broker, self.name, addresses, lambda c: presence_feed(c, self.name))
         self.sealer = Sealer(self.store, self.writer, self.name, config.seals)

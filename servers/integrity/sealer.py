@@ -17,7 +17,7 @@ from domain.events.integrity import LogSealed
 from domain.integrity.chain import before_all, fingerprint, seal
 from domain.integrity.seal import SealedState, SealLog
 from runtime.background_task import BackgroundTask
-from servers.messaging.recent_commits import RecentCommits, weight
+from servers.messaging.recent_commits import MAX_BYTES, RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
@@ -50,7 +50,8 @@ class Sealer:
         self._positions: list[int] = []  # hashed, not yet sealed
         self._fingerprints: list[bytes] = []
         self._hashed = 0  # everything up to here is hashed
-        self._tail = RecentCommits()  # what comes after it
+        self._recent = RecentCommits()  # commits after it
+        self._log = self._recent.follow()
         self._news = 0  # the last position that we know to hold something else than a seal
         self._unsure = True  # only the store knows which seal was the last
         self._arrived = asyncio.Event()
@@ -74,14 +75,14 @@ class Sealer:
     @property
     def unsealed(self) -> int:
         """How many positions are committed but not yet sealed; at rest 1, that of the last seal."""
-        return self._tail.last - self.sealed
+        return self._recent.last - self.sealed
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Take over a fresh commit."""
         if committed[0].position == self._hashed + 1:
             self._take(committed)
         else:
-            self._tail.offer(committed, weight(committed))
+            self._recent.offer(committed)
         if self._something_new:
             self._arrived.set()
         if self.unsealed >= self._policy.events:
@@ -96,12 +97,12 @@ class Sealer:
         if any(event.last > self._claimed for event in seals):  # of another process on the same store: we do not know the last seal
             self._unsure = True
         self._hashed = committed[-1].position
-        self._tail.passed(self._hashed)
+        self._log.passed(self._hashed)
 
     @property
     def _something_new(self) -> bool:
         # One seal alone is left in peace, or there would be no end; a row of them (after a long log was caught up with) is not.
-        return self._tail.last > self._hashed or self._unsure or self._news > self.sealed or len(self._positions) > 1
+        return self._recent.last > self._hashed or self._unsure or self._news > self.sealed or len(self._positions) > 1
 
     async def _run(self) -> None:
         while True:
@@ -135,7 +136,7 @@ class Sealer:
 
     async def _begin(self) -> None:
         """Find out where the last seal ended; the rest is read again."""
-        self._writer.forget(self._stream)
+        self._writer.states.pop(self._stream, None)  # another process may have written to it
         state = await self._store.run(self._store.load, self._stream)
         assert isinstance(state, SealedState)
         self._digest = state.digest or before_all(self._server)
@@ -143,24 +144,22 @@ class Sealer:
         self._positions.clear()
         self._fingerprints.clear()
         self._news = 0
-        self._tail.passed(self._hashed)
-        self._tail.last = max(self._tail.last, await self._store.run(self._store.last_position))
+        self._log.passed(self._hashed)
+        self._recent.last = max(self._recent.last, await self._store.run(self._store.last_position))
         self._unsure = False
         if self.unsealed >= self._policy.events:
             self._full.set()
 
     async def _read_on(self) -> None:
         """Hash what is in the store only, until there is enough for a seal."""
-        while self._tail.last > self._hashed and len(self._positions) < self._policy.events and not self._unsure:
-            last = self._tail.last
-            found = await self._store.run_reader(self._store.read, self._hashed, PAGE)
+        while self._recent.last > self._hashed and len(self._positions) < self._policy.events and not self._unsure:
+            last = self._recent.last
+            found = self._log.next(PAGE, MAX_BYTES) or await self._store.run_reader(self._store.read, self._hashed, PAGE)
             if found:
                 self._take(found)
             else:
                 self._hashed = last  # there is nothing behind the numbers
-            if self._tail.follows(self._hashed):
-                for committed in self._tail:
-                    self._take(committed)
+                self._log.passed(last)
 
     async def _seal_next(self) -> None:
         await self._read_on()

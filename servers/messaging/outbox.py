@@ -1,7 +1,8 @@
-"""What a server tells the broker about its log. Rule: everything it has promised somebody goes at once, history in larger portions.
+"""The transactional outbox: publishes committed events in the order of the log. Rule: mail to other homes and presence events go at once;
+the history stream gets batches of 50 ms.
 
-Two lanes over the same log, each with its own stored position: events for other homes and the presence feed, for which people wait; and
-the history, for which nobody does. The history gets the stored bytes, another home a letter that it can open (`Store.letter`).
+Two publishers follow the same log, each with its own stored position: "mail", for which people wait, and "history", for which nobody does.
+The history gets the stored bytes, another home gets a letter that it can decrypt (`Store.letter`).
 Cost per commit: one message per home addressed; per 50 ms: one history message.
 """
 
@@ -13,17 +14,16 @@ from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Broker, Outgoing
 from domain.events.home import PresenceEvent
-from servers.messaging.outbox_publisher import OutboxPublisher
-from servers.messaging.recent_commits import weight
+from servers.messaging.outbox_publisher import OutboxConfig, OutboxPublisher
+from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.store.positions import RELAY
 from servers.writing.writer import Writer
 
-HISTORY_LINGER_S = 0.05  # an audit that is a twentieth of a second behind is live; a busy home then publishes hundreds of events at once
-
 
 class Outbox:
-    """Publishes one server's log. `addresses`: the homes that an event is for, by its class; `feed`: what integrators hear of it."""
+    """Publishes one server's log. `recipients`: the homes that an event is for, by its class; `presence_events`: what integrators hear of a
+    presence event, whose class must be among the recipients."""
 
     def __init__(
         self,
@@ -31,61 +31,68 @@ class Outbox:
         writer: Writer,
         broker: Broker,
         server: str,
-        addresses: Mapping[type, Callable[[Any], Iterable[str]]],
-        feed: Callable[[Committed], Sequence[Outgoing]],
+        recipients: Mapping[type, Callable[[Any], Iterable[str]]],
+        presence_events: Callable[[Committed], Sequence[Outgoing]],
+        config: OutboxConfig | None = None,
     ) -> None:
         self._store = store
         self._server = server
-        self._addresses = addresses
-        self._feed = feed
-        self.lanes = (
-            OutboxPublisher(store, writer, broker, RELAY, self._prompt),
-            OutboxPublisher(store, writer, broker, f"{RELAY}-history", self._history, HISTORY_LINGER_S),
+        self._recipients = recipients
+        self._presence_events = presence_events
+        config = config or OutboxConfig()
+        self.recent = recent = RecentCommits(config.max_events, config.max_bytes)
+        self.offer = recent.offer  # the writer calls it with every commit
+        self.mail = OutboxPublisher(store, writer, broker, RELAY, self._mail, recent.follow(recipients), 0.0, config)
+        self.history = OutboxPublisher(
+            store, writer, broker, f"{RELAY}-history", self._history, recent.follow(), config.history_linger_s, config
         )
 
     async def start(self) -> None:
         """Go on where the last run stopped."""
-        for lane in self.lanes:
-            await lane.start()
+        self.recent.last = max(self.recent.last, await self._store.run(self._store.last_position))
+        await self.mail.start()
+        await self.history.start()
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Publish what is left if the broker takes it in time; what it does not is published at the next start."""
-        await asyncio.gather(*(lane.stop(timeout_s) for lane in self.lanes))
+        """Publish the rest if the broker takes it in time; what remains is published at the next start."""
+        await asyncio.gather(self.mail.stop(timeout_s), self.history.stop(timeout_s))
+
+    async def kill(self) -> None:
+        """End at once, as in a crash: nothing more is published or stored."""
+        await asyncio.gather(self.mail.kill(), self.history.kill())
 
     @property
     def position(self) -> int:
         """Everything up to here is published."""
-        return min(lane.position for lane in self.lanes)
+        return min(self.mail.position, self.history.position)
 
     @property
     def lag(self) -> int:
         """How many positions are committed but not yet published."""
-        return max(lane.lag for lane in self.lanes)
+        return max(self.mail.lag, self.history.lag)
 
-    def offer(self, committed: Sequence[Committed]) -> None:
-        """Take over a fresh commit."""
-        size = weight(committed)
-        for lane in self.lanes:
-            lane.offer(committed, size)
+    @property
+    def idle(self) -> bool:
+        """Whether everything is published."""
+        return self.lag <= 0
 
-    def _prompt(self, batch: Sequence[Committed]) -> list[Outgoing]:
+    def _mail(self, batch: Sequence[Committed]) -> list[Outgoing]:
         inboxes: dict[str, list[EventRecord]] = {}
-        feed: list[Outgoing] = []
-        addresses, server = self._addresses, self._server
+        events: list[Outgoing] = []
         for committed in batch:
             event = committed.event
-            find = addresses.get(type(event))
+            find = self._recipients.get(type(event))
             if find is None or event.PRIVATE:
                 continue
-            homes = [home for home in find(event) if home != server]
-            if homes:
-                letter = self._store.letter(event, committed.record)
-                for home in homes:
+            letter: EventRecord | None = None
+            for home in find(event):
+                if home != self._server:
+                    letter = letter or self._store.letter(event, committed.record)
                     inboxes.setdefault(home, []).append(letter)
             if isinstance(event, PresenceEvent):
-                feed.extend(self._feed(committed))
+                events.extend(self._presence_events(committed))
         mail = [Outgoing(topology.HOMES, home, envelope.encode(self._server, records), mandatory=True) for home, records in inboxes.items()]
-        return mail + feed
+        return mail + events
 
     def _history(self, batch: Sequence[Committed]) -> list[Outgoing]:
         records = [record for _, event, record in batch if not event.PRIVATE]

@@ -1,37 +1,46 @@
-"""One lane of the transactional outbox: publishes what is committed, in order, with confirms. Rule: it never loses; it may repeat.
+"""One of the outbox's two publishers: publishes the log in order, with confirms. Rule: it never loses an event; it may repeat some.
 
-One publication is in flight at a time: receivers drop positions they have passed, so a later batch must never overtake an earlier one.
-While it waits for confirms, commits gather into the next batch. When the broker is away for long, memory stays bounded: what does not
-fit is read again from the store.
+One publication is in flight at a time: receivers drop positions below those that they have seen, so a later batch must never overtake an
+earlier one. While a publication waits for its confirms, commits gather into the next batch. When the broker is away for long, memory stays
+bounded: events that do not fit are read again from the store.
 """
 
 import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 from eventsourcing.persistence import Tracking
 
 from broker.port import Broker, Outgoing
 from domain.errors import Unavailable
-from runtime.background_task import BackgroundTasks
-from servers.messaging.recent_commits import RecentCommits, portion
+from runtime.background_task import BackgroundTask
+from servers.messaging.recent_commits import MAX_BYTES, MAX_EVENTS, Follower, portion
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
-
-MAX_BATCH = 1_000  # events per publication: about 300 KB, well below a broker's liking
-MAX_BATCH_BYTES = 1_000_000  # …and this many bytes, when the texts are long
-SAVE_EVERY_S = 0.25  # how often a busy relay stores its position with a commit: a statement in each would delay them all
-SAVE_AFTER_S = 1.0  # how long an idle relay waits before it stores its position by itself: a crash then repeats one second at most
-RETRY_S = (0.2, 5.0)  # first and longest pause while the broker is away
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxConfig:
+    """The bounds of one outbox."""
+
+    max_batch: int = 1_000  # events per publication: about 300 KB, well below a broker's liking
+    max_batch_bytes: int = 1_000_000  # …and this many bytes, when the texts are long
+    max_events: int = MAX_EVENTS  # in memory
+    max_bytes: int = MAX_BYTES  # in memory
+    history_linger_s: float = 0.05  # an audit that is a twentieth of a second behind is live; a busy home then publishes hundreds at once
+    save_after_s: float = 1.0  # how long an idle publisher waits before it stores its position: a crash then repeats one second at most
+    first_retry_s: float = 0.2  # pause while the broker is away; it doubles up to the longest
+    longest_retry_s: float = 5.0
+
+
 class OutboxPublisher:
-    """Publishes one server's log as `outgoing` puts it. `name`: under it the store remembers how far we are; `linger_s`: how long a
-    batch may gather when nobody waits for it."""
+    """Publishes what `outgoing` makes of the events. `name`: the store remembers the position under it; `linger_s`: how long a batch may
+    gather when nobody waits for it."""
 
     def __init__(
         self,
@@ -40,130 +49,112 @@ class OutboxPublisher:
         broker: Broker,
         name: str,
         outgoing: Callable[[Sequence[Committed]], Sequence[Outgoing]],
-        linger_s: float = 0.0,
+        log_follower: Follower,
+        linger_s: float,
+        config: OutboxConfig,
     ) -> None:
         self._store = store
         self._writer = writer
         self._broker = broker
         self._name = name
         self._outgoing = outgoing
+        self._log = log_follower
         self._linger_s = linger_s
-        self._tail = RecentCommits()
-        self._arrived = asyncio.Event()
-        self._caught_up = asyncio.Event()
-        self._caught_up.set()
-        self.tasks = BackgroundTasks(name)
-        self.position = 0  # everything up to here is confirmed
-        self._saved = 0
-        self._save_at = 0.0
+        self._config = config
+        self._saved = 0  # the position that the store has, or that travels with a coming commit
+        self._stopping = False
+        self._saving = BackgroundTask(f"{name}-save")
+        self.task = BackgroundTask(name)
 
     async def start(self) -> None:
         """Go on where the last run stopped."""
-        self.position = self._saved = await self._store.run(self._store.tracked, self._name)
-        self._tail.last = max(self._tail.last, await self._store.run(self._store.last_position))
-        self._confirmed(self.position)
-        self._arrived.set()
-        self._writer.riders.append(self._riders)
-        self.tasks.start(self._run())
-        self.tasks.start(self._save_now_and_then())
+        self._saved = await self._store.run(self._store.tracked, self._name)
+        self._log.passed(self._saved)
+        self._log.arrived.set()
+        self.task.start(self._run())
+        self._saving.start(self._save_now_and_then())
 
-    async def stop(self, timeout_s: float = 5.0) -> None:
-        """Publish what is left if the broker takes it in time; what it does not is published at the next start."""
+    async def stop(self, timeout_s: float) -> None:
+        """Publish the rest if the broker takes it in time; what remains is published at the next start."""
+        self._stopping = True
+        self._log.arrived.set()
         if self._broker.connected:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._caught_up.wait(), timeout_s)
-        await self.tasks.stop()
+                await asyncio.wait_for(self.task.wait(), timeout_s)
+        await self.kill()
         await self._save()
+
+    async def kill(self) -> None:
+        """End at once, as in a crash: nothing more is published or stored."""
+        await self.task.stop()
+        await self._saving.stop()
+
+    @property
+    def position(self) -> int:
+        """Everything up to here is published."""
+        return self._log.position
 
     @property
     def lag(self) -> int:
         """How many positions are committed but not yet published."""
-        return self._tail.last - self.position
-
-    def offer(self, committed: Sequence[Committed], size: int) -> None:
-        """Take over a fresh commit of so many bytes."""
-        self._tail.offer(committed, size)
-        self._caught_up.clear()
-        self._arrived.set()
+        return self._log.lag
 
     async def _run(self) -> None:
-        pause = RETRY_S[0]
+        follower, config, pause_s = self._log, self._config, self._config.first_retry_s
         while True:
             try:
-                batch = await self._next_batch()
-                await self._publish(batch)
+                if follower.lag <= 0:
+                    if self._stopping:
+                        return
+                    follower.arrived.clear()
+                    await follower.arrived.wait()
+                if self._linger_s and follower.lag < config.max_batch:
+                    await asyncio.sleep(self._linger_s)
+                # Receivers drop late events, so nothing may be left out: events that are not in memory are read first.
+                batch = follower.next(config.max_batch, config.max_batch_bytes) or await self._read()
+                if batch:
+                    outgoing = self._outgoing(batch)
+                    if outgoing:
+                        await self._broker.publish(outgoing)
+                    follower.passed(batch[-1].position)
+                    self._writer.riding[self._name] = self._saved = follower.position
                 del batch  # up to a megabyte, which an idle home would keep
-                pause = RETRY_S[0]
+                pause_s = config.first_retry_s
             except Unavailable:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-                pause = min(pause * 2, RETRY_S[1])
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                pause_s = min(pause_s * 2, config.longest_retry_s)
             except Exception:
                 log.exception("relay.failed")
-                await asyncio.sleep(RETRY_S[1])
-
-    async def _publish(self, batch: Sequence[Committed]) -> None:
-        outgoing = self._outgoing(batch)
-        if outgoing:
-            await self._broker.publish(outgoing)
-        self._confirmed(batch[-1].position)
-
-    async def _next_batch(self) -> Sequence[Committed]:
-        while True:
-            if self.lag <= 0:
-                self._arrived.clear()
-                await self._arrived.wait()
-            if self._linger_s and self.lag < MAX_BATCH:
-                await asyncio.sleep(self._linger_s)
-            # Whoever reads what we publish drops what comes late, so nothing may be passed over: what memory lacks is read first.
-            if self._tail.follows(self.position):
-                return self._tail.first(MAX_BATCH, MAX_BATCH_BYTES)
-            if self.lag > 0 and (batch := await self._read()):
-                return portion(batch, MAX_BATCH, MAX_BATCH_BYTES)
+                await asyncio.sleep(config.longest_retry_s)
 
     async def _read(self) -> list[Committed]:
-        """What comes next, from the store."""
-        last = self._tail.last
+        """The next events, from the store."""
+        follower, config = self._log, self._config
+        position, lag = follower.position, follower.lag
+        if lag <= 0:
+            return []
         try:
-            batch = await self._store.run_reader(self._store.read, self.position, MAX_BATCH)
+            batch = await self._store.run_reader(self._store.read, position, config.max_batch)
         except Unavailable as error:
             log.warning("relay.read_failed", detail=error.detail)
-            await asyncio.sleep(RETRY_S[1])
+            await asyncio.sleep(config.longest_retry_s)
             return []
         if not batch:
-            self._confirmed(last)
-        return batch
-
-    def _confirmed(self, position: int) -> None:
-        self.position = position
-        self._tail.passed(position)
-        if position >= self._tail.last:
-            self._caught_up.set()
-        else:
-            self._caught_up.clear()
-
-    def _riders(self) -> Sequence[Tracking]:
-        """Our position, when it is time to store it with a commit that happens anyway."""
-        if asyncio.get_running_loop().time() < self._save_at:
-            return ()
-        return self._unsaved()
-
-    def _unsaved(self) -> Sequence[Tracking]:
-        if self.position == self._saved:
-            return ()
-        self._saved = self.position
-        self._save_at = asyncio.get_running_loop().time() + SAVE_EVERY_S
-        return (Tracking(self._name, self.position),)
+            follower.passed(position + lag)  # there is nothing behind these numbers
+        return portion(batch, config.max_batch, config.max_batch_bytes)
 
     async def _save_now_and_then(self) -> None:
         while True:
-            await asyncio.sleep(SAVE_AFTER_S)
+            await asyncio.sleep(self._config.save_after_s)
             await self._save()
 
     async def _save(self) -> None:
-        saved = self._saved
-        trackings = self._unsaved()
-        if trackings:
-            try:
-                await self._writer.submit((), trackings=trackings)
-            except Unavailable:
-                self._saved = saved
+        position, saved = self._log.position, self._saved
+        if position == saved and self._name not in self._writer.riding:
+            return
+        self._saved = position
+        self._writer.riding.pop(self._name, None)
+        try:
+            await self._writer.submit((), trackings=(Tracking(self._name, position),))
+        except Unavailable:
+            self._saved = -1  # not known: save again

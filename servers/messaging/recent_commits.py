@@ -1,7 +1,9 @@
-"""The newest commits of a log, in memory, for who follows it. Rule: without a gap up to the last; the store has what is older."""
+"""The newest commits of a log, in memory, for those who follow the log. Rule: without a gap up to the last; the store has older ones."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+import asyncio
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, islice
 
 from servers.store.event_store import Committed
 
@@ -9,78 +11,110 @@ MAX_EVENTS = 10_000  # what a busy home commits in a second or two; past that th
 MAX_BYTES = 10_000_000  # …and this many bytes
 
 
-class RecentCommits:
-    """What the follower has not had yet, commit by commit. `last`: the newest position that is known to be committed."""
+class Follower:
+    """Reads a log in order. `position`: it has everything up to here. `arrived`: set when there is something new for it."""
 
-    __slots__ = ("_bytes", "_commits", "_events", "last")
+    __slots__ = ("_recent", "arrived", "kinds", "position")
 
-    def __init__(self) -> None:
-        self._commits: deque[tuple[Sequence[Committed], int]] = deque()  # each with the bytes of its events
-        self.last = 0
-        self._events = 0
-        self._bytes = 0
+    def __init__(self, recent: "RecentCommits", kinds: Collection[type] | None) -> None:
+        self._recent = recent
+        self.kinds = None if kinds is None else frozenset(kinds)
+        self.arrived = asyncio.Event()
+        self.position = 0
 
-    def offer(self, committed: Sequence[Committed], size: int) -> None:
-        """Take over a fresh commit. `size`: its `weight`."""
-        if committed[0].position != self.last + 1:  # another process was first, or the database left numbers out
-            self._commits.clear()
-            self._events = self._bytes = 0
-        self.last = max(self.last, committed[-1].position)
-        self._commits.append(self._counted(committed, size))
-        while self._events > MAX_EVENTS or self._bytes > MAX_BYTES:
-            self._drop_first()
+    @property
+    def lag(self) -> int:
+        """How many positions are committed that it does not have."""
+        return self._recent.last - self.position
+
+    def next(self, max_events: int, max_bytes: int) -> list[Committed]:
+        """The events right after its position, at least one; none when they are not in memory."""
+        return self._recent.after(self.position, max_events, max_bytes)
 
     def passed(self, position: int) -> None:
-        """The follower has everything up to `position`."""
-        commits = self._commits
-        while commits and commits[0][0][0].position <= position:
-            committed = self._drop_first()
-            if committed[-1].position > position:
-                rest = [c for c in committed if c.position > position]
-                commits.appendleft(self._counted(rest, weight(rest)))
-        self.last = max(self.last, position)
-
-    def follows(self, position: int) -> bool:
-        """Whether what comes right after `position` is here."""
-        return bool(self._commits) and self._commits[0][0][0].position == position + 1
-
-    def __iter__(self) -> Iterator[Sequence[Committed]]:
-        """The commits that are here, oldest first."""
-        return iter([committed for committed, _ in self._commits])
-
-    def first(self, max_events: int, max_bytes: int) -> Sequence[Committed]:
-        """What comes first, of one commit or several, as much as may be; at least one event. Something must be here."""
-        taken: list[Committed] = []
-        bytes_left = max_bytes
-        for committed, size in self._commits:
-            if len(taken) + len(committed) > max_events or size > bytes_left:
-                return taken or portion(committed, max_events, max_bytes)
-            taken += committed
-            bytes_left -= size
-        return taken
-
-    def _counted(self, committed: Sequence[Committed], size: int) -> tuple[Sequence[Committed], int]:
-        self._events += len(committed)
-        self._bytes += size
-        return committed, size
-
-    def _drop_first(self) -> Sequence[Committed]:
-        committed, size = self._commits.popleft()
-        self._events -= len(committed)
-        self._bytes -= size
-        return committed
+        """It has everything up to `position`."""
+        self.position = position
+        self._recent.drop_passed()
 
 
-def weight(committed: Sequence[Committed]) -> int:
-    """The bytes of these events."""
-    return sum([len(record.data) for _, _, record in committed])
+class RecentCommits:
+    """Holds a commit until every follower has it. `last`: the newest position that is known to be committed."""
+
+    def __init__(self, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._commits: list[Sequence[Committed]] = []
+        self._firsts: list[int] = []  # the first position of each commit
+        self._sizes: list[int] = []  # the bytes of each commit
+        self._followers: list[Follower] = []
+        self.events = 0
+        self.bytes = 0
+        self.last = 0
+
+    def follow(self, kinds: Collection[type] | None = None) -> Follower:
+        """A new follower, at position 0. It is not woken for commits without an event of one of these classes: where it has all before
+        such a commit, it passes it at once."""
+        follower = Follower(self, kinds)
+        self._followers.append(follower)
+        return follower
+
+    def offer(self, committed: Sequence[Committed]) -> None:
+        """Take over a fresh commit."""
+        first, last = committed[0].position, committed[-1].position
+        size = 0
+        kinds: set[type] = set()
+        for _, event, record in committed:
+            size += len(record.data)
+            kinds.add(type(event))
+        if first != self.last + 1:  # another process was first, or the database left numbers out
+            self._drop(len(self._commits))
+        self._commits.append(committed)
+        self._firsts.append(first)
+        self._sizes.append(size)
+        self.events += len(committed)
+        self.bytes += size
+        self.last = max(self.last, last)
+        while self.events > self._max_events or self.bytes > self._max_bytes:
+            self._drop(1)
+        for follower in self._followers:
+            if follower.kinds is not None and follower.position == first - 1 and follower.kinds.isdisjoint(kinds):
+                follower.position = last
+            else:
+                follower.arrived.set()
+
+    def after(self, position: int, max_events: int, max_bytes: int) -> list[Committed]:
+        """The events right after `position`, as many as may be; none when they are not here."""
+        start = bisect_right(self._firsts, position + 1) - 1
+        if start < 0:
+            return []
+        commits: Iterable[Sequence[Committed]] = islice(self._commits, start, None)
+        if self._firsts[start] <= position:
+            commits = chain(([c for c in self._commits[start] if c.position > position],), islice(self._commits, start + 1, None))
+        return portion(chain.from_iterable(commits), max_events, max_bytes)
+
+    def drop_passed(self) -> None:
+        """Let go of the commits that every follower has."""
+        passed = min([follower.position for follower in self._followers])
+        count = 0
+        while count < len(self._commits) and self._commits[count][-1].position <= passed:
+            count += 1
+        if count:
+            self._drop(count)
+        self.last = max(self.last, passed)
+
+    def _drop(self, count: int) -> None:
+        self.events -= sum(map(len, self._commits[:count]))
+        self.bytes -= sum(self._sizes[:count])
+        del self._commits[:count], self._firsts[:count], self._sizes[:count]
 
 
-def portion(events: Sequence[Committed], max_events: int, max_bytes: int) -> Sequence[Committed]:
-    """The first of the events, as many as may be; at least one."""
+def portion(events: Iterable[Committed], max_events: int, max_bytes: int) -> list[Committed]:
+    """The first of the events, as many as may be, at least one if there are any."""
+    taken: list[Committed] = []
     size = 0
-    for number, committed in enumerate(events[:max_events]):
+    for committed in events:
         size += len(committed.record.data)
-        if number and size > max_bytes:
-            return events[:number]
-    return events[:max_events]
+        if taken and (len(taken) >= max_events or size > max_bytes):
+            break
+        taken.append(committed)
+    return taken

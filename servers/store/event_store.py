@@ -27,6 +27,7 @@ from servers.store.positions import notes_of
 
 SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
 SNAPSHOT_FORMAT = 1  # raised when a state's dump changes shape; older snapshots are then ignored
+MAX_FETCHES = 10  # of keys for one batch; a second one is needed only when another thread has just let go of a key
 T = TypeVar("T")
 
 
@@ -102,6 +103,15 @@ class Store:
         except KeysNeeded:
             raise KeysNeeded({owner for event in events for owner in owners(event)}) from None
         return packed
+
+    async def packed(self, events: Sequence[Event]) -> list[EventRecord]:
+        """What `pack` returns, after fetching missing keys in the store's thread. Raises `Unavailable`."""
+        for _ in range(MAX_FETCHES):
+            try:
+                return self.pack(events)
+            except KeysNeeded as needed:  # of users who are new, or who have not been here for long
+                await self.run(self.fetch_keys, needed.owners)
+        return self.pack(events)
 
     def fetch_keys(self, owners: Iterable[int]) -> None:
         """Have at hand, and durably stored, what `pack` needs. Raises `Unavailable`."""

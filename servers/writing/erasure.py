@@ -1,44 +1,40 @@
-"""The end of a user's data at one server. Rule: the event comes first, then the key goes, and whoever dies between them does it at the
-next start; nothing that was decrypted stays in memory.
+"""The end of a user's data at one server. Rule: the event comes first, then the key is destroyed, and after a crash between the two the
+next start destroys it; nothing that was decrypted stays in memory.
 
-The writer tells `Erasure` of every commit before anyone else hears of it.
+The writer calls `Erasure.destroy` before its listeners hear of the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import structlog
 
 from domain.errors import Unavailable
 from projections.server.closed_accounts import ClosedAccounts
-from servers.store.event_store import Committed, Store
+from servers.store.event_store import Store
 
 log = structlog.get_logger()
 
 
 class Erasure:
-    """Destroys the keys of those who left."""
+    """Destroys the keys of users who have closed their account."""
 
     def __init__(self, store: Store, closed: ClosedAccounts) -> None:
         self._store = store
         self._closed = closed
-        self._due: set[int] = set()
+        self.unfinished: set[int] = set()  # users whose keys could not be destroyed yet
 
     async def start(self) -> None:
-        """Finish what the last run began. Raises `Unavailable`: a server does not start with what it should have destroyed."""
+        """Finish what the last run began. Raises `Unavailable`: a server does not start with keys that it should have destroyed."""
         done = await self._store.run(self._store.keys.destroyed, self._closed.uids)
         for uid in sorted(self._closed.uids - done):
             await self._store.run(self._store.keys.destroy, uid)
 
-    async def committed(self, batch: Sequence[Committed]) -> bool:
-        """Destroy the keys of those who left with this commit, and say whether there were any: then no state that is remembered is to be
-        kept. What cannot be destroyed now is tried again with the next commit."""
-        self._due |= {event.stream_uid for _, event, _ in batch if event.ERASES}
-        if not self._due:
-            return False
-        for uid in sorted(self._due):
+    async def destroy(self, uids: Iterable[int]) -> None:
+        """Destroy the keys of these users and of the unfinished ones. A key that cannot be destroyed now stays unfinished."""
+        self.unfinished.update(uids)
+        for uid in sorted(self.unfinished):
             try:
                 await self._store.run(self._store.keys.destroy, uid)
-                self._due.discard(uid)
+                self.unfinished.discard(uid)
             except Unavailable as error:
                 log.error("erasure.key_not_destroyed", uid=uid, detail=error.detail)
-        return True

@@ -1,47 +1,51 @@
-"""What one caller wants of the writer. Rule: on disk together or not at all; the one who asked is told in either case."""
+"""What one caller wants of the writer. Rule: its commands are on disk together or not at all, and the caller is told in either case."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from eventsourcing.persistence import Tracking
 
 from domain.errors import Rejected
-from domain.event import Event
-from domain.rules.rules import Command
+from domain.event import Event, placed
+from domain.rules.rules import Command, Rules
 from runtime.deferred import Deferred
+from servers.writing.state_cache import StateCache
 
-log = structlog.get_logger()
 
+@dataclass(slots=True, eq=False)
+class UnitOfWork:
+    """Commands that happen together or not at all, and the positions that are stored with their events."""
 
-class UnitOfWork(Deferred[Any]):
-    """Commands that happen together or not at all. `answer` is called when they are on disk, before anything else changes."""
+    commands: Sequence[Command]
+    trackings: Sequence[Tracking]
+    result: Deferred[Any]
+    events: list[Event] = field(default_factory=list)  # what the commands were decided into
+    refusal: Rejected | None = None  # what the first command was refused with
 
-    __slots__ = ("answer", "commands", "events", "refusal", "trackings")
-
-    def __init__(self, commands: Sequence[Command], trackings: Sequence[Tracking], answer: Callable[[list[Event]], Any] | None) -> None:
-        super().__init__()
-        self.commands = commands
-        self.trackings = trackings
-        self.answer = answer
-        self.events: list[Event] = []
-        self.refusal: Rejected | None = None  # what the first command was refused with
-
-    def finish(self, failure: Exception | None) -> None:
-        """Answer, and tell whoever asked, unless they have gone. Never raises: the writer must go on."""
-        if self.cancelled:
-            return
-        result: Any = self.events
-        if failure is None and self.answer is not None:
+    def decide(self, waiting: list[Command], now: float, states: StateCache, rules: Rules) -> str | None:
+        """Decide the waiting commands, and those that follow from them. Returns the stream whose state must be loaded first, or None when
+        all are decided."""
+        decided, deciders, reactions = self.events, rules.deciders, rules.reactions
+        for number, command in enumerate(waiting):  # the list grows meanwhile
+            stream = command.stream
+            state = states.get(stream)
+            if state is None:
+                del waiting[:number]
+                return stream
+            states.move_to_end(stream)
             try:
-                result = self.answer(self.events)
-            except Exception as error:
-                log.exception("writer.answer_failed")
-                failure = error
-        try:
-            if failure is None:
-                self.set_result(result)
-            else:
-                self.set_exception(failure)
-        except Exception:
-            log.exception("writer.asker_failed")
+                events = deciders[type(command)](state, command, now)
+            except Rejected as refusal:
+                if decided:
+                    raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
+                self.refusal = refusal
+                return None
+            events = placed(events, stream, state.version)
+            decided += events  # before they are folded: if a fold fails half way, the changed states are known and forgotten
+            for event in events:
+                rules.folds[stream.partition("-")[0]](state, event)
+                reaction = reactions.get(type(event))
+                if reaction is not None:
+                    waiting += reaction(event)
+        return None

@@ -60,17 +60,23 @@ async def test_it_can_be_awaited_before_and_after():
         await failed(KeyError("x"))
 
 
-async def test_it_knows_that_the_task_which_awaited_it_was_cancelled():
-    deferred: Deferred[int] = Deferred()
+async def test_nothing_is_mapped_for_a_task_that_was_cancelled():
+    mapped: list[int] = []
+    deferred: Deferred[None] = Deferred(mapped.append)
 
-    async def wait() -> int:
-        return await deferred
+    async def wait() -> None:
+        await deferred
 
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    assert not deferred.cancelled
     waiting.cancel()
-    assert deferred.cancelled
     deferred.set_result(4)
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    assert not mapped
+
+
+def test_functions_are_applied_one_after_another():
+    deferred: Deferred[str] = Deferred(lambda number: number + 1).map(lambda number: number * 2).map(str)
+    deferred.set_result(20)
+    assert deferred.result() == "42"

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from broker.embedded.broker import EmbeddedBroker
-from servers.messaging import inbox
-from servers.messaging import outbox_publisher as relay_lane
 
 
 @pytest.fixture
@@ -17,10 +15,8 @@ def url(store_url: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedBroker]:
-    """A real one, embedded; who waits for it or for a store tries again soon."""
-    monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
-    monkeypatch.setattr(inbox, "RETRY_S", 0.01)
+async def broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
+    """A real one, embedded."""
     broker = EmbeddedBroker(tmp_path / "broker.db")
     await broker.start()
     await broker.wait_connected(5)

@@ -177,7 +177,7 @@ class Town:
 
         def quiet() -> bool:
             homes = [home.parts for home in self.homes.values()]
-            return all(parts.relay.lag == 0 and parts.writer.depth == 0 and not parts.inbox._waiting for parts in homes)
+            return all(parts.relay.idle and parts.writer.idle and parts.inbox.idle for parts in homes)
 
         for _ in range(3):
             await eventually(quiet)

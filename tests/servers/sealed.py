@@ -23,7 +23,7 @@ class SealedLog:
 
     def __init__(self, url: str, policy: SealPolicy = AT_ONCE, server: str = "h1") -> None:
         self.store = Store(url, server, HOME)
-        self.writer = Writer(self.store, lambda: NOW, self._committed)
+        self.writer = Writer(self.store, lambda: NOW, [self._committed])
         self.sealer = Sealer(self.store, self.writer, server, policy)
         self.batches: list[list[Committed]] = []
         self.on_commit: Callable[[list[Committed]], None] = lambda batch: None

@@ -45,7 +45,7 @@ async def windows(town, people):
     for person in people:
         views = await person.home.contacts(person.who)
         shown = [(v.uid, v.alias, v.notify, v.name, *msgspec.structs.astuple(v.presence)) for v in views]
-        states = person.home.parts.writer._states
+        states = person.home.parts.writer.states
         seen[person.uid] = (shown, *(_dump(states.get(f"{kind}-{person.uid}")) for kind in ("user", "mailbox")))
     return seen
 

@@ -104,7 +104,7 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
         assert dumps(after) == dumps(running), "a dump and its tail are the whole"
 
         for stream in {committed.event.originator_id for committed in log}:
-            known = parts.writer._states.get(stream)
+            known = parts.writer.states.get(stream)
             if known is not None:
                 assert parts.store.load(stream).dump() == known.dump(), "a state in memory is what the log says"
 

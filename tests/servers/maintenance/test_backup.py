@@ -102,7 +102,7 @@ async def test_what_others_heard_and_no_history_knows_is_no_repeat(place):
     lost = place.town.homes["h1"].parts.store.last_position() + 50
     await place.town.closes("h1")
     await parts.writer.submit((), trackings=[Tracking("h1", lost)])
-    parts.inbox._seen.clear()
+    parts.inbox.dedup.forget(["h1"])
     place.lose()
     await place.restore()
     _, bobs = await place.bob.opens()

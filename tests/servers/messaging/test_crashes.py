@@ -7,16 +7,14 @@ import pytest
 
 from broker import envelope, topology
 from broker.embedded.broker import EmbeddedBroker
-from servers.messaging import outbox_publisher as relay_lane
 from tests.servers.wires import Server
 from tests.servers.writing.test_writer import contact, send
 from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkeypatch, store_url, seed):
+async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, store_url, seed):
     """Both servers are killed again and again at random steps; their stores and the broker's stay."""
-    monkeypatch.setattr(relay_lane, "RETRY_S", (0.01, 0.05))
     chance = random.Random(seed)
     broker = EmbeddedBroker(tmp_path / "broker.db")
     await broker.start()
@@ -50,7 +48,7 @@ async def test_nothing_is_lost_or_doubled_whoever_dies_whenever(tmp_path, monkey
     assert set(accepted) <= set(sent)
     await eventually(lambda: len(h2.mailbox(2)) >= len(sent))
     assert [id_ for id_, _ in h2.mailbox(2)] == sent
-    await eventually(lambda: h1.relay.lag == 0)
+    await eventually(lambda: h1.outbox.lag == 0)
     told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
     published = {record.position for each in told if each.source == "h1" for record in each.events}
     assert published == {committed.position for committed in h1.store.read(0, 100_000)}

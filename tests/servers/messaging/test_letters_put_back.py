@@ -79,7 +79,7 @@ async def test_mail_waits_for_a_home_that_lost_its_keys_until_it_has_heard_the_k
     await h1.writer.submit((contact(),))
     for number in range(3):
         await h1.writer.submit((send(f"m{number}"),))
-    await eventually(lambda: h1.relay.lag == 0)
+    await eventually(lambda: h1.outbox.lag == 0)
     with structlog.testing.capture_logs() as logs:
         await h2.start()
         await eventually(lambda: [entry for entry in logs if entry["event"] == "inbox.key_away"])

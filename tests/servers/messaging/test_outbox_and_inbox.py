@@ -1,6 +1,8 @@
 """From one server's log to another's over a real embedded broker: nothing is lost, nothing takes effect twice, junk is set aside."""
 
 import asyncio
+import contextlib
+import itertools
 import json
 import sqlite3
 
@@ -14,9 +16,8 @@ from broker.port import Outgoing
 from domain.errors import Unavailable
 from domain.event import stored_fields
 from domain.events.home import LoggedIn
-from servers.messaging import inbox as inbox_module
-from servers.messaging import outbox_publisher as relay_lane
-from servers.messaging import recent_commits as tail
+from servers.messaging.inbox import InboxConfig
+from servers.messaging.outbox_publisher import OutboxConfig
 from servers.store.event_store import Store
 from servers.store.positions import RELAY
 from tests.domain.home_stories import logged_in, message_sent
@@ -27,13 +28,19 @@ from tests.support.waiting import eventually
 NOW = 1_700_000_000.0
 
 
-@pytest.fixture
-async def servers(store_url, broker):
-    h1, h2 = await Server(store_url, "h1", broker).start(), await Server(store_url, "h2", broker).start()
+@contextlib.asynccontextmanager
+async def opened(store_url, broker, **options):
+    h1, h2 = await Server(store_url, "h1", broker, **options).start(), await Server(store_url, "h2", broker, **options).start()
     await h1.writer.submit((contact(),))
     yield h1, h2
     await h1.stop()
     await h2.stop()
+
+
+@pytest.fixture
+async def servers(store_url, broker):
+    async with opened(store_url, broker) as both:
+        yield both
 
 
 def record(event, position, stream="user-1", version=1, topic=None, data=None):
@@ -59,14 +66,14 @@ async def test_events_reach_the_home_they_are_for_in_order(servers):
     await asyncio.gather(*(h1.writer.submit((send(f"m{n}"),)) for n in range(100)))
     await eventually(lambda: len(h2.mailbox(2)) == 100)
     assert [id_ for id_, _ in h2.mailbox(2)] == [f"m{n}" for n in range(100)]
-    await eventually(lambda: h1.relay.lag == 0)
+    await eventually(lambda: h1.outbox.lag == 0)
     assert h2.store.tracked("h1") == h1.store.last_position()
 
 
 async def test_the_history_has_every_event_once_and_in_order(servers, broker):
     h1, _ = servers
     await asyncio.gather(*(h1.writer.submit((send(f"m{n}"),)) for n in range(50)))
-    await eventually(lambda: h1.relay.lag == 0)
+    await eventually(lambda: h1.outbox.lag == 0)
     told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
     ours = [r for e in told if e.source == "h1" for r in e.events]
     assert [(r.position, r.stream, r.version, r.topic, r.data) for r in ours] == [
@@ -79,7 +86,7 @@ async def test_private_events_never_leave(servers, broker, monkeypatch):
     await eventually(lambda: h2.store.last_position() == 1)
     monkeypatch.setattr(type(message_sent()), "PRIVATE", True)
     await h1.writer.submit((send(),))
-    await eventually(lambda: h1.relay.lag == 0)
+    await eventually(lambda: h1.outbox.lag == 0)
     assert h2.store.last_position() == 1, "Ann watches Bob, and no more"
     told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
     assert {r.topic for e in told for r in e.events if e.source == "h1"} == {"user.contact_added"}
@@ -166,13 +173,13 @@ async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for
     await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 3)]))
     await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b"])
     await eventually(lambda: logins(h2))  # told after the commit that the mailbox shows
-    await eventually(lambda: h2.inbox._seen["h7"] == 3)
+    await eventually(lambda: h2.inbox.dedup.position("h7") == 3)
     assert len(logins(h2)) == 1
 
 
 async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch):
     h1, h2 = servers
-    await eventually(lambda: h1.relay.lag == 0)
+    await eventually(lambda: h1.outbox.lag == 0)
     publish = broker.publish
 
     async def away(outgoing):
@@ -180,97 +187,119 @@ async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch)
 
     monkeypatch.setattr(broker, "publish", away)
     await asyncio.gather(*(h1.writer.submit((send(f"m{n}"),)) for n in range(20)))
-    assert h1.relay.lag == 20
+    assert h1.outbox.lag == 20
     monkeypatch.setattr(broker, "publish", publish)
     await eventually(lambda: len(h2.mailbox(2)) == 20)
 
 
-async def test_a_read_that_fails_in_whatever_way_does_not_stop_the_relay(servers, broker, monkeypatch):
-    h1, h2 = servers
-    await eventually(lambda: h1.relay.lag == 0)
-    monkeypatch.setattr(tail, "MAX_EVENTS", 5)  # the rest must be read
-    publish, read, failures = broker.publish, h1.store.read, [RuntimeError("whatever it is")]
+async def test_a_read_that_fails_in_whatever_way_does_not_stop_the_outbox(store_url, broker, monkeypatch):
+    config = OutboxConfig(max_events=5, first_retry_s=0.01, longest_retry_s=0.05)  # the rest must be read
+    async with opened(store_url, broker, outbox=config) as (h1, h2):
+        await eventually(lambda: h1.outbox.lag == 0)
+        publish, read, failures = broker.publish, h1.store.read, [RuntimeError("whatever it is")]
 
-    async def away(outgoing):
-        raise Unavailable("away")
+        async def away(outgoing):
+            raise Unavailable("away")
 
-    def failing(*arguments):
-        if failures:
-            raise failures.pop()
-        return read(*arguments)
+        def failing(*arguments):
+            if failures:
+                raise failures.pop()
+            return read(*arguments)
 
-    monkeypatch.setattr(broker, "publish", away)
-    for number in range(20):
-        await h1.writer.submit((send(f"m{number}"),))
-    monkeypatch.setattr(h1.store, "read", failing)
-    monkeypatch.setattr(broker, "publish", publish)
-    await eventually(lambda: len(h2.mailbox(2)) == 20)
-    assert not failures
-
-
-async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(servers, broker, monkeypatch):
-    h1, h2 = servers
-    await eventually(lambda: h1.relay.lag == 0)
-    monkeypatch.setattr(tail, "MAX_EVENTS", 50)
-    monkeypatch.setattr(relay_lane, "MAX_BATCH", 20)
-    publish, refused = broker.publish, asyncio.Event()
-
-    async def away(outgoing):
-        refused.set()
-        raise Unavailable("away")
-
-    monkeypatch.setattr(broker, "publish", away)
-    for start in range(0, 300, 10):
-        await asyncio.gather(*(h1.writer.submit((send(f"m{start + n}"),)) for n in range(10)))
-        assert max(lane._tail._events for lane in h1.relay.lanes) <= 50
-    await refused.wait()
-    monkeypatch.setattr(broker, "publish", publish)
-    await asyncio.gather(*(h1.writer.submit((send(f"late{n}"),)) for n in range(30)))
-    await eventually(lambda: len(h2.mailbox(2)) == 330)
-    assert [id_ for id_, _ in h2.mailbox(2)] == [f"m{n}" for n in range(300)] + [f"late{n}" for n in range(30)]
-    assert h2.inbox.repeats == 0
+        monkeypatch.setattr(broker, "publish", away)
+        for number in range(20):
+            await h1.writer.submit((send(f"m{number}"),))
+        monkeypatch.setattr(h1.store, "read", failing)
+        monkeypatch.setattr(broker, "publish", publish)
+        await eventually(lambda: len(h2.mailbox(2)) == 20)
+        assert not failures
 
 
-async def test_what_came_together_after_an_outage_is_applied_in_portions(servers, broker, monkeypatch):
-    monkeypatch.setattr(inbox_module, "MAX_EVENTS", 4)
-    _, h2 = servers
-    commits, units = h2.writer.submit, []
+async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(store_url, broker, monkeypatch):
+    config = OutboxConfig(max_events=50, max_batch=20, first_retry_s=0.01, longest_retry_s=0.05)
+    async with opened(store_url, broker, outbox=config) as (h1, h2):
+        await eventually(lambda: h1.outbox.lag == 0)
+        publish, refused = broker.publish, asyncio.Event()
 
-    def counting(commands, **options):
-        units.append(len(commands))
-        return commits(commands, **options)
+        async def away(outgoing):
+            refused.set()
+            raise Unavailable("away")
 
-    monkeypatch.setattr(h2.writer, "submit", counting)
-    body = [envelope.encode("h7", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)]) for n in range(10)]
-    await broker.publish([Outgoing(topology.HOMES, "h2", each) for each in body])
-    await eventually(lambda: len(h2.mailbox(2)) == 30)
-    assert max(units) <= 4 + 3 - 1
+        monkeypatch.setattr(broker, "publish", away)
+        for start in range(0, 300, 10):
+            await asyncio.gather(*(h1.writer.submit((send(f"m{start + n}"),)) for n in range(10)))
+            assert h1.outbox.recent.events <= 50
+        await refused.wait()
+        monkeypatch.setattr(broker, "publish", publish)
+        await asyncio.gather(*(h1.writer.submit((send(f"late{n}"),)) for n in range(30)))
+        await eventually(lambda: len(h2.mailbox(2)) == 330)
+        assert [id_ for id_, _ in h2.mailbox(2)] == [f"m{n}" for n in range(300)] + [f"late{n}" for n in range(30)]
+        assert h2.inbox.repeats == 0
+
+
+async def test_what_came_together_after_an_outage_is_applied_in_portions(store_url, broker, monkeypatch):
+    async with opened(store_url, broker, inbox=InboxConfig(max_events=4, turn_events=1)) as (_, h2):
+        commits, units = h2.writer.submit, []
+
+        def counting(commands, **options):
+            units.append(len(commands))
+            return commits(commands, **options)
+
+        monkeypatch.setattr(h2.writer, "submit", counting)
+        body = [envelope.encode("h7", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)]) for n in range(10)]
+        await broker.publish([Outgoing(topology.HOMES, "h2", each) for each in body])
+        await eventually(lambda: len(h2.mailbox(2)) == 30)
+        assert max(units) <= 4 + 3 - 1
+
+
+async def test_while_deliveries_are_read_others_get_their_turn(store_url, broker):
+    """Ten deliveries of three events lie in the queue; a turn of the loop ends after each of them."""
+    async with opened(store_url, broker, inbox=InboxConfig(retry_s=0.01, turn_events=3)) as (_, h2):
+        await eventually(lambda: h2.inbox.idle)
+        loop, left = asyncio.get_running_loop(), []
+
+        def look():
+            left.append(h2.inbox.waiting)
+            if len(left) < 15:
+                loop.call_soon(look)
+
+        for n in range(10):
+            h2.inbox.arrive(Again(body=envelope.encode("h7", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)])))
+        look()
+        await eventually(lambda: len(h2.mailbox(2)) == 30)
+        assert left[0] == 10
+        assert all(before - after <= 1 for before, after in itertools.pairwise(left))
 
 
 class Again:
     """A delivery over a link that is lost, or not."""
 
-    def __init__(self, gone):
+    def __init__(self, gone=False, body=b""):
         self.gone = gone
+        self.body = body
+        self.headers = {}
+
+    def ack(self):
+        """Nobody waits for it."""
 
 
 async def test_what_comes_again_while_the_store_is_away_is_kept_once(servers):
     _, h2 = servers
-    await h2.inbox.task.stop()  # it waits for the store
+    await h2.inbox.task.stop()  # as if it waited for the store
+    prefetch = InboxConfig().prefetch
     for _ in range(3):
-        for _ in range(inbox_module.PREFETCH):
-            h2.inbox._arrive(Again(gone=True))
-    for _ in range(inbox_module.PREFETCH):
-        h2.inbox._arrive(Again(gone=False))
-    assert len(h2.inbox._waiting) <= 2 * inbox_module.PREFETCH
-    h2.inbox._waiting.clear()
+        for _ in range(prefetch):
+            h2.inbox.arrive(Again(gone=True))
+    for _ in range(prefetch):
+        h2.inbox.arrive(Again(gone=False))
+    assert h2.inbox.waiting <= 2 * prefetch
 
 
-async def test_how_far_it_published_is_stored_when_the_relay_stops(servers, broker, tmp_path):
+async def test_how_far_it_published_is_stored_when_the_outbox_stops(servers, broker, tmp_path):
     h1, _ = servers
     await h1.writer.submit((send(),))
-    await eventually(lambda: h1.relay.lag == 0)
-    await h1.relay.stop()
+    await eventually(lambda: h1.outbox.lag == 0)
+    await h1.outbox.stop()
     assert h1.store.tracked(RELAY) == h1.store.last_position()
 
 
@@ -278,7 +307,7 @@ async def test_a_home_may_be_named_relay(store_url, broker):
     h2 = await Server(store_url, "h2", broker).start()
     await deliver(broker, envelope.encode("relay", [record(message_sent("a"), 1_000)]))
     await eventually(lambda: len(h2.mailbox(2)) == 1)
-    await eventually(lambda: h2.relay.lag == 0)
+    await eventually(lambda: h2.outbox.lag == 0)
     await h2.stop()
     store = Store(store_url("h2"), "h2", h2.store.catalogue)
     assert (store.tracked("relay"), store.tracked(RELAY)) == (1_000, store.last_position())

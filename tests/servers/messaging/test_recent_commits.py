@@ -1,63 +1,97 @@
-"""The newest commits in memory: without a gap, bounded, and let go of as they are passed."""
+"""The newest commits in memory: without a gap, bounded, and let go of when every follower has passed them."""
+
+import pytest
 
 from broker.envelope import EventRecord
-from servers.messaging import recent_commits as tail
-from servers.messaging.recent_commits import RecentCommits, portion, weight
+from servers.messaging.recent_commits import RecentCommits, portion
 from servers.store.event_store import Committed
 
 
-def commits(*positions: int) -> list[Committed]:
-    return [Committed(position, None, EventRecord(position, "user-1", position, "t", 0.0, b"x" * 100)) for position in positions]
+class Dull:
+    """An event of a class that a follower does not wait for."""
 
 
-def offer(followed: RecentCommits, committed: list[Committed]) -> None:
-    followed.offer(committed, weight(committed))
+class Wanted:
+    """An event of a class that a follower waits for."""
 
 
-def held(followed: RecentCommits) -> list[int]:
-    return [event.position for committed in followed for event in committed]
+def commits(*positions: int, event: type = Dull) -> list[Committed]:
+    return [Committed(position, event(), EventRecord(position, "user-1", position, "t", 0.0, b"x" * 100)) for position in positions]
 
 
-def test_what_was_not_passed_is_kept():
-    followed = RecentCommits()
-    offer(followed, commits(1, 2, 3))
-    offer(followed, commits(4))
-    assert (followed.follows(0), followed.follows(1), followed.last) == (True, False, 4)
-    followed.passed(2)
-    assert (held(followed), followed.follows(2)) == ([3, 4], True)
-    followed.passed(9)
-    assert (held(followed), followed.follows(9), followed.last) == ([], False, 9)
+def held(recent: RecentCommits, position: int) -> list[int]:
+    return [committed.position for committed in recent.after(position, 99, 9_900)]
+
+
+def test_a_commit_is_kept_until_every_follower_has_it():
+    recent = RecentCommits()
+    fast, slow = recent.follow(), recent.follow()
+    recent.offer(commits(1, 2, 3))
+    recent.offer(commits(4))
+    assert (held(recent, 0), held(recent, 1), held(recent, 3), held(recent, 4)) == ([1, 2, 3, 4], [2, 3, 4], [4], [])
+    fast.passed(4)
+    slow.passed(2)
+    assert (recent.events, fast.lag, slow.lag) == (4, 0, 2)
+    slow.passed(3)
+    assert (recent.events, [c.position for c in slow.next(9, 900)]) == (1, [4])
+    slow.passed(4)
+    assert (recent.events, recent.bytes, slow.next(9, 900)) == (0, 0, [])
+
+
+def test_a_follower_may_know_of_more_than_was_offered():
+    recent = RecentCommits()
+    follower = recent.follow()
+    follower.passed(9)
+    assert (recent.last, follower.lag) == (9, 0)
 
 
 def test_after_a_gap_only_the_new_end_is_kept():
-    followed = RecentCommits()
-    offer(followed, commits(1, 2))
-    offer(followed, commits(5, 6))
-    assert (held(followed), followed.follows(2), followed.follows(4), followed.last) == ([5, 6], False, True, 6)
+    recent = RecentCommits()
+    follower = recent.follow()
+    recent.offer(commits(1, 2))
+    recent.offer(commits(5, 6))
+    assert (held(recent, 0), held(recent, 2), held(recent, 4), recent.last) == ([], [], [5, 6], 6)
+    assert follower.lag == 6
 
 
-def test_of_too_much_the_oldest_goes(monkeypatch):
-    monkeypatch.setattr(tail, "MAX_EVENTS", 5)
-    followed = RecentCommits()
+def test_past_a_bound_the_oldest_commits_go():
+    recent = RecentCommits(max_events=5)
+    recent.follow()
     for position in range(1, 9):
-        offer(followed, commits(position))
-    assert held(followed) == [4, 5, 6, 7, 8]
-    monkeypatch.setattr(tail, "MAX_BYTES", 250)
-    offer(followed, commits(9))
-    assert held(followed) == [8, 9]
+        recent.offer(commits(position))
+    assert (held(recent, 2), held(recent, 3)) == ([], [4, 5, 6, 7, 8])
+    small = RecentCommits(max_bytes=250)
+    small.follow()
+    for position in range(1, 9):
+        small.offer(commits(position))
+    assert (held(small, 5), held(small, 6), small.bytes) == ([], [7, 8], 200)
 
 
-def test_whole_commits_are_taken_as_far_as_they_fit():
-    followed = RecentCommits()
+@pytest.mark.parametrize(
+    ("events", "size", "taken"), [(9, 900, [1, 2, 3, 4, 5]), (4, 900, [1, 2, 3, 4]), (9, 300, [1, 2, 3]), (2, 900, [1, 2]), (9, 50, [1])]
+)
+def test_a_portion_is_bounded_in_events_and_bytes_and_is_never_empty(events: int, size: int, taken: list[int]):
+    recent = RecentCommits()
+    recent.follow()
     for committed in (commits(1, 2), commits(3), commits(4, 5)):
-        offer(followed, committed)
-    for events, size, taken in ((9, 900, [1, 2, 3, 4, 5]), (4, 900, [1, 2, 3]), (9, 300, [1, 2, 3]), (2, 900, [1, 2])):
-        assert [event.position for event in followed.first(events, size)] == taken
+        recent.offer(committed)
+    assert [committed.position for committed in recent.after(0, events, size)] == taken
+    assert [committed.position for committed in portion(commits(1, 2, 3, 4, 5), events, size)] == taken
 
 
-def test_of_a_commit_that_is_too_large_alone_its_beginning_is_taken():
-    followed = RecentCommits()
-    offer(followed, commits(1, 2, 3))
-    for events, size, taken in ((2, 900, [1, 2]), (9, 200, [1, 2]), (9, 50, [1])):
-        assert [event.position for event in followed.first(events, size)] == taken
-        assert [event.position for event in portion(commits(1, 2, 3), events, size)] == taken
+def test_a_commit_without_a_wanted_event_is_passed_without_waking_the_follower():
+    recent = RecentCommits()
+    follower = recent.follow({Wanted})
+    recent.offer(commits(1, 2))
+    assert (follower.position, follower.arrived.is_set()) == (2, False)
+    recent.offer(commits(3) + commits(4, event=Wanted))
+    assert (follower.position, follower.arrived.is_set()) == (2, True)
+
+
+def test_a_follower_that_is_behind_is_woken_for_every_commit():
+    recent = RecentCommits()
+    follower = recent.follow({Wanted})
+    recent.offer(commits(1, event=Wanted))
+    follower.arrived.clear()
+    recent.offer(commits(2))
+    assert (follower.position, follower.arrived.is_set()) == (0, True)

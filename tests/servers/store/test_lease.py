@@ -246,7 +246,7 @@ async def test_who_was_fenced_out_tells_nothing_of_what_its_successor_commits(st
     old, new = stores
     old.fence(tables[0].take("one", 0.0, False))
     told, lost = [], []
-    writer = Writer(old, lambda: NOW, told.extend, lambda: lost.append(True))
+    writer = Writer(old, lambda: NOW, [told.extend], fenced_out=lambda: lost.append(True))
     writer.start()
     new.fence(tables[1].take("two", LONG_S, False))
     for _ in range(2):

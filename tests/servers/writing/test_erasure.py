@@ -177,10 +177,10 @@ async def test_a_key_that_outlived_the_event_goes_at_the_next_start(town, friend
     await ann.sends(bob, SECRET)
     await town.settled()
 
-    async def dies(batch):
-        return False
+    async def dies(uids):
+        """The process is gone."""
 
-    home.parts.writer.erase = dies
+    home.parts.erasure.destroy = dies
     await erases(town, ann)
     await shown(lambda: ann.uid in home.parts.leavers.uids, True)
     assert home.parts.store.keys.cipher(ann.uid) is not None
@@ -212,7 +212,7 @@ async def test_replay_is_live_after_an_erasure(town, friends):
         running = {"presence": parts.presence, "contacters": parts.contacters, "waiting": parts.waiting, "closed": parts.leavers}
         for name, index in fresh.items():
             assert through_msgpack(index.dump()) == through_msgpack(running[name].dump()), name
-        for stream, known in parts.writer._states.items():
+        for stream, known in parts.writer.states.items():
             loaded = parts.store.load(stream)
             if known.version or loaded.version:
                 assert loaded.dump() == known.dump(), "a state in memory is what the log says"

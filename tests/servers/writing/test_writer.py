@@ -1,8 +1,11 @@
 """The writer: one transaction for all that waits, and what happens to each unit when some of it goes wrong."""
 
 import asyncio
+import contextlib
 import itertools
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from eventsourcing.persistence import Tracking
@@ -11,10 +14,10 @@ from domain.errors import NotAContact, Rejected, Unavailable
 from domain.events.home import ContactAdded, MessageSent
 from domain.rules.rules import Rules
 from domain.user.commands import LogIn, PutContact, RemoveContact, Send
-from domain.user.state import Contact, UserState
+from domain.user.state import Contact
 from servers.store.event_log import Conflicted
 from servers.store.event_store import SNAPSHOT_EVERY, Store
-from servers.writing import writer as module
+from servers.writing.config import WriterConfig
 from servers.writing.writer import Writer
 from tests.servers.stores import HOME, NOW, adopted, put
 from tests.support.waiting import eventually
@@ -79,12 +82,12 @@ class FragileStore(Store):
 class Desk:
     """A writer and what it told."""
 
-    def __init__(self, url: str) -> None:
-        self.store = FragileStore(url, "h1", CATALOGUE)
+    def __init__(self, url: str, rules: Rules = CATALOGUE, clock: Callable[[], float] = lambda: NOW, **bounds: Any) -> None:
+        self.store = FragileStore(url, "h1", rules)
         self.store.put_failures, self.store.load_failures = [], []
         self.told: list[list[str]] = []
         self.failing_listener = False
-        self.writer = Writer(self.store, lambda: NOW, self.committed)
+        self.writer = Writer(self.store, clock, [self.committed], config=WriterConfig(**bounds))
 
     def committed(self, batch):
         self.told.append([c.event.TOPIC for c in batch])
@@ -98,13 +101,19 @@ class Desk:
         return [c.event.TOPIC for c in self.store.read(0, 10_000)]
 
 
-@pytest.fixture
-async def desk(url):
-    desk = Desk(url)
+@contextlib.asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[Desk]:
+    desk = Desk(url, **options)
     desk.writer.start()
     yield desk
     await desk.writer.stop()
     desk.store.close()
+
+
+@pytest.fixture
+async def desk(url):
+    async with opened(url) as desk:
+        yield desk
 
 
 async def test_what_waits_is_committed_together_and_answered_in_order(desk):
@@ -117,35 +126,44 @@ async def test_what_waits_is_committed_together_and_answered_in_order(desk):
     assert len(desk.stored()) == 200
 
 
-async def test_a_state_that_a_fold_left_half_changed_is_forgotten(desk):
-    await desk.do(log_in(1, "s1"))
-    whole = desk.writer._folds[UserState]
+async def test_a_state_that_a_fold_left_half_changed_is_forgotten(url):
+    whole, failing = HOME.folds["user"], []
 
-    def half(state, event):
+    def fold(state, event):
         whole(state, event)
-        raise ZeroDivisionError
+        if failing:
+            raise failing.pop()
 
-    desk.writer._folds[UserState] = half
-    with pytest.raises(ZeroDivisionError):
-        await desk.do(log_in(1, "s2"))
-    desk.writer._folds[UserState] = whole
-    await desk.do(log_in(1, "s3"), answer=lambda events: desk.told.append(list(desk.writer.state("user-1").sessions)))
-    assert desk.told[-1] == ["s1", "s3"]
+    async with opened(url, rules=replace(CATALOGUE, folds={**HOME.folds, "user": fold})) as desk:
+        await desk.do(log_in(1, "s1"))
+        failing.append(ZeroDivisionError())
+        with pytest.raises(ZeroDivisionError):
+            await desk.do(log_in(1, "s2"))
+        await desk.do(log_in(1, "s3"), answer=lambda events: desk.told.append(list(desk.writer.state("user-1").sessions)))
+        assert desk.told[-1] == ["s1", "s3"]
 
 
-async def test_each_unit_of_a_batch_has_its_own_time(desk):
+async def test_each_unit_of_a_batch_has_its_own_time(url):
     """Clients put messages in order by the time at which they were accepted."""
     moments = itertools.count(NOW)
-    desk.writer._clock = lambda: next(moments)
-    results = await asyncio.gather(*(desk.do(log_in(uid)) for uid in range(1, 4)))
-    assert desk.writer.commits == 1
-    assert [events[0].at for events in results] == [NOW, NOW + 1, NOW + 2]
+    async with opened(url, clock=lambda: next(moments)) as desk:
+        results = await asyncio.gather(*(desk.do(log_in(uid)) for uid in range(1, 4)))
+        assert desk.writer.commits == 1
+        assert [events[0].at for events in results] == [NOW, NOW + 1, NOW + 2]
 
 
-async def test_a_batch_is_bounded(desk, monkeypatch):
-    monkeypatch.setattr(module, "MAX_BATCH", 10)
-    await asyncio.gather(*(desk.do(log_in(uid)) for uid in range(1, 26)))
-    assert desk.writer.commits == 3
+async def test_a_batch_is_bounded(url):
+    async with opened(url, max_batch=10) as desk:
+        await asyncio.gather(*(desk.do(log_in(uid)) for uid in range(1, 26)))
+        assert desk.writer.commits == 3
+
+
+async def test_it_is_idle_when_nothing_waits_and_nothing_is_committed(desk):
+    assert desk.writer.idle
+    unit = desk.writer.submit((log_in(),))
+    assert not desk.writer.idle
+    await unit
+    await eventually(lambda: desk.writer.idle)
 
 
 async def test_an_answer_comes_after_the_listeners_and_sees_the_state(desk):
@@ -255,15 +273,15 @@ async def test_a_state_that_cannot_be_loaded_fails_the_batch(desk):
     await desk.do(log_in())
 
 
-async def test_past_a_bound_callers_are_told_to_try_again(desk, monkeypatch):
-    monkeypatch.setattr(module, "MAX_WAITING", 5)
-    results = await asyncio.gather(*(desk.do(log_in(uid)) for uid in range(1, 9)), return_exceptions=True)
-    assert [isinstance(result, Unavailable) for result in results] == [False] * 5 + [True] * 3
-    await desk.do(log_in(9))
+async def test_past_a_bound_callers_are_told_to_try_again(url):
+    async with opened(url, max_waiting=5) as desk:
+        results = await asyncio.gather(*(desk.do(log_in(uid)) for uid in range(1, 9)), return_exceptions=True)
+        assert [isinstance(result, Unavailable) for result in results] == [False] * 5 + [True] * 3
+        await desk.do(log_in(9))
 
 
-async def test_positions_and_riders_travel_in_the_transaction_and_the_newest_wins(desk):
-    desk.writer.riders = [lambda: [Tracking("@relay", 3)]]
+async def test_positions_travel_in_the_transaction_and_the_newest_wins(desk):
+    desk.writer.riding["@relay"] = 3
     await asyncio.gather(
         desk.do(log_in(1), trackings=[Tracking("h2", 5)]), desk.do(trackings=[Tracking("h2", 6)]), desk.do(trackings=[Tracking("h3", 1)])
     )
@@ -272,9 +290,9 @@ async def test_positions_and_riders_travel_in_the_transaction_and_the_newest_win
 
 
 async def test_what_changes_nothing_commits_nothing(desk):
-    desk.writer.riders = [lambda: [Tracking("@relay", 3)]]
     await desk.do(log_in())
     commits = desk.writer.commits
+    desk.writer.riding["@relay"] = 3
     assert await desk.do() == []
     assert desk.writer.commits == commits
 
@@ -302,13 +320,21 @@ async def test_a_caller_that_has_gone_does_not_stop_its_unit(desk):
     assert not answered
 
 
-async def test_states_in_memory_are_bounded(desk, monkeypatch):
-    monkeypatch.setattr(module, "MAX_STATES", 10)
-    for uid in range(1, 40):
-        await desk.do(log_in(uid))
-    await eventually(lambda: len(desk.writer._states) <= 10)
-    await desk.do(log_in(1, "s2"))
-    assert list(desk.store.load("user-1").sessions) == ["s1", "s2"]
+async def test_a_position_whose_commit_failed_travels_with_the_next(desk):
+    desk.writer.riding["@relay"] = 3
+    desk.store.put_failures.append(Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await desk.do(log_in())
+    assert desk.writer.riding == {"@relay": 3}
+
+
+async def test_states_in_memory_are_bounded(url):
+    async with opened(url, max_states=10) as desk:
+        for uid in range(1, 40):
+            await desk.do(log_in(uid))
+        await eventually(lambda: len(desk.writer.states) <= 10)
+        await desk.do(log_in(1, "s2"))
+        assert list(desk.store.load("user-1").sessions) == ["s1", "s2"]
 
 
 async def test_a_long_stream_gets_snapshots_and_a_failing_one_is_harmless(desk, monkeypatch):
@@ -331,9 +357,9 @@ async def test_stopping_commits_what_waits_and_keeps_nobody_waiting(desk):
         await asyncio.wait_for(desk.do(log_in(1000)), 1)
 
 
-async def test_stopping_under_overload_answers_everybody(desk, monkeypatch):
-    monkeypatch.setattr(module, "MAX_WAITING", 20)
-    waiting = [desk.writer.submit((log_in(uid),)) for uid in range(1, 30)]
-    await desk.writer.stop()
-    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
-    assert all(isinstance(result, list | Unavailable) for result in results)
+async def test_stopping_under_overload_answers_everybody(url):
+    async with opened(url, max_waiting=20) as desk:
+        waiting = [desk.writer.submit((log_in(uid),)) for uid in range(1, 30)]
+        await desk.writer.stop()
+        results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+        assert all(isinstance(result, list | Unavailable) for result in results)
