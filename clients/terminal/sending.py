@@ -22,7 +22,7 @@ def send(
     me: As = None,
     urgent: Annotated[bool, typer.Option("--urgent", help="Mark it as urgent.")] = False,
     reply_to: Annotated[str | None, typer.Option(metavar="ID", help="The message this answers.", show_default=False)] = None,
-    direct: Annotated[bool, typer.Option("--direct", help="Hand it over straight, too, to one who listens so near by.")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Hand it over directly as well, if the recipient is near by.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help=f"Wait up to {WAIT_S:.0f} s until it is delivered.")] = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
@@ -34,7 +34,7 @@ def send(
             receipts = await _open(client) if wait else None
             try:
                 accepted = await client.send(uid, text, in_reply_to=reply_to, urgent=urgent, direct=direct)
-                say("accepted ", (accepted.id, "bold"), ", and handed over straight" if accepted.straight else "")
+                say("accepted ", (accepted.id, "bold"), ", and handed over directly" if accepted.direct else "")
                 return receipts is None or await _delivered(receipts, accepted.id)
             finally:
                 with contextlib.suppress(FlashClientError):  # a home that is away will notice by itself

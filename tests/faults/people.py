@@ -38,7 +38,7 @@ class Window:
         self._server_url = server_url
         self._pace = pace
         self._task: asyncio.Task[None] | None = None
-        self._client: FlashClient | None = None
+        self.client: FlashClient | None = None
 
     async def start(self) -> None:
         """Log in, and return when the welcome is there."""
@@ -48,9 +48,9 @@ class Window:
         await eventually(lambda: self.welcomes > before, OPEN_S)
 
     async def _run(self) -> None:
-        async with FlashClient(self._server_url, pace=self._pace) as self._client:
-            self._client.use(self._grant)
-            async for event in self._client.listen(seen=self._seen, direct=self.direct):
+        async with FlashClient(self._server_url, pace=self._pace) as self.client:
+            self.client.use(self._grant)
+            async for event in self.client.listen(seen=self._seen, direct=self.direct):
                 self._note(event)
 
     def _note(self, event: flash_sdk.Event) -> None:
@@ -79,8 +79,8 @@ class Window:
     async def die(self) -> None:
         """The client is gone in the middle of whatever it did: no ack, no goodbye, its sockets just close. `start` runs it again."""
         self.open = False
-        if self._client is not None and self._client._opened is not None:
-            await self._client._opened.close()  # the sockets go first, so that nothing polite can be said any more
+        if self.client is not None and self.client._opened is not None:
+            await self.client._opened.close()  # the sockets go first, so that nothing polite can be said any more
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError, flash_sdk.FlashClientError, RuntimeError):  # it complains of its sockets

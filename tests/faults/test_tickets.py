@@ -1,4 +1,4 @@
-"""Tickets of a home in another process, asked for over RabbitMQ: straight to the recipient, whatever becomes of their home meanwhile."""
+"""Tickets of a home in another process, asked for over RabbitMQ: directly to the recipient, whatever becomes of their home meanwhile."""
 
 import asyncio
 from collections import Counter
@@ -30,7 +30,7 @@ async def told(installation: Installation) -> list[int]:
 
 
 async def sends(ann: Person, bob: Person, ledger: Ledger) -> Answer:
-    """Ann sends one, straight if that works."""
+    """Ann sends one, directly if that works."""
     answer = await ann.client.send(bob.uid, "pop over?", id=ann.next_id(bob.uid), direct=True)
     ledger.record(Accepted(ann.uid, bob.uid, answer.id, answer.accepted_at))
     return answer
@@ -53,25 +53,25 @@ async def test_a_ticket_comes_over_rabbitmq_and_serves_while_its_home_hangs(
     before = await told(installation)
     for _ in range(ROUNDS):
         answer = await sends(ann, bob, ledger)
-        assert answer.straight
+        assert answer.direct
         await shows(window, ann, answer.id)
         await asyncio.to_thread(installation.homes["h2"].pause)
         try:
             answer = await sends(ann, bob, ledger)
-            assert answer.straight
+            assert answer.direct
             await shows(window, ann, answer.id)
             assert (answer.id, "delivered") not in ann.receipts
             ann.client._ways._known.clear()  # a ticket that cannot be had now
             async with asyncio.timeout(AT_ONCE_S):
                 late = await sends(ann, bob, ledger)
-            assert not late.straight
+            assert not late.direct
         finally:
             await asyncio.to_thread(installation.homes["h2"].resume)
         await shows(window, ann, late.id, AWAKE_S)
         ann.client._ways._known.clear()
     verdict = await verify(ledger, crowd.people)
     assert [now - then for now, then in zip(await told(installation), before, strict=True)] == [3 * ROUNDS, 3 * ROUNDS]
-    tell(f"{ROUNDS} rounds over RabbitMQ, {2 * ROUNDS} popups straight, of them {ROUNDS} while the recipient's home hung; {verdict}")
+    tell(f"{ROUNDS} rounds over RabbitMQ, {2 * ROUNDS} popups directly, of them {ROUNDS} while the recipient's home hung; {verdict}")
 
 
 async def test_nobody_else_gets_one_over_rabbitmq(installation: Installation, crowd: Crowd, ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import flash_sdk
 from flash_sdk import FlashClient, Grant, Patience
+from flash_sdk.direct_port import DirectPort
 from tests.faults.checker import Accepted, Ledger
 from tests.faults.people import PACE, PASSWORD, Person, Window
 from tests.network.namespaces import Place
@@ -26,11 +27,13 @@ class Onlooker(Window):
         self.transports: list[str] = []
         self.reasons: list[str] = []
         self.blanks = 0
+        self.port: DirectPort | None = None
 
     async def _run(self) -> None:
-        async with FlashClient(self._server_url, pace=PACE, patience=SOON) as self._client:
-            self._client.use(self._grant)
-            async for event in self._client.listen(seen=self._seen, blanks=True, direct=self.direct):
+        async with FlashClient(self._server_url, pace=PACE, patience=SOON) as self.client:
+            self.client.use(self._grant)
+            self.port = DirectPort(self._grant.home.url, self._grant.token) if self.direct else None
+            async for event in self.client.listen(seen=self._seen, blanks=True, direct=self.port or False):
                 self._note(event)
 
     def _note(self, event: flash_sdk.Event) -> None:

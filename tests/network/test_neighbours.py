@@ -15,8 +15,9 @@ import pytest
 
 import flash_sdk
 from flash_sdk.direct_port import DirectPort
-from flash_sdk.peer_routes import Way, ticket_key
+from flash_sdk.peer_routes import PeerRoute, ticket_key
 from servers.sessions.tickets import door_key
+from tests.clients.sdk.raw import post_home
 from tests.faults.checker import Accepted
 from tests.faults.installation import Server
 from tests.network.conftest import Town, server_outside
@@ -49,7 +50,7 @@ def two_homes(outside: Place, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @dataclass
-class PeerMonitor:
+class Neighbours:
     """Ann writes from one host to Bob, who listens on the other. They have different homes."""
 
     ann: Resident
@@ -61,14 +62,11 @@ class PeerMonitor:
     @property
     def port(self) -> DirectPort:
         """Where Bob listens."""
-        client = self.window._client
-        assert client is not None
-        assert client._listener is not None
-        assert client._listener._direct is not None
-        return client._listener._direct
+        assert self.window.port is not None
+        return self.window.port
 
     async def sends(self) -> tuple[flash_sdk.Accepted, float]:
-        """Ann sends one, straight if that works; what came of it, and the seconds until Bob saw it."""
+        """Ann sends one, directly if that works; gives the answer of her home, and the seconds until Bob saw it."""
         clock = asyncio.get_running_loop().time
         began, id_ = clock(), self.ann.next_id(self.bob.uid)
         sending = asyncio.ensure_future(self.ann.place.run(self.ann.client.send(self.bob.uid, "pop over?", id=id_, direct=True)))
@@ -77,9 +75,9 @@ class PeerMonitor:
         self.town.ledger.record(Accepted(self.ann.uid, self.bob.uid, id_, accepted.accepted_at))
         return accepted, shown_s
 
-    async def way(self, sender: Resident) -> Way:
+    async def route(self, sender: Resident) -> PeerRoute:
         """A ticket of Bob's home."""
-        return Way.of(await sender.place.run(sender.client._home("POST", "/v1/tickets", {"to": self.bob.uid})))
+        return PeerRoute.of(await sender.place.run(post_home(sender.client, "/v1/tickets", {"to": self.bob.uid})))
 
     def told(self) -> tuple[int, int]:
         """How many events say that a message was sent, and that one was queued, at both homes together."""
@@ -94,7 +92,7 @@ class PeerMonitor:
 
 
 @pytest.fixture
-async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: Server, masquerades: bool) -> PeerMonitor:
+async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: Server, masquerades: bool) -> Neighbours:
     """Both at home, and nobody outside can call them."""
     firewall.lets_out(masquerades=masquerades)
     ann = await town.moves_in("ann", "inside", two_homes)
@@ -104,50 +102,51 @@ async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: S
     window = await bob.looks(direct=True)
     await eventually(lambda: window.calls)
     assert window.calls in ([flash_sdk.Direct(False, "no_answer")], [flash_sdk.Direct(False, "not_proven")])
-    both = PeerMonitor(ann, bob, window, town, Path(two_homes._environment["FLASH_DATA_DIR"]))
+    both = Neighbours(ann, bob, window, town, Path(two_homes._environment["FLASH_DATA_DIR"]))
     await ann.pops_up_at(window, bob, town.ledger)  # now both homes know that Bob is on Ann's list
     return both
 
 
 @pytest.mark.parametrize("masquerades", [True, False], ids=["behind one NAT", "behind one firewall"])
-async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_recipient(firewall: Firewall, neighbours: PeerMonitor) -> None:
+async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_recipient(firewall: Firewall, neighbours: Neighbours) -> None:
     before = neighbours.told()
     firewall.keeps_from(BESIDE)
     accepted, shown_s = await neighbours.sends()
-    assert accepted.straight
+    assert accepted.direct
     assert (neighbours.ann.uid, accepted.id) in neighbours.window.shown_once
     assert (accepted.id, "delivered") not in neighbours.ann.receipts
     await eventually(firewall.kept)  # the home's copy, which knocks in vain
     firewall.mends_the_cable()
     await eventually(lambda: (accepted.id, "delivered") in neighbours.ann.receipts)
-    await neighbours.bob.place.run(neighbours.window._client.done(accepted.id))
+    await neighbours.bob.place.run(neighbours.window.client.done(accepted.id))
     await eventually(lambda: (accepted.id, "done") in neighbours.ann.receipts)
     await neighbours.town.account(shown_s, f"over the local network, with the way from the homes to {BESIDE} cut")
     assert [now - then for now, then in zip(neighbours.told(), before, strict=True)] == [1, 1]
 
 
-def held_by(neighbours: PeerMonitor, way: Way | None) -> None:
+def held_by(neighbours: Neighbours, route: PeerRoute | None) -> None:
     """What Ann's client thinks that it holds."""
-    neighbours.ann.client._ways._known[neighbours.bob.uid] = (float("inf"), way)
+    neighbours.ann.client.peer_routes.remember(neighbours.bob.uid, route)
 
 
-def over(neighbours: PeerMonitor, way: Way) -> Way:
+def over(neighbours: Neighbours, route: PeerRoute) -> PeerRoute:
     """A ticket that was right once, and is over."""
-    assert neighbours.port._agreed is not None
-    key = ticket_key(neighbours.port._agreed, neighbours.ann.uid, neighbours.bob.uid, LONG_AGO)
+    agreed = neighbours.port.agreed_key
+    assert agreed is not None
+    key = ticket_key(agreed, neighbours.ann.uid, neighbours.bob.uid, LONG_AGO)
     assert datetime.now(UTC).isoformat() > LONG_AGO
-    return replace(way, expires_at=LONG_AGO, key=door_key(key))
+    return replace(route, expires_at=LONG_AGO, key=door_key(key))
 
 
 @pytest.mark.parametrize("masquerades", [True], ids=["behind one NAT"])
 async def test_whatever_is_wrong_with_the_short_way_the_homes_copy_is_there_at_once(
-    neighbours: PeerMonitor, town: Town, two_homes: Server, beside: Place
+    neighbours: Neighbours, town: Town, two_homes: Server, beside: Place
 ) -> None:
     carol = await town.moves_in("carol", "inside", two_homes)
     await carol.pops_up_at(neighbours.window, neighbours.bob, town.ledger)
-    anns, carols = await neighbours.way(neighbours.ann), await neighbours.way(carol)
+    anns, carols = await neighbours.route(neighbours.ann), await neighbours.route(carol)
     assert (anns.address, carols.address) == (BESIDE, BESIDE)
-    wrong: dict[str, Callable[[], Way | None]] = {
+    wrong: dict[str, Callable[[], PeerRoute | None]] = {
         "forged at the door": lambda: replace(anns, key=b"k" * 32),
         "forged at the home": lambda: replace(anns, ticket="forged"),
         "over": lambda: over(neighbours, anns),
@@ -159,9 +158,9 @@ async def test_whatever_is_wrong_with_the_short_way_the_homes_copy_is_there_at_o
     for what, spoil in wrong.items():
         held_by(neighbours, spoil())
         accepted, took[what] = await neighbours.sends()
-        assert not accepted.straight, what
+        assert not accepted.direct, what
     held_by(neighbours, anns)
-    assert (await neighbours.sends())[0].straight  # it was not for another reason
+    assert (await neighbours.sends())[0].direct  # it was not for another reason
     beside.command(
         "nft", "-f", "-", given=f"table inet near {{ chain in {{ type filter hook input priority 0; ip saddr {INSIDE} drop; }}; }}"
     )
@@ -169,11 +168,11 @@ async def test_whatever_is_wrong_with_the_short_way_the_homes_copy_is_there_at_o
         accepted, took["packets vanish"] = await neighbours.sends()
     finally:
         beside.command("nft", "delete table inet near")
-    assert not accepted.straight
+    assert not accepted.direct
     await neighbours.bob.place.run(closed(neighbours.port))
     held_by(neighbours, anns)
     accepted, took["port closed"] = await neighbours.sends()
-    assert not accepted.straight
+    assert not accepted.direct
     said = ", ".join(f"{what} {seconds * 1000:.0f} ms" for what, seconds in took.items())
     await town.account(max(took.values()), f"by the home: {said}", len(took))
     assert [now - then for now, then in zip(neighbours.told(), before, strict=True)] == [len(took) + 1, len(took) + 1]

@@ -31,9 +31,10 @@ from flash_sdk.events import (
 from flash_sdk.feed import FeedItem, PresenceEvent, SilentHomes, Snapshot, Standing
 from flash_sdk.integrator import presence
 from flash_sdk.listener import Listener
+from flash_sdk.peer_routes import DirectTimeouts
 from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, MyStatus, Sender, Status, User
 from flash_sdk.seen import FileSeen, MemorySeen, SeenStore
-from flash_sdk.transport_ladder import Patience
+from flash_sdk.transport_ladder import Patience, TransportTimeouts
 
 __all__ = [
     "PROFILE_FIELDS",
@@ -43,6 +44,7 @@ __all__ = [
     "Contact",
     "Contacts",
     "Direct",
+    "DirectTimeouts",
     "Disconnected",
     "Done",
     "Event",
@@ -72,6 +74,7 @@ __all__ = [
     "Snapshot",
     "Standing",
     "Status",
+    "TransportTimeouts",
     "TryLater",
     "Unanswered",
     "Unauthorized",

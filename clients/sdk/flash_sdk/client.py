@@ -6,10 +6,9 @@
         async for event in flash.listen():
             ...
 
-Calls that change nothing the second time (sending included) are repeated when an answer is lost; the others are the caller's to repeat.
+When an answer is lost, calls that change nothing the second time are repeated, and sending is one of them. The caller repeats the others.
 """
 
-import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Collection
 from datetime import UTC, datetime
@@ -21,26 +20,27 @@ from aiohttp import ClientResponse
 
 from flash_sdk import json_fields as fields
 from flash_sdk.acks import Acker
-from flash_sdk.backoff import Backoff, Pace
+from flash_sdk.backoff import Pace
 from flash_sdk.direct_port import DirectPort
 from flash_sdk.errors import ProtocolError, TryLater, Unreachable
+from flash_sdk.events import Transport
 from flash_sdk.feed import FeedItem
 from flash_sdk.listener import Listener
 from flash_sdk.mailbox import Mailbox
-from flash_sdk.peer_routes import Ways
+from flash_sdk.peer_routes import DirectTimeouts, PeerRoutes
 from flash_sdk.people import Accepted, Contact, Grant, User
 from flash_sdk.polling import PollLine
 from flash_sdk.presence_follower import Follower, Renew
-from flash_sdk.requests import VERSION, Http
+from flash_sdk.requests import VERSION, Http, retrying
 from flash_sdk.seen import SeenStore
 from flash_sdk.stream import MULTIPART, SSE, Line, PartStream
-from flash_sdk.transport_ladder import Patience, Transport
-from flash_sdk.transport_selector import Helm
+from flash_sdk.transport_ladder import TransportTimeouts
+from flash_sdk.transport_selector import TransportSelector
 from flash_sdk.urls import base_url, segment
 
-REQUEST_TIMEOUT_S = 30.0  # longer than any answer of a server that is well
+REQUEST_TIMEOUT_S = 30.0  # longer than any answer of a healthy server
 Framing = Literal["auto"] | Transport  # how parts travel
-SEND_DEADLINE_S = 30.0  # how long a person watches "sending…" before they want to know
+SEND_DEADLINE_S = 30.0  # how long a person watches "sending…" before they want an answer
 
 
 class FlashClient:
@@ -56,19 +56,21 @@ class FlashClient:
         client: str = f"flash-sdk/{VERSION}",
         timeout_s: float = REQUEST_TIMEOUT_S,
         pace: Pace | None = None,
-        patience: Patience | None = None,
+        patience: TransportTimeouts | None = None,
+        direct_timeouts: DirectTimeouts | None = None,
     ) -> None:
-        """`server_url`: the Global Server. `client`: what to call this program. `patience`: with transports that are held back. Raises
-        `ValueError` when it is no HTTP URL."""
+        """`server_url`: the Global Server. `client`: the name of this program. `patience`: how long to wait for a transport that is held
+        back. `direct_timeouts`: how long direct delivery may take. Raises `ValueError` when `server_url` is no HTTP URL."""
         self._server_url = base_url(server_url)
         self._client = client
         self._timeout_s = timeout_s
         self._pace = pace or Pace()
-        self._patience = patience or Patience()
+        self._patience = patience or TransportTimeouts()
+        self._direct_timeouts = direct_timeouts or DirectTimeouts()
         self._opened: Http | None = None
         self._grant: Grant | None = None
         self._listener: Listener | None = None
-        self._ways = Ways(lambda uid: self._home("POST", "/v1/tickets", {"to": uid}))
+        self.peer_routes = PeerRoutes(lambda uid: self._home("POST", "/v1/tickets", {"to": uid}), self._direct_timeouts)
 
     async def __aenter__(self) -> Self:
         self._opened = Http(timeout_s=self._timeout_s)
@@ -85,7 +87,7 @@ class FlashClient:
 
     @property
     def grant(self) -> Grant:
-        """Whom we act for. Raises `RuntimeError` before `register`, `login` or `use`."""
+        """The user for whom we act. Raises `RuntimeError` before `register`, `login` or `use`."""
         if self._grant is None:
             raise RuntimeError("register, login or use a grant first")
         return self._grant
@@ -103,24 +105,25 @@ class FlashClient:
         return self.use(Grant.of(await self._http.call("POST", f"{self._server_url}/v1/tokens", body=body)))
 
     def use(self, grant: Grant) -> Grant:
-        """Act with a grant that was kept."""
+        """Act with a grant that was kept from an earlier login."""
         self._grant = grant
         return grant
 
     async def search(self, q: str = "", *, limit: int | None = None, **profile: str) -> AsyncGenerator[User, None]:
-        """Every user that matches, page after page. `q`: words in any field; `profile`: words in that field; `limit`: a page's length."""
+        """Every user that matches, page after page. `q`: words in any field; `profile`: words in one field; `limit`: users a page."""
         wanted: dict[str, str] = ({"q": q} if q else {}) | ({"limit": str(limit)} if limit else {}) | profile
         cursor: str | None = None
         while True:
             query = urlencode(wanted | ({"cursor": cursor} if cursor is not None else {}))
             page = await self._global("GET", f"/v1/users?{query}")
-            for user in fields.sections(page, "users"):
+            users = fields.sections(page, "users")
+            for user in users:
                 yield User.of(user)
             before, cursor = cursor, fields.optional_text(page, "next")
             if cursor is None:
                 return
-            if cursor == before:
-                raise ProtocolError("the search goes in circles")
+            if cursor == before or not users:
+                raise ProtocolError("the search goes on without end")
 
     async def user(self, uid: int) -> User:
         """One user. Refused: `unknown_user`."""
@@ -135,7 +138,7 @@ class FlashClient:
         return User.of(await self._global("PATCH", "/v1/users/me", {"profile": profile}))
 
     async def erase_me(self, password: str) -> None:
-        """Close my account for good: what I wrote is unreadable from then on. Refused: `bad_credentials`."""
+        """Close my account for good. What I wrote is unreadable from then on. Refused: `bad_credentials`."""
         await self._global("POST", "/v1/users/me/erase", {"password": password})
 
     async def erase(self, uid: int) -> None:
@@ -145,9 +148,9 @@ class FlashClient:
     def presence(
         self, *, uids: Collection[int] | None = None, after: str | None = None, renew: Renew | None = None
     ) -> AsyncGenerator[FeedItem, None]:
-        """For integrators: a `Snapshot` of everybody granted, or of `uids`, then each change once and in order, over any number of
-        connections. `after`: a cursor instead of the snapshot. `renew`: awaited when the token has expired, to `login` again.
-        Refused: `not_an_integrator`, `not_granted`."""
+        """For integrators: a `Snapshot` of everybody who was granted, or of `uids`, then each change once and in order, over any number of
+        connections. `after`: a cursor from which to go on instead of the snapshot. `renew`: awaited when the token has expired, in order to
+        `login` again. Refused: `not_an_integrator`, `not_granted`."""
 
         async def get(path: str) -> dict[str, Any]:
             return await self._global("GET", path)
@@ -183,42 +186,49 @@ class FlashClient:
         direct: bool = False,
         deadline_s: float = SEND_DEADLINE_S,
     ) -> Accepted:
-        """Send a popup; on return the home has it on disk. Lost answers and "later" are tried again under the same id until the deadline,
-        so it is never doubled. Then raises the last error, with `extra["id"]` to go on with. `direct`: also straight to a recipient in our
-        own network who listens so, which is quicker. Refused: `not_a_contact`, `too_large`, …"""
+        """Send a popup; on return the home has it on disk. After a lost answer or "later" it is sent again under the same id until the
+        deadline, so it is never doubled. Then raises the last error, with the id in `extra["id"]`. `direct`: send it directly, too, if the
+        recipient listens in our own network, because that is quicker. Refused: `not_a_contact`, `too_large`, …"""
         if in_reply_to is not None and self._listener is not None:
-            await self._listener.settled(in_reply_to)  # else the home would not know what is done with by this
+            await self._listener.home_has_copy(in_reply_to)  # otherwise the home would not know the message that this answers
         message_id = id or str(uuid.uuid4())
         body = {"id": message_id, "to": to_uid, "text": text, "in_reply_to": in_reply_to, "urgent": urgent}
-        way = await self._ways.to(to_uid, self.grant.home.url) if direct else None
-        body |= {} if way is None else {"ticket": way.ticket}
+        route = await self.peer_routes.to(to_uid, self.grant.home.url) if direct else None
+        body |= {} if route is None else {"ticket": route.ticket}
         try:
-            answer = await self._insisting("POST", "/v1/messages", body, deadline_s)
+            answer = await self._retrying("POST", "/v1/messages", body, deadline_s)
         except (Unreachable, TryLater) as error:
             error.extra["id"] = message_id
             raise
-        straight = way is not None and await self._ways.send(to_uid, way, body, answer)
-        return Accepted.of(answer, straight=straight)
+        taken = route is not None and await self.peer_routes.send(to_uid, route, body, answer)
+        return Accepted.of(answer, direct=taken)
 
     async def done(self, id: str) -> None:
-        """I have read and closed this message. `Unreachable` if it came straight and the home waits for it. Refused: `unknown_message`."""
-        if self._listener is not None and not await self._listener.settled(id):
-            raise Unreachable("this popup came straight, and your home does not have it yet")
-        await self._insisting("POST", f"/v1/messages/{segment(id)}/done", None, SEND_DEADLINE_S)
+        """I have read and closed this message. `Unreachable` while the home lacks its copy of a direct one. Refused: `unknown_message`."""
+        if self._listener is not None and not await self._listener.home_has_copy(id):
+            raise Unreachable("this popup came directly, and your home does not have its copy yet")
+        await self._retrying("POST", f"/v1/messages/{segment(id)}/done", None, SEND_DEADLINE_S)
 
     async def set_status(self, status: Literal["online", "away", "dnd"], note: str = "", until: datetime | None = None) -> None:
-        """Say how I am, perhaps only until some moment (aware datetime). Refused: `invalid`."""
+        """Set my own status, perhaps only until some moment (aware datetime). Refused: `invalid`."""
         moment = until.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if until else None
         await self._home("PUT", "/v1/status", {"status": status, "note": note, "until": moment})
 
     def listen(
-        self, *, seen: SeenStore | None = None, framing: Framing = "auto", blanks: bool = False, peek: bool = False, direct: bool = False
+        self,
+        *,
+        seen: SeenStore | None = None,
+        framing: Framing = "auto",
+        blanks: bool = False,
+        peek: bool = False,
+        direct: bool | DirectPort = False,
     ) -> Listener:
         """Log in and receive: an async iterator of `flash_sdk.events`, over any number of back connections, each message once.
 
-        `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `framing`: by itself
-        the best that the network lets through (`Connected.transport` says which), or always this one. `blanks`: give `Blank` events too.
-        `peek`: look without taking: nothing is acknowledged. `direct`: let the home call a port of ours, if it can (`Direct` says so).
+        `seen`: a store that outlives this process (`FileSeen`), so that a client that was killed shows nothing twice. `framing`: `auto` for
+        the best transport that the network lets through (`Connected.transport` says which), or always this one. `blanks`: give `Blank`
+        events too. `peek`: acknowledge nothing, so that another client gets everything as well. `direct`: let the home call a port of ours,
+        if it can (`Direct` says so); True makes that port.
         Raises `RuntimeError` when already listening.
         """
         if self._listener is not None and not self._listener.over:
@@ -252,21 +262,22 @@ class FlashClient:
             post_ack,
             log_off,
             Mailbox(seen, peek=peek),
-            Helm(home, self._patience, only=None if framing == "auto" else framing),
+            TransportSelector(home, self._patience, only=None if framing == "auto" else framing),
             self._pace,
             self._client,
             blanks=blanks,
-            direct=DirectPort(home, grant.token) if direct else None,
+            direct=DirectPort(home, grant.token, self._direct_timeouts) if direct is True else direct or None,
+            home_copy_s=self._direct_timeouts.home_copy_s,
         )
         return self._listener
 
     async def logoff(self) -> None:
-        """End the session of the present listening: contacters see it at once, and `listen` ends with its goodbye."""
+        """End the session of the present listener. Contacters see it at once, and the listener ends with its goodbye."""
         if self._listener is not None and self._listener.session is not None:
             await self._listener.leave()
             await self._home("POST", "/v1/logoff", {"session": self._listener.session})
 
-    # --- how ---
+    # --- requests ---
 
     @property
     def _http(self) -> Http:
@@ -280,21 +291,5 @@ class FlashClient:
     async def _home(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         return await self._http.call(method, base_url(self.grant.home.url) + path, token=self.grant.token, body=body)
 
-    async def _insisting(self, method: str, path: str, body: object, deadline_s: float) -> dict[str, Any]:
-        """Ask again after a lost answer or "later". Only for calls that change nothing the second time."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + deadline_s
-        backoff = Backoff(self._pace)
-        failure: Unreachable | TryLater = Unreachable("no answer in time")
-        while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    return await self._home(method, path, body)
-            except (Unreachable, TryLater) as error:
-                failure = error
-            except TimeoutError:
-                raise failure from None
-            wait_s = backoff.next_s(getattr(failure, "retry_after_s", None) or 0.0)
-            if clock() + wait_s >= deadline:
-                raise failure
-            await asyncio.sleep(wait_s)
+    async def _retrying(self, method: str, path: str, body: object, deadline_s: float) -> dict[str, Any]:
+        return await retrying(lambda: self._home(method, path, body), self._pace, deadline_s)

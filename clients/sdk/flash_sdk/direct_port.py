@@ -1,4 +1,4 @@
-"""Being called directly: a port of our own, offered to the home, and the line on which the home then sends parts.
+"""The port that a client offers to its home, and the direct line on which the home then sends parts.
 
 Rule: nobody gets in who cannot prove the key of the latest offer, and an offer is good for one call. Popups come in with a stamp.
 """
@@ -8,7 +8,6 @@ import base64
 import hmac
 import secrets
 import socket
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -22,42 +21,40 @@ from flash_sdk.events import Message
 from flash_sdk.json_fields import parse_object
 from flash_sdk.multipart import MultipartParser
 from flash_sdk.parts import Part
-from flash_sdk.peer_routes import TAKEN, let_in, stamped
+from flash_sdk.peer_routes import TAKEN, DirectTimeouts, answer_to_ticket, stamped_message
 from flash_sdk.proxies import Proxies
-from flash_sdk.stream import Lost
+from flash_sdk.stream import Lost, PartReader
 
-MAX_CALLERS = 4  # who have not proven anything yet; the home is one, and calls once
-GREETING_S = 3.0  # for a caller to say all of its one line: the home's own patience is 2 s
-MAX_GREETING_BYTES = 256  # ours has 110
-OFFER_S = 10.0  # the home tries for 2 s, and a far-away one takes a moment to hear and to say so
+MAX_CALLERS = 4  # that have not proven anything yet; the home is one of them, and calls once
+MAX_GREETING_BYTES = 256  # a greeting of ours has 110
 COUNT_BYTES = 8
 READ_BYTES = 65_536
 
 
-class HomeLine:
-    """What the home sends on its call. Parts count as taken when they are given out."""
+class DirectLine:
+    """What the home sends on its call. A part counts as taken when it is given out."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+        self._stream = reader
         self._writer = writer
-        self._parser = MultipartParser("flash")
-        self._ready: deque[Part] = deque()
+        self._parts = PartReader(MultipartParser("flash"), self._read)
         self.taken = 0
 
     async def next(self) -> Part:
         """The next part. Raises `Lost`, `ProtocolError`."""
-        while not self._ready:
-            try:
-                chunk = await self._reader.read(READ_BYTES)
-            except OSError as error:
-                raise Lost("the direct line broke") from error
-            if not chunk:
-                raise Lost("the direct line ended")
-            self._ready.extend(self._parser.feed(chunk))
-        return self._ready.popleft()
+        return await self._parts.next()
+
+    async def _read(self) -> bytes:
+        try:
+            chunk = await self._stream.read(READ_BYTES)
+        except OSError as error:
+            raise Lost("the direct line broke") from error
+        if not chunk:
+            raise Lost("the direct line ended")
+        return chunk
 
     def confirm(self) -> None:
-        """One more part is in our hands: the home need not keep it."""
+        """Tell the home that one more part has arrived, so that it need not keep that part."""
         self.taken += 1
         if not self._writer.is_closing():
             self._writer.write(self.taken.to_bytes(COUNT_BYTES, "big"))
@@ -70,33 +67,41 @@ class HomeLine:
 class DirectPort:
     """The port at which one listener can be called. It is opened with the first offer, and stays the same for every session."""
 
-    def __init__(self, home: str, token: str) -> None:
-        """`home`: the home's base URL."""
+    def __init__(
+        self,
+        home: str,
+        token: str,
+        timeouts: DirectTimeouts | None = None,
+        line: Callable[[asyncio.StreamReader, asyncio.StreamWriter], DirectLine] = DirectLine,
+    ) -> None:
+        """`home`: the home's base URL. `line`: makes the line of a call of the home."""
         self._home = URL(home)
         self._token = token
+        self._timeouts = timeouts or DirectTimeouts()
+        self._make_line = line
         self._server: asyncio.Server | None = None
         self._family = socket.AF_INET
         self._towards: tuple[Any, ...] = ("127.0.0.1", 9)
         self._port = 0
         self._key: bytes | None = None  # of the latest offer, until somebody has proven it
-        self._agreed: bytes | None = None  # the key of the latest offer that the home has heard, whether it could call or not
-        self.popup: Callable[[Message], bool] | None = None  # what to do with popups that come straight; whether it was done
-        self._callers = 0
-        self._writers: WeakSet[asyncio.StreamWriter] = WeakSet()  # of all who have called
+        self.agreed_key: bytes | None = None  # the key of the latest offer that the home has heard, whether it could call or not
+        self.receive: Callable[[Message], bool] | None = None  # gets each popup that comes directly; says whether it was taken
+        self.callers = 0  # that have not proven anything yet
+        self._writers: WeakSet[asyncio.StreamWriter] = WeakSet()  # of all callers
         self._tasks: set[asyncio.Task[None]] = set()
-        self._line: HomeLine | None = None
+        self._line: DirectLine | None = None
         self.lines = 0  # how many calls of the home were taken
 
     async def offer(self, session: str) -> str | None:
-        """Ask the home to call: None when it has, else why not: what the home says, or `tls` (a direct line is not encrypted, so the
-        way to the home would be the safer one), `proxy`, `failed` (no port, no answer, or a home that knows of no such thing)."""
+        """Ask the home to call. Gives None when the home has called, else the reason: what the home says, or `tls` (a direct line is not
+        encrypted, so the way to the home is the safer one), `proxy`, `failed` (no port, no answer, or a home that knows no offers)."""
         if self._home.scheme == "https":
             return "tls"
         if Proxies().for_url(self._home) is not None:
             return "proxy"
         key = self._key = secrets.token_bytes(32)
         try:
-            async with asyncio.timeout(OFFER_S):
+            async with asyncio.timeout(self._timeouts.offer_s):
                 if self._server is None:
                     await self._open()
                 offered = {"session": session, "port": self._port, "key": base64.b64encode(key).decode(), "local": self._local()}
@@ -111,13 +116,17 @@ class DirectPort:
         why = answer.get("why")
         if not isinstance(why, str):
             return "failed"
-        self._agreed = key  # a home that cannot call may still give tickets to those who are nearer
+        self.agreed_key = key  # a home that cannot call may still give tickets to clients that are nearer
         return why
 
-    def take_line(self) -> HomeLine | None:
-        """The line that the home has called on, once."""
+    def take_line(self) -> DirectLine | None:
+        """The line on which the home has called; None when it has not called or the line was taken."""
         line, self._line = self._line, None
         return line
+
+    def deliver(self, message: Message) -> bool:
+        """Give out a popup that came directly; whether it was taken."""
+        return self.receive is not None and self.receive(message)
 
     def close(self) -> None:
         """Listen no more."""
@@ -140,12 +149,12 @@ class DirectPort:
         self._server = await asyncio.start_server(self._accept, sock=listener, limit=READ_BYTES)
 
     def _bound(self, _info: object = None) -> socket.socket:
-        """A socket at our port: the one that listens, and those from which offers go."""
+        """A socket at our port: the one that listens, or one from which an offer is made."""
         sock = socket.socket(self._family, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if not hasattr(socket, "SO_REUSEPORT"):
-                raise OSError("this system cannot call from a port at which it listens")
+                raise OSError("this system cannot connect from a port at which it listens")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(("", self._port))
             sock.setblocking(False)
@@ -155,7 +164,7 @@ class DirectPort:
         return sock
 
     def _local(self) -> str:
-        """The address that our packets to the home leave with: behind a NAT, the one for those who are there, too. Sends nothing."""
+        """The address that our packets to the home leave with; behind a NAT, clients there can use it. Sends nothing."""
         with socket.socket(self._family, socket.SOCK_DGRAM) as sock:
             sock.connect(self._towards)
             return str(sock.getsockname()[0])
@@ -164,13 +173,13 @@ class DirectPort:
         connector = aiohttp.TCPConnector(family=self._family, socket_factory=self._bound, force_close=True)
         headers = {"Authorization": f"Bearer {self._token}"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
-            # Closed by the home: else the same pair of ports would stay taken for a minute on our side.
+            # The home closes, because otherwise the pair of ports would stay taken for a minute on our side.
             closing = {"Connection": "close"}
             async with http.put(self._home / "v1/direct", json=body, headers=closing, allow_redirects=False) as response:
                 return parse_object(await response.content.read(READ_BYTES)) if response.status == 200 else {}
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Not a coroutine: one that is cancelled before its first step closes nothing."""
+        """This is no coroutine, because a coroutine that is cancelled before its first step closes nothing."""
         if self._server is None:
             writer.transport.abort()
             return
@@ -180,19 +189,19 @@ class DirectPort:
         task.add_done_callback(self._tasks.discard)
 
     async def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Somebody calls. Who is not the home, or says too much, or too slowly, is hung up on."""
-        if (self._key is None and self._agreed is None) or self._callers >= MAX_CALLERS:
+        """Hang up on a caller who is neither the home nor holds a ticket, who says too much, or who is too slow."""
+        if (self._key is None and self.agreed_key is None) or self.callers >= MAX_CALLERS:
             writer.transport.abort()
             return
-        self._callers += 1
-        line: HomeLine | None = None
+        self.callers += 1
+        line: DirectLine | None = None
         try:
-            async with asyncio.timeout(GREETING_S):
+            async with asyncio.timeout(self._timeouts.greeting_s):
                 line = await self._greeted(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):  # a timeout is an OSError
-            pass  # whoever it was: nothing has happened
+            pass  # whoever it was, nothing has happened
         finally:
-            self._callers -= 1
+            self.callers -= 1
             if line is None:
                 writer.transport.abort()
         if line is not None and self._server is None:
@@ -203,9 +212,9 @@ class DirectPort:
                 self._line.close()
             self._line = line
 
-    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> HomeLine | None:
+    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> DirectLine | None:
         said = b""
-        while not said.endswith(b"\n"):  # byte by byte: what follows the line belongs to the parts
+        while not said.endswith(b"\n"):  # byte by byte, because the bytes after the line belong to the parts
             said += await reader.readexactly(1)
             if len(said) > MAX_GREETING_BYTES:
                 return None
@@ -217,18 +226,18 @@ class DirectPort:
             return None
         if not hmac.compare_digest(words[3], hmac.digest(key, b"home" + words[2], "sha256").hex().encode()):
             return None
-        self._key, self._agreed = None, key
+        self._key, self.agreed_key = None, key
         writer.write(hmac.digest(key, b"probe" + words[2], "sha256").hex().encode() + b"\n")
-        return HomeLine(reader, writer)
+        return self._make_line(reader, writer)
 
     async def _popup(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: list[bytes]) -> None:
-        """Somebody with a ticket hands over a popup: said is that we are we, then taken, or nothing."""
-        here = None if self._agreed is None else let_in(words, self._agreed, datetime.now(UTC))
-        if self._agreed is None or here is None:
+        """Take a popup from a caller with a ticket: prove to be the recipient, and confirm the popup if its stamp is right."""
+        here = None if self.agreed_key is None else answer_to_ticket(words, self.agreed_key, datetime.now(UTC))
+        if self.agreed_key is None or here is None:
             return
         writer.write(here)
-        message = stamped(await reader.readexactly(int(words[-1])), self._agreed, datetime.now(UTC))
-        if message is not None and self.popup is not None and self.popup(message):
+        message = stamped_message(await reader.readexactly(int(words[-1])), self.agreed_key, datetime.now(UTC))
+        if message is not None and self.deliver(message):
             writer.write(TAKEN)
             writer.close()
             await writer.wait_closed()

@@ -1,13 +1,13 @@
-"""What the end of a connection says: a word for people and programs, and what to make of its transport. Rule: every way has a name."""
+"""Why a connection ended, as a word for people and programs and as a judgement of its transport. Rule: every way of ending has a name."""
 
 from flash_sdk.errors import FlashClientError, ProtocolError, TryLater, Unanswered, UnknownSession, Unreachable
 from flash_sdk.stream import Lost, Silent
 from flash_sdk.transport_ladder import Ending
 
 
-def ending_of(error: FlashClientError, *, welcomed: bool = False, flowed: bool = False) -> tuple[str, Ending]:
-    """By what a connection ended, after its first part or not (`welcomed`), after any other or not (`flowed`). Raises the error again
-    when it is a refusal, which no other connection would mend."""
+def disconnect_reason(error: FlashClientError, *, welcomed: bool = False, parts_came: bool = False) -> tuple[str, Ending]:
+    """The reason and the judgement for `error`. `welcomed`: the first part had come; `parts_came`: others had followed it. Raises the
+    error again when it is a refusal, because another connection would be refused as well."""
     match error:
         case Unanswered():
             return "held", Ending.HELD
@@ -17,8 +17,10 @@ def ending_of(error: FlashClientError, *, welcomed: bool = False, flowed: bool =
             return "session", Ending.AWAY
         case Lost():
             return "lost", Ending.AWAY
-        case Silent():  # what flowed and then fell silent was cut; what never flowed may have been held back
-            return ("silent", Ending.AWAY if flowed else Ending.DOUBTFUL) if welcomed else ("held", Ending.HELD)
+        case Silent() if not welcomed:
+            return "held", Ending.HELD
+        case Silent():  # a stream that brought parts was cut; one that brought only its welcome may be held back
+            return "silent", Ending.AWAY if parts_came else Ending.DOUBTFUL
         case ProtocolError():
             return "protocol", Ending.DOUBTFUL
     raise error

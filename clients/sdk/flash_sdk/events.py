@@ -1,34 +1,37 @@
-"""What `listen` gives: one frozen class per part, and two for the connection itself. Rule: values only; unknown parts give nothing.
+"""The events that `listen` gives: one frozen class per part, and two for the connection itself. Rule: values only.
 
 Connected → Welcome → (Message | Presence | Receipt | Done | Contacts | MyStatus | Blank)… → Goodbye? → Disconnected → Connected → …
+
+A part that this version does not know gives no event.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from flash_sdk import json_fields as fields
 from flash_sdk.errors import ProtocolError
 from flash_sdk.json_fields import Json
 from flash_sdk.parts import Part
 from flash_sdk.people import Contact, MyStatus, Sender, Status
-from flash_sdk.transport_ladder import Transport
+
+Transport = Literal["multipart", "sse", "poll"]  # how parts travel
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A back connection stands; its `Welcome` follows. `transport`: how parts come; `sse` or `poll` where the network holds what is better
-    back."""
+    """A back connection stands; its `Welcome` follows. `transport`: how parts come; `sse` or `poll` where the network holds better
+    transports back."""
 
     transport: Transport = "multipart"
 
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Whether parts come straight from the home's own call to us; only with `listen(direct=True)`. If not, they come over the back
-    connection, and nothing is lost. `why`: `not_proven`, `not_allowed`, `no_answer`, `wrong_answer` (the home says), `tls`, `proxy`,
-    `failed` (we could not offer), `lost`, `given_up` (the line broke, or the home left it)."""
+    """Whether parts come over the direct line, on which the home has called us; only with `listen(direct=True)`. If not, they come over
+    the back connection, and nothing is lost. `why`: `not_proven`, `not_allowed`, `no_answer`, `wrong_answer` (the home says so), `tls`,
+    `proxy`, `failed` (no offer could be made), `lost`, `given_up` (the line broke, or the home left it)."""
 
     active: bool
     why: str | None = None
@@ -36,11 +39,11 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """It broke or could not be made; the next try is in `retry_in_s` seconds, or never when that is None (iteration ends).
+    """The connection broke or could not be made. The next try is in `retry_in_s` seconds; None means that the iteration ends.
 
     `reason`: `unreachable` (no connection, or 429 and 5xx), `lost` (it broke), `silent` (no byte for 2.5 blanks), `held` (no first
-    part in time: something holds the stream back, and another transport is next), `better` (left, to try a better transport), `session`
-    (the home forgot it), `protocol` (what came was not Flash's protocol), `goodbye` (the home said so).
+    part in time: something holds the stream back, and another transport is next), `better` (left for a better transport), `session` (the
+    home has forgotten the session), `protocol` (what came was not Flash's protocol), `goodbye` (the home said goodbye).
     """
 
     reason: str
@@ -49,8 +52,8 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The first part. `verdict`: `fresh`, `replayed` or `gap` (some were acknowledged elsewhere or lost); `count` pending ones follow.
-    `status`: how I last said that I am; None from a home that does not tell."""
+    """The first part. `verdict`: `fresh`, `replayed` or `gap` (some were acknowledged elsewhere or lost). `count`: how many pending
+    messages follow. `status`: the status that I set last; None from a home that does not tell."""
 
     session: str
     uid: int
@@ -63,7 +66,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A popup. `seq`: its number in my mailbox, 0 if it came straight. The text takes no part in `repr`, so that no log shows it."""
+    """A popup. `seq`: its number in my mailbox, 0 if it came directly. The text is left out of `repr`, so that no log shows it."""
 
     seq: int
     id: str
@@ -75,7 +78,7 @@ class Message:
 
     @classmethod
     def of(cls, body: Json, seq: int) -> Self:
-        """Read the body of a `message` part, which is also what comes straight. Raises `ProtocolError`."""
+        """Read the body of a `message` part or of a popup that came directly. Raises `ProtocolError`."""
         return cls(
             seq=seq,
             id=fields.text(body, "id"),
@@ -118,7 +121,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """I closed this message on another session: close its popup here too."""
+    """I closed this message on another session, so its popup here must close too."""
 
     id: str
 
@@ -133,12 +136,12 @@ class Contacts:
 
 @dataclass(frozen=True, slots=True)
 class Blank:
-    """The home is alive; already answered. Given only when asked for."""
+    """A sign of life of the home, which is answered already. Given only when asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """The last part. `reason`: `logoff`, `shutdown` or `closed`; `reconnect_after_s`: when to come back, None for never or no advice."""
+    """The last part. `reason`: `logoff`, `shutdown` or `closed`. `reconnect_after_s`: when to come back; None for never or no advice."""
 
     reason: str
     reconnect_after_s: float | None
@@ -205,6 +208,6 @@ _READERS: dict[str, Callable[[Json], Event]] = {
 
 
 def read(part: Part) -> Event | None:
-    """The event of a part; None for a part this version does not know. Raises `ProtocolError` for a known one of the wrong shape."""
+    """The event of a part; None for an unknown part. Raises `ProtocolError` for a known part of the wrong shape."""
     reader = _READERS.get(part.name)
     return reader(part.body) if reader else None

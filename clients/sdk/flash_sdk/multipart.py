@@ -1,7 +1,7 @@
 """The endless `multipart/x-mixed-replace` response, parsed as it comes. Rule: sans-IO, and memory is bounded by one part.
 
-A part is `--boundary CRLF headers CRLF CRLF body CRLF`; `--boundary--` ends the stream. `Content-Length` rules, so a body may hold
-anything, the boundary included. Line ends may be bare LF, as some proxies rewrite them.
+A part is `--boundary CRLF headers CRLF CRLF body CRLF`; `--boundary--` ends the stream. `Content-Length` says where a body ends, so a body
+may hold anything, even the boundary. Line ends may be bare LF, because some proxies rewrite them.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ MAX_BOUNDARY_BYTES = 70  # RFC 2046
 
 
 def boundary_of(content_type: str) -> str:
-    """The boundary in a Content-Type header. Raises `ProtocolError` when this is no multipart."""
+    """The boundary in a Content-Type header. Raises `ProtocolError` when the header names no multipart type."""
     kind, _, rest = content_type.partition(";")
     if not kind.strip().lower().startswith("multipart/"):
         raise ProtocolError("the back connection was answered with something that is not multipart")
@@ -25,17 +25,17 @@ def boundary_of(content_type: str) -> str:
 
 
 class MultipartParser:
-    """Feed it bytes, split anywhere; it gives the parts they complete. After the closing boundary `ended` is true."""
+    """Takes bytes, split anywhere, and gives the parts that they complete. After the closing boundary `ended` is true."""
 
     def __init__(self, boundary: str, *, max_part_bytes: int = MAX_PART_BYTES, max_header_bytes: int = MAX_HEADER_BYTES) -> None:
         """`boundary`: without the leading dashes. Raises `ProtocolError` when it is not a boundary."""
         if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES or not boundary.isascii() or not boundary.isprintable():
-            raise ProtocolError("the multipart boundary is not one")
+            raise ProtocolError("the multipart boundary has characters that no boundary may have")
         self._delimiter = b"--" + boundary.encode()
         self._max_part_bytes = max_part_bytes
         self._max_header_bytes = max_header_bytes
         self._buffer = bytearray()
-        self._searched = 0  # bytes of the buffer already known to hold no line end: feeding byte by byte stays linear
+        self._searched = 0  # that many bytes of the buffer hold no line end, so feeding byte by byte stays linear
         self._header_bytes = 0
         self._headers: dict[str, str] = {}
         self._length = 0
@@ -56,6 +56,11 @@ class MultipartParser:
             self._buffer.clear()
         return parts
 
+    @property
+    def buffered_bytes(self) -> int:
+        """How many bytes wait for the rest of their part."""
+        return len(self._buffer)
+
     def _line(self, limit: int) -> bytes | None:
         """Take one line without its end; None until it is whole. Raises when it is longer than `limit` bytes."""
         end = self._buffer.find(b"\n", self._searched)
@@ -72,7 +77,7 @@ class MultipartParser:
     def _delimiter_line(self) -> Part | bool:
         line = self._line(self._max_header_bytes)
         if line is None:
-            # a closing boundary may be the very last bytes, with no line end after it
+            # the closing boundary may be the very last bytes, without a line end after it
             self.ended = bytes(self._buffer) == self._delimiter + b"--"
             return self.ended
         line = line.rstrip(b" \t")  # RFC 2046 allows padding here

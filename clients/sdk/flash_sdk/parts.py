@@ -1,6 +1,7 @@
-"""A part of the back connection, whatever framing brought it. Rule: a part is bounded before it is built."""
+"""A part of the back connection, whichever framing brought it. Rule: the size of a part is checked before the part is built."""
 
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from flash_sdk.json_fields import parse_object
 
@@ -8,12 +9,14 @@ MAX_PART_BYTES = 4 * 1024 * 1024  # three times a welcome with the 5,000 contact
 MAX_HEADER_BYTES = 8 * 1024  # a part has three short headers; this is what servers allow for a whole request
 
 
-class Part(NamedTuple):
-    """One part: its name and its JSON body. `seq`: its number in the mailbox, when it has one. `id`: of the server-sent event, if any."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: its name and its JSON body. `id`: of the server-sent event, if it has one. `size`: bytes of the body on the wire."""
 
     name: str
     body: dict[str, Any]
     id: str = ""
+    size: int = field(default=0, compare=False)
 
     @property
     def seq(self) -> int | None:
@@ -29,6 +32,6 @@ class Parser(Protocol):
         """The parts completed by these bytes. Raises `ProtocolError`; after that the stream is of no more use."""
 
 
-def decode(name: str, body: bytes) -> Part:
+def decode(name: str, body: bytes, id: str = "") -> Part:
     """Build a part from its raw body. Raises `ProtocolError` when it is not a JSON object."""
-    return Part(name, parse_object(body) if body else {})
+    return Part(name, parse_object(body) if body else {}, id, len(body))

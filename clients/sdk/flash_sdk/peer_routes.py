@@ -1,11 +1,12 @@
-"""Popups straight from one client to another in the same network. Rule: nothing is shown that the sender's home has not stamped.
+"""Popups sent directly from one client to another in the same network. Rule: nothing is shown that the sender's home has not stamped.
 
-    sender     FLASH/1 popup <from> <to> <expires_at> <nonce> <HMAC(key, "popup" nonce)> <length>\\n        the ticket's key: who has
-    recipient  <HMAC(key, "here" nonce)>\\n, or hangs up                                                  none hears no text
-    sender     so many bytes of JSON: {"to","expires_at","stamp","message"}
+    sender     FLASH/1 popup <from> <to> <expires_at> <nonce> <HMAC(key, "popup" nonce)> <length>\\n
+    recipient  <HMAC(key, "here" nonce)>\\n, or hangs up
+    sender     as many bytes of JSON as said: {"to","expires_at","stamp","message"}
     recipient  taken\\n, or hangs up
 
-The home's own copy comes in any case, so whoever is in doubt drops what came straight.
+The key is the ticket's. Whoever does not have the key hears no text. The home sends its own copy in any case, so a recipient who is in
+doubt drops what came directly.
 """
 
 import asyncio
@@ -29,22 +30,31 @@ from flash_sdk.json_fields import Json
 from flash_sdk.proxies import Proxies
 
 MAX_POPUP_BYTES = 65_536  # as a request to a home: 4,096 characters of text, escaped, are 48 KiB
-STRAIGHT_S = 1.0  # a neighbour answers in milliseconds; whoever takes longer gets the home's copy sooner
-HELD_S = 50.0  # a ticket is good for 60 s, and our clock need not be the home's
-NO_ROUTE_S = 30.0  # before asking again for one who has none: half a minute by the home harms nobody
-MAX_HELD = 1_000  # recipients remembered, with or without a way
-ASK_S = 0.5  # for a ticket: a popup never waits longer for its short way, whatever has become of the recipient's home
-MAX_SKEW_S = 120.0  # homes give 60 s: what is good for longer was not given by one whose clock is ours
-HOME_TRIES, HOME_TRY_S = 40, 0.05  # 2 s for the home's copy of what is here already: it takes milliseconds, or the broker is away
-NEVER = timedelta(minutes=10)  # what the home has not sent by then has most likely bounced
+MAX_ROUTES = 1_000  # recipients that are remembered, with or without a route
+MAX_SKEW_S = 120.0  # homes give 60 s: a ticket that is good for longer comes from a clock that differs from ours
+CHECK_AGAIN_S = 0.05  # the home's copy of a popup that came directly takes milliseconds
+BOUNCED_BY = timedelta(minutes=10)  # a message that the home has not sent by then has most likely bounced
 TAKEN = b"taken\n"
 
 Ask = Callable[[int], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Where a recipient listens, and what lets us in."""
+class DirectTimeouts:
+    """How long each step of direct delivery may take, in seconds."""
+
+    offer_s: float = 10.0  # the home tries to call for 2 s, and its answer may have a long way
+    greeting_s: float = 3.0  # for the first line of a caller: the home itself waits for 2 s
+    ticket_s: float = 0.5  # for a ticket: a popup must not wait longer, whatever has become of the recipient's home
+    hand_over_s: float = 1.0  # a client in the same network answers in milliseconds, and the home's copy is on its way as well
+    keep_route_s: float = 50.0  # a ticket is good for 60 s, and our clock need not be the home's
+    no_route_s: float = 30.0  # before asking again for a recipient without a route: until then popups go through the home
+    home_copy_s: float = 2.0  # for the home's copy of a popup that came directly: longer means that the broker is away
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRoute:
+    """Where a recipient listens, and the ticket with which they let us in."""
 
     address: str
     port: int
@@ -53,110 +63,114 @@ class Way:
     key: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, source: Json) -> "Way":
+    def of(cls, source: Json) -> "PeerRoute":
         """Read the answer to `POST /v1/tickets`. Raises `ProtocolError`."""
         address, ticket, expires_at, key = (fields.text(source, name) for name in ("address", "ticket", "expires_at", "key"))
         try:
             ip = ip_address(address)  # never a name, which somebody else could point elsewhere
-            way = cls(address, fields.integer(source, "port"), ticket, expires_at, bytes.fromhex(key))
+            route = cls(address, fields.integer(source, "port"), ticket, expires_at, bytes.fromhex(key))
         except ValueError as error:
-            raise ProtocolError("a ticket that cannot be read") from error
-        if ip.is_multicast or ip.is_unspecified or not 1024 <= way.port <= 65_535:
-            raise ProtocolError("a ticket to nobody")
-        return way
+            raise ProtocolError("the ticket cannot be read") from error
+        if ip.is_multicast or ip.is_unspecified or not 1024 <= route.port <= 65_535:
+            raise ProtocolError("the ticket names an address at which no client can listen")
+        return route
 
-    def call(self, sender: int, to: int, nonce: str, length: int) -> bytes:
-        """What to say first."""
+    def greeting(self, sender: int, to: int, nonce: str, length: int) -> bytes:
+        """The sender's first line."""
         return f"FLASH/1 popup {sender} {to} {self.expires_at} {nonce} {_proof(self.key, 'popup', nonce)} {length}\n".encode()
 
 
-class Ways:
-    """The ways to recipients that one sender knows."""
+class PeerRoutes:
+    """The routes to recipients that one sender knows."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, timeouts: DirectTimeouts | None = None) -> None:
         """`ask`: `POST /v1/tickets` for a uid."""
         self._ask = ask
-        self._known: dict[int, tuple[float, Way | None]] = {}  # uid -> until when, and the way
+        self._timeouts = timeouts or DirectTimeouts()
+        self._known: dict[int, tuple[float, PeerRoute | None]] = {}  # uid -> until when it counts, and the route
 
-    async def to(self, uid: int, home: str) -> Way | None:
-        """The way to a recipient, from a sender at the `home` with this URL; None when there is none, for whatever reason."""
+    async def to(self, uid: int, home: str) -> PeerRoute | None:
+        """The route to a recipient, for a sender at the `home` with this URL; None when there is none, whatever the reason."""
         now = asyncio.get_running_loop().time()
-        until, way = self._known.get(uid, (0.0, None))
+        until, route = self._known.get(uid, (0.0, None))
         if until > now:
-            return way
+            return route
         try:
-            _must_be_in_the_open(home)
-            async with asyncio.timeout(ASK_S):
-                way = Way.of(await self._ask(uid))
+            _check_home_allows_direct(home)
+            async with asyncio.timeout(self._timeouts.ticket_s):
+                route = PeerRoute.of(await self._ask(uid))
         except (FlashClientError, TimeoutError):
-            way = None
-        self._remember(uid, way)
-        return way
+            route = None
+        self.remember(uid, route)
+        return route
 
-    async def send(self, to: int, way: Way, body: dict[str, Any], answer: dict[str, Any]) -> bool:
-        """Hand a message that the home has accepted to its recipient; whether it was taken. Does not raise: the home's copy comes too.
-
-        `body`: of the send; `answer`: the home's."""
+    async def send(self, to: int, route: PeerRoute, body: dict[str, Any], answer: dict[str, Any]) -> bool:
+        """Hand a message that the home has accepted to its recipient, and say whether they took it. Never raises, because the home's copy
+        is on its way as well. `body`: of the request that sent the message; `answer`: the home's answer."""
         if "stamp" not in answer:
-            self._remember(to, None)
+            self.remember(to, None)
             return False
         message = {name: body[name] for name in ("id", "text", "in_reply_to", "urgent")}
         message |= {"from": answer.get("from"), "sent_at": answer.get("accepted_at")}
-        said = {"to": to, "expires_at": way.expires_at, "stamp": answer["stamp"], "message": message}
+        said = {"to": to, "expires_at": route.expires_at, "stamp": answer["stamp"], "message": message}
         try:
             sender = fields.integer(fields.section(answer, "from"), "uid")
-            async with asyncio.timeout(STRAIGHT_S):
-                taken = await _hand_over(way, sender, to, json.dumps(said).encode())
+            async with asyncio.timeout(self._timeouts.hand_over_s):
+                taken = await hand_over(route, sender, to, json.dumps(said).encode())
         except (OSError, asyncio.IncompleteReadError, ProtocolError):  # a timeout is an OSError
             taken = False
         if not taken:
-            self._remember(to, None)
+            self.remember(to, None)
         return taken
 
-    def _remember(self, uid: int, way: Way | None) -> None:
+    def remember(self, uid: int, route: PeerRoute | None) -> None:
+        """Use this route from now on, or none, until it is time to ask for a new ticket."""
         self._known.pop(uid, None)
-        self._known[uid] = (asyncio.get_running_loop().time() + (HELD_S if way is not None else NO_ROUTE_S), way)
-        if len(self._known) > MAX_HELD:
+        lasts_s = self._timeouts.keep_route_s if route is not None else self._timeouts.no_route_s
+        self._known[uid] = (asyncio.get_running_loop().time() + lasts_s, route)
+        if len(self._known) > MAX_ROUTES:
             del self._known[next(iter(self._known))]
 
 
-async def _hand_over(way: Way, sender: int, to: int, data: bytes) -> bool:
+async def hand_over(route: PeerRoute, sender: int, to: int, data: bytes) -> bool:
+    """Connect to a recipient and say the stamped message in `data`; whether they took it. Raises `OSError`, `IncompleteReadError`."""
     nonce = secrets.token_hex(16)
-    reader, writer = await asyncio.open_connection(way.address, way.port, flags=socket.AI_NUMERICHOST)
+    reader, writer = await asyncio.open_connection(route.address, route.port, flags=socket.AI_NUMERICHOST)
     try:
-        writer.write(way.call(sender, to, nonce, len(data)))
-        here = f"{_proof(way.key, 'here', nonce)}\n".encode()
+        writer.write(route.greeting(sender, to, nonce, len(data)))
+        here = f"{_proof(route.key, 'here', nonce)}\n".encode()
         if not hmac.compare_digest(await reader.readexactly(len(here)), here):
-            return False  # somebody else is at that address by now, or was always
+            return False  # somebody else has that address
         writer.write(data)
         return await reader.readexactly(len(TAKEN)) == TAKEN
     finally:
         writer.close()
 
 
-def _must_be_in_the_open(home: str) -> None:
-    """Raise `ProtocolError` when texts to a home are protected or led: they leave neither TLS nor a proxy for a shorter way."""
+def _check_home_allows_direct(home: str) -> None:
+    """Raise `ProtocolError` when texts to this home travel in TLS or through a proxy: they must not leave either for a shorter way."""
     url = URL(home)
     if url.scheme == "https" or Proxies().for_url(url) is not None:
         raise ProtocolError("no direct way from here")
 
 
-async def home_has(id: str, ahead: Mapping[str, datetime]) -> bool:
-    """Whether the home has its copy of a message; waits a little for one that is `ahead` of it (id → when it was sent)."""
-    for _ in range(HOME_TRIES):
-        if id not in ahead or datetime.now(UTC) - ahead[id] > NEVER:
-            return True
-        await asyncio.sleep(HOME_TRY_S)
-    return False
+async def home_has_copy(id: str, without_copy: Mapping[str, datetime], timeout_s: float) -> bool:
+    """Whether the home has its copy of a message. Waits for one that is in `without_copy` (id → when it was sent)."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while id in without_copy and datetime.now(UTC) - without_copy[id] <= BOUNCED_BY:
+        if asyncio.get_running_loop().time() >= deadline:
+            return False
+        await asyncio.sleep(min(CHECK_AGAIN_S, timeout_s))
+    return True
 
 
 def ticket_key(route_key: bytes, sender: int, to: int, expires_at: str) -> bytes:
-    """The key of a ticket, from the key of our own proven offer."""
+    """The key of a ticket, derived from the key of our own proven offer."""
     return hmac.digest(route_key, f"ticket|{sender}|{to}|{expires_at}".encode(), "sha256")
 
 
-def let_in(words: list[bytes], route_key: bytes, now: datetime) -> bytes | None:
-    """What to answer to who holds a ticket of ours, given what they said after `FLASH/1 popup`; None: hang up."""
+def answer_to_ticket(words: list[bytes], route_key: bytes, now: datetime) -> bytes | None:
+    """The answer to a caller who holds a ticket of ours, by the words after `FLASH/1 popup`; None when the caller holds none."""
     try:
         sender, to, expires_at, nonce, proof, length = (word.decode("ascii") for word in words)
         uids, size = (int(sender), int(to)), int(length)
@@ -168,20 +182,20 @@ def let_in(words: list[bytes], route_key: bytes, now: datetime) -> bytes | None:
     return f"{_proof(key, 'here', nonce)}\n".encode() if right else None
 
 
-def _proof(key: bytes, who: str, nonce: str) -> str:
-    return hmac.digest(key, f"{who}{nonce}".encode(), "sha256").hex()
+def _proof(key: bytes, word: str, nonce: str) -> str:
+    return hmac.digest(key, f"{word}{nonce}".encode(), "sha256").hex()
 
 
 def stamp_of(key: bytes, message: Message, sent_at: str) -> str:
-    """What the sender's home says of this very message."""
+    """The stamp that the sender's home gives to exactly this message."""
     sender, urgent = message.sender, "urgent" if message.urgent else ""
     said = (message.id, sender.handle, sender.name, message.text, message.in_reply_to or "", urgent, sent_at)
     digests = b"".join(sha256(text.encode("utf-8", "surrogatepass")).digest() for text in said)
     return hmac.digest(key, b"stamp" + digests, "sha256").hex()
 
 
-def stamped(data: bytes, route_key: bytes, now: datetime) -> Message | None:
-    """The message in what a stranger says; None unless a home has stamped it for the holder of `route_key`, and in time."""
+def stamped_message(data: bytes, route_key: bytes, now: datetime) -> Message | None:
+    """The message in the JSON of a caller; None unless a home has stamped it for the holder of `route_key`, and not too long ago."""
     try:
         said = fields.parse_object(data)
         to, expires_at, stamp = fields.integer(said, "to"), fields.text(said, "expires_at"), fields.text(said, "stamp")

@@ -145,13 +145,18 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A send that the home has committed to disk. `straight`: the recipient's client has taken it from us already."""
+    """A send that the home has committed to disk. `direct`: the recipient's client has taken it from us already."""
 
     id: str
     accepted_at: datetime
-    straight: bool = False
+    direct: bool = False
 
     @classmethod
-    def of(cls, source: Json, *, straight: bool = False) -> Self:
+    def of(cls, source: Json, *, direct: bool = False) -> Self:
         """Read the answer to a send. Raises `ProtocolError`."""
-        return cls(fields.text(source, "id"), fields.moment(source, "accepted_at"), straight)
+        return cls(fields.text(source, "id"), fields.moment(source, "accepted_at"), direct)
+
+    @property
+    def straight(self) -> bool:
+        """The former name of `direct`."""
+        return self.direct

@@ -1,4 +1,4 @@
-"""Follows presence over any number of connections: snapshot, then changes. Rule: each change once, in order; a gap is said aloud."""
+"""Follows presence over any number of connections: snapshot, then changes. Rule: each change once and in order; a gap is reported."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
@@ -16,8 +16,9 @@ from flash_sdk.feed import FeedItem, PresenceEvent, SilentHomes, Snapshot, Stand
 from flash_sdk.parts import Part
 from flash_sdk.stream import Lost, PartStream, Silent
 
-FIRST_EVENT_S = 30.0  # the server says something at once; a slow way there gets this long
-BLANKS_MISSED = 2.5  # silence for so many blanks is no silence of a line that lives
+FIRST_EVENT_S = 30.0  # the server says something at once, and a slow network may need this long
+BLANKS_MISSED = 2.5  # a live connection is never silent for so many blanks
+MAX_USERS = 1_000_000  # of a snapshot, some 500 MB: a server that sends more would fill our memory
 
 Get = Callable[[str], Awaitable[dict[str, Any]]]
 Open = Callable[[str], Awaitable[aiohttp.ClientResponse]]
@@ -25,9 +26,9 @@ Renew = Callable[[], Awaitable[object]]
 
 
 class Follower:
-    """One following. `uids`: of whom, None for everybody granted; `cursor`: where to begin, None for a snapshot first.
+    """Follows `uids`, or everybody who was granted when that is None. `cursor`: where to begin; None for a snapshot first.
 
-    `renew`: gets a fresh token when the server no longer takes the one we have.
+    `renew`: gets a fresh token when the server refuses the present one.
     """
 
     def __init__(
@@ -40,10 +41,10 @@ class Follower:
         self._cursor = cursor
         self._renew = renew
         self._gap = False
-        self._versions: dict[int, int] = {}  # what a page of the snapshot has shown already
+        self._versions: dict[int, int] = {}  # the newest change of each user that the snapshot contains
 
     async def items(self) -> AsyncGenerator[FeedItem, None]:
-        """Snapshot and changes, until the caller stops. Raises `Refused` for what trying again cannot mend."""
+        """Snapshot and changes, until the caller stops. Raises `Refused` when trying again would not help."""
         renewed = False
         while True:
             at_least_s = 0.0
@@ -90,10 +91,13 @@ class Follower:
         page = await self._get(f"/v1/presence?{urlencode(self._uids)}")
         cursor, silent = fields.text(page, "cursor"), _names(page)
         while True:
-            users += map(Standing.of, fields.sections(page, "users"))
+            found = fields.sections(page, "users")
+            users += map(Standing.of, found)
             following = fields.optional_text(page, "next")
             if following is None:
                 break
+            if not found or len(users) > MAX_USERS:
+                raise ProtocolError("the snapshot goes on without end")
             page = await self._get(f"/v1/presence?{urlencode(self._uids | {'page': following})}")
         snapshot = Snapshot(tuple(users), silent, cursor, self._gap)
         self._versions = {user.uid: version(user.id) for user in users if user.id is not None}

@@ -1,30 +1,34 @@
-"""One request and its answer. Rule: whatever happens below leaves here as one of the three errors of `flash_sdk.errors`.
+"""One request and its answer. Rule: whatever goes wrong leaves here as one of the three errors of `flash_sdk.errors`.
 
-Redirects are not followed: Flash makes none, and a bearer token must not go where a captive portal points.
+Redirects are not followed, because Flash makes none and a bearer token must not go where a captive portal points.
 """
 
 import asyncio
 import json
 import os
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiohttp
 from yarl import URL
 
+from flash_sdk.backoff import Backoff, Pace
 from flash_sdk.errors import ProtocolError, Refused, TryLater, Unanswered, Unreachable, is_later, refusal
 from flash_sdk.json_fields import parse_object
 from flash_sdk.proxies import Proxies
 
-MAX_ANSWER_BYTES = 16 * 1024 * 1024  # a contact list of 50,000 people; what is larger is no answer of ours
+MAX_ANSWER_BYTES = 16 * 1024 * 1024  # a contact list of 50,000 people; no answer of Flash is larger
 CONNECT_TIMEOUT_S = 10.0  # a SYN lost twice is sent for the third time after 3 s
 VERSION = "0.1.0"
+
+T = TypeVar("T")
 
 
 class Http:
     """Sends requests. Use within a running event loop; `close` it."""
 
     def __init__(self, *, timeout_s: float) -> None:
-        """`timeout_s`: for a whole request and its answer, back connections excepted."""
+        """`timeout_s`: for a whole request and its answer, except for back connections."""
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": f"flash-sdk/{VERSION}"},
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
@@ -39,7 +43,7 @@ class Http:
     async def call(
         self, method: str, url: str, *, token: str | None = None, body: object = None, timeout_s: float | None = None
     ) -> dict[str, Any]:
-        """Send JSON, get the JSON object (empty for 204). `timeout_s`: instead of the usual one. Raises `Refused`, `Unreachable`,
+        """Send JSON, get the JSON object (empty for 204). `timeout_s`: in place of the usual one. Raises `Refused`, `Unreachable`,
         `ProtocolError`."""
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S) if timeout_s is not None else None
         try:
@@ -54,8 +58,8 @@ class Http:
     async def stream(
         self, url: str, *, token: str, accept: str, timeout_s: float, body: object = None, method: str = "POST"
     ) -> aiohttp.ClientResponse:
-        """Open an endless answer; the caller closes it. `timeout_s`: until its head is there, else `Unanswered`. Raises as `call` does."""
-        headers = {"Accept": accept, "Accept-Encoding": "identity"}  # what compresses also buffers
+        """Open an endless answer; the caller closes it. Raises as `call` does, and `Unanswered` without a head after `timeout_s`."""
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}  # a proxy that compresses also buffers
         endless = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         try:
             async with asyncio.timeout(timeout_s):
@@ -96,6 +100,27 @@ class Http:
         )
 
 
+async def retrying(call: Callable[[], Awaitable[T]], pace: Pace, deadline_s: float) -> T:
+    """Repeat a call after a lost answer or "later" until the deadline, then raise its last error. Only for calls that change nothing the
+    second time."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + deadline_s
+    backoff = Backoff(pace)
+    failure: Unreachable | TryLater = Unreachable("no answer in time")
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await call()
+        except (Unreachable, TryLater) as error:
+            failure = error
+        except TimeoutError:
+            raise failure from None
+        wait_s = backoff.next_s(getattr(failure, "retry_after_s", None) or 0.0)
+        if clock() + wait_s >= deadline:
+            raise failure
+        await asyncio.sleep(wait_s)
+
+
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     raw = bytearray()
     async for chunk in response.content.iter_any():
@@ -106,13 +131,13 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def unreachable(url: str, error: BaseException) -> Unreachable:
-    """Say in one sentence why there was no answer."""
+    """The error for a request without an answer, with the cause in one sentence."""
     if isinstance(error, TimeoutError):
         why = "timed out"
     elif isinstance(error, aiohttp.ClientHttpProxyError):
         why = f"the proxy answered {error.status}"
     elif isinstance(error, OSError) and error.strerror:
-        # asyncio puts the address into `strerror`, which the sentence has already; names that do not resolve have negative numbers
+        # the sentence has the address already, and asyncio puts it into `strerror`; a name that does not resolve has a negative errno
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     else:
         why = "the connection broke"
@@ -120,8 +145,8 @@ def unreachable(url: str, error: BaseException) -> Unreachable:
 
 
 def _problem(response: aiohttp.ClientResponse, raw: bytes) -> Refused | ProtocolError:
-    """Read an RFC 9457 problem. A refusal without a code of Flash's is by something in between: what a home would say is not known; its
-    "later" gets the code `http_<status>`."""
+    """Read an RFC 9457 problem. A refusal without a code of Flash comes from something between us and the server, so nothing is known
+    about what the server would say; a "later" of that kind gets the code `http_<status>`."""
     if response.status < 400:
         return ProtocolError(f"the server answered with {response.status}, which Flash never does; is there a login page in between?")
     problem: dict[str, Any] = {}
@@ -129,7 +154,7 @@ def _problem(response: aiohttp.ClientResponse, raw: bytes) -> Refused | Protocol
         try:
             problem = parse_object(raw)
         except ProtocolError:
-            problem = {}  # then the status has to speak for itself
+            problem = {}  # only the status is known then
     code, detail = problem.get("code"), problem.get("detail") or problem.get("title")
     if not isinstance(code, str) and not is_later(response.status):
         return ProtocolError(f"something in between answered with {response.status}: a proxy or a filter that does not let this through?")

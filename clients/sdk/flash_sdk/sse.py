@@ -1,4 +1,4 @@
-"""The same parts as Server-Sent Events, parsed as they come. Rule: sans-IO, and memory is bounded by one part.
+"""Server-sent events, parsed as they come. Rule: sans-IO, and memory is bounded by one part.
 
 `event:` names the part, `data:` is its body (several lines are joined by LF), a comment is a blank, an empty line completes the event.
 """
@@ -13,13 +13,13 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 
 class SseParser:
-    """Feed it bytes, split anywhere; it gives the parts they complete. Comments come out as `blank`."""
+    """Takes bytes, split anywhere, and gives the parts that they complete. A comment becomes a `blank`."""
 
     def __init__(self, *, max_part_bytes: int = MAX_PART_BYTES) -> None:
         self._max_part_bytes = max_part_bytes
         self._buffer = bytearray()
-        self._searched = 0  # bytes already known to hold no line end: feeding byte by byte stays linear
-        self._skip_lf = False  # the last line ended in CR: an LF right after it belongs to it
+        self._searched = 0  # that many bytes hold no line end, so feeding byte by byte stays linear
+        self._skip_lf = False  # the last line ended in CR, so an LF right after it belongs to that line end
         self._first = True
         self._event = ""
         self._id = ""
@@ -77,11 +77,11 @@ class SseParser:
             if len(value) > MAX_HEADER_BYTES:
                 raise ProtocolError("the id of an event is too long")
             self._id = value.decode("utf-8", "replace")
-        # `retry` and unknown fields do not concern us
+        # `retry` is ignored because the listener has a pace of its own; unknown fields are ignored as the standard says
 
     def _complete(self) -> Part:
         name, body, id = self._event, b"\n".join(self._data), self._id
         self._event, self._data, self._data_bytes, self._id = "", [], 0, ""
         if not name:
             raise ProtocolError("an event of the stream has no name")
-        return decode(name, body)._replace(id=id)
+        return decode(name, body, id)

@@ -15,6 +15,8 @@ from flash_sdk.sse import SseParser
 MULTIPART = "multipart/x-mixed-replace"
 SSE = "text/event-stream"
 WELCOME_TIMEOUT_S = 30.0  # of a poll: the home must answer a login as fast as any request
+TURN_BYTES = 4096  # parsed at a time: of the smallest parts, 2,000, which take about 10 ms; then the loop may do something else
+MAX_LAST_PARTS = 2000  # before a goodbye: a mailbox of 1,000 messages, and as many other parts
 
 
 class Lost(FlashClientError):
@@ -22,14 +24,14 @@ class Lost(FlashClientError):
 
 
 class Silent(FlashClientError):
-    """Not a byte came for longer than it may take: the way is cut, or the stream is held back."""
+    """No byte came for longer than a connection may be silent: the way is cut, or something holds the stream back."""
 
 
 LogOff = Callable[[], Awaitable[None]]
 
 
 class Line(Protocol):
-    """A back connection, or what stands for one. `idle_s`: how long silence is believed to be life."""
+    """A back connection, or something that brings the same parts. `idle_s`: how long it may be silent."""
 
     idle_s: float
 
@@ -47,52 +49,73 @@ class Line(Protocol):
         """Drop the connection."""
 
 
+class PartReader:
+    """Takes parts from bytes. A server that sends faster than we can work never keeps the event loop for longer than one turn."""
+
+    def __init__(self, parser: Parser, read: Callable[[], Awaitable[bytes]]) -> None:
+        """`read`: waits for more bytes; raises `Lost` or `Silent` when no more come."""
+        self._parser = parser
+        self._read = read
+        self._unparsed = b""
+        self._parts: deque[Part] = deque()
+
+    @property
+    def ready(self) -> bool:
+        """Whether bytes or parts have come that nobody has taken."""
+        return bool(self._parts or self._unparsed)
+
+    async def next(self) -> Part:
+        """The next part. Raises `ProtocolError` and what `read` raises."""
+        while not self._parts:
+            if not self._unparsed:
+                self._unparsed = await self._read()
+            turn, self._unparsed = self._unparsed[:TURN_BYTES], self._unparsed[TURN_BYTES:]
+            self._parts.extend(self._parser.feed(turn))
+            await asyncio.sleep(0)
+        return self._parts.popleft()
+
+
 class PartStream:
-    """Reads parts from a response. `idle_s`: how long silence is believed to be life."""
+    """Reads parts from a response. `idle_s`: how long it may be silent."""
 
     def __init__(self, response: aiohttp.ClientResponse, idle_s: float) -> None:
         """Raises `ProtocolError` when the response is neither multipart nor an event stream."""
         self.idle_s = idle_s
         self._response = response
-        self._ready: deque[Part] = deque()
         content_type = response.headers.get("Content-Type", "")
-        self._parser: Parser
-        if content_type.partition(";")[0].strip().lower() == SSE:
-            self._parser = SseParser()
-        else:
-            self._parser = MultipartParser(boundary_of(content_type))
+        is_sse = content_type.partition(";")[0].strip().lower() == SSE
+        self._reader = PartReader(SseParser() if is_sse else MultipartParser(boundary_of(content_type)), self._read)
 
     @property
     def ready(self) -> bool:
-        """Whether the next part has come already."""
-        return bool(self._ready)
+        return self._reader.ready
 
     async def next(self) -> Part:
-        """The next part. Raises `Lost`, `Silent` or `ProtocolError`."""
-        while not self._ready:
-            try:
-                async with asyncio.timeout(self.idle_s):
-                    chunk = await self._response.content.readany()
-            except TimeoutError:
-                raise Silent("the back connection fell silent") from None
-            except (aiohttp.ClientError, OSError) as error:
-                raise Lost("the back connection broke") from error
-            if not chunk:
-                raise Lost("the back connection ended without a goodbye")
-            self._ready.extend(self._parser.feed(chunk))
-        return self._ready.popleft()
+        return await self._reader.next()
 
     async def rest(self, log_off: LogOff, into: list[Part]) -> None:
-        """End the session, and collect what came before its goodbye."""
         await log_off()
         await until_goodbye(self, into)
 
     def close(self) -> None:
-        """Drop the connection."""
         self._response.close()
+
+    async def _read(self) -> bytes:
+        try:
+            async with asyncio.timeout(self.idle_s):
+                chunk = await self._response.content.readany()
+        except TimeoutError:
+            raise Silent("the back connection fell silent") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Lost("the back connection broke") from error
+        if not chunk:
+            raise Lost("the back connection ended without a goodbye")
+        return chunk
 
 
 async def until_goodbye(line: Line, into: list[Part]) -> None:
-    """Read a session that was ended to its end."""
+    """Collect the last parts of a session that was ended. Raises `Lost` when there are more than any home sends."""
     while (part := await line.next()).name != "goodbye":
         into.append(part)
+        if len(into) > MAX_LAST_PARTS:
+            raise Lost("the home does not end the session")

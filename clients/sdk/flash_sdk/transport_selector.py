@@ -1,21 +1,22 @@
-"""Steers one listener by a `Course`: the clock, the network, and what this process already knows. Rule: decides nothing itself.
+"""Chooses the transport of each connection of one listener. Rule: it decides nothing itself, it gives `LadderState` clock and network.
 
-What was learnt is kept per home for as long as the process lives, so that a second login does not wait for a stream in vain again.
+What was learnt is kept for each home for as long as the process lives, so that a second login does not wait for a held-back stream again.
 """
 
 import socket
 import time
 from collections.abc import Callable
 
-from flash_sdk.transport_ladder import TOP, Course, Ending, Network, Patience, Transport
+from flash_sdk.events import Transport
+from flash_sdk.transport_ladder import TOP, Ending, LadderState, Network, TransportTimeouts
 
-# Addresses of documentation networks, which are nobody's: to "connect" a datagram socket asks the routing table and sends nothing.
+# Addresses of documentation networks, which belong to nobody: to "connect" a datagram socket asks the routing table and sends nothing.
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-_learnt: dict[str, Course] = {}  # of this process, by the home's URL
+_learnt: dict[str, LadderState] = {}  # by this process, for each URL of a home
 
 
 def network_now() -> Network:
-    """Our own addresses on the way out, None where there is no way."""
+    """Our own addresses on the way to the world, None for an address family that has no way."""
     return tuple(_own_address(family, address) for family, address in _ELSEWHERE)
 
 
@@ -28,62 +29,62 @@ def _own_address(family: socket.AddressFamily, elsewhere: str) -> str | None:
         return None
 
 
-class Helm:
-    """Chooses each connection's transport."""
+class TransportSelector:
+    """Holds the state of the ladder for one listener."""
 
     def __init__(
         self,
         home_url: str,
-        patience: Patience,
+        timeouts: TransportTimeouts,
         *,
         only: Transport | None = None,
-        learnt: dict[str, Course] = _learnt,
+        learnt: dict[str, LadderState] = _learnt,
         clock: Callable[[], float] = time.monotonic,
         network: Callable[[], Network] = network_now,
     ) -> None:
-        """`only`: this transport, whatever happens. `learnt`: where to keep what is learnt."""
+        """`only`: use this transport, whatever happens. `learnt`: where to keep what is learnt."""
         self._home_url = home_url
-        self._patience = patience
+        self._timeouts = timeouts
         self._only = only
         self._learnt = learnt
         self._clock = clock
         self._network = network
-        self._course = learnt.get(home_url) or Course(patience=patience)
+        self._state = learnt.get(home_url) or LadderState(timeouts=timeouts)
 
     @property
     def transport(self) -> Transport:
-        """Of the present or next connection."""
-        return self._only or self._course.transport
+        """The transport of the present or next connection."""
+        return self._only or self._state.transport
 
     @property
     def welcome_s(self) -> float:
         """How long to wait for the first part."""
-        return self._course.welcome_s if self._only is None else self._patience.welcome_s
+        return self._state.welcome_s if self._only is None else self._timeouts.welcome_s
 
     @property
-    def due(self) -> bool:
+    def upgrade_due(self) -> bool:
         """Whether to leave a connection that works for a better one."""
-        return self._only is None and self._course.transport != TOP and self._course.due(self._clock(), self._network())
+        return self._only is None and self._state.transport != TOP and self._state.upgrade_due(self._clock(), self._network())
 
     @property
-    def climbing(self) -> bool:
-        """Whether a better transport than the proven one is tried."""
-        return self._only is None and self._course.climbing
+    def probing(self) -> bool:
+        """Whether a better transport than the proven one is being tried."""
+        return self._only is None and self._state.probing
 
-    def setting_out(self) -> None:
-        """A connection is about to be made."""
-        self._steer(self._course.setting_out(self._clock(), self._network()))
+    def before_connect(self) -> None:
+        """Choose the transport of a connection that is about to be made."""
+        self._move_to(self._state.before_connect(self._clock(), self._network()))
 
-    def flowed(self) -> None:
-        """Parts come."""
-        self._steer(self._course.flowed(self._clock()))
+    def data_received(self) -> None:
+        """Parts come over the present transport."""
+        self._move_to(self._state.data_received(self._clock()))
 
     def ended(self, how: Ending) -> None:
-        """The connection has ended."""
-        self._steer(self._course.ended(how, self._clock()))
+        """The connection has ended in this way."""
+        self._move_to(self._state.ended(how, self._clock()))
 
-    def _steer(self, course: Course) -> None:
-        if self._only is None and course is not self._course:
-            self._course = course
-            if course.transport == course.firm:  # proven: so the next login, by whichever client, begins here
-                self._learnt[self._home_url] = course
+    def _move_to(self, state: LadderState) -> None:
+        if self._only is None and state is not self._state:
+            self._state = state
+            if state.transport == state.proven:  # so the next login at this home begins here, whichever client makes it
+                self._learnt[self._home_url] = state

@@ -1,6 +1,6 @@
 """The grant of the person who uses this program, kept between starts. Rule: in the keyring where one works, else in a file 0600.
 
-Which user it is stands in `<config>/signed-in.json`, so that the next start knows whom to ask the keyring for. Passwords are not kept.
+`<config>/signed-in.json` names the user, so that the next start knows which entry of the keyring to ask for. Passwords are not kept.
 """
 
 import contextlib
@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import structlog
@@ -18,17 +19,16 @@ from flash_sdk.json_fields import parse_object
 
 try:
     import keyring
-    import keyring.errors
-except ImportError:  # optional: then the file it is
+except ImportError:  # it is optional, and without it the grant goes to a file
     keyring = None  # type: ignore[assignment]
 
-SERVICE = "flash"  # what the person sees in their keyring's own window
+SERVICE = "flash"  # the name that the person sees in the window of their keyring
 _log = structlog.get_logger("flash.tk")
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """Whom to sign in at a start, and with what. `grant`: None when it is gone or too old; then only the sign-in window is prefilled."""
+    """The user to sign in at a start. `grant`: None when it is gone or too old; then the handle only prefills the sign-in window."""
 
     server: str
     handle: str
@@ -36,23 +36,24 @@ class Remembered:
 
 
 class Grants:
-    """The grants of this person's users, and which of them was used last."""
+    """The grants of this person's users, and the name of the user who was signed in last."""
 
-    def __init__(self, config: Path, *, use_keyring: bool = True) -> None:
-        """`config`: the folder for settings."""
+    def __init__(self, config: Path, *, use_keyring: bool = True, ring: Any = keyring) -> None:
+        """`config`: the folder for settings. `ring`: the module `keyring`, or an object with the same functions."""
+        self._ring = ring
         self._signed_in = config / "signed-in.json"
         self._folder = config / "grants"
-        self._use_keyring = use_keyring and _keyring_works()
+        self._use_keyring = use_keyring and _works(ring)
 
     def keep(self, server: str, grant: Grant) -> None:
-        """Remember it. Raises `OSError` when neither the keyring nor the disk takes it."""
+        """Remember a grant. Raises `OSError` when neither the keyring nor the disk takes it."""
         secret = json.dumps(grant.as_json())
         if not (self._use_keyring and self._to_keyring(server, grant.handle, secret)):
             write(self._file(server, grant.handle), secret)
         write(self._signed_in, json.dumps({"server": server, "handle": grant.handle}))
 
     def last(self) -> Remembered | None:
-        """Who was signed in last; None when nobody was."""
+        """The user who was signed in last; None when nobody was."""
         try:
             last = parse_object(self._signed_in.read_bytes())
         except (OSError, ProtocolError):
@@ -63,14 +64,14 @@ class Grants:
         return self.find(server, handle)
 
     def find(self, server: str, handle: str) -> Remembered:
-        """What is remembered of one user, which may be nothing."""
+        """The memory of one user, which may hold no grant."""
         return Remembered(server, handle, self._grant(server, handle))
 
     def forget(self, server: str, handle: str) -> None:
         """Forget the grant. The handle stays, to prefill the next sign-in."""
         if self._use_keyring:
-            with contextlib.suppress(Exception):  # backends raise what they like; what is not there needs no forgetting
-                keyring.delete_password(SERVICE, _account(server, handle))
+            with contextlib.suppress(Exception):  # backends raise errors of their own, and an entry that is not there needs no forgetting
+                self._ring.delete_password(SERVICE, _account(server, handle))
         with contextlib.suppress(OSError):
             self._file(server, handle).unlink()
 
@@ -84,18 +85,19 @@ class Grants:
 
     def _to_keyring(self, server: str, handle: str, secret: str) -> bool:
         try:
-            keyring.set_password(SERVICE, _account(server, handle), secret)
-        except Exception as error:  # locked, refused by the person, or a backend's own error: the file takes it
+            self._ring.set_password(SERVICE, _account(server, handle), secret)
+        except Exception as error:  # locked, refused by the person, or an error of the backend: then the file takes the grant
             _log.warning("tk.keyring_refused", error=type(error).__name__)
             return False
         return True
 
     def _from_keyring(self, server: str, handle: str) -> str | None:
         try:
-            return keyring.get_password(SERVICE, _account(server, handle))
+            secret: str | None = self._ring.get_password(SERVICE, _account(server, handle))
         except Exception as error:  # as above
             _log.warning("tk.keyring_refused", error=type(error).__name__)
             return None
+        return secret
 
     def _file(self, server: str, handle: str) -> Path:
         return self._folder / quote(server.rstrip("/"), safe="") / f"{quote(handle.lower(), safe='')}.json"
@@ -105,12 +107,12 @@ def _account(server: str, handle: str) -> str:
     return f"{handle.lower()} at {server.rstrip('/')}"
 
 
-def _keyring_works() -> bool:
-    """Whether a real keyring answers: the library's stand-ins for "none" have a priority below 1."""
-    if keyring is None:
+def _works(ring: Any) -> bool:
+    """Whether a real keyring answers. The library has stand-ins for "none", whose priority is below 1."""
+    if ring is None:
         return False
     try:
-        return float(keyring.get_keyring().priority) >= 1
-    except Exception as error:  # backends raise what they like while being looked for
+        return float(ring.get_keyring().priority) >= 1
+    except Exception as error:  # a backend may raise an error of its own while it is looked for
         _log.warning("tk.keyring_refused", error=type(error).__name__)
         return False

@@ -1,6 +1,6 @@
 """The thread that talks to the servers. Rule: it knows no window; whatever happens in it reaches the model as a report.
 
-engine = Engine(bridge, Places.of_this_person(), server=…, handle=…)
+engine = Engine(bridge, Paths.of_this_person(), server=…, handle=…)
 engine.start()     # from the views' thread, after the bridge is there
 …
 engine.stop()      # logs off, so that contacters see it at once
@@ -9,6 +9,7 @@ engine.stop()      # logs off, so that contacters see it at once
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -22,13 +23,18 @@ from clients.tk.engine.session import Session
 from clients.tk.model import effects as fx
 from clients.tk.model.inputs import SignedOut, SigningIn, Trouble
 from clients.tk.model.values import Account
-from flash_sdk import Disconnected, FlashClient, FlashClientError, Grant, Pace, Refused, Unauthorized
+from flash_sdk import Disconnected, FlashClient, FlashClientError, Grant, Refused, Unauthorized
 
 CLIENT = "tk/1.0"
 DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
 STOP_S = 5.0  # closing the window must end the program even when the network hangs
 AGAIN_S = 5.0  # after a fault of our own: soon enough to go unnoticed, slow enough not to spin
 _log = structlog.get_logger("flash.tk")
+
+
+def connect_to(server: str) -> FlashClient:
+    """The client for a server. Raises `ValueError` when it is no HTTP URL."""
+    return FlashClient(server, client=CLIENT)
 
 
 class Engine:
@@ -43,16 +49,16 @@ class Engine:
         handle: str | None = None,
         use_keyring: bool = True,
         direct: bool = False,
-        pace: Pace | None = None,
+        connect: Callable[[str], FlashClient] = connect_to,
     ) -> None:
-        """`server`, `handle`: whom to sign in, when something is remembered of them; else the last user. `direct`: popups may come and
-        go without the home in between. `pace`: of reconnecting."""
+        """`server`, `handle`: the user to sign in, if a grant of theirs is remembered; else the last user. `direct`: popups may come and
+        go directly between clients. `connect`: makes the client for the URL of a server."""
         self._bridge = bridge
         self._paths = paths
         self._wanted = (server, handle)
         self._use_keyring = use_keyring
         self._direct = direct
-        self._pace = pace
+        self._connect = connect
         self._thread = threading.Thread(target=self._run, name="flash-engine", daemon=True)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -118,7 +124,7 @@ class Engine:
 
     async def _sign_in(self, grants: Grants, wanted: fx.DoSignIn) -> None:
         try:
-            async with FlashClient(wanted.server, client=CLIENT) as client:
+            async with self._connect(wanted.server) as client:
                 if wanted.register:
                     profile = {"full_name": wanted.full_name} if wanted.full_name else {}
                     grant = await client.register(wanted.handle, wanted.password, profile)
@@ -149,7 +155,7 @@ class Engine:
     async def _once(self, session: Session, grants: Grants, account: Account, grant: Grant) -> str:
         """One client's life. Gives why it is over for good, empty when it is to begin anew."""
         try:
-            async with FlashClient(account.server, client=CLIENT, pace=self._pace) as client:
+            async with self._connect(account.server) as client:
                 client.use(grant)
                 return await session.run(client)
         except Refused as error:

@@ -1,6 +1,6 @@
-"""What the home is still to be told: status, wishes for the contact list, messages, closed messages. Rule: disk first, home second.
+"""Tells the home what it does not know yet: status, wishes for the contact list, messages, closed messages. Rule: disk first, home second.
 
-One task tells, in that order, whenever there is a connection; what fails for now stays on disk and is told again, under the same id.
+One task tells everything in that order whenever there is a connection. What fails stays on disk and is told again under the same id.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from clients.tk.disk.messages import Storage
 from clients.tk.engine.error_sentences import sentence
 from clients.tk.model.inputs import Accepted, ContactWish, Report, SendRefused, StatusSaved, WishGranted, WishRefused
 from clients.tk.model.values import MessageKey, OwnStatus, Sent, SentState
-from flash_sdk import Contact, FlashClient, NotAContact, ProtocolError, Refused, TryLater, Unauthorized, Unreachable
+from flash_sdk import Contact, FlashClient, NotAContact, Pace, ProtocolError, Refused, TryLater, Unauthorized, Unreachable
+from flash_sdk.backoff import Backoff
 
-FIRST_PAUSE_S = 0.5  # after a failure; doubles up to the longest
-LONGEST_PAUSE_S = 30.0  # the SDK's own longest wait between connections
-DEADLINE_S = 10.0  # one message must not hold back the rest for longer, if only that one cannot be sent
+PACE = Pace(first_s=0.5, longest_s=30.0, factor=2.0)  # the SDK's own longest wait between connections
+DEADLINE_S = 10.0  # a message that cannot be sent must not hold back the rest for longer
 _log = structlog.get_logger("flash.tk")
 
 
@@ -29,20 +29,21 @@ class Later(Exception):
 class Outbox:
     """Tells the home. `wake` it whenever something new is on disk or the connection is back."""
 
-    def __init__(self, storage: Storage, report: Callable[[Report], None], *, direct: bool = False) -> None:
-        """`direct`: hand messages over straight, too, where the recipient is near."""
+    def __init__(self, storage: Storage, report: Callable[[Report], None], *, direct: bool = False, pace: Pace = PACE) -> None:
+        """`direct`: hand messages over directly as well, where the recipient is near. `pace`: of telling again."""
         self._direct = direct
         self._storage = storage
         self._report = report
+        self._backoff = Backoff(pace)
         self._wanted = asyncio.Event()
         self.online = False
 
     def wake(self) -> None:
-        """There is something to tell, or someone to tell it to."""
+        """Something new has to be told, or the connection is back."""
         self._wanted.set()
 
     async def run(self, client: FlashClient) -> None:
-        """Until cancelled. Raises `Unauthorized` when the grant is no longer good."""
+        """Tell until cancelled. Raises `Unauthorized` when the grant is no longer good."""
         pause_s: float | None = None
         while True:
             wait_s = pause_s if pause_s is not None else self._next_wish_s()
@@ -50,12 +51,13 @@ class Outbox:
                 async with asyncio.timeout(wait_s):
                     await self._wanted.wait()
             except TimeoutError:
-                pass  # time for another try, or for a wish whose time has come
+                pass  # it is time for another try, or for a wish that had to wait
             self._wanted.clear()
             if not self.online or await self._tell_all(client):
                 pause_s = None
+                self._backoff.reset()
             else:
-                pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S if pause_s is None else 2 * pause_s)
+                pause_s = self._backoff.next_s()
 
     def _next_wish_s(self) -> float | None:
         """Seconds until the next wish is due; None when none is to come."""
@@ -64,7 +66,7 @@ class Outbox:
         return (min(due) - now).total_seconds() if due and self.online else None
 
     async def _tell_all(self, client: FlashClient) -> bool:
-        """One round over everything. False when something has to be told again later."""
+        """Tell everything once. Gives False when something has to be told again later."""
         complete = True
         status = self._storage.lists.status()
         if not status.saved:
@@ -72,7 +74,7 @@ class Outbox:
         for wish in self._storage.lists.wishes():
             if wish.not_before is None or wish.not_before <= datetime.now(UTC):
                 complete &= await self._try(self._tell_wish(client, wish))
-        stuck: set[int] = set()  # later messages must not overtake earlier ones
+        stuck: set[int] = set()  # recipients of an unsent message, which later messages must not overtake
         for message in self._storage.outbox():
             if message.to not in stuck and not await self._try(self._send(client, message)):
                 stuck.add(message.to)
@@ -98,7 +100,7 @@ class Outbox:
             raise
         except Refused as error:
             _log.warning("tk.status_refused", code=error.code)
-        if self._storage.lists.status() == status:  # not changed again meanwhile
+        if self._storage.lists.status() == status:  # the person has not changed it meanwhile
             self._storage.lists.put_status(replace(wanted, saved=True))
             self._report(StatusSaved(wanted))
 
@@ -134,7 +136,7 @@ class Outbox:
             raise
         except NotAContact as error:
             if any(wish.uid == message.to and wish.listed for wish in self._storage.lists.wishes()):
-                raise Later from error  # they will be, once the wish is granted
+                raise Later from error  # the recipient will be a contact once the wish is granted
             self._bounced(message.id, sentence(error))
         except Refused as error:
             self._bounced(message.id, sentence(error))
@@ -151,6 +153,6 @@ class Outbox:
             await client.done(key[1])
         except (TryLater, Unauthorized):
             raise
-        except Refused as error:  # the home has forgotten the message: then there is nothing left to tell
+        except Refused as error:  # the home has forgotten the message, so there is nothing left to tell
             _log.info("tk.done_refused", code=error.code)
         self._storage.told(key)

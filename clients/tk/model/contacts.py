@@ -21,7 +21,9 @@ NOBODY_KNOWS = Status("unknown")
 class ContactBook:
     """Everyone on the list and everyone who wrote."""
 
-    def __init__(self) -> None:
+    def __init__(self, undo_s: float = UNDO_S) -> None:
+        """`undo_s`: how long a removal can be undone."""
+        self.undo_s = undo_s
         self.live = False  # whether a back connection stands
         self.filter = ""
         self.wishes: dict[int, ContactWish] = {}
@@ -174,7 +176,7 @@ class ContactBook:
     def remove(self, uid: int, now: datetime) -> list[Effect]:
         """Off the list; the home is told when it can no longer be undone."""
         row = self.row(uid)
-        until = now + timedelta(seconds=UNDO_S)
+        until = now + timedelta(seconds=self.undo_s)
         self.removals[uid] = Removal(replace(row, unread=0), until)
         wish = ContactWish(uid, row.handle, row.name, row.alias, row.notify, listed=False, not_before=until)
         return [*self.wish(wish), RemovalsChanged()]

@@ -72,7 +72,7 @@ def _signed_out(state: State, report: said.SignedOut, now: datetime) -> list[Eff
 def _forget_all(state: State) -> list[Effect]:
     """Nothing of one user may be seen by the next."""
     effects = state.popups.clear()
-    state.book, state.messages, state.popups = ContactBook(), Conversations(), Popups()
+    state.book, state.messages, state.popups = ContactBook(state.book.undo_s), Conversations(), Popups()
     state.status, state.directory, state.history = OwnStatus(), DirectorySearch(), HistorySearch()
     state.older = set()
     return effects

@@ -44,9 +44,9 @@ def _welcome(state: State, event: sdk.Welcome, now: datetime) -> list[Effect]:
 
 
 def _direct(state: State, event: sdk.Direct, now: datetime) -> list[Effect]:
-    if state.connection.state != "connected" or state.connection.straight == event.active:
+    if state.connection.state != "connected" or state.connection.direct == event.active:
         return []
-    state.connection = replace(state.connection, straight=event.active)
+    state.connection = replace(state.connection, direct=event.active)
     return [ConnectionChanged()]
 
 

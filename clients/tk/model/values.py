@@ -121,16 +121,16 @@ class SignInState:
 @dataclass(frozen=True, slots=True)
 class Connection:
     """The truth about the line. `retry_at`: when the next try is due, with `reconnecting`. `why`: one short phrase; if connected,
-    how, and empty for the usual way. `straight`: the home has called us, and sends on that line."""
+    how, and empty for the usual way. `direct`: the home has called us, and sends on that line."""
 
     state: Literal["connected", "connecting", "reconnecting", "signed_out"] = "signed_out"
     why: str = ""
     retry_at: datetime | None = None
-    straight: bool = False
+    direct: bool = False
 
     def line(self, now: datetime) -> str:
         """The connection line: `connected`, `reconnecting in 4 s: …`, `signed out: …`. Draw it again every second."""
-        why = "popups come straight" if self.straight else self.why
+        why = "popups come directly" if self.direct else self.why
         tail = f": {why}" if why else ""
         if self.state == "reconnecting":
             left = 0 if self.retry_at is None else round((self.retry_at - now).total_seconds())

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from flash_sdk import Connected, Disconnected, FlashClient, Listener, Message, Patience
+from flash_sdk import Connected, Disconnected, FlashClient, Listener, Message, TransportTimeouts
 from flash_sdk.transport_ladder import Network
-from flash_sdk.transport_selector import Helm
+from flash_sdk.transport_selector import TransportSelector
 from tests.clients.sdk.conftest import AT_ONCE
 from tests.clients.sdk.peer import PASSWORD, BackConnection, Peer, message
 from tests.clients.sdk.polls import Poll, Polls
 from tests.support.waiting import eventually
 
-SOON = Patience(welcome_s=0.15, trial_s=0.1, climb_s=0.3)
+SOON = TransportTimeouts(welcome_s=0.15, trial_s=0.1, climb_s=0.3)
 
 
 class Watched:
@@ -131,7 +131,7 @@ async def test_what_only_the_old_session_was_sent_is_shown_before_it_is_left(pee
 def networks(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
     """Where the client is: in the last of these."""
     networks: list[Network] = [("10.0.0.5", None)]
-    monkeypatch.setitem(Helm.__init__.__kwdefaults__, "network", lambda: networks[-1])  # type: ignore[arg-type]
+    monkeypatch.setitem(TransportSelector.__init__.__kwdefaults__, "network", lambda: networks[-1])  # type: ignore[arg-type]
     return networks
 
 

@@ -72,7 +72,7 @@ def test_the_buffer_never_outgrows_a_part(piece: bytes) -> None:
     try:
         for _ in range(200):
             parser.feed(piece)
-            assert len(parser._buffer) <= 1500
+            assert parser.buffered_bytes <= 1500
     except ProtocolError:
         pass
 

@@ -13,6 +13,7 @@ from flash.process.compose import running_all
 from flash.process.settings import Settings
 from flash_sdk import Disconnected, FlashClient, Goodbye, Listener, MemorySeen, Message, Pace, Presence, Receipt, UnknownSession, Welcome
 from flash_sdk.client import Framing
+from tests.clients.sdk.raw import post_home
 from tests.clients.sdk.test_listen import next_of
 from tests.support.ports import free_ports
 
@@ -29,7 +30,7 @@ class Town:
 
     async def poll(self, **body: Any) -> dict[str, Any]:
         """One poll of ann's, as any client in any language makes it."""
-        return await self.ann._home("POST", "/v1/parts", body)
+        return await post_home(self.ann, "/v1/parts", body)
 
 
 @contextlib.asynccontextmanager

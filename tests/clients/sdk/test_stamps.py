@@ -9,7 +9,7 @@ import pytest
 
 from flash_sdk import Message
 from flash_sdk.errors import ProtocolError
-from flash_sdk.peer_routes import Way, Ways, let_in, stamp_of, stamped, ticket_key
+from flash_sdk.peer_routes import DirectTimeouts, PeerRoute, PeerRoutes, answer_to_ticket, stamp_of, stamped_message, ticket_key
 from flash_sdk.people import Sender
 from servers.security.addresses import same_network
 from servers.sessions.tickets import DirectRoute, door_key
@@ -31,7 +31,7 @@ def said(message: Message = POPUP, to: int = 1, expires_at: str = SOON, stamp: s
 
 
 def test_a_stamp_is_good_for_the_very_message():
-    assert stamped(said(), KEY, NOW) == POPUP
+    assert stamped_message(said(), KEY, NOW) == POPUP
 
 
 @pytest.mark.parametrize(
@@ -56,22 +56,22 @@ def test_a_stamp_is_good_for_the_very_message():
     ],
 )
 def test_a_stamp_is_good_for_nothing_else(forged):
-    assert stamped(forged, KEY, NOW) is None
+    assert stamped_message(forged, KEY, NOW) is None
 
 
 @pytest.mark.parametrize("late", [timedelta(seconds=60), timedelta(days=1), timedelta(seconds=-120)])
 def test_a_stamp_is_good_in_time_only(late):
-    assert stamped(said(), KEY, NOW + late) is None
+    assert stamped_message(said(), KEY, NOW + late) is None
 
 
 def test_a_stamp_for_one_route_is_not_good_for_another():
-    assert stamped(said(), b"K" * 32, NOW) is None
+    assert stamped_message(said(), b"K" * 32, NOW) is None
 
 
 def knocks(now: datetime = NOW, *, key: bytes = KEY, length: int = 5, expires_at: str = SOON, to: int = 1) -> bytes | None:
     """What Ann's client answers to Bob's first line."""
-    held = Way("10.0.0.1", 40_123, "t", expires_at, door_key(ticket_key(KEY, 7, to, expires_at)))
-    return let_in(held.call(7, 1, "00", length).split()[2:], key, now)
+    held = PeerRoute("10.0.0.1", 40_123, "t", expires_at, door_key(ticket_key(KEY, 7, to, expires_at)))
+    return answer_to_ticket(held.greeting(7, 1, "00", length).split()[2:], key, now)
 
 
 def test_who_holds_a_ticket_is_let_in():
@@ -89,10 +89,10 @@ def test_who_holds_a_ticket_is_let_in():
         knocks(length=-1),
         knocks(to=2),
         knocks(expires_at="\u00e9"),
-        let_in([b"7", b"1", SOON.encode(), b"00", b"0" * 64, b"5"], KEY, NOW),
-        let_in([b"7", b"1", SOON.encode(), b"00", "\u00e9".encode(), b"5"], KEY, NOW),
-        let_in([b"70000"], KEY, NOW),
-        let_in([], KEY, NOW),
+        answer_to_ticket([b"7", b"1", SOON.encode(), b"00", b"0" * 64, b"5"], KEY, NOW),
+        answer_to_ticket([b"7", b"1", SOON.encode(), b"00", "\u00e9".encode(), b"5"], KEY, NOW),
+        answer_to_ticket([b"70000"], KEY, NOW),
+        answer_to_ticket([], KEY, NOW),
     ],
 )
 def test_nobody_else_is_let_in(refused):
@@ -115,9 +115,9 @@ def test_nobody_else_is_let_in(refused):
 )
 def test_a_way_that_leads_to_nobody_is_none(spoiled):
     good = {"address": "10.0.0.1", "port": 40_123, "ticket": "t", "key": "00", "expires_at": SOON}
-    assert Way.of(good).address == "10.0.0.1"
+    assert PeerRoute.of(good).address == "10.0.0.1"
     with pytest.raises(ProtocolError):
-        Way.of(good | spoiled)
+        PeerRoute.of(good | spoiled)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_neighbours(one, other, same):
     assert same_network(one, other) is same
 
 
-async def test_a_ticket_that_takes_long_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("flash_sdk.peer_routes.ASK_S", 0.01)
-    assert await Ways(lambda _: asyncio.Event().wait()).to(1, "http://127.0.0.1:1") is None
+async def test_a_ticket_that_takes_long_is_not_waited_for():
+    routes = PeerRoutes(lambda _: asyncio.Event().wait(), DirectTimeouts(ticket_s=0.01))
+    assert await routes.to(1, "http://127.0.0.1:1") is None
 
 
 @pytest.mark.parametrize(

@@ -22,23 +22,23 @@ async def town(tmp_path: Path) -> AsyncIterator[Terminal]:
         await terminal.close()
 
 
-async def test_a_popup_is_handed_over_straight_and_shown_once(town: Terminal) -> None:
+async def test_a_popup_is_handed_over_directly_and_shown_once(town: Terminal) -> None:
     for name in ("erin", "ann"):
         assert (await town.run("user", "add", name)).code == 0
     listening = await town.start("listen", "--as", "erin", "--direct")
     said = [(await listening.line()).partition(" * ")[2] for _ in range(2)]
     assert said == ["online; no contacts yet", "your home calls you directly"]
     sent = 0
-    straight = False
-    while not straight and sent < MAX_TRIES:
+    directly = False
+    while not directly and sent < MAX_TRIES:
         ended = await town.run("send", "erin", f"number {sent}", "--as", "ann", "--direct", "--wait")
         assert (ended.code, ended.out.splitlines()[-1]) == (0, "delivered")
         assert (await listening.line()).endswith(f"] number {sent}")
-        straight = ended.out.splitlines()[0].endswith(", and handed over straight")
+        directly = ended.out.splitlines()[0].endswith(", and handed over directly")
         sent += 1
-    assert straight
+    assert directly
     usual = await town.run("send", "erin", "the usual way", "--as", "ann")
-    assert "straight" not in usual.out
+    assert "directly" not in usual.out
     assert (await listening.line()).endswith("] the usual way")
     listening.interrupt()
     assert (await listening.end()).code == 0

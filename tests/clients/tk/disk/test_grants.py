@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from clients.tk.disk import grants
 from clients.tk.disk.grants import Grants
 from flash_sdk import Grant, Home
 
@@ -54,23 +53,22 @@ def test_without_a_keyring_it_is_a_file_of_its_owner(tmp_path: Path) -> None:
     assert (last.handle, last.grant) == ("ann", None)
 
 
-def test_with_a_keyring_no_file_holds_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_keyring_no_file_holds_the_token(tmp_path: Path) -> None:
     ring = Ring()
-    monkeypatch.setattr(grants, "keyring", ring)
-    Grants(tmp_path).keep(SERVER, grant())
+    Grants(tmp_path, ring=ring).keep(SERVER, grant())
     assert list(ring.secrets) == [("flash", "ann at http://flash.example")]
     assert not any("secret" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
-    last = Grants(tmp_path).last()
+    last = Grants(tmp_path, ring=ring).last()
     assert last is not None
     assert last.grant is not None
-    Grants(tmp_path).forget(SERVER, "ann")
+    Grants(tmp_path, ring=ring).forget(SERVER, "ann")
     assert ring.secrets == {}
 
 
-def test_a_locked_keyring_leaves_it_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grants, "keyring", Ring(locked=True))
-    Grants(tmp_path).keep(SERVER, grant())
-    last = Grants(tmp_path).last()
+def test_a_locked_keyring_leaves_it_to_the_file(tmp_path: Path) -> None:
+    store = Grants(tmp_path, ring=Ring(locked=True))
+    store.keep(SERVER, grant())
+    last = store.last()
     assert last is not None
     assert last.grant is not None
 

@@ -10,11 +10,12 @@ from typing import Self, TypeVar
 from clients.tk.disk.paths import Paths
 from clients.tk.engine.bridge import Bridge
 from clients.tk.engine.engine import Engine
+from clients.tk.model.contacts import UNDO_S
 from clients.tk.model.effects import HidePopup, ShowPopup, ViewEffect
 from clients.tk.model.inputs import AddContact, Intent, MarkRead, PopupMapped, SearchDirectory, SignIn, Write
 from clients.tk.model.model import Model, new_id
 from clients.tk.model.values import Sent, SentState
-from flash_sdk import Pace
+from flash_sdk import FlashClient, Pace
 
 PASSWORD = "correct horse"
 SOON_S = 15.0
@@ -23,16 +24,31 @@ BRISK = Pace(first_s=0.05, longest_s=0.5)  # a test does not wait half a minute 
 T = TypeVar("T")
 
 
+def brisk_client(server: str) -> FlashClient:
+    return FlashClient(server, pace=BRISK)
+
+
 class Person:
     """One client. Use as a context manager; `folder` is the machine's disk, and may be used again by the next one."""
 
-    def __init__(self, folder: Path, server: str, handle: str | None = None, *, direct: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: str,
+        handle: str | None = None,
+        *,
+        direct: bool = False,
+        connect: Callable[[str], FlashClient] | None = None,
+        undo_s: float = UNDO_S,
+    ) -> None:
         self.server = server
-        self.model = Model()
+        self.model = Model(undo_s)
         self.bridge = Bridge(self.model)
         self.effects: list[ViewEffect] = []
         paths = Paths(folder / "config", folder / "data")
-        self._engine = Engine(self.bridge, paths, server=server, handle=handle, use_keyring=False, direct=direct, pace=BRISK)
+        self._engine = Engine(
+            self.bridge, paths, server=server, handle=handle, use_keyring=False, direct=direct, connect=connect or brisk_client
+        )
 
     def __enter__(self) -> Self:
         self._engine.start()

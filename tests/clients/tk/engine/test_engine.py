@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from clients.tk.engine.error_sentences import sentence
-from clients.tk.model import contacts as model_contacts
 from clients.tk.model.inputs import ChangeContact, CloseMessage, RemoveContact, SetStatus, SignIn, SignOut, UndoRemoval
 from clients.tk.model.values import OwnStatus, SentState
 from flash_sdk import FlashClient, Unreachable
@@ -144,11 +143,8 @@ def test_the_list_is_changed_and_undone(servers: RunningServer, tmp_path: Path) 
         assert hal.model.row(to_ida).notify
 
 
-def test_a_removal_reaches_the_home_when_it_can_no_longer_be_undone(
-    servers: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(model_contacts, "UNDO_S", 0.2)
-    with Person(tmp_path / "lea", servers.url) as lea, Person(tmp_path / "max", servers.url) as maximilian:
+def test_a_removal_reaches_the_home_when_it_can_no_longer_be_undone(servers: RunningServer, tmp_path: Path) -> None:
+    with Person(tmp_path / "lea", servers.url, undo_s=0.2) as lea, Person(tmp_path / "max", servers.url) as maximilian:
         lea.signs_in("lea")
         maximilian.signs_in("max")
         to_max = lea.adds("max")

@@ -20,12 +20,11 @@ BOB = 2
 
 
 @pytest.mark.parametrize("status", [403, 404, 405])
-async def test_a_page_of_something_in_between_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    monkeypatch.setattr("clients.tk.engine.outbox.FIRST_PAUSE_S", 0.01)
+async def test_a_page_of_something_in_between_refuses_nothing(tmp_path: Path, status: int) -> None:
     storage = Storage(tmp_path, Account("http://flash.example", 1, "ann"))
     storage.wrote(Sent("m1", BOB, "pop over?", datetime.now(UTC)))
     reports: list[Report] = []
-    outbox = Outbox(storage, reports.append)
+    outbox = Outbox(storage, reports.append, pace=AT_ONCE)
     async with Peer() as peer, FlashClient(peer.url, pace=AT_ONCE) as ann:
         await ann.login("ann", PASSWORD)
         peer.say("/v1/messages", lambda: web.Response(status=status, text="404 page not found"))

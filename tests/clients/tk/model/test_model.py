@@ -34,13 +34,13 @@ def test_the_connection_line_says_so_when_popups_come_by_another_way() -> None:
     assert ann.model.connection.line(ann.now) == "connected"
 
 
-def test_the_connection_line_says_so_when_popups_come_straight() -> None:
+def test_the_connection_line_says_so_when_popups_come_directly() -> None:
     ann = Ann()
     ann.connects(how=sdk.Connected("poll"))
     usual = ann.model.connection.line(ann.now)
     assert ann.hears(sdk.Direct(False, "no_answer")) == []
     assert ann.hears(sdk.Direct(True)) == [fx.ConnectionChanged()]
-    assert ann.model.connection.line(ann.now) == "connected: popups come straight"
+    assert ann.model.connection.line(ann.now) == "connected: popups come directly"
     ann.hears(sdk.Direct(False, "lost"))
     assert ann.model.connection.line(ann.now) == usual
     ann.hears(sdk.Direct(True))

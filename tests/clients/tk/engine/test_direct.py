@@ -1,8 +1,9 @@
-"""The popup client with `--direct`: popups come and go straight, each once, and nothing else is different."""
+"""The popup client with `--direct`: popups come and go directly, each once, and nothing else is different."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -12,8 +13,8 @@ from clients.tk.app import app
 from clients.tk.model.inputs import CloseMessage
 from clients.tk.model.values import SentState
 from clients.tk.program import Options
-from flash_sdk.peer_routes import Ways
-from tests.clients.tk.engine.person import Person
+from flash_sdk import Accepted, DirectTimeouts, FlashClient
+from tests.clients.tk.engine.person import BRISK, Person
 from tests.clients.tk.servers import RunningServer
 
 MAX_TRIES = 50  # a tenth of them is more than enough
@@ -26,26 +27,33 @@ def servers(tmp_path: Path) -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """For each popup that was handed over, whether it was taken."""
-    results: list[bool] = []
-    send = Ways.send
-
-    async def noting(*args: object) -> bool:
-        results.append(await send(*args))  # type: ignore[arg-type]
-        return results[-1]
-
-    monkeypatch.setattr(Ways, "send", noting)
-    monkeypatch.setattr("flash_sdk.peer_routes.NO_ROUTE_S", 0.0)  # else the first one, too early for a ticket, would put off the rest
-    return results
+def taken() -> list[bool]:
+    """For each popup that was sent with a ticket, whether its recipient took it."""
+    return []
 
 
-def test_popups_come_and_go_straight(servers: RunningServer, tmp_path: Path, taken: list[bool]) -> None:
-    with Person(tmp_path / "ann", servers.url, direct=True) as ann, Person(tmp_path / "bob", servers.url, direct=True) as bob:
+def noting(taken: list[bool]) -> Callable[[str], FlashClient]:
+    """Makes clients that note what became of their popups. They ask for a ticket each time, because the first popup may be too early."""
+
+    class Noting(FlashClient):
+        async def send(self, *args: Any, **options: Any) -> Accepted:
+            accepted = await super().send(*args, **options)
+            if options.get("direct"):
+                taken.append(accepted.direct)
+            return accepted
+
+    return lambda server: Noting(server, pace=BRISK, direct_timeouts=DirectTimeouts(no_route_s=0.0))
+
+
+def test_popups_come_and_go_directly(servers: RunningServer, tmp_path: Path, taken: list[bool]) -> None:
+    with (
+        Person(tmp_path / "ann", servers.url, direct=True, connect=noting(taken)) as ann,
+        Person(tmp_path / "bob", servers.url, direct=True) as bob,
+    ):
         ann.signs_in("ann")
         bob.signs_in("bob")
-        ann.see(lambda: ann.model.connection.straight)
-        bob.see(lambda: bob.model.connection.straight)
+        ann.see(lambda: ann.model.connection.direct)
+        bob.see(lambda: bob.model.connection.direct)
         to_bob = ann.adds("bob")
         ann.see(lambda: ann.model.row(to_bob).status == "online")
         sent: list[str] = []
@@ -65,7 +73,7 @@ def test_popups_come_and_go_straight(servers: RunningServer, tmp_path: Path, tak
 
 
 def test_without_it_nothing_is_handed_over(servers: RunningServer, tmp_path: Path, taken: list[bool]) -> None:
-    with Person(tmp_path / "ann", servers.url) as ann, Person(tmp_path / "bob", servers.url, direct=True) as bob:
+    with Person(tmp_path / "ann", servers.url, connect=noting(taken)) as ann, Person(tmp_path / "bob", servers.url, direct=True) as bob:
         ann.signs_in("ann")
         bob.signs_in("bob")
         sent = ann.writes(ann.adds("bob"), "pop over?")

@@ -1,4 +1,4 @@
-"""Two ways as one row of parts, without a network. Rule: the back connection alone says when the line begins and when it is over."""
+"""Two lines as one row of parts, without a network. Rule: the back connection alone says when the line begins and when it is over."""
 
 import asyncio
 
@@ -8,16 +8,16 @@ from flash_sdk.backoff import Pace
 from flash_sdk.events import Blank
 from flash_sdk.listener import Listener
 from flash_sdk.mailbox import Mailbox
-from flash_sdk.merged_line import Beside
+from flash_sdk.merged_line import MergedLine
 from flash_sdk.parts import Part
 from flash_sdk.stream import Lost
-from flash_sdk.transport_ladder import Patience
-from flash_sdk.transport_selector import Helm
+from flash_sdk.transport_ladder import TransportTimeouts
+from flash_sdk.transport_selector import TransportSelector
 
 ACTIVE = Part("direct", {"active": True})
 
 
-class Way:
+class ScriptedLine:
     """A line that says what it is told to."""
 
     idle_s = 30.0
@@ -48,12 +48,12 @@ class Port:
     """A port on which the home has called."""
 
     def __init__(self) -> None:
-        self.line = Way()
+        self.line = ScriptedLine()
 
     async def offer(self, session: str) -> None:
         return None
 
-    def take_line(self) -> Way:
+    def take_line(self) -> ScriptedLine:
         return self.line
 
     def close(self) -> None:
@@ -65,62 +65,62 @@ def message(seq: int) -> Part:
 
 
 @pytest.fixture
-async def ways():
-    back, port = Way(), Port()
-    beside = Beside(back, port, "s")
-    yield beside, back, port.line
-    beside.close()
+async def lines():
+    back, port = ScriptedLine(), Port()
+    merged = MergedLine(back, port, "s")
+    yield merged, back, port.line
+    merged.close()
     assert back.closed
 
 
-async def test_the_line_is_not_read_before_the_back_connection_says_so(ways):
-    beside, back, line = ways
+async def test_the_line_is_not_read_before_the_back_connection_says_so(lines):
+    merged, back, line = lines
     line.says(message(2))
     back.says(message(1), ACTIVE)
-    assert [await beside.next() for _ in range(3)] == [message(1), ACTIVE, message(2)]
+    assert [await merged.next() for _ in range(3)] == [message(1), ACTIVE, message(2)]
     assert line.confirmed == 1
 
 
-async def test_a_part_on_the_back_connection_ends_the_line_and_comes_after_it(ways):
-    beside, back, line = ways
+async def test_a_part_on_the_back_connection_ends_the_line_and_comes_after_it(lines):
+    merged, back, line = lines
     back.says(ACTIVE)
-    assert await beside.next() == ACTIVE
+    assert await merged.next() == ACTIVE
     back.says(Part("blank", {}))
-    assert (await beside.next()).name == "blank"
+    assert (await merged.next()).name == "blank"
     assert not line.closed
     back.says(message(1))
-    assert await beside.next() == Part("direct", {"active": False, "why": "given_up"})
+    assert await merged.next() == Part("direct", {"active": False, "why": "given_up"})
     assert line.closed
     line.says(message(9))  # too late: what was on its way comes again over the back connection
-    assert await beside.next() == message(1)
+    assert await merged.next() == message(1)
     back.says(message(2))
-    assert await beside.next() == message(2)
+    assert await merged.next() == message(2)
 
 
-async def test_a_line_that_breaks_is_left_and_the_back_connection_goes_on(ways):
-    beside, back, line = ways
+async def test_a_line_that_breaks_is_left_and_the_back_connection_goes_on(lines):
+    merged, back, line = lines
     back.says(ACTIVE)
     line.says(message(1), Lost("gone"))
-    came = [await beside.next() for _ in range(3)]
+    came = [await merged.next() for _ in range(3)]
     assert came == [ACTIVE, message(1), Part("direct", {"active": False, "why": "lost"})]
     back.says(message(2))
-    assert await beside.next() == message(2)
+    assert await merged.next() == message(2)
 
 
-async def test_a_back_connection_that_breaks_ends_it_all(ways):
-    beside, back, _ = ways
+async def test_a_back_connection_that_breaks_ends_it_all(lines):
+    merged, back, _ = lines
     back.says(ACTIVE, Lost("gone"))
-    assert await beside.next() == ACTIVE
+    assert await merged.next() == ACTIVE
     with pytest.raises(Lost):
-        await beside.next()
+        await merged.next()
 
 
 async def test_who_leaves_while_the_home_says_goodbye_hangs_up_all_the_same():
     """A last acknowledgement was on its way, and is waited for."""
-    back, port = Way(), Port()
+    back, port = ScriptedLine(), Port()
     acking, given_up = asyncio.Event(), asyncio.Event()
 
-    async def opens(*_: object) -> Way:
+    async def opens(*_: object) -> ScriptedLine:
         return back
 
     async def post_ack(session: str, upto: int) -> None:
@@ -134,8 +134,8 @@ async def test_who_leaves_while_the_home_says_goodbye_hangs_up_all_the_same():
     async def log_off(session: str) -> None:
         return None
 
-    helm = Helm("http://home", Patience(), only="multipart")
-    listener = Listener(opens, post_ack, log_off, Mailbox(), helm, Pace(), "test", blanks=True, direct=port)
+    selector = TransportSelector("http://home", TransportTimeouts(), only="multipart")
+    listener = Listener(opens, post_ack, log_off, Mailbox(), selector, Pace(), "test", blanks=True, direct=port)
     back.says(Part("welcome", {"session": "s", "uid": 1, "blank_s": 30, "resume": {"verdict": "fresh", "count": 0}, "contacts": []}))
     back.says(ACTIVE, Part("blank", {}))
     while not isinstance(await anext(listener), Blank):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flash_sdk import Direct, Listener, Message, Receipt
+from tests.clients.sdk.direct_ports import RecordingPort
 from tests.clients.tk.servers import RunningServer
 from tests.clients.tk.windows.conftest import Client, Friend
 from tests.support.display import Display
@@ -22,20 +23,19 @@ def flash_servers(tmp_path: Path) -> Iterator[RunningServer]:
         yield servers
 
 
-async def test_popups_come_straight_and_the_window_says_so(screen: Display, client: Client, friend: Friend, pictures: Path | None) -> None:
+async def test_popups_come_directly_and_the_window_says_so(screen: Display, client: Client, friend: Friend, pictures: Path | None) -> None:
     ann, bob = await friend("ann"), await friend("bob")
     await ann.add_contact(bob.grant.uid)
     await bob.add_contact(ann.grant.uid)
     window = await client("ann")
     window.remembers(ann.grant)
     await window.starts("light", "direct")
-    await window.sees("^Connected: popups come straight$")
-    await window.picture(pictures / "straight.png" if pictures else None)
-    async with bob.listen(direct=True) as events:
+    await window.sees("^Connected: popups come directly$")
+    await window.picture(pictures / "direct.png" if pictures else None)
+    async with bob.listen(direct=(port := RecordingPort(bob))) as events:
         assert await heard(events, Direct) == Direct(active=True)
-        handed_over = noted(events)
         accepted = await bob.send(ann.grant.uid, "pop over?", direct=True)
-        assert accepted.straight
+        assert accepted.direct
         await window.sees("^pop over[?]$", window="^Flash: Bob Baker")
         assert (await heard(events, Receipt)).state == "delivered"
         await window.clicks("^Done$", kind="TButton", window="^Flash: Bob Baker")
@@ -49,24 +49,8 @@ async def test_popups_come_straight_and_the_window_says_so(screen: Display, clie
         answer = await heard(events, Message)
         assert isinstance(answer, Message)
         assert answer.text == "in a minute"
-        await eventually(lambda: handed_over == [answer.id])  # by whichever way it was shown
+        await eventually(lambda: [message.id for message in port.handed_over] == [answer.id])  # by whichever way it was shown
         await window.sees("accepted|delivered", kind="Text")
-
-
-def noted(events: Listener) -> list[str]:
-    """Ids of what is handed over here straight, shown already or not."""
-    ids: list[str] = []
-    port = events._direct
-    assert port is not None
-    take = port.popup
-    assert take is not None
-
-    def note(message: Message) -> bool:
-        ids.append(message.id)
-        return take(message)
-
-    port.popup = note
-    return ids
 
 
 async def heard(events: Listener, kind: type) -> object:
