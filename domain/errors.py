@@ -1,9 +1,11 @@
-"""Every error that Flash reports, in one tree. `code` is what travels; the docstring is the default message.
+"""Every error that the rules and the servers report, in one tree. `code` is what travels; the docstring is the default message.
+
+A room that adds errors draws them below these, in its own `errors.py`, `problems.py` or `__init__.py`.
 
 FlashError
 ├── Rejected                  the caller's fault; changes nothing
 │   ├── Invalid               422  a field is missing, mistyped, unknown or out of bounds
-│   ├── Malformed             400  not HTTP, not JSON
+│   ├── Malformed             400  not HTTP, not JSON, not an envelope
 │   ├── TooLarge              413
 │   ├── Unauthorized          401  no token, or one that is expired, forged or for something else
 │   ├── BadCredentials        401
@@ -15,7 +17,6 @@ FlashError
 │   │   ├── UnknownUser       404
 │   │   ├── UnknownMessage    404
 │   │   └── NoRoute           404
-│   ├── MethodNotAllowed      405
 │   ├── Conflict              409
 │   │   ├── HandleTaken       409
 │   │   └── UnknownSession    409
@@ -23,6 +24,7 @@ FlashError
 │   ├── NotYourHome           421  names the right home
 │   └── TooManyRequests       429
 └── Unavailable               503  try again; changes nothing
+    └── UidTaken              503  of two Global Servers that register someone at once, one tries again
 """
 
 from typing import Any
@@ -129,12 +131,6 @@ class NoRoute(NotFound):
     code = "no_route"
 
 
-class MethodNotAllowed(Rejected):
-    """This address exists, but not for this method."""
-
-    code = "method_not_allowed"
-
-
 class Conflict(Rejected):
     """The request does not fit the present state."""
 
@@ -175,3 +171,7 @@ class Unavailable(FlashError):
     """A part that is needed is away; try again."""
 
     code = "unavailable"
+
+
+class UidTaken(Unavailable):
+    """Another Global Server gave this number to someone first; try again with the next one."""

@@ -1,1 +1,14 @@
-"""The running Home Server and Global Server. Rule: no HTTP, and AMQP only through the `Broker` port."""
+"""The running Home Server and Global Server. Rule: no HTTP, and AMQP only through the `Broker` port.
+
+The servers add these errors to the tree in `domain/errors.py`; `servers/maintenance/errors.py` draws those of the commands:
+
+Unavailable
+├── Conflicted       servers/store/event_log.py: another process wrote to the same stream
+└── LeaseLost        servers/store/lease.py: another process serves this home
+
+ValueError
+└── NotDecryptable   servers/encryption/personal_fields.py: the bytes or the key are not the right ones
+
+Exception
+└── KeysNeeded       servers/encryption/personal_fields.py: no error, but a request to read keys first
+"""

@@ -7,15 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.errors import HandleTaken, Unavailable, UnknownUser
+from domain.errors import HandleTaken, UidTaken, UnknownUser
 from domain.event import Event
 from domain.events.global_server import AccountClosed, CredentialChanged, HandleClaimed, ProfileChanged, UserRegistered
 from domain.personal import Personal
 from domain.profile import clean_changes, clean_handle, clean_profile, display_name
-
-
-class UidTaken(Unavailable):
-    """Another Global Server gave this number to someone first; try again with the next one."""
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Protocol, cast
 from urllib.parse import unquote
 
-from domain.errors import Malformed, MethodNotAllowed, NotFound, Unavailable
+from domain.errors import Malformed, NotFound, Unavailable
 from edge.http.messages import Answer, Call, Peer
 from edge.http.metrics import EdgeMetrics
-from edge.http.problems import problem_for
+from edge.http.problems import MethodNotAllowed, problem_for
 from edge.http.route import Route
 from runtime.deferred import Deferred, failed
 

@@ -1,4 +1,16 @@
-"""Refusals as `application/problem+json` (RFC 9457). Rule: this is the only table from errors to HTTP status codes."""
+"""Refusals as `application/problem+json` (RFC 9457). Rule: this is the only table from errors to HTTP status codes.
+
+HTTP adds three errors to the tree in `domain/errors.py`:
+
+Malformed
+└── NotInTime          408
+
+Rejected
+└── MethodNotAllowed   405  names the methods that are allowed
+
+FlashError
+└── Internal           500  a mistake of ours; the log says more
+"""
 
 from types import TracebackType
 from typing import Any
@@ -21,6 +33,12 @@ class NotInTime(errors.Malformed):
     """The request did not arrive completely in time."""
 
 
+class MethodNotAllowed(errors.Rejected):
+    """This address exists, but not for this method."""
+
+    code = "method_not_allowed"
+
+
 # An error that is not named here has the status of its nearest named ancestor.
 STATUS: dict[type[errors.FlashError], int] = {
     errors.FlashError: 500,
@@ -31,7 +49,7 @@ STATUS: dict[type[errors.FlashError], int] = {
     errors.BadCredentials: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
-    errors.MethodNotAllowed: 405,
+    MethodNotAllowed: 405,
     errors.Conflict: 409,
     errors.Gap: 410,
     errors.TooLarge: 413,

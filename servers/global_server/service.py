@@ -11,10 +11,10 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
-from domain.errors import BadCredentials, Forbidden, HandleTaken, Unavailable, UnknownUser
+from domain.errors import BadCredentials, Forbidden, HandleTaken, UidTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
-from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount, UidTaken
+from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
 from domain.registry.registered_home import GLOBAL
 from projections.directory.directory import Listed
 from runtime.times import rfc3339

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.errors import HandleTaken, Invalid, UnknownUser
+from domain.errors import HandleTaken, Invalid, UidTaken, UnknownUser
 from domain.event import stream_kind
 from domain.events.global_server import (
     AccountClosed,
@@ -14,7 +14,7 @@ from domain.events.global_server import (
     UserRegistered,
 )
 from domain.profile import MAX_FIELD_CHARS
-from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount, UidTaken
+from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
 from domain.rules import global_server as global_rules
 from tests.domain.given import NOW, Story
 from tests.support.dumps import through_msgpack
