@@ -11,10 +11,10 @@ from typing import Any
 
 from broker import envelope
 from broker.envelope import EventRecord
-from domain.event import Event, placed, stored_fields, stream_kind
+from domain.event import Event, placed, stored_fields
 from domain.events.global_server import UserRegistered
-from domain.mailbox.decide import Acknowledge, MarkDone
-from domain.rules import home as rules
+from domain.mailbox.commands import Acknowledge, MarkDone
+from domain.rules.home import RECIPIENTS, rules_for
 from domain.rules.rules import Command
 from domain.user.commands import LogIn, LogOff, PutContact, Send
 from domain.user.state import Contact
@@ -96,17 +96,17 @@ class MadeHistory:
         while waiting:
             home, command = waiting.popleft()
             stream = command.stream
-            kind = stream_kind(stream)
-            state = self._states.get(stream)
+            rules = rules_for(home)
+            state: Any = self._states.get(stream)
             if state is None:
-                state = self._states[stream] = rules.STATES[kind](stream)
-            events = rules.DECIDERS[type(command)](state, command, int(self.now * 1e6) / 1e6)
+                state = self._states[stream] = rules.new_state(stream)
+            events = rules.decide(state, command, int(self.now * 1e6) / 1e6)
             for event in placed(events, stream, state.version):
-                rules.FOLDS[kind](state, event)
+                rules.evolve(state, event)
                 self._put(home, event)
-                find = rules.RECIPIENTS.get(type(event))
+                find = RECIPIENTS.get(type(event))
                 for other in {home, *(find(event) if find is not None else ())}:
-                    waiting.extend((other, reaction) for reaction in rules.react(event, home, other))
+                    waiting.extend((other, reaction) for reaction in rules_for(other).react(event, home))
 
     def _put(self, source: str, event: Event) -> None:
         self.events += 1

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from bench.report import Run, Target
@@ -22,11 +23,12 @@ from broker.port import Outgoing
 from domain.event import Event, placed
 from domain.events.home import MessagesDelivered
 from domain.events.integrity import LogSealed
-from domain.integrity import seal as seals
-from domain.mailbox.decide import MarkDone
-from domain.rules import global_server as global_rules
-from domain.rules import home as home_rules
-from domain.rules.rules import Rules
+from domain.integrity.commands import WitnessSeal
+from domain.integrity.decide import witness_seal
+from domain.integrity.state import SealedState
+from domain.mailbox.commands import MarkDone
+from domain.rules.global_server import RULES
+from domain.rules.home import rules_for
 from servers.integrity.sealer import Sealer, SealPolicy
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
@@ -92,7 +94,7 @@ def _events(start: int, count: int) -> Iterator[Event]:
 
 async def _make(data: Path, events: int) -> None:
     """A log of `events` events with its seals, as the servers would have left it."""
-    store = Store(f"sqlite:///{data}/h1.db", "h1", Rules(home_rules.STATES, home_rules.FOLDS, home_rules.DECIDERS))
+    store = Store(f"sqlite:///{data}/h1.db", "h1", rules_for("h1"))
     broker = EmbeddedBroker(data / "broker.db")
     await broker.start()
     await broker.wait_connected(10)
@@ -123,15 +125,14 @@ async def _make(data: Path, events: int) -> None:
 
 def _keep(data: Path, copies: list[LogSealed]) -> None:
     """What the Global Server would have stored."""
-    rules = Rules(global_rules.STATES, global_rules.FOLDS, global_rules.DECIDERS)
-    store = Store(f"sqlite:///{data}/global.db", "global", rules)
-    state = seals.SealedState("witness-h1")
+    store = Store(f"sqlite:///{data}/global.db", "global", RULES)
+    state = SealedState("witness-h1")
     kept: list[Event] = []
     for event in copies:
-        for command in seals.heard(event, "h1"):
-            assert isinstance(command, seals.WitnessSeal)
-            fresh = placed(seals.witness_seal(state, command, event.at), state.stream, state.version)
-            seals.evolve(state, fresh[0])
+        for command in RULES.react(event, "h1"):
+            assert isinstance(command, WitnessSeal)
+            fresh = placed(witness_seal(state, command, event.at), state.stream, state.version)
+            RULES.evolve(state, fresh[0])
             kept += fresh
     store.put(kept, store.pack(kept))
     store.close()
@@ -147,7 +148,8 @@ async def _cost(directory: Path) -> tuple[float, float]:
 
 
 async def _write(directory: Path, *, with_seals: bool) -> float:
-    rules = Rules(home_rules.STATES, home_rules.FOLDS, {**home_rules.DECIDERS, MarkDone: _decide})
+    home = rules_for("h1")
+    rules = replace(home, deciders={**home.deciders, MarkDone: _decide})
     store = Store(f"sqlite:///{directory}/h1.db", "h1", rules)
     writer = Writer(store, time.time, [lambda batch: sealer.offer(batch) if with_seals else None])
     sealer = Sealer(store, writer, "h1", SealPolicy())

@@ -1,7 +1,7 @@
-"""The base of every event, and what a state offers. Rule: an event's `TOPIC` and its stored fields are never renamed."""
+"""The base of every event. Rule: an event's `TOPIC` and its stored fields are never renamed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 from eventsourcing.utils import register_topic
 from msgspec import Struct
@@ -57,21 +57,3 @@ def stored_fields(event: Event) -> dict[str, Any]:
     fields = asdict(event)
     del fields["originator_id"], fields["originator_version"]
     return fields
-
-
-class State(Protocol):
-    """What a stream's events fold into."""
-
-    stream: str
-    version: int
-
-
-@runtime_checkable
-class Snapshotable(State, Protocol):
-    """A state that may grow old: it can be stored whole, so that a stream of 100,000 events loads fast."""
-
-    def dump(self) -> dict[str, Any]:
-        """Plain data of the whole state."""
-
-    def load(self, data: dict[str, Any]) -> None:
-        """The reverse of `dump`."""

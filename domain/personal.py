@@ -10,7 +10,7 @@ from typing import Any, get_origin
 
 from msgspec.structs import asdict, fields
 
-from domain.event import Event, stream_uid
+from domain.event import Event, stored_fields, stream_uid
 
 OWN = "originator_id"  # the owner is the user whose stream it is: `user-42`, `account-42`
 
@@ -31,12 +31,12 @@ def owner(rule: str, stream: str, state: dict[str, Any]) -> int:
     return uid
 
 
-def dump_event(event: Event) -> dict[str, Any]:
-    """All fields of an event, for a dump."""
-    dumped = asdict(event)
+def event_with_owners(event: Event) -> dict[str, Any]:
+    """All fields of an event, its place included, for a snapshot; the personal ones as `Personal`."""
+    fields = stored_fields(event) | {"originator_id": event.originator_id, "originator_version": event.originator_version}
     for field, rule in event.PERSONAL.items():
-        dumped[field] = Personal(owner(rule, event.originator_id, dumped), dumped[field])
-    return dumped
+        fields[field] = Personal(owner(rule, event.originator_id, fields), fields[field])
+    return fields
 
 
 def owners(event: Event) -> set[int]:

@@ -50,3 +50,8 @@ def clean_profile(profile: Mapping[str, str | None]) -> dict[str, str]:
 def display_name(handle: str, profile: Mapping[str, str]) -> str:
     """What others see: the full name, or else the handle."""
     return profile.get("full_name") or handle
+
+
+def with_changes(profile: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """A new profile: `profile` with the fields of `changes` set, or left out where `None`."""
+    return {name: text for name, text in {**profile, **changes}.items() if text is not None}

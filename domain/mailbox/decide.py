@@ -1,129 +1,13 @@
-"""A user's mailbox: what waits, numbered by `seq`, until a client acknowledges it. Rule: only acks are refused, never mail.
+"""What may happen to a mailbox. Rule: pure; acknowledgements and Done may be refused, mail never is."""
 
-The state keeps the waiting events themselves; they are what a session will show.
-"""
+from collections.abc import Collection
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any
-
+from domain.aggregate import Deciders
 from domain.errors import Invalid, UnknownMessage
-from domain.event import Event, stream_uid
+from domain.event import Event
 from domain.events.home import MessageBounced, MessageDone, MessageErased, MessageExpired, MessageQueued, MessagesDelivered, ReceiptQueued
-from domain.personal import dump_event
-
-MAX_WAITING = 1_000  # unacked messages; past that the sender gets a `bounced` receipt
-MAX_RECEIPTS = 1_000  # unacked receipts; past that the oldest is forgotten: a client that never acks must not grow the mailbox
-OPEN_MESSAGES = 1_000  # delivered messages that can still be marked done
-
-Waiting = MessageQueued | ReceiptQueued
-
-
-class MailboxState:
-    """What a mailbox's events fold into. `waiting` is ordered by `seq`; `open`: (id, sender) -> the sender's home, None once the
-    message is done: ids are unique per sender."""
-
-    __slots__ = ("closed", "last_seq", "messages", "open", "stream", "uid", "version", "waiting")
-
-    def __init__(self, stream: str) -> None:
-        self.stream = stream
-        self.version = 0
-        self.uid = stream_uid(stream)
-        self.closed = False  # for good
-        self.last_seq = 0
-        self.waiting: dict[int, Waiting] = {}
-        self.messages = 0  # how many of `waiting` are messages
-        self.open: dict[tuple[str, int], str | None] = {}
-
-    def dump(self) -> dict[str, Any]:
-        """Plain data for a snapshot, and `Personal`."""
-        return {
-            "last_seq": self.last_seq,
-            "messages": self.messages,
-            "closed": self.closed,
-            "waiting": [[isinstance(e, MessageQueued), dump_event(e)] for e in self.waiting.values()],
-            "open": [[id_, sender, home or "", home is None] for (id_, sender), home in self.open.items()],
-        }
-
-    def load(self, data: dict[str, Any]) -> None:
-        """The reverse of `dump`."""
-        self.last_seq, self.messages = data["last_seq"], data["messages"]
-        self.closed = data.get("closed", False)
-        self.open = {(id_, sender): None if done else home for id_, sender, home, done in data["open"]}
-        for message, fields in data["waiting"]:
-            event = (MessageQueued if message else ReceiptQueued)(**fields)
-            self.waiting[event.seq] = event
-
-
-@dataclass(slots=True, kw_only=True)
-class MailboxCommand:
-    """A wish concerning one mailbox."""
-
-    uid: int
-    cause: str
-
-    @property
-    def stream(self) -> str:
-        """The stream whose state decides."""
-        return f"mailbox-{self.uid}"
-
-
-@dataclass(slots=True, kw_only=True)
-class QueueMessage(MailboxCommand):
-    """A popup arrived for the user."""
-
-    id: str
-    sender: int
-    sender_home: str
-    handle: str
-    name: str
-    text: str
-    sent_at: float
-    in_reply_to: str | None
-    urgent: bool
-
-
-@dataclass(slots=True, kw_only=True)
-class QueueReceipt(MailboxCommand):
-    """News arrived of a message that the user sent."""
-
-    id: str
-    to: int
-    state: str
-    why: str | None
-    settled_at: float
-
-
-@dataclass(slots=True, kw_only=True)
-class Acknowledge(MailboxCommand):
-    """A session has everything up to `upto`."""
-
-    session: str
-    upto: int
-
-
-@dataclass(slots=True, kw_only=True)
-class Resume(MailboxCommand):
-    """A session begins, by a client that has everything up to `seen` (0: it does not say)."""
-
-    session: str
-    seen: int
-
-
-@dataclass(slots=True, kw_only=True)
-class MarkDone(MailboxCommand):
-    """The user is done with a message; `reply`: because of an answer to it, which is no error when it is unknown."""
-
-    id: str
-    sender: int | None = None  # None: whoever sent a message with this id
-    reply: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Expire(MailboxCommand):
-    """Take out what waits since before `before`."""
-
-    before: float
+from domain.mailbox.commands import Acknowledge, Expire, MarkDone, QueueMessage, QueueReceipt, Resume
+from domain.mailbox.state import MAX_WAITING, MailboxState, Waiting
 
 
 def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> list[Event]:
@@ -217,7 +101,7 @@ def expire(mailbox: MailboxState, command: Expire, now: float) -> list[Event]:
     ]
 
 
-DECIDERS: dict[type, Callable[[MailboxState, Any, float], list[Event]]] = {
+DECIDERS: Deciders = {
     QueueMessage: queue_message,
     QueueReceipt: queue_receipt,
     Acknowledge: acknowledge,

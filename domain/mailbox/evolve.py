@@ -1,9 +1,6 @@
-"""How a mailbox's events fold into `MailboxState`. Rule: an event never fails to apply."""
+"""How a mailbox's events change `MailboxState`. Rule: an event never fails to apply."""
 
-from collections.abc import Callable
-from typing import Any
-
-from domain.event import Event
+from domain.aggregate import Folds, unchanged
 from domain.events.home import (
     MailboxClosed,
     MessageBounced,
@@ -14,13 +11,7 @@ from domain.events.home import (
     MessagesDelivered,
     ReceiptQueued,
 )
-from domain.mailbox.decide import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState
-
-
-def evolve(mailbox: MailboxState, event: Event) -> None:
-    """Apply one event of `mailbox-<uid>`, in order."""
-    _FOLDS[type(event)](mailbox, event)
-    mailbox.version = event.originator_version
+from domain.mailbox.state import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState
 
 
 def _message_queued(mailbox: MailboxState, event: MessageQueued) -> None:
@@ -67,11 +58,7 @@ def _closed(mailbox: MailboxState, event: MailboxClosed) -> None:
     mailbox.open.clear()
 
 
-def _bounced(mailbox: MailboxState, event: MessageBounced) -> None:
-    """The sender is told; what waited is taken out when the mailbox closes."""
-
-
-_FOLDS: dict[type, Callable[[MailboxState, Any], None]] = {
+FOLDS: Folds = {
     MessageQueued: _message_queued,
     ReceiptQueued: _receipt_queued,
     MessagesDelivered: _delivered,
@@ -79,5 +66,5 @@ _FOLDS: dict[type, Callable[[MailboxState, Any], None]] = {
     MessageExpired: _taken_out,
     MessageErased: _taken_out,
     MailboxClosed: _closed,
-    MessageBounced: _bounced,
+    MessageBounced: unchanged,  # the sender is told; what waited is taken out when the mailbox closes
 }

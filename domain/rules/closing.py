@@ -5,31 +5,26 @@ AccountClosed (Global) -> every home: CloseUser -> UserClosed, with which their 
     everywhere:        DropErased -> what they wrote and nobody has seen yet is taken out
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
+from domain.aggregate import Deciders
 from domain.event import Event
 from domain.events.home import ContactRemoved, LoggedOff, MailboxClosed, MessageBounced, MessageErased, MessageQueued, UserClosed
-from domain.mailbox.decide import MailboxCommand, MailboxState
+from domain.mailbox.commands import MailboxCommand
+from domain.mailbox.state import MailboxState
 from domain.user.commands import UserCommand
 from domain.user.state import UserState
 
 
-@dataclass(slots=True, kw_only=True)
-class CloseUser(UserCommand):
+class CloseUser(UserCommand, frozen=True, kw_only=True):
     """The user's account is closed. `resident`: they lived at this home."""
 
     resident: bool
 
 
-@dataclass(slots=True, kw_only=True)
-class CloseMailbox(MailboxCommand):
+class CloseMailbox(MailboxCommand, frozen=True, kw_only=True):
     """Nobody will read this mailbox any more."""
 
 
-@dataclass(slots=True, kw_only=True)
-class DropErased(MailboxCommand):
+class DropErased(MailboxCommand, frozen=True, kw_only=True):
     """Take out what waits of a sender who was erased."""
 
     sender: int
@@ -74,7 +69,7 @@ def drop_erased(mailbox: MailboxState, command: DropErased, now: float) -> list[
     ]
 
 
-DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {
+DECIDERS: Deciders = {
     CloseUser: close_user,
     CloseMailbox: close_mailbox,
     DropErased: drop_erased,

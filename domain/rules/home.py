@@ -1,11 +1,12 @@
-"""The Home Server's rules in one place: which state a stream has, who decides a command, who must hear of an event, and what they do then.
+"""The Home Server's rules in tables: who decides a command, who must hear of an event, and what a home then does.
 
-`ADDRESSES` name the homes an event is for, `react` says what a home does about an event: one that concerns its own users makes it
-act, any other makes it do nothing. For a user of the same home both happen in the same transaction; for another home the broker
-lies between. There is no second way.
+`RECIPIENTS` name the homes that an event is for. `POLICIES` say what a home does about an event: an event that concerns one of its own
+users makes it act, any other event does nothing. For a user of the same home both happen in the same transaction; for a user of another
+home the broker carries the event there. There is no second way.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from typing import Any
 
 from domain.event import Event
@@ -25,24 +26,34 @@ from domain.events.home import (
     UserClosed,
 )
 from domain.events.integrity import LogSealed
-from domain.integrity import seal as seals
-from domain.integrity.seal import SealCommand
-from domain.mailbox import decide as mailbox
-from domain.mailbox import evolve as mailbox_fold
-from domain.mailbox.decide import MailboxCommand, MarkDone, QueueMessage, QueueReceipt
+from domain.integrity import decide as seal_deciders
+from domain.integrity import evolve as seal_folds
+from domain.integrity.state import SealedState
+from domain.mailbox import decide as mailbox_deciders
+from domain.mailbox import evolve as mailbox_folds
+from domain.mailbox.commands import MarkDone, QueueMessage, QueueReceipt
+from domain.mailbox.state import MailboxState
+from domain.profile import display_name
 from domain.registry.registered_home import GLOBAL
 from domain.rules import closing
 from domain.rules.closing import CloseMailbox, CloseUser
-from domain.user import decide as user
-from domain.user import evolve as user_fold
-from domain.user.commands import AddContacter, Adopt, RemoveContacter, UserCommand
+from domain.rules.rules import Command, Policy, Rules
+from domain.user import decide as user_deciders
+from domain.user import evolve as user_folds
+from domain.user.commands import AddContacter, Adopt, RemoveContacter
 from domain.user.state import UserState
 
-Command = UserCommand | MailboxCommand | SealCommand
 
-STATES: dict[str, type] = {"user": UserState, "mailbox": mailbox.MailboxState, **seals.STATES}
-FOLDS: dict[str, Callable[[Any, Event], None]] = {"user": user_fold.evolve, "mailbox": mailbox_fold.evolve, **seals.FOLDS}
-DECIDERS: dict[type, Callable[[Any, Any, float], list[Event]]] = {**user.DECIDERS, **mailbox.DECIDERS, **closing.DECIDERS, **seals.DECIDERS}
+@cache
+def rules_for(home: str) -> Rules:
+    """The rules of this home."""
+    return Rules(
+        server=home,
+        states={"user": UserState, "mailbox": MailboxState, "log": SealedState, "witness": SealedState, "restored": SealedState},
+        deciders=user_deciders.DECIDERS | mailbox_deciders.DECIDERS | closing.DECIDERS | seal_deciders.DECIDERS,
+        folds=user_folds.FOLDS | mailbox_folds.FOLDS | seal_folds.FOLDS,
+        policies=POLICIES,
+    )
 
 
 def is_told(event: Event) -> bool:
@@ -50,24 +61,9 @@ def is_told(event: Event) -> bool:
     return isinstance(event, PresenceEvent) and (event.status != event.previous or isinstance(event, StatusChanged))
 
 
-def react(event: Event, source: str, home: str) -> list[Command]:
-    """What `home` does about an event of `source` (its own, or one addressed to it). Reactions never refuse."""
-    reaction = _REACTIONS.get(type(event))
-    return reaction(event, source, home) if reaction else []
-
-
-def reactions(home: str) -> Mapping[type, Callable[[Any], list[Command]]]:
-    """What `home` does about events of its own, by their class; nothing about any other."""
-
-    def own(reaction: Callable[[Any, str, str], list[Command]]) -> Callable[[Any], list[Command]]:
-        return lambda event: reaction(event, home, home)
-
-    return {kind: own(reaction) for kind, reaction in _REACTIONS.items()}
-
-
-def _message_sent(event: MessageSent, source: str, home: str) -> list[Command]:
+def _message_sent(event: MessageSent, source: str, home: str) -> Sequence[Command]:
     commands: list[Command] = []
-    if event.to_home == home and event.text:  # without a text its sender was erased before it came here
+    if event.to_home == home and event.text:  # a message without a text: its sender was erased before it arrived
         commands.append(
             QueueMessage(
                 uid=event.to,
@@ -83,63 +79,58 @@ def _message_sent(event: MessageSent, source: str, home: str) -> list[Command]:
                 urgent=event.urgent,
             )
         )
-    if event.in_reply_to is not None and source == home:  # who answers a popup is done with it
+    if event.in_reply_to is not None and source == home:  # whoever answers a popup is done with it
         commands.append(MarkDone(uid=event.uid, cause=event.id, id=event.in_reply_to, sender=event.to, reply=True))
     return commands
 
 
-def _delivered(event: MessagesDelivered, source: str, home: str) -> list[Command]:
-    to = event.stream_uid
+def _delivered(event: MessagesDelivered, source: str, home: str) -> Sequence[Command]:
     return [
-        QueueReceipt(uid=sender, cause=id_, id=id_, to=to, state="delivered", why=None, settled_at=event.at)
+        QueueReceipt(uid=sender, cause=id_, id=id_, to=event.stream_uid, state="delivered", why=None, settled_at=event.at)
         for id_, sender, sender_home in event.messages
         if sender_home == home
     ]
 
 
-def _settled(state: str) -> Callable[[Any, str, str], list[Command]]:
-    def reaction(event: MessageSettled, source: str, home: str) -> list[Command]:
+def _settled(state: str) -> Policy:
+    def policy(event: MessageSettled, source: str, home: str) -> Sequence[Command]:
         if event.home != home:
             return []
-        to = event.stream_uid
         why = event.why if isinstance(event, MessageBounced) else "expired" if isinstance(event, MessageExpired) else None
-        return [QueueReceipt(uid=event.uid, cause=event.id, id=event.id, to=to, state=state, why=why, settled_at=event.at)]
+        return [QueueReceipt(uid=event.uid, cause=event.id, id=event.id, to=event.stream_uid, state=state, why=why, settled_at=event.at)]
 
-    return reaction
+    return policy
 
 
-def _contact_added(event: ContactAdded, source: str, home: str) -> list[Command]:
+def _contact_added(event: ContactAdded, source: str, home: str) -> Sequence[Command]:
     if event.home != home:
         return []
-    contacter = event.stream_uid
-    return [AddContacter(uid=event.uid, cause=event.cause, contacter=contacter, home=source)]
+    return [AddContacter(uid=event.uid, cause=event.cause, contacter=event.stream_uid, home=source)]
 
 
-def _contact_removed(event: ContactRemoved, source: str, home: str) -> list[Command]:
+def _contact_removed(event: ContactRemoved, source: str, home: str) -> Sequence[Command]:
     if event.home != home:
         return []
-    contacter = event.stream_uid
-    return [RemoveContacter(uid=event.uid, cause=event.cause, contacter=contacter)]
+    return [RemoveContacter(uid=event.uid, cause=event.cause, contacter=event.stream_uid)]
 
 
-def _registered(event: global_events.UserRegistered, source: str, home: str) -> list[Command]:
+def _registered(event: global_events.UserRegistered, source: str, home: str) -> Sequence[Command]:
     if event.home != home:
         return []
-    name = event.profile.get("full_name") or event.handle
-    return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=name)]
+    return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=display_name(event.handle, event.profile))]
 
 
-def _profile_changed(event: global_events.ProfileChanged, source: str, home: str) -> list[Command]:
+def _profile_changed(event: global_events.ProfileChanged, source: str, home: str) -> Sequence[Command]:
     if event.home != home:
         return []
     return [Adopt(uid=event.uid, cause=event.cause, handle=event.handle, name=event.name)]
 
 
-def _account_closed(event: global_events.AccountClosed, source: str, home: str) -> list[Command]:
+def _account_closed(event: global_events.AccountClosed, source: str, home: str) -> Sequence[Command]:
     return [CloseUser(uid=event.uid, cause=event.cause, resident=event.home == home)]
 
 
-def _user_closed(event: UserClosed, source: str, home: str) -> list[Command]:
+def _user_closed(event: UserClosed, source: str, home: str) -> Sequence[Command]:
     if source != home or not event.resident:
         return []
     return [CloseMailbox(uid=event.stream_uid, cause=event.cause)]
@@ -149,7 +140,7 @@ def _home(event: Any) -> Collection[str]:
     return (event.home,)
 
 
-# The homes that must hear of an event whatever the time: its recipients' or senders'. Presence goes to whoever watches (`is_told`).
+# The homes that must always hear of an event: those of its recipients or senders. Presence goes to the homes of contacters (`is_told`).
 RECIPIENTS: dict[type, Callable[[Any], Collection[str]]] = {
     MessageSent: lambda event: (event.to_home,),
     MessagesDelivered: lambda event: {home for _, _, home in event.messages},
@@ -159,10 +150,10 @@ RECIPIENTS: dict[type, Callable[[Any], Collection[str]]] = {
     ContactAdded: _home,
     ContactRemoved: _home,
     ContacterAdded: _home,
-    LogSealed: lambda event: (GLOBAL,),  # the Global Server's inbox: it keeps what a home could change at home
+    LogSealed: lambda event: (GLOBAL,),  # it keeps the seal where this home cannot change it
 }
 
-_REACTIONS: dict[type, Callable[[Any, str, str], list[Command]]] = {
+POLICIES: dict[type, Policy] = {
     MessageSent: _message_sent,
     MessagesDelivered: _delivered,
     MessageDone: _settled("done"),

@@ -1,10 +1,11 @@
-"""What a server is made of, for the writer: states, folds, deciders and reactions. Rule: the writer knows no event by name."""
+"""What a server's rules are made of. Rule: the writer, the inbox and the store know no event by name; they ask here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from domain.event import Event, State, stream_kind
+from domain.aggregate import State
+from domain.event import Event, stream_kind
 
 
 class Command(Protocol):
@@ -19,21 +20,35 @@ class Command(Protocol):
         """Why: the id that the resulting events carry."""
 
 
+# (event, the server that stored it, the server that reacts) -> what that server wants to happen. A policy's command is never refused.
+Policy = Callable[[Any, str, str], Sequence[Command]]
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One server's rules. Keys of `states` and `folds`: the stream's name before the first "-"."""
+    """The rules of `server`. `states`: kind of stream (`user` of `user-42`) -> class of its state; the other tables are by class."""
 
+    server: str
     states: Mapping[str, type]
-    folds: Mapping[str, Callable[[Any, Event], None]]
     deciders: Mapping[type, Callable[[Any, Any, float], list[Event]]]
-    # What this server does at once about an event of its own, in the same transaction.
-    reactions: Mapping[type, Callable[[Any], Sequence[Command]]] = field(default_factory=dict)
+    folds: Mapping[type, Callable[[Any, Any], None]]
+    policies: Mapping[type, Policy] = field(default_factory=dict)
 
     def new_state(self, stream: str) -> State:
         """The state of a stream without events."""
         state: State = self.states[stream_kind(stream)](stream)
         return state
 
-    def fold(self, stream: str) -> Callable[[Any, Event], None]:
-        """How an event of `stream` changes its state."""
-        return self.folds[stream_kind(stream)]
+    def decide(self, state: State, command: Command, now: float) -> list[Event]:
+        """What happens because of `command`, without places. Raises `Rejected`."""
+        return self.deciders[type(command)](state, command, now)
+
+    def evolve(self, state: State, event: Event) -> None:
+        """Apply the next event of the state's stream."""
+        self.folds[type(event)](state, event)
+        state.version = event.originator_version
+
+    def react(self, event: Event, source: str) -> Sequence[Command]:
+        """What this server wants to happen because of an event that `source` has stored."""
+        policy = self.policies.get(type(event))
+        return policy(event, source, self.server) if policy else ()

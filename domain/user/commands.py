@@ -1,15 +1,11 @@
-"""What can be asked of a user's state. Rule: plain values; `domain.user` decides.
+"""What can be asked of a user's state. Rule: plain values, which nobody changes; `decide.py` says what comes of them."""
 
-Not frozen: nobody changes a command, and making a frozen one costs four times as much.
-"""
-
-from dataclasses import dataclass
+from msgspec import Struct
 
 from domain.user.state import Contact
 
 
-@dataclass(slots=True, kw_only=True)
-class UserCommand:
+class UserCommand(Struct, frozen=True, kw_only=True, gc=False):
     """A wish concerning one user."""
 
     uid: int
@@ -21,21 +17,18 @@ class UserCommand:
         return f"user-{self.uid}"
 
 
-@dataclass(slots=True, kw_only=True)
-class LookUp(UserCommand):
+class LookUp(UserCommand, frozen=True, kw_only=True):
     """Change nothing; have the user's state at hand."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Adopt(UserCommand):
+class Adopt(UserCommand, frozen=True, kw_only=True):
     """The Global Server assigned, or renamed, this user."""
 
     handle: str
     name: str
 
 
-@dataclass(slots=True, kw_only=True)
-class LogIn(UserCommand):
+class LogIn(UserCommand, frozen=True, kw_only=True):
     """A client of the user opened a back connection."""
 
     handle: str
@@ -45,24 +38,21 @@ class LogIn(UserCommand):
     replaces: str | None = None  # the same client's session before, which it knows to be over
 
 
-@dataclass(slots=True, kw_only=True)
-class LogOff(UserCommand):
+class LogOff(UserCommand, frozen=True, kw_only=True):
     """A session ended."""
 
     session: str
     reason: str
 
 
-@dataclass(slots=True, kw_only=True)
-class NoteRoute(UserCommand):
+class NoteRoute(UserCommand, frozen=True, kw_only=True):
     """Whether a session's client can be called directly. `why` not; None: it can."""
 
     session: str
     why: str | None
 
 
-@dataclass(slots=True, kw_only=True)
-class SetStatus(UserCommand):
+class SetStatus(UserCommand, frozen=True, kw_only=True):
     """The user chose a status."""
 
     status: str
@@ -70,42 +60,36 @@ class SetStatus(UserCommand):
     until: float | None
 
 
-@dataclass(slots=True, kw_only=True)
-class LapseStatus(UserCommand):
+class LapseStatus(UserCommand, frozen=True, kw_only=True):
     """Time may have come for a status that was chosen until then."""
 
 
-@dataclass(slots=True, kw_only=True)
-class PutContact(UserCommand):
+class PutContact(UserCommand, frozen=True, kw_only=True):
     """Watch somebody, or change how."""
 
     contact: Contact
 
 
-@dataclass(slots=True, kw_only=True)
-class RemoveContact(UserCommand):
+class RemoveContact(UserCommand, frozen=True, kw_only=True):
     """Watch somebody no longer."""
 
     contact: int
 
 
-@dataclass(slots=True, kw_only=True)
-class AddContacter(UserCommand):
+class AddContacter(UserCommand, frozen=True, kw_only=True):
     """Somebody watches the user now."""
 
     contacter: int
     home: str
 
 
-@dataclass(slots=True, kw_only=True)
-class RemoveContacter(UserCommand):
+class RemoveContacter(UserCommand, frozen=True, kw_only=True):
     """Somebody watches the user no longer."""
 
     contacter: int
 
 
-@dataclass(slots=True, kw_only=True)
-class Send(UserCommand):
+class Send(UserCommand, frozen=True, kw_only=True):
     """A popup for a contact."""
 
     id: str

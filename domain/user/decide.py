@@ -1,8 +1,6 @@
 """What a user may do at home: sessions, status, contacts, sending. Rule: pure; time and ids come in with the command."""
 
-from collections.abc import Callable
-from typing import Any
-
+from domain.aggregate import Deciders
 from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, Unauthorized, UnknownUser
 from domain.event import Event
 from domain.events.home import (
@@ -63,7 +61,7 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
     over = user.until is not None and user.until <= now
     status, note = ("online", "") if over else (user.chosen, user.note)
     known = adopt(user, command, now)
-    # Who sees the user now is told by the lapse alone: one session more is no news, even without the note.
+    # Contacters are notified by the StatusChanged only; the additional LoggedIn changes nothing that they can see.
     lapsed = [_status_changed(user, status, note, None, now, command.cause)] if over and user.sessions else []
     begun = LoggedIn(
         at=now,
@@ -226,7 +224,7 @@ def must_be_open(user: UserState) -> None:
         raise Unauthorized("This account is closed.")
 
 
-DECIDERS: dict[type, Callable[[UserState, Any, float], list[Event]]] = {
+DECIDERS: Deciders = {
     LookUp: look_up,
     Adopt: adopt,
     LogIn: log_in,

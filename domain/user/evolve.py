@@ -1,9 +1,6 @@
-"""How a user's events fold into `UserState`. Rule: an event never fails to apply."""
+"""How a user's events change `UserState`. Rule: an event never fails to apply."""
 
-from collections.abc import Callable
-from typing import Any
-
-from domain.event import Event
+from domain.aggregate import Folds, unchanged
 from domain.events.home import (
     ContactAdded,
     ContactChanged,
@@ -20,12 +17,6 @@ from domain.events.home import (
     UserClosed,
 )
 from domain.user.state import REMEMBERED_SENDS, Contact, UserState
-
-
-def evolve(user: UserState, event: Event) -> None:
-    """Apply one event of `user-<uid>`, in order."""
-    _FOLDS[type(event)](user, event)
-    user.version = event.originator_version
 
 
 def _adopted(user: UserState, event: UserAdopted) -> None:
@@ -88,15 +79,11 @@ def _message_sent(user: UserState, event: MessageSent) -> None:
         del user.sent[next(iter(user.sent))]
 
 
-def _route_probed(user: UserState, event: RouteProbed) -> None:
-    """For the history only: the route itself lives as long as its session's connection."""
-
-
-_FOLDS: dict[type, Callable[[UserState, Any], None]] = {
+FOLDS: Folds = {
     UserAdopted: _adopted,
     LoggedIn: _logged_in,
     LoggedOff: _logged_off,
-    RouteProbed: _route_probed,
+    RouteProbed: unchanged,  # for the history only: a route lives as long as its session's connection
     StatusChanged: _status_changed,
     UserClosed: _closed,
     ContactAdded: _contact_added,

@@ -1,11 +1,12 @@
-"""A user at home, as the events tell: sessions, status, contacts, contacters, what was sent. Rule: only `domain.user_fold` changes it."""
+"""A user at home: sessions, status, contacts, contacters and what was sent. Rule: only `evolve.py` changes it."""
 
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from domain.event import stream_uid
 from domain.personal import Personal
 
-REMEMBERED_SENDS = 4_096  # a resent id is recognised among this many later ones: more than any client keeps unsent
+REMEMBERED_SENDS = 4_096  # a repeated id is recognised while at most this many came after it: more than any client keeps unsent
 
 
 class Contact(NamedTuple):
@@ -19,67 +20,55 @@ class Contact(NamedTuple):
     notify: bool
 
 
+@dataclass(slots=True)
 class UserState:
     """What a user's events fold into. `since`: when the present status began; None before the first login."""
 
-    __slots__ = (
-        "chosen",
-        "closed",
-        "contacters",
-        "contacts",
-        "handle",
-        "name",
-        "note",
-        "sent",
-        "sessions",
-        "since",
-        "stream",
-        "uid",
-        "until",
-        "version",
-    )
+    stream: str
+    version: int = 0
+    handle: str = ""
+    name: str = ""
+    chosen: str = "online"
+    note: str = ""
+    until: float | None = None
+    since: float | None = None
+    closed: bool = False  # for good
+    sessions: dict[str, str] = field(default_factory=dict)  # session id -> client
+    contacts: dict[int, Contact] = field(default_factory=dict)
+    contacters: dict[int, str] = field(default_factory=dict)  # uid -> home
+    sent: dict[str, float] = field(default_factory=dict)  # message id -> when it was accepted, oldest first
 
-    def __init__(self, stream: str) -> None:
-        self.stream = stream
-        self.version = 0
-        self.uid = stream_uid(stream)
-        self.handle = ""
-        self.name = ""
-        self.chosen = "online"
-        self.note = ""
-        self.until: float | None = None
-        self.since: float | None = None
-        self.closed = False  # for good
-        self.sessions: dict[str, str] = {}  # session id -> client
-        self.contacts: dict[int, Contact] = {}
-        self.contacters: dict[int, str] = {}  # uid -> home
-        self.sent: dict[str, float] = {}  # message id -> accepted at, oldest first
+    @property
+    def uid(self) -> int:
+        """Whose state this is."""
+        return stream_uid(self.stream)
 
     @property
     def status(self) -> str:
         """The presence that contacters see."""
         return self.chosen if self.sessions else "offline"
 
-    def dump(self) -> dict[str, Any]:
-        """Plain data for a snapshot, and `Personal`."""
+    def to_snapshot(self) -> dict[str, Any]:
+        """The whole state as plain data and `Personal` values."""
+        uid = self.uid
         return {
             "handle": self.handle,
-            "name": Personal(self.uid, self.name),
+            "name": Personal(uid, self.name),
             "chosen": self.chosen,
-            "note": Personal(self.uid, self.note),
+            "note": Personal(uid, self.note),
             "until": self.until,
             "closed": self.closed,
             "since": self.since,
             "sessions": dict(self.sessions),
             "contacts": [
-                [c.uid, c.handle, Personal(c.uid, c.name), c.home, Personal(self.uid, c.alias), c.notify] for c in self.contacts.values()
+                [c.uid, c.handle, Personal(c.uid, c.name), c.home, Personal(uid, c.alias), c.notify] for c in self.contacts.values()
             ],
             "contacters": dict(self.contacters),
             "sent": dict(self.sent),
         }
 
-    def load(self, data: dict[str, Any]) -> None:
-        """The reverse of `dump`."""
+    def from_snapshot(self, data: dict[str, Any]) -> None:
+        """Take over the state that `to_snapshot` gave."""
         contacts = {c[0]: Contact(*c) for c in data.pop("contacts")}
         for name, value in data.items():
             setattr(self, name, value)

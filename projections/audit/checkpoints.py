@@ -10,11 +10,13 @@ from typing import Any
 
 import msgpack
 
+from domain.aggregate import Snapshotable
 from domain.errors import Unavailable
-from domain.event import Event, Snapshotable, stream_kind
+from domain.event import Event, stream_kind
 from domain.personal import Personal
-from domain.rules import home as rules
+from domain.rules.home import rules_for
 
+RULES = rules_for("")  # any home's: no policy is asked
 EVERY = 2_500  # events: a fold of so many takes some 40 ms, and a dump, at most 200 KB, is worth 80 bytes an event
 
 Decode = Callable[[str, str, int, str, bytes], Event]  # source, stream, version, topic, stored bytes -> the event; raises what it likes
@@ -32,14 +34,13 @@ class Checkpoints:
     def state(self, stream: str, version: int) -> tuple[Any, bool]:
         """The state of `user-<uid>` or `mailbox-<uid>` after `version`, and whether the history holds every event up to it. Raises
         `Unavailable` for events that this version of Flash cannot read."""
-        kind = stream_kind(stream)
-        state, complete = rules.STATES[kind](stream), True
-        fold = rules.FOLDS[kind]
+        state: Any = RULES.new_state(stream)
+        complete = True
         newest = "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1"
         found = self._database.execute(newest, (stream, version)).fetchone()
         if found is not None and not self._personal:
             complete, data = msgpack.unpackb(found[1], strict_map_key=False)
-            state.load(data)
+            state.from_snapshot(data)
             state.version = found[0]
         for number, source, topic, data in self._database.execute(
             "SELECT e.version, s.word, t.word, e.data FROM entries e JOIN words s ON s.number = e.source JOIN words t ON t.number = e.topic"
@@ -49,7 +50,7 @@ class Checkpoints:
             complete = complete and number == state.version + 1
             try:
                 event = self._decode(source, stream, number, topic, data)
-                fold(state, event)
+                RULES.evolve(state, event)
             except Unavailable:
                 raise
             except Exception as error:  # whatever it is: bytes or a topic that a later version of Flash wrote
@@ -66,14 +67,14 @@ class Checkpoints:
 
     def make(self, stream: str, version: int) -> None:
         """Store a checkpoint, unless the stream has no state here or cannot be read: then questions fold what there is."""
-        if stream_kind(stream) not in rules.STATES:
+        if stream_kind(stream) not in RULES.states:
             return
         try:
             state, complete = self.state(stream, version)
         except Unavailable:
             return
         if isinstance(state, Snapshotable):
-            row = (stream, version, msgpack.packb((complete, state.dump()), default=_nothing))
+            row = (stream, version, msgpack.packb((complete, state.to_snapshot()), default=_nothing))
             self._database.execute("INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
 
 

@@ -7,7 +7,7 @@ the same in every store that was fed from the same stream, and an export can go 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from domain.mailbox.decide import MailboxState
+from domain.mailbox.state import MailboxState
 from domain.user.state import UserState
 
 ENTRIES_PER_OFFSET = 1 << 17  # more than the events an envelope may hold (`broker.envelope.MAX_EVENTS`)

@@ -14,8 +14,7 @@ from domain.errors import Invalid
 from domain.event import Event
 from domain.events.global_server import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
 from domain.personal import Personal
-from domain.profile import PROFILE_FIELDS, display_name
-from domain.registry.account import with_changes
+from domain.profile import PROFILE_FIELDS, display_name, with_changes
 from projections.directory.word_index import WordIndex
 
 FORMAT = 1  # of the dump; another one is thrown away and folded anew

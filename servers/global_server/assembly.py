@@ -18,10 +18,9 @@ from broker.port import Broker
 from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.events.integrity import SealReceived
-from domain.integrity import seal as seals
-from domain.registry.registered_home import GLOBAL, AnnounceHome
+from domain.registry.commands import AnnounceHome
+from domain.registry.registered_home import GLOBAL
 from domain.rules import global_server as rules
-from domain.rules.rules import Rules
 from projections.by_server import GlobalProjections, by_name
 from projections.directory.directory import Listed
 from runtime.background_task import BackgroundTasks
@@ -98,7 +97,7 @@ class GlobalParts:
             "Too many wrong passwords from your network; wait a little.",
         )
         self.lookups = RateLimit(config.lookups_per_s, config.lookups_burst, monotonic, "Too many searches at once; wait a little.")
-        self.store = Store(config.store_url, GLOBAL, Rules(rules.STATES, rules.FOLDS, rules.DECIDERS), config.keys_url)
+        self.store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
         projections = GlobalProjections()
         self.directory, self.leavers = projections.directory, projections.closed
         self.verifier.refused = self.leavers.uids
@@ -106,7 +105,7 @@ class GlobalParts:
         self.writer = Writer(self.store, clock, [self._committed], erasure=self.erasure)
         self.relay = Outbox(self.store, self.writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
         self.sealer = Sealer(self.store, self.writer, GLOBAL, config.seals)
-        self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, seals.heard, _nothing_to_show)
+        self.inbox = Inbox(self.store, self.writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show)
         self.projector = Projector(self.store, config.directory, by_name(projections))
         self.neighbours = PeerMonitor(broker, GLOBAL, new_id(), monotonic, self._home_up, self._home_down)
         self.presence = PresenceView(

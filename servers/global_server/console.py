@@ -17,7 +17,7 @@ from broker import envelope
 from broker.dead_letter import DeadLetter
 from broker.topology import DEAD, inbox
 from domain.errors import Malformed, Unavailable
-from domain.registry.audit_trail import NoteDeadLetters, NoteRead
+from domain.registry.commands import NoteDeadLetters, NoteRead
 from domain.registry.registered_home import GLOBAL
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
 from servers.audit.audit import Audit

@@ -14,7 +14,7 @@ import structlog
 from domain.errors import BadCredentials, Forbidden, HandleTaken, UidTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
-from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
+from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
 from domain.registry.registered_home import GLOBAL
 from projections.directory.directory import Listed
 from runtime.times import rfc3339

@@ -19,7 +19,7 @@ from domain.event import Event
 from domain.events.home import MessageSent
 from domain.registry.registered_home import GLOBAL
 from domain.rules import home as rules
-from domain.rules.rules import Command, Rules
+from domain.rules.rules import Command
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import NEVER, Presence, PresenceIndex
 from runtime.background_task import BackgroundTasks
@@ -101,8 +101,8 @@ class HomeParts:
         self.presence, self.contacters, self.waiting = projections.presence, projections.contacters, projections.waiting
         self.leavers = projections.closed
         self.verifier.refused = self.leavers.uids
-        catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(self.name))
-        self.store = Store(config.store_url, self.name, catalogue, config.keys_url)
+        self.rules = rules.rules_for(self.name)
+        self.store = Store(config.store_url, self.name, self.rules, config.keys_url)
         table = self.store.lease()
         self.lease = None if table is None else Lease(table, self.name, config.holder, config.lease_s)
         self.broker = broker = broker if self.lease is None else leased(broker, self.lease)
@@ -205,7 +205,7 @@ class HomeParts:
         """What another server's event makes this home do; nothing about what came too late from one who left for good."""
         if isinstance(event, MessageSent) and event.uid in self.leavers.uids:
             return ()
-        return rules.react(event, source, self.name)
+        return self.rules.react(event, source)
 
     def _left(self, uid: int) -> None:
         """Keep nothing here of one who left for good, neither sessions nor words."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from domain.errors import Unavailable
-from domain.mailbox.decide import Expire
+from domain.mailbox.commands import Expire
 from domain.rules.closing import DropErased
 from domain.rules.rules import Command
 from domain.user.commands import LapseStatus, LogOff

@@ -11,7 +11,8 @@ from dataclasses import replace
 from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
 from domain.event import Event
 from domain.events.home import ContactAdded, MessageQueued
-from domain.mailbox.decide import Acknowledge, MailboxState, MarkDone, Resume
+from domain.mailbox.commands import Acknowledge, MarkDone, Resume
+from domain.mailbox.state import MailboxState
 from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, RemoveContact, Send, SetStatus
 from domain.user.decide import must_be_open
 from domain.user.state import Contact, UserState

@@ -15,7 +15,8 @@ import structlog
 from domain.errors import Unavailable
 from domain.events.integrity import LogSealed
 from domain.integrity.chain import before_all, fingerprint, seal
-from domain.integrity.seal import SealedState, SealLog
+from domain.integrity.commands import SealLog
+from domain.integrity.state import SealedState
 from runtime.background_task import BackgroundTask
 from servers.messaging.recent_commits import MAX_BYTES, RecentCommits
 from servers.store.event_store import Committed, Store

@@ -17,10 +17,8 @@ from broker.envelope import EventRecord
 from domain.errors import Malformed
 from domain.event import Event
 from domain.events.home import MessageBounced, MessageQueued, MessageSent, ReceiptQueued
-from domain.integrity import seal as seals
-from domain.mailbox.decide import QueueMessage, QueueReceipt
-from domain.registry.registered_home import GLOBAL
-from domain.rules import home as home_rules
+from domain.mailbox.commands import QueueMessage, QueueReceipt
+from domain.rules.by_server import rules_of
 from servers.encryption.key_store import NO_KEYS
 from servers.encryption.personal_fields import SealedMapper
 from servers.store.event_store import MsgpackTranscoder
@@ -78,14 +76,13 @@ def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, 
     """The last position of each other server whose effect is among `records`."""
     mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
     effects = {(record.stream, *_what(event)) for record in records if (event := _event(mapper, record)) is not None}
-    found: dict[str, int] = {}
+    rules, found = rules_of(server), dict[str, int]()
     for source, theirs in others.items():
         for record in theirs:
             event = _event(mapper, record)
             if event is None:
                 continue
-            commands: Sequence[Any] = seals.heard(event, source) if server == GLOBAL else home_rules.react(event, source, server)
-            if any((command.stream, *_what(command)) in effects for command in commands):
+            if any((command.stream, *_what(command)) in effects for command in rules.react(event, source)):
                 found[source] = record.position
     return found
 

@@ -6,8 +6,7 @@ Rule: the log is only read. The home may run; it reads the new dumps at its next
 import asyncio
 from pathlib import Path
 
-from domain.rules import home as rules
-from domain.rules.rules import Rules
+from domain.rules.home import rules_for
 from projections.by_server import HomeProjections, by_name
 from servers.store.event_store import Store
 from servers.writing.projector import Projector, read_dump
@@ -25,8 +24,7 @@ async def rebuild_projections(store_url: str, home: str, directory: Path, keys_u
 
     An old dump that stands at an earlier position is first brought to the same one. Raises `Unavailable`.
     """
-    catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS)
-    store = await asyncio.to_thread(Store, store_url, home, catalogue, keys_url)
+    store = await asyncio.to_thread(Store, store_url, home, rules_for(home), keys_url)
     try:
         before, after = by_name(HomeProjections()), by_name(HomeProjections())
         loaded = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from domain.event import Event
 from domain.events.home import ContacterAdded, ContactRemoved, MessageDone, MessageQueued, PresenceEvent, ReceiptQueued, StatusChanged
-from domain.mailbox.decide import Waiting
+from domain.mailbox.state import Waiting
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
 from projections.server.waiting_mail import WaitingIndex

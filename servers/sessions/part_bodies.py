@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from domain.events.home import MessageQueued
-from domain.mailbox.decide import Waiting
+from domain.mailbox.state import Waiting
 from domain.user.state import Contact, UserState
 from projections.server.presence import Change, Presence
 from runtime.times import rfc3339

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from domain.events.home import MessageQueued
-from domain.mailbox.decide import MAX_RECEIPTS, MAX_WAITING, Waiting
+from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, Waiting
 from servers.sessions.part_bodies import part_of
 from servers.sessions.parts import Outlet, Part
 

@@ -13,8 +13,9 @@ from eventsourcing.persistence import StoredEvent, Tracking, Transcoder
 from msgspec.structs import force_setattr, replace
 
 from broker.envelope import EventRecord
+from domain.aggregate import Snapshotable, State
 from domain.errors import Unavailable
-from domain.event import Event, Snapshotable, State, stored_fields
+from domain.event import Event, stored_fields
 from domain.personal import owners
 from domain.rules.rules import Rules
 from runtime.worker import Worker
@@ -145,15 +146,14 @@ class Store:
     def load(self, stream: str) -> State:
         """The state of a stream: its latest snapshot and what came after. Raises `Unavailable`."""
         state = self.catalogue.new_state(stream)
-        fold = self.catalogue.fold(stream)
         if isinstance(state, Snapshotable) and (snapshot := self.log.newest_snapshot(stream)) is not None:
             version, packed = snapshot
             form, data = unpack_dump(packed, self.keys)
             if form == SNAPSHOT_FORMAT:
-                state.load(data)
+                state.from_snapshot(data)
                 state.version = version
         for row in self.log.read_stream(stream, state.version):
-            fold(state, self._event(row))
+            self.catalogue.evolve(state, self._event(row))
         return state
 
     def load_all(self, streams: Sequence[str]) -> list[State]:

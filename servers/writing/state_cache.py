@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import structlog
 
-from domain.event import Event, Snapshotable, State
+from domain.aggregate import Snapshotable, State
+from domain.event import Event
 from domain.rules.rules import Command
 from servers.store.event_store import Store
 
@@ -47,7 +48,7 @@ class StateCache(OrderedDict[str, State]):
 
     async def snapshot(self, streams: Iterable[str]) -> None:
         """Store the present states of these streams. A failure is harmless, because a later load then folds more events."""
-        due = [(s, state.version, state.dump()) for s in streams if isinstance(state := self.get(s), Snapshotable)]
+        due = [(s, state.version, state.to_snapshot()) for s in streams if isinstance(state := self.get(s), Snapshotable)]
         try:
             await self._store.run(self._store.snapshot, due)
         except Exception as error:  # whatever it is, the writer must go on

@@ -26,7 +26,7 @@ class UnitOfWork:
     def decide(self, waiting: list[Command], now: float, states: StateCache, rules: Rules) -> str | None:
         """Decide the waiting commands, and those that follow from them. Returns the stream whose state must be loaded first, or None when
         all are decided."""
-        decided, deciders, reactions = self.events, rules.deciders, rules.reactions
+        decided = self.events
         for number, command in enumerate(waiting):  # the list grows meanwhile
             stream = command.stream
             state = states.get(stream)
@@ -35,7 +35,7 @@ class UnitOfWork:
                 return stream
             states.move_to_end(stream)
             try:
-                events = deciders[type(command)](state, command, now)
+                events = rules.decide(state, command, now)
             except Rejected as refusal:
                 if decided:
                     raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
@@ -44,8 +44,6 @@ class UnitOfWork:
             events = placed(events, stream, state.version)
             decided += events  # before they are folded: if a fold fails half way, the changed states are known and forgotten
             for event in events:
-                rules.folds[stream.partition("-")[0]](state, event)
-                reaction = reactions.get(type(event))
-                if reaction is not None:
-                    waiting += reaction(event)
+                rules.evolve(state, event)
+                waiting += rules.react(event, rules.server)
         return None

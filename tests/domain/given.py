@@ -1,9 +1,7 @@
 """given(history).when(command).then(events), for every decider. Rule: a test says what happened and what follows, never how.
 
-`rules` is any module with `STATES` and `FOLDS` (by stream prefix) and `DECIDERS` (by command):
-
-    given = Story.of(global_rules)
-    given(HandleClaimed(...)).when(ClaimHandle(...)).refuses(HandleTaken)
+given = Story.of(RULES)
+given(HandleClaimed(...)).when(ClaimHandle(...)).refuses(HandleTaken)
 """
 
 from collections import defaultdict
@@ -13,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from domain.errors import Rejected
-from domain.event import Event, placed, stream_kind
+from domain.event import Event, placed
+from domain.rules.rules import Rules
 
 NOW = 1_700_000_000.0  # any moment will do, as long as every test agrees on it
 
@@ -22,16 +21,16 @@ NOW = 1_700_000_000.0  # any moment will do, as long as every test agrees on it
 class Story:
     """What happened so far. The history is given in order, as events of one stream, or as `(stream, event)` for several."""
 
-    rules: Any
+    rules: Rules
     history: Sequence[Event | tuple[str, Event]]
 
     @classmethod
-    def of(cls, rules: Any) -> "Callable[..., Story]":
-        """A `given` for one module of rules."""
+    def of(cls, rules: Rules) -> "Callable[..., Story]":
+        """A `given` for the rules of one server."""
         return partial(cls._begin, rules)
 
     @classmethod
-    def _begin(cls, rules: Any, *history: Event | tuple[str, Event] | Iterable[Event]) -> "Story":
+    def _begin(cls, rules: Rules, *history: Event | tuple[str, Event] | Iterable[Event]) -> "Story":
         flat: list[Event | tuple[str, Event]] = []
         for item in history:
             if isinstance(item, (Event, tuple)):
@@ -42,15 +41,14 @@ class Story:
 
     def state(self, stream: str) -> Any:
         """The state of `stream` after the history. Events without a stream of their own belong to every stream asked for."""
-        prefix = stream_kind(stream)
-        state = self.rules.STATES[prefix](stream)
+        state = self.rules.new_state(stream)
         versions: defaultdict[str, int] = defaultdict(int)
         for item in self.history:
             where, event = item if isinstance(item, tuple) else (stream, item)
             if where == stream:
                 (event,) = placed([event], stream, versions[stream])
                 versions[stream] += 1
-                self.rules.FOLDS[prefix](state, event)
+                self.rules.evolve(state, event)
         return state
 
     def when(self, command: Any, now: float = NOW) -> "Outcome":
@@ -58,7 +56,7 @@ class Story:
         state = self.state(command.stream)
         before = repr(state)
         try:
-            events = self.rules.DECIDERS[type(command)](state, command, now)
+            events = self.rules.decide(state, command, now)
             refusal = None
         except Rejected as error:
             events, refusal = [], error
@@ -81,7 +79,7 @@ class Outcome:
         assert self.events == list(expected)
         state = self.story.state(self.command.stream)
         for event in placed(self.events, state.stream, state.version):
-            self.story.rules.FOLDS[stream_kind(state.stream)](state, event)
+            self.story.rules.evolve(state, event)
             assert state.version == event.originator_version
         return self
 

@@ -11,13 +11,13 @@ from domain.events.home import (
     StatusChanged,
     UserAdopted,
 )
-from domain.mailbox.decide import QueueMessage, QueueReceipt
-from domain.rules import home as rules
+from domain.mailbox.commands import QueueMessage, QueueReceipt
+from domain.rules.home import rules_for
 from domain.user.commands import LogIn, LogOff, PutContact, Send, SetStatus
 from domain.user.state import Contact
 from tests.domain.given import NOW, Story
 
-given = Story.of(rules)
+given = Story.of(rules_for("h1"))
 ANN, BOB = 1, 2
 WHEN = {"at": NOW, "cause": "c1"}
 WHO = {"uid": ANN, "cause": "c1"}

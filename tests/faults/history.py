@@ -10,9 +10,7 @@ from eventsourcing.persistence import StoredEvent
 from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.rabbitmq.broker import RabbitBroker
-from domain.rules import global_server as global_rules
-from domain.rules import home as home_rules
-from domain.rules.rules import Rules
+from domain.rules.by_server import rules_of
 from projections.by_server import HomeProjections, by_name
 from servers.store.event_store import Store
 from servers.writing.projector import Projection
@@ -59,8 +57,7 @@ async def read_history(amqp_url: str) -> History:
 
 def open_store(url: str, server: str) -> Store:
     """A second look at a server's database."""
-    rules = global_rules if server == "global" else home_rules
-    return Store(url, server, Rules(rules.STATES, rules.FOLDS, rules.DECIDERS))
+    return Store(url, server, rules_of(server))
 
 
 async def stored_records(store: Store) -> list[EventRecord]:

@@ -45,7 +45,7 @@ def test_a_sample_decodes_to_the_event_it_was(file):
 def test_the_store_keeps_the_whole_event(kind, tmp_path):
     """What the store keeps is the whole event, but what is personal only under its owner's key."""
     event = example(kind)
-    store = Store(f"sqlite:///{tmp_path}/x.db", "x", Rules({}, {}, {}))
+    store = Store(f"sqlite:///{tmp_path}/x.db", "x", Rules("x", {}, {}, {}))
     store.fetch_keys(owners(event))
     (packed,) = store.pack([event])
     assert store.mapper.to_domain_event(StoredEvent(packed.stream, packed.version, packed.topic, packed.data)) == event

@@ -15,7 +15,7 @@ import msgpack
 from broker import envelope, topology
 from broker.embedded.reader import EmbeddedReader
 from domain.integrity.chain import before_all, fingerprint, seal
-from domain.registry.account import ClaimHandle, RegisterAccount
+from domain.registry.commands import ClaimHandle, RegisterAccount
 from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import GlobalConfig, GlobalParts
 from servers.integrity.sealer import SealPolicy

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from domain.event import Event
 from domain.events.integrity import LogSealed
-from domain.integrity import seal as seals
 from domain.integrity.chain import Seal
+from domain.rules.sealing import seal_of
 from domain.user.commands import Adopt
 from servers.integrity.sealer import Sealer, SealPolicy
 from servers.store.event_store import Committed, Store
@@ -63,4 +63,4 @@ class SealedLog:
         return self.store.read(0, 1_000_000)
 
     def seals(self) -> list[Seal]:
-        return [seals.seal_in(c.event) for c in self.log() if isinstance(c.event, LogSealed)]
+        return [seal_of(c.event) for c in self.log() if isinstance(c.event, LogSealed)]

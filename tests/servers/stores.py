@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from domain.event import Event, placed
 from domain.events.home import MessageSent, UserAdopted
 from domain.personal import owners
-from domain.rules import home as rules
-from domain.rules.rules import Rules
+from domain.rules.home import rules_for
 from servers.store.event_store import Committed, Store
 
 NOW = 1_700_000_000.0
-HOME = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions("h1"))
+HOME = rules_for("h1")
 
 
 def adopted(number: int = 1) -> UserAdopted:

@@ -4,8 +4,7 @@ import asyncio
 
 from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
-from domain.rules import home as rules
-from domain.rules.rules import Rules
+from domain.rules.home import RECIPIENTS, rules_for
 from servers.messaging.inbox import Inbox, InboxConfig
 from servers.messaging.outbox import Outbox
 from servers.messaging.outbox_publisher import OutboxConfig
@@ -23,18 +22,18 @@ class Server:
     def __init__(self, store_url, name, broker: EmbeddedBroker, mail_key: bytes | None = b"k" * 32, outbox=QUICK_OUTBOX, inbox=QUICK_INBOX):
         """`mail_key`: as the Global Server would tell it; None: it has not yet."""
         self.name = name
-        catalogue = Rules(rules.STATES, rules.FOLDS, rules.DECIDERS, rules.reactions(name))
-        self.store = Store(store_url(name), name, catalogue)
+        self.rules = rules_for(name)
+        self.store = Store(store_url(name), name, self.rules)
         if mail_key is not None:
             self.store.learn_mail_key(-1, mail_key)
         self.writer = Writer(self.store, lambda: NOW, [lambda batch: self.outbox.offer(batch)])
-        self.outbox = Outbox(self.store, self.writer, broker, name, rules.RECIPIENTS, lambda committed: (), outbox)
+        self.outbox = Outbox(self.store, self.writer, broker, name, RECIPIENTS, lambda committed: (), outbox)
         self.heard: list[Event] = []
         self.broker = broker
         self.inbox = Inbox(self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox)
 
     def react(self, event, source):
-        return rules.react(event, source, self.name)
+        return self.rules.react(event, source)
 
     def hear(self, event):
         self.heard.append(event)

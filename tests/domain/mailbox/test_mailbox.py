@@ -4,7 +4,8 @@ import pytest
 
 from domain.errors import Invalid, UnknownMessage
 from domain.events.home import MessageBounced, MessageDone, MessageExpired, MessagesDelivered
-from domain.mailbox.decide import MAX_RECEIPTS, MAX_WAITING, OPEN_MESSAGES, Acknowledge, Expire, MarkDone, Resume
+from domain.mailbox.commands import Acknowledge, Expire, MarkDone, Resume
+from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, OPEN_MESSAGES
 from tests.domain.given import NOW
 from tests.domain.home_stories import ANN, BOB, WHO, given, queue, queue_receipt, queued, receipt
 

@@ -3,7 +3,6 @@
 import pytest
 
 from domain.errors import HandleTaken, Invalid, UidTaken, UnknownUser
-from domain.event import stream_kind
 from domain.events.global_server import (
     AccountClosed,
     CredentialChanged,
@@ -14,12 +13,12 @@ from domain.events.global_server import (
     UserRegistered,
 )
 from domain.profile import MAX_FIELD_CHARS
-from domain.registry.account import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
-from domain.rules import global_server as global_rules
+from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
+from domain.rules.global_server import RULES
 from tests.domain.given import NOW, Story
 from tests.support.dumps import through_msgpack
 
-given = Story.of(global_rules)
+given = Story.of(RULES)
 WHEN = {"at": NOW, "cause": "c1"}
 
 ANN = UserRegistered(uid=42, handle="ann", home="h1", profile={"full_name": "Ann Lee", "city": "Miami"}, **WHEN)
@@ -133,8 +132,9 @@ def test_looking_changes_nothing():
 )
 def test_a_snapshot_is_the_state(stream, history):
     state = given(history).state(stream)
-    loaded = global_rules.STATES[stream_kind(stream)](stream, state.version)
-    loaded.load(through_msgpack(state.dump()))
+    loaded = RULES.new_state(stream)
+    loaded.version = state.version
+    loaded.from_snapshot(through_msgpack(state.to_snapshot()))
     assert loaded == state
 
 

@@ -4,11 +4,11 @@ import pytest
 
 from domain.errors import Invalid
 from domain.events.global_server import HomeAnnounced, HomeRetired
-from domain.registry.registered_home import AnnounceHome, RetireHome
-from domain.rules import global_server as global_rules
+from domain.registry.commands import AnnounceHome, RetireHome
+from domain.rules.global_server import RULES
 from tests.domain.given import NOW, Story
 
-given = Story.of(global_rules)
+given = Story.of(RULES)
 WHEN = {"at": NOW, "cause": "c1"}
 H1 = HomeAnnounced(name="h1", url="http://127.0.0.1:8081", **WHEN)
 RETIRED = HomeRetired(name="h1", **WHEN)

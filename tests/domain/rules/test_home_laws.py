@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Rejected
-from domain.event import Event, placed, stream_kind
+from domain.event import Event, placed
 from domain.events.home import MessageQueued, PresenceEvent
-from domain.mailbox.decide import MAX_RECEIPTS, MAX_WAITING, Acknowledge, Expire, MailboxState, MarkDone, Resume
-from domain.rules import home as rules
+from domain.mailbox.commands import Acknowledge, Expire, MarkDone, Resume
+from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, MailboxState
+from domain.rules.home import rules_for
 from domain.user.commands import AddContacter, Adopt, LapseStatus, LogIn, RemoveContact, RemoveContacter
 from domain.user.decide import MAX_SESSIONS
 from domain.user.state import UserState
@@ -32,6 +33,7 @@ USER_COMMANDS = st.one_of(
     st.builds(lambda uid: RemoveContacter(contacter=uid, **WHO), OTHERS),
     st.builds(lambda id_, to: send(id_, to=to), IDS, OTHERS),
 )
+RULES = rules_for("h1")
 MAILBOX_COMMANDS = st.one_of(
     IDS.map(queue),
     IDS.map(queue_receipt),
@@ -44,38 +46,36 @@ MAILBOX_COMMANDS = st.one_of(
 
 def live(state, commands) -> list[Event]:
     """Decide and fold, as the writer does; every event that came of it."""
-    fold = rules.FOLDS[stream_kind(state.stream)]
     history: list[Event] = []
     for command, now in commands:
         if isinstance(command, LogIn) and command.session in state.sessions:
             continue  # ids of sessions are never given twice
         try:
-            events = rules.DECIDERS[type(command)](state, command, now)
+            events = RULES.decide(state, command, now)
         except Rejected:
             continue
         events = placed(events, state.stream, state.version)
         for event in events:
-            fold(state, event)
+            RULES.evolve(state, event)
         history += events
     return history
 
 
 def picture(state) -> object:
-    return state.version, state.dump(), [list(value) for value in state.dump().values() if isinstance(value, dict)]
+    return state.version, state.to_snapshot(), [list(value) for value in state.to_snapshot().values() if isinstance(value, dict)]
 
 
 def check_replay(fresh, state, history, cut) -> None:
     """A fold of the history is the live state, and so is a snapshot anywhere in it with the events after it."""
-    fold = rules.FOLDS[stream_kind(state.stream)]
     before = fresh()
     for event in history[:cut]:
-        fold(before, event)
+        RULES.evolve(before, event)
     loaded = fresh()
-    loaded.load(through_msgpack(before.dump()))
+    loaded.from_snapshot(through_msgpack(before.to_snapshot()))
     loaded.version = before.version
     for event in history[cut:]:
-        fold(loaded, event)
-        fold(before, event)
+        RULES.evolve(loaded, event)
+        RULES.evolve(before, event)
     assert picture(before) == picture(state)
     assert picture(loaded) == picture(state)
     assert [event.originator_version for event in history] == list(range(1, len(history) + 1))

@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 
 from domain.errors import BadCredentials, Unauthorized, UnknownUser
-from domain.mailbox.decide import MailboxState
+from domain.mailbox.state import MailboxState
 from domain.user.state import UserState
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt, Step
 from servers.global_server.console import HomeSeen, Letter

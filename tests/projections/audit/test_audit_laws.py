@@ -8,7 +8,7 @@ import pytest
 
 from broker.port import StreamItem
 from domain.errors import UnknownUser
-from domain.rules import home as rules
+from domain.rules.home import rules_for
 from projections.audit import feeding
 from projections.audit.reader import Reader
 from servers.audit.keyring import Keyring
@@ -51,7 +51,7 @@ async def windows(town, people):
 
 
 def _dump(state):
-    return state and state.version and (state.version, state.dump())
+    return state and state.version and (state.version, state.to_snapshot())
 
 
 def told(reader, people, at):
@@ -103,8 +103,9 @@ async def test_now_is_what_the_homes_have_and_then_is_what_they_had(town, tmp_pa
             assert reader.moments.presence(person.uid, at) == users[person.home_name].get(person.uid, reader.moments.presence(999, at))
             if person.uid in {uid for uid, (_, user, _) in told(whole, people, at).items() if user}:
                 folded = [reader.moments.state(person.uid, at) for reader in (short, whole)]
-                assert through_msgpack(folded[0].user.dump()) == through_msgpack(folded[1].user.dump()), "a checkpoint is a shortcut"
-                assert through_msgpack(folded[0].mailbox.dump()) == through_msgpack(folded[1].mailbox.dump())
+                then = [through_msgpack(each.user.to_snapshot()) for each in folded]
+                assert then[0] == then[1], "a checkpoint is a shortcut"
+                assert through_msgpack(folded[0].mailbox.to_snapshot()) == through_msgpack(folded[1].mailbox.to_snapshot())
     for each in (reader, short, whole):
         each.close()
 
@@ -157,10 +158,11 @@ async def test_between_two_events_the_state_is_that_of_the_first(town, tmp_path:
     reader = Reader(tmp_path / "audit.db", keyring.decode, personal=True)
     log = [committed.event for committed in ann.home.parts.store.read(0, 10_000) if committed.event.originator_id == f"user-{ann.uid}"]
     assert len(log) > 10
-    state = rules.STATES["user"](f"user-{ann.uid}")
+    rules = rules_for("h1")
+    state = rules.new_state(f"user-{ann.uid}")
     for event, following in zip(log, [*log[1:], None], strict=True):
-        rules.FOLDS["user"](state, event)
+        rules.evolve(state, event)
         if following is None or following.at > event.at:
-            assert reader.moments.state(ann.uid, event.at).user.dump() == state.dump()
+            assert reader.moments.state(ann.uid, event.at).user.to_snapshot() == state.to_snapshot()
     assert reader.moments.state(ann.uid, log[0].at - 1).user.version == 0
     reader.close()

@@ -214,7 +214,7 @@ def test_keys_are_asked_for_by_several_threads(store, monkeypatch):
 
 def test_snapshots_and_dumps_hold_no_text(store):
     put(store, "user-1", 0, [contact()])
-    store.snapshot([("user-1", 1, store.load("user-1").dump())])
+    store.snapshot([("user-1", 1, store.load("user-1").to_snapshot())])
     _, snapshot = store.log.newest_snapshot("user-1")
     assert not {word for word in (b"Bob Jones", b"Bobby") if word in snapshot}
     assert store.load("user-1").contacts[2][1:] == ("bob", "Bob Jones", "h2", "Bobby", False)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from domain.errors import NotAContact, UnknownMessage, UnknownSession, UnknownUser
-from domain.mailbox.decide import MAX_WAITING
+from domain.mailbox.state import MAX_WAITING
 from servers.home import housekeeping
 from servers.messaging import heartbeats as neighbours
 from servers.sessions.part_bodies import instant

@@ -29,7 +29,7 @@ def original(tmp_path):
     with pytest.raises(Conflicted):
         put(store, "user-1", 0, [adopted(2)])
     put(store, "user-2", 0, [adopted(3)], [Tracking("global", 2)])
-    store.snapshot([("user-1", 51, store.load("user-1").dump())])
+    store.snapshot([("user-1", 51, store.load("user-1").to_snapshot())])
     store.close()
     keys = open_table("", url, "h1")
     keys.add(KEYS)
@@ -41,7 +41,7 @@ def look(url):
     """All that a server would see."""
     store = Store(url, "h1", HOME)
     try:
-        seen = store.read(0, 1_000), [store.tracked(name) for name in ("h2", "global", RELAY)], store.load("user-1").dump()
+        seen = store.read(0, 1_000), [store.tracked(name) for name in ("h2", "global", RELAY)], store.load("user-1").to_snapshot()
     finally:
         store.close()
     keys = open_table("", url, "h1")

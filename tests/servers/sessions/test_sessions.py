@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from domain.errors import Invalid, TooManyRequests
-from domain.mailbox.decide import MAX_RECEIPTS, MAX_WAITING
+from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING
 from domain.user.decide import LAST_MOMENT, MAX_SESSIONS
 from runtime.times import rfc3339
 from servers.home import housekeeping

@@ -135,7 +135,7 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
     h1, h2 = Store(database, "h1", HOME), Store(database, "h-2", HOME)
     put(h1, "user-1", 0, [adopted(1)], [Tracking("h9", 4)])
     put(h2, "user-1", 0, [adopted(2)])
-    h2.snapshot([("user-1", 1, h2.load("user-1").dump())])
+    h2.snapshot([("user-1", 1, h2.load("user-1").to_snapshot())])
     assert [c.event.cause for c in h1.read(0, 10)] == ["c1"]
     assert [c.event.cause for c in h2.read(0, 10)] == ["c2"]
     assert (h1.tracked("h9"), h2.tracked("h9")) == (4, 0)
@@ -147,11 +147,11 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
 def test_a_snapshot_and_its_tail_are_the_whole(store):
     put(store, "user-1", 0, [sent(n) for n in range(20)])
     whole = store.load("user-1")
-    store.snapshot([("user-1", 20, whole.dump())])
+    store.snapshot([("user-1", 20, whole.to_snapshot())])
     put(store, "user-1", 20, [adopted(1)])
     loaded = store.load("user-1")
     assert loaded.version == 21
-    assert loaded.dump() == {**whole.dump(), "handle": "ann1", "name": Personal(1, "Ann")}
+    assert loaded.to_snapshot() == {**whole.to_snapshot(), "handle": "ann1", "name": Personal(1, "Ann")}
 
 
 def test_a_snapshot_of_another_format_is_ignored(store, monkeypatch):
@@ -164,7 +164,7 @@ def test_a_snapshot_of_another_format_is_ignored(store, monkeypatch):
 
 def test_the_same_snapshot_twice_is_harmless(store):
     put(store, "user-1", 0, [adopted(1)])
-    dump = store.load("user-1").dump()
+    dump = store.load("user-1").to_snapshot()
     store.snapshot([("user-1", 1, dump)])
     with pytest.raises(Unavailable):
         store.snapshot([("user-1", 1, dump)])
@@ -179,7 +179,7 @@ def test_a_long_stream_loads_fast(store):
     began = time.perf_counter()
     state = store.load("user-1")
     slow_s = time.perf_counter() - began
-    store.snapshot([("user-1", MANY, state.dump())])
+    store.snapshot([("user-1", MANY, state.to_snapshot())])
     put(store, "user-1", MANY, [sent(MANY + n) for n in range(SNAPSHOT_EVERY - 1)])
     began = time.perf_counter()
     loaded = store.load("user-1")

@@ -215,4 +215,4 @@ async def test_replay_is_live_after_an_erasure(town, friends):
         for stream, known in parts.writer.states.items():
             loaded = parts.store.load(stream)
             if known.version or loaded.version:
-                assert loaded.dump() == known.dump(), "a state in memory is what the log says"
+                assert loaded.to_snapshot() == known.to_snapshot(), "a state in memory is what the log says"

@@ -11,7 +11,7 @@ import pytest
 from eventsourcing.persistence import Tracking
 
 from domain.errors import NotAContact, Rejected, Unavailable
-from domain.events.home import ContactAdded, MessageSent
+from domain.events.home import ContactAdded, LoggedIn, MessageSent
 from domain.rules.rules import Rules
 from domain.user.commands import LogIn, PutContact, RemoveContact, Send
 from domain.user.state import Contact
@@ -47,7 +47,7 @@ def refuse(state, command, now):
     raise Rejected
 
 
-CATALOGUE = Rules(HOME.states, HOME.folds, {**HOME.deciders, Explode: explode, Refuse: refuse}, HOME.reactions)
+CATALOGUE = replace(HOME, deciders={**HOME.deciders, Explode: explode, Refuse: refuse})
 
 
 def log_in(uid=1, session="s1"):
@@ -127,14 +127,14 @@ async def test_what_waits_is_committed_together_and_answered_in_order(desk):
 
 
 async def test_a_state_that_a_fold_left_half_changed_is_forgotten(url):
-    whole, failing = HOME.folds["user"], []
+    whole, failing = HOME.folds[LoggedIn], []
 
     def fold(state, event):
         whole(state, event)
         if failing:
             raise failing.pop()
 
-    async with opened(url, rules=replace(CATALOGUE, folds={**HOME.folds, "user": fold})) as desk:
+    async with opened(url, rules=replace(CATALOGUE, folds={**HOME.folds, LoggedIn: fold})) as desk:
         await desk.do(log_in(1, "s1"))
         failing.append(ZeroDivisionError())
         with pytest.raises(ZeroDivisionError):

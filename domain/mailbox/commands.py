@@ -1,0 +1,67 @@
+"""What can be asked of a mailbox. Rule: plain values, which nobody changes; `decide.py` says what comes of them."""
+
+from msgspec import Struct
+
+
+class MailboxCommand(Struct, frozen=True, kw_only=True, gc=False):
+    """A wish concerning one mailbox."""
+
+    uid: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return f"mailbox-{self.uid}"
+
+
+class QueueMessage(MailboxCommand, frozen=True, kw_only=True):
+    """A popup arrived for the user."""
+
+    id: str
+    sender: int
+    sender_home: str
+    handle: str
+    name: str
+    text: str
+    sent_at: float
+    in_reply_to: str | None
+    urgent: bool
+
+
+class QueueReceipt(MailboxCommand, frozen=True, kw_only=True):
+    """News arrived of a message that the user sent."""
+
+    id: str
+    to: int
+    state: str
+    why: str | None
+    settled_at: float
+
+
+class Acknowledge(MailboxCommand, frozen=True, kw_only=True):
+    """A session has everything up to `upto`."""
+
+    session: str
+    upto: int
+
+
+class Resume(MailboxCommand, frozen=True, kw_only=True):
+    """A session begins, by a client that has everything up to `seen` (0: it does not say)."""
+
+    session: str
+    seen: int
+
+
+class MarkDone(MailboxCommand, frozen=True, kw_only=True):
+    """The user is done with a message; `reply`: because of an answer to it, which is no error when it is unknown."""
+
+    id: str
+    sender: int | None = None  # None: whoever sent a message with this id
+    reply: bool = False
+
+
+class Expire(MailboxCommand, frozen=True, kw_only=True):
+    """Take out what waits since before `before`."""
+
+    before: float

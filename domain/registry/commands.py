@@ -1,0 +1,119 @@
+"""What can be asked of accounts, handles, homes and auditors' trails. Rule: plain values, which nobody changes; `decide.py` says what comes
+of them."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+
+class ClaimHandle(Struct, frozen=True, kw_only=True, gc=False):
+    """Reserve `handle` for `uid`, for good."""
+
+    handle: str
+    uid: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return f"handle-{self.handle.lower()}"
+
+
+class AccountCommand(Struct, frozen=True, kw_only=True, gc=False):
+    """A wish concerning one account."""
+
+    uid: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return f"account-{self.uid}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(uid={self.uid})"  # neither a hash of a password nor a profile belongs in a log
+
+
+class RegisterAccount(AccountCommand, frozen=True, kw_only=True):
+    """Open account `uid` at `home`. `password_hash`: argon2id; the password itself never comes near an event."""
+
+    handle: str
+    home: str
+    profile: Mapping[str, str | None]
+    password_hash: str
+
+
+class LookUpAccount(AccountCommand, frozen=True, kw_only=True):
+    """Change nothing, but make sure that the account is there and open, so that its state can be read in order with all changes."""
+
+
+class ChangeProfile(AccountCommand, frozen=True, kw_only=True):
+    """Set the named profile fields; `None` or blank empties one; the others stay."""
+
+    profile: Mapping[str, str | None]
+
+
+class ChangeCredential(AccountCommand, frozen=True, kw_only=True):
+    """Replace the password's hash. With `instead_of`, only while that is still the hash: a rehash never undoes a new password."""
+
+    password_hash: str
+    instead_of: str | None = None
+
+
+class CloseAccount(AccountCommand, frozen=True, kw_only=True):
+    """End the account for good."""
+
+    reason: str
+    homes: Sequence[str]  # all homes of the installation
+
+
+class HomeCommand(Struct, frozen=True, kw_only=True, gc=False):
+    """A wish concerning one home's entry."""
+
+    name: str
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return f"home-{self.name}"
+
+
+class AnnounceHome(HomeCommand, frozen=True, kw_only=True):
+    """A home says that it is there, and where clients reach it."""
+
+    url: str
+
+
+class RetireHome(HomeCommand, frozen=True, kw_only=True):
+    """Give this home no new users."""
+
+
+class AuditorCommand(Struct, frozen=True, kw_only=True, gc=False):
+    """What an auditor is about to do. `by`: the auditor's uid; `handle`: the auditor's login name."""
+
+    by: int
+    handle: str
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return f"audit-{self.by}"
+
+
+class NoteRead(AuditorCommand, frozen=True, kw_only=True):
+    """The auditor is about to read. `what` and `whom`: as in `AuditRead`."""
+
+    what: str
+    whom: str
+
+
+class NoteDeadLetters(AuditorCommand, frozen=True, kw_only=True):
+    """The auditor is about to put dead letters back or to throw them away. `action` and `letters`: as in `DeadLettersHandled`."""
+
+    action: str
+    letters: str
+
+
+RegistryCommand = ClaimHandle | AccountCommand | HomeCommand | AuditorCommand

@@ -1,0 +1,140 @@
+"""What may happen to accounts, handles and homes, and what an auditor leaves behind. Rule: pure; time and hashes are passed in.
+
+Registering is one unit of two commands, `[ClaimHandle, RegisterAccount]`: both are stored or neither.
+"""
+
+from domain.aggregate import Deciders
+from domain.errors import HandleTaken, Invalid, UidTaken, UnknownUser
+from domain.event import Event
+from domain.events.global_server import (
+    AccountClosed,
+    AuditRead,
+    CredentialChanged,
+    DeadLettersHandled,
+    HandleClaimed,
+    HomeAnnounced,
+    HomeRetired,
+    ProfileChanged,
+    UserRegistered,
+)
+from domain.profile import clean_changes, clean_handle, clean_profile, display_name
+from domain.registry.commands import (
+    AnnounceHome,
+    ChangeCredential,
+    ChangeProfile,
+    ClaimHandle,
+    CloseAccount,
+    LookUpAccount,
+    NoteDeadLetters,
+    NoteRead,
+    RegisterAccount,
+    RetireHome,
+)
+from domain.registry.registered_home import GLOBAL, HOME_NAME, HOME_URL
+from domain.registry.state import AccountState, HandleState, HomeState, TrailState
+
+
+def claim_handle(state: HandleState, command: ClaimHandle, now: float) -> list[Event]:
+    """Raises `HandleTaken`, `Invalid`."""
+    handle = clean_handle(command.handle)
+    if state.version > 0:
+        raise HandleTaken(handle=handle)
+    return [HandleClaimed(handle=handle, uid=command.uid, at=now, cause=command.cause)]
+
+
+def register_account(state: AccountState, command: RegisterAccount, now: float) -> list[Event]:
+    """Raises `Invalid`; `UidTaken`, which is no refusal: the whole batch is undone, as after a conflict in the database."""
+    if state.version > 0:
+        raise UidTaken
+    handle = clean_handle(command.handle)
+    profile = clean_profile(command.profile)
+    registered = UserRegistered(uid=command.uid, handle=handle, home=command.home, profile=profile, at=now, cause=command.cause)
+    return [registered, CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
+
+
+def look_up_account(state: AccountState, command: LookUpAccount, now: float) -> list[Event]:
+    """Raises `UnknownUser`."""
+    must_be_open(state)
+    return []
+
+
+def change_profile(state: AccountState, command: ChangeProfile, now: float) -> list[Event]:
+    """Nothing happens when nothing changes. Raises `UnknownUser`, `Invalid`."""
+    must_be_open(state)
+    wished = clean_changes(command.profile)
+    changes = {name: text for name, text in wished.items() if text != state.profile.get(name)}
+    if not changes:
+        return []
+    after = {name: text for name, text in {**state.profile, **changes}.items() if text is not None}
+    name = display_name(state.handle, after)
+    return [ProfileChanged(uid=command.uid, handle=state.handle, home=state.home, name=name, changes=changes, at=now, cause=command.cause)]
+
+
+def change_credential(state: AccountState, command: ChangeCredential, now: float) -> list[Event]:
+    """Nothing happens when the hash is another by now than `instead_of`. Raises `UnknownUser`."""
+    must_be_open(state)
+    if command.instead_of is not None and command.instead_of != state.password_hash:
+        return []
+    return [CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
+
+
+def close_account(state: AccountState, command: CloseAccount, now: float) -> list[Event]:
+    """Closing twice changes nothing. Raises `UnknownUser`."""
+    if state.closed:
+        return []
+    must_be_open(state)
+    homes = sorted({*command.homes, state.home})
+    return [AccountClosed(uid=command.uid, reason=command.reason, home=state.home, homes=homes, at=now, cause=command.cause)]
+
+
+def must_be_open(state: AccountState) -> None:
+    """Raises `UnknownUser` for an account that never was or is no more."""
+    if state.version == 0 or state.closed:
+        raise UnknownUser
+
+
+def announce_home(state: HomeState, command: AnnounceHome, now: float) -> list[Event]:
+    """Homes say it at every start: nothing happens when it is known. A retired home that comes back is in use again. Raises `Invalid`."""
+    if not HOME_NAME.fullmatch(command.name) or command.name == GLOBAL:
+        raise Invalid("name", f"1 to 32 of a-z 0-9 _ -, starting with a letter, not {GLOBAL!r}")
+    if not HOME_URL.fullmatch(command.url):
+        raise Invalid("url", "an absolute http or https URL")
+    url = command.url.rstrip("/")
+    if state.url == url and not state.retired:
+        return []
+    return [HomeAnnounced(name=command.name, url=url, at=now, cause=command.cause)]
+
+
+def retire_home(state: HomeState, command: RetireHome, now: float) -> list[Event]:
+    """Nothing happens when it never was announced or is retired already."""
+    if not state.url or state.retired:
+        return []
+    return [HomeRetired(name=command.name, at=now, cause=command.cause)]
+
+
+def note_read(state: TrailState, command: NoteRead, now: float) -> list[Event]:
+    """Every read, the same one again included."""
+    return [AuditRead(by=command.by, handle=command.handle, what=command.what, whom=command.whom, at=now, cause=command.cause)]
+
+
+def note_dead_letters(state: TrailState, command: NoteDeadLetters, now: float) -> list[Event]:
+    """Every action."""
+    return [
+        DeadLettersHandled(
+            by=command.by, handle=command.handle, action=command.action, letters=command.letters, at=now, cause=command.cause
+        )
+    ]
+
+
+DECIDERS: Deciders = {
+    ClaimHandle: claim_handle,
+    RegisterAccount: register_account,
+    LookUpAccount: look_up_account,
+    ChangeProfile: change_profile,
+    ChangeCredential: change_credential,
+    CloseAccount: close_account,
+    AnnounceHome: announce_home,
+    RetireHome: retire_home,
+    NoteRead: note_read,
+    NoteDeadLetters: note_dead_letters,
+}

@@ -1,0 +1,79 @@
+"""What the Global Server knows of accounts, handles, homes and auditors. Rule: only `evolve.py` changes it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.personal import Personal
+
+
+@dataclass(slots=True)
+class AccountState:
+    """An account, folded. `password_hash` is empty until the first `CredentialChanged`."""
+
+    stream: str
+    version: int = 0
+    uid: int = 0
+    handle: str = ""
+    home: str = ""
+    profile: dict[str, str] = field(default_factory=dict)
+    password_hash: str = field(default="", repr=False)
+    closed: bool = False
+
+    def to_snapshot(self) -> list[Any]:
+        """The whole state as plain data and `Personal` values."""
+        profile, password_hash = Personal(self.uid, self.profile), Personal(self.uid, self.password_hash)
+        return [self.uid, self.handle, self.home, profile, password_hash, self.closed]
+
+    def from_snapshot(self, data: list[Any]) -> None:
+        """Take over the state that `to_snapshot` gave."""
+        self.uid, self.handle, self.home, self.profile, self.password_hash, self.closed = data
+
+
+@dataclass(slots=True)
+class HandleState:
+    """A handle, folded. `uid` is 0 while nobody has it."""
+
+    stream: str
+    version: int = 0
+    uid: int = 0
+
+    def to_snapshot(self) -> int:
+        """The whole state as plain data and `Personal` values."""
+        return self.uid
+
+    def from_snapshot(self, data: int) -> None:
+        """Take over the state that `to_snapshot` gave."""
+        self.uid = data
+
+
+@dataclass(slots=True)
+class HomeState:
+    """A home's entry, folded. `url` is empty until it was announced."""
+
+    stream: str
+    version: int = 0
+    url: str = ""
+    retired: bool = False
+
+    def to_snapshot(self) -> list[Any]:
+        """The whole state as plain data and `Personal` values."""
+        return [self.url, self.retired]
+
+    def from_snapshot(self, data: list[Any]) -> None:
+        """Take over the state that `to_snapshot` gave."""
+        self.url, self.retired = data
+
+
+@dataclass(slots=True)
+class TrailState:
+    """An auditor's trail: nothing is decided by it."""
+
+    stream: str
+    version: int = 0
+
+    def to_snapshot(self) -> list[Any]:
+        """The whole state as plain data and `Personal` values."""
+        return []
+
+    def from_snapshot(self, data: list[Any]) -> None:
+        """Take over the state that `to_snapshot` gave."""
