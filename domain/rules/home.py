@@ -5,7 +5,7 @@ users makes it act, any other event does nothing. For a user of the same home bo
 home the broker carries the event there. There is no second way.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from functools import cache
 from typing import Any
 
@@ -59,6 +59,13 @@ def rules_for(home: str) -> Rules:
 def is_told(event: Event) -> bool:
     """Whether contacters hear of it: a change of status or note."""
     return isinstance(event, PresenceEvent) and (event.status != event.previous or isinstance(event, StatusChanged))
+
+
+def react_to_mail(rules: Rules, closed: Container[int], event: Event, source: str) -> Sequence[Command]:
+    """What a home does about another server's event. A message is ignored when its sender, one of `closed`, left before it arrived."""
+    if isinstance(event, MessageSent) and event.uid in closed:
+        return ()
+    return rules.react(event, source)
 
 
 def _message_sent(event: MessageSent, source: str, home: str) -> Sequence[Command]:

@@ -116,7 +116,7 @@ async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
         stack.push_async_callback(broker.close)
         with cancelled_when_told_to_stop():
             home = await stack.enter_async_context(running_home(settings, chosen.name, chosen.port, broker))
-        lease = home.parts.lease
+        lease = home.lifecycle.lease
         await until_told_to_stop(None if lease is None else lease.lost.wait())
         if lease is not None and lease.lost.is_set():
             leave_within()

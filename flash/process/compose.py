@@ -26,14 +26,17 @@ from edge.http.limits import Limits
 from edge.http.server import EdgeServer, global_edge, home_edge
 from flash.process.settings import BadSetting, Settings
 from servers.audit.audit import Audit
-from servers.global_server.assembly import GlobalConfig, GlobalParts
-from servers.global_server.console import OpsConsole
+from servers.global_server.assembly import assemble as assemble_global
+from servers.global_server.assembly import assemble_console
+from servers.global_server.config import GlobalConfig
+from servers.global_server.metrics import GlobalMetrics
 from servers.global_server.service import GlobalServer
-from servers.home.assembly import HomeConfig, HomeParts
-from servers.home.housekeeping import Patience
+from servers.home.assembly import assemble as assemble_home
+from servers.home.config import HomeConfig
+from servers.home.housekeeping import HousekeepingConfig
+from servers.home.metrics import HomeMetrics
 from servers.home.service import HomeServer
 from servers.integrity.sealer import SealPolicy
-from servers.metrics import GlobalMetrics, HomeMetrics
 
 SWITCH_S = 0.0005  # a commit's thread asks for the interpreter a dozen times: at the default 5 ms a busy loop would let it wait 60
 ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded
@@ -81,20 +84,19 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         store_url=store_url(settings, name),
         directory=settings.data / name,
         blank_s=settings.blank_s,
-        patience=Patience(settings.restart_grace_s, settings.message_ttl_s),
+        housekeeping=HousekeepingConfig(settings.restart_grace_s, settings.message_ttl_s),
         holder=f"{socket.gethostname()}:{settings.data.resolve()}",
         lease_s=settings.lease_s,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
         keys_url=settings.keys_url,
     )
     with _alone(settings.data / f"{name}.lock"):
-        parts = await asyncio.to_thread(HomeParts, config, broker)
-        home = HomeServer(parts)
+        home = await asyncio.to_thread(assemble_home, config, broker)
         registry = CollectorRegistry()
-        registry.register(HomeMetrics(parts))
+        registry.register(HomeMetrics(home))
         edge = home_edge(
             home,
-            parts.verifier,
+            home.verifier,
             callable_networks=settings.direct_networks,
             proxies=TrustedProxies(settings.trusted_proxies),
             registry=registry,
@@ -125,15 +127,14 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         keys_url=settings.keys_url,
     )
     with _alone(settings.data / f"{GLOBAL}.lock"):
-        parts = await asyncio.to_thread(GlobalParts, config, broker)
-        server = GlobalServer(parts)
+        server = await asyncio.to_thread(assemble_global, config, broker)
         audit = Audit(broker, config.directory / "audit.db")
         registry = CollectorRegistry()
-        registry.register(GlobalMetrics(parts, audit))
+        registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
-        console = OpsConsole(server, audit)
-        pages = console_routes(console, parts.verifier, proxies, public_url(settings, port))
-        edge = global_edge(server, parts.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
+        console = assemble_console(server, audit)
+        pages = console_routes(console, server.verifier, proxies, public_url(settings, port))
+        edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
         if settings.ops:  # an audit that nobody may look at is not kept; later it catches up from the history
             await audit.open()
         await server.start()
@@ -143,7 +144,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
             await _listen(edge, settings.host, port)
             yield server
         finally:
-            parts.presence.subscribers.end_all()  # else the edge would wait for their streams to end
+            server.end_streams()  # else the edge would wait for their streams to end
             console.stop()
             await edge.stop(DRAIN_S)
             await server.stop()
@@ -165,7 +166,7 @@ async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterato
         await stack.enter_async_context(running_global(settings, port, broker))
         for number in range(1, homes + 1):
             home = await stack.enter_async_context(running_home(settings, f"h{number}", port + number, broker))
-            await asyncio.wait_for(home.parts.global_link.announced.wait(), ANNOUNCE_S)
+            await asyncio.wait_for(home.global_client.announced.wait(), ANNOUNCE_S)
         yield
 
 

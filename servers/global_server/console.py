@@ -6,24 +6,30 @@ Only the audit is asked about users, and only the homes themselves about how the
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
+import msgspec
 import structlog
 
 from broker import envelope
 from broker.dead_letter import DeadLetter
+from broker.port import Broker
 from broker.topology import DEAD, inbox
 from domain.errors import Malformed, Unavailable
 from domain.registry.commands import NoteDeadLetters, NoteRead
 from domain.registry.registered_home import GLOBAL
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
+from projections.directory.directory import Directory
 from servers.audit.audit import Audit
-from servers.global_server.assembly import GlobalParts
 from servers.global_server.service import GlobalServer
+from servers.messaging.heartbeats import PeerMonitor
+from servers.messaging.outbox import Outbox
+from servers.messaging.questions import AskHealth, ask, home_key
 from servers.security.identity import OPS, Identity
+from servers.writing.projector import Projector
+from servers.writing.writer import Writer
 
 HEALTH_TIMEOUT_S = 2.0  # a person waits for the slowest home
 TAIL_ROWS = 100  # at one look of a live tail; what is more is left out, for nobody reads so fast
@@ -37,7 +43,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class HomeSeen:
     """A home as the Global Server knows it. `up`: its beat was heard lately; `residents`: users who live there; `health`: what it says
-    of itself (`servers/home/health.py`), None without an answer."""
+    of itself (``HomeHealth``), None without an answer."""
 
     name: str
     url: str
@@ -62,10 +68,33 @@ class Letter:
 class OpsConsole:
     """One Global Server's console."""
 
-    def __init__(self, server: GlobalServer, audit: Audit) -> None:
+    def __init__(
+        self,
+        *,
+        server: GlobalServer,
+        audit: Audit,
+        broker: Broker,
+        writer: Writer,
+        outbox: Outbox,
+        projector: Projector,
+        directory: Directory,
+        peers: PeerMonitor,
+        ops: Collection[str],
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        """`ops`: the handles that may use the console."""
         self._server = server
-        self._parts: GlobalParts = server.parts
         self._audit = audit
+        self._broker = broker
+        self._writer = writer
+        self._outbox = outbox
+        self._projector = projector
+        self._directory = directory
+        self._peers = peers
+        self._ops = ops
+        self._clock = clock
+        self._new_id = new_id
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -79,7 +108,7 @@ class OpsConsole:
 
     def allows(self, who: Identity) -> bool:
         """Whether this user may use the console: the token says so, and the settings still do, for a token may be a month old."""
-        return OPS in who.roles and who.handle in self._parts.config.ops
+        return OPS in who.roles and who.handle in self._ops
 
     # -- the history
 
@@ -100,7 +129,7 @@ class OpsConsole:
     async def span(self) -> tuple[float, float]:
         """The time of the first event, and now."""
         oldest = (await self._audit.log(AuditFilter(), limit=1, order="oldest")).rows
-        now = self._parts.clock()
+        now = self._clock()
         return (oldest[0].time if oldest else now), now
 
     def newest(self) -> str:
@@ -117,7 +146,7 @@ class OpsConsole:
         Ends with the console, or with the token."""
         await self._note(who, "tail", _described(wanted))
         cursor = after
-        while not self._stopping.is_set() and self._parts.clock() < who.expires_at:
+        while not self._stopping.is_set() and self._clock() < who.expires_at:
             entries, end = self._audit.reached.entries, self.newest()
             page = await self._audit.log(wanted, cursor=cursor, limit=TAIL_ROWS, order="arrival")
             if page.rows:
@@ -154,15 +183,15 @@ class OpsConsole:
         return await self._audit.online_at(at)
 
     async def _note(self, who: Identity, what: str, whom: str) -> None:
-        await self._parts.writer.submit((NoteRead(by=who.uid, handle=who.handle, what=what, whom=whom, cause=self._parts.new_id()),))
+        await self._writer.submit((NoteRead(by=who.uid, handle=who.handle, what=what, whom=whom, cause=self._new_id()),))
 
     # -- the servers
 
     async def homes(self) -> Sequence[HomeSeen]:
         """Every announced home, asked how it is."""
-        listed = sorted(self._parts.directory.homes.values(), key=lambda home: (len(home.name), home.name))
+        listed = sorted(self._directory.homes.values(), key=lambda home: (len(home.name), home.name))
         health = await asyncio.gather(*(self._health(home.name) for home in listed))
-        residents, is_up = self._parts.directory.residents, self._parts.neighbours.is_up
+        residents, is_up = self._directory.residents, self._peers.is_up
         return [
             HomeSeen(home.name, home.url, home.retired, is_up(home.name), residents(home.name), told)
             for home, told in zip(listed, health, strict=True)
@@ -170,33 +199,31 @@ class OpsConsole:
 
     async def _health(self, home: str) -> dict[str, Any] | None:
         try:
-            answer = msgpack.unpackb(
-                await self._parts.broker.request(f"home.{home}", msgpack.packb({"ask": "health"}), HEALTH_TIMEOUT_S), strict_map_key=False
-            )
+            # A home of another version may tell other figures; the page shows those that it knows.
+            return await ask(self._broker, home_key(home), AskHealth(), dict[str, Any], HEALTH_TIMEOUT_S)
         except Unavailable:
             return None
-        except (ValueError, msgpack.UnpackException) as error:
+        except msgspec.MsgspecError as error:
             log.error("console.health_unreadable", home=home, error=type(error).__name__)
             return None
-        return answer if isinstance(answer, dict) else None
 
     async def own_health(self) -> dict[str, Any]:
         """The Global Server's own figures, in the same words, and how far the audit has come. Depths are None while the broker is away."""
-        parts, reached = self._parts, self._audit.reached
-        newest = max(parts.directory.position, parts.relay.position)
+        reached = self._audit.reached
+        newest = max(self._directory.position, self._outbox.position)
         depths: dict[str, int] = {}
         with contextlib.suppress(Unavailable):
-            depths = await parts.broker.depths()
+            depths = await self._broker.depths()
         return {
             "inbox": depths.get(inbox(GLOBAL).name),
             "dead": depths.get(DEAD),
-            "ready": parts.ready(),
-            "users": len(parts.directory.users),
+            "ready": self._server.ready(),
+            "users": len(self._directory.users),
             "position": newest,
-            "writer": parts.writer.depth,
-            "relay_lag": parts.relay.lag,
-            "connected": parts.broker.connected,
-            "projections": parts.projector.lag(newest),
+            "writer": self._writer.depth,
+            "relay_lag": self._outbox.lag,
+            "connected": self._broker.connected,
+            "projections": self._projector.lag(newest),
             "audit_entries": reached.entries,
             "audit_newest": reached.newest,
             "audit_behind_s": reached.behind_s,
@@ -205,21 +232,21 @@ class OpsConsole:
 
     async def dead_letters(self) -> Sequence[Letter]:
         """What could not be handled, oldest first. Raises `Unavailable`."""
-        return [_letter(letter) for letter in await self._parts.broker.dead_letters()]
+        return [_letter(letter) for letter in await self._broker.dead_letters()]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
         """Put letters back into their queues (None: all); how many. Raises `Unavailable`."""
         await self._note_letters(who, "requeue", ids or ["all"])
-        return await self._parts.broker.requeue_dead(ids)
+        return await self._broker.requeue_dead(ids)
 
     async def drop(self, who: Identity, ids: Sequence[str]) -> int:
         """Throw letters away; how many. Raises `Unavailable`."""
         await self._note_letters(who, "drop", ids)
-        return await self._parts.broker.drop_dead(ids)
+        return await self._broker.drop_dead(ids)
 
     async def _note_letters(self, who: Identity, action: str, ids: Sequence[str]) -> None:
-        command = NoteDeadLetters(by=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self._parts.new_id())
-        await self._parts.writer.submit((command,))
+        command = NoteDeadLetters(by=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self._new_id())
+        await self._writer.submit((command,))
 
 
 def _described(wanted: AuditFilter) -> str:

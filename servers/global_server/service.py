@@ -1,13 +1,12 @@
 """The running Global Server, without HTTP: registration, tokens, the directory.
 
 Rule: no password goes further than `servers/security/passwords.py`.
-The parts are put together in `servers/global_server/assembly.py`; this is the door through which the edge comes in.
+`servers/global_server/assembly.py` puts it together; the edge calls nothing else of the Global Server.
 """
 
-import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,64 +14,102 @@ from domain.errors import BadCredentials, Forbidden, HandleTaken, UidTaken, Unav
 from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
 from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
-from domain.registry.registered_home import GLOBAL
-from projections.directory.directory import Listed
+from projections.directory.directory import Directory, Listed
 from runtime.times import rfc3339
 from servers.global_server import views
-from servers.global_server.assembly import GlobalParts
+from servers.global_server.config import GlobalConfig
+from servers.global_server.current_directory import CurrentDirectory
+from servers.global_server.home_choice import HomeChoice
+from servers.global_server.lifecycle import Lifecycle
+from servers.global_server.presence_view import PresenceView
 from servers.global_server.subscribers import Subscriber
 from servers.security.identity import INTEGRATOR, OPS, Identity
+from servers.security.passwords import Passwords
+from servers.security.rate_limit import RateLimit
+from servers.security.tokens import KeyVerifier, Signer
 from servers.sessions.parts import Outlet
 from servers.store.event_log import Conflicted
+from servers.writing.writer import Writer
 
 UID_TRIES = 20  # each lost to another Global Server that registered someone in the same moment; both move on, so a few are enough
-HOME_WAIT_S = 3.0  # homes beat once a second: whoever lives is heard of by then
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often who may ask, by user or address."""
+
+    registrations: RateLimit
+    failed_logins: RateLimit
+    failed_guesses: RateLimit
+    lookups: RateLimit
+
+    @classmethod
+    def of(cls, config: GlobalConfig, clock: Callable[[], float]) -> "Limits":
+        """The limits that were configured."""
+        wrong, here = "Too many wrong passwords; wait a little.", "Too many wrong passwords from your network; wait a little."
+        return cls(
+            RateLimit(config.registrations_per_s, config.registrations_burst, clock),
+            RateLimit(config.failed_logins_per_s, config.failed_logins_burst, clock, wrong),
+            RateLimit(config.failed_guesses_per_s, config.failed_guesses_burst, clock, here),
+            RateLimit(config.lookups_per_s, config.lookups_burst, clock, "Too many searches at once; wait a little."),
+        )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class GlobalServer:
     """The one registry. Every method may raise `Unavailable`; then nothing has changed."""
 
-    def __init__(self, parts: GlobalParts) -> None:
-        self.parts = parts
-        self._directory = parts.directory
-        self._writer = parts.writer
-        self._last_uid = 0
-        self._coming: Counter[str] = Counter()  # users on their way into each home
+    config: GlobalConfig
+    lifecycle: Lifecycle
+    directory: Directory
+    current: CurrentDirectory
+    homes: HomeChoice
+    presence_view: PresenceView
+    writer: Writer
+    passwords: Passwords
+    signer: Signer
+    verifier: KeyVerifier
+    limits: Limits
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
+    _last_uid: int = field(default=0, init=False)
 
     async def start(self) -> None:
         """Open the store, catch up, begin to work. Returns when users may come."""
-        await self.parts.start()
+        await self.lifecycle.start()
 
     async def stop(self) -> None:
         """Finish what was begun. Nothing that was accepted is lost."""
-        await self.parts.stop()
+        await self.lifecycle.stop()
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
-        return self.parts.ready()
+        return self.lifecycle.ready()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self.lifecycle.idle
 
     async def register(self, handle: str, password: str, profile: Mapping[str, str | None], client_address: str) -> views.Grant:
         """A new user at the live home with the fewest; their *grant*. Raises `HandleTaken`, `Invalid`, `TooManyRequests`."""
-        self.parts.registrations.take(client_address)
+        self.limits.registrations.take(client_address)
         handle, filled_in = clean_handle(handle), clean_profile(profile)
-        if self._directory.by_handle(handle) is not None:  # known before the costly hash; the store has the last word
+        if self.directory.by_handle(handle) is not None:  # known before the costly hash; the store has the last word
             raise HandleTaken(handle=handle)
-        password_hash = await self.parts.passwords.hash(password)
+        password_hash = await self.passwords.hash(password)
         for _ in range(UID_TRIES):
-            home = await self._home_for_one_more()
-            user = Listed(self._next_uid(), handle, home, filled_in)
-            self._coming[home] += 1
             try:
-                await self._writer.submit(_registration(user, password_hash, cause=self.parts.new_id()))
+                async with self.homes.one_more() as home:
+                    user = Listed(self._next_uid(), handle, home, filled_in)
+                    await self.writer.submit(_registration(user, password_hash, cause=self.new_id()))
             except (Conflicted, UidTaken):
-                await self.parts.catch_up()
+                await self.current.catch_up()
                 continue
-            finally:
-                self._coming[home] -= 1
-            if user.uid not in self._directory.users:  # it is found from the moment the grant is given
-                await self.parts.catch_up()
+            if user.uid not in self.directory.users:  # it is found from the moment the grant is given
+                await self.current.catch_up()
             log.info("global.registered", uid=user.uid, home=home)
             return self._grant(user)
         raise Unavailable("Too many people are registering at once; try again.")
@@ -94,21 +131,21 @@ class GlobalServer:
         await self._close(uid, reason=f"by {who.handle}")
 
     async def _close(self, uid: int, reason: str) -> None:
-        await self.parts.catch_up()  # every home must hear of it
-        homes = sorted(self._directory.homes)
-        await self._writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.parts.new_id()),))
-        if uid in self._directory.users:
-            await self.parts.catch_up()
+        await self.current.catch_up()  # every home must hear of it
+        homes = sorted(self.directory.homes)
+        await self.writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.new_id()),))
+        if uid in self.directory.users:
+            await self.current.catch_up()
         log.info("global.erased", uid=uid)
 
     async def _known_by_password(self, handle: str, password: str, client_address: str) -> Listed:
-        counted = ((self.parts.failed_logins, (handle, client_address)), (self.parts.failed_guesses, client_address))
+        counted = ((self.limits.failed_logins, (handle, client_address)), (self.limits.failed_guesses, client_address))
         for limit, key in counted:  # in advance, so that many guesses at once are counted too
             limit.take(key)
         try:
-            user = await self.parts.find(lambda: self._directory.by_handle(handle))
+            user = await self.current.find(lambda: self.directory.by_handle(handle))
             stored = await self._password_hash(user.uid) if user else None
-            fits = await self.parts.passwords.verify(password, stored)
+            fits = await self.passwords.verify(password, stored)
         except Unavailable:
             for limit, key in counted:
                 limit.give_back(key)
@@ -117,76 +154,68 @@ class GlobalServer:
             raise BadCredentials
         for limit, key in counted:
             limit.give_back(key)
-        if self.parts.passwords.is_outdated(stored):
+        if self.passwords.is_outdated(stored):
             await self._hash_again(user.uid, password, stored)
         return user
 
     async def search(self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None) -> views.Users:
         """One page of users. Raises `Invalid`, `TooManyRequests`."""
-        self.parts.lookups.take(who.uid)
-        users, following = self._directory.search(words, fields, limit, cursor)
+        self.limits.lookups.take(who.uid)
+        users, following = self.directory.search(words, fields, limit, cursor)
         return views.Users([self._view(user) for user in users], following)
 
     async def user(self, who: Identity, uid: int) -> views.User:
         """A user by number. Raises `UnknownUser`, `TooManyRequests`."""
-        self.parts.lookups.take(who.uid)
-        user = await self.parts.find(lambda: self._directory.users.get(uid))
+        self.limits.lookups.take(who.uid)
+        user = await self.current.find(lambda: self.directory.users.get(uid))
         if user is None:
             raise UnknownUser(uid=uid)
         return self._view(user)
 
     async def user_by_handle(self, who: Identity, handle: str) -> views.User:
         """A user by login name, whatever its case. Raises `UnknownUser`, `TooManyRequests`."""
-        self.parts.lookups.take(who.uid)
-        user = await self.parts.find(lambda: self._directory.by_handle(handle))
+        self.limits.lookups.take(who.uid)
+        user = await self.current.find(lambda: self.directory.by_handle(handle))
         if user is None:
             raise UnknownUser(handle=handle)
         return self._view(user)
 
     async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> views.User:
         """Set the named fields (`None` or blank empties one); the user after it. Raises `Invalid`, `UnknownUser`, `TooManyRequests`."""
-        self.parts.lookups.take(who.uid)
-        command = ChangeProfile(uid=who.uid, profile=profile, cause=self.parts.new_id())
+        self.limits.lookups.take(who.uid)
+        command = ChangeProfile(uid=who.uid, profile=profile, cause=self.new_id())
 
         def changed(events: list[Event]) -> Listed:
-            state = self._writer.state(command.stream)
+            state = self.writer.state(command.stream)
             return Listed(state.uid, state.handle, state.home, dict(state.profile))
 
-        return self._view(await self._writer.submit((command,), answer=changed))
+        return self._view(await self.writer.submit((command,), answer=changed))
 
     def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> views.PresencePage:
         """A snapshot for integrators: see `servers/global_server/presence_view.py`."""
-        return self.parts.presence.snapshot(who, uids, limit, after)
+        return self.presence_view.snapshot(who, uids, limit, after)
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
         """The feed for integrators from a cursor on: see `servers/global_server/presence_view.py`."""
-        return self.parts.presence.subscribe(who, uids, after, outlet)
+        return self.presence_view.subscribe(who, uids, after, outlet)
+
+    def end_streams(self) -> None:
+        """End every presence stream, so that an edge that stops need not wait for them."""
+        self.presence_view.subscribers.end_all()
 
     def lost(self, session: Subscriber) -> None:
         """A subscriber's transport is gone."""
-        self.parts.presence.subscribers.lost(session)
-
-    async def _home_for_one_more(self) -> str:
-        """Where the next user lives. Raises `Unavailable` when no home is heard of for `HOME_WAIT_S`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HOME_WAIT_S):
-                while True:
-                    self.parts.homes_changed.clear()
-                    home = self._directory.pick_home(self.parts.neighbours.alive() - {GLOBAL}, self._coming)
-                    if home is not None:
-                        return home
-                    await self.parts.homes_changed.wait()
-        raise Unavailable("No Home Server is there to take a new user; try again soon.")
+        self.presence_view.subscribers.lost(session)
 
     def _next_uid(self) -> int:
-        self._last_uid = max(self._last_uid, self._directory.last_uid) + 1
+        self._last_uid = max(self._last_uid, self.directory.last_uid) + 1
         return self._last_uid
 
     async def _password_hash(self, uid: int) -> str | None:
         """The stored hash of an open account. It lives in the account's state only, never in the directory or its dump."""
-        command = LookUpAccount(uid=uid, cause=self.parts.new_id())
+        command = LookUpAccount(uid=uid, cause=self.new_id())
         try:
-            found: str = await self._writer.submit((command,), answer=lambda _: self._writer.state(command.stream).password_hash)
+            found: str = await self.writer.submit((command,), answer=lambda _: self.writer.state(command.stream).password_hash)
         except UnknownUser:
             return None
         return found or None
@@ -194,23 +223,23 @@ class GlobalServer:
     async def _hash_again(self, uid: int, password: str, stored: str) -> None:
         """Bring a hash up to today's cost while the password is at hand. Failing is harmless: the next login tries again."""
         with contextlib.suppress(Unavailable, UnknownUser):
-            fresh = await self.parts.passwords.hash(password)
-            await self._writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.parts.new_id()),))
+            fresh = await self.passwords.hash(password)
+            await self.writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.new_id()),))
 
     def _home(self, name: str) -> views.Home:
-        return views.Home(name, self._directory.home_url(name))
+        return views.Home(name, self.directory.home_url(name))
 
     def _view(self, user: Listed) -> views.User:
         return views.User(user.uid, user.handle, self._home(user.home), dict(user.profile))
 
     def _grant(self, user: Listed) -> views.Grant:
-        now, config = self.parts.clock(), self.parts.config
-        token = self.parts.signer.issue(
+        now, config = self.clock(), self.config
+        token = self.signer.issue(
             uid=user.uid,
             handle=user.handle,
             name=display_name(user.handle, user.profile),
             home=user.home,
-            home_url=self._directory.home_url(user.home),
+            home_url=self.directory.home_url(user.home),
             roles=[role for role, handles in ((OPS, config.ops), (INTEGRATOR, config.integrators)) if user.handle in handles],
             now=now,
             lifetime_s=config.token_lifetime_s,

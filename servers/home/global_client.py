@@ -1,9 +1,4 @@
-"""What a home asks the Global Server: to be known, whose keys to trust, which home owns a user. Rule: asked once and remembered.
-
-Requests and answers are msgpack maps on `flash.requests`, key `global`:
-`{"ask": "announce", "name", "url"}` -> `{"keys": [JSON Web Key, …], "mail": [number, key of the mail between servers]}`
-`{"ask": "user", "uid"}` -> `{"user": {"uid","handle","name","home"} | None}`.
-"""
+"""What a home asks the Global Server: to be known, whose keys to trust, which home owns a user. Rule: an answer is remembered."""
 
 import asyncio
 import contextlib
@@ -12,15 +7,16 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgpack
+import msgspec
 import structlog
 
 from broker.port import Broker
 from domain.errors import Unavailable, UnknownUser
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
+from servers.messaging.questions import Announce, Announced, AskUser, FoundUser, RemoteUser, ask
 from servers.store.event_store import Store
 
 ASK_TIMEOUT_S = 5.0  # a person waits for this
@@ -28,15 +24,6 @@ REMEMBERED_USERS = 10_000  # about 3 MB
 RETRY_S = 1.0
 
 log = structlog.get_logger()
-
-
-class RemoteUser(NamedTuple):
-    """A user as the Global Server knows them. `home` is for ever."""
-
-    uid: int
-    handle: str
-    name: str
-    home: str
 
 
 class GlobalClient:
@@ -72,10 +59,13 @@ class GlobalClient:
         """Who `uid` is, and where. Raises `UnknownUser`, `Unavailable`."""
         known = self._users.get(uid)
         if known is None:
-            answer = await self._ask({"ask": "user", "uid": uid})
-            if answer.get("user") is None:
+            try:
+                found = await ask(self._broker, GLOBAL, AskUser(uid), FoundUser, ASK_TIMEOUT_S)
+            except msgspec.MsgspecError:
+                raise Unavailable("The Global Server's answer is unreadable.") from None
+            if found.user is None:
                 raise UnknownUser(uid=uid)
-            known = self._users[uid] = RemoteUser(**answer["user"])
+            known = self._users[uid] = found.user
             if len(self._users) > REMEMBERED_USERS:
                 self._users.popitem(last=False)
         return known
@@ -87,15 +77,15 @@ class GlobalClient:
     async def _announce(self) -> None:
         while True:
             try:
-                answer = await self._ask({"ask": "announce", "name": self._name, "url": self._url})
-                await self._store.run(self._store.learn_mail_key, *answer["mail"])
-                self._trust(answer["keys"])  # last: from now on users may come
-                await asyncio.to_thread(self._remember, answer["keys"])
+                told = await ask(self._broker, GLOBAL, Announce(self._name, self._url), Announced, ASK_TIMEOUT_S)
+                await self._store.run(self._store.learn_mail_key, *told.mail)
+                self._trust(told.keys)  # last: from now on users may come
+                await asyncio.to_thread(self._remember, told.keys)
                 self.announced.set()
                 return
             except Unavailable:
                 await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            except (KeyError, TypeError, ValueError, OSError) as error:
+            except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OSError) as error:
                 log.error("home.announce_failed", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
 
@@ -104,9 +94,3 @@ class GlobalClient:
         fresh = self._keys_file.with_suffix(".new")
         fresh.write_text(json.dumps(keys))
         fresh.replace(self._keys_file)
-
-    async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        answer = msgpack.unpackb(await self._broker.request(GLOBAL, msgpack.packb(question), ASK_TIMEOUT_S))
-        if not isinstance(answer, dict):
-            raise Unavailable("The Global Server's answer is unreadable.")
-        return answer

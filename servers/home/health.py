@@ -1,38 +1,56 @@
-"""How a home is, in figures: for Prometheus, and for whoever asks over the broker. Rule: read from the parts at the moment of asking.
-
-The question is `{"ask": "health"}` on `flash.requests`, key `home.<name>`; the answer is a msgpack map of these figures.
-"""
+"""How a home is, in figures: for Prometheus, and for servers that ask over the broker. Rule: figures are read when they are asked for."""
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from msgspec.structs import asdict
+
+from broker.port import Broker
 from broker.topology import inbox
 from domain.errors import Unavailable
-
-if TYPE_CHECKING:
-    from servers.home.assembly import HomeParts
-
-
-def home_figures(parts: "HomeParts") -> dict[str, Any]:
-    """What a home knows of itself without asking anybody. Positions and lags are in events."""
-    newest = max(parts.presence.position, parts.relay.position)
-    return {
-        "sessions": len(parts.sessions),
-        "users": len(parts.presence.users),
-        "waiting": sum(count for count, _ in parts.waiting.mailboxes.values()),
-        "position": newest,
-        "writer": parts.writer.depth,
-        "commits": parts.writer.commits,
-        "relay_lag": parts.relay.lag,
-        "repeats": parts.inbox.repeats,
-        "dead": parts.inbox.dead,
-        "projections": parts.projector.lag(newest),
-    }
+from projections.by_server import HomeProjections
+from servers.messaging.inbox import Inbox
+from servers.messaging.outbox import Outbox
+from servers.messaging.questions import HomeFigures, HomeHealth
+from servers.sessions.sessions import Sessions
+from servers.writing.projector import Projector
+from servers.writing.writer import Writer
 
 
-async def home_health(parts: "HomeParts") -> dict[str, Any]:
-    """The figures, whether the home is `ready` (None, or why not), and the depth of its `inbox` (None while the broker does not say)."""
-    depth = None
-    with contextlib.suppress(Unavailable):
-        depth = (await parts.broker.depths()).get(inbox(parts.name).name)
-    return {**home_figures(parts), "ready": parts.ready(), "inbox": depth}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """One home's figures. `ready`: None, or why no user can be served."""
+
+    name: str
+    broker: Broker
+    sessions: Sessions
+    projections: HomeProjections
+    projector: Projector
+    writer: Writer
+    outbox: Outbox
+    inbox: Inbox
+    ready: Callable[[], str | None]
+
+    def figures(self) -> HomeFigures:
+        """What the home knows of itself without asking anybody."""
+        newest = max(self.projections.presence.position, self.outbox.position)
+        return HomeFigures(
+            sessions=len(self.sessions),
+            users=len(self.projections.presence.users),
+            waiting=sum(count for count, _ in self.projections.waiting.mailboxes.values()),
+            position=newest,
+            writer=self.writer.depth,
+            commits=self.writer.commits,
+            relay_lag=self.outbox.lag,
+            repeats=self.inbox.repeats,
+            dead=self.inbox.dead,
+            projections=self.projector.lag(newest),
+        )
+
+    async def report(self) -> HomeHealth:
+        """The figures, and what the broker and the home say of the moment."""
+        depth = None
+        with contextlib.suppress(Unavailable):
+            depth = (await self.broker.depths()).get(inbox(self.name).name)
+        return HomeHealth(**asdict(self.figures()), ready=self.ready(), inbox=depth)

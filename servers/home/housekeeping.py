@@ -21,19 +21,20 @@ from runtime.deferred import Deferred
 from servers.sessions.sessions import Sessions
 from servers.writing.writer import Writer
 
-LOOK_S = 1.0  # how late a status may lapse
-EXPIRE_EVERY_S = 3600.0  # how late a message may expire
 CHUNK = 200  # commands at a time: others' sends go in between
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a home waits. `restart_grace_s`: for clients to come back after a restart before their contacters are told they are gone."""
+class HousekeepingConfig:
+    """How long a home waits before it acts. `restart_grace_s`: after a restart clients have this time to come back, then their contacters
+    are told that they are gone; `message_ttl_s`: a message that nobody fetched expires at this age."""
 
     restart_grace_s: float = 10.0
     message_ttl_s: float = 30 * 86_400.0
+    look_s: float = 1.0  # how late a status may lapse
+    expire_every_s: float = 3600.0  # how late a message may expire
 
 
 class Housekeeping:
@@ -45,14 +46,14 @@ class Housekeeping:
         sessions: Sessions,
         presence: PresenceIndex,
         waiting: WaitingIndex,
-        patience: Patience,
+        config: HousekeepingConfig,
         clock: Callable[[], float],
     ) -> None:
         self._writer = writer
         self._sessions = sessions
         self._presence = presence
         self._waiting = waiting
-        self._patience = patience
+        self._config = config
         self._clock = clock
         self._unended: list[LogOff] = []
         self._tasks = BackgroundTasks("housekeeping")
@@ -85,7 +86,7 @@ class Housekeeping:
     async def _end_orphans(self, orphans: Sequence[tuple[int, str]]) -> None:
         if not orphans:
             return
-        await asyncio.sleep(self._patience.restart_grace_s)
+        await asyncio.sleep(self._config.restart_grace_s)
         lost = [
             LogOff(uid=uid, cause="restart", session=session, reason="restart")
             for uid, session in orphans
@@ -98,7 +99,7 @@ class Housekeeping:
     async def _look_around(self) -> None:
         expire_at = self._clock()
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._config.look_s)
             now = self._clock()
             again, self._unended = self._unended, []
             for command in again:
@@ -106,8 +107,8 @@ class Housekeeping:
             due = [LapseStatus(uid=uid, cause="until") for uid, until in self._presence.lapses.items() if until <= now]
             await self._submit(due)
             if now >= expire_at:
-                expire_at = now + EXPIRE_EVERY_S
-                before = now - self._patience.message_ttl_s
+                expire_at = now + self._config.expire_every_s
+                before = now - self._config.message_ttl_s
                 await self._submit([Expire(uid=uid, cause="expiry", before=before) for uid in self._waiting.since_before(before)])
 
     async def _submit(self, commands: Sequence[Command]) -> None:

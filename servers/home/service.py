@@ -1,12 +1,11 @@
 """A running Home Server, without HTTP: what its users can ask of it.
 
 Rule: every change is a command to the writer, answered after the commit.
-The parts are put together in `servers/home/assembly.py`; this is the door through which the edge comes in.
 """
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
 from domain.event import Event
@@ -16,61 +15,91 @@ from domain.mailbox.state import MailboxState
 from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, RemoveContact, Send, SetStatus
 from domain.user.decide import must_be_open
 from domain.user.state import Contact, UserState
+from projections.by_server import HomeProjections
 from runtime.deferred import Deferred, succeeded
 from runtime.times import rfc3339
-from servers.home.assembly import HomeParts
+from servers.home.global_client import GlobalClient
+from servers.home.health import Health
+from servers.home.housekeeping import Housekeeping
+from servers.home.lifecycle import Lifecycle
 from servers.security.identity import Identity
+from servers.security.rate_limit import RateLimit
+from servers.security.tokens import KeyVerifier
 from servers.sessions import views
+from servers.sessions.blanks import BlankWheel
+from servers.sessions.notifier import SessionNotifier
 from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, welcome_part
 from servers.sessions.parts import Outlet
-from servers.sessions.sessions import Hello, Session
+from servers.sessions.sessions import Hello, Session, Sessions
+from servers.sessions.tickets import Tickets
+from servers.writing.writer import Writer
 
 GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
 GOODBYE_FIRST_S = 1.0
 NEVER_GIVEN = 2**63 - 1  # no mailbox comes so far
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class HomeServer:
     """One home's users: their sessions, contacts and messages. Every method may raise `Unavailable`; then nothing has changed."""
 
-    def __init__(self, parts: HomeParts) -> None:
-        self.parts = parts
-        self.name = parts.name
-        self.url = parts.url
-        self.blank_s = parts.blanks.interval_s
-        self._writer = parts.writer
-        self._sessions = parts.sessions
-        self._new_id: Callable[[], str] = parts.new_id
-        self._stopping = False
+    name: str
+    url: str
+    lifecycle: Lifecycle
+    health: Health
+    verifier: KeyVerifier
+    writer: Writer
+    sessions: Sessions
+    projections: HomeProjections
+    notifier: SessionNotifier
+    housekeeping: Housekeeping
+    blanks: BlankWheel[Session]
+    tickets: Tickets
+    global_client: GlobalClient
+    sends: RateLimit
+    changes: RateLimit
+    monotonic: Callable[[], float]
+    new_id: Callable[[], str]
+    _stopping: bool = field(default=False, init=False)
+
+    @property
+    def blank_s(self) -> float:
+        """The blank interval."""
+        return self.blanks.interval_s
 
     async def start(self) -> None:
         """Open the store, catch up, begin to work. Returns when users may come."""
-        await self.parts.start(self._end)
+        await self.lifecycle.start()
 
     async def stop(self) -> None:
         """Say goodbye to every session, finish what was begun. Nothing that was accepted is lost."""
         self._stopping = True
-        for number, session in enumerate(self._sessions):
+        for number, session in enumerate(self.sessions):
             after_s = GOODBYE_FIRST_S + GOODBYE_SPREAD_S * (number % 100) / 100
             self._forget(session)
             session.outlet.write((goodbye_part("shutdown", round(after_s, 2)),))
             session.outlet.close()
-        await self.parts.stop()
+        await self.lifecycle.stop()
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
-        return "This home is shutting down." if self._stopping else self.parts.ready()
+        return "This home is shutting down." if self._stopping else self.lifecycle.ready()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self.lifecycle.idle
 
     def closed(self) -> str | None:
         """None when calls may come in, else why not: it starts, stands by, or has lost its lease."""
-        return self.parts.closed()
+        return self.lifecycle.closed()
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Begin a session and write `welcome` and what waits. Raises `TooManyRequests`, also when the user has too many sessions."""
-        self.parts.changes.take(who.uid)
-        session_id = self._new_id()
-        if self.parts.life:
-            session_id = f"{self.parts.life}.{session_id}"
+        self.changes.take(who.uid)
+        session_id = self.new_id()
+        if self.lifecycle.life:
+            session_id = f"{self.lifecycle.life}.{session_id}"
         login = LogIn(
             uid=who.uid,
             cause=session_id,
@@ -80,21 +109,21 @@ class HomeServer:
             client=hello.client,
             replaces=hello.resume_session,
         )
-        if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] != self.parts.life:
+        if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] != self.lifecycle.life:
             hello = replace(hello, resume_seq=NEVER_GIVEN)  # before this log was restored that number may have been another message's
         resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
 
         def begin(events: list[Event]) -> Session:
-            return self._begin(login, hello, outlet, self._writer.state(login.stream), self._writer.state(resume.stream))
+            return self._begin(login, hello, outlet, self.writer.state(login.stream), self.writer.state(resume.stream))
 
         try:
-            session: Session = await self._writer.submit((login, resume), answer=begin)
+            session: Session = await self.writer.submit((login, resume), answer=begin)
         except Rejected:
             raise
         except BaseException:  # the login may be on disk all the same: then it must be ended there
-            self.parts.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
+            self.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
             raise
-        replaced = self._sessions.get(hello.resume_session) if hello.resume_session else None
+        replaced = self.sessions.get(hello.resume_session) if hello.resume_session else None
         if replaced is not None and replaced.uid == who.uid:  # the client knows that this one is dead; we had not noticed
             self._forget(replaced)
             replaced.outlet.abort()
@@ -111,10 +140,10 @@ class HomeServer:
             if missed:  # acked on another session, expired, or a number this home never gave
                 verdict = "gap"
         contacts = [self._view(contact) for contact in user.contacts.values()]
-        welcome = welcome_part(login.session, user, self.parts.blanks.interval_s, verdict, count, contacts)
-        session = Session(login.session, login.uid, outlet, hello.pong, self.parts.monotonic(), sent)
-        self._sessions.add(session)
-        self.parts.blanks.add(session)
+        welcome = welcome_part(login.session, user, self.blanks.interval_s, verdict, count, contacts)
+        session = Session(login.session, login.uid, outlet, hello.pong, self.monotonic(), sent)
+        self.sessions.add(session)
+        self.blanks.add(session)
         outlet.write((welcome,))
         if waiting:
             session.enqueue(waiting)
@@ -126,65 +155,72 @@ class HomeServer:
 
     async def log_off(self, who: Identity, session_id: str) -> None:
         """End one of the user's own sessions; nothing happens when it is over already."""
-        session = self._sessions.get(session_id)
+        session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             return
-        await self._writer.submit((LogOff(uid=who.uid, cause=session_id, session=session_id, reason="logoff"),))
+        await self.writer.submit((LogOff(uid=who.uid, cause=session_id, session=session_id, reason="logoff"),))
         if self._forget(session):
             session.outlet.write((goodbye_part("logoff", None),))
             session.outlet.close()
 
+    def silent(self, session: Session) -> None:
+        """The session's client has not answered blanks for too long: it is dead, unless this home has refused its calls meanwhile."""
+        if self.closed() is not None:
+            session.seen_at = self.monotonic()
+        else:
+            self._end(session, "timeout")
+
     def _end(self, session: Session, reason: str) -> None:
         if self._forget(session):
             session.outlet.abort()
-            self.parts.housekeeping.end(LogOff(uid=session.uid, cause=session.id, session=session.id, reason=reason))
+            self.housekeeping.end(LogOff(uid=session.uid, cause=session.id, session=session.id, reason=reason))
 
     def _forget(self, session: Session) -> bool:
-        self.parts.blanks.remove(session)
-        return self._sessions.remove(session)
+        self.blanks.remove(session)
+        return self.sessions.remove(session)
 
     async def contacts(self, who: Identity) -> list[views.Contact]:
         """The user's contact list, in the shapes of the protocol."""
         stream = f"user-{who.uid}"
-        contacts: list[views.Contact] = await self._writer.submit(
+        contacts: list[views.Contact] = await self.writer.submit(
             (LookUp(uid=who.uid, cause=""),),
-            answer=lambda _: [self._view(contact) for contact in self._writer.state(stream).contacts.values()],
+            answer=lambda _: [self._view(contact) for contact in self.writer.state(stream).contacts.values()],
         )
         return contacts
 
     async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
         """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
-        self.parts.changes.take(who.uid)
-        index = self.parts.contacters
+        self.changes.take(who.uid)
+        index = self.projections.contacters
         if who.uid in index.watchers.get(uid, {}):  # known: only alias and notify count, and the Global Server may be away
             with contextlib.suppress(UnknownUser):  # removed meanwhile: begin anew
                 return await self._put_contact(who, Contact(uid, "", "", index.home_of[uid], alias, notify))
-        if uid in self.parts.leavers.uids:
+        if uid in self.projections.closed.uids:
             raise UnknownUser(uid=uid)
-        known = await self.parts.global_link.user(uid)
+        known = await self.global_client.user(uid)
         return await self._put_contact(who, Contact(uid, known.handle, known.name, known.home, alias, notify))
 
     async def _put_contact(self, who: Identity, contact: Contact) -> tuple[bool, views.Contact]:
-        command = PutContact(uid=who.uid, cause=self._new_id(), contact=contact)
+        command = PutContact(uid=who.uid, cause=self.new_id(), contact=contact)
 
         def answer(events: list[Event]) -> tuple[bool, views.Contact]:
-            view = self._view(self._writer.state(command.stream).contacts[contact.uid])
+            view = self._view(self.writer.state(command.stream).contacts[contact.uid])
             if events:
                 self._tell_contacts(who.uid, [view], [])
             return any(isinstance(event, ContactAdded) for event in events), view
 
-        result: tuple[bool, views.Contact] = await self._writer.submit((command,), answer=answer)
+        result: tuple[bool, views.Contact] = await self.writer.submit((command,), answer=answer)
         return result
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
         """Take a contact off the list; nothing happens when it is not there. Raises `TooManyRequests`."""
-        self.parts.changes.take(who.uid)
+        self.changes.take(who.uid)
 
         def answer(events: list[Event]) -> None:
             if events:
                 self._tell_contacts(who.uid, [], [uid])  # here, so that sessions hear of changes in the order of the commits
 
-        await self._writer.submit((RemoveContact(uid=who.uid, cause=self._new_id(), contact=uid),), answer=answer)
+        await self.writer.submit((RemoveContact(uid=who.uid, cause=self.new_id(), contact=uid),), answer=answer)
 
     def send(
         self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None = None
@@ -192,78 +228,65 @@ class HomeServer:
         """Accept a popup. A repeated id gets the first answer. With a `ticket` the answer has a stamp for the recipient's client; it has
         none for a repeat, whose text may be another one, and none when the ticket is over or is for other users. Raises `NotAContact`,
         `TooLarge`, `TooManyRequests`."""
-        self.parts.sends.take(who.uid)
-        command = _send_command(who, id, to, text, in_reply_to, urgent)
+        self.sends.take(who.uid)
+        handle, name = who.handle, who.name
+        command = Send(uid=who.uid, cause=id, id=id, handle=handle, name=name, to=to, text=text, in_reply_to=in_reply_to, urgent=urgent)
 
         def accepted(events: list[Event]) -> views.Accepted:
             if not events:
-                return views.Accepted(id, rfc3339(self._writer.state(command.stream).sent[id]))
+                return views.Accepted(id, rfc3339(self.writer.state(command.stream).sent[id]))
             answer = views.Accepted(id, rfc3339(events[0].at))
-            if ticket is not None and (stamp := self.parts.tickets.stamp(ticket, command, answer.accepted_at)) is not None:
+            if ticket is not None and (stamp := self.tickets.stamp(ticket, command, answer.accepted_at)) is not None:
                 answer.stamp, answer.sender = stamp, views.Sender(who.uid, who.handle, who.name)
             return answer
 
-        return self._writer.submit((command,), answer=accepted)
+        return self.writer.submit((command,), answer=accepted)
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> views.Ticket:
         """The direct way to a contact in the network of `address`, where the sender is. Raises `NoRoute`, `TooManyRequests`."""
-        self.parts.changes.take(who.uid)
-        return await self.parts.tickets.issue(who.uid, to, address)
+        self.changes.take(who.uid)
+        return await self.tickets.issue(who.uid, to, address)
 
     def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
         """The session's client has everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
-        session = self._sessions.get(session_id)
+        session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             raise UnknownSession
-        session.seen_at = self.parts.monotonic()
+        session.seen_at = self.monotonic()
         if upto > session.sent:
             raise Invalid("upto", f"a number up to {session.sent}, the last one sent to this session")
         if upto <= session.acked_upto:
             return succeeded(None)
         command = Acknowledge(uid=who.uid, cause=session_id, session=session_id, upto=upto)
-        return self._writer.submit((command,), answer=lambda _: session.acked(upto))
+        return self.writer.submit((command,), answer=lambda _: session.acked(upto))
 
     async def done(self, who: Identity, message_id: str) -> None:
         """The user pressed Done. Raises `UnknownMessage`."""
-        await self._writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),))
+        await self.writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),))
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
         """Choose a status. Raises `Invalid` for a time that is over, `TooManyRequests`."""
-        self.parts.changes.take(who.uid)
-        await self._writer.submit((SetStatus(uid=who.uid, cause=self._new_id(), status=status, note=note, until=until),))
+        self.changes.take(who.uid)
+        await self.writer.submit((SetStatus(uid=who.uid, cause=self.new_id(), status=status, note=note, until=until),))
 
     def offering(self, who: Identity, session_id: str) -> Session:
         """The session for which a client offers a direct line. Raises `UnknownSession`, `TooManyRequests`."""
-        self.parts.changes.take(who.uid)
-        session = self._sessions.get(session_id)
+        self.changes.take(who.uid)
+        session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             raise UnknownSession
         return session
 
     async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
         """Store whether a client can be called directly; None: it can. Raises `UnknownSession` when it has gone meanwhile."""
-        await self._writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),))
-        if self._sessions.get(session_id) is None:
+        await self.writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),))
+        if self.sessions.get(session_id) is None:
             raise UnknownSession
 
     def _view(self, contact: Contact) -> views.Contact:
-        return contact_view(contact, self.parts.notices.shown(contact.uid, contact.home))
+        return contact_view(contact, self.notifier.shown(contact.uid, contact.home))
 
     def _tell_contacts(self, uid: int, added: list[views.Contact], removed: list[int]) -> None:
         part = contacts_part(added, removed)
-        for session in self._sessions.of(uid):
+        for session in self.sessions.of(uid):
             session.tell(part)
-
-
-def _send_command(who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool) -> Send:
-    return Send(
-        uid=who.uid,
-        cause=id,
-        id=id,
-        handle=who.handle,
-        name=who.name,
-        to=to,
-        text=text,
-        in_reply_to=in_reply_to,
-        urgent=urgent,
-    )

@@ -10,11 +10,17 @@ import structlog
 from broker.port import Broker
 from runtime.background_task import BackgroundTask
 
-BEAT_S = 1.0  # cheap: one small message per server and second
-DOWN_AFTER_S = 3.5  # three beats missed, and half a beat of grace
 MAX_SERVERS = 10_000  # a beat is not signed: bounds what a broken neighbour could make us remember
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatConfig:
+    """How often a server beats, and after which silence it counts as down."""
+
+    beat_s: float = 1.0  # cheap: one small message per server and second
+    down_after_s: float = 3.5  # three beats missed, and half a beat of grace
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class PeerMonitor:
         clock: Callable[[], float],
         on_up: Callable[[str], None],
         on_down: Callable[[str], None],
+        config: HeartbeatConfig,
     ) -> None:
         self._broker = broker
         self._server = server
@@ -44,6 +51,7 @@ class PeerMonitor:
         self._clock = clock
         self._on_up = on_up
         self._on_down = on_down
+        self._config = config
         self._known: dict[str, Neighbour] = {}
         self._task = BackgroundTask(f"heartbeats-{server}")
 
@@ -70,11 +78,11 @@ class PeerMonitor:
         while True:
             await self._broker.beat(body)
             self.check()
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._config.beat_s)
 
     def check(self) -> None:
         """Notice who fell silent."""
-        oldest = self._clock() - DOWN_AFTER_S
+        oldest = self._clock() - self._config.down_after_s
         for name, neighbour in self._known.items():
             if neighbour.up and neighbour.beat_at < oldest:
                 neighbour.up = False

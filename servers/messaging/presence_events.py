@@ -3,13 +3,16 @@
 So that a repeat after a crash is the same message with the same id, and the feed can be made again from the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from broker import topology
 from broker.port import Outgoing
+from domain.event import Event
 from domain.events.home import PresenceEvent
+from domain.rules.home import is_told
+from projections.server.contacters import ContacterIndex
 from projections.server.presence import reason
 from runtime.times import rfc3339
 from servers.store.event_store import Committed
@@ -18,6 +21,15 @@ CONTENT_TYPE = "application/cloudevents+json"
 TYPE = "flash.presence.changed.v1"
 
 encode = msgspec.json.Encoder().encode
+
+
+def watching_homes(contacters: ContacterIndex) -> Callable[[Event], Iterable[str]]:
+    """The homes that must hear of an event about a user's presence: those of the users who watch that user."""
+
+    def homes(event: Event) -> Iterable[str]:
+        return contacters.homes_watching(event.stream_uid) if is_told(event) else ()
+
+    return homes
 
 
 def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:

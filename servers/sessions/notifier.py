@@ -3,11 +3,12 @@
 Cost of a presence notice: two dict look-ups, a shared encoding, a share of one write per watcher.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from domain.event import Event
 from domain.events.home import ContacterAdded, ContactRemoved, MessageDone, MessageQueued, PresenceEvent, ReceiptQueued, StatusChanged
 from domain.mailbox.state import Waiting
+from projections.by_server import HomeProjections
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
 from projections.server.waiting_mail import WaitingIndex
@@ -27,17 +28,19 @@ class SessionNotifier:
         self,
         home: str,
         sessions: Sessions,
-        presence: PresenceIndex,
-        contacters: ContacterIndex,
-        waiting: WaitingIndex,
-        neighbours: PeerMonitor,
+        projections: HomeProjections,
+        peers: PeerMonitor,
+        left: Callable[[int], None],
     ) -> None:
+        """`left(uid)` is called when a user has left for good, after everything is folded."""
         self._home = home
         self._sessions = sessions
-        self._presence = presence
-        self._contacters = contacters
-        self._waiting = waiting
-        self._neighbours = neighbours
+        self._presence = projections.presence
+        self._contacters = projections.contacters
+        self._waiting = projections.waiting
+        self._closed = projections.closed
+        self._peers = peers
+        self._left = left
 
     def committed(self, batch: Sequence[Committed]) -> None:
         """This home's own events."""
@@ -45,6 +48,7 @@ class SessionNotifier:
         fresh: dict[Session, list[Waiting]] = {}
         done: list[tuple[Session, Part]] = []
         chosen: list[StatusChanged] = []
+        left: list[int] = []
         for position, event, _ in batch:
             kind = type(event)
             if kind in WaitingIndex.FOLDS:
@@ -65,7 +69,11 @@ class SessionNotifier:
             elif isinstance(event, MessageDone):
                 part = done_part(event.id)
                 done.extend((session, part) for session in self._sessions.of(event.stream_uid))
-        self._presence.position = self._contacters.position = self._waiting.position = batch[-1].position
+            if event.ERASES:
+                self._closed.apply(position, event)
+                left.append(event.stream_uid)
+        newest = batch[-1].position
+        self._presence.position = self._contacters.position = self._waiting.position = self._closed.position = newest
         for session, events in fresh.items():  # everything is folded before anybody is told
             session.enqueue(events)
         for session, part in done:
@@ -76,6 +84,8 @@ class SessionNotifier:
                 session.tell(part)
         if changes:
             self.tell(changes)
+        for uid in left:
+            self._left(uid)
 
     def heard(self, event: Event, source: str) -> None:
         """Another home's event about its own user, or for one of ours."""
@@ -86,7 +96,7 @@ class SessionNotifier:
             uid = event.stream_uid
             if self._contacters.home_of.get(uid) == source:
                 change = self._presence.learn(uid, told_to_contacter(event))
-        if change is not None and self._neighbours.is_up(source):
+        if change is not None and self._peers.is_up(source):
             self.tell((change,))
 
     def _is_watched(self, event: PresenceEvent, source: str) -> bool:
@@ -111,7 +121,7 @@ class SessionNotifier:
         """What a contacter is shown of a user: `unknown` when nothing is known."""
         if home == self._home:
             return self._presence.users.get(uid, NEVER)
-        if not self._neighbours.is_up(home):
+        if not self._peers.is_up(home):
             return UNKNOWN
         return self._presence.reported.get(uid, UNKNOWN)
 

@@ -9,15 +9,16 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgpack
+import msgspec
 import structlog
 
 from broker.port import Broker
 from domain.errors import NoRoute, Unavailable
 from projections.server.contacters import ContacterIndex
 from runtime.times import rfc3339
+from servers.messaging.questions import AskTicket, TicketRoute, ask, home_key
 from servers.security.addresses import ip_of, same_network
 from servers.sessions import views
 from servers.sessions.sessions import Sessions
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from domain.user.commands import Send
 
 TICKET_S = 60.0  # asking again costs one request a minute; the sender's home checks each send all the same
-MAX_TICKETS = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
 ASK_S = 2.0  # a home that takes longer is no shortcut
+NO_ROUTE = TicketRoute()
 
 log = structlog.get_logger()
 
@@ -83,57 +84,57 @@ class Tickets:
         broker: Broker,
         clock: Callable[[], float],
         new_id: Callable[[], str],
+        most: int,
     ) -> None:
+        """`most`: so many tickets are kept."""
         self._home = home
         self._sessions = sessions
         self._contacters = contacters
         self._broker = broker
         self._clock = clock
         self._new_id = new_id
-        self._held: dict[str, Ticket] = {}  # in the order in which they expire
+        self._most = most
+        self.held: dict[str, Ticket] = {}  # in the order in which they expire
 
     async def issue(self, sender: int, to: int, address: str) -> views.Ticket:
         """Where `to` can be reached by `sender`, who is seen at `address`, with a ticket. Raises `NoRoute`."""
         if sender not in self._contacters.watchers.get(to, {}):
             raise NoRoute
         home = self._contacters.home_of[to]
-        question = {"ask": "ticket", "from": sender, "to": to, "address": address}
+        question = AskTicket(sender, to, address)
         try:
-            if home == self._home:
-                route = self.answer(question)
-            else:
-                route = msgpack.unpackb(await self._broker.request(f"home.{home}", msgpack.packb(question), ASK_S))
-            if not route:
-                raise NoRoute
-            ticket = Ticket(sender, to, float(route["expires"]), bytes(route["key"]))
-            place = str(route["address"]), int(route["port"])
+            there = home != self._home
+            route = await ask(self._broker, home_key(home), question, TicketRoute, ASK_S) if there else self.answer(question)
         except Unavailable:
             raise NoRoute from None
-        except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        except msgspec.MsgspecError as error:
             log.error("home.ticket_answer_unreadable", home=home, error=type(error).__name__)
             raise NoRoute from None
+        if not route.address:
+            raise NoRoute
+        ticket = Ticket(sender, to, route.expires, route.key)
         id = self._new_id()
-        self._held[id] = ticket
+        self.held[id] = ticket
         self._forget_old()
-        return views.Ticket(*place, id, door_key(ticket.key).hex(), rfc3339(ticket.expires))
+        return views.Ticket(route.address, route.port, id, door_key(ticket.key).hex(), rfc3339(ticket.expires))
 
-    def answer(self, question: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, question: AskTicket) -> TicketRoute:
         """For a user of another home, or of this one: the route to one of ours and the ticket's key; empty when there is none."""
-        sender, to = int(question["from"]), int(question["to"])
+        sender, to = question.sender, question.to
         if sender not in self._contacters.contacters.get(to, {}):
-            return {}
+            return NO_ROUTE
         for session in self._sessions.of(to):
             route = session.route
-            address = None if route is None else route.from_where(question["address"])
+            address = None if route is None else route.from_where(question.address)
             if route is not None and address is not None:
                 expires = float(int(self._clock() + TICKET_S))
                 key = ticket_key(route.key, sender, to, rfc3339(expires))
-                return {"address": address, "port": route.port, "key": key, "expires": expires}
-        return {}
+                return TicketRoute(address, route.port, key, expires)
+        return NO_ROUTE
 
     def stamp(self, id: str, send: "Send", accepted_at: str) -> str | None:
         """What proves to the recipient's client that this home has committed this very message; None without a ticket that fits."""
-        ticket = self._held.get(id)
+        ticket = self.held.get(id)
         if ticket is None or (ticket.sender, ticket.to) != (send.uid, send.to) or ticket.expires <= self._clock():
             return None
         urgent = "urgent" if send.urgent else ""
@@ -143,8 +144,8 @@ class Tickets:
 
     def _forget_old(self) -> None:
         now = self._clock()
-        while self._held:
-            oldest = next(iter(self._held))
-            if len(self._held) <= MAX_TICKETS and self._held[oldest].expires > now:
+        while self.held:
+            oldest = next(iter(self.held))
+            if len(self.held) <= self._most and self.held[oldest].expires > now:
                 return
-            del self._held[oldest]
+            del self.held[oldest]

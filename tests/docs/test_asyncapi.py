@@ -15,7 +15,6 @@ import yaml
 from broker import topology
 from broker.topology import BINDINGS, EXCHANGES, STREAMS
 from domain.registry.registered_home import HOME_NAME
-from servers.messaging import heartbeats as neighbours
 from servers.messaging.presence_events import TYPE
 from tests.docs import tree
 from tests.servers.homes import Town
@@ -132,8 +131,7 @@ def test_the_examples_fit_their_schemas_and_bad_ones_do_not() -> None:
 
 
 @pytest.fixture
-async def town(tmp_path, monkeypatch):
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
+async def town(tmp_path):
     town = Town(tmp_path)
     await town.start("h1", "h2")
     yield town

@@ -22,8 +22,8 @@ from edge.http.server import EdgeServer, global_edge
 from flash.process.compose import running_home
 from flash.process.settings import Settings
 from flash_sdk import FlashClient
-from servers.global_server.assembly import GlobalConfig, GlobalParts
-from servers.global_server.service import GlobalServer
+from servers.global_server.assembly import assemble
+from servers.global_server.config import GlobalConfig
 from servers.security.integrators import read_grants
 from servers.security.passwords import CHEAP
 from tests.docs import tree
@@ -79,15 +79,15 @@ async def urls(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     async with AsyncExitStack() as stack:
         await broker.start()
         stack.push_async_callback(broker.close)
-        server = GlobalServer(GlobalParts(config, broker))
+        server = assemble(config, broker)
         await server.start()
         stack.push_async_callback(server.stop)
-        edge: EdgeServer = global_edge(server, server.parts.verifier)
+        edge: EdgeServer = global_edge(server, server.verifier)
         await edge.start("127.0.0.1", 0)
         stack.push_async_callback(edge.stop, 0.1)
         port = free_ports(1)[0]
         home = await stack.enter_async_context(running_home(Settings(data=tmp_path), "h1", port, broker))
-        await asyncio.wait_for(home.parts.global_link.announced.wait(), 20)
+        await asyncio.wait_for(home.global_client.announced.wait(), 20)
         yield {"global": f"http://127.0.0.1:{edge.port}", "home": f"http://127.0.0.1:{port}"}
 
 

@@ -12,9 +12,12 @@ from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
 from edge.http.server import EdgeServer, global_edge, home_edge
 from servers.audit.audit import Audit
-from servers.global_server.assembly import GlobalConfig, GlobalParts
-from servers.home.assembly import HomeConfig, HomeParts
-from servers.metrics import GlobalMetrics, HomeMetrics
+from servers.global_server.assembly import assemble as assemble_global
+from servers.global_server.config import GlobalConfig
+from servers.global_server.metrics import GlobalMetrics
+from servers.home.assembly import assemble as assemble_home
+from servers.home.config import HomeConfig
+from servers.home.metrics import HomeMetrics
 from tests.docs import tree
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
 
@@ -25,15 +28,15 @@ async def edges(tmp_path: Path) -> list[EdgeServer]:
     """A Global Server's edge and a home's, with all that each of them counts."""
     of_home, of_global = CollectorRegistry(), CollectorRegistry()
     broker = EmbeddedBroker(tmp_path / "broker.db")
-    home = HomeParts(HomeConfig("h1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1"), broker)
+    home = assemble_home(HomeConfig("h1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1"), broker)
     of_home.register(HomeMetrics(home))
-    directory = GlobalParts(GlobalConfig(f"sqlite:///{tmp_path}/global.db", tmp_path / "global"), broker)
+    directory = assemble_global(GlobalConfig(f"sqlite:///{tmp_path}/global.db", tmp_path / "global"), broker)
     of_global.register(GlobalMetrics(directory, Audit(broker, tmp_path / "audit.db")))
     try:
         return [global_edge(StandInGlobal(), Tokens(), registry=of_global), home_edge(StandInHome(), Tokens(), registry=of_home)]
     finally:
-        home.store.close()
-        directory.store.close()
+        home.lifecycle.store.close()
+        directory.lifecycle.store.close()
         directory.passwords.close()
 
 

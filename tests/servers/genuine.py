@@ -17,7 +17,8 @@ from broker.embedded.reader import EmbeddedReader
 from domain.integrity.chain import before_all, fingerprint, seal
 from domain.registry.commands import ClaimHandle, RegisterAccount
 from domain.registry.registered_home import GLOBAL
-from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.global_server.assembly import assemble
+from servers.global_server.config import GlobalConfig
 from servers.integrity.sealer import SealPolicy
 from servers.integrity.verify import History, Report, verify
 from servers.security.passwords import CHEAP
@@ -43,14 +44,14 @@ async def live(directory: Path) -> None:
     await eventually(lambda: len(window.texts()) == POPUPS // 2)
     await town.closes("h1")
     config = GlobalConfig(f"sqlite:///{directory}/global.db", directory / "global", password_cost=CHEAP, seals=POLICY)
-    parts = GlobalParts(config, town.broker)
-    await parts.start()
+    server = assemble(config, town.broker)
+    await server.start()
     for uid in range(1, USERS + 1):
         handle = f"user{uid}"
         register = RegisterAccount(uid=uid, handle=handle, home="h1", profile={}, password_hash="$argon2id$", cause=handle)
-        await parts.writer.submit((ClaimHandle(handle=handle, uid=uid, cause=handle), register))
-    await eventually(lambda: len(parts.store.log.read_stream("witness-h1")) >= 4)
-    await parts.stop()
+        await server.writer.submit((ClaimHandle(handle=handle, uid=uid, cause=handle), register))
+    await eventually(lambda: len(server.lifecycle.store.log.read_stream("witness-h1")) >= 4)
+    await server.stop()
     await town.stop()
 
 

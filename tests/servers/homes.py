@@ -10,10 +10,12 @@ import msgpack
 
 from broker.embedded.broker import EmbeddedBroker
 from domain.registry.registered_home import GLOBAL
-from servers.home.assembly import HomeConfig, HomeParts
-from servers.home.housekeeping import Patience
+from servers.home.assembly import assemble
+from servers.home.config import HomeConfig
+from servers.home.housekeeping import HousekeepingConfig
 from servers.home.service import HomeServer
 from servers.integrity.sealer import SealPolicy
+from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.identity import Identity
 from servers.sessions import views
 from servers.sessions.parts import Part
@@ -123,7 +125,9 @@ class Town:
         self.broker = EmbeddedBroker(directory / "broker.db")
         self.homes: dict[str, HomeServer] = {}
         self.people: dict[int, Person] = {}
-        self.patience = Patience(restart_grace_s=0.05)
+        self.housekeeping = HousekeepingConfig(restart_grace_s=0.05, look_s=0.02)
+        self.heartbeats = HeartbeatConfig(beat_s=0.02)
+        self.max_tickets = 1_000
         self.seals = SealPolicy()
         self.changes_burst = 10**9
 
@@ -138,9 +142,10 @@ class Town:
     async def opens(self, name: str, **options: Any) -> HomeServer:
         config = HomeConfig(
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
-            sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, patience=self.patience, seals=self.seals,
+            sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
+            heartbeats=self.heartbeats, max_tickets=self.max_tickets,
         )  # fmt: skip
-        self.homes[name] = HomeServer(HomeParts(config, self.broker, clock=self.clock, monotonic=self.monotonic))
+        self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
         await self.homes[name].start()
         return self.homes[name]
 
@@ -148,7 +153,7 @@ class Town:
         """Every home has heard of every other."""
         for home in self.homes.values():
             for other in self.homes:
-                await eventually(lambda home=home, other=other: home.parts.neighbours.is_up(other))
+                await eventually(lambda home=home, other=other: home.lifecycle.peers.is_up(other))
 
     async def closes(self, name: str) -> None:
         await self.homes.pop(name).stop()
@@ -176,12 +181,11 @@ class Town:
         """Nothing is on its way any more."""
 
         def quiet() -> bool:
-            homes = [home.parts for home in self.homes.values()]
-            return all(parts.relay.idle and parts.writer.idle and parts.inbox.idle for parts in homes)
+            return all(home.idle for home in self.homes.values())
 
         for _ in range(3):
             await eventually(quiet)
-            await asyncio.gather(*(home.parts.writer.submit(()) for home in self.homes.values()))
+            await asyncio.gather(*(home.writer.submit(()) for home in self.homes.values()))
 
 
 async def shown(look: Callable[[], object], expected: object) -> None:

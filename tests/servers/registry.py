@@ -9,8 +9,10 @@ import msgpack
 
 from broker.embedded.broker import EmbeddedBroker
 from domain.registry.registered_home import GLOBAL
-from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.global_server.assembly import assemble
+from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
+from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.passwords import CHEAP
 from tests.support.waiting import eventually
 
@@ -50,9 +52,14 @@ class House:
         await house.broker.close()
 
     async def opens(self, **config: Any) -> GlobalServer:
-        settings = {"store_url": self.store_url, "directory": self.directory, "password_cost": CHEAP, **config}
-        parts = GlobalParts(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)
-        server = GlobalServer(parts)
+        settings = {
+            "store_url": self.store_url,
+            "directory": self.directory,
+            "password_cost": CHEAP,
+            "heartbeats": HeartbeatConfig(beat_s=0.02),
+            **config,
+        }
+        server = assemble(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)
         await server.start()
         self.running.append(server)
         return server
@@ -69,4 +76,4 @@ class House:
         assert "keys" in await self.ask(ask="announce", name=name, url=f"http://{name}.example")
         await self.broker.beat(msgpack.packb({"server": name, "run": "1"}))
         for server in self.running:
-            await eventually(lambda server=server: server.parts.neighbours.is_up(name))
+            await eventually(lambda server=server: server.lifecycle.peers.is_up(name))

@@ -12,8 +12,6 @@ from domain.rules.home import rules_for
 from projections.audit import feeding
 from projections.audit.reader import Reader
 from servers.audit.keyring import Keyring
-from servers.home import housekeeping
-from servers.messaging import heartbeats as neighbours
 from servers.sessions.part_bodies import instant
 from tests.projections.histories import contents, fed, items_of
 from tests.projections.server.test_home_laws import live
@@ -26,8 +24,6 @@ STEPS = 200
 
 @pytest.fixture
 async def town(tmp_path, store_url, monkeypatch):
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
-    monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
     monkeypatch.setattr(feeding, "EVERY", 7)  # streams are short here; a checkpoint at every seventh version makes them long ones
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
@@ -36,7 +32,7 @@ async def town(tmp_path, store_url, monkeypatch):
 
 
 def _lapses_due(town):
-    return [until <= town.clock.now for home in town.homes.values() for until in home.parts.presence.lapses.values()]
+    return [until <= town.clock.now for home in town.homes.values() for until in home.projections.presence.lapses.values()]
 
 
 async def windows(town, people):
@@ -45,7 +41,7 @@ async def windows(town, people):
     for person in people:
         views = await person.home.contacts(person.who)
         shown = [(v.uid, v.alias, v.notify, v.name, *msgspec.structs.astuple(v.presence)) for v in views]
-        states = person.home.parts.writer.states
+        states = person.home.writer.states
         seen[person.uid] = (shown, *(_dump(states.get(f"{kind}-{person.uid}")) for kind in ("user", "mailbox")))
     return seen
 
@@ -86,13 +82,13 @@ async def test_now_is_what_the_homes_have_and_then_is_what_they_had(town, tmp_pa
         await eventually(lambda: not any(_lapses_due(town)))  # else one may lapse after the look, at the same moment
         await town.settled()
         moments.append(
-            (town.clock.now, await windows(town, people), {h: dict(home.parts.presence.users) for h, home in town.homes.items()})
+            (town.clock.now, await windows(town, people), {h: dict(home.projections.presence.users) for h, home in town.homes.items()})
         )
         town.clock.now += 60
 
     items = await items_of(town.broker)
     fed(tmp_path / "audit.db", items).close()
-    keyring = Keyring(lambda home: town.homes[home].parts.store.keys)
+    keyring = Keyring(lambda home: town.homes[home].lifecycle.store.keys)
     reader = Reader(tmp_path / "audit.db", keyring.decode, personal=True)
     short, whole = (Reader(tmp_path / "audit.db", Keyring().decode, personal=personal) for personal in (False, True))
     for at, expected, users in moments:
@@ -154,9 +150,9 @@ async def test_between_two_events_the_state_is_that_of_the_first(town, tmp_path:
     await live(town, people, random.Random(3), 80)
     await town.settled()
     fed(tmp_path / "audit.db", await items_of(town.broker)).close()
-    keyring = Keyring(lambda home: town.homes[home].parts.store.keys)
+    keyring = Keyring(lambda home: town.homes[home].lifecycle.store.keys)
     reader = Reader(tmp_path / "audit.db", keyring.decode, personal=True)
-    log = [committed.event for committed in ann.home.parts.store.read(0, 10_000) if committed.event.originator_id == f"user-{ann.uid}"]
+    log = [committed.event for committed in ann.home.lifecycle.store.read(0, 10_000) if committed.event.originator_id == f"user-{ann.uid}"]
     assert len(log) > 10
     rules = rules_for("h1")
     state = rules.new_state(f"user-{ann.uid}")

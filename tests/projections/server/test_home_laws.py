@@ -9,7 +9,6 @@ from domain.errors import FlashError
 from projections.by_server import HomeProjections, by_name
 from servers.home import housekeeping
 from servers.maintenance.rebuild_projections import rebuild_projections
-from servers.messaging import heartbeats as neighbours
 from servers.writing.projector import Projector, read_dump
 from tests.servers.homes import Person, Town
 from tests.support.dumps import through_msgpack
@@ -19,9 +18,7 @@ STEPS = 250
 
 
 @pytest.fixture
-async def town(tmp_path, store_url, monkeypatch):
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
-    monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
+async def town(tmp_path, store_url):
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
@@ -75,9 +72,8 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
     await live(town, people, chance, STEPS)
     await town.settled()
     for name, home in town.homes.items():
-        parts = home.parts
-        running = {"presence": parts.presence, "contacters": parts.contacters, "waiting": parts.waiting, "closed": parts.leavers}
-        log = parts.store.read(0, 100_000)
+        running = by_name(home.projections)
+        log = home.lifecycle.store.read(0, 100_000)
         assert log
 
         fresh = by_name(HomeProjections())
@@ -104,16 +100,16 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
         assert dumps(after) == dumps(running), "a dump and its tail are the whole"
 
         for stream in {committed.event.originator_id for committed in log}:
-            known = parts.writer.states.get(stream)
+            known = home.writer.states.get(stream)
             if known is not None:
-                assert parts.store.load(stream).to_snapshot() == known.to_snapshot(), "a state in memory is what the log says"
+                assert home.lifecycle.store.load(stream).to_snapshot() == known.to_snapshot(), "a state in memory is what the log says"
 
-        projector = Projector(parts.store, tmp_path / name, running)
+        projector = Projector(home.lifecycle.store, tmp_path / name, running)
         await projector.dump()
         lines = await rebuild_projections(store_url(name), name, tmp_path / name)
         assert [line.rpartition(", ")[2] for line in lines] == ["same as before"] * len(running)
         for key, index in running.items():
-            assert read_dump(tmp_path / name / f"{key}.projection", parts.store.keys) == through_msgpack(index.dump())
+            assert read_dump(tmp_path / name / f"{key}.projection", home.lifecycle.store.keys) == through_msgpack(index.dump())
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -125,13 +121,13 @@ async def test_what_homes_know_of_each_other_is_true(town, seed):
     for person in people:
         for view in await person.home.contacts(person.who):
             contact = town.people[view.uid]
-            (truth,) = [contact.home.parts.presence.of(contact.uid)]
+            (truth,) = [contact.home.projections.presence.of(contact.uid)]
             assert view.presence.status == truth.status, f"{person.who.handle} sees {contact.who.handle}"
     for person in people:
-        for contacter, home in person.home.parts.contacters.contacters.get(person.uid, {}).items():
+        for contacter, home in person.home.projections.contacters.contacters.get(person.uid, {}).items():
             watcher = town.people[contacter]
             assert watcher.home_name == home
-            assert contacter in watcher.home.parts.contacters.watchers[person.uid]
+            assert contacter in watcher.home.projections.contacters.watchers[person.uid]
 
 
 async def test_after_a_restart_the_indices_are_the_same(town):
@@ -139,21 +135,23 @@ async def test_after_a_restart_the_indices_are_the_same(town):
     people = [town.person(f"p{n}", "h1") for n in range(5)]
     await live(town, people, chance, STEPS)
     await town.settled()
-    town.patience = housekeeping.Patience(restart_grace_s=3600)
-    parts = town.homes["h1"].parts
-    await parts.sealer.stop()  # closing would seal, which is an event more
-    await eventually(lambda: all(until > town.clock() for until in parts.presence.lapses.values()))  # so would a status whose time is over
-    before = dumps({"contacters": parts.contacters, "waiting": parts.waiting, "presence": parts.presence})
+    town.housekeeping = housekeeping.HousekeepingConfig(restart_grace_s=3600)
+    home = town.homes["h1"]
+    await home.lifecycle.sealer.stop()  # closing would seal, which is an event more
+    await eventually(
+        lambda: all(until > town.clock() for until in home.projections.presence.lapses.values())
+    )  # so would a status whose time is over
+    before = dumps(by_name(home.projections))
     await town.closes("h1")
     await town.opens("h1")
-    parts = town.homes["h1"].parts
-    assert dumps({"contacters": parts.contacters, "waiting": parts.waiting, "presence": parts.presence}) == before
+    home = town.homes["h1"]
+    assert dumps(by_name(home.projections)) == before
 
 
 async def test_a_dump_that_fails_in_whatever_way_is_tried_again(town, tmp_path: Path, monkeypatch):
-    parts = town.homes["h1"].parts
+    home = town.homes["h1"]
     await town.person("ann", "h1").opens()
-    projector = Projector(parts.store, tmp_path / "dumps", {"presence": parts.presence})
+    projector = Projector(home.lifecycle.store, tmp_path / "dumps", {"presence": home.projections.presence})
 
     def broken(*arguments):
         raise RuntimeError("whatever it is")

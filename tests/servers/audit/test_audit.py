@@ -9,14 +9,12 @@ from broker.embedded.reader import EmbeddedReader
 from domain.errors import Invalid, Unavailable, UnknownUser
 from projections.audit.rows import AuditFilter
 from servers.audit.audit import Audit
-from servers.messaging import heartbeats as neighbours
 from tests.servers.homes import START, Person, Town
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def town(tmp_path: Path, store_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
+async def town(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Town]:
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
@@ -37,7 +35,7 @@ async def popup(ann: Person, bob: Person) -> str:
     _, at_ann = await ann.opens()
     await ann.adds(bob)
     id = await ann.sends(bob, "pop over?")
-    await eventually(lambda: bob.uid in bob.home.parts.waiting.mailboxes)
+    await eventually(lambda: bob.uid in bob.home.projections.waiting.mailboxes)
     ann.town.clock.now += 1
     session, window = await bob.opens()
     await eventually(window.texts)
@@ -157,7 +155,7 @@ async def test_what_a_home_that_was_down_had_said_is_doubtful(town: Town, audit:
     await town.closes("h2")
     town.clock.now = START + 100
     await town.opens("h2")  # without bob's session
-    await eventually(lambda: not bob.home.parts.presence.sessions)
+    await eventually(lambda: not bob.home.projections.presence.sessions)
     await town.settled()
     await eventually(lambda: audit.reached.newest == START + 100)
 

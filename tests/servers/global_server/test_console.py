@@ -16,9 +16,8 @@ from domain.errors import Unavailable, UnknownUser
 from projections.audit.rows import AuditFilter
 from servers.audit.audit import Audit
 from servers.global_server import console as console_module
-from servers.global_server.assembly import GlobalConfig, GlobalParts
-from servers.global_server.console import OpsConsole
-from servers.global_server.service import GlobalServer
+from servers.global_server.assembly import assemble, assemble_console
+from servers.global_server.config import GlobalConfig
 from servers.security.identity import Identity
 from servers.security.passwords import CHEAP
 from tests.support.waiting import eventually
@@ -34,10 +33,9 @@ class Office:
         self.now = NOW
         self.broker = EmbeddedBroker(folder / "broker.db")
         config = GlobalConfig(store_url, folder, ops=frozenset({"opal"}), password_cost=CHEAP)
-        self.parts = GlobalParts(config, self.broker, clock=lambda: self.now)
         self.audit = Audit(self.broker, folder / "audit.db")
-        self.server = GlobalServer(self.parts)
-        self.console = OpsConsole(self.server, self.audit)
+        self.server = assemble(config, self.broker, clock=lambda: self.now)
+        self.console = assemble_console(self.server, self.audit)
         self._told = 0
 
     async def start(self) -> None:
@@ -113,7 +111,7 @@ async def test_only_those_may_look_whom_both_the_token_and_the_settings_name(off
 async def test_what_cannot_be_noted_is_not_shown(office: Office) -> None:
     await office.happen(1)
     ann = await office.console.person("ann")
-    await office.parts.writer.stop()
+    await office.server.writer.stop()
     await office.broker.publish([Outgoing(HOMES, "global", b"junk", mandatory=True)])
     await eventually(office.broker.dead_letters)
     looks = [
@@ -178,7 +176,7 @@ async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Offi
     await office.broker.serve("home.h1", answers)
     await office.broker.serve("home.h2", babbles)
     await office.broker.beat(msgpack.packb({"server": "h1", "run": "1"}))
-    await eventually(lambda: office.parts.neighbours.is_up("h1"))
+    await eventually(lambda: office.server.lifecycle.peers.is_up("h1"))
     seen = {home.name: home for home in await office.console.homes()}
     assert seen["h1"].health == {"ready": None, "sessions": 5, "question": "health"}
     assert (seen["h1"].up, seen["h2"].up) == (True, False)

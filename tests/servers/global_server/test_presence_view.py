@@ -13,7 +13,6 @@ from domain.event import placed
 from domain.events.home import StatusChanged
 from projections.server import presence_feed as feed_module
 from servers.global_server.service import GlobalServer
-from servers.messaging import heartbeats as neighbours
 from servers.messaging.presence_events import presence_feed
 from servers.security.identity import Identity
 from servers.security.integrators import read_grants
@@ -45,7 +44,7 @@ class Office(House):
             messages += presence_feed(Committed(version, event, None), "h1")
         await self.broker.publish(messages + messages[len(messages) - again :])
         for server in self.running:
-            feed = server.parts.presence.feed
+            feed = server.presence_view.feed
             await eventually(lambda feed=feed: feed.users.get(uid) and feed.users[uid].version == self.versions[uid])
 
 
@@ -62,8 +61,7 @@ class Ear(Window):
 
 
 @pytest.fixture
-async def office(tmp_path, store_url, monkeypatch):
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
+async def office(tmp_path, store_url):
     office = Office(tmp_path, store_url)
     await office.broker.start()
     await office.broker.wait_connected(5)
@@ -79,7 +77,7 @@ async def server(office):
     await office.home("h1")
     for handle, organisation in PEOPLE.items():
         await server.register(handle, PASSWORD, {"organisation": organisation}, HERE)
-    await server.parts.presence.reader.caught_up.wait()
+    await server.presence_view.reader.caught_up.wait()
     return server
 
 
@@ -119,14 +117,14 @@ async def test_cursors_outlive_a_restart_with_and_without_the_dump(office, serve
     await office.tells(1, "online")
     cursor = server.presence(crm, None, 1_000, 0).cursor
     await office.tells(1, "away", "offline", again=2)
-    dump = server.parts.config.directory / "presence.projection"
+    dump = server.config.directory / "presence.projection"
     await office.closes(server)
     assert dump.exists()
     for there in (True, False):
         if not there:
             dump.unlink()
         restarted = await office.opens(integrators=GRANTS)
-        await restarted.parts.presence.reader.caught_up.wait()
+        await restarted.presence_view.reader.caught_up.wait()
         ear = Ear()
         restarted.subscribe(crm, None, cursor, ear)
         assert ear.told() == [("h1/user-1/2", "away"), ("h1/user-1/3", "offline")], there
@@ -146,7 +144,7 @@ async def test_a_log_that_was_made_anew_is_a_gap_and_not_mistaken_for_the_old_on
     await office.broker.wait_connected(5)
     await office.tells(2, "online", "away", "offline")
     again = await office.opens(integrators=GRANTS)
-    await again.parts.presence.reader.caught_up.wait()
+    await again.presence_view.reader.caught_up.wait()
     with pytest.raises(Gap):
         again.subscribe(crm, None, cursor, Ear())
     assert standing(again.presence(crm, frozenset({1, 2}), 1, 0)) == {"ann": "offline", "bob": "offline"}
@@ -184,7 +182,7 @@ async def test_a_token_from_before_the_grant_or_after_its_end_is_no_good(office,
     crm = await as_(server, "crm")
     await office.closes(server)
     other = await office.opens(integrators=read_grants("ann=all"))
-    await other.parts.presence.reader.caught_up.wait()
+    await other.presence_view.reader.caught_up.wait()
     with pytest.raises(NotAnIntegrator):
         other.presence(crm, None, 1_000, 0)
     before = Identity(1, "ann", "Ann", "h1", "", 9e9)
@@ -236,7 +234,7 @@ async def test_a_reader_that_takes_nothing_for_two_blanks_is_cut(office, server)
     for ear in (fast, slow):
         server.subscribe(crm, None, None, ear)
     slow.slow = True
-    blanks = server.parts.presence.subscribers.blanks
+    blanks = server.presence_view.subscribers.blanks
     office.monotonic.now += 2.1 * blanks.interval_s
     for _ in range(32):
         blanks.tick()

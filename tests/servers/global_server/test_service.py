@@ -6,7 +6,6 @@ import pytest
 
 from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, Unauthorized, Unavailable, UnknownUser
 from domain.events.global_server import AccountClosed, UserRegistered
-from servers.global_server import service as global_server
 from servers.global_server import views
 from servers.security.passwords import Cost
 from servers.store.event_log import Conflicted
@@ -28,7 +27,7 @@ async def server(house):
 
 
 def who(server, grant):
-    return server.parts.verifier.verify(grant.token)
+    return server.verifier.verify(grant.token)
 
 
 async def test_ann_registers_and_is_who_her_token_says(server):
@@ -61,22 +60,22 @@ async def test_who_leaves_is_found_no_more_and_what_they_said_is_unreadable(hous
     ann = who(server, grant)
     with pytest.raises(BadCredentials):
         await server.erase_me(ann, "wrong horse", HERE)
-    assert server.parts.directory.search("miami")[0]
+    assert server.directory.search("miami")[0]
     await server.erase_me(ann, PASSWORD, HERE)
-    assert server.parts.directory.search("miami") == ([], None)
+    assert server.directory.search("miami") == ([], None)
     with pytest.raises(BadCredentials):
         await server.token("ann", PASSWORD, HERE)
     with pytest.raises(Unauthorized):
         who(server, grant)
     with pytest.raises(HandleTaken):
         await server.register("ann", PASSWORD, {}, HERE)
-    events = [committed.event for committed in server.parts.store.read(0, 100)]
+    events = [committed.event for committed in server.lifecycle.store.read(0, 100)]
     (registered,) = [event for event in events if isinstance(event, UserRegistered)]
     assert (registered.handle, registered.profile) == ("ann", {})
     assert [event.homes for event in events if isinstance(event, AccountClosed)] == [["h1"]]
     await house.closes(server)
     again = await house.opens()
-    assert again.parts.directory.users == {}
+    assert again.directory.users == {}
     with pytest.raises(Unauthorized):
         who(again, grant)
 
@@ -91,20 +90,20 @@ async def test_only_ops_erase_somebody_else(house):
         await server.erase(olga, 999)
     await server.erase(olga, ann.uid)
     await server.erase(olga, ann.uid)
-    assert ann.uid not in server.parts.directory.users
-    assert server.parts.store.keys.cipher(ann.uid) is None
+    assert ann.uid not in server.directory.users
+    assert server.lifecycle.store.keys.cipher(ann.uid) is None
 
 
 async def test_many_register_at_once_and_share_the_homes(house, server):
     await house.home("h2")
     grants = await asyncio.gather(*(server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(40)))
     assert sorted(grant.uid for grant in grants) == list(range(1, 41))
-    assert [server.parts.directory.residents(home) for home in ("h1", "h2")] == [20, 20]
+    assert [server.directory.residents(home) for home in ("h1", "h2")] == [20, 20]
 
 
 async def test_only_a_live_home_gets_new_users(house, server):
     house.monotonic.now += 60
-    server.parts.neighbours.check()
+    server.lifecycle.peers.check()
     await house.home("h2")
     assert (await server.register("ann", PASSWORD, {}, HERE)).home.name == "h2"
 
@@ -112,14 +111,13 @@ async def test_only_a_live_home_gets_new_users(house, server):
 async def test_who_comes_before_the_homes_waits_for_the_first(house):
     server = await house.opens()
     early = asyncio.create_task(server.register("ann", PASSWORD, {}, HERE))
-    await eventually(lambda: server.parts.passwords.waiting == 0 and not server.parts.homes_changed.is_set())
+    await eventually(lambda: server.homes.waiting == 1)
     await house.home("h1")
     assert (await early).home.name == "h1"
 
 
-async def test_without_a_home_nobody_registers_and_nothing_is_left_behind(house, monkeypatch):
-    server = await house.opens()
-    monkeypatch.setattr(global_server, "HOME_WAIT_S", 0.01)
+async def test_without_a_home_nobody_registers_and_nothing_is_left_behind(house):
+    server = await house.opens(home_wait_s=0.01)
     with pytest.raises(Unavailable, match="Home Server"):
         await server.register("ann", PASSWORD, {}, HERE)
     await house.home("h1")
@@ -192,20 +190,20 @@ async def test_a_dearer_cost_is_paid_at_the_next_login(house, server):
     await house.closes(server)
     again = await house.opens(password_cost=Cost(memory_kib=16, passes=1))
     cheap = await again._password_hash(1)
-    assert again.parts.passwords.is_outdated(cheap)
+    assert again.passwords.is_outdated(cheap)
     await again.token("ann", PASSWORD, HERE)
     dear = await again._password_hash(1)
-    assert not again.parts.passwords.is_outdated(dear)
+    assert not again.passwords.is_outdated(dear)
     assert await again.token("ann", PASSWORD, HERE)
 
 
 async def test_no_hash_leaves_the_store(house, server):
     await server.register("ann", PASSWORD, {}, HERE)
-    await eventually(lambda: server.parts.relay.lag == 0)
+    await eventually(lambda: server.lifecycle.outbox.lag == 0)
     told = [item.body async for item in house.broker.read_stream("flash.history", follow=False)]
     assert any(b"account.user_registered" in body for body in told)
     assert not any(b"argon2" in body or b"credential" in body for body in told)
-    assert "argon2" not in repr(server.parts.directory.dump())
+    assert "argon2" not in repr(server.directory.dump())
 
 
 async def test_ops_have_their_role(house):
@@ -220,7 +218,7 @@ async def test_two_servers_on_one_store_give_nothing_twice(house):
     one, two = await house.opens(), await house.opens()
     await house.home("h1")
     for server in (one, two):
-        await server.parts.catch_up()
+        await server.current.catch_up()
     wishes = [server.register(f"user{n}", PASSWORD, {}, HERE) for n in range(6) for server in (one, two)]
     results = await asyncio.gather(*wishes, return_exceptions=True)
     grants = [result for result in results if isinstance(result, views.Grant)]
@@ -234,20 +232,20 @@ async def test_two_servers_on_one_store_give_nothing_twice(house):
 
 
 async def test_when_the_store_is_away_nothing_is_half_done(server, monkeypatch):
-    put = server.parts.store.put
+    put = server.lifecycle.store.put
 
     def away(*args):
         raise Unavailable("The store is away.")
 
-    monkeypatch.setattr(server.parts.store, "put", away)
+    monkeypatch.setattr(server.lifecycle.store, "put", away)
     with pytest.raises(Unavailable):
         await server.register("ann", PASSWORD, {}, HERE)
-    monkeypatch.setattr(server.parts.store, "put", put)
+    monkeypatch.setattr(server.lifecycle.store, "put", put)
     assert (await server.register("ann", PASSWORD, {}, HERE)).handle == "ann"
 
 
 async def test_a_lost_race_is_run_again(server, monkeypatch):
-    put, lost = server.parts.store.put, []
+    put, lost = server.lifecycle.store.put, []
 
     def first_loses(*args):
         if not lost:
@@ -255,7 +253,7 @@ async def test_a_lost_race_is_run_again(server, monkeypatch):
             raise Conflicted("Another process wrote first.")
         return put(*args)
 
-    monkeypatch.setattr(server.parts.store, "put", first_loses)
+    monkeypatch.setattr(server.lifecycle.store, "put", first_loses)
     assert (await server.register("ann", PASSWORD, {}, HERE)).handle == "ann"
     assert lost
 

@@ -8,14 +8,12 @@ import pytest
 
 from broker.port import Outgoing
 from broker.topology import HOMES
-from servers.messaging import heartbeats as neighbours
 from tests.servers.homes import Town
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def town(tmp_path: Path, store_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
+async def town(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Town]:
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
@@ -29,9 +27,9 @@ async def test_a_home_tells_its_figures_over_the_broker(town: Town) -> None:
     await ann.adds(bob)
     await ann.sends(bob, "hello")
     await town.broker.publish([Outgoing(HOMES, "h2", b"junk")])
-    await eventually(lambda: town.homes["h2"].parts.inbox.dead == 1)
+    await eventually(lambda: town.homes["h2"].lifecycle.inbox.dead == 1)
     await town.settled()
-    await eventually(lambda: town.homes["h2"].parts.waiting.mailboxes)
+    await eventually(lambda: town.homes["h2"].projections.waiting.mailboxes)
     health = {name: msgpack.unpackb(await town.broker.request(f"home.{name}", msgpack.packb({"ask": "health"}), 5)) for name in town.homes}
     assert [health[name]["sessions"] for name in ("h1", "h2")] == [1, 1]
     assert [health[name]["waiting"] for name in ("h1", "h2")] == [0, 1]

@@ -1,21 +1,18 @@
 """Ann sends, Bob receives: popups and presence between two homes, through the doors that the edge uses."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from domain.errors import NotAContact, UnknownMessage, UnknownSession, UnknownUser
 from domain.mailbox.state import MAX_WAITING
-from servers.home import housekeeping
-from servers.messaging import heartbeats as neighbours
 from servers.sessions.part_bodies import instant
 from tests.servers.homes import Town, shown
 
 
 @pytest.fixture
-async def town(tmp_path, store_url, monkeypatch):
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
-    monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
+async def town(tmp_path, store_url):
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
@@ -207,7 +204,7 @@ async def test_a_status_lapses_by_itself(town, friends):
 
 async def test_a_note_that_lapses_with_a_second_login_is_gone_for_everybody(town, friends):
     ann, bob = friends
-    await bob.home.parts.housekeeping.stop()  # it comes too late: the login is first to see that the time is over
+    await bob.home.housekeeping.stop()  # it comes too late: the login is first to see that the time is over
     _, anns = await ann.opens()
     _, bobs = await bob.opens()
     await bob.home.set_status(bob.who, "online", "back soon", town.clock.now + 60)
@@ -232,14 +229,14 @@ async def test_a_restart_loses_nobody_who_comes_back_and_ends_who_does_not(town,
     await carl.opens()
     await shown(lambda: (window.statuses(bob.uid), window.statuses(carl.uid)), ([("online", "login")], [("online", "login")]))
     await town.settled()
-    town.patience = town.patience.__class__(restart_grace_s=0.5)
+    town.housekeeping = replace(town.housekeeping, restart_grace_s=0.5)
     await town.closes(bob.home_name)
     await town.opens(bob.home_name)
     await bob.opens(resume=(before.id, 0))
     await shown(lambda: window.statuses(carl.uid)[-1:], [("offline", "lost")])
     assert ("offline", "lost") not in window.statuses(bob.uid)
-    assert len(bob.home.parts.presence.sessions[bob.uid]) == 1
-    assert carl.uid not in bob.home.parts.presence.sessions
+    assert len(bob.home.projections.presence.sessions[bob.uid]) == 1
+    assert carl.uid not in bob.home.projections.presence.sessions
 
 
 async def test_a_home_that_falls_silent_is_unknown_and_comes_back(town):
@@ -254,7 +251,7 @@ async def test_a_home_that_falls_silent_is_unknown_and_comes_back(town):
     town.monotonic.now += 10
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("unknown", "home_down")])
     assert (await ann.home.contacts(ann.who))[0].presence.status == "unknown"
-    town.patience = town.patience.__class__(restart_grace_s=100)
+    town.housekeeping = replace(town.housekeeping, restart_grace_s=100)
     await town.opens("h2")
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("online", "home_up")])
 

@@ -14,7 +14,9 @@ from domain.events.integrity import LogSealed, SealReceived
 from domain.integrity import chain as log_chain
 from domain.integrity.chain import before_all, fingerprint
 from domain.registry.registered_home import GLOBAL
-from servers.global_server.assembly import GlobalConfig, GlobalParts
+from servers.global_server.assembly import assemble
+from servers.global_server.config import GlobalConfig
+from servers.global_server.service import GlobalServer
 from servers.integrity.sealer import SealPolicy
 from servers.security.passwords import CHEAP
 from servers.store.event_log import Conflicted
@@ -175,27 +177,27 @@ async def test_the_global_server_keeps_every_seal_of_a_home_once(tmp_path, store
     await town.closes("h1")
     body = envelope.encode("h2", [_forged(store_url("h2"))])
     await town.broker.publish([Outgoing(HOMES, GLOBAL, body, mandatory=True)])
-    parts = GlobalParts(GlobalConfig(store_url("global"), tmp_path / "global", password_cost=CHEAP), town.broker)
+    server = assemble(GlobalConfig(store_url("global"), tmp_path / "global", password_cost=CHEAP), town.broker)
     try:
-        await parts.start()
+        await server.start()
         home = SealedLog(store_url("h1"))
         theirs = [c.event for c in home.log() if isinstance(c.event, LogSealed)]
         await asyncio.to_thread(home.store.close)
-        kept = await eventually(lambda: [e for e in _received(parts) if len(_received(parts)) == len(theirs)])
+        kept = await eventually(lambda: [e for e in _received(server) if len(_received(server)) == len(theirs)])
         assert theirs
         assert [(e.number, e.digest, e.marks, e.sealed_at) for e in kept] == [
             (e.originator_version, e.digest, e.marks, e.at) for e in theirs
         ]
         assert all(e.follows for e in kept)
-        assert await eventually(lambda: parts.store.tracked("h2") == 7)
-        assert not [e for e in _received(parts) if e.server != "h1"]
+        assert await eventually(lambda: server.lifecycle.store.tracked("h2") == 7)
+        assert not [e for e in _received(server) if e.server != "h1"]
     finally:
-        await parts.stop()
+        await server.stop()
         await town.stop()
 
 
-def _received(parts: GlobalParts) -> list[SealReceived]:
-    return [c.event for c in parts.store.read(0, 1_000) if isinstance(c.event, SealReceived)]
+def _received(server: GlobalServer) -> list[SealReceived]:
+    return [c.event for c in server.lifecycle.store.read(0, 1_000) if isinstance(c.event, SealReceived)]
 
 
 def _forged(url: str) -> EventRecord:

@@ -98,11 +98,11 @@ async def test_nothing_is_lost_by_a_disaster_after_the_backup(place):
 async def test_what_others_heard_and_no_history_knows_is_no_repeat(place):
     """The last moment of a home: its mail went out, the history did not hear of it. Its numbers must not be used again."""
     await asyncio.to_thread(place.back_up)
-    parts = place.town.homes["h2"].parts
-    lost = place.town.homes["h1"].parts.store.last_position() + 50
+    h2 = place.town.homes["h2"]
+    lost = place.town.homes["h1"].lifecycle.store.last_position() + 50
     await place.town.closes("h1")
-    await parts.writer.submit((), trackings=[Tracking("h1", lost)])
-    parts.inbox.dedup.forget(["h1"])
+    await h2.writer.submit((), trackings=[Tracking("h1", lost)])
+    h2.lifecycle.inbox.dedup.forget(["h1"])
     place.lose()
     await place.restore()
     _, bobs = await place.bob.opens()

@@ -62,7 +62,7 @@ async def test_the_directory_cannot_be_copied_by_asking_for_everybody(house):
     server = await house.opens(lookups_burst=4, lookups_per_s=0.5)
     await house.home("h1")
     people = [await server.register(handle, PASSWORD, {}, HERE) for handle in ("ann", "bob")]
-    ann, bob = (server.parts.verifier.verify(grant.token) for grant in people)
+    ann, bob = (server.verifier.verify(grant.token) for grant in people)
     await server.search(ann, "b", {}, 20, None)
     await server.user(ann, 2)
     await server.user_by_handle(ann, "bob")

@@ -8,9 +8,7 @@ from domain.errors import Invalid, TooManyRequests
 from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING
 from domain.user.decide import LAST_MOMENT, MAX_SESSIONS
 from runtime.times import rfc3339
-from servers.home import housekeeping
 from servers.home import service as home_module
-from servers.messaging import heartbeats as neighbours
 from servers.sessions.blanks import SLOTS
 from servers.sessions.parts import Part
 from servers.sessions.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, Session
@@ -111,9 +109,7 @@ def test_an_ended_session_sends_nothing():
 
 
 @pytest.fixture
-async def town(tmp_path, store_url, monkeypatch):
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
-    monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
+async def town(tmp_path, store_url):
     town = Town(tmp_path, store_url)
     await town.start("h1")
     yield town
@@ -163,7 +159,7 @@ async def test_a_login_whose_welcome_cannot_be_made_leaves_no_session(friends, m
     monkeypatch.setattr(home_module, "welcome_part", broken)
     with pytest.raises(ValueError, match="no such time"):
         await bob.opens()
-    assert len(bob.home.parts.sessions) == 0
+    assert len(bob.home.sessions) == 0
 
 
 def test_a_time_that_cannot_be_written_is_told_as_the_last_that_can():
@@ -204,9 +200,9 @@ async def test_one_write_per_session_and_commit_however_much_happened(town):
     for other in others:
         await ann.adds(other)
     _, window = await ann.opens()
-    commits, writes = ann.home.parts.writer.commits, window.writes
+    commits, writes = ann.home.writer.commits, window.writes
     await asyncio.gather(*(other.opens() for other in others))
-    assert window.writes - writes == ann.home.parts.writer.commits - commits == 1
+    assert window.writes - writes == ann.home.writer.commits - commits == 1
     assert len(window.bodies("presence")[0]["changes"]) == 30
 
 
@@ -225,28 +221,35 @@ async def test_a_dead_client_is_ended_as_timed_out(town, friends):
     ann, bob = friends
     _, window = await ann.opens()
     _, dead = await bob.opens(pong=True)
-    town.monotonic.now += 2.01 * bob.home.parts.blanks.interval_s
+    town.monotonic.now += 2.01 * bob.home.blanks.interval_s
     for _ in range(SLOTS):
-        bob.home.parts.blanks.tick()
+        bob.home.blanks.tick()
     await shown(lambda: window.statuses(bob.uid), [("online", "login"), ("offline", "timeout")])
     assert dead.aborted
+
+
+class NotRenewed:
+    """A lease that this process has lost hold of."""
+
+    def why_not(self) -> str:
+        return "The lease could not be renewed: the database is away."
 
 
 async def test_nobody_is_dead_whose_answers_are_refused(town, friends, monkeypatch):
     """A home that cannot renew its lease, for its database is away, takes no calls."""
     _, bob = friends
-    parts = bob.home.parts
+    blanks = bob.home.blanks
     _, window = await bob.opens(pong=True)
-    monkeypatch.setattr(parts, "closed", lambda: "The lease could not be renewed: the database is away.")
+    monkeypatch.setattr(bob.home.lifecycle, "lease", NotRenewed())
     for _ in range(3):
-        town.monotonic.now += 2.01 * parts.blanks.interval_s
+        town.monotonic.now += 2.01 * blanks.interval_s
         for _ in range(SLOTS):
-            parts.blanks.tick()
+            blanks.tick()
     assert not window.aborted
     monkeypatch.undo()
-    town.monotonic.now += 2.01 * parts.blanks.interval_s
+    town.monotonic.now += 2.01 * blanks.interval_s
     for _ in range(SLOTS):
-        parts.blanks.tick()
+        blanks.tick()
     assert window.aborted
 
 
@@ -258,7 +261,7 @@ async def test_sessions_are_limited_per_user_and_a_returning_client_needs_no_roo
     with pytest.raises(TooManyRequests):
         await bob.opens()
     await bob.opens(resume=(first.id, 0))
-    assert len(bob.home.parts.sessions) == MAX_SESSIONS
+    assert len(bob.home.sessions) == MAX_SESSIONS
 
 
 async def test_a_home_that_stops_says_goodbye_and_spreads_its_clients(town, friends):

@@ -7,8 +7,7 @@ import pytest
 from msgspec import UNSET
 
 from domain.errors import NoRoute
-from servers.messaging import heartbeats as neighbours
-from servers.sessions import tickets
+from servers.messaging.questions import AskTicket, TicketRoute
 from servers.sessions.tickets import TICKET_S, DirectRoute, ticket_key
 from tests.servers.homes import Person, Town
 
@@ -17,8 +16,7 @@ NEAR, FAR = "10.0.0.2", "10.0.1.2"
 
 
 @pytest.fixture
-async def town(tmp_path: Path, store_url: Callable[[str], str], monkeypatch) -> AsyncIterator[Town]:
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
+async def town(tmp_path: Path, store_url: Callable[[str], str]) -> AsyncIterator[Town]:
     town = Town(tmp_path, store_url)
     yield town
     await town.stop()
@@ -45,7 +43,7 @@ async def test_a_neighbour_is_told_the_way(town: Town, home):
     ann, bob = await friends(town, home)
     answer = await bob.home.issue_ticket(bob.who, ann.uid, NEAR)
     assert (answer.address, answer.port) == ("10.0.0.1", 40_123)
-    held = bob.home.parts.tickets._held[answer.ticket]
+    held = bob.home.tickets.held[answer.ticket]
     assert held.key == ticket_key(KEY, bob.uid, ann.uid, answer.expires_at)
     assert KEY.hex() not in repr(held) + repr(answer)
     assert (await sends(bob, ann, answer.ticket)).stamp is not UNSET
@@ -58,8 +56,8 @@ async def test_nobody_else_is(town: Town):
             await bob.home.issue_ticket(bob.who, ann.uid, address)
     with pytest.raises(NoRoute):
         await ann.home.issue_ticket(ann.who, bob.uid, NEAR)
-    stranger = {"ask": "ticket", "from": 999, "to": ann.uid, "address": NEAR}  # whatever another home may say
-    assert ann.home.parts.tickets.answer(stranger) == {}
+    stranger = AskTicket(999, ann.uid, NEAR)  # whatever another home may say
+    assert ann.home.tickets.answer(stranger) == TicketRoute()
     await town.closes("h2")
     with pytest.raises(NoRoute):
         await bob.home.issue_ticket(bob.who, ann.uid, NEAR)
@@ -67,7 +65,7 @@ async def test_nobody_else_is(town: Town):
 
 async def test_the_way_ends_with_the_session(town: Town):
     ann, bob = await friends(town)
-    (session,) = ann.home.parts.sessions.of(ann.uid)
+    (session,) = ann.home.sessions.of(ann.uid)
     await ann.home.log_off(ann.who, session.id)
     with pytest.raises(NoRoute):
         await bob.home.issue_ticket(bob.who, ann.uid, NEAR)
@@ -79,11 +77,11 @@ async def test_a_ticket_is_over_after_a_minute(town: Town):
     town.clock.now += TICKET_S
     assert (await sends(bob, ann, ticket)).stamp is UNSET
     await bob.home.issue_ticket(bob.who, ann.uid, NEAR)
-    assert ticket not in bob.home.parts.tickets._held
+    assert ticket not in bob.home.tickets.held
 
 
-async def test_only_so_many_are_kept(town: Town, monkeypatch):
-    monkeypatch.setattr(tickets, "MAX_TICKETS", 2)
+async def test_only_so_many_are_kept(town: Town):
+    town.max_tickets = 2
     ann, bob = await friends(town)
     first, *others = [(await bob.home.issue_ticket(bob.who, ann.uid, NEAR)).ticket for _ in range(3)]
     assert (await sends(bob, ann, first)).stamp is UNSET

@@ -12,8 +12,6 @@ from domain.events.global_server import AccountClosed
 from domain.registry.registered_home import GLOBAL
 from projections.by_server import HomeProjections, by_name
 from servers.encryption.personal_fields import SealedMapper
-from servers.home import housekeeping
-from servers.messaging import heartbeats as neighbours
 from servers.store.event_store import MsgpackTranscoder
 from tests.servers.homes import Town, shown
 from tests.support.dumps import through_msgpack
@@ -23,9 +21,7 @@ SECRET = "the very secret words"
 
 
 @pytest.fixture
-async def town(tmp_path, store_url, monkeypatch):
-    monkeypatch.setattr(neighbours, "BEAT_S", 0.02)
-    monkeypatch.setattr(housekeeping, "LOOK_S", 0.02)
+async def town(tmp_path, store_url):
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
@@ -54,7 +50,9 @@ async def erases(town, person, position=1):
 async def erased_at(town, person, *homes):
     for name in homes:
         home = town.homes[name]
-        await shown(lambda home=home: (person.uid in home.parts.leavers.uids, home.parts.store.keys.cipher(person.uid)), (True, None))
+        await shown(
+            lambda home=home: (person.uid in home.projections.closed.uids, home.lifecycle.store.keys.cipher(person.uid)), (True, None)
+        )
     await town.settled()
 
 
@@ -63,7 +61,7 @@ async def history(town):
     found = []
     async for item in town.broker.read_stream(topology.HISTORY, follow=False):
         told = envelope.decode(item.body)
-        mapper = SealedMapper(MsgpackTranscoder(), town.homes[told.source].parts.store.keys)
+        mapper = SealedMapper(MsgpackTranscoder(), town.homes[told.source].lifecycle.store.keys)
         found += [mapper.to_domain_event(StoredEvent(r.stream, r.version, r.topic, r.data)) for r in told.events]
     return found
 
@@ -138,7 +136,7 @@ async def test_what_bob_has_not_seen_he_never_sees(town, friends):
     _, window = await bob.opens()
     assert window.bodies("welcome")[0]["resume"] == {"verdict": "fresh", "count": 0}
     assert window.texts() == []
-    gone = [c.event for c in bob.home.parts.store.read(0, 1_000) if c.event.TOPIC == "mailbox.message_erased"]
+    gone = [c.event for c in bob.home.lifecycle.store.read(0, 1_000) if c.event.TOPIC == "mailbox.message_erased"]
     assert [(e.id, e.uid) for e in gone] == [("ann-1", ann.uid)], "the log says so"
 
 
@@ -151,10 +149,10 @@ async def test_a_window_that_is_slow_is_not_sent_it_either(town, friends):
     await erases(town, ann)
     await erased_at(town, ann, "h1", "h2")
     window.slow = False
-    for session in bob.home.parts.sessions.of(bob.uid):
+    for session in bob.home.sessions.of(bob.uid):
         session.resume()
     assert window.texts() == []
-    await shown(lambda: dict(bob.home.parts.waiting.mailboxes), {})
+    await shown(lambda: dict(bob.home.projections.waiting.mailboxes), {})
 
 
 async def test_a_home_that_was_down_does_it_when_it_is_back(town, friends):
@@ -180,13 +178,13 @@ async def test_a_key_that_outlived_the_event_goes_at_the_next_start(town, friend
     async def dies(uids):
         """The process is gone."""
 
-    home.parts.erasure.destroy = dies
+    home.lifecycle.erasure.destroy = dies
     await erases(town, ann)
-    await shown(lambda: ann.uid in home.parts.leavers.uids, True)
-    assert home.parts.store.keys.cipher(ann.uid) is not None
+    await shown(lambda: ann.uid in home.projections.closed.uids, True)
+    assert home.lifecycle.store.keys.cipher(ann.uid) is not None
     await town.closes("h2")
     await town.opens("h2")
-    assert town.homes["h2"].parts.store.keys.cipher(ann.uid) is None
+    assert town.homes["h2"].lifecycle.store.keys.cipher(ann.uid) is None
 
 
 async def test_replay_is_live_after_an_erasure(town, friends):
@@ -201,18 +199,17 @@ async def test_replay_is_live_after_an_erasure(town, friends):
     await erases(town, ann)
     await erased_at(town, ann, "h1", "h2")
     for person in friends:
-        await person.home.parts.writer.submit(())
+        await person.home.writer.submit(())
     for home in town.homes.values():
-        parts = home.parts
-        log = parts.store.read(0, 10_000)
+        log = home.lifecycle.store.read(0, 10_000)
         fresh = by_name(HomeProjections())
         for position, event, _ in log:
             for index in fresh.values():
                 index.apply(position, event)
-        running = {"presence": parts.presence, "contacters": parts.contacters, "waiting": parts.waiting, "closed": parts.leavers}
+        running = by_name(home.projections)
         for name, index in fresh.items():
             assert through_msgpack(index.dump()) == through_msgpack(running[name].dump()), name
-        for stream, known in parts.writer.states.items():
-            loaded = parts.store.load(stream)
+        for stream, known in home.writer.states.items():
+            loaded = home.lifecycle.store.load(stream)
             if known.version or loaded.version:
                 assert loaded.to_snapshot() == known.to_snapshot(), "a state in memory is what the log says"

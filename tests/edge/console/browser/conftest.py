@@ -60,7 +60,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         flash_sdk.FlashClient(url) as opal,
     ):
         for each in (home, second):
-            await asyncio.wait_for(each.parts.global_link.announced.wait(), 30)
+            await asyncio.wait_for(each.global_client.announced.wait(), 30)
         past = await remember(broker)
         for client, handle in ((ann, "ann"), (bob, "bob"), (opal, "opal")):
             await client.register(handle, PASSWORDS[handle], {"full_name": NASTY, "note": "SECRET NOTE"})
@@ -144,6 +144,6 @@ async def sign_in(page: Page, handle: str) -> None:
 
 async def bury(house: House, body: bytes) -> None:
     """Let junk arrive at h1, which sets it aside."""
-    before = house.home.parts.inbox.dead
+    before = house.home.lifecycle.inbox.dead
     await house.broker.publish([Outgoing(HOMES, "h1", body, mandatory=True)])
-    await eventually(lambda: house.home.parts.inbox.dead > before)
+    await eventually(lambda: house.home.lifecycle.inbox.dead > before)

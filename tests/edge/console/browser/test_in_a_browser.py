@@ -166,11 +166,11 @@ async def test_dead_letters_go_back_and_away_by_keyboard(house: House, opal: Pag
     await opal.goes_to(f"{house.url}/ops/dead")
     assert "flash.home.h1" in await opal.says("document.querySelector('main tbody').textContent")
     await keep(opal, "dead")
-    deaths = house.home.parts.inbox.dead
+    deaths = house.home.lifecycle.inbox.dead
     await opal.tabs_to("e.textContent === 'Requeue'")
     await opal.loads_after(opal.presses("Enter"))
     assert "1 put back" in await opal.says("document.querySelector('[role=status]').textContent")
-    await eventually(lambda: house.home.parts.inbox.dead == deaths + 1)  # the home had it again, and it is still junk
+    await eventually(lambda: house.home.lifecycle.inbox.dead == deaths + 1)  # the home had it again, and it is still junk
     await eventually(lambda: _dead(house, 1))
     await opal.goes_to(f"{house.url}/ops/dead")
     await opal.tabs_to("e.tagName === 'SUMMARY'")
@@ -188,7 +188,7 @@ async def test_the_homes_are_shown_and_kept_up_to_date(house: House, opal: Page)
     state = "document.querySelector('#home-h1').cells[1].textContent"
     assert await opal.says(state) == "ready"
     await keep(opal, "homes")
-    house.home.parts.verifier.set_keys(())  # now it is not ready, and says why
+    house.home.verifier.set_keys(())  # now it is not ready, and says why
     await opal.until(f"{state}.includes('public key is not known')")
     assert await opal.says("window.stillHere")
 

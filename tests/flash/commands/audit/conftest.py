@@ -37,11 +37,11 @@ async def story(directory: Path) -> None:
     session, at_ann = await ann.opens()
     await ann.adds(bob, alias="Bobby")
     await ann.sends(bob, "pop over?", id="first")
-    await eventually(lambda: bob.uid in bob.home.parts.waiting.mailboxes)
+    await eventually(lambda: bob.uid in bob.home.projections.waiting.mailboxes)
 
     town.clock.now = START + MINUTE
     _, window = await bob.opens()
-    theirs = bob.home.parts.sessions.of(bob.uid)
+    theirs = bob.home.sessions.of(bob.uid)
     await eventually(window.texts)
     await bob.home.set_status(bob.who, "away", "at lunch", None)
     await bob.acks(next(iter(theirs)), window)
@@ -51,7 +51,7 @@ async def story(directory: Path) -> None:
     town.clock.now = START + 2 * MINUTE
     await ann.home.log_off(ann.who, session.id)
     await bob.sends(ann, "on my way", id="second")
-    await eventually(lambda: ann.uid in ann.home.parts.waiting.mailboxes)
+    await eventually(lambda: ann.uid in ann.home.projections.waiting.mailboxes)
     await town.settled()
     await town.stop()
 

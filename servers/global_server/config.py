@@ -1,0 +1,37 @@
+"""What the Global Server is told from outside. Rule: every default of the Global Server stands here once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from servers.integrity.sealer import SealPolicy
+from servers.messaging.heartbeats import HeartbeatConfig
+from servers.security.integrators import PresenceGrant
+from servers.security.passwords import Cost
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalConfig:
+    """The Global Server. `store_url`: its database, see `servers.store.event_store.Store`; `directory`: for checkpoints and, unless
+    `key_file` names another place, the signing key; `keys_url`: the database of the keys of personal data."""
+
+    store_url: str
+    directory: Path
+    key_file: Path | None = None  # several Global Servers on one store must share it
+    token_lifetime_s: float = 86_400.0  # a client logs in again each day; a stolen token is of use for a day
+    ops: frozenset[str] = frozenset()  # handles whose tokens carry the role `ops`
+    integrators: Mapping[str, PresenceGrant] = field(default_factory=dict)  # by handle; their tokens carry the role `integrator`
+    blank_s: float = 30.0  # between blanks on presence streams
+    password_cost: Cost = field(default_factory=Cost)
+    registrations_per_s: float = 10.0  # per address, lasting
+    registrations_burst: int = 1_000  # a school behind one address registers in one lesson
+    failed_logins_per_s: float = 0.1  # per handle and address, lasting: 8,640 guesses a day
+    failed_logins_burst: int = 10  # a person who mixes up passwords
+    failed_guesses_per_s: float = 1.0  # per address, whatever the handle: bounds an attacker who tries one password on everybody
+    failed_guesses_burst: int = 300  # an office behind one address after a change of passwords
+    lookups_per_s: float = 20.0  # per user, lasting: searches and look-ups; the directory is for finding people, not for copying
+    lookups_burst: int = 6_000  # a client that learns the names of a contact list of the largest size
+    home_wait_s: float = 3.0  # a new user waits so long for a home; homes beat once a second, so a living one is heard within this time
+    heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
+    seals: SealPolicy = field(default_factory=SealPolicy)
+    keys_url: str = ""

@@ -1,0 +1,36 @@
+"""What the Global Server counts, for Prometheus. Rule: names and meanings are those of `docs/metrics.md`."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from domain.registry.registered_home import GLOBAL
+from servers.audit.audit import Audit
+from servers.global_server.service import GlobalServer
+from servers.metrics import of_every_server, seals
+
+
+class GlobalMetrics(Collector):
+    """Gauges and counters of the Global Server."""
+
+    def __init__(self, server: GlobalServer, audit: Audit) -> None:
+        self._server = server
+        self._audit = audit
+
+    def collect(self) -> Iterator[Metric]:
+        """The present values."""
+        server, directory, view = self._server.lifecycle, self._server.directory, self._server.presence_view
+        newest = max(directory.position, server.outbox.position)
+        yield GaugeMetricFamily("flash_users_registered", "Users of this installation.", len(directory.users))
+        yield GaugeMetricFamily("flash_homes_announced", "Homes of this installation.", len(directory.homes))
+        yield GaugeMetricFamily("flash_homes_alive", "Homes heard of lately.", len(server.peers.alive() - {GLOBAL}))
+        yield GaugeMetricFamily("flash_audit_events", "Events in the audit store.", self._audit.reached.entries)
+        yield GaugeMetricFamily("flash_audit_behind_s", "Age of the newest audited event as it came.", self._audit.reached.behind_s or 0.0)
+        yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker.connected, server.projector.lag(newest))
+        yield from seals(server.sealer)
+        reader = view.reader
+        yield CounterMetricFamily("flash_feed_changes", "Presence changes read from the feed.", reader.changes)
+        yield CounterMetricFamily("flash_feed_repeats", "Presence changes that came again and were dropped.", reader.feed.repeats)
+        yield GaugeMetricFamily("flash_feed_delay_seconds", "From a home's commit to here, for the newest change.", reader.delay_s)
+        yield GaugeMetricFamily("flash_feed_subscribers", "Open presence streams.", len(view.subscribers))

@@ -1,0 +1,62 @@
+"""The Global Server's answers to homes. Rule: what a home announces is an event; what it asks changes nothing.
+
+The homes' side is `servers/home/global_client.py`.
+"""
+
+from collections.abc import Callable
+
+import structlog
+from msgspec import MsgspecError, msgpack
+
+from broker.port import Broker
+from domain.errors import Rejected
+from domain.registry.commands import AnnounceHome
+from projections.directory.directory import Directory
+from servers.global_server.current_directory import CurrentDirectory
+from servers.messaging.questions import Announce, Announced, FoundUser, GlobalQuestion, Refused, RemoteUser
+from servers.security.tokens import Signer
+from servers.writing.writer import Writer
+
+log = structlog.get_logger()
+
+
+class Questions:
+    """Answers of one Global Server. `transit_key`: number and key with which mail between servers is encrypted."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        writer: Writer,
+        signer: Signer,
+        directory: Directory,
+        current: CurrentDirectory,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._broker = broker
+        self._writer = writer
+        self._signer = signer
+        self._directory = directory
+        self._current = current
+        self._new_id = new_id
+        self.transit_key: tuple[int, bytes] = (0, b"")
+
+    async def answer(self, body: bytes) -> bytes:
+        """The answer to one question, both as they travel."""
+        try:
+            question = msgpack.decode(body, type=GlobalQuestion)
+        except MsgspecError:
+            log.error("global.question_unknown")
+            return msgpack.encode(Refused("unknown question"))
+        if isinstance(question, Announce):
+            return msgpack.encode(await self._announced(question))
+        user = await self._current.find(lambda: self._directory.users.get(question.uid))
+        return msgpack.encode(FoundUser(None if user is None else RemoteUser(user.uid, user.handle, user.name, user.home)))
+
+    async def _announced(self, home: Announce) -> Announced | Refused:
+        try:
+            await self._writer.submit((AnnounceHome(name=home.name, url=home.url, cause=self._new_id()),))
+        except Rejected as refusal:
+            log.error("global.home_refused", home=home.name, code=refusal.code)
+            return Refused(refusal.detail)
+        await self._broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox
+        return Announced(self._signer.public_keys(), self.transit_key)

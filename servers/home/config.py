@@ -1,0 +1,32 @@
+"""What one Home Server is told from outside. Rule: every default of a home stands here once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from servers.home.housekeeping import HousekeepingConfig
+from servers.integrity.sealer import SealPolicy
+from servers.messaging.heartbeats import HeartbeatConfig
+
+
+@dataclass(frozen=True, slots=True)
+class HomeConfig:
+    """One home. `url`: where clients reach it; `store_url`: its database, see `servers.store.event_store.Store`; `directory`: for
+    checkpoints and remembered keys; `holder`: names this process among those that could serve this home; `lease_s`: how long one
+    renewal of the lease is good; `keys_url`: the database of the keys of personal data, see `servers/encryption/key_tables.py`."""
+
+    name: str
+    url: str
+    store_url: str
+    directory: Path
+    blank_s: float = 30.0  # common load balancers cut idle connections at 60 s; two blanks fit
+    sends_per_s: float = 100.0  # per user, lasting: a program may do this, a person never
+    sends_burst: int = 1_000  # a client that was offline sends at once what it kept
+    changes_per_s: float = 10.0  # per user, lasting: logins, contacts, status; each is told to all contacters
+    changes_burst: int = 6_000  # a contact list of the largest size is imported at once
+    heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
+    max_tickets: int = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
+    housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)
+    holder: str = "somebody"
+    lease_s: float = 4.0  # a standby looks every half second, so it serves about five seconds after the holder's last sign of life
+    seals: SealPolicy = field(default_factory=SealPolicy)
+    keys_url: str = ""

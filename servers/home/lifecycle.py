@@ -1,0 +1,119 @@
+"""The order in which the components of a home start and stop. Rule: nothing starts before what it needs, and nothing outlives its users."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from broker.port import Broker
+from domain.registry.registered_home import GLOBAL
+from projections.server.presence import PresenceIndex
+from servers.home.global_client import GlobalClient
+from servers.home.housekeeping import Housekeeping
+from servers.home.peer_presence import PeerPresence
+from servers.home.questions import Questions
+from servers.integrity.sealer import Sealer
+from servers.messaging.heartbeats import PeerMonitor
+from servers.messaging.inbox import Inbox
+from servers.messaging.outbox import Outbox
+from servers.messaging.questions import home_key
+from servers.security.tokens import KeyVerifier
+from servers.sessions.blanks import BlankWheel
+from servers.sessions.sessions import Session
+from servers.store.event_store import Store
+from servers.store.lease import Lease
+from servers.writing.erasure import Erasure
+from servers.writing.projector import Projector
+from servers.writing.writer import Writer
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Lifecycle:
+    """One home's start, stop and readiness. `lease` is None where the store allows one process only, as SQLite does."""
+
+    name: str
+    broker: Broker
+    store: Store
+    lease: Lease | None
+    presence: PresenceIndex
+    projector: Projector
+    erasure: Erasure
+    writer: Writer
+    outbox: Outbox
+    sealer: Sealer
+    inbox: Inbox
+    peers: PeerMonitor
+    peer_presence: PeerPresence
+    questions: Questions
+    verifier: KeyVerifier
+    global_client: GlobalClient
+    housekeeping: Housekeeping
+    blanks: BlankWheel[Session]
+    life: str = field(default="", init=False)  # how often the log was restored, if ever: the ids of sessions begin with it
+    _started: bool = field(default=False, init=False)
+
+    async def start(self) -> None:
+        """Open for business. Where another process holds the lease, this waits for it and keeps the projections up to date meanwhile."""
+        await self.projector.start()
+        if self.lease is not None:
+            self.global_client.start()  # when the lease is ours the Global Server's keys must be known, even if it is away then
+            await self.lease.acquire(self.projector.catch_up)
+            self.store.fence(self.lease.epoch)
+            await self.projector.catch_up()
+        await self.erasure.start()
+        restored = await self.store.run(self.store.load, f"restored-{self.name}")
+        self.life = str(restored.version or "")
+        self.writer.start()
+        await self.broker.declare_inbox(self.name)
+        await self.broker.declare_inbox(GLOBAL)  # for our seals: a message without a queue would stop the outbox
+        await self.outbox.start()
+        self.sealer.start()
+        await self.peers.start()
+        await self.broker.serve(home_key(self.name), self.questions.answer)
+        await self.inbox.start()
+        self.global_client.start()
+        self.housekeeping.start()
+        self.blanks.start()
+        self._started = True
+        log.info("home.started", home=self.name, position=self.presence.position, users=len(self.presence.users))
+
+    async def stop(self) -> None:
+        """Finish what was begun."""
+        self.writer.over = self.lease is not None and self.lease.lost.is_set()
+        await self.peer_presence.stop()
+        await self.blanks.stop()
+        await self.housekeeping.stop()
+        await self.global_client.stop()
+        await self.inbox.stop()
+        await self.peers.stop()
+        await self.sealer.stop()
+        await self.outbox.stop()
+        await self.writer.stop()
+        await self.projector.stop()
+        if self.lease is not None:
+            await self.lease.stop()
+        await asyncio.to_thread(self.store.close)
+        log.info("home.stopped", home=self.name)
+
+    def ready(self) -> str | None:
+        """None when users can be served, else why not."""
+        if (closed := self.closed()) is not None:
+            return closed
+        if not self.writer.alive:
+            return "The writer has stopped; restart this home."
+        if not self.verifier.has_keys:
+            return "The Global Server's public key is not known yet."
+        return None
+
+    def closed(self) -> str | None:
+        """None when calls may come in, else why not: a process that may not write must not answer either."""
+        if self.lease is not None and (why_not := self.lease.why_not()) is not None:
+            return why_not
+        return None if self._started else "This home is starting."
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way: everything that came is committed, and everything committed is published."""
+        return self.inbox.idle and self.writer.idle and self.outbox.idle

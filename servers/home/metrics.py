@@ -1,0 +1,29 @@
+"""What a home counts, for Prometheus. Rule: names and meanings are those of `docs/metrics.md`."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from servers.home.service import HomeServer
+from servers.metrics import of_every_server, seals
+
+
+class HomeMetrics(Collector):
+    """Gauges and counters of one home."""
+
+    def __init__(self, home: HomeServer) -> None:
+        self._home = home
+
+    def collect(self) -> Iterator[Metric]:
+        """The present values."""
+        home, now, lease = self._home.lifecycle, self._home.health.figures(), self._home.lifecycle.lease
+        yield GaugeMetricFamily("flash_sessions", "Live sessions.", now.sessions)
+        yield GaugeMetricFamily("flash_users_seen", "Users who were ever online here.", now.users)
+        yield GaugeMetricFamily("flash_messages_waiting", "Messages no client has acknowledged.", now.waiting)
+        yield GaugeMetricFamily("flash_lease_held", "1 while this process may serve.", int(lease is None or lease.held))
+        yield GaugeMetricFamily("flash_lease_epoch", "The lease's number.", 0 if lease is None else lease.epoch)
+        yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now.repeats)
+        yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
+        yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker.connected, now.projections)
+        yield from seals(home.sealer)

@@ -1,0 +1,77 @@
+"""What a home does when another server is heard again. Rule: nothing is shown of a home's users until that home has said how they stand."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from broker.port import Broker
+from domain.errors import Unavailable
+from domain.registry.registered_home import GLOBAL
+from projections.server.contacters import ContacterIndex
+from projections.server.presence import Presence
+from runtime.background_task import BackgroundTasks
+from servers.messaging.heartbeats import PeerMonitor
+from servers.messaging.questions import AskPresence, ToldPresence, ask, home_key
+from servers.sessions.notifier import SessionNotifier
+
+SNAPSHOT_TIMEOUT_S = 5.0
+ASK_AGAIN_S = 0.2  # a broker that is away refuses at once: asking again without a pause would keep this home from everything else
+UIDS_PER_QUESTION = 5_000  # a presence question and its answer stay below 1 MB
+
+log = structlog.get_logger()
+
+
+class PeerPresence:
+    """Asks other homes how the users stand whom our users watch. `announce`: tells the Global Server that this home is here."""
+
+    def __init__(
+        self,
+        name: str,
+        broker: Broker,
+        peers: PeerMonitor,
+        contacters: ContacterIndex,
+        notifier: SessionNotifier,
+        announce: Callable[[], None],
+    ) -> None:
+        self._broker = broker
+        self._peers = peers
+        self._contacters = contacters
+        self._notifier = notifier
+        self._announce = announce
+        self._asking = BackgroundTasks(f"peer-presence-{name}")
+
+    def came_up(self, server: str) -> None:
+        """A server is heard, for the first time or again."""
+        if server == GLOBAL:
+            self._announce()
+        else:
+            self._asking.start(self._learn(server))
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        await self._asking.stop()
+
+    async def _learn(self, home: str) -> None:
+        """Ask until the home answers or falls silent."""
+        while self._peers.is_up(home):
+            try:
+                told = await self._ask(home)
+            except Unavailable:
+                await asyncio.sleep(ASK_AGAIN_S)
+            except msgspec.MsgspecError as error:
+                log.error("home.presence_answer_unreadable", home=home, error=type(error).__name__)
+                await asyncio.sleep(ASK_AGAIN_S)
+            else:
+                self._notifier.home_up(home, told)
+                return
+
+    async def _ask(self, home: str) -> list[tuple[int, Presence]]:
+        uids = self._contacters.watched_at(home)
+        told: list[tuple[int, Presence]] = []
+        for start in range(0, len(uids), UIDS_PER_QUESTION):
+            question = AskPresence(uids[start : start + UIDS_PER_QUESTION])
+            answer = await ask(self._broker, home_key(home), question, ToldPresence, SNAPSHOT_TIMEOUT_S)
+            told.extend((user.uid, Presence(user.version, user.status, user.since, user.note, user.name)) for user in answer.users)
+        return told
