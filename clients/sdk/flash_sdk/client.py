@@ -10,7 +10,7 @@ When an answer is lost, calls that change nothing the second time are repeated, 
 """
 
 import uuid
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -34,8 +34,8 @@ from flash_sdk.presence_follower import Follower, Renew
 from flash_sdk.requests import VERSION, Http, retrying
 from flash_sdk.seen import SeenStore
 from flash_sdk.stream import MULTIPART, SSE, Line, PartStream
-from flash_sdk.transport_ladder import TransportTimeouts
-from flash_sdk.transport_selector import TransportSelector
+from flash_sdk.transport_ladder import Network, TransportTimeouts
+from flash_sdk.transport_selector import TransportSelector, network_now
 from flash_sdk.urls import base_url, segment
 
 REQUEST_TIMEOUT_S = 30.0  # longer than any answer of a healthy server
@@ -58,15 +58,18 @@ class FlashClient:
         pace: Pace | None = None,
         patience: TransportTimeouts | None = None,
         direct_timeouts: DirectTimeouts | None = None,
+        network: Callable[[], Network] = network_now,
     ) -> None:
         """`server_url`: the Global Server. `client`: the name of this program. `patience`: how long to wait for a transport that is held
-        back. `direct_timeouts`: how long direct delivery may take. Raises `ValueError` when `server_url` is no HTTP URL."""
+        back. `direct_timeouts`: how long direct delivery may take. `network`: our own addresses. Raises `ValueError` for a URL that is not
+        one of HTTP."""
         self._server_url = base_url(server_url)
         self._client = client
         self._timeout_s = timeout_s
         self._pace = pace or Pace()
         self._patience = patience or TransportTimeouts()
         self._direct_timeouts = direct_timeouts or DirectTimeouts()
+        self._network = network
         self._opened: Http | None = None
         self._grant: Grant | None = None
         self._listener: Listener | None = None
@@ -262,7 +265,7 @@ class FlashClient:
             post_ack,
             log_off,
             Mailbox(seen, peek=peek),
-            TransportSelector(home, self._patience, only=None if framing == "auto" else framing),
+            TransportSelector(home, self._patience, only=None if framing == "auto" else framing, network=self._network),
             self._pace,
             self._client,
             blanks=blanks,

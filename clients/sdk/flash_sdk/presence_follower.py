@@ -32,7 +32,14 @@ class Follower:
     """
 
     def __init__(
-        self, get: Get, open_stream: Open, pace: Pace, uids: Collection[int] | None, cursor: str | None, renew: Renew | None
+        self,
+        get: Get,
+        open_stream: Open,
+        pace: Pace,
+        uids: Collection[int] | None,
+        cursor: str | None,
+        renew: Renew | None,
+        max_users: int = MAX_USERS,
     ) -> None:
         self._get = get
         self._open = open_stream
@@ -40,6 +47,7 @@ class Follower:
         self._uids = {} if uids is None else {"uids": ",".join(map(str, sorted(uids)))}
         self._cursor = cursor
         self._renew = renew
+        self._max_users = max_users
         self._gap = False
         self._versions: dict[int, int] = {}  # the newest change of each user that the snapshot contains
 
@@ -96,7 +104,7 @@ class Follower:
             following = fields.optional_text(page, "next")
             if following is None:
                 break
-            if not found or len(users) > MAX_USERS:
+            if not found or len(users) > self._max_users:
                 raise ProtocolError("the snapshot goes on without end")
             page = await self._get(f"/v1/presence?{urlencode(self._uids | {'page': following})}")
         snapshot = Snapshot(tuple(users), silent, cursor, self._gap)

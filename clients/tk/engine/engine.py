@@ -24,6 +24,7 @@ from clients.tk.model import effects as fx
 from clients.tk.model.inputs import SignedOut, SigningIn, Trouble
 from clients.tk.model.values import Account
 from flash_sdk import Disconnected, FlashClient, FlashClientError, Grant, Refused, Unauthorized
+from flash_sdk.tasks import end
 
 CLIENT = "tk/1.0"
 DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
@@ -194,6 +195,4 @@ class Engine:
     async def _end(self) -> None:
         """Leave the session that runs, if one does. It still obeys what is for the disk."""
         task, self._running = self._running, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await end(task)

@@ -23,8 +23,11 @@ from clients.tk.model.inputs import DirectoryAnswer, HistoryAnswer, OlderLoaded,
 from clients.tk.model.on_sdk_event import RECEIPTS, bounce_reason, own_status
 from clients.tk.model.values import Found, SentState
 from flash_sdk import FlashClient, FlashClientError, Refused, Unauthorized
+from flash_sdk.tasks import end
 
 SHOWN_PEOPLE = 50  # of a directory search: whoever gets more adds a word
+MOST_REPORTS = 2000  # that wait for the windows: a flood then waits at the home, and not in our memory
+REST_S = 0.05  # the windows fold that many reports in some tenths of a second
 LOGOFF_S = 2.0  # leaving must not feel slow; a home that does not answer notices by itself
 _log = structlog.get_logger("flash.tk")
 
@@ -57,10 +60,7 @@ class Session:
             raise
         finally:
             self._client, self._outbox.online = None, False
-            tasks = [task for task in (listening, telling, self._search) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(listening, telling, self._search)
         return "Your home has ended this session: sign in again."
 
     # --- what comes ---
@@ -68,6 +68,8 @@ class Session:
     async def _listen(self, client: FlashClient) -> None:
         async for event in client.listen(seen=self._storage, direct=self._direct):
             came_at = time.monotonic()
+            while self._bridge.waiting > MOST_REPORTS:
+                await asyncio.sleep(REST_S)
             heard = _printable(event) if isinstance(event, sdk.Message) else event
             try:
                 fresh = self._keep(heard)

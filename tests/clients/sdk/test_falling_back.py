@@ -9,7 +9,6 @@ from aiohttp import web
 
 from flash_sdk import Connected, Disconnected, FlashClient, Listener, Message, TransportTimeouts
 from flash_sdk.transport_ladder import Network
-from flash_sdk.transport_selector import TransportSelector
 from tests.clients.sdk.conftest import AT_ONCE
 from tests.clients.sdk.peer import PASSWORD, BackConnection, Peer, message
 from tests.clients.sdk.polls import Poll, Polls
@@ -40,8 +39,14 @@ class Watched:
 
 
 @pytest.fixture
-async def client(peer: Peer) -> AsyncIterator[FlashClient]:
-    async with FlashClient(peer.url, pace=AT_ONCE, patience=SOON) as client:
+def networks() -> list[Network]:
+    """Where the client is: in the last of these."""
+    return [("10.0.0.5", None)]
+
+
+@pytest.fixture
+async def client(peer: Peer, networks: list[Network]) -> AsyncIterator[FlashClient]:
+    async with FlashClient(peer.url, pace=AT_ONCE, patience=SOON, network=lambda: networks[-1]) as client:
         await client.login("ann", PASSWORD)
         yield client
 
@@ -125,14 +130,6 @@ async def test_what_only_the_old_session_was_sent_is_shown_before_it_is_left(pee
     await line.message(3)
     await eventually(lambda: len(ann.all(Message)) == 3)
     assert ann.all(Disconnected)[-1].reason == "better"
-
-
-@pytest.fixture
-def networks(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
-    """Where the client is: in the last of these."""
-    networks: list[Network] = [("10.0.0.5", None)]
-    monkeypatch.setitem(TransportSelector.__init__.__kwdefaults__, "network", lambda: networks[-1])  # type: ignore[arg-type]
-    return networks
 
 
 async def test_what_came_is_shown_before_another_network_is_noticed(

@@ -53,11 +53,11 @@ class Terminal:
         self._env |= {"FLASH_CONFIG_DIR": str(config), "FLASH_SERVER": server, "FLASH_PASSWORD": PASSWORD, "TZ": "UTC"}
         self._running: list[Running] = []
 
-    async def start(self, *args: str, **env: str) -> Running:
-        """Start a command."""
+    async def start(self, *args: str, stdout: int = asyncio.subprocess.PIPE, **env: str) -> Running:
+        """Start a command. `stdout`: a descriptor of its own for its output."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "clients.terminal", *args, cwd=ROOT, env=self._env | env, stdin=pipe, stdout=pipe, stderr=pipe
+            sys.executable, "-m", "clients.terminal", *args, cwd=ROOT, env=self._env | env, stdin=pipe, stdout=stdout, stderr=pipe
         )
         self._running.append(Running(process))
         return self._running[-1]

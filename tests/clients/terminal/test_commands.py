@@ -1,6 +1,7 @@
 """Whole commands as real processes against the scripted peer: what is sent, what is printed, how each ends."""
 
 import asyncio
+import os
 
 import pytest
 from aiohttp import web
@@ -182,10 +183,11 @@ async def test_output_that_nobody_reads_any_more_is_no_traceback(peer: Peer, ter
     await terminal.run("user", "add", "ann")
     users = [peer.user("ann")] * 5000
     peer.say("/v1/users", lambda: web.json_response({"users": users, "next": None}))
-    finding = await terminal.start("user", "find", "lee")
-    assert finding.process.stdout is not None
-    await finding.line()
-    finding.process.stdout._transport.close()  # type: ignore[attr-defined]
+    ours, theirs = os.pipe()
+    finding = await terminal.start("user", "find", "lee", stdout=theirs)
+    os.close(theirs)
+    await asyncio.to_thread(os.read, ours, 1)
+    os.close(ours)
     assert finding.process.stderr is not None
     assert await asyncio.wait_for(finding.process.stderr.read(), 20) == b""
     assert await finding.process.wait() == 1
