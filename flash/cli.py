@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from flash.commands import serve
 
         sys.exit(serve.run(arguments))
-    from clients.terminal.running import run
+    from clients.command_line.running import run
 
     sys.exit(run(people(), arguments))
 

@@ -2,8 +2,8 @@
 
 import sys
 
+from clients.command_line.running import run
 from clients.terminal.app import app
-from clients.terminal.running import run
 
 if __name__ == "__main__":
     sys.exit(run(app))

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
+from clients.command_line.running import BadUsage, perform
+from clients.command_line.screen import complain, say
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
-from clients.terminal.running import BadUsage, perform
-from clients.terminal.screen import complain, say
 from flash_sdk import Contact, FlashClient
 
 contacts = typer.Typer(help="Your contact list: whom you watch and may send to.")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import typer
 
-from clients.terminal.running import BadUsage
+from clients.command_line.running import BadUsage
 from flash_sdk import Grant, ProtocolError
 from flash_sdk.json_fields import parse_object
 

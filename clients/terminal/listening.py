@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
+from clients.command_line.running import perform
+from clients.command_line.screen import complain, say
 from clients.terminal.contacts import STYLES
 from clients.terminal.grants import Grants
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
-from clients.terminal.running import perform
-from clients.terminal.screen import complain, say
 from flash_sdk import (
     Connected,
     Contact,

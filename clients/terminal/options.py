@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from clients.command_line.running import BadUsage
 from clients.terminal.grants import Grants
-from clients.terminal.running import BadUsage
 from flash_sdk import FlashClient
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from clients.command_line.running import BadUsage, perform
+from clients.command_line.screen import complain, say
 from clients.terminal.grants import Grants
 from clients.terminal.options import DEFAULT_SERVER, As, Password, Server, acting, connect, password_for
-from clients.terminal.running import BadUsage, perform
-from clients.terminal.screen import complain, say
 from flash_sdk import PROFILE_FIELDS, Grant, User
 
 user = typer.Typer(no_args_is_help=True, help="Register, and find people.")

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from clients.command_line.running import perform
+from clients.command_line.screen import complain, say
 from clients.terminal.contacts import known
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
-from clients.terminal.running import perform
-from clients.terminal.screen import complain, say
 from flash_sdk import Disconnected, FlashClient, FlashClientError, Listener, Message, Receipt, Unreachable, Welcome
 
 WINDOW = 64  # popups that a home sends ahead of a session's acknowledgements; one that peeks gives none

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from clients.command_line.running import perform
+from clients.command_line.screen import complain, say
 from clients.terminal.contacts import STYLES
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
-from clients.terminal.running import perform
-from clients.terminal.screen import complain, say
 from flash_sdk import Disconnected, FeedItem, FlashClient, PresenceEvent, SilentHomes, Snapshot, Standing, Unreachable
 
 KINDS = {Snapshot: "snapshot", PresenceEvent: "change", SilentHomes: "silent", Disconnected: "disconnected"}

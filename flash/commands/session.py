@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import typer
 
 from broker.embedded.reader import EmbeddedReader
-from clients.terminal.running import BadUsage, stop_writing
-from clients.terminal.screen import complain
+from clients.command_line.running import BadUsage, stop_writing
+from clients.command_line.screen import complain
 from domain.errors import FlashError, Unavailable
 from domain.registry.registered_home import HOME_NAME
 from flash.commands.moments import moment

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.command_line.running import run
 from clients.terminal.grants import Grants
-from clients.terminal.running import run
 from flash.cli import people
 from flash.commands.doctor import stream as doctor_stream
 from flash.commands.doctor.machine import FAILURE, OK, Remark

@@ -26,8 +26,8 @@ from flash_sdk import FlashClient, FlashClientError, Refused, Unauthorized
 from flash_sdk.tasks import end
 
 SHOWN_PEOPLE = 50  # of a directory search: whoever gets more adds a word
-MOST_REPORTS = 2000  # that wait for the windows: a flood then waits at the home, and not in our memory
-REST_S = 0.05  # the windows fold that many reports in some tenths of a second
+MOST_REPORTS = 2000  # that wait for the windows before each further event is held back: a flood then waits at the home
+REST_S = 0.05  # meanwhile the windows fold some hundred reports
 LOGOFF_S = 2.0  # leaving must not feel slow; a home that does not answer notices by itself
 _log = structlog.get_logger("flash.tk")
 
@@ -68,7 +68,7 @@ class Session:
     async def _listen(self, client: FlashClient) -> None:
         async for event in client.listen(seen=self._storage, direct=self._direct):
             came_at = time.monotonic()
-            while self._bridge.waiting > MOST_REPORTS:
+            if self._bridge.waiting > MOST_REPORTS:
                 await asyncio.sleep(REST_S)
             heard = _printable(event) if isinstance(event, sdk.Message) else event
             try:

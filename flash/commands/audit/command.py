@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from clients.terminal.running import BadUsage
+from clients.command_line.running import BadUsage
 from domain.errors import UnknownMessage
 from domain.events.integrity import LogSealed, SealReceived
 from flash.commands.audit import printing

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clients.terminal.screen import Piece, say
+from clients.command_line.screen import Piece, say
 from domain.event import stored_fields
 from domain.events.home import MessageQueued
 from projections.audit.rows import AuditRow, Life, Online, Person, Shown, StateAt

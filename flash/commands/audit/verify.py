@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from broker import envelope, topology
-from clients.terminal.running import BadUsage
-from clients.terminal.screen import complain
+from clients.command_line.running import BadUsage
+from clients.command_line.screen import complain
 from domain.errors import FlashError, Malformed
 from domain.registry.registered_home import GLOBAL
 from flash.commands.session import AsJson, Data, open_history, settings_for

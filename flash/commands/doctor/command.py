@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from clients.command_line.screen import complain
 from clients.terminal.grants import Grants
 from clients.terminal.options import DEFAULT_SERVER, Server
-from clients.terminal.screen import complain
 from domain.registry.registered_home import GLOBAL
 from flash.commands.doctor.machine import FAILURE, OK, Remark, address_remarks, descriptor_remarks, files_remarks, settings_remarks
 from flash.commands.doctor.services import broker_remarks, store_remarks

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from broker.embedded.reader import EmbeddedReader
-from clients.terminal.running import BadUsage
-from clients.terminal.screen import complain
+from clients.command_line.running import BadUsage
+from clients.command_line.screen import complain
 from domain.errors import FlashError
 from domain.registry.registered_home import GLOBAL
 from flash.commands.session import Data, open_history, settings_for

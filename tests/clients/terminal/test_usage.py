@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from clients.command_line.running import BadUsage, run
 from clients.terminal.app import app
 from clients.terminal.grants import Grants
-from clients.terminal.running import BadUsage, run
 from flash_sdk import Grant, Home
 
 SERVER = "http://127.0.0.1:9"

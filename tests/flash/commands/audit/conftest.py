@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 import structlog
 
-from clients.terminal.running import run
+from clients.command_line.running import run
 from flash.cli import people
 from flash.commands import session as audit_session
 from tests.servers.homes import START, Town

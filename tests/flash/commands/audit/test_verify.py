@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.terminal.running import run
+from clients.command_line.running import run
 from flash.cli import people
 from tests.servers.genuine import Forger, make
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from broker.rabbitmq.broker import RabbitBroker
-from clients.terminal.running import run
+from clients.command_line.running import run
 from flash.cli import people
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark, clock_remark, descriptor_remarks
 from flash.process.settings import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.terminal.running import run
+from clients.command_line.running import run
 from flash.cli import people
 from servers.encryption.key_tables import SqliteKeys
 from servers.writing.projector import write_dump

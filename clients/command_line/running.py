@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from clients.terminal.screen import complain
+from clients.command_line.screen import complain
 from flash_sdk import FlashClientError, Unauthorized
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.terminal.screen import clean, say
+from clients.command_line.screen import clean, say
 
 
 @pytest.mark.parametrize(
