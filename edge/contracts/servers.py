@@ -7,8 +7,8 @@ from edge.contracts import answers
 from runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet
+from servers.sessions.route import DirectRoute
 from servers.sessions.sessions import Hello
-from servers.sessions.tickets import DirectRoute
 
 
 class Verifier(Protocol):

@@ -18,7 +18,7 @@ from edge.http.messages import Answer, Call, answer_json
 from edge.http.metrics import EdgeMetrics
 from edge.http.route import Route
 from servers.security.rate_limit import RateLimit
-from servers.sessions.tickets import DirectRoute
+from servers.sessions.route import DirectRoute
 
 PROBES_PER_S, PROBES_BURST = 0.2, 40  # all of a user's 20 sessions may come back twice over; whoever goes on so does not need it
 

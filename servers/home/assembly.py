@@ -57,8 +57,7 @@ def assemble(
     store = Store(config.store_url, name, rules, config.keys_url)
     table = store.lease()
     lease = None if table is None else Lease(table, name, config.holder, config.lease_s)
-    if lease is not None:
-        broker = leased(broker, lease)
+    broker = broker if lease is None else leased(broker, lease)
     erasure = Erasure(store, closed)
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out, erasure=erasure)
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
@@ -84,7 +83,8 @@ def assemble(
                           housekeeping=housekeeping, blanks=blanks)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
-    server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, health=health, verifier=verifier, writer=writer, sessions=sessions,
-                        projections=projections, notifier=notifier, housekeeping=housekeeping, blanks=blanks, tickets=tickets,
-                        global_client=global_client, sends=sends, changes=changes, monotonic=monotonic, new_id=new_id)  # fmt: skip
+    server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, closed=lifecycle.closed, health=health, verifier=verifier,
+                        writer=writer, sessions=sessions, projections=projections, notifier=notifier, housekeeping=housekeeping,
+                        blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, monotonic=monotonic,
+                        new_id=new_id)  # fmt: skip
     return server

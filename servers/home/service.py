@@ -46,6 +46,7 @@ class HomeServer:
     name: str
     url: str
     lifecycle: Lifecycle
+    closed: Callable[[], str | None]  # None when calls may come in, else why not: the home starts, stands by, or has lost its lease
     health: Health
     verifier: KeyVerifier
     writer: Writer
@@ -89,10 +90,6 @@ class HomeServer:
     def idle(self) -> bool:
         """Whether nothing is under way."""
         return self.lifecycle.idle
-
-    def closed(self) -> str | None:
-        """None when calls may come in, else why not: it starts, stands by, or has lost its lease."""
-        return self.lifecycle.closed()
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Begin a session and write `welcome` and what waits. Raises `TooManyRequests`, also when the user has too many sessions."""

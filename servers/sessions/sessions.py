@@ -7,15 +7,13 @@ references to mailbox events, a bounded number of them, and delays nobody. Idle 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from domain.events.home import MessageQueued
 from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, Waiting
 from servers.sessions.part_bodies import part_of
 from servers.sessions.parts import Outlet, Part
-
-if TYPE_CHECKING:
-    from servers.sessions.tickets import DirectRoute
+from servers.sessions.route import DirectRoute
 
 ACK_WINDOW = 64  # unacked messages per session: bounds what a client that stops reading holds in our memory to 64 × 16 KiB
 MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # what another session acked still waits here for us; a full mailbox must fit

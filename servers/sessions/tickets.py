@@ -9,48 +9,24 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from broker.port import Broker
 from domain.errors import NoRoute, Unavailable
+from domain.user.commands import Send
 from projections.server.contacters import ContacterIndex
 from runtime.times import rfc3339
 from servers.messaging.questions import AskTicket, TicketRoute, ask, home_key
-from servers.security.addresses import ip_of, same_network
 from servers.sessions import views
 from servers.sessions.sessions import Sessions
-
-if TYPE_CHECKING:
-    from domain.user.commands import Send
 
 TICKET_S = 60.0  # asking again costs one request a minute; the sender's home checks each send all the same
 ASK_S = 2.0  # a home that takes longer is no shortcut
 NO_ROUTE = TicketRoute()
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class DirectRoute:
-    """Where a session's client listens. `address`: where its home sees it, and with `called` has called it and had `key` proven;
-    `local`: what it calls its own address, for those behind the same NAT. No home connects to that."""
-
-    address: str
-    port: int
-    key: bytes = field(repr=False)
-    called: bool = True
-    local: str | None = None
-
-    def from_where(self, asker: str) -> str | None:
-        """The address to try for a client that is seen at `asker`; None when they are no neighbours."""
-        local, seen = self.local, ip_of(self.address)
-        if local is not None and ip_of(asker) == seen:
-            return local
-        there = self.called or (local is not None and ip_of(local) == seen)  # a firewall keeps the home out, not the neighbours
-        return self.address if there and same_network(self.address, asker) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +108,7 @@ class Tickets:
                 return TicketRoute(address, route.port, key, expires)
         return NO_ROUTE
 
-    def stamp(self, id: str, send: "Send", accepted_at: str) -> str | None:
+    def stamp(self, id: str, send: Send, accepted_at: str) -> str | None:
         """What proves to the recipient's client that this home has committed this very message; None without a ticket that fits."""
         ticket = self.held.get(id)
         if ticket is None or (ticket.sender, ticket.to) != (send.uid, send.to) or ticket.expires <= self._clock():

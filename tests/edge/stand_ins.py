@@ -21,8 +21,8 @@ from edge.contracts import answers
 from runtime.deferred import Deferred
 from servers.security.identity import Identity
 from servers.sessions.parts import Outlet, Part
+from servers.sessions.route import DirectRoute
 from servers.sessions.sessions import Hello
-from servers.sessions.tickets import DirectRoute
 
 T = TypeVar("T")
 ANN = Identity(uid=1, handle="ann", name="Ann", home="h1", home_url="http://127.0.0.1:1", expires_at=4e9)

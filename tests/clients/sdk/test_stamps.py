@@ -12,7 +12,8 @@ from flash_sdk.errors import ProtocolError
 from flash_sdk.peer_routes import DirectTimeouts, PeerRoute, PeerRoutes, answer_to_ticket, stamp_of, stamped_message, ticket_key
 from flash_sdk.people import Sender
 from servers.security.addresses import same_network
-from servers.sessions.tickets import DirectRoute, door_key
+from servers.sessions.route import DirectRoute
+from servers.sessions.tickets import door_key
 
 KEY = b"k" * 32
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from edge.direct.line import may_be_told
 from edge.direct.routes import PROBES_BURST
 from edge.http.client_address import TrustedProxies
 from edge.http.server import home_edge
-from servers.sessions.tickets import DirectRoute
+from servers.sessions.route import DirectRoute
 from tests.edge.conftest import RunningHome
 from tests.edge.direct.callable_client import KEY, CallableClient, callable_client
 from tests.edge.direct.test_direct import LOOPBACK, running

@@ -8,7 +8,8 @@ from msgspec import UNSET
 
 from domain.errors import NoRoute
 from servers.messaging.questions import AskTicket, TicketRoute
-from servers.sessions.tickets import TICKET_S, DirectRoute, ticket_key
+from servers.sessions.route import DirectRoute
+from servers.sessions.tickets import TICKET_S, ticket_key
 from tests.servers.homes import Person, Town
 
 KEY = b"k" * 32
