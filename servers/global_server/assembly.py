@@ -53,7 +53,7 @@ def assemble(
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, erasure=erasure)
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
-    sealer = Sealer(store, writer, GLOBAL, config.seals)
+    sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
     peers = PeerMonitor(
@@ -67,7 +67,7 @@ def assemble(
         homes.changed()
         presence.homes_changed()
 
-    writer.listeners += (outbox.offer, sealer.offer, report_broken_chains, current.committed, homes.changed)
+    writer.listeners += (outbox.offer, report_broken_chains, current.committed, homes.changed)
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show)
     questions = Questions(broker, writer, signer, directory, current, new_id)
     passwords = Passwords(config.password_cost)

@@ -62,7 +62,7 @@ def assemble(
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out, erasure=erasure)
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
     outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name))
-    sealer = Sealer(store, writer, name, config.seals)
+    sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     global_client = GlobalClient(broker, name, config.url, config.directory / "global-keys.json", verifier.set_keys, store)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock)
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
@@ -71,7 +71,7 @@ def assemble(
                         lambda peer: notifier.home_down(peer), config.heartbeats)  # fmt: skip
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
     peer_presence = PeerPresence(name, broker, peers, contacters, notifier, global_client.announce)
-    writer.listeners += (outbox.offer, sealer.offer, notifier.committed)
+    writer.listeners += (outbox.offer, notifier.committed)
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), notifier.heard)
     tickets = Tickets(name, sessions, contacters, broker, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))

@@ -1,7 +1,7 @@
-"""Seals this server's log: now and then an event says what the log held. Rule: what was committed is hashed once, and nothing waits for it.
+"""Seals this server's log: now and then an event says what the log held. Rule: each event is hashed once, and nothing waits for it.
 
-Fresh commits are hashed as they come, 2 µs an event; what lies behind (a start after a crash, another process on the same store,
-numbers that the database left out) is read from the store. No seal without an event that is no seal: an idle server stays quiet.
+Commits are hashed when a seal is due, 2 µs an event. They are taken from memory; older ones (after a crash, or of another process on the
+same store) are read from the store. No seal without an event that is no seal: an idle server stays quiet.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ class SealPolicy:
 class Sealer:
     """The seals of one server."""
 
-    def __init__(self, store: Store, writer: Writer, server: str, policy: SealPolicy) -> None:
+    def __init__(self, store: Store, writer: Writer, server: str, policy: SealPolicy, recent: RecentCommits) -> None:
+        """`recent`: the writer's commits."""
         self._store = store
         self._writer = writer
         self._server = server
@@ -51,15 +52,12 @@ class Sealer:
         self._positions: list[int] = []  # hashed, not yet sealed
         self._fingerprints: list[bytes] = []
         self._hashed = 0  # everything up to here is hashed
-        self._recent = RecentCommits()  # commits after it
-        self._log = self._recent.follow()
+        self._recent = recent
+        self._log = recent.follow(full_at=policy.events)  # its position: everything up to there is sealed
         self._news = 0  # the last position that we know to hold something else than a seal
         self._unsure = True  # only the store knows which seal was the last
-        self._arrived = asyncio.Event()
-        self._full = asyncio.Event()
         self._stopping = False
         self.task = BackgroundTask(f"sealer-{server}")
-        self.sealed = 0  # everything up to here is sealed
         self.seals = 0
 
     def start(self) -> None:
@@ -69,25 +67,19 @@ class Sealer:
     async def stop(self) -> None:
         """Seal what is at hand, then stop: a server that was stopped leaves nothing unsealed but its last seal."""
         self._stopping = True
-        self._arrived.set()
-        self._full.set()
+        self._log.arrived.set()
+        self._log.full.set()
         await self.task.wait()
+
+    @property
+    def sealed(self) -> int:
+        """Everything up to this position is sealed."""
+        return self._log.position
 
     @property
     def unsealed(self) -> int:
         """How many positions are committed but not yet sealed; at rest 1, that of the last seal."""
-        return self._recent.last - self.sealed
-
-    def offer(self, committed: Sequence[Committed]) -> None:
-        """Take over a fresh commit."""
-        if committed[0].position == self._hashed + 1:
-            self._take(committed)
-        else:
-            self._recent.offer(committed)
-        if self._something_new:
-            self._arrived.set()
-        if self.unsealed >= self._policy.events:
-            self._full.set()
+        return self._log.lag
 
     def _take(self, committed: Sequence[Committed]) -> None:
         self._positions += [position for position, _, _ in committed]
@@ -98,27 +90,30 @@ class Sealer:
         if any(event.last > self._claimed for event in seals):  # of another process on the same store: we do not know the last seal
             self._unsure = True
         self._hashed = committed[-1].position
-        self._log.passed(self._hashed)
 
     @property
-    def _something_new(self) -> bool:
-        # One seal alone is left in peace, or there would be no end; a row of them (after a long log was caught up with) is not.
-        return self._recent.last > self._hashed or self._unsure or self._news > self.sealed or len(self._positions) > 1
+    def idle(self) -> bool:
+        """Whether everything is sealed but the last seal.
+
+        A single trailing seal is not sealed again, else seals would breed seals for ever; two or more (after a long log was caught up
+        with) are.
+        """
+        return self._hashed >= self._recent.last and not self._unsure and self._news <= self.sealed and len(self._positions) <= 1
 
     async def _run(self) -> None:
         while True:
             try:
                 if self._unsure:
                     await self._begin()
-                if not self._something_new:
+                if self.idle:
                     if self._stopping:
                         return
-                    self._arrived.clear()
-                    await self._arrived.wait()
+                    self._log.arrived.clear()
+                    await self._log.arrived.wait()
                 if not self._stopping:
                     with contextlib.suppress(TimeoutError):
                         wait_s = self._policy.seconds * random.uniform(1 - SPREAD, 1)  # noqa: S311 - jitter, not a secret
-                        await asyncio.wait_for(self._full.wait(), wait_s)
+                        await asyncio.wait_for(self._log.full.wait(), wait_s)
                 await self._seal_next()
             except Unavailable as error:
                 log.warning("sealer.store_away", error=type(error).__name__)
@@ -133,7 +128,7 @@ class Sealer:
                     return
                 await asyncio.sleep(RETRY_S)
             if self.unsealed < self._policy.events and not self._stopping:
-                self._full.clear()
+                self._log.full.clear()
 
     async def _begin(self) -> None:
         """Find out where the last seal ended; the rest is read again."""
@@ -141,26 +136,25 @@ class Sealer:
         state = await self._store.run(self._store.load, self._stream)
         assert isinstance(state, SealedState)
         self._digest = state.digest or before_all(self._server)
-        self._claimed = self._hashed = self.sealed = state.last
+        self._claimed = self._hashed = state.last
         self._positions.clear()
         self._fingerprints.clear()
         self._news = 0
-        self._log.passed(self._hashed)
+        self._log.passed(state.last)
         self._recent.last = max(self._recent.last, await self._store.run(self._store.last_position))
         self._unsure = False
         if self.unsealed >= self._policy.events:
-            self._full.set()
+            self._log.full.set()
 
     async def _read_on(self) -> None:
-        """Hash what is in the store only, until there is enough for a seal."""
+        """Hash the next commits, from memory or else from the store, until there is enough for a seal."""
         while self._recent.last > self._hashed and len(self._positions) < self._policy.events and not self._unsure:
             last = self._recent.last
-            found = self._log.next(PAGE, MAX_BYTES) or await self._store.run_reader(self._store.read, self._hashed, PAGE)
+            found = self._recent.after(self._hashed, PAGE, MAX_BYTES) or await self._store.run_reader(self._store.read, self._hashed, PAGE)
             if found:
                 self._take(found)
             else:
                 self._hashed = last  # there is nothing behind the numbers
-                self._log.passed(last)
 
     async def _seal_next(self) -> None:
         await self._read_on()
@@ -175,5 +169,6 @@ class Sealer:
             return
         del self._positions[:count]
         del self._fingerprints[:count]
-        self.sealed, self._digest = fresh.last, fresh.digest
+        self._digest = fresh.digest
+        self._log.passed(fresh.last)
         self.seals += 1

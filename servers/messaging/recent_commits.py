@@ -1,6 +1,7 @@
 """The newest commits of a log, in memory, for those who follow the log. Rule: without a gap up to the last; the store has older ones."""
 
 import asyncio
+import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, islice
@@ -12,14 +13,17 @@ MAX_BYTES = 10_000_000  # …and this many bytes
 
 
 class Follower:
-    """Reads a log in order. `position`: it has everything up to here. `arrived`: set when there is something new for it."""
+    """Reads a log in order. `position`: it has everything up to here. `arrived`: set when there is something new for it. `full`: set when
+    it is `full_at` positions behind."""
 
-    __slots__ = ("_recent", "arrived", "kinds", "position")
+    __slots__ = ("_recent", "arrived", "full", "full_at", "kinds", "position")
 
-    def __init__(self, recent: "RecentCommits", kinds: Collection[type] | None) -> None:
+    def __init__(self, recent: "RecentCommits", kinds: Collection[type] | None, full_at: int) -> None:
         self._recent = recent
         self.kinds = None if kinds is None else frozenset(kinds)
+        self.full_at = full_at
         self.arrived = asyncio.Event()
+        self.full = asyncio.Event()
         self.position = 0
 
     @property
@@ -51,10 +55,10 @@ class RecentCommits:
         self.bytes = 0
         self.last = 0
 
-    def follow(self, kinds: Collection[type] | None = None) -> Follower:
+    def follow(self, kinds: Collection[type] | None = None, full_at: int = sys.maxsize) -> Follower:
         """A new follower, at position 0. It is not woken for commits without an event of one of these classes: where it has all before
         such a commit, it passes it at once."""
-        follower = Follower(self, kinds)
+        follower = Follower(self, kinds, full_at)
         self._followers.append(follower)
         return follower
 
@@ -81,6 +85,8 @@ class RecentCommits:
                 follower.position = last
             else:
                 follower.arrived.set()
+                if self.last - follower.position >= follower.full_at:
+                    follower.full.set()
 
     def after(self, position: int, max_events: int, max_bytes: int) -> list[Committed]:
         """The events right after `position`, as many as may be; none when they are not here."""

@@ -4,6 +4,7 @@ Events are stored as msgpack maps of their fields without place, the personal on
 the same bytes travel in the broker's envelope to the history.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -81,13 +82,13 @@ class Store:
         """From now on every commit is made under the lease of this number, and fails when a newer one was given."""
         self.log.fence(epoch)
 
-    async def run(self, function: Callable[..., T], *args: Any) -> T:
+    def run(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """Call a blocking method in the store's own thread."""
-        return await self._thread.run(function, *args)
+        return self._thread.run(function, *args)
 
-    async def run_reader(self, function: Callable[..., T], *args: Any) -> T:
+    def run_reader(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """Call a blocking read that may take long in the reader's thread."""
-        return await self._reader.run(function, *args)
+        return self._reader.run(function, *args)
 
     def pack(self, events: Sequence[Event]) -> list[EventRecord]:
         """The events as they will be stored, at positions that `put` fills in. The one method that does not block: it is called on the

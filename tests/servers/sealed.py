@@ -9,6 +9,7 @@ from domain.integrity.chain import Seal
 from domain.rules.sealing import seal_of
 from domain.user.commands import Adopt
 from servers.integrity.sealer import Sealer, SealPolicy
+from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 from tests.servers.stores import HOME, NOW
@@ -24,13 +25,14 @@ class SealedLog:
     def __init__(self, url: str, policy: SealPolicy = AT_ONCE, server: str = "h1") -> None:
         self.store = Store(url, server, HOME)
         self.writer = Writer(self.store, lambda: NOW, [self._committed])
-        self.sealer = Sealer(self.store, self.writer, server, policy)
+        self.recent = RecentCommits()
+        self.sealer = Sealer(self.store, self.writer, server, policy, self.recent)
         self.batches: list[list[Committed]] = []
         self.on_commit: Callable[[list[Committed]], None] = lambda batch: None
 
     def _committed(self, batch: list[Committed]) -> None:
         self.batches.append(batch)
-        self.sealer.offer(batch)
+        self.recent.offer(batch)
         self.on_commit(batch)
 
     async def start(self) -> "SealedLog":

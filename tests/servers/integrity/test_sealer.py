@@ -62,7 +62,8 @@ async def test_what_happened_is_sealed_and_an_idle_server_is_quiet(opened, url):
     await log.sealed_up_to(9)
     commits = log.writer.commits
     assert [(s.first, s.last) for s in log.seals()] == [(1, 7), (8, 9)]  # the second covers the first, and nothing covers the second
-    assert (log.sealer.unsealed, log.sealer._something_new) == (1, False)
+    await eventually(lambda: log.sealer.idle)
+    assert log.sealer.unsealed == 1
     await log.writer.submit(())
     assert log.writer.commits == commits
     holds(log)
