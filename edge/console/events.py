@@ -10,7 +10,7 @@ from domain.errors import Invalid, UnknownUser
 from edge.console.contract import Console
 from edge.console.forms import Events, read_time
 from edge.console.markup import NONE, Html, tag, text
-from edge.console.page import field, link, moment, notice, page, table
+from edge.console.page import field, link, moment, notice, page, table, time_field
 from edge.http.messages import Answer, Call
 from projections.audit.personal import details
 from projections.audit.rows import AuditFilter, AuditRow
@@ -100,17 +100,17 @@ def _filter_of(query: Events) -> Mapping[str, str]:
 
 
 def _form(query: Events, topics: Sequence[str], sources: Sequence[str]) -> Html:
-    def written(name: str, value: str, **more: Any) -> Html:
+    def words(name: str, value: str, **more: Any) -> Html:
         return tag("input", name=name, value=value, maxlength="64", **more)
 
     return tag(
         "form",
-        field("User", written("user", query.user, placeholder="handle or uid", autocapitalize="none")),
+        field("User", words("user", query.user, placeholder="handle or uid", autocapitalize="none")),
         field("Server", _choice("server", query.server, sources)),
         field("Event", _choice("topic", query.topic, topics)),
-        field("Message id", written("message", query.message)),
-        field("From", written("since", query.since, type="datetime-local", step="1")),
-        field("Until", written("until", query.until, type="datetime-local", step="1")),
+        field("Message id", words("message", query.message)),
+        time_field("From", "since", query.since),
+        time_field("Until", "until", query.until),
         tag("button", "Filter"),
         tag("a", "Clear", href="/ops"),
         action="/ops",
@@ -127,5 +127,5 @@ def _choice(name: str, chosen: str, among: Sequence[str]) -> Html:
 def _live_switch() -> Html:
     """Hidden until a script is there to obey it."""
     switch = tag("input", type="checkbox", id="live", checked=True)
-    state = tag("output", "", id="live-state", for_="live", role="status")
+    state = tag("output", "", id="live-state", for_="live")
     return tag("p", tag("label", switch, " Live"), " ", state, hidden=True, id="live-switch")

@@ -4,7 +4,7 @@ So the content security policy allows none, and markup that slipped in could run
 """
 
 import hashlib
-from datetime import UTC, datetime
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -27,6 +27,8 @@ GUARDS = (
 # A changed file has another address, so a browser never has to ask whether the old one still holds.
 FOREVER = b"public, max-age=31536000, immutable"
 STATIC = {"console.css": b"text/css; charset=utf-8", "console.js": b"text/javascript; charset=utf-8", "icon.svg": b"image/svg+xml"}
+
+LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?")  # as HTML writes a local date and time
 
 PLACES = (("/ops", "Events"), ("/ops/presence", "Presence"), ("/ops/homes", "Homes"), ("/ops/dead", "Dead letters"))
 
@@ -60,8 +62,8 @@ def _navigation(who: Identity, here: str) -> Html:
     message = tag("input", name="message", placeholder="message id", aria_label="Message id", required=True, maxlength="64")
     return text(
         tag("nav", *links, aria_label="Console"),
-        tag("form", user, tag("button", "Timeline"), action="/ops/user", role="search", class_="find"),
-        tag("form", message, tag("button", "Trace"), action="/ops/trace", role="search", class_="find"),
+        tag("form", user, tag("button", "Timeline"), action="/ops/user", role="search", aria_label="Find a user", class_="find"),
+        tag("form", message, tag("button", "Trace"), action="/ops/trace", role="search", aria_label="Find a popup", class_="find"),
         tag("form", tag("button", f"Sign out {who.handle}"), action="/ops/logout", method="post", class_="find"),
     )
 
@@ -101,8 +103,8 @@ def moment(seconds: float | None, missing: str = "–") -> Html:
     """A time for people, to the millisecond, and for programs."""
     if seconds is None:
         return Html(missing) if missing == "–" else text(missing)
-    shown = datetime.fromtimestamp(seconds, UTC).isoformat(" ", "milliseconds")[:-6]
-    return tag("time", shown, datetime=rfc3339(seconds))
+    written = rfc3339(seconds)[: -len("000Z")]  # HTML allows a fraction of three digits at most
+    return tag("time", written.replace("T", " "), datetime=f"{written}Z")
 
 
 def table(caption: str, headings: tuple[str, ...], rows: list[Html], empty: str, **attributes: Any) -> Html:
@@ -116,6 +118,12 @@ def table(caption: str, headings: tuple[str, ...], rows: list[Html], empty: str,
 def field(label: str, control: Html) -> Html:
     """A control and its label."""
     return tag("label", tag("span", label), control)
+
+
+def time_field(label: str, name: str, value: str) -> Html:
+    """A control for a moment. A value that a browser would refuse is left out."""
+    kept = value if LOCAL_TIME.fullmatch(value) else None
+    return field(label, tag("input", type="datetime-local", step="1", name=name, value=kept))
 
 
 def notice(message: str | None, kind: str = "note") -> Html:

@@ -8,7 +8,7 @@ from domain.errors import Invalid
 from edge.console.contract import Console
 from edge.console.forms import Moment, read_time
 from edge.console.markup import Html, tag
-from edge.console.page import field, link, moment, notice, page, table
+from edge.console.page import link, moment, notice, page, table, time_field
 from edge.console.user import presence_word
 from edge.http.messages import Answer, Call
 from projections.audit.rows import Online
@@ -61,8 +61,7 @@ def _slider(first: int, last: int, at: float | None) -> Html:
 
 
 def _field(query: Moment) -> Html:
-    written = tag("input", type="datetime-local", step="1", name="at", value=query.at)
-    return tag("form", field("Exactly", written), tag("button", "Show"), action="/ops/presence", class_="filters")
+    return tag("form", time_field("Exactly", "at", query.at), tag("button", "Show"), action="/ops/presence", class_="filters")
 
 
 def _moment(online: Sequence[Online], at: float | None, now: float) -> Html:

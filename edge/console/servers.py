@@ -43,7 +43,7 @@ class ServerPages:
         done = f"{query.requeued} put back into the queue." if query.requeued is not None else None
         done = f"{query.dropped} dropped." if query.dropped is not None else done
         everything = tag("form", _letter_field(ALL), tag("button", "Requeue all"), action="/ops/dead/requeue", method="post")
-        headings = ("Died", "Came from", "Reason", "Contents", "Bytes", "")
+        headings = ("Died", "Came from", "Reason", "Contents", "Bytes", "Actions")
         return page(
             "Dead letters",
             call.identity,

@@ -7,7 +7,7 @@ from edge.console.contract import Console
 from edge.console.events import HEADINGS, PAGE_ROWS, event_row
 from edge.console.forms import OneUser, read_time
 from edge.console.markup import Html, tag, text
-from edge.console.page import field, link, moment, notice, page, table
+from edge.console.page import link, moment, notice, page, table, time_field
 from edge.http.messages import Answer, Call
 from projections.audit.rows import AuditFilter, Person, Shown, StateAt
 
@@ -54,7 +54,7 @@ def _when(query: OneUser, person: Person) -> Html:
     return tag(
         "form",
         tag("input", type="hidden", name="who", value=person.uid),
-        field("At", tag("input", type="datetime-local", step="1", name="at", value=query.at)),
+        time_field("At", "at", query.at),
         tag("button", "Show"),
         tag("a", "Now", href=link("/ops/user", who=person.uid)),
         action="/ops/user",

@@ -12,6 +12,7 @@ from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
 from edge.http.server import EdgeServer, global_edge
 from projections.audit.rows import AuditFilter
+from tests.edge.console.markup_laws import Page
 from tests.edge.console.stand_in import NOW, OpsTokens, StandInConsole, row
 from tests.edge.stand_ins import StandInGlobal, Tokens
 from tests.edge.wire import Response, Wire, wire_to
@@ -149,6 +150,30 @@ async def test_nothing_that_anybody_wrote_becomes_markup(wire: Wire, path: str) 
     assert "onerror=alert(1)>" not in body
     if path in PAGES:
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body or path.startswith("/ops/trace")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *PAGES,
+        *("/ops/login", "/ops?cursor=1.5:1", "/ops?since=junk", "/ops?since=2023-11-14T22:00:00", "/ops/user?who=ann&at=2023-11-14T22:00"),
+        *("/ops/user?who=nobody", "/ops/trace?message=none", "/ops/presence?at=junk", "/ops/dead?requeued=1", "/ops/static/nothing"),
+    ],
+)
+async def test_every_page_is_sound_markup(wire: Wire, path: str) -> None:
+    assert not Page((await wire.ask("GET", path, headers=COOKIE)).body.decode()).broken
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        *("<p>", "<b><i></b></i>", '<p id="a"></p><p id="a"></p>', '<output for="x">1</output>', '<th scope="col"></th>'),
+        *('<form role="search"></form><form role="search"></form>', '<time datetime="2023-11-14T22:13:22.000000Z">x</time>'),
+        *('<label>At<input type="datetime-local" maxlength="64"></label>', '<input name="who">', "<button></button>"),
+    ],
+)
+def test_the_laws_of_markup_find_what_breaks_them(markup: str) -> None:
+    assert Page(markup).broken
 
 
 @pytest.mark.parametrize("path", PAGES)
