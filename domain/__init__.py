@@ -1,1 +1,1 @@
-"""The rules of Flash: events, pure deciders and folds, and the error tree. Rule: no I/O, no clock, no asyncio."""
+"""The rules of Flash: events, deciders and folds, and the error tree. Rule: pure; no I/O, no clock, no asyncio."""

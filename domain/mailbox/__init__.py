@@ -1,1 +1,1 @@
-"""The messages that wait for one user. Rule: this aggregate never imports another one."""
+"""The messages that wait for one user. Rule: no other aggregate is imported here."""

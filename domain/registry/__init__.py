@@ -1,1 +1,1 @@
-"""Accounts, handles and homes, as the Global Server keeps them. Rule: no aggregate of another room is imported here."""
+"""Accounts, handles, homes and auditors' trails, as the Global Server keeps them. Rule: no other aggregate is imported here."""

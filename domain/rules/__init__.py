@@ -1,1 +1,1 @@
-"""One table for each kind of server: its aggregates, its policies and the recipients of its events. Rule: only here do aggregates meet."""
+"""One set of tables for each kind of server. Rule: only here do aggregates meet, and nothing is decided that an aggregate could decide."""

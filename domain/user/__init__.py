@@ -1,1 +1,1 @@
-"""One user at home: sessions, status, contacts, sent messages. Rule: this aggregate never imports another one."""
+"""One user at home: sessions, status, contacts, sent messages. Rule: no other aggregate is imported here."""

@@ -9,12 +9,12 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.errors import Invalid
+from domain.user.decide import LAST_MOMENT
 from edge.contracts.requests import Request
 
 Short = Annotated[str, Meta(max_length=64)]
 Path = Annotated[str, Meta(max_length=512)]
-LAST_S = 253_402_300_799  # the last second of the year 9999, where Python's calendar ends
-Seconds = Annotated[int, Meta(ge=0, le=LAST_S)]
+Seconds = Annotated[int, Meta(ge=0, le=LAST_MOMENT)]
 
 
 class SignInPage(Request, frozen=True):
@@ -86,7 +86,7 @@ def read_time(name: str, value: str) -> float | None:
     try:
         when = datetime.fromisoformat(value)
         seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-        if not 0 <= seconds <= LAST_S:
+        if not 0 <= seconds <= LAST_MOMENT:
             raise ValueError
         return seconds
     except (ValueError, OverflowError):

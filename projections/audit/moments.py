@@ -13,10 +13,9 @@ from projections.audit.log import Log
 from projections.audit.rows import AuditFilter, Online, Person, Shown, StateAt
 from projections.audit.tables import using
 from projections.audit.words import Words
-from projections.server.presence import NEVER, Presence, PresenceIndex
+from projections.server.presence import NEVER, UNKNOWN, Presence, PresenceIndex
 
 DOUBT_S = 60.0  # a home that came back without its sessions says so after its grace (10 s, when nobody changed it)
-UNKNOWN = Presence(0, "unknown", None, "", "")
 
 
 class Moments:

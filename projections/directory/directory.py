@@ -17,7 +17,7 @@ from domain.personal import Personal
 from domain.profile import PROFILE_FIELDS, display_name, with_changes
 from projections.directory.word_index import WordIndex
 
-FORMAT = 1  # of the dump; another one is thrown away and folded anew
+FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 SEARCH_FIELDS = ("handle", *PROFILE_FIELDS)
 DEFAULT_LIMIT = 20  # a window's worth of people
 MAX_LIMIT = 100  # keeps one answer below 1 MB even when all profiles are full
@@ -114,7 +114,7 @@ class Directory:
         page = [self.users[uid] for uid in found[:limit]]
         return page, f"{page[-1].uid:x}" if len(found) > limit else None
 
-    def dump(self) -> dict[str, Any]:
+    def to_checkpoint(self) -> dict[str, Any]:
         """Everything, as plain values for msgpack, and `Personal`."""
         return {
             "format": FORMAT,
@@ -124,7 +124,7 @@ class Directory:
             "homes": [[home.name, home.url, home.retired] for home in self.homes.values()],
         }
 
-    def load(self, data: Mapping[str, Any]) -> bool:
+    def from_checkpoint(self, data: Mapping[str, Any]) -> bool:
         """Take the place of the directory that was dumped; only into an empty one. False for another format: then fold from the start."""
         if data.get("format") != FORMAT:
             return False

@@ -1,14 +1,14 @@
-"""Who has left for good. Rule: a pure fold of this server's own log; whoever is listed here must have no key any more."""
+"""Whose accounts are closed for good. Rule: a pure fold of this server's own log; nobody listed here may still have a key."""
 
 from typing import Any
 
 from domain.event import Event
 
-FORMAT = 1  # of the dump; another one is thrown away and folded anew
+FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 
 
 class ClosedAccounts:
-    """The uids of closed accounts, as this server has heard of them."""
+    """The uids of the closed accounts that this server has heard of."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -22,13 +22,13 @@ class ClosedAccounts:
         if event.ERASES:
             self.uids.add(event.stream_uid)
 
-    def dump(self) -> dict[str, Any]:
-        """Plain data of the whole index."""
+    def to_checkpoint(self) -> dict[str, Any]:
+        """The whole index as plain data."""
         return {"format": FORMAT, "position": self.position, "uids": sorted(self.uids)}
 
-    def load(self, data: dict[str, Any]) -> bool:
-        """The reverse of `dump`; `uids` stays the same set, for others look at it too. False, and nothing changed, for data of another
-        format."""
+    def from_checkpoint(self, data: dict[str, Any]) -> bool:
+        """Take over what `to_checkpoint` gave. `uids` stays the same set, because others hold it too. False, and nothing changed, for data
+        of another format."""
         if data.get("format") != FORMAT:
             return False
         self.uids.clear()

@@ -1,26 +1,23 @@
-"""Whom must I tell? Rule: a pure fold of this home's own log: no presence, no sessions.
+"""Whom this home must tell about a user. Rule: a pure fold of this home's own log; it knows no presence and no sessions."""
 
-`watchers`: for any user, the local users who have them as a contact. `contacters`: for local users, everybody who watches them.
-"""
-
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from domain.event import Event
 from domain.events.home import ContactAdded, ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved
 
-FORMAT = 1  # of the dump; another one is thrown away and folded anew
+FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 
 
 class ContacterIndex:
-    """The contacter index of one home."""
+    """The contacter index of one home.
 
-    FOLDS: ClassVar[frozenset[type]] = frozenset(
-        (ContactAdded, ContactChanged, ContactRemoved, ContacterAdded, ContacterRemoved)
-    )  # the events that matter here
+    `watchers`: for any user, the local users who have that user as a contact. `contacters`: for local users, everybody who watches them.
+    """
 
     def __init__(self) -> None:
         self.position = 0
-        self.watchers: dict[int, dict[int, bool]] = {}  # watched uid -> {local uid: wants a popup when they come online}
+        self.watchers: dict[int, dict[int, bool]] = {}  # watched uid -> {local uid: wants a popup when the watched user comes online}
         self.home_of: dict[int, str] = {}  # watched uid -> home
         self.contacters: dict[int, dict[int, str]] = {}  # local uid -> {contacter: the contacter's home}
 
@@ -29,26 +26,9 @@ class ContacterIndex:
         if position <= self.position:
             return
         self.position = position
-        match event:
-            case ContactAdded():
-                self.watchers.setdefault(event.uid, {})[event.stream_uid] = event.notify
-                self.home_of[event.uid] = event.home
-            case ContactChanged():
-                if event.stream_uid in self.watchers.get(event.uid, {}):
-                    self.watchers[event.uid][event.stream_uid] = event.notify
-            case ContactRemoved():
-                watchers = self.watchers.get(event.uid, {})
-                watchers.pop(event.stream_uid, None)
-                if not watchers:
-                    self.watchers.pop(event.uid, None)
-                    self.home_of.pop(event.uid, None)
-            case ContacterAdded():
-                self.contacters.setdefault(event.stream_uid, {})[event.uid] = event.home
-            case ContacterRemoved():
-                contacters = self.contacters.get(event.stream_uid, {})
-                contacters.pop(event.uid, None)
-                if not contacters:
-                    self.contacters.pop(event.stream_uid, None)
+        fold = self.FOLDS.get(type(event))
+        if fold is not None:
+            fold(self, event)
 
     def homes_watching(self, uid: int) -> set[str]:
         """The homes whose users watch this local user."""
@@ -58,8 +38,8 @@ class ContacterIndex:
         """The users of `home` that somebody here watches."""
         return [uid for uid, their_home in self.home_of.items() if their_home == home]
 
-    def dump(self) -> dict[str, Any]:
-        """Plain data of the whole index."""
+    def to_checkpoint(self) -> dict[str, Any]:
+        """The whole index as plain data."""
         return {
             "format": FORMAT,
             "position": self.position,
@@ -68,14 +48,43 @@ class ContacterIndex:
             "contacters": {uid: dict(c) for uid, c in self.contacters.items()},
         }
 
-    def load(self, data: dict[str, Any]) -> bool:
-        """The reverse of `dump`. False, and nothing changed, for data of another format."""
+    def from_checkpoint(self, data: dict[str, Any]) -> bool:
+        """Take over what `to_checkpoint` gave. False, and nothing changed, for data of another format."""
         if data.get("format") != FORMAT:
             return False
-        self.position, self.watchers, self.home_of, self.contacters = (
-            data["position"],
-            data["watchers"],
-            data["home_of"],
-            data["contacters"],
-        )
+        self.position, self.watchers = data["position"], data["watchers"]
+        self.home_of, self.contacters = data["home_of"], data["contacters"]
         return True
+
+    def _contact_added(self, event: ContactAdded) -> None:
+        self.watchers.setdefault(event.uid, {})[event.stream_uid] = event.notify
+        self.home_of[event.uid] = event.home
+
+    def _contact_changed(self, event: ContactChanged) -> None:
+        watchers = self.watchers.get(event.uid, {})
+        if (uid := event.stream_uid) in watchers:
+            watchers[uid] = event.notify
+
+    def _contact_removed(self, event: ContactRemoved) -> None:
+        watchers = self.watchers.get(event.uid, {})
+        watchers.pop(event.stream_uid, None)
+        if not watchers:
+            self.watchers.pop(event.uid, None)
+            self.home_of.pop(event.uid, None)
+
+    def _contacter_added(self, event: ContacterAdded) -> None:
+        self.contacters.setdefault(event.stream_uid, {})[event.uid] = event.home
+
+    def _contacter_removed(self, event: ContacterRemoved) -> None:
+        contacters = self.contacters.get(uid := event.stream_uid, {})
+        contacters.pop(event.uid, None)
+        if not contacters:
+            self.contacters.pop(uid, None)
+
+    FOLDS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        ContactAdded: _contact_added,
+        ContactChanged: _contact_changed,
+        ContactRemoved: _contact_removed,
+        ContacterAdded: _contacter_added,
+        ContacterRemoved: _contacter_removed,
+    }

@@ -1,17 +1,18 @@
-"""Who is online: local users folded from this home's log, watched users of other homes from what their homes report.
+"""Who is online: local users folded from this home's log, watched users of other homes from the reports of their homes.
 
 Rule: per user the higher stream version wins, so repeats and reports out of order change nothing.
 """
 
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from domain.event import Event
 from domain.events.home import ContacterAdded, LoggedIn, LoggedOff, PresenceEvent, StatusChanged, UserClosed
 from domain.personal import Personal
 
-FORMAT = 1  # of the dump; another one is thrown away and folded anew
-REASONS = {"restart": "lost", "closed": "logoff"}  # what a home's own words for the end of a session mean to a contacter
+FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
+REASONS = {"restart": "lost", "closed": "logoff"}  # why a session ended -> what a contacter is told
 
 
 class Presence(NamedTuple):
@@ -34,16 +35,15 @@ class Change(NamedTuple):
     reason: str
 
 
-NEVER = Presence(0, "offline", None, "", "")
+NEVER = Presence(0, "offline", None, "", "")  # of a user who was never online
+UNKNOWN = Presence(0, "unknown", None, "", "")  # of a user whose home has not told anything, or is out of reach
 
 
 class PresenceIndex:
-    """uid -> presence, with the sessions of local users (for a home that comes back without them) and statuses that will lapse.
+    """uid -> presence, with the sessions of local users (a home that restarts has lost them, and ends them) and statuses that will lapse.
 
-    `users` is a pure fold of this home's log. `reported` is what other homes said; it is asked for again after a restart.
+    `users` is a pure fold of this home's log. `reported` is what other homes said; this home asks for it again after a restart.
     """
-
-    FOLDS: ClassVar[frozenset[type]] = frozenset((LoggedIn, LoggedOff, StatusChanged, UserClosed))  # the events that matter here
 
     def __init__(self) -> None:
         self.position = 0
@@ -53,42 +53,23 @@ class PresenceIndex:
         self.lapses: dict[int, float] = {}
 
     def of(self, uid: int) -> Presence:
-        """A user's presence; `NEVER` for one nobody told of."""
+        """A user's presence; `NEVER` for a user of whom nothing was told."""
         return self.users.get(uid) or self.reported.get(uid, NEVER)
 
     def apply(self, position: int, event: Event) -> Change | None:
-        """Fold one event of this home's own log; the change to tell, or None when it is not news."""
+        """Fold one event of this home's own log. Returns the change that contacters are told, or None when nothing changed for them."""
         if position <= self.position:
             return None
         self.position = position
-        if isinstance(event, UserClosed):
-            self._forget_words(event.stream_uid)
-        if not isinstance(event, PresenceEvent):
-            return None
-        uid = event.stream_uid
-        if isinstance(event, LoggedIn):
-            self.sessions[uid] = (*self.sessions.get(uid, ()), event.session)
-            if self.lapses.get(uid, event.at + 1) <= event.at:  # it had lapsed, and the session begins as online
-                del self.lapses[uid]
-        elif isinstance(event, LoggedOff):
-            left = tuple(s for s in self.sessions.get(uid, ()) if s != event.session)
-            if left:
-                self.sessions[uid] = left
-            else:
-                self.sessions.pop(uid, None)
-        elif isinstance(event, StatusChanged):
-            if event.until is None:
-                self.lapses.pop(uid, None)
-            else:
-                self.lapses[uid] = event.until
-        return _note(self.users, uid, event)
+        fold = self.FOLDS.get(type(event))
+        return fold(self, event) if fold is not None else None
 
     def hear(self, event: PresenceEvent) -> Change | None:
-        """Take in another home's event about its own user; the change to tell, or None when it is not news."""
+        """Take in another home's event about its own user. Returns the change that contacters are told, or None."""
         return _note(self.reported, event.stream_uid, event)
 
     def learn(self, uid: int, told: Presence) -> Change | None:
-        """Take in what another home says of its user, as in a snapshot; the change to tell, or None when it is not news."""
+        """Take in what another home says in a snapshot of its user. Returns the change that contacters are told, or None."""
         known = self.reported.get(uid)
         if known is not None and (told.version < known.version or told == known):
             return None
@@ -99,15 +80,8 @@ class PresenceIndex:
         """Nobody here watches this user of another home any more."""
         self.reported.pop(uid, None)
 
-    def _forget_words(self, uid: int) -> None:
-        """Keep no name and no note of one who left for good."""
-        self.lapses.pop(uid, None)
-        for users in (self.users, self.reported):
-            if uid in users:
-                users[uid] = users[uid]._replace(note="", name="")
-
-    def dump(self) -> dict[str, Any]:
-        """Plain data of the whole index, and `Personal`."""
+    def to_checkpoint(self) -> dict[str, Any]:
+        """The whole index as plain data and `Personal` values."""
         return {
             "format": FORMAT,
             "position": self.position,
@@ -116,14 +90,54 @@ class PresenceIndex:
             "lapses": dict(self.lapses),
         }
 
-    def load(self, data: dict[str, Any]) -> bool:
-        """The reverse of `dump`. False, and nothing changed, for data of another format."""
+    def from_checkpoint(self, data: dict[str, Any]) -> bool:
+        """Take over what `to_checkpoint` gave. False, and nothing changed, for data of another format."""
         if data.get("format") != FORMAT:
             return False
-        users = {uid: Presence(p[0], sys.intern(p[1]), *p[2:]) for uid, p in data["users"].items()}  # one text for all who are offline
+        # Interned: one string object for all users with one status.
+        users = {uid: Presence(p[0], sys.intern(p[1]), *p[2:]) for uid, p in data["users"].items()}
         sessions = {uid: tuple(s) for uid, s in data["sessions"].items()}
         self.position, self.users, self.sessions, self.lapses = data["position"], users, sessions, dict(data["lapses"])
         return True
+
+    def _logged_in(self, event: LoggedIn) -> Change | None:
+        uid = event.stream_uid
+        self.sessions[uid] = (*self.sessions.get(uid, ()), event.session)
+        if self.lapses.get(uid, event.at + 1) <= event.at:  # the chosen status has lapsed, and the session begins as online
+            del self.lapses[uid]
+        return _note(self.users, uid, event)
+
+    def _logged_off(self, event: LoggedOff) -> Change | None:
+        uid = event.stream_uid
+        left = tuple(s for s in self.sessions.get(uid, ()) if s != event.session)
+        if left:
+            self.sessions[uid] = left
+        else:
+            self.sessions.pop(uid, None)
+        return _note(self.users, uid, event)
+
+    def _status_changed(self, event: StatusChanged) -> Change | None:
+        uid = event.stream_uid
+        if event.until is None:
+            self.lapses.pop(uid, None)
+        else:
+            self.lapses[uid] = event.until
+        return _note(self.users, uid, event)
+
+    def _closed(self, event: UserClosed) -> None:
+        """Keep no name and no note of a user who left for good."""
+        uid = event.stream_uid
+        self.lapses.pop(uid, None)
+        for users in (self.users, self.reported):
+            if uid in users:
+                users[uid] = users[uid]._replace(note="", name="")
+
+    FOLDS: ClassVar[Mapping[type, Callable[[Any, Any], Change | None]]] = {
+        LoggedIn: _logged_in,
+        LoggedOff: _logged_off,
+        StatusChanged: _status_changed,
+        UserClosed: _closed,
+    }
 
 
 def _note(users: dict[int, Presence], uid: int, event: PresenceEvent) -> Change | None:
@@ -132,7 +146,7 @@ def _note(users: dict[int, Presence], uid: int, event: PresenceEvent) -> Change 
         return None
     since = event.at if event.status != event.previous else known.since
     name = event.name if isinstance(event, LoggedIn) else known.name
-    note = event.note if event.status != "offline" else ""  # what is noted while offline is shown at the next login
+    note = event.note if event.status != "offline" else ""  # a note that was set while offline is shown from the next login on
     users[uid] = Presence(event.originator_version, event.status, since, note, name)
     if event.status == event.previous and not isinstance(event, StatusChanged):
         return None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
-FORMAT = 1  # of the dump; another one is thrown away and folded anew
+FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 KEPT_CHANGES = 50_000  # an integrator may be away for this many: five logins and logoffs of 5,000 people; about 25 MB when full
 _SLACK = KEPT_CHANGES // 8  # old ones go in portions, so that a change costs no more when the limit is reached
 BEGINNING = "0"  # the cursor before the first change of all
@@ -95,12 +95,12 @@ class Feed:
         one mistakes what comes for what went."""
         self.users, self.first, self.changes = {}, self.end + 1, []
 
-    def dump(self) -> dict[str, Any]:
+    def to_checkpoint(self) -> dict[str, Any]:
         """Everything, as plain values for msgpack."""
         users = [[uid, *standing] for uid, standing in self.users.items()]
         return {"format": FORMAT, "whole": self.whole, "first": self.first, "users": users, "changes": list(self.changes)}
 
-    def load(self, data: Mapping[str, Any]) -> bool:
+    def from_checkpoint(self, data: Mapping[str, Any]) -> bool:
         """Take the place of the one that was dumped, whole or not at all. False for another format."""
         if data.get("format") != FORMAT:
             return False

@@ -1,19 +1,16 @@
-"""Which mailboxes are not empty. Rule: a pure fold of this home's own log; how many messages, and since when at the earliest."""
+"""Which mailboxes are not empty: how many messages wait, and since when at the earliest. Rule: a pure fold of this home's own log."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from domain.event import Event
 from domain.events.home import MailboxClosed, MessageErased, MessageExpired, MessageQueued, MessagesDelivered
 
-FORMAT = 1  # of the dump; another one is thrown away and folded anew
+FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 
 
 class WaitingIndex:
     """uid -> [messages waiting, when the first of them came or earlier]. Empty mailboxes are not listed."""
-
-    FOLDS: ClassVar[frozenset[type]] = frozenset(
-        (MessageQueued, MessagesDelivered, MessageExpired, MessageErased, MailboxClosed)
-    )  # the events that matter here
 
     def __init__(self) -> None:
         self.position = 0
@@ -24,15 +21,34 @@ class WaitingIndex:
         if position <= self.position:
             return
         self.position = position
-        if isinstance(event, MessageQueued):
-            entry = self.mailboxes.setdefault(event.stream_uid, [0, event.at])
-            entry[0] += 1
-        elif isinstance(event, MessagesDelivered):
-            self._take(event.stream_uid, len(event.messages))
-        elif isinstance(event, MessageExpired | MessageErased):
-            self._take(event.stream_uid, 1)
-        elif isinstance(event, MailboxClosed):
-            self.mailboxes.pop(event.stream_uid, None)
+        fold = self.FOLDS.get(type(event))
+        if fold is not None:
+            fold(self, event)
+
+    def since_before(self, time: float) -> list[int]:
+        """The users whose mailboxes may hold a message from before `time`."""
+        return [uid for uid, (_, since) in self.mailboxes.items() if since < time]
+
+    def to_checkpoint(self) -> dict[str, Any]:
+        """The whole index as plain data."""
+        return {"format": FORMAT, "position": self.position, "mailboxes": {uid: list(e) for uid, e in self.mailboxes.items()}}
+
+    def from_checkpoint(self, data: dict[str, Any]) -> bool:
+        """Take over what `to_checkpoint` gave. False, and nothing changed, for data of another format."""
+        if data.get("format") != FORMAT:
+            return False
+        self.position, self.mailboxes = data["position"], data["mailboxes"]
+        return True
+
+    def _queued(self, event: MessageQueued) -> None:
+        entry = self.mailboxes.setdefault(event.stream_uid, [0, event.at])
+        entry[0] += 1
+
+    def _delivered(self, event: MessagesDelivered) -> None:
+        self._take(event.stream_uid, len(event.messages))
+
+    def _taken_out(self, event: MessageExpired | MessageErased) -> None:
+        self._take(event.stream_uid, 1)
 
     def _take(self, uid: int, messages: int) -> None:
         entry = self.mailboxes.get(uid)
@@ -41,17 +57,13 @@ class WaitingIndex:
             if entry[0] <= 0:
                 del self.mailboxes[uid]
 
-    def since_before(self, time: float) -> list[int]:
-        """The users whose mailboxes may hold a message from before `time`."""
-        return [uid for uid, (_, since) in self.mailboxes.items() if since < time]
+    def _closed(self, event: MailboxClosed) -> None:
+        self.mailboxes.pop(event.stream_uid, None)
 
-    def dump(self) -> dict[str, Any]:
-        """Plain data of the whole index."""
-        return {"format": FORMAT, "position": self.position, "mailboxes": {uid: list(e) for uid, e in self.mailboxes.items()}}
-
-    def load(self, data: dict[str, Any]) -> bool:
-        """The reverse of `dump`. False, and nothing changed, for data of another format."""
-        if data.get("format") != FORMAT:
-            return False
-        self.position, self.mailboxes = data["position"], data["mailboxes"]
-        return True
+    FOLDS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        MessageQueued: _queued,
+        MessagesDelivered: _delivered,
+        MessageExpired: _taken_out,
+        MessageErased: _taken_out,
+        MailboxClosed: _closed,
+    }

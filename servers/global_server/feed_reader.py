@@ -66,7 +66,7 @@ class FeedReader:
         data = await asyncio.to_thread(read_dump, self._file)
         if data is not None:
             try:
-                self.feed.load(data)
+                self.feed.from_checkpoint(data)
             except (KeyError, TypeError, ValueError) as error:  # nothing was taken from it: the log has it all
                 log.warning("feed.dump_unusable", error=type(error).__name__)
         self._dumped = self.feed.cursor
@@ -147,7 +147,7 @@ class FeedReader:
         if cursor == self._dumped:
             return
         try:
-            await asyncio.to_thread(write_dump, self._file, self.feed.dump())
+            await asyncio.to_thread(write_dump, self._file, self.feed.to_checkpoint())
             self._dumped = cursor
         except OSError as error:
             log.warning("feed.dump_failed", error=type(error).__name__)

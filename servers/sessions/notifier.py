@@ -10,15 +10,13 @@ from domain.events.home import ContacterAdded, ContactRemoved, MessageDone, Mess
 from domain.mailbox.state import Waiting
 from projections.by_server import HomeProjections
 from projections.server.contacters import ContacterIndex
-from projections.server.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
+from projections.server.presence import NEVER, UNKNOWN, Change, Presence, PresenceIndex, told_to_contacter
 from projections.server.waiting_mail import WaitingIndex
 from servers.messaging.heartbeats import PeerMonitor
 from servers.sessions.part_bodies import change_view, done_part, presence_part, status_part
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Session, Sessions
 from servers.store.event_store import Committed
-
-UNKNOWN = Presence(0, "unknown", None, "", "")
 
 
 class SessionNotifier:

@@ -31,11 +31,11 @@ class Projection(Protocol):
     def apply(self, position: int, event: Event) -> object:
         """Fold one event; one at or below `position` changes nothing."""
 
-    def dump(self) -> dict[str, Any]:
-        """Plain data of the whole projection, and `Personal`, which is encrypted in the file."""
+    def to_checkpoint(self) -> dict[str, Any]:
+        """The whole projection as plain data and `Personal` values, which are encrypted in the file."""
 
-    def load(self, data: dict[str, Any]) -> bool:
-        """The reverse of `dump`, whole or not at all. False for data of another format."""
+    def from_checkpoint(self, data: dict[str, Any]) -> bool:
+        """Take over what `to_checkpoint` gave, whole or not at all. False for data of another format."""
 
 
 class Projector:
@@ -56,7 +56,7 @@ class Projector:
             data = await self._store.run_reader(read_dump, self._directory / f"{name}.projection", self._store.keys)
             if data is not None and data.get("position", 0) <= newest:  # else it is a checkpoint of another log
                 try:
-                    projection.load(data)
+                    projection.from_checkpoint(data)
                 except (KeyError, TypeError, ValueError, AttributeError) as error:  # nothing was loaded: the log has it all
                     log.warning("projector.dump_unusable", projection=name, error=type(error).__name__)
             self._dumped[name] = projection.position
@@ -92,7 +92,7 @@ class Projector:
         for name, projection in self._projections.items():
             if projection.position == self._dumped.get(name):
                 continue
-            position, data = projection.position, projection.dump()
+            position, data = projection.position, projection.to_checkpoint()
             try:
                 await self._store.run_reader(write_dump, self._directory / f"{name}.projection", data, self._store.keys)
                 self._dumped[name] = position

@@ -53,8 +53,8 @@ async def test_replaying_the_history_gives_the_live_state(
                     live = by_name(HomeProjections())[name]
                     dump = read_dump(installation.data / server.name / f"{name}.projection", store.keys)
                     assert dump is not None
-                    assert live.load(dump)
-                    assert index.dump() | {"position": 0} == live.dump() | {"position": 0}, (server.name, name)
+                    assert live.from_checkpoint(dump)
+                    assert index.to_checkpoint() | {"position": 0} == live.to_checkpoint() | {"position": 0}, (server.name, name)
                 assert_queued_once(told)
             lines.append(f"{server.name} {len(told)} events")
         finally:

@@ -147,7 +147,7 @@ def test_a_retired_home_gets_no_new_users_until_it_is_back():
 
 def test_a_dump_of_another_format_is_not_trusted():
     fresh = Directory()
-    assert fresh.load({**PEOPLE.dump(), "format": 0}) is False
+    assert fresh.from_checkpoint({**PEOPLE.to_checkpoint(), "format": 0}) is False
     assert fresh.position == 0
 
 

@@ -58,7 +58,7 @@ def fold(events: list[Event], into: Directory | None = None, after: int = 0) -> 
 
 def picture(directory: Directory) -> object:
     """Everything that can be seen of a directory."""
-    dump = directory.dump()
+    dump = directory.to_checkpoint()
     dump["users"].sort()
     dump["homes"].sort()
     searches = [directory.search(q, limit=100) for q in ("", "a", "an b", "zoe", "7", "u1")]
@@ -75,9 +75,9 @@ def test_replaying_changes_nothing(events: list[Event]) -> None:
 @given(histories(), st.data())
 def test_a_dump_and_its_tail_are_the_whole(events: list[Event], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(events)))
-    stored = through_msgpack(fold(events[:cut]).dump())
+    stored = through_msgpack(fold(events[:cut]).to_checkpoint())
     loaded = Directory()
-    assert loaded.load(stored)
+    assert loaded.from_checkpoint(stored)
     assert picture(fold(events, into=loaded, after=cut)) == picture(fold(events))
 
 

@@ -62,7 +62,7 @@ async def live(town: Town, people: list[Person], chance: random.Random, steps: i
 
 
 def dumps(indices):
-    return {name: through_msgpack(index.dump()) for name, index in indices.items()}
+    return {name: through_msgpack(index.to_checkpoint()) for name, index in indices.items()}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -93,7 +93,7 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
             for index in before.values():
                 index.apply(committed.position, committed.event)
         for key, index in after.items():
-            assert index.load(through_msgpack(before[key].dump()))
+            assert index.from_checkpoint(through_msgpack(before[key].to_checkpoint()))
         for committed in log:
             for index in after.values():
                 index.apply(committed.position, committed.event)
@@ -109,7 +109,7 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
         lines = await rebuild_projections(store_url(name), name, tmp_path / name)
         assert [line.rpartition(", ")[2] for line in lines] == ["same as before"] * len(running)
         for key, index in running.items():
-            assert read_dump(tmp_path / name / f"{key}.projection", home.lifecycle.store.keys) == through_msgpack(index.dump())
+            assert read_dump(tmp_path / name / f"{key}.projection", home.lifecycle.store.keys) == through_msgpack(index.to_checkpoint())
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -165,6 +165,6 @@ async def test_a_dump_that_fails_in_whatever_way_is_tried_again(town, tmp_path: 
 
 def test_a_dump_of_another_format_is_refused_and_changes_nothing():
     for index in by_name(HomeProjections()).values():
-        before = index.dump()
-        assert not index.load({**before, "format": -1, "position": 99})
-        assert index.dump() == before
+        before = index.to_checkpoint()
+        assert not index.from_checkpoint({**before, "format": -1, "position": 99})
+        assert index.to_checkpoint() == before

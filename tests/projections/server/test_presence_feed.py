@@ -83,8 +83,8 @@ def test_a_beginning_that_was_cut_off_is_no_place_to_start():
 
 def test_a_dump_of_another_format_is_refused():
     feed = Feed()
-    assert not feed.load({"format": 0})
-    assert feed.dump() == Feed().dump()
+    assert not feed.from_checkpoint({"format": 0})
+    assert feed.to_checkpoint() == Feed().to_checkpoint()
 
 
 LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 6)), max_size=40)
@@ -94,12 +94,12 @@ LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 6)), max_size=40)
 def test_a_dump_and_the_rest_give_what_all_gives(log: list[tuple[int, int]], cut: int):
     whole = folded(*log)
     loaded = Feed()
-    assert loaded.load(msgpack.unpackb(msgpack.packb(folded(*log[:cut]).dump()), strict_map_key=False))
+    assert loaded.from_checkpoint(msgpack.unpackb(msgpack.packb(folded(*log[:cut]).to_checkpoint()), strict_map_key=False))
     start = loaded.changes[-1].offset if loaded.changes else 0
     for offset, (uid, version) in enumerate(log):
         if offset >= start:  # a restart reads from the last change that counted, itself included
             told(loaded, offset, uid, version)
-    assert loaded.dump() == whole.dump()
+    assert loaded.to_checkpoint() == whole.to_checkpoint()
 
 
 @given(LOGS, st.integers(0, 40))

@@ -96,6 +96,6 @@ def state(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
             for index in indices.values():
                 index.apply(committed.position, committed.event)
         folded = {stream: repr(store.load(stream).to_snapshot()) for stream in streams if not stream.startswith("restored-")}
-        return folded, {name: index.dump() | {"position": 0} for name, index in indices.items()}
+        return folded, {name: index.to_checkpoint() | {"position": 0} for name, index in indices.items()}
     finally:
         store.close()

@@ -208,7 +208,7 @@ async def test_replay_is_live_after_an_erasure(town, friends):
                 index.apply(position, event)
         running = by_name(home.projections)
         for name, index in fresh.items():
-            assert through_msgpack(index.dump()) == through_msgpack(running[name].dump()), name
+            assert through_msgpack(index.to_checkpoint()) == through_msgpack(running[name].to_checkpoint()), name
         for stream, known in home.writer.states.items():
             loaded = home.lifecycle.store.load(stream)
             if known.version or loaded.version:
