@@ -12,7 +12,6 @@ from zlib import crc32
 
 FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 KEPT_CHANGES = 50_000  # an integrator may be away for this many: five logins and logoffs of 5,000 people; about 25 MB when full
-_SLACK = KEPT_CHANGES // 8  # old ones go in portions, so that a change costs no more when the limit is reached
 BEGINNING = "0"  # the cursor before the first change of all
 _CURSOR = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{8})")
 
@@ -44,7 +43,9 @@ class Feed:
     `whole`: the log was read from its first message on, so who is not in `users` never was online.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept_changes: int = KEPT_CHANGES) -> None:
+        self._kept = kept_changes
+        self._portion = max(1, kept_changes // 8)  # old changes go in portions, so that a change costs no more when the limit is reached
         self.whole = True
         self.users: dict[int, Standing] = {}
         self.changes: list[Change] = []
@@ -69,9 +70,9 @@ class Feed:
             return False
         self.users[change.uid] = standing
         self.changes.append(change)
-        if len(self.changes) > KEPT_CHANGES + _SLACK:
-            del self.changes[:_SLACK]
-            self.first += _SLACK
+        if len(self.changes) > self._kept + self._portion:
+            del self.changes[: self._portion]
+            self.first += self._portion
         return True
 
     def place_of(self, cursor: str) -> int | None:

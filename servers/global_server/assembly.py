@@ -15,7 +15,7 @@ from projections.by_server import GlobalProjections, by_name
 from runtime.ids import new_id
 from servers.audit.audit import Audit
 from servers.global_server.config import GlobalConfig
-from servers.global_server.console import OpsConsole
+from servers.global_server.console import ConsoleConfig, OpsConsole
 from servers.global_server.current_directory import CurrentDirectory, report_broken_chains
 from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
@@ -61,7 +61,8 @@ def assemble(
     )
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
-    presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock, monotonic)
+    presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
+                            monotonic, config.kept_changes)  # fmt: skip
 
     def came_up(home: str) -> None:
         homes.changed()
@@ -79,12 +80,12 @@ def assemble(
                         clock=clock, new_id=new_id)  # fmt: skip
 
 
-def assemble_console(server: GlobalServer, audit: Audit) -> OpsConsole:
+def assemble_console(server: GlobalServer, audit: Audit, config: ConsoleConfig = ConsoleConfig()) -> OpsConsole:  # noqa: B008 - frozen
     """The console of a Global Server."""
     life = server.lifecycle
     return OpsConsole(server=server, audit=audit, broker=life.broker, writer=server.writer, outbox=life.outbox, projector=life.projector,
                       directory=server.directory, peers=life.peers, ops=server.config.ops, clock=server.clock,
-                      new_id=server.new_id)  # fmt: skip
+                      new_id=server.new_id, config=config)  # fmt: skip
 
 
 def _no_feed(committed: Committed) -> Sequence[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from projections.server.presence_feed import KEPT_CHANGES
 from servers.integrity.sealer import SealPolicy
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.integrators import PresenceGrant
@@ -31,6 +32,7 @@ class GlobalConfig:
     failed_guesses_burst: int = 300  # an office behind one address after a change of passwords
     lookups_per_s: float = 20.0  # per user, lasting: searches and look-ups; the directory is for finding people, not for copying
     lookups_burst: int = 6_000  # a client that learns the names of a contact list of the largest size
+    kept_changes: int = KEPT_CHANGES  # of presence, for integrators who were away
     home_wait_s: float = 3.0  # a new user waits so long for a home; homes beat once a second, so a living one is heard within this time
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     seals: SealPolicy = field(default_factory=SealPolicy)

@@ -31,13 +31,19 @@ from servers.security.identity import OPS, Identity
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
 
-HEALTH_TIMEOUT_S = 2.0  # a person waits for the slowest home
-TAIL_ROWS = 100  # at one look of a live tail; what is more is left out, for nobody reads so fast
-TAIL_PAUSE_S = 0.25  # between two looks: a busy installation costs each tail four questions a second
-BLANK_S = 15.0  # a silent tail shows that it lives; common proxies cut at 60 s
 UID_DIGITS = 19  # so many may be more than a database can hold
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleConfig:
+    """How the console waits and how much it shows."""
+
+    health_timeout_s: float = 2.0  # a person waits for the slowest home
+    tail_rows: int = 100  # at one look of a live tail; more rows are left out, because nobody reads so fast
+    tail_pause_s: float = 0.25  # between two looks: in a busy installation each tail costs four questions a second
+    blank_s: float = 15.0  # after so much silence a tail shows that it is alive; common proxies cut at 60 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +88,10 @@ class OpsConsole:
         ops: Collection[str],
         clock: Callable[[], float],
         new_id: Callable[[], str],
+        config: ConsoleConfig,
     ) -> None:
         """`ops`: the handles that may use the console."""
+        self._config = config
         self._server = server
         self._audit = audit
         self._broker = broker
@@ -148,18 +156,18 @@ class OpsConsole:
         cursor = after
         while not self._stopping.is_set() and self._clock() < who.expires_at:
             entries, end = self._audit.reached.entries, self.newest()
-            page = await self._audit.log(wanted, cursor=cursor, limit=TAIL_ROWS, order="arrival")
+            page = await self._audit.log(wanted, cursor=cursor, limit=self._config.tail_rows, order="arrival")
             if page.rows:
                 yield page.rows, page.next is not None
             cursor = max(end, str(page.rows[-1].id) if page.rows else end, key=int)
             if await self._grown(entries):
-                await asyncio.sleep(TAIL_PAUSE_S)
+                await asyncio.sleep(self._config.tail_pause_s)
             else:
                 yield (), False
 
     async def _grown(self, entries: int) -> bool:
-        """Wait for more than so many events, at most `BLANK_S`, or until the console stops."""
-        waiting = [asyncio.create_task(self._audit.grown(entries, BLANK_S)), asyncio.create_task(self._stopping.wait())]
+        """Wait for more than so many events, at most `blank_s`, or until the console stops."""
+        waiting = [asyncio.create_task(self._audit.grown(entries, self._config.blank_s)), asyncio.create_task(self._stopping.wait())]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -200,7 +208,7 @@ class OpsConsole:
     async def _health(self, home: str) -> dict[str, Any] | None:
         try:
             # A home of another version may tell other figures; the page shows those that it knows.
-            return await ask(self._broker, home_key(home), AskHealth(), dict[str, Any], HEALTH_TIMEOUT_S)
+            return await ask(self._broker, home_key(home), AskHealth(), dict[str, Any], self._config.health_timeout_s)
         except Unavailable:
             return None
         except msgspec.MsgspecError as error:

@@ -46,10 +46,16 @@ class FeedReader:
     """One reading of the log for all subscribers. `meet`: called before a user who may be new counts; `news`: after every change."""
 
     def __init__(
-        self, broker: Broker, file: Path, clock: Callable[[], float], meet: Callable[[int], Awaitable[None]], news: Callable[[], None]
+        self,
+        broker: Broker,
+        file: Path,
+        clock: Callable[[], float],
+        meet: Callable[[int], Awaitable[None]],
+        news: Callable[[], None],
+        kept_changes: int,
     ) -> None:
         """`file`: the dump; `clock`: seconds since 1970."""
-        self.feed = Feed()
+        self.feed = Feed(kept_changes)
         self.caught_up = asyncio.Event()  # the view has once been at the end of the log
         self.changes = 0  # counted since the start
         self.delay_s = 0.0  # of the newest change: from its commit at the home to here

@@ -34,6 +34,7 @@ class PresenceView:
         blank_s: float,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        kept_changes: int,
     ) -> None:
         """`file`: for the dump; `grants`: by handle; `alive`: the homes heard of; `catch_up`: brings the directory up to date;
         `clock`, `monotonic`: seconds since 1970, and since some moment."""
@@ -41,7 +42,7 @@ class PresenceView:
         self._grants = grants
         self._alive = alive
         self._catch_up = catch_up
-        self.reader = FeedReader(broker, file, clock, self._meet, self._news)
+        self.reader = FeedReader(broker, file, clock, self._meet, self._news, kept_changes)
         self.feed = self.reader.feed
         self.subscribers = Subscribers(self.feed, directory.users.get, self._silent, blank_s, monotonic)
 

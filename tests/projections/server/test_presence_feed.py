@@ -4,7 +4,6 @@ import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.server import presence_feed as module
 from projections.server.presence_feed import BEGINNING, Change, Feed, Standing
 
 STATUSES = ("online", "away", "offline")
@@ -50,21 +49,19 @@ def test_a_cursor_of_another_log_is_not_known():
         assert seen(folded((1, 1)), junk) is None
 
 
-def test_the_beginning_is_a_cursor_until_it_is_forgotten(monkeypatch):
-    monkeypatch.setattr(module, "KEPT_CHANGES", 8)
-    monkeypatch.setattr(module, "_SLACK", 2)
-    feed = Feed()
+def test_the_beginning_is_a_cursor_until_it_is_forgotten():
+    feed = Feed(kept_changes=16)
     assert feed.cursor == BEGINNING
-    for version in range(1, 11):
+    for version in range(1, 19):
         told(feed, version, 1, version)
     first = feed.changes[0].cursor
-    assert len(seen(feed, BEGINNING) or ()) == 10
-    told(feed, 11, 1, 11)
+    assert len(seen(feed, BEGINNING) or ()) == 18
+    told(feed, 19, 1, 19)
     assert seen(feed, BEGINNING) is None
     assert seen(feed, first) is None
     assert feed.after(0, 5) is None
-    assert len(feed.changes) == 9
-    assert seen(feed, feed.changes[-2].cursor) == [b"1/11 offline"]
+    assert len(feed.changes) == 17
+    assert seen(feed, feed.changes[-2].cursor) == [b"1/19 away"]
 
 
 def test_who_begins_anew_refuses_every_old_cursor_and_place():

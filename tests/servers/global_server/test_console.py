@@ -15,9 +15,9 @@ from broker.topology import EVENTS, HOMES
 from domain.errors import Unavailable, UnknownUser
 from projections.audit.rows import AuditFilter
 from servers.audit.audit import Audit
-from servers.global_server import console as console_module
 from servers.global_server.assembly import assemble, assemble_console
 from servers.global_server.config import GlobalConfig
+from servers.global_server.console import ConsoleConfig
 from servers.security.identity import Identity
 from servers.security.passwords import CHEAP
 from tests.support.waiting import eventually
@@ -135,18 +135,18 @@ async def test_a_tail_tells_what_comes_then_and_says_when_it_left_something_out(
     await office.happen(3)
     rows, cut = await anext(tail)
     assert ([row.version for row in rows], cut) == ([3, 4, 5], False)
-    await office.happen(console_module.TAIL_ROWS + 1)
+    await office.happen(ConsoleConfig().tail_rows + 1)
     rows, cut = await anext(tail)
-    assert (len(rows), cut) == (console_module.TAIL_ROWS, True)
+    assert (len(rows), cut) == (ConsoleConfig().tail_rows, True)
     await office.happen(1)
     rows, cut = await anext(tail)
     assert (len(rows), cut) == (1, False), "it does not run after what it left out"
     await tail.aclose()
 
 
-async def test_a_quiet_tail_sends_blanks_and_ends_with_the_token(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_module, "BLANK_S", 0.02)
-    tail = office.console.tail(OPAL, AuditFilter(user=1), office.console.newest())
+async def test_a_quiet_tail_sends_blanks_and_ends_with_the_token(office: Office) -> None:
+    console = assemble_console(office.server, office.audit, ConsoleConfig(blank_s=0.02))
+    tail = console.tail(OPAL, AuditFilter(user=1), office.console.newest())
     assert await anext(tail) == ((), False)
     office.now = OPAL.expires_at
     with pytest.raises(StopAsyncIteration):
@@ -161,8 +161,8 @@ async def test_a_tail_ends_with_the_server(office: Office) -> None:
         await anext(tail)
 
 
-async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_module, "HEALTH_TIMEOUT_S", 0.05)
+async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Office) -> None:
+    console = assemble_console(office.server, office.audit, ConsoleConfig(health_timeout_s=0.05))
     for name in ("h1", "h2", "h3"):
         announced = msgpack.packb({"ask": "announce", "name": name, "url": f"http://{name}"})
         await office.broker.request("global", announced, 5)
@@ -177,7 +177,7 @@ async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Offi
     await office.broker.serve("home.h2", babbles)
     await office.broker.beat(msgpack.packb({"server": "h1", "run": "1"}))
     await eventually(lambda: office.server.lifecycle.peers.is_up("h1"))
-    seen = {home.name: home for home in await office.console.homes()}
+    seen = {home.name: home for home in await console.homes()}
     assert seen["h1"].health == {"ready": None, "sessions": 5, "question": "health"}
     assert (seen["h1"].up, seen["h2"].up) == (True, False)
     assert seen["h2"].health is None

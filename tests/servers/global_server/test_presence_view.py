@@ -11,7 +11,6 @@ from broker.port import Outgoing
 from domain.errors import Gap, NotAnIntegrator, NotGranted
 from domain.event import placed
 from domain.events.home import StatusChanged
-from projections.server import presence_feed as feed_module
 from servers.global_server.service import GlobalServer
 from servers.messaging.presence_events import presence_feed
 from servers.security.identity import Identity
@@ -214,12 +213,12 @@ async def test_a_slow_reader_keeps_only_its_place_and_goes_on_in_order(office, s
     assert [int(id_.rpartition("/")[2]) for id_, _ in ear.told()] == list(range(1, 201))
 
 
-async def test_a_reader_too_slow_for_what_is_kept_is_cut(office, server, monkeypatch):
-    monkeypatch.setattr(feed_module, "KEPT_CHANGES", 8)
-    monkeypatch.setattr(feed_module, "_SLACK", 2)
+async def test_a_reader_too_slow_for_what_is_kept_is_cut(office, server):
     crm = await as_(server, "crm")
+    forgetful = await office.opens(integrators=GRANTS, kept_changes=8)
+    await forgetful.presence_view.reader.caught_up.wait()
     ear = Ear()
-    subscriber = server.subscribe(crm, None, None, ear)
+    subscriber = forgetful.subscribe(crm, None, None, ear)
     ear.slow = True
     await office.tells(1, *["online", "offline"] * 10)
     ear.slow = False
