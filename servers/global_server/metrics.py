@@ -26,7 +26,9 @@ class GlobalMetrics(Collector):
         yield GaugeMetricFamily("flash_homes_announced", "Homes of this installation.", len(directory.homes))
         yield GaugeMetricFamily("flash_homes_alive", "Homes heard of lately.", len(server.peers.alive() - {GLOBAL}))
         yield GaugeMetricFamily("flash_audit_events", "Events in the audit store.", self._audit.reached.entries)
-        yield GaugeMetricFamily("flash_audit_behind_s", "Age of the newest audited event as it came.", self._audit.reached.behind_s or 0.0)
+        behind_s = self._audit.reached.behind_s or 0.0
+        yield GaugeMetricFamily("flash_audit_behind_seconds", "Age of the newest audited event as it came.", behind_s)
+        yield GaugeMetricFamily("flash_audit_behind_s", "The same under its old name, which the next version drops.", behind_s)
         yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker.connected, server.projector.lag(newest))
         yield from seals(server.sealer)
         reader = view.reader
