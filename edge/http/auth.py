@@ -22,6 +22,23 @@ def bearer_gate(verifier: Verifier) -> Gate:
     return gate
 
 
+def home_gate(verifier: Verifier, home: Home) -> Gate:
+    """Lets in the users of this home only, while it is open. Raises `Unavailable`, `Unauthorized`, `NotYourHome` (which names the
+    right one)."""
+    recognise, verify, closed, name = verifier.recognise, verifier.verify, home.closed, home.name
+
+    def gate(headers: Mapping[str, str]) -> Identity:
+        if (why := closed()) is not None:
+            raise Unavailable(why)
+        said = headers.get("Authorization", "")
+        who = recognise(said) or verify(_token(said), said)
+        if who.home != name:
+            raise NotYourHome(home={"name": who.home, "url": who.home_url})
+        return who
+
+    return gate
+
+
 def _token(said: str) -> str:
     scheme, token = said[:7], said[7:]
     if scheme != "Bearer " and scheme.lower() != "bearer ":
@@ -29,19 +46,3 @@ def _token(said: str) -> str:
     if not token.isascii() or len(token) > MAX_TOKEN_CHARS:
         raise Unauthorized
     return token
-
-
-def home_gate(verifier: Verifier, home: Home) -> Gate:
-    """Lets in the users of this home only, while it is open. Raises `Unavailable`, `Unauthorized`, `NotYourHome` (which names the
-    right one)."""
-    anybody, closed, name = bearer_gate(verifier), home.closed, home.name
-
-    def gate(headers: Mapping[str, str]) -> Identity:
-        if (why := closed()) is not None:
-            raise Unavailable(why)
-        who = anybody(headers)
-        if who.home != name:
-            raise NotYourHome(home={"name": who.home, "url": who.home_url})
-        return who
-
-    return gate

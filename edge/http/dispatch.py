@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from urllib.parse import unquote
 
 from domain.errors import Malformed, NotFound, Unavailable
-from edge.http.messages import Answer, Call, Peer
+from edge.http.messages import NOBODY, Answer, Call, Peer
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import MethodNotAllowed, problem_for
 from edge.http.route import Route
@@ -47,8 +47,12 @@ class Dispatcher:
     def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: Asker) -> None:
         """Answer one request for a synchronous route: calls `connection.answered`, now or later. Never raises."""
         try:
-            who = route.gate(headers) if route.gate is not None else None
-            call = Call(who, route.read_body(raw), NO_PATH, None, connection, headers)
+            who = route.gate(headers) if route.gate is not None else NOBODY
+            try:
+                body = route.decode_body(raw)
+            except Exception:
+                body = route.read_body(raw)  # says in our words what is wrong
+            call = Call(who, body, NO_PATH, None, connection, headers)
             deferred = cast("Deferred[Answer]", route.handle(call))
         except Exception as error:
             deferred = failed(error)
@@ -60,7 +64,7 @@ class Dispatcher:
         else:
             answer, code = problem_for(deferred.exception, route.name)
             self._metrics.refused(code)
-        route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
+        self._metrics.answered[route.name, answer.status] += 1
         connection.answered(answer)
 
     async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: Peer) -> Answer:
@@ -76,7 +80,7 @@ class Dispatcher:
                 route = found.get("GET" if method == "HEAD" else method)
                 if route is None or (method == "HEAD" and route.endless):
                     raise MethodNotAllowed(allow=_allowed(found))
-            who = route.gate(headers) if route.gate is not None else None
+            who = route.gate(headers) if route.gate is not None else NOBODY
             call = Call(who, route.read_body(raw), path, route.read_query(query), connection, headers)
             answer = await route.handle(call)
         except asyncio.CancelledError:
@@ -93,7 +97,7 @@ class Dispatcher:
                 answer, code = problem_for(error, route.name if route is not None else "none")
             self._metrics.refused(code)
         if route is not None:
-            route.answered[answer.status] = route.answered.get(answer.status, 0) + 1
+            self._metrics.answered[route.name, answer.status] += 1
         return answer
 
     def _find(self, target: str) -> tuple[dict[str, Route], Mapping[str, str]]:

@@ -13,7 +13,3 @@ class Limits:
     stall_s: float = 30.0  # a client that does not read its answer
     linger_s: float = 2.0  # for a client to read a refusal while it is still sending
     tick_s: float = 1.0
-
-    def ticks(self, seconds: float) -> float:
-        """A time in ticks."""
-        return seconds / self.tick_s

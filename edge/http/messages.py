@@ -43,25 +43,21 @@ class Peer(Protocol):
         """Give the transport to `handoff`; no answer is written then. False: the client is gone."""
 
 
+NOBODY = Identity(uid=0, handle="", name="", home="", home_url="", expires_at=0.0)  # asks where no token is needed
+
+
 class Call(NamedTuple):
     """One request that has passed its route's gate and types.
 
-    `who` is set where the route needs a token, `body` and `query` are the route's own request types, `path` holds the decoded
-    path parameters by name.
+    `body` and `query` are the route's own request types; `path` holds the decoded path parameters by name.
     """
 
-    who: Identity | None
+    identity: Identity
     body: Any
     path: Mapping[str, str]
     query: Any
     connection: Peer
     headers: Mapping[str, str]
-
-    @property
-    def identity(self) -> Identity:
-        """Who is asking, on a route with a gate."""
-        assert self.who is not None, "this route has no gate"
-        return self.who
 
 
 class Answer(NamedTuple):
@@ -114,6 +110,7 @@ class _Clock:
 _date = _Clock().line
 
 CLOSE = b"Connection: close\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 KEEP = b"Connection: keep-alive\r\n"  # only said to HTTP/1.0 clients, who do not take it for granted
 
 

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
+from aiohttp import StreamReader
 from aiohttp.http import HttpRequestParser, HttpVersion10, RawRequestMessage
-from aiohttp.streams import StreamReader
 
 from domain.errors import Malformed, TooLarge
 from edge.contracts.requests import MAX_BODY_BYTES
@@ -50,7 +50,7 @@ _NO_FLOW_CONTROL = cast(Any, _NoFlowControl())
 class RequestReader:
     """The unparsed bytes of a connection, and the request that is coming. After an error it is of no more use."""
 
-    __slots__ = ("_coming", "_parser", "_parser_may_hold_bytes", "_unread", "begun")
+    __slots__ = ("_coming", "_parser", "_parser_may_hold_bytes", "_unread", "begun", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._parser = HttpRequestParser(
@@ -66,17 +66,13 @@ class RequestReader:
         self._unread = b""
         self._parser_may_hold_bytes = False
         self._coming: tuple[RawRequestMessage, StreamReader] | None = None  # a request whose body is not complete
+        self.waiting = False  # `advance` may find something without further input
         self.begun = False  # bytes of a request have been parsed, and it is not complete
 
     @property
     def unread_bytes(self) -> int:
         """How many bytes wait unparsed, those aside that the parser keeps of one slice."""
         return len(self._unread)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether `advance` may find something without further input."""
-        return self._parser_may_hold_bytes or bool(self._unread)
 
     @property
     def awaits_continue(self) -> bool:
@@ -86,10 +82,12 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Keep what has arrived."""
         self._unread = self._unread + data if self._unread else data
+        self.waiting = True
 
     def at_boundary(self) -> None:
         """The caller has found that the bytes so far end exactly where the last request ends."""
         self._parser_may_hold_bytes = False
+        self.waiting = bool(self._unread)
 
     def advance(self) -> Request | None:
         """Parse on: the next request, if that completes it. Raises `Malformed`, `TooLarge`; the connection cannot go on then."""
@@ -97,6 +95,7 @@ class RequestReader:
         if not self._parser_may_hold_bytes:
             data, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
         self._parser_may_hold_bytes = False
+        self.waiting = bool(self._unread)
         try:
             messages, _, _ = self._parser.feed_data(data)
         except Exception:  # the parser has several unrelated errors for what is not HTTP
@@ -113,7 +112,8 @@ class RequestReader:
         if not payload.is_eof():
             self.begun = True
             return None
-        self._coming, self.begun, self._parser_may_hold_bytes = None, False, True
+        self._coming, self.begun = None, False
+        self._parser_may_hold_bytes = self.waiting = True
         self._parser.message_consumed()
         return _request(message, payload.read_nowait() if payload.total_bytes else b"")
 

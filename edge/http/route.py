@@ -31,12 +31,12 @@ class Route:
     """
 
     __slots__ = (
-        "answered",
         "body",
         "decode_body",
         "gate",
         "handle",
         "method",
+        "name",
         "page",
         "path",
         "public_query",
@@ -61,6 +61,7 @@ class Route:
         page: Refuse | None = None,
     ) -> None:
         self.method = method
+        self.name = f"{method} {path}"  # as in the protocol's tables
         self.path = path
         self.handle = handle
         self.success = success
@@ -71,8 +72,7 @@ class Route:
         self.refusals = (*refusals, *((Unauthorized,) if gate else ()))
         self.synchronous = not iscoroutinefunction(handle)
         self.page = page
-        self.decode_body = msgspec.json.Decoder(body).decode if body is not None else None
-        self.answered: dict[int, int] = {}  # requests by status; kept here so that counting costs one dictionary
+        self.decode_body: Callable[[bytes], Any] = msgspec.json.Decoder(body).decode if body is not None else _no_body
 
     @property
     def endless(self) -> bool:
@@ -89,19 +89,10 @@ class Route:
         """Whether no body means `{}`: no field of the body is required."""
         return self.body is not None and not any(field.required for field in msgspec.structs.fields(self.body))
 
-    @property
-    def name(self) -> str:
-        """`POST /v1/acks`, as in the protocol's tables."""
-        return f"{self.method} {self.path}"
-
     def read_body(self, raw: bytes) -> Any:
         """The typed body. Raises `Malformed`, `Invalid`, `TooLarge`."""
         if self.page is not None and self.body is not None:
             return _read_fields(raw.decode("ascii", "replace"), self.body)
-        if self.decode_body is None:
-            if raw:
-                raise Invalid("body", "no body")
-            return None
         if not raw and self.body_optional:
             raw = b"{}"
         try:
@@ -120,6 +111,11 @@ class Route:
         if self.public_query or (not raw and self.query is None):
             return None
         return _read_fields(raw, self.query)
+
+
+def _no_body(raw: bytes) -> None:
+    if raw:
+        raise Invalid("body", "no body")
 
 
 def _read_whole_floats(raw: bytes, kind: Any, error: msgspec.ValidationError) -> Any:

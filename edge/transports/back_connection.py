@@ -10,55 +10,44 @@ import asyncio
 import socket
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from edge.contracts.servers import Session, Streams
+from edge.http.fast_path import WriteBuffer
 from edge.http.messages import CLOSE, Answer, render
+from edge.http.metrics import EdgeMetrics
+from edge.http.open_connections import OpenConnections
 from edge.transports.framing import GOODBYE, Framing
 from servers.sessions.parts import Part
-
-if TYPE_CHECKING:
-    from edge.contracts.servers import Session, Streams
-    from edge.http.fast_path import WriteBuffer
-    from edge.http.metrics import EdgeMetrics
 
 HIGH_WATER_BYTES = 65_536  # unsent bytes at which a session stops writing: a few messages, whatever their size
 MAX_IGNORED_BYTES = 4_096  # a client has nothing to say here; some proxies and browsers do send a little
 RESET = struct.pack("ii", 1, 0)  # linger for 0 s: closing means a reset, and no half-open connection stays in the kernel
 
 
-class BackConnections:
-    """The open back connections of one server: what they share, and who they are."""
+class BackConnections(OpenConnections["BackConnection"]):
+    """The open back connections of one server, and what they share."""
 
-    def __init__(self, streams: "Streams", metrics: "EdgeMetrics", write_buffer: "WriteBuffer") -> None:
+    def __init__(self, streams: Streams, metrics: EdgeMetrics, write_buffer: WriteBuffer) -> None:
+        super().__init__()
         self.streams = streams
         self.metrics = metrics
         self.write_buffer = write_buffer
-        self.open: dict[BackConnection, None] = {}  # a set would take twice the room
-        self.emptied: asyncio.Event | None = None  # only looked at while stopping
+
+    def add(self, connection: "BackConnection") -> None:
+        """A connection has become a back connection."""
+        super().add(connection)
+        self.metrics.back_connections = len(self.all)
 
     def remove(self, connection: "BackConnection") -> None:
-        """A connection is gone."""
-        self.open.pop(connection, None)
-        self.metrics.back_connections = len(self.open)
-        if not self.open and self.emptied is not None:
-            self.emptied.set()
-
-    async def wait_empty(self, timeout_s: float) -> None:
-        """Return when the last one has flushed its goodbye and is gone; drop those that are left after `timeout_s`."""
-        if self.open:
-            self.emptied = asyncio.Event()
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self.emptied.wait()
-            except TimeoutError:
-                for connection in list(self.open):
-                    connection.abort()
+        """A back connection is gone."""
+        super().remove(connection)
+        self.metrics.back_connections = len(self.all)
 
 
 class BackConnection(asyncio.Protocol):
     """One back connection: the session's outlet and the transport's protocol in one object, to save memory."""
 
-    __slots__ = ("_ended", "_framing", "_ignored_bytes", "_opened", "_owner", "_paused", "_resumed_early", "_session", "_transport")
+    __slots__ = ("_ended", "_framing", "_ignored_bytes", "_opened", "_owner", "_resumed_early", "_session", "_transport", "writable")
 
     def __init__(self, owner: BackConnections, framing: Framing) -> None:
         self._owner = owner
@@ -67,7 +56,7 @@ class BackConnection(asyncio.Protocol):
         self._session: Session | None = None
         self._opened = False  # the response has begun
         self._ended = False  # nothing more may be written
-        self._paused = False
+        self.writable = False  # the transport takes more right now
         self._resumed_early = False  # the transport drained before `log_in` returned
         self._ignored_bytes = 0
 
@@ -77,12 +66,11 @@ class BackConnection(asyncio.Protocol):
         """Become the protocol of a transport whose request has been read."""
         self._transport = transport
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        self._paused = transport.get_write_buffer_size() > HIGH_WATER_BYTES
+        self.writable = transport.get_write_buffer_size() <= HIGH_WATER_BYTES
         transport.set_protocol(self)
-        self._owner.open[self] = None
-        self._owner.metrics.back_connections = len(self._owner.open)
+        self._owner.add(self)
 
-    def opened(self, session: "Session") -> None:
+    def opened(self, session: Session) -> None:
         """`log_in` has returned this session."""
         if self._transport is None:
             self._owner.streams.lost(session)
@@ -96,7 +84,7 @@ class BackConnection(asyncio.Protocol):
         if self._opened:
             self.abort()
         elif self._transport is not None and not self._ended:
-            self._ended = True
+            self._end()
             self._owner.write_buffer.write(self._transport, render(answer, CLOSE))
             self._owner.write_buffer.flush()
             self._transport.close()
@@ -113,15 +101,16 @@ class BackConnection(asyncio.Protocol):
             self._opened = True
             data = self._framing.head + data
         owner = self._owner
-        owner.metrics.pushed(parts, len(data))
+        metrics = owner.metrics
+        for part in parts:
+            metrics.parts[part.name] += 1
+        metrics.bytes_pushed += len(data)
         if parts[-1].name == GOODBYE:
-            self._ended = True
+            self._end()
         owner.write_buffer.write(transport, data)
 
-    @property
-    def writable(self) -> bool:
-        """Whether the transport takes more right now."""
-        return not self._paused and not self._ended and self._transport is not None
+    def _end(self) -> None:
+        self._ended, self.writable = True, False
 
     def close(self) -> None:
         """End the stream properly and flush it; the connection closes when the client has everything."""
@@ -130,13 +119,13 @@ class BackConnection(asyncio.Protocol):
             return
         if self._opened and not self._ended:
             self._owner.write_buffer.write(transport, self._framing.end)
-        self._ended = True
+        self._end()
         self._owner.write_buffer.flush()
         transport.close()
 
     def abort(self) -> None:
         """Drop the connection and what was not sent, the kernel's share included: it would try to send it for a while yet."""
-        self._ended = True
+        self._end()
         transport = self._transport
         if transport is not None:
             sock = transport.get_extra_info("socket")
@@ -158,11 +147,11 @@ class BackConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The transport holds more than the high-water mark."""
-        self._paused = True
+        self.writable = False
 
     def resume_writing(self) -> None:
         """The client has read on."""
-        self._paused = False
+        self.writable = not self._ended
         if self._session is not None:
             self._session.resume()
         else:
@@ -170,7 +159,7 @@ class BackConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone: tell the home, and let go of everything."""
-        self._ended = True
+        self._end()
         self._transport = None
         session, self._session = self._session, None
         self._owner.remove(self)

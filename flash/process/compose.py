@@ -20,10 +20,11 @@ from prometheus_client import CollectorRegistry
 from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL, HOME_NAME
+from edge.assembly import global_edge, home_edge
 from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
 from edge.http.limits import Limits
-from edge.http.server import EdgeServer, global_edge, home_edge
+from edge.http.server import EdgeServer
 from flash.process.settings import BadSetting, Settings
 from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble as assemble_global

@@ -6,8 +6,8 @@ They are for reading and for generators of clients; a test compares them with th
 import json
 from pathlib import Path
 
+from edge.assembly import global_edge, home_edge
 from edge.http.openapi import describe
-from edge.http.server import global_edge, home_edge
 from tests.docs import tree
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
 

@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 from broker.embedded.broker import EmbeddedBroker
-from edge.http.server import EdgeServer, global_edge
+from edge.assembly import global_edge
+from edge.http.server import EdgeServer
 from flash.process.compose import running_home
 from flash.process.settings import Settings
 from flash_sdk import FlashClient

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 import domain
 from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
-from edge.http.server import EdgeServer, global_edge, home_edge
+from edge.assembly import global_edge, home_edge
+from edge.http.server import EdgeServer
 from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.config import GlobalConfig

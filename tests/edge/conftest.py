@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 import uvloop
 
+from edge.assembly import global_edge, home_edge
 from edge.http.limits import Limits
-from edge.http.server import EdgeServer, global_edge, home_edge
+from edge.http.server import EdgeServer
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
 from tests.edge.wire import Wire, wire_to
 

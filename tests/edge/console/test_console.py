@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from domain.errors import Unavailable
+from edge.assembly import global_edge
 from edge.console import live_tail as console_tail
 from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
-from edge.http.server import EdgeServer, global_edge
+from edge.http.server import EdgeServer
 from projections.audit.rows import AuditFilter
 from tests.edge.console.markup_laws import Page
 from tests.edge.console.stand_in import NOW, OpsTokens, StandInConsole, row

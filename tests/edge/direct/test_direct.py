@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.assembly import home_edge
 from edge.direct.line import may_be_called
 from edge.direct.two_way_outlet import MAX_UNCONFIRMED, TwoWayOutlet
 from edge.http.client_address import TrustedProxies
-from edge.http.server import home_edge
 from servers.sessions.parts import BLANK
 from tests.edge.conftest import RunningHome
 from tests.edge.direct.callable_client import KEY, CallableClient, callable_client

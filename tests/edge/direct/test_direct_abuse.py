@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edge.direct.routes
+from edge.assembly import home_edge
 from edge.direct.line import may_be_told
 from edge.direct.routes import PROBES_BURST
 from edge.http.client_address import TrustedProxies
-from edge.http.server import home_edge
 from servers.sessions.route import DirectRoute
 from tests.edge.conftest import RunningHome
 from tests.edge.direct.callable_client import KEY, CallableClient, callable_client

@@ -2,8 +2,8 @@
 
 import pytest
 
+from edge.assembly import global_edge
 from edge.http.client_address import TrustedProxies
-from edge.http.server import global_edge
 from flash.process.settings import BadSetting, Settings
 from tests.edge.stand_ins import StandInGlobal, Tokens
 from tests.edge.wire import ANN, wire_to

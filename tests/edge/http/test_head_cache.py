@@ -7,13 +7,14 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edge.http.connection import Connection, Connections
+from edge.http.connection import Connection, Shared
 from edge.http.dispatch import Dispatcher
 from edge.http.fast_path import MAX_HEAD_BYTES, WriteBuffer
 from edge.http.limits import Limits
 from edge.http.messages import Answer, Call
 from edge.http.metrics import EdgeMetrics
 from edge.http.route import Route
+from runtime.deferred import Deferred
 from tests.edge.conftest import RunningHome
 from tests.edge.wire import ANN, BOB, Wire
 from tests.support.waiting import eventually
@@ -45,11 +46,11 @@ class Transport(asyncio.Transport):
         self.reading = True
 
 
-async def unused(call: Call) -> Answer:
+def unused(call: Call) -> Deferred[Answer]:
     raise AssertionError("the dispatcher here calls no handler")
 
 
-SYNCHRONOUS = Route("POST", "/v1/x", unused, "", {}, synchronous=True)
+SYNCHRONOUS = Route("POST", "/v1/x", unused, {})
 
 
 class Understood:
@@ -72,8 +73,8 @@ class Understood:
 
 def opened(understood: Understood) -> Connection:
     """A connection that has just been accepted."""
-    connections = Connections(cast(Dispatcher, understood), EdgeMetrics(CollectorRegistry()), WriteBuffer(), Limits())
-    connection = connections()
+    shared = Shared(cast(Dispatcher, understood), EdgeMetrics(CollectorRegistry()), WriteBuffer(), Limits(), lambda: False)
+    connection = Connection(shared)
     connection.connection_made(Transport())
     return connection
 

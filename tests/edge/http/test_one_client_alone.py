@@ -1,4 +1,4 @@
-"""One client that pipelines holds neither the memory nor the loop. `FLASH_UNDER_TEST` names another `flash` program to hold to this."""
+"""One client that pipelines holds neither the memory nor the loop. `PROGRAM_UNDER_TEST` names another `flash` program to hold to this."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.edge.wire import Wire, wire_to
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
-FLASH = os.environ.get("FLASH_UNDER_TEST", str(Path(sys.executable).with_name("flash")))
+FLASH = os.environ.get("PROGRAM_UNDER_TEST", str(Path(sys.executable).with_name("flash")))
 START_S = 60  # on a busy machine
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 DESCRIPTION = b"GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -129,12 +129,12 @@ async def test_one_turn_of_the_loop_parses_a_bounded_part_of_a_body(home: Runnin
     understood = Understood()
     connection = opened(understood)
     connection.data_received(b"POST /v1/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 30_000)
-    unread = connection.unread_bytes
+    unread = connection.reader.unread_bytes
     while unread:
         assert not understood.requests
         await asyncio.sleep(0)
-        assert unread - 20_000 < connection.unread_bytes <= unread
-        unread = connection.unread_bytes
+        assert unread - 20_000 < connection.reader.unread_bytes <= unread
+        unread = connection.reader.unread_bytes
     connection.data_received(b"0\r\n\r\n")
     await eventually(lambda: understood.requests)
     assert understood.requests[0][3] == b"x" * 30_000
@@ -153,7 +153,7 @@ async def test_past_the_high_water_mark_nothing_is_answered_parsed_or_read(home:
     connection.data_received(HEALTH * 2)  # what the loop had read already
     for _ in range(10):
         await asyncio.sleep(0)
-    assert (len(understood.requests), connection.unread_bytes) == (1, len(HEALTH * 2))
+    assert (len(understood.requests), connection.reader.unread_bytes) == (1, len(HEALTH * 2))
     connection.resume_writing()
     await eventually(lambda: len(understood.requests) == 3)
     assert transport.reading is True

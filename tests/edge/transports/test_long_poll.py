@@ -55,7 +55,7 @@ def reset(wire: Wire) -> None:
 
 def one_is_gone(home: RunningHome) -> bool:
     """Whether the server has noticed that a client left while its request is being handled."""
-    return any(connection.gone or connection.half_closed for connection in home.edge.http.open)
+    return any(connection.gone or connection.half_closed for connection in home.edge.http.open.all)
 
 
 @pytest.fixture

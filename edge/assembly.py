@@ -1,0 +1,57 @@
+"""The edges of the two kinds of server, put together. Rule: this is the only place that knows every kind of route."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
+
+from edge.api.global_server import global_routes
+from edge.api.home import home_routes
+from edge.api.presence import presence_routes
+from edge.contracts.servers import Global, Home, Verifier
+from edge.direct.routes import direct_route, ticket_route
+from edge.http.auth import bearer_gate, home_gate
+from edge.http.client_address import Network, TrustedProxies
+from edge.http.fast_path import WriteBuffer
+from edge.http.limits import Limits
+from edge.http.metrics import EdgeMetrics
+from edge.http.route import Route
+from edge.http.server import EdgeServer
+from edge.transports.back_connection import BackConnections
+from edge.transports.long_poll import LongPolls
+
+
+def home_edge(
+    home: Home,
+    verifier: Verifier,
+    *,
+    callable_networks: Sequence[Network] = (),
+    proxies: TrustedProxies | None = None,
+    registry: CollectorRegistry | None = None,
+    limits: Limits | None = None,
+) -> EdgeServer:
+    """The edge of a Home Server. `callable_networks`: beyond the public ones, where clients may be called directly; `proxies`: those in
+    front of it."""
+    metrics, write_buffer = EdgeMetrics(registry or CollectorRegistry()), WriteBuffer()
+    back_connections = BackConnections(home, metrics, write_buffer)
+    gate = home_gate(verifier, home)
+    proxies = proxies or TrustedProxies()
+    direct = [direct_route(home, gate, callable_networks, proxies, metrics), ticket_route(home, gate, proxies)]
+    routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), *direct]
+    drain = back_connections.wait_empty
+    return EdgeServer(f"Flash home {home.name}", routes, home.ready, metrics, write_buffer, limits or Limits(), drain)
+
+
+def global_edge(
+    server: Global,
+    verifier: Verifier,
+    *,
+    proxies: TrustedProxies | None = None,
+    pages: Sequence[Route] = (),
+    registry: CollectorRegistry | None = None,
+    limits: Limits | None = None,
+) -> EdgeServer:
+    """The edge of the Global Server. `proxies`: those in front of it; `pages`: the ops console."""
+    metrics, write_buffer = EdgeMetrics(registry or CollectorRegistry()), WriteBuffer()
+    streams, gate = BackConnections(server, metrics, write_buffer), bearer_gate(verifier)
+    routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams), *pages]
+    return EdgeServer("Flash Global Server", routes, server.ready, metrics, write_buffer, limits or Limits(), streams.wait_empty)
