@@ -30,6 +30,9 @@ class MailboxState:
     messages: int = 0
     open: dict[tuple[str, int], str | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        stream_uid(self.stream)  # nothing may be decided in a stream that no user can have, whatever another server sent
+
     @property
     def uid(self) -> int:
         """Whose mailbox this is."""

@@ -38,6 +38,9 @@ class UserState:
     contacters: dict[int, str] = field(default_factory=dict)  # uid -> home
     sent: dict[str, float] = field(default_factory=dict)  # message id -> when it was accepted, oldest first
 
+    def __post_init__(self) -> None:
+        stream_uid(self.stream)  # nothing may be decided in a stream that no user can have, whatever another server sent
+
     @property
     def uid(self) -> int:
         """Whose state this is."""

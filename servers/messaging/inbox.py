@@ -212,9 +212,9 @@ class Inbox:
         return True
 
     async def _commit(self, fresh: Fresh) -> None:
-        commands = [command for event, source in fresh.events for command in self._react(event, source)]
         trackings = [Tracking(source, position) for source, position in fresh.positions.items()]
         trackings += [note_of(source, position, note) for (source, position), note in fresh.notes.items()]
+        commands = [command for event, source in fresh.events for command in self._react(event, source)]
         await self._writer.submit(commands, trackings=trackings)
         self.dedup.committed(fresh)
 

@@ -78,7 +78,8 @@ class Outbox:
 
     def _mail(self, batch: Sequence[Committed]) -> list[Outgoing]:
         inboxes: dict[str, list[EventRecord]] = {}
-        events: list[Outgoing] = []
+        mail: list[Outgoing] = []
+        feed: list[Outgoing] = []
         for committed in batch:
             event = committed.event
             find = self._recipients.get(type(event))
@@ -90,9 +91,10 @@ class Outbox:
                     letter = letter or self._store.letter(event, committed.record)
                     inboxes.setdefault(home, []).append(letter)
             if isinstance(event, PresenceEvent):
-                events.extend(self._presence_events(committed))
-        mail = [Outgoing(topology.HOMES, home, envelope.encode(self._server, records), mandatory=True) for home, records in inboxes.items()]
-        return mail + events
+                feed.extend(self._presence_events(committed))
+        for home, records in inboxes.items():
+            mail.append(Outgoing(topology.HOMES, home, envelope.encode(self._server, records), mandatory=True))
+        return mail + feed
 
     def _history(self, batch: Sequence[Committed]) -> list[Outgoing]:
         records = [record for _, event, record in batch if not event.PRIVATE]

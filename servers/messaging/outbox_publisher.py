@@ -100,15 +100,15 @@ class OutboxPublisher:
         return self._log.lag
 
     async def _run(self) -> None:
-        follower, config, pause_s = self._log, self._config, self._config.first_retry_s
+        follower, recent, config, pause_s = self._log, self._log.recent, self._config, self._config.first_retry_s
         while True:
             try:
-                if follower.lag <= 0:
+                if recent.last <= follower.position:
                     if self._stopping:
                         return
                     follower.arrived.clear()
                     await follower.arrived.wait()
-                if self._linger_s and follower.lag < config.max_batch:
+                if self._linger_s and recent.last - follower.position < config.max_batch:
                     await asyncio.sleep(self._linger_s)
                 # Receivers drop late events, so nothing may be left out: events that are not in memory are read first.
                 batch = follower.next(config.max_batch, config.max_batch_bytes) or await self._read()

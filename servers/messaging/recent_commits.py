@@ -16,10 +16,10 @@ class Follower:
     """Reads a log in order. `position`: it has everything up to here. `arrived`: set when there is something new for it. `full`: set when
     it is `full_at` positions behind."""
 
-    __slots__ = ("_recent", "arrived", "full", "full_at", "kinds", "position")
+    __slots__ = ("arrived", "full", "full_at", "kinds", "position", "recent")
 
     def __init__(self, recent: "RecentCommits", kinds: Collection[type] | None, full_at: int) -> None:
-        self._recent = recent
+        self.recent = recent
         self.kinds = None if kinds is None else frozenset(kinds)
         self.full_at = full_at
         self.arrived = asyncio.Event()
@@ -29,16 +29,16 @@ class Follower:
     @property
     def lag(self) -> int:
         """How many positions are committed that it does not have."""
-        return self._recent.last - self.position
+        return self.recent.last - self.position
 
     def next(self, max_events: int, max_bytes: int) -> list[Committed]:
         """The events right after its position, at least one; none when they are not in memory."""
-        return self._recent.after(self.position, max_events, max_bytes)
+        return self.recent.after(self.position, max_events, max_bytes)
 
     def passed(self, position: int) -> None:
         """It has everything up to `position`."""
         self.position = position
-        self._recent.drop_passed()
+        self.recent.drop_passed()
 
 
 class RecentCommits:

@@ -3,8 +3,6 @@
 A position without a prefix is an inbox position, named after its source; no server's name begins with "@".
 """
 
-from collections.abc import Sequence
-
 from eventsourcing.persistence import Tracking
 
 RELAY = "@relay"  # prefix of the outbox's own positions: how far it has published
@@ -29,14 +27,3 @@ def is_outbox(name: str) -> bool:
     further; that does no harm, because the outbox may repeat. An inbox position that does not rise is a conflict: another process has
     consumed the event."""
     return name.startswith(RELAY)
-
-
-def newest(*groups: Sequence[Tracking]) -> list[Tracking]:
-    """The furthest position of each source."""
-    furthest: dict[str, Tracking] = {}
-    for group in groups:
-        for tracking in group:
-            known = furthest.get(tracking.application_name)
-            if known is None or known.notification_id < tracking.notification_id:
-                furthest[tracking.application_name] = tracking
-    return list(furthest.values())

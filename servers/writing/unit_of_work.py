@@ -26,7 +26,12 @@ class UnitOfWork:
     def decide(self, waiting: list[Command], now: float, states: StateCache, rules: Rules) -> str | None:
         """Decide the waiting commands, and those that follow from them. Returns the stream whose state must be loaded first, or None when
         all are decided."""
-        decided = self.events
+        decided, deciders, folds, policies = (
+            self.events,
+            rules.deciders,
+            rules.folds,
+            rules.policies,
+        )  # plain tables: a call each costs more
         for number, command in enumerate(waiting):  # the list grows meanwhile
             stream = command.stream
             state = states.get(stream)
@@ -35,7 +40,7 @@ class UnitOfWork:
                 return stream
             states.move_to_end(stream)
             try:
-                events = rules.decide(state, command, now)
+                events = deciders[type(command)](state, command, now)
             except Rejected as refusal:
                 if decided:
                     raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
@@ -44,6 +49,9 @@ class UnitOfWork:
             events = placed(events, stream, state.version)
             decided += events  # before they are folded: if a fold fails half way, the changed states are known and forgotten
             for event in events:
-                rules.evolve(state, event)
-                waiting += rules.react(event, rules.server)
+                kind = type(event)
+                folds[kind](state, event)
+                state.version = event.originator_version
+                if kind in policies:
+                    waiting += policies[kind](event, rules.server, rules.server)
         return None

@@ -22,7 +22,6 @@ from runtime.deferred import Deferred
 from servers.store.event_log import Conflicted
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
 from servers.store.lease import LeaseLost
-from servers.store.positions import newest
 from servers.writing.config import WriterConfig
 from servers.writing.erasure import Erasure
 from servers.writing.state_cache import StateCache
@@ -163,7 +162,7 @@ class Writer:
         try:
             self._unsure = True  # until the store answers: a database may commit and be gone before it says so
             packed = await self._store.packed(events)
-            trackings = newest(*tracked) if len(tracked) > 1 else tracked[0] if tracked else ()
+            trackings = list({each.application_name: each for group in tracked for each in group}.values())  # of one name the last
             committed = await self._store.run(self._store.put, events, packed, trackings)
         except Exception as error:
             self.riding = riding | self.riding
