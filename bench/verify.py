@@ -29,7 +29,8 @@ from domain.integrity.state import SealedState
 from domain.mailbox.commands import MarkDone
 from domain.rules.global_server import RULES
 from domain.rules.home import rules_for
-from servers.integrity.sealer import Sealer, SealPolicy
+from servers.integrity.policy import SealPolicy
+from servers.integrity.sealer import Sealer
 from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer

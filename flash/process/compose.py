@@ -33,11 +33,10 @@ from servers.global_server.config import GlobalConfig
 from servers.global_server.metrics import GlobalMetrics
 from servers.global_server.service import GlobalServer
 from servers.home.assembly import assemble as assemble_home
-from servers.home.config import HomeConfig
-from servers.home.housekeeping import HousekeepingConfig
+from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.home.metrics import HomeMetrics
 from servers.home.service import HomeServer
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 
 SWITCH_S = 0.0005  # a commit's thread asks for the interpreter a dozen times: at the default 5 ms a busy loop would let it wait 60
 ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded

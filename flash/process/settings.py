@@ -10,9 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from edge.http.limits import Limits
+from servers.global_server.config import GlobalConfig
+from servers.home.config import HomeConfig, HousekeepingConfig
+from servers.integrity.policy import SealPolicy
 from servers.security.integrators import EXPECTED, PresenceGrant, read_grants
 
 T = TypeVar("T")
+SECONDS = "seconds above 0"
 DATA = Path("data")  # relative to the current directory, so that a first try leaves nothing elsewhere
 
 
@@ -76,6 +81,11 @@ def _urls(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _default_of(config: type, name: str) -> Any:
+    """The default of a field of a configuration: it stands there, and nowhere else."""
+    return next(entry.default for entry in fields(config) if entry.name == name)
+
+
 def _setting(variable: str, parse: Callable[[str], T], expected: str, default: T) -> T:
     value: T = field(default_factory=lambda: default, metadata={"variable": variable, "parse": parse, "expected": expected})
     return value
@@ -98,17 +108,19 @@ class Settings:
     public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
     data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", DATA)  # noqa: RUF009 - a Path never changes
     host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")
-    blank_s: float = _setting("FLASH_BLANK_S", _positive, "seconds above 0", 30.0)
-    restart_grace_s: float = _setting("FLASH_RESTART_GRACE_S", _positive, "seconds above 0", 10.0)
-    lease_s: float = _setting("FLASH_LEASE_S", _positive, "seconds above 0", 4.0)
-    message_ttl_s: float = _setting("FLASH_MESSAGE_TTL_S", _positive, "seconds above 0", 30 * 86_400.0)
-    token_lifetime_s: float = _setting("FLASH_TOKEN_LIFETIME_S", _positive, "seconds above 0", 30 * 86_400.0)
-    registrations_per_s: float = _setting("FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", 10.0)
+    blank_s: float = _setting("FLASH_BLANK_S", _positive, SECONDS, _default_of(HomeConfig, "blank_s"))
+    restart_grace_s: float = _setting("FLASH_RESTART_GRACE_S", _positive, SECONDS, _default_of(HousekeepingConfig, "restart_grace_s"))
+    lease_s: float = _setting("FLASH_LEASE_S", _positive, SECONDS, _default_of(HomeConfig, "lease_s"))
+    message_ttl_s: float = _setting("FLASH_MESSAGE_TTL_S", _positive, SECONDS, _default_of(HousekeepingConfig, "message_ttl_s"))
+    token_lifetime_s: float = _setting("FLASH_TOKEN_LIFETIME_S", _positive, SECONDS, _default_of(GlobalConfig, "token_lifetime_s"))
+    registrations_per_s: float = _setting(
+        "FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", _default_of(GlobalConfig, "registrations_per_s")
+    )
     ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
     integrators: Mapping[str, PresenceGrant] = _setting("FLASH_INTEGRATORS", read_grants, EXPECTED, MappingProxyType({}))
-    seal_events: int = _setting("FLASH_SEAL_EVENTS", _several, "a whole number above 1", 1_000)
-    seal_s: float = _setting("FLASH_SEAL_S", _positive, "seconds above 0", 10.0)
-    max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", 100_000)
+    seal_events: int = _setting("FLASH_SEAL_EVENTS", _several, "a whole number above 1", _default_of(SealPolicy, "events"))
+    seal_s: float = _setting("FLASH_SEAL_S", _positive, SECONDS, _default_of(SealPolicy, "seconds"))
+    max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", _default_of(Limits, "max_connections"))
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
     )

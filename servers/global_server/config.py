@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from projections.server.presence_feed import KEPT_CHANGES
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost
@@ -19,7 +19,7 @@ class GlobalConfig:
     store_url: str
     directory: Path
     key_file: Path | None = None  # several Global Servers on one store must share it
-    token_lifetime_s: float = 86_400.0  # a client logs in again each day; a stolen token is of use for a day
+    token_lifetime_s: float = 30 * 86_400.0  # people give their password once a month; a stolen token is of use no longer
     ops: frozenset[str] = frozenset()  # handles whose tokens carry the role `ops`
     integrators: Mapping[str, PresenceGrant] = field(default_factory=dict)  # by handle; their tokens carry the role `integrator`
     blank_s: float = 30.0  # between blanks on presence streams

@@ -3,9 +3,19 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servers.home.housekeeping import HousekeepingConfig
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 from servers.messaging.heartbeats import HeartbeatConfig
+
+
+@dataclass(frozen=True, slots=True)
+class HousekeepingConfig:
+    """How long a home waits before it acts. `restart_grace_s`: after a restart clients have this time to come back, then their contacters
+    are told that they are gone; `message_ttl_s`: a message that nobody fetched expires at this age."""
+
+    restart_grace_s: float = 10.0
+    message_ttl_s: float = 30 * 86_400.0
+    look_s: float = 1.0  # how late a status may lapse
+    expire_every_s: float = 3600.0  # how late a message may expire
 
 
 @dataclass(frozen=True, slots=True)

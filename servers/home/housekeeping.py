@@ -5,7 +5,6 @@ Rule: every deed is a command to the writer; the store being away only delays it
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
@@ -18,23 +17,13 @@ from projections.server.presence import PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
 from runtime.background_task import BackgroundTasks
 from runtime.deferred import Deferred
+from servers.home.config import HousekeepingConfig
 from servers.sessions.sessions import Sessions
 from servers.writing.writer import Writer
 
 CHUNK = 200  # commands at a time: others' sends go in between
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class HousekeepingConfig:
-    """How long a home waits before it acts. `restart_grace_s`: after a restart clients have this time to come back, then their contacters
-    are told that they are gone; `message_ttl_s`: a message that nobody fetched expires at this age."""
-
-    restart_grace_s: float = 10.0
-    message_ttl_s: float = 30 * 86_400.0
-    look_s: float = 1.0  # how late a status may lapse
-    expire_every_s: float = 3600.0  # how late a message may expire
 
 
 class Housekeeping:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 
@@ -18,6 +17,7 @@ from domain.integrity.chain import before_all, fingerprint, seal
 from domain.integrity.commands import SealLog
 from domain.integrity.state import SealedState
 from runtime.background_task import BackgroundTask
+from servers.integrity.policy import SealPolicy
 from servers.messaging.recent_commits import MAX_BYTES, RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
@@ -27,14 +27,6 @@ SPREAD = 0.2  # of the seconds between seals, at random: two Global Servers on o
 PAGE = 1_000  # events read at a time: about half a megabyte
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class SealPolicy:
-    """A seal covers at most `events` events, 2 or more, and an event waits at most about `seconds` for its seal."""
-
-    events: int = 1_000
-    seconds: float = 10.0
 
 
 class Sealer:

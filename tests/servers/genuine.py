@@ -19,7 +19,7 @@ from domain.registry.commands import ClaimHandle, RegisterAccount
 from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 from servers.integrity.verify import History, Report, verify
 from servers.security.passwords import CHEAP
 from tests.servers.homes import Town

@@ -11,10 +11,9 @@ import msgpack
 from broker.embedded.broker import EmbeddedBroker
 from domain.registry.registered_home import GLOBAL
 from servers.home.assembly import assemble
-from servers.home.config import HomeConfig
-from servers.home.housekeeping import HousekeepingConfig
+from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.home.service import HomeServer
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.identity import Identity
 from servers.sessions import views

@@ -8,7 +8,8 @@ from domain.events.integrity import LogSealed
 from domain.integrity.chain import Seal
 from domain.rules.sealing import seal_of
 from domain.user.commands import Adopt
-from servers.integrity.sealer import Sealer, SealPolicy
+from servers.integrity.policy import SealPolicy
+from servers.integrity.sealer import Sealer
 from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer

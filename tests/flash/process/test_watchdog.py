@@ -31,7 +31,7 @@ async def running_home(*_):
     lost = asyncio.Event()
     lost.set()
     try:
-        yield SimpleNamespace(parts=SimpleNamespace(lease=SimpleNamespace(lost=lost)))
+        yield SimpleNamespace(lifecycle=SimpleNamespace(lease=SimpleNamespace(lost=lost)))
     finally:
         await globals()[sys.argv[1]]()
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import FlashError
 from projections.by_server import HomeProjections, by_name
-from servers.home import housekeeping
+from servers.home.config import HousekeepingConfig
 from servers.maintenance.rebuild_projections import rebuild_projections
 from servers.writing.projector import Projector, read_dump
 from tests.servers.homes import Person, Town
@@ -135,7 +135,7 @@ async def test_after_a_restart_the_indices_are_the_same(town):
     people = [town.person(f"p{n}", "h1") for n in range(5)]
     await live(town, people, chance, STEPS)
     await town.settled()
-    town.housekeeping = housekeeping.HousekeepingConfig(restart_grace_s=3600)
+    town.housekeeping = HousekeepingConfig(restart_grace_s=3600)
     home = town.homes["h1"]
     await home.lifecycle.sealer.stop()  # closing would seal, which is an event more
     await eventually(

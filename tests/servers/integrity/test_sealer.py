@@ -17,7 +17,7 @@ from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 from servers.security.passwords import CHEAP
 from servers.store.event_log import Conflicted
 from tests.servers.homes import Town

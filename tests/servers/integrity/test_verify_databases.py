@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from domain.errors import Unavailable
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 from servers.integrity.verify import History, verify
 from servers.store.event_log import Conflicted
 from servers.store.postgres.schema import schema_of

@@ -8,7 +8,7 @@ from broker import envelope, topology
 from broker.embedded.reader import EmbeddedReader
 from broker.envelope import EventRecord
 from projections.by_server import HomeProjections, by_name
-from servers.integrity.sealer import SealPolicy
+from servers.integrity.policy import SealPolicy
 from servers.integrity.verify import History, Report, verify
 from servers.maintenance.backup import back_up_keys, back_up_log
 from servers.maintenance.restore import restore
