@@ -22,7 +22,7 @@ PRESENCE = "presence"
 class Subscriber:
     """One open stream. `only`: of those it was granted, None for all of them."""
 
-    __slots__ = ("_clock", "_seen_at", "grant", "only", "outlet", "owner", "place", "pong", "slot")
+    __slots__ = ("_clock", "_seen_at", "going_on", "grant", "only", "outlet", "owner", "place", "pong", "slot")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Subscriber:
         self.only = only
         self.place = place
         self.outlet = outlet
+        self.going_on = False  # whether the next portion is sent in the next turn of the loop
         self.pong = True  # see `seen_at`
         self.slot = 0
         self._clock = clock
@@ -119,19 +120,27 @@ class Subscribers:
             subscriber.outlet.write((part,))  # a few bytes and rare: not worth a queue
 
     def send(self, subscriber: Subscriber) -> None:
-        """Send what comes after its place, as far as the transport allows."""
+        """Send the next portion after its place, if the transport accepts; the portion after that in a later turn of the event loop, so
+        that a long backlog delays nobody else."""
         outlet = subscriber.outlet
-        while outlet.writable:
-            changes = self._feed.after(subscriber.place, PORTION)
-            if changes is None:
-                outlet.abort()
-                return
-            if not changes:
-                return
-            subscriber.place += len(changes)
-            parts = [Part(PRESENCE, c.body, cursor=c.cursor) for c in changes if subscriber.sees(c, self._user(c.uid))]
-            if parts:
-                outlet.write(parts)
+        if subscriber.going_on or not outlet.writable:
+            return
+        changes = self._feed.after(subscriber.place, PORTION)
+        if changes is None:
+            outlet.abort()
+            return
+        subscriber.place += len(changes)
+        parts = [Part(PRESENCE, c.body, cursor=c.cursor) for c in changes if subscriber.sees(c, self._user(c.uid))]
+        if parts:
+            outlet.write(parts)
+        if len(changes) == PORTION:
+            subscriber.going_on = True
+            asyncio.get_running_loop().call_soon(self._go_on, subscriber)
+
+    def _go_on(self, subscriber: Subscriber) -> None:
+        subscriber.going_on = False
+        if subscriber in self._open:
+            self.send(subscriber)
 
     def _send_all(self) -> None:
         self._waking = False

@@ -1,5 +1,7 @@
 """Integrators at the Global Server: snapshot and stream leave nothing out and say nothing twice, and tell only what was granted."""
 
+import asyncio
+import itertools
 import json
 
 import msgspec
@@ -12,6 +14,7 @@ from domain.errors import Gap, NotAnIntegrator, NotGranted
 from domain.event import placed
 from domain.events.home import StatusChanged
 from servers.global_server.service import GlobalServer
+from servers.global_server.subscribers import PORTION
 from servers.messaging.presence_events import presence_feed
 from servers.security.identity import Identity
 from servers.security.integrators import read_grants
@@ -210,6 +213,7 @@ async def test_a_slow_reader_keeps_only_its_place_and_goes_on_in_order(office, s
     assert ear.told() == []
     ear.slow = False
     subscriber.resume()
+    await eventually(lambda: len(ear.told()) == 200)
     assert [int(id_.rpartition("/")[2]) for id_, _ in ear.told()] == list(range(1, 201))
 
 
@@ -256,6 +260,21 @@ async def test_a_silent_home_is_told_and_its_users_are_left_as_they_were(office,
     assert late.bodies("homes")[0]["silent"] == ["h1"]
     await office.home("h1")
     await eventually(lambda: [each.bodies("homes")[-1]["silent"] for each in (ear, late)] == [[], []])
+
+
+async def test_a_long_backlog_is_sent_one_portion_in_a_turn_of_the_loop(office, server):
+    crm = await as_(server, "crm")
+    cursor = server.presence(crm, None, 1_000, 0).cursor
+    await office.tells(1, *("online", "away") * (2 * PORTION))
+    ear = Ear()
+    server.subscribe(crm, None, cursor, ear)
+    counts = []
+    while len(ear.told()) < 4 * PORTION:
+        counts.append(len(ear.told()))
+        await asyncio.sleep(0)
+    assert counts[0] == PORTION
+    assert all(after - before <= PORTION for before, after in itertools.pairwise(counts))
+    assert len(ear.told()) == len(set(ear.told())) == 4 * PORTION
 
 
 async def test_what_is_no_change_is_passed_over(office, server):
