@@ -1,4 +1,4 @@
-"""Running a command: exit codes and the words for what went wrong. Rule: one clear line, never a traceback, for everything foreseeable.
+"""Running a command: exit codes, and one line for each failure. Rule: a foreseeable failure never shows a traceback.
 
 0 done · 1 refused or unreachable · 2 bad usage · 130 interrupted
 """
@@ -14,21 +14,21 @@ import typer
 from clients.command_line.screen import complain
 from flash_sdk import FlashClientError, Unauthorized
 
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 T = TypeVar("T")
 
 
 class BadUsage(typer.BadParameter):
-    """What was typed cannot be done, and this says what could. Exit code 2, whichever command line the command is mounted in."""
+    """The command cannot be run as it was typed; the message says what to type instead. Exit code 2."""
 
     def format_message(self) -> str:
-        """The message as it stands: it names what is wrong itself."""
+        """The message as it stands, because it names the fault itself."""
         return self.message
 
 
 def perform(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end. What the SDK raises becomes one line on standard error and exit code 1 (`typer.Exit`)."""
+    """Run a coroutine to its end. An error of the SDK becomes one line on standard error and exit code 1 (`typer.Exit`)."""
     try:
         return asyncio.run(work)
     except Unauthorized as error:
@@ -43,16 +43,16 @@ def perform(work: Coroutine[Any, Any, T]) -> T:
 
 
 def stop_writing() -> None:
-    """Whoever read our output has left (`flash listen | head`): no second error when the interpreter flushes at its end."""
+    """The reader of our output has left (`flash listen | head`). The interpreter flushes at its end, and must not fail again then."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(app: typer.Typer, args: Sequence[str] | None = None) -> int:
-    """Run a whole command line and return its exit code. `args`: without the program's name; None for this process's own."""
+    """Run a whole command line and return its exit code. `args`: without the program's name; None for the arguments of this process."""
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)  # a test may have put something simpler in its place
+        reconfigure = getattr(stream, "reconfigure", None)  # a test may have replaced the stream by a simpler one
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter must not end the program
+            reconfigure(errors="backslashreplace")  # a letter that the terminal cannot show must not end the program
     try:
         code = app(args=list(args) if args is not None else None, standalone_mode=False, prog_name="flash")
     except typer.TyperException as error:

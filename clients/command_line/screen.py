@@ -1,4 +1,4 @@
-"""What reaches the terminal. Rule: nothing that came over the network is printed but through `clean`."""
+"""Printing to the terminal. Rule: text that came over the network is printed through `clean` only."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-# Invisible, yet part of how people write: joiners of Persian, Indic scripts and emoji.
+# These joiners are invisible, but Persian, Indic scripts and emoji need them.
 _HARMLESS_FORMATS = frozenset("\u200c\u200d")
-# Control, format (bidi overrides!), surrogate, private use, line and paragraph separators.
+# Control and format characters (with the bidi overrides), surrogates, private use, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 Piece = str | tuple[str, str]  # text, or text and its style
 
 
 def clean(text: str) -> str:
-    """The same on one line, with everything that could move the cursor, restyle, reorder or hide shown as an escape (`\\x1b`)."""
+    """The text on one line. Characters that could move the cursor or restyle, reorder or hide text become escapes (`\\x1b`)."""
     return "".join(_shown(char) for char in text)
 
 
@@ -30,7 +30,7 @@ def _line(pieces: Sequence[Piece]) -> Text:
 
 
 def say(*pieces: Piece) -> None:
-    """Print one line. Colours only on a terminal; never wrapped, so that one line stays one line for `grep`."""
+    """Print one line, with colours on a terminal only. It is never wrapped, so that `grep` finds one line."""
     Console(highlight=False, markup=False, emoji=False).print(_line(pieces), soft_wrap=True)
 
 

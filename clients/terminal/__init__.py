@@ -1,4 +1,4 @@
-"""The terminal client: what `flash user`, `login`, `send`, `listen`, `contacts`, `status`, `watch` do. Rule: what is received is escaped.
+"""The terminal client: `flash user`, `login`, `send`, `listen`, `contacts`, `status` and `watch`. Rule: received text is escaped.
 
-`clients.terminal.app.app` is a typer application to mount in a larger command line; `python -m clients.terminal` is the same by itself.
+`clients.terminal.app.app` is a typer application that `flash` mounts; `python -m clients.terminal` runs it by itself.
 """

@@ -1,4 +1,4 @@
-"""`python -m clients.terminal`. Rule: nothing but the start."""
+"""`python -m clients.terminal`. Rule: it only starts the application."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The map of the terminal client: every command and where it lives. Rule: no command does anything here."""
+"""The map of the terminal client: every command and where it lives. Rule: no command is written here."""
 
 import typer
 
@@ -8,7 +8,12 @@ from clients.terminal.people import login, user
 from clients.terminal.sending import send, status
 from clients.terminal.watching import watch
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send and receive popups from a terminal.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Send and receive popups from a terminal.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.add_typer(user, name="user")
 app.add_typer(contacts, name="contacts")
 app.command()(login)

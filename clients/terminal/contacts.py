@@ -1,4 +1,4 @@
-"""`flash contacts [list|add|remove]`. Rule: people are named by handle; uids stay inside."""
+"""`flash contacts [list|add|remove]`. Rule: people are named by handle, and uids are never shown."""
 
 from typing import Annotated
 
@@ -9,24 +9,24 @@ from clients.command_line.screen import complain, say
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
 from flash_sdk import Contact, FlashClient
 
-contacts = typer.Typer(help="Your contact list: whom you watch and may send to.")
+contacts = typer.Typer(help="Your contact list: the people you watch and may send to.")
 
 STYLES = {"online": "green", "away": "yellow", "dnd": "red"}
 
 
 @contacts.callback(invoke_without_command=True)
 def default(context: typer.Context, me: As = None, server: Server = DEFAULT_SERVER) -> None:
-    """Your contact list: whom you watch and may send to."""
+    """Your contact list: the people you watch and may send to."""
     if context.invoked_subcommand is None:
         list_(me, server)
     elif any(str(context.get_parameter_source(name)).endswith("COMMANDLINE") for name in ("me", "server")):
-        # here it would be ignored, and the command would act for someone else
+        # options before the subcommand would be ignored, and it would act for another user
         raise BadUsage(f"put the options after `{context.invoked_subcommand}`")
 
 
 @contacts.command("list")
 def list_(me: As = None, server: Server = DEFAULT_SERVER) -> None:
-    """Show your contacts and how they are."""
+    """Show your contacts and their presence."""
 
     async def fetch() -> list[Contact]:
         async with acting(server, me) as client:
@@ -44,12 +44,12 @@ def list_(me: As = None, server: Server = DEFAULT_SERVER) -> None:
 @contacts.command()
 def add(
     handle: str,
-    alias: Annotated[str | None, typer.Option(help="What you call them.", show_default=False)] = None,
-    notify: Annotated[bool, typer.Option("--notify", help="Tell you when they come online.")] = False,
+    alias: Annotated[str | None, typer.Option(help="Your own name for this contact.", show_default=False)] = None,
+    notify: Annotated[bool, typer.Option("--notify", help="Be told when this contact comes online.")] = False,
     me: As = None,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Put someone on your contact list, or change how they stand there."""
+    """Put someone on your contact list, or change their entry there."""
 
     async def put() -> Contact:
         async with acting(server, me) as client:
@@ -77,6 +77,6 @@ def remove(handle: str, me: As = None, server: Server = DEFAULT_SERVER) -> None:
 
 
 async def known(client: FlashClient, handle: str) -> Contact | None:
-    """The contact of this handle, if there is one."""
+    """The contact with this handle, if there is one."""
     wanted = handle.lower()
     return next((contact for contact in await client.contacts() if contact.handle == wanted), None)

@@ -1,7 +1,7 @@
-"""The grants this person has, kept between commands. Rule: only their owner can read them (files 0600, folders 0700).
+"""The grants of this person, kept between commands. Rule: only their owner can read them (files 0600, folders 0700).
 
-<config>/<server>/<handle>.json   a grant, one per server and handle
-<config>/<server>/current         the handle that is meant when none is named
+<config>/<server>/<handle>.json   one grant for each server and handle
+<config>/<server>/current         the handle for which commands act when none is named
 """
 
 import json
@@ -26,19 +26,20 @@ class Grants:
     """The grants of one server."""
 
     def __init__(self, server: str, root: Path | None = None) -> None:
-        """`server`: its URL; `root`: the settings' folder, `config_dir()` unless given."""
+        """`server`: its URL. `root`: the folder for settings, `config_dir()` unless given."""
         self._server = server
         self._folder = (root or config_dir()) / quote(server.rstrip("/"), safe="")
 
     def keep(self, grant: Grant, *, current: bool) -> None:
-        """Remember a grant; `current`: it is meant from now on when no handle is named. The first one always is. Raises `OSError`."""
+        """Remember a grant. With `current`, commands act for its user when no handle is named; they always do for the first grant.
+        Raises `OSError`."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self._grant_file(grant.handle), json.dumps(grant.as_json(), indent=1))
         if current or not self._current_file.exists():
             _write(self._current_file, grant.handle)
 
     def get(self, handle: str | None) -> Grant:
-        """The grant of `handle`, or of the current user. Raises `BadUsage` when there is none that is still good."""
+        """The grant of `handle`, or of the current user. Raises `BadUsage` when there is no grant or it has expired."""
         if handle is None:
             handle = _read(self._current_file)
             if handle is None:
@@ -49,13 +50,13 @@ class Grants:
         try:
             grant = Grant.of(parse_object(raw.encode()))
         except ProtocolError:
-            raise BadUsage(f"what is remembered of {handle} is damaged: run `flash login {handle}` again") from None
+            raise BadUsage(f"the remembered login of {handle} is damaged: run `flash login {handle}` again") from None
         if grant.expires_at <= datetime.now(UTC):
             raise BadUsage(f"the login of {handle} has expired: run `flash login {handle}` again")
         return grant
 
     def seen_file(self, handle: str) -> Path:
-        """Where this user's `listen` remembers what it has shown."""
+        """The file in which `listen` of this user remembers what it has shown."""
         return self._folder / f"{_name(handle)}.seen"
 
     def _grant_file(self, handle: str) -> Path:
@@ -67,7 +68,7 @@ class Grants:
 
 
 def _name(handle: str) -> str:
-    """A handle as a file's name: handles are compared after lower-casing, and a hostile one stays in its folder."""
+    """A handle as the name of a file. Handles do not differ by case, and a hostile handle must not leave its folder."""
     return quote(handle.lower(), safe="")
 
 
@@ -79,7 +80,7 @@ def _read(path: Path) -> str | None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace it in one step: a crash leaves the old one or the new one, and at no time can another user read it."""
+    """Replace the file in one step: a crash leaves the old file or the new one, and no other user can ever read it."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:

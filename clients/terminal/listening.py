@@ -38,7 +38,7 @@ WHY_GONE = {
     "lost": "the connection was lost",
     "silent": "the connection fell silent",
     "held": "this network holds the stream back",
-    "better": "looking whether this network lets a better transport through by now",
+    "better": "trying whether this network lets a better transport through by now",
     "session": "your home forgot this session",
     "protocol": "something in between answered instead of your home",
     "goodbye": "your home said goodbye",
@@ -48,9 +48,9 @@ WHY_NOT_CALLED = {
     "not_allowed": "your home calls no addresses such as yours",
     "no_answer": "a firewall keeps it out",
     "wrong_answer": "something in between answers in your place",
-    "tls": "the way to it is encrypted, and better stays so",
+    "tls": "the connection to it is encrypted, and a direct line would not be",
     "proxy": "you reach it through a proxy",
-    "failed": "it does not take offers, or there was no port",
+    "failed": "it takes no offers, or no port could be opened",
     "lost": "the line broke",
     "given_up": "the line broke",
 }
@@ -64,10 +64,10 @@ HOW = {
 def listen(
     me: As = None,
     done: Annotated[bool, typer.Option("--done", help="Close each popup as soon as it is shown.")] = False,
-    direct: Annotated[bool, typer.Option("--direct", help="Open a port, for your home and for contacts near by.")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Open a port, so that popups can come directly.")] = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Be online: print popups and what your contacts do, until Ctrl-C."""
+    """Be online: print popups and the presence of your contacts, until Ctrl-C."""
 
     async def receive() -> None:
         async with acting(server, me) as client:
@@ -75,10 +75,10 @@ def listen(
             seen = FileSeen(Grants(server).seen_file(client.grant.handle))
             try:
                 await _print_all(client, seen, done, direct)
-            except asyncio.CancelledError:  # Ctrl-C: the one proper way to end this, and so no error
+            except asyncio.CancelledError:  # Ctrl-C is the usual way to end this command, so it is no error
                 pass
             finally:
-                with contextlib.suppress(FlashClientError):  # a home that is away will notice by itself
+                with contextlib.suppress(FlashClientError):  # a home that does not answer notices the end by itself
                     await client.logoff()
 
     perform(receive())
@@ -89,11 +89,11 @@ def _end_when_told() -> None:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def end() -> None:
-        loop.add_signal_handler(signal.SIGTERM, lambda: None)  # told twice, as `timeout` does, we still log off
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)  # `timeout` sends it twice, and the second one must not cut the logoff short
         if task is not None:
             task.cancel()
 
-    with contextlib.suppress(NotImplementedError):  # Windows has no such handler; there only Ctrl-C logs off
+    with contextlib.suppress(NotImplementedError):  # Windows has no such handler, so only Ctrl-C logs off there
         loop.add_signal_handler(signal.SIGTERM, end)
 
 
@@ -103,24 +103,24 @@ async def _print_all(client: FlashClient, seen: FileSeen, done: bool, direct: bo
         met = met or isinstance(event, Welcome)
         if not met and isinstance(event, Disconnected) and event.reason == "unreachable":
             raise Unreachable(f"no answer from your home at {client.grant.home.url}")
-        if not (done and isinstance(event, Done)):  # those we closed ourselves come back to every session
+        if not (done and isinstance(event, Done)):  # every session hears of the messages that we closed ourselves
             window.show(event)
         if done and isinstance(event, Message):
             try:
                 await client.done(event.id)
-            except FlashClientError as error:  # it was shown: that it stays open elsewhere is no reason to stop
+            except FlashClientError as error:  # the message was shown, and it may stay open elsewhere
                 complain(str(error))
 
 
 class Window:
-    """Knows the names of contacts, and says each event in one line."""
+    """Knows the names of contacts, and prints each event as one line."""
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
-        self._transport = "multipart"  # the usual one goes without saying
+        self._transport = "multipart"  # the usual transport is not mentioned
 
     def show(self, event: Event) -> None:
-        """Print it, if there is anything to say."""
+        """Print the event, if a person needs to know of it."""
         match event:
             case Connected() if event.transport != self._transport:
                 self._transport = event.transport

@@ -1,4 +1,4 @@
-"""The options that commands share, and whom they act for. Rule: an option means the same in every command."""
+"""The options that commands share, and the user for whom they act. Rule: an option means the same in every command."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -15,15 +15,21 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global 
 CLIENT = "terminal/1.0"
 
 Server = Annotated[str, typer.Option("--server", envvar="FLASH_SERVER", metavar="URL", help="The Global Server.")]
-As = Annotated[str | None, typer.Option("--as", metavar="ME", help="Act for this handle (else the one of the last `flash login`).")]
+As = Annotated[str | None, typer.Option("--as", metavar="ME", help="Act for this handle instead of the user of the last `flash login`.")]
 Password = Annotated[
     str | None,
-    typer.Option("--password", envvar="FLASH_PASSWORD", metavar="TEXT", help="Asked for when it is not given.", show_default=False),
+    typer.Option(
+        "--password",
+        envvar="FLASH_PASSWORD",
+        metavar="TEXT",
+        help="Without it you are asked.",
+        show_default=False,
+    ),
 ]
 
 
 def password_for(handle: str, given: str | None, *, new: bool) -> str:
-    """The password that was given, or that the person at the terminal types. Raises `BadUsage` when nobody can be asked."""
+    """The given password, or the one that the person at the terminal types. Raises `BadUsage` when nobody can be asked."""
     if given is not None:
         return given
     if not sys.stdin.isatty():
@@ -32,7 +38,7 @@ def password_for(handle: str, given: str | None, *, new: bool) -> str:
 
 
 def connect(server: str) -> FlashClient:
-    """A client of this server, logged in as nobody. Raises `BadUsage` when it is no URL."""
+    """A client of this server that is not logged in. Raises `BadUsage` when `server` is no URL."""
     try:
         return FlashClient(server, client=CLIENT)
     except ValueError as error:

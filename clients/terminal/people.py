@@ -13,8 +13,8 @@ from flash_sdk import PROFILE_FIELDS, Grant, User
 user = typer.Typer(no_args_is_help=True, help="Register, and find people.")
 
 PAGE = 50  # more than a screen, so that the first screen comes in one answer
-Field = Annotated[list[str] | None, typer.Option(metavar="NAME=WORDS", help="Words that match in one field.", show_default=False)]
-Profile = Annotated[str | None, typer.Option(help="Part of the profile that others can search.", show_default=False)]
+Field = Annotated[list[str] | None, typer.Option(metavar="NAME=WORDS", help="Search for words in one field.", show_default=False)]
+Profile = Annotated[str | None, typer.Option(help="A field of the profile, in which others can search.", show_default=False)]
 
 
 @user.command()
@@ -48,7 +48,7 @@ def add(
 
 @user.command()
 def find(
-    query: Annotated[list[str] | None, typer.Argument(help="Words that match in any field.", show_default=False)] = None,
+    query: Annotated[list[str] | None, typer.Argument(help="Search for words in any field.", show_default=False)] = None,
     field: Field = None,
     me: As = None,
     server: Server = DEFAULT_SERVER,
@@ -57,7 +57,7 @@ def find(
     narrowed = dict(_field(each) for each in field or [])
     words = " ".join(query or [])
     if not words and not narrowed:
-        raise BadUsage("say whom to find: words, or --field full_name=...")
+        raise BadUsage("say what to search for: words, or --field full_name=...")
 
     async def search() -> int:
         found = 0
@@ -78,9 +78,9 @@ def erase(
     password: Password = None,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Close an account for good: what this user wrote, and what they said of themselves, is unreadable from then on.
+    """Close an account for good: the messages and the profile of this user are unreadable from then on.
 
-    With the user's own password; or with --as, by somebody whom FLASH_OPS names.
+    It needs the user's own password, or --as with the handle of somebody whom FLASH_OPS names.
     """
     secret = password_for(handle, password, new=False) if me is None else ""
 
@@ -98,7 +98,7 @@ def erase(
 
 
 def login(handle: str, password: Password = None, server: Server = DEFAULT_SERVER) -> None:
-    """Log in: later commands act for this user unless they say otherwise."""
+    """Log in: later commands act for this user unless they name another one."""
     client, secret = connect(server), password_for(handle, password, new=False)
 
     async def ask() -> Grant:
@@ -114,7 +114,7 @@ def _keep(server: str, grant: Grant, *, current: bool) -> None:
     async def keep() -> None:
         Grants(server).keep(grant, current=current)
 
-    perform(keep())  # for its words when the disk refuses
+    perform(keep())  # `perform` prints what the disk refuses
 
 
 def _field(given: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`flash send` and `flash status`. Rule: what is printed as accepted is on the home's disk."""
+"""`flash send` and `flash status`. Rule: a message that is printed as accepted is on the home's disk."""
 
 import asyncio
 import contextlib
@@ -12,16 +12,16 @@ from clients.terminal.contacts import known
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
 from flash_sdk import Disconnected, FlashClient, FlashClientError, Listener, Message, Receipt, Unreachable, Welcome
 
-WINDOW = 64  # popups that a home sends ahead of a session's acknowledgements; one that peeks gives none
-WAIT_S = 30.0  # a popup to one who is online takes a fraction of a second; after this they are not
+WINDOW = 64  # popups that a home sends ahead of acknowledgements, and a session that peeks acknowledges nothing
+WAIT_S = 30.0  # a popup to someone online takes a fraction of a second, so the recipient is not online
 
 
 def send(
-    handle: Annotated[str, typer.Argument(help="To whom.")],
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    handle: Annotated[str, typer.Argument(help="The handle of the recipient.")],
+    text: Annotated[str, typer.Argument(help="The text of the popup.")],
     me: As = None,
     urgent: Annotated[bool, typer.Option("--urgent", help="Mark it as urgent.")] = False,
-    reply_to: Annotated[str | None, typer.Option(metavar="ID", help="The message this answers.", show_default=False)] = None,
+    reply_to: Annotated[str | None, typer.Option(metavar="ID", help="The id of the message that this answers.", show_default=False)] = None,
     direct: Annotated[bool, typer.Option("--direct", help="Hand it over directly as well, if the recipient is near by.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help=f"Wait up to {WAIT_S:.0f} s until it is delivered.")] = False,
     server: Server = DEFAULT_SERVER,
@@ -45,7 +45,7 @@ def send(
 
 
 async def _reach(client: FlashClient, handle: str) -> int:
-    """The uid of the recipient, who is on the contact list when this returns."""
+    """The uid of the recipient. On return the recipient is on the contact list."""
     contact = await known(client, handle)
     if contact is None:
         contact = await client.add_contact((await client.by_handle(handle)).uid)
@@ -53,7 +53,7 @@ async def _reach(client: FlashClient, handle: str) -> int:
 
 
 async def _open(client: FlashClient) -> Listener:
-    """A session of our own that takes nothing away from the windows this user has open elsewhere."""
+    """A session that acknowledges nothing, so that the windows of this user elsewhere get everything as well."""
     listener = client.listen(peek=True)
     async for event in listener:
         if isinstance(event, Welcome):
@@ -64,7 +64,7 @@ async def _open(client: FlashClient) -> Listener:
 
 
 async def _delivered(receipts: Listener, message_id: str) -> bool:
-    """Wait for the receipt and say what it says."""
+    """Wait for the receipt and print its state."""
     popups = 0
     try:
         async with asyncio.timeout(WAIT_S):
@@ -80,18 +80,18 @@ async def _delivered(receipts: Listener, message_id: str) -> bool:
                     say(event.state)
                     return True
     except TimeoutError:
-        pass  # said below, as for a home that said goodbye
+        pass  # the last line says it, as it does after a goodbye
     complain("not delivered yet: it waits in the recipient's mailbox")
     return False
 
 
 def status(
-    state: Annotated[Literal["online", "away", "dnd"], typer.Argument(metavar="away|dnd|online", help="How you are.")],
-    note: Annotated[str, typer.Option(help="A few words for your contacters.", show_default=False)] = "",
+    state: Annotated[Literal["online", "away", "dnd"], typer.Argument(metavar="away|dnd|online", help="Your new status.")],
+    note: Annotated[str, typer.Option(help="A few words for the people who have you on their list.", show_default=False)] = "",
     me: As = None,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Say how you are: your contacters see it."""
+    """Set your status, which the people see who have you on their list."""
 
     async def put() -> None:
         async with acting(server, me) as client:

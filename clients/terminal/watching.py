@@ -1,4 +1,4 @@
-"""`flash watch`: the presence that an integrator was granted, as it changes. Rule: one line per item; with --json one object per line."""
+"""`flash watch`: presence for integrators, as it changes. Rule: one line per item; with --json one object per line."""
 
 import asyncio
 import contextlib
@@ -28,11 +28,11 @@ def watch(
     me: As = None,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """For integrators: show how users stand, then each change, until Ctrl-C."""
+    """For integrators: show the presence of users, then each change, until Ctrl-C."""
 
     async def show() -> None:
         async with acting(server, me) as client:
-            with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C: the one proper way to end this, and so no error
+            with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to end this command, so it is no error
                 await _show_all(client, user or [], after, as_json)
 
     perform(show())
@@ -57,17 +57,17 @@ def _plain(value: Any) -> str:
 
 
 class Board:
-    """Says each item in words."""
+    """Prints each item in words."""
 
     def __init__(self) -> None:
         self._silent: tuple[str, ...] = ()
 
     def show(self, item: FeedItem) -> None:
-        """Print it, if there is anything to say."""
+        """Print the item, if it brings anything new."""
         match item:
             case Snapshot():
                 if item.gap:
-                    complain("changes were missed; this is how everybody stands now")
+                    complain("changes were missed; this is the present status of everybody")
                 self._silent = item.silent
                 for user in sorted(item.users, key=lambda user: user.handle):
                     self._row(user)
@@ -76,7 +76,7 @@ class Board:
                 say(_time(item.time), " ", (item.handle, "bold"), " is ", (item.status, style), f" (was {item.previous}: {item.reason})")
             case SilentHomes():
                 for home in set(item.homes) - set(self._silent):
-                    complain(f"{home} is not heard of: how its users stand is unknown")
+                    complain(f"nothing is heard of {home}: the status of its users is unknown")
                 for home in set(self._silent) - set(item.homes):
                     complain(f"{home} is back")
                 self._silent = item.homes

@@ -1,4 +1,4 @@
-"""The popup client for desktops. Rule: one pure model, one engine that talks, views that draw; a bridge between two threads.
+"""The popup client for desktops. Rule: a pure model, an engine that talks, views that draw, and one bridge between the two threads.
 
     flash_sdk ──events──▶ engine (asyncio thread) ──reports──▶ bridge ──fold──▶ model ──effects──▶ views (Tk's thread)
                              ▲ storage, grants                    │ commands              ▲ intents │

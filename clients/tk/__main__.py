@@ -1,4 +1,4 @@
-"""`python -m clients.tk`. Rule: nothing but the start."""
+"""`python -m clients.tk`. Rule: it only starts the application."""
 
 from clients.tk.app import app
 

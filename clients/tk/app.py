@@ -1,4 +1,4 @@
-"""`flash tk`. Rule: it starts without Tk, a display or a server being there, to say in one line what is missing."""
+"""`flash tk`. Rule: it starts even without Tk, a display or a server, in order to say in one line what is missing."""
 
 import sys
 from typing import Annotated, Literal
@@ -11,19 +11,19 @@ NO_TK = (
 )
 NO_DISPLAY = "there is no display to open windows on: {error}. In a terminal, `flash listen` shows popups too."
 
-app = typer.Typer(add_completion=False, help="The popup client for desktops.")
+app = typer.Typer(add_completion=False, help="The popup client for desktops.", context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.command()
 def tk(
     server: Annotated[str | None, typer.Option("--server", envvar="FLASH_SERVER", metavar="URL", help="The Global Server.")] = None,
-    handle: Annotated[str | None, typer.Option("--as", metavar="HANDLE", help="Whom to sign in, else the last one.")] = None,
-    looks: Annotated[Literal["light", "dark", "system"] | None, typer.Option("--looks", help="Light or dark, this time.")] = None,
-    direct: Annotated[bool, typer.Option("--direct", help="Open a port, for your home and for contacts near by.")] = False,
+    handle: Annotated[str | None, typer.Option("--as", metavar="HANDLE", help="The user to sign in, instead of the last one.")] = None,
+    looks: Annotated[Literal["light", "dark", "system"] | None, typer.Option("--looks", help="Light or dark, for this start only.")] = None,
+    direct: Annotated[bool, typer.Option("--direct", help="Open a port, so that popups can come directly.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log to standard error, with timings.")] = False,
-    keyring: Annotated[bool, typer.Option(help="Keep the login in the desktop's keyring, where there is one.")] = True,
+    keyring: Annotated[bool, typer.Option(help="Keep the login in the desktop's keyring, if there is one.")] = True,
 ) -> None:
-    """Contacts and popups in windows."""
+    """Show contacts and popups in windows."""
     try:
         import tkinter
 

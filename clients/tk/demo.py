@@ -1,6 +1,6 @@
-"""Opening a popup client for somebody who is signed in already, as `flash serve --demo` does. Rule: it never fails the demo.
+"""Opens a popup client for a user who is signed in already, as `flash serve --demo` does. Rule: it never makes the demo fail.
 
-Each person gets settings and data in a folder of their own: on one desktop, ann's client and bob's must not share them.
+Each person has a folder of their own for settings and data, because ann's client and bob's on one desktop must not share them.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from flash_sdk import Grant
 
 
 def can_open_windows() -> bool:
-    """Whether there is a Tk, and a display to open windows on."""
+    """Whether there is a Tk, and a display for windows."""
     display = sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
     return display and importlib.util.find_spec("_tkinter") is not None
 

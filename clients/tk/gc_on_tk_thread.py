@@ -1,27 +1,27 @@
-"""When garbage is collected: on Tk's thread only. Rule: no other thread ever frees what belongs to Tcl.
+"""Collects garbage on Tk's thread only. Rule: no other thread ever frees an object that belongs to Tcl.
 
-Widgets and their variables stand in circles, so Python's collector frees them, on whichever thread happens to allocate then. On the
-engine's thread a variable would call Tcl from there: at best that waits for Tk's thread, at worst it is refused with a traceback.
+Widgets and their variables refer to each other in circles, so Python's collector frees them, on the thread that happens to allocate
+then. If that is the engine's thread, a variable calls Tcl from there: at best the call waits for Tk's thread, at worst it fails.
 """
 
 import gc
 from collections.abc import Callable
 
-EVERY_MS = 200  # between two looks: no flood makes more garbage than some megabytes in that time
+EVERY_MS = 200  # between two checks: even a flood makes only some megabytes of garbage in that time
 After = Callable[[int, Callable[[], None]], object]
 
 
 class Collector:
-    """Does by itself what the interpreter does otherwise, by its own thresholds. `after(ms, call)`: Tk's."""
+    """Collects by the interpreter's own thresholds, in place of the interpreter. `after(ms, call)`: Tk's function."""
 
     def __init__(self, after: After) -> None:
         gc.disable()
-        gc.freeze()  # what a program loads at its start stays: it need not be looked through again and again
+        gc.freeze()  # what a program loads at its start stays, so the collector need not look through it again and again
         self._after = after
         self._look()
 
     def close(self) -> None:
-        """The windows are gone: as usual again."""
+        """Let the interpreter collect again, because the windows are gone."""
         gc.unfreeze()
         gc.enable()
 

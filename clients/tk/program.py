@@ -1,4 +1,4 @@
-"""Putting the popup client together. Rule: everything is made here, once; the engine ends after the windows are gone."""
+"""Puts the popup client together. Rule: every object is made here, once, and the engine ends after the windows have closed."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ from clients.tk.views.remembered import Remembered
 from clients.tk.views.theme import Theme
 from clients.tk.windows import WindowManager, chosen_mode
 
-# Tkinter gives the interpreter away around every call of Tcl; while the engine computes, each call would wait the usual 5 ms for it.
+# Tkinter releases the interpreter around every call of Tcl. While the engine computes, each call would wait the usual 5 ms to get it back.
 SWITCH_S = 0.0001
 
 DEBUG, WARNING = 10, 30  # structlog's levels are those of logging
@@ -29,8 +29,8 @@ DEBUG, WARNING = 10, 30  # structlog's levels are those of logging
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to start. `looks`: `light`, `dark` or `system`; None: as it was last chosen. `verbose`: log to standard error, with timings.
-    `direct`: popups may come and go without the home in between."""
+    """How to start. `looks`: `light`, `dark` or `system`; None for the last choice. `verbose`: log to standard error, with timings.
+    `direct`: popups may come and go directly between clients."""
 
     server: str | None = None
     handle: str | None = None
@@ -41,7 +41,7 @@ class Options:
 
 
 def run(options: Options, watch: Callable[[tk.Tk], object] | None = None) -> None:
-    """Run until the person leaves. `watch`: is given the root window first. Raises `tk.TclError` when there is no display."""
+    """Run until the person leaves. `watch` gets the root window first. Raises `tk.TclError` when there is no display."""
     _log_to_standard_error(verbose=options.verbose)
     sys.setswitchinterval(SWITCH_S)
     paths = Paths.of_this_person()

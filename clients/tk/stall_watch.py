@@ -1,4 +1,4 @@
-"""How long Tk's thread was kept from its work. Rule: it measures only when asked to, for it wakes the processor often."""
+"""Measures how long Tk's thread was kept from its work. Rule: it runs only when asked for, because it wakes the processor often."""
 
 import time
 import tkinter as tk
@@ -6,22 +6,22 @@ from pathlib import Path
 
 import structlog
 
-BEAT_MS = 10  # what is shorter than a beat is not seen, and nobody feels it
+BEAT_MS = 10  # a stall that is shorter than a beat is not seen, and nobody feels it
 WORTH_SAYING_MS = 30.0  # two frames
 
 log = structlog.get_logger("flash.tk")
 
 
 class StallWatch:
-    """A heartbeat on Tk's thread: each late beat is a stall, and those worth it are logged.
+    """A heartbeat on Tk's thread. Each late beat is a stall, and stalls that a person may feel are logged.
 
-    `late_ms`: as the person at the window feels it. `queued_ms`: how long of it one thread of this program (that which waited longest)
-    was ready and waited for a processor that others had (Linux only; 0 elsewhere): what no program can do anything about.
+    `late_ms`: the stall as the person at the window feels it. `queued_ms`: for how much of it the thread of this program that waited
+    longest was ready and waited for a processor, because other programs had it (Linux only; 0 elsewhere). No program can change that part.
     """
 
     def __init__(self, root: tk.Tk) -> None:
         self._root = root
-        self._due = float("inf")  # the first beat is when the main loop runs: before that there is no window to be felt
+        self._due = float("inf")  # the first beat comes when the main loop runs: before, there is no window that could be felt
         self._queued: dict[str, float] = {}
         root.after(0, self._beat)
 
@@ -36,7 +36,7 @@ class StallWatch:
 
 
 def _queued() -> dict[str, float]:
-    """What each thread of this process has waited for a processor so far, in ms: second field of its `schedstat` (proc(5))."""
+    """How long each thread of this process has waited for a processor so far, in ms: the second field of its `schedstat` (proc(5))."""
     waited = {}
     for task in Path("/proc/self/task").glob("*/schedstat"):
         try:

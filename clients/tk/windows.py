@@ -1,7 +1,7 @@
-"""Every window, and which effect draws which. Rule: the only place that knows all windows; it runs on Tk's thread and never waits.
+"""Opens every window, and draws each effect in the right one. Rule: no other module knows all windows; nothing here ever waits.
 
-The bridge rings when something came; then a slice of it is folded and drawn, and the next slice waits until Tk has drawn and read
-the keyboard: a thousand messages never make the windows stop.
+The bridge rings when something has come. Then a slice of it is folded and drawn, and the next slice waits until Tk has drawn and read
+the keyboard, so that even a thousand messages never stop the windows.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ from clients.tk.views.sign_in import SignInView
 from clients.tk.views.theme import Mode, Theme
 from clients.tk.views.window import Window
 
-BREATH_MS = 10  # between two slices of a flood: Tk draws and reads the keyboard
+BETWEEN_SLICES_MS = 10  # Tk draws and reads the keyboard in this time
 USUAL, LEAST = (340, 600), (230, 320)  # of the main window, at 96 dots an inch
 
 log = structlog.get_logger("flash.tk")
 
 
 class WindowManager:
-    """Draws effects, opens windows, hands on what the person wants."""
+    """Draws effects, opens windows, and hands on what the person wants."""
 
     def __init__(self, root: tk.Tk, bridge: Bridge, theme: Theme, remembered: Remembered, desktop: Mode, ended: Callable[[], None]) -> None:
-        """`desktop`: whether it is light or dark. `ended`: the person has left."""
+        """`desktop`: whether the desktop is light or dark. `ended`: called when the person has left."""
         self._desktop = desktop
         self._root, self._bridge, self._theme, self._remembered, self._ended = root, bridge, theme, remembered, ended
         self._model = bridge.model
@@ -64,13 +64,13 @@ class WindowManager:
     # --- from the person to the model ---
 
     def do(self, intent: Intent) -> None:
-        """What the person wants."""
+        """Fold an intent of the person, and draw its effects."""
         self.draw(self._bridge.do(intent))
 
     # --- from the model to the windows ---
 
     def draw(self, wanted: Iterable[effects.ViewEffect]) -> None:
-        """Draw effects: popups at once, the rest once per turn."""
+        """Draw popups at once, and the other effects once per turn."""
         for effect in wanted:
             match effect:
                 case effects.ShowPopup(popup):
@@ -103,7 +103,7 @@ class WindowManager:
                     self._whole(effect)
 
     def _whole(self, effect: effects.ViewEffect) -> None:
-        """Effects that say "look at this part of the model again"."""
+        """Draw effects that ask for a part of the model to be drawn again."""
         contacts = self.contacts
         match effect:
             case effects.ContactsChanged():
@@ -148,7 +148,7 @@ class WindowManager:
             window.draw_replay()
 
     def _account(self) -> None:
-        """Signed in or out, or the sign-in has something to say."""
+        """Somebody has signed in or out, or the sign-in shows another sentence."""
         if self._model.account is None:
             self.popups.clear()
             for window in list(self._windows.values()):
@@ -176,39 +176,39 @@ class WindowManager:
     # --- windows a person opens ---
 
     def write_to(self, uid: int) -> None:
-        """The conversation with someone, the keyboard in its field."""
+        """Open the conversation with someone, with the keyboard in its field."""
         self._show(f"conversation-{uid}", lambda: ConversationWindow(self._root, self._context, uid, now_utc))
 
     def inbox(self) -> None:
-        """The inbox."""
+        """Open the inbox."""
         self._show("inbox", lambda: InboxWindow(self._root, self._context, now_utc))
 
     def add_contact(self) -> None:
-        """The directory."""
+        """Open the search in the directory."""
         self._show("add", lambda: AddContactWindow(self._root, self._context))
 
     def card(self, uid: int) -> None:
-        """Alias and notification of a contact."""
+        """Open the card with alias and notification of a contact."""
         if isinstance(window := self._windows.get("card"), ContactCard) and window.uid != uid:
             window.close()
         self._show("card", lambda: ContactCard(self._root, self._context, uid))
 
     def keys(self) -> None:
-        """The list of keys."""
+        """Open the list of keys."""
         self._show("keys", lambda: KeysWindow(self._root, self._context))
 
     def newest_popup(self) -> None:
-        """Give the keyboard to a popup: the person asked for it."""
+        """Give the keyboard to the newest popup, because the person asked for it."""
         if not self.popups.take_keyboard():
             self.contacts.say("There is no popup")
 
     def theme(self, theme: str) -> None:
-        """`light`, `dark`, or `system`."""
+        """Switch to `light`, `dark`, or `system`."""
         self._remembered.choose_theme(theme)
         self._theme.use(chosen_mode(theme, self._desktop))
 
     def quit(self) -> None:
-        """Remember every place and leave."""
+        """Remember where the windows stand, and leave."""
         for window in list(self._windows.values()):
             window.close()
         self._remembered.place("main", self._root.geometry())
@@ -232,7 +232,7 @@ class WindowManager:
     # --- the turns ---
 
     def _soon(self, *drawings: Callable[[], None]) -> None:
-        """Draw once Tk has nothing more urgent; many wishes for the same, one drawing."""
+        """Draw once Tk has nothing more urgent to do. Any number of requests for one drawing is drawn once."""
         self._wanted.update(dict.fromkeys(drawings))
         if self._drawing is None:
             self._drawing = self._root.after_idle(self._draw_wanted)
@@ -241,21 +241,21 @@ class WindowManager:
         self._drawing = None
         wanted, self._wanted = self._wanted, {}
         for drawing in wanted:
-            with contextlib.suppress(tk.TclError):  # its window was closed meanwhile
+            with contextlib.suppress(tk.TclError):  # the window was closed meanwhile
                 drawing()
 
     def _listen(self) -> None:
         try:
             self._root.tk.createfilehandler(self._bridge.fileno(), tk.READABLE, lambda *why: self._rung())
         except (AttributeError, tk.TclError):
-            log.info("tk.no_file_handler")  # Windows: the tick finds what came
+            log.info("tk.no_file_handler")  # on Windows, where the tick finds what has come
 
     def _rung(self) -> None:
         if not self._pumping:
             self._pump()
 
     def _pump(self) -> None:
-        """One slice. While more waits, the bell is not listened to: it would ring before Tk had drawn."""
+        """Fold and draw one slice. While more waits, the bell is ignored, because it would ring before Tk has drawn."""
         self.draw(self._bridge.drain())
         more = self._bridge.waiting > 0
         if more and not self._pumping:
@@ -264,7 +264,7 @@ class WindowManager:
             self._listen()
         self._pumping = more
         if more:
-            self._root.after(BREATH_MS, self._pump)
+            self._root.after(BETWEEN_SLICES_MS, self._pump)
 
     def _tick(self) -> None:
         self._rung()
@@ -272,7 +272,7 @@ class WindowManager:
 
 
 def chosen_mode(theme: str, desktop: Mode) -> Mode:
-    """Light or dark, for what the person chose and how the desktop looks."""
+    """Light or dark, by the choice of the person and the looks of the desktop."""
     return "dark" if theme == "dark" else "light" if theme == "light" else desktop
 
 

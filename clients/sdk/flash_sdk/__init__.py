@@ -1,4 +1,7 @@
-"""Speak Flash from Python. Rule: what is named here is the public API; the modules behind it may move."""
+"""Speak Flash from Python. Rule: the names in this file are the public API; the modules behind them may move.
+
+The package is flat, as httpx and h11 are: a layers contract says which module may import which.
+"""
 
 from flash_sdk.backoff import Pace
 from flash_sdk.client import FlashClient

@@ -1,4 +1,4 @@
-"""The public presence feed on RabbitMQ, for integrators (`flash-sdk[amqp]`). Rule: reads what Flash declared, declares nothing lasting.
+"""The public presence feed on RabbitMQ, for integrators (`flash-sdk[amqp]`). Rule: it declares nothing that lasts.
 
     async for change in presence("amqp://guest:guest@localhost/", key="presence.*.42.*"):
         print(change.handle, change.status)
@@ -17,7 +17,7 @@ from flash_sdk.feed import PresenceEvent
 EXCHANGE = "flash.presence"
 LOG = "flash.presence.log"
 EVERYONE = "presence.#"
-PREFETCH = 200  # a stream refuses consumers without one; more would only be memory
+PREFETCH = 200  # a stream refuses consumers without a prefetch, and a larger one would only cost memory
 
 
 async def presence(
@@ -25,9 +25,9 @@ async def presence(
 ) -> AsyncGenerator[PresenceEvent, None]:
     """Presence changes as they happen, until the caller stops.
 
-    `key`: which of them, `presence.<home>.<uid>.<status>` with AMQP's `*` and `#`. `start`: read the log instead, from an offset or
-    from the first change it still has, and go on with what follows; then `key` is not applied. Raises aio-pika's errors when the
-    broker cannot be reached or the connection breaks: read the log from the last `offset + 1` to miss nothing.
+    `key`: the changes to receive, `presence.<home>.<uid>.<status>` with AMQP's `*` and `#`. `start`: read the log instead, from an offset
+    or from the first change that it still has, and go on with later changes; `key` is not applied then. Raises aio-pika's errors when the
+    broker cannot be reached or the connection breaks. Whoever then reads the log from the last `offset + 1` misses nothing.
     """
     connection = await aio_pika.connect(url)
     async with connection:

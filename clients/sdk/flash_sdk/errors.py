@@ -6,9 +6,9 @@ FlashClientError
 │   ├── NotAContact     403  the recipient must be on the contact list first
 │   ├── UnknownSession  409  the home no longer has this session: open a back connection again
 │   └── TryLater        429, 5xx  the same request may succeed later
-├── Unreachable         no answer came: nothing is known about what happened
-│   └── Unanswered      connected, but not even the head of an answer came in time: something may hold it back
-└── ProtocolError       an answer came that is not Flash's protocol (a captive portal, a proxy that refuses)
+├── Unreachable         no answer came, so nobody knows what happened to the request
+│   └── Unanswered      a connection was made, but no head of an answer came in time: something may hold it back
+└── ProtocolError       the answer was not in Flash's protocol (a captive portal, a proxy that refuses)
 """
 
 from typing import Any
@@ -48,21 +48,21 @@ class UnknownSession(Refused):
 
 
 class TryLater(Refused):
-    """The server cannot do it now. `retry_after_s`: what it asked for, if it did."""
+    """The server cannot do it now. `retry_after_s`: the wait that the server asked for, if it named one."""
 
     retry_after_s: float | None = None
 
 
 class Unreachable(FlashClientError):
-    """No answer came. After a send, `extra["id"]` is the id to send again with: it is never doubled."""
+    """No answer came. After a send, `extra["id"]` is the id to send again with, so that the message is never doubled."""
 
 
 class Unanswered(Unreachable):
-    """The connection was made, and then nothing came in time."""
+    """The connection was made, and no answer came in time."""
 
 
 class ProtocolError(FlashClientError):
-    """What came is not Flash's protocol."""
+    """The answer was not in Flash's protocol."""
 
 
 _BY_CODE: dict[str, type[Refused]] = {"unauthorized": Unauthorized, "not_a_contact": NotAContact, "unknown_session": UnknownSession}
@@ -72,11 +72,11 @@ _LATER = frozenset({408, 425, 429})  # and every 5xx
 
 
 def is_later(status: int) -> bool:
-    """Whether the same request may succeed later, whoever says so."""
+    """Whether the same request may succeed later, whether a server or a proxy gave this status."""
     return status >= 500 or status in _LATER
 
 
 def refusal(code: str, status: int, detail: str, extra: dict[str, Any] | None = None) -> Refused:
-    """The `Refused` for this answer, of the subclass that callers branch on if there is one."""
+    """The `Refused` for this answer, of its own subclass if there is one."""
     kind = TryLater if is_later(status) else _BY_CODE.get(code, Refused)
     return kind(code, status, detail, extra)

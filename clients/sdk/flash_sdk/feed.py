@@ -1,4 +1,4 @@
-"""What integrators are told of presence, over HTTP or AMQP. Rule: values only, read from the wire by `of`.
+"""The presence feed of integrators, over HTTP or AMQP. Rule: values only, read from the wire by `of`.
 
 Snapshot → (PresenceEvent | SilentHomes)… → Disconnected → … ; another Snapshot only after a gap.
 """
@@ -16,10 +16,10 @@ TYPE = "flash.presence.changed.v1"
 
 @dataclass(frozen=True, slots=True)
 class PresenceEvent:
-    """One change: a CloudEvent of type `flash.presence.changed.v1`. `id` is the same however often it is read: drop repeats by it.
+    """One change: a CloudEvent of type `flash.presence.changed.v1`. Each reading of it gives the same `id`, so that repeats can be dropped.
 
-    `offset`: its place in the log, when it was read from there over AMQP; go on with `start=offset + 1`. `cursor`: the place after it,
-    when it was read over HTTP; go on with `after=cursor`.
+    `offset`: its place in the log, if it was read from there over AMQP; go on with `start=offset + 1`. `cursor`: the place after it, if it
+    was read over HTTP; go on with `after=cursor`.
     """
 
     id: str
@@ -36,12 +36,12 @@ class PresenceEvent:
 
     @classmethod
     def of(cls, body: bytes, offset: int | None = None) -> Self | None:
-        """Read the JSON of a structured-mode CloudEvent; None for a type that this version does not know. Raises `ProtocolError`."""
+        """Read the JSON of a structured-mode CloudEvent; None for an unknown type. Raises `ProtocolError`."""
         return cls.of_json(fields.parse_object(body), offset)
 
     @classmethod
     def of_json(cls, event: Json, offset: int | None = None, cursor: str | None = None) -> Self | None:
-        """As `of`, from JSON that was read already."""
+        """Read the JSON object of a CloudEvent; otherwise as `of`."""
         if fields.text(event, "type") != TYPE:
             return None
         data = fields.section(event, "data")
@@ -62,7 +62,7 @@ class PresenceEvent:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a user stands. `status`: `online`, `away`, `dnd`, `offline` or `unknown`. `id`: of the change that made it so, None for none."""
+    """The present status of a user: `online`, `away`, `dnd`, `offline` or `unknown`. `id`: of the change that led to it, or None."""
 
     uid: int
     handle: str
@@ -86,9 +86,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How everybody that was asked for stands; the changes that follow are exactly what it lacks. `silent`: homes that are not heard of.
+    """The present status of every user that was asked for. Exactly the later changes follow. `silent`: homes that nothing is heard of.
 
-    `gap`: changes were missed that nobody can tell any more, so forget what you knew and begin with this.
+    `gap`: changes were missed and cannot be had any more, so forget what you knew and begin with this snapshot.
     """
 
     users: tuple[Standing, ...]
@@ -99,7 +99,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class SilentHomes:
-    """The homes that are not heard of right now: of their users one knows only how they stood. Given on each connection, and on change."""
+    """The homes that nothing is heard of right now: the status of their users may be old. Given on each connection, and on each change."""
 
     homes: tuple[str, ...]
 
@@ -108,6 +108,6 @@ FeedItem = Snapshot | PresenceEvent | SilentHomes | Disconnected
 
 
 def version(id: str) -> int:
-    """The number at the end of a change's id: it rises with each change of a user. 0 for an id of another shape."""
+    """The number at the end of a change's id, which rises with each change of a user. 0 for an id of another shape."""
     number = id.rpartition("/")[2]
     return int(number) if number.isascii() and number.isdigit() else 0

@@ -1,4 +1,4 @@
-"""Presence for programs that do nothing else. Rule: one function; it logs in, and logs in again when its token has expired.
+"""Presence for programs that need nothing else. Rule: one function logs in, and logs in again when its token has expired.
 
 async for item in flash_sdk.presence("http://127.0.0.1:8080", "crm", password):
     match item:
@@ -19,7 +19,8 @@ async def presence(
 ) -> AsyncGenerator[FeedItem, None]:
     """Snapshot and changes of everybody that `handle` was granted (`FLASH_INTEGRATORS`), or of these `uids`, until the caller stops.
 
-    `after`: the cursor of the last item of an earlier run, instead of a snapshot. Raises as `FlashClient.login` and `.presence` do.
+    `after`: the cursor of the last item of an earlier run, from which to go on instead of a snapshot. Raises as `FlashClient.login` and
+    `.presence` do.
     """
     async with FlashClient(server_url, pace=pace) as flash:
         await flash.login(handle, password)

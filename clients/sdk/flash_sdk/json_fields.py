@@ -1,4 +1,4 @@
-"""Typed reading of JSON from the wire. Rule: what is missing or mistyped is a `ProtocolError`; what is unknown is ignored."""
+"""Typed reading of JSON from the wire. Rule: a missing or mistyped field is a `ProtocolError`; an unknown field is ignored."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ Json = Mapping[str, Any]
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`. Raises `ProtocolError` for anything else, NaN and bottomless nesting included."""
+    """The JSON object in `data`. Raises `ProtocolError` for anything else, also for NaN and for nesting that is too deep."""
     try:
         value = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

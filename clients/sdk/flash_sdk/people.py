@@ -1,4 +1,4 @@
-"""Who is who: grants, users, contacts and their presence, as the servers describe them. Rule: values only, read from JSON by `of`."""
+"""Grants, users, contacts and their presence, as the servers describe them. Rule: values only, read from JSON by `of`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,13 +25,13 @@ class Home:
         """Read `{"name","url"}`. Raises `ProtocolError`."""
         url = fields.text(source, "url")
         if not url.startswith(("http://", "https://")):
-            raise ProtocolError("the home's url is not one of HTTP")
+            raise ProtocolError("the home's url is not a URL of HTTP")
         return cls(fields.text(source, "name"), url)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The right to act as one user until `expires_at`. The token takes no part in `repr`, so that no log shows it."""
+    """The right to act as one user until `expires_at`. The token is left out of `repr`, so that no log shows it."""
 
     uid: int
     handle: str
@@ -44,7 +44,7 @@ class Grant:
         """Read a *grant* of the protocol. Raises `ProtocolError`."""
         token = fields.text(source, "token")
         if not (token.isascii() and token.isprintable()):
-            raise ProtocolError("token is not one that fits a header")
+            raise ProtocolError("the token has characters that no header may have")
         return cls(
             uid=fields.integer(source, "uid"),
             handle=fields.text(source, "handle"),
@@ -54,7 +54,7 @@ class Grant:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same shape as on the wire, token included: for keeping it in a place of the user's own."""
+        """The same shape as on the wire, with the token, for keeping it where only the user can read it."""
         home = {"name": self.home.name, "url": self.home.url}
         expires_at = self.expires_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
         return {"uid": self.uid, "handle": self.handle, "home": home, "token": self.token, "expires_at": expires_at}
@@ -79,7 +79,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a user is right now. `status`: `online`, `away`, `dnd`, `offline` or `unknown`; `since` is None when nobody knows."""
+    """The present status of a user: `online`, `away`, `dnd`, `offline` or `unknown`. `since` is None when nobody knows."""
 
     status: str
     since: datetime | None = None
@@ -93,7 +93,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class MyStatus:
-    """How I last said that I am, on whichever session: a part of its own, and in the welcome. `until`: None for no end."""
+    """The status that I set last, on any session: it comes as a part and in the welcome. `until`: None for no end."""
 
     status: str
     note: str = ""
@@ -107,7 +107,7 @@ class MyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Someone on my contact list. `alias`: what I call them; `notify`: tell me when they come online."""
+    """Someone on my contact list. `alias`: my own name for them; `notify`: whether to tell me when they come online."""
 
     uid: int
     handle: str
@@ -131,7 +131,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whom a message came from."""
+    """The user who sent a message."""
 
     uid: int
     handle: str

@@ -1,7 +1,7 @@
-"""Which proxy a URL goes through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or the system's settings). Rule: asked once per origin.
+"""Which proxy a URL goes through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or the system's settings. Rule: looked up once per origin.
 
-aiohttp's own `trust_env` is not used: it also reads ~/.netrc and then refuses every request that carries a bearer token to a host
-named there, and it hops to a thread for each request.
+aiohttp's own `trust_env` is not used, because it also reads ~/.netrc and then refuses every request with a bearer token to a host that is
+named there, and because it uses a thread for each request.
 """
 
 import urllib.request
@@ -10,13 +10,13 @@ from yarl import URL
 
 
 class Proxies:
-    """The proxies of this process's environment as it was when each origin was first asked for."""
+    """The proxies of this process's environment. A later change of the environment counts for new origins only."""
 
     def __init__(self) -> None:
         self._known: dict[URL, URL | None] = {}
 
     def for_url(self, url: URL) -> URL | None:
-        """The proxy for this URL, with the credentials to use there; None for a direct connection."""
+        """The proxy for this URL, with its credentials; None for a direct connection."""
         origin = url.origin()
         if origin not in self._known:
             self._known[origin] = _look_up(origin)

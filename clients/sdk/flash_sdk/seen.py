@@ -1,4 +1,4 @@
-"""Which messages this client has already shown. Rule: bounded, and a key says nothing about the message to one who reads the file."""
+"""Which messages this client has already shown. Rule: bounded, and whoever reads the file learns nothing about the messages."""
 
 import contextlib
 import hashlib
@@ -10,21 +10,21 @@ from typing import Protocol
 
 REMEMBERED = 4096  # a mailbox holds at most 1,000 unacknowledged messages: four mailboxes full of replays are recognised
 _log = logging.getLogger("flash_sdk")
-_KEY_BYTES = 16  # half a SHA-256: no two messages of a lifetime share one
+_KEY_BYTES = 16  # half a SHA-256: no two messages of a lifetime share a key
 
 
 class SeenStore(Protocol):
-    """Remembers keys of messages that were shown. One client (one window, one terminal) has one store of its own."""
+    """Remembers the keys of messages that were shown. Each client (a window, a terminal) has a store of its own."""
 
     def __contains__(self, key: object) -> bool:
-        """Whether this key was added before (and not so long ago that it was forgotten)."""
+        """Whether this key was added before and is not forgotten yet."""
 
     def add(self, key: str) -> None:
-        """Remember it; on return a process that is killed leaves it remembered. Does not raise."""
+        """Remember a key. After the return even a killed process leaves it remembered. Does not raise."""
 
 
 def key_of(sender_uid: int, message_id: str) -> str:
-    """The key of a message: ids are chosen by senders, so only together with the sender's uid are they unique."""
+    """The key of a message. Senders choose the ids, so an id is unique only together with the sender's uid."""
     return hashlib.sha256(f"{sender_uid}:{message_id}".encode("utf-8", "surrogatepass")).hexdigest()[: 2 * _KEY_BYTES]
 
 
@@ -45,7 +45,7 @@ class MemorySeen:
         return iter(self._keys)
 
     def add(self, key: str) -> None:
-        """Remember it; forget the oldest when there are too many."""
+        """Remember a key, and forget the oldest key when there are too many."""
         self._keys[key] = None
         if len(self._keys) > self._remembered:
             del self._keys[next(iter(self._keys))]
@@ -54,12 +54,12 @@ class MemorySeen:
 class FileSeen:
     """Remembers in an append-only file (mode 0600), one fixed-length line per key, rewritten when it has grown to twice the bound.
 
-    A line goes to the operating system in one write before `add` returns: it outlives a killed process, and no sync is made, because a
-    popup that shows twice after a power cut harms less than a disk that spins for each. A torn or foreign line is ignored.
+    A line goes to the operating system in one write before `add` returns, so it outlives a killed process. Nothing is synced to the disk,
+    because a popup that shows twice after a power cut harms less than a sync for each popup. A torn or foreign line is ignored.
     """
 
     def __init__(self, path: str | os.PathLike[str], remembered: int = REMEMBERED) -> None:
-        """Open or create it, with its folder. Raises `OSError` when it can be neither."""
+        """Open the file, or create it with its folder. Raises `OSError` when neither is possible."""
         self._path = Path(path)
         self._remembered = remembered
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,12 +77,12 @@ class FileSeen:
         return len(self._known)
 
     def add(self, key: str) -> None:
-        """Remember it; when the disk refuses, say so in the log and remember it for as long as the process lives."""
+        """Remember a key. When the disk refuses, say so in the log and remember the key for as long as the process lives."""
         if key in self._known:
             return
         self._known.add(key)
         try:
-            os.write(self._fd, b"\n" + key.encode())  # the line end comes first: a torn line never spoils the next key
+            os.write(self._fd, b"\n" + key.encode())  # the line end comes first, so that a torn line never spoils the next key
             self._lines += 1
             if self._lines > 2 * self._remembered:
                 self._rewrite()
@@ -90,7 +90,7 @@ class FileSeen:
             _log.warning("seen.not_written errno=%s", error.errno)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._fd)
 
     def _read(self) -> list[str]:
@@ -104,7 +104,7 @@ class FileSeen:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def _rewrite(self) -> None:
-        """Keep only what is remembered. The new file replaces the old one in one step, so a kill leaves either."""
+        """Write a new file with the remembered keys only. It replaces the old file in one step, so a kill leaves one of the two."""
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         with contextlib.suppress(FileNotFoundError):
             fresh.unlink()

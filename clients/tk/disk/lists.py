@@ -1,6 +1,6 @@
-"""The contact list, my wishes for it, and my own status, on this machine's disk. Rule: a wish leaves only for what was wished.
+"""The contact list, my wishes for it, and my own status, on this machine's disk. Rule: settling a wish never removes a newer one.
 
-They are what the windows show before there is a connection, and what the home is asked for once there is one.
+The windows show these lists before there is a connection, and the home is asked for the wishes once there is one.
 """
 
 import sqlite3
@@ -21,23 +21,23 @@ class Lists:
         self._database = database
 
     def people(self) -> tuple[tuple[int, str, str], ...]:
-        """Uid, handle and name of whoever was ever met."""
+        """Uid, handle and name of everybody who was ever mentioned."""
         return tuple(self._database.execute("SELECT uid, handle, name FROM people"))
 
     def contacts(self) -> tuple[Contact, ...]:
-        """The list as last told. Nobody's presence is known."""
+        """The contact list as the home told it last. Nobody's presence is known."""
         rows = self._database.execute("SELECT uid, handle, name, alias, notify FROM contacts ORDER BY uid")
         return tuple(Contact(uid, handle, name, alias, bool(notify), Status("unknown")) for uid, handle, name, alias, notify in rows)
 
     def told(self, contacts: Iterable[Contact]) -> None:
-        """The home gave the whole list."""
+        """Keep the whole list, as the home has told it."""
         with self._database:
             self._database.execute("BEGIN")
             self._database.execute("DELETE FROM contacts")
             self._put(contacts)
 
     def changed(self, added: Iterable[Contact], removed: Iterable[int]) -> None:
-        """The home told of changes."""
+        """Keep changes of which the home has told."""
         with self._database:
             self._database.execute("BEGIN")
             self._database.executemany("DELETE FROM contacts WHERE uid = ?", [(uid,) for uid in removed])
@@ -50,7 +50,7 @@ class Lists:
         self._database.executemany("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", [(c.uid, c.handle, c.name) for c in known])
 
     def wishes(self) -> tuple[ContactWish, ...]:
-        """What the home has not confirmed, in the order of the last wishing."""
+        """The wishes that the home has not confirmed, in the order in which they were last changed."""
         rows = self._database.execute(f"SELECT {_WISH} FROM wishes ORDER BY rowid")  # noqa: S608 - a constant
         return tuple(
             ContactWish(uid, handle, name, alias, bool(notify), bool(listed), moment(not_before))
@@ -58,23 +58,23 @@ class Lists:
         )
 
     def wish(self, wish: ContactWish) -> None:
-        """Keep it; it replaces an earlier one for the same person."""
+        """Keep a wish, which replaces an earlier one for the same person."""
         row = (wish.uid, wish.handle, wish.name, wish.alias, wish.notify, wish.listed, instant(wish.not_before))
         self._database.execute("INSERT OR REPLACE INTO wishes VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def settled(self, wish: ContactWish) -> None:
-        """Granted or refused. A newer wish for the same person stays."""
+        """Remove a wish that was granted or refused. A newer wish for the same person stays."""
         row = (wish.uid, wish.alias, wish.notify, wish.listed, instant(wish.not_before))
         self._database.execute(
             "DELETE FROM wishes WHERE uid = ? AND alias IS ? AND notify = ? AND listed = ? AND not_before IS ?", row
         )  # fmt: skip
 
     def status(self) -> OwnStatus:
-        """How I said that I am."""
+        """My own status as I set it last."""
         row = self._database.execute("SELECT status, note, until, saved FROM own_status").fetchone()
         return OwnStatus() if row is None else OwnStatus(row[0], row[1], moment(row[2]), bool(row[3]))
 
     def put_status(self, status: OwnStatus) -> None:
-        """Keep it."""
+        """Keep my own status."""
         row = (status.status, status.note, instant(status.until), status.saved)
         self._database.execute("INSERT OR REPLACE INTO own_status VALUES (1, ?, ?, ?, ?)", row)

@@ -1,6 +1,6 @@
-"""History, inbox and outbox of one user on this machine. Rule: when a call returns, a killed client has not forgotten it.
+"""History, inbox and outbox of one user on this machine. Rule: what a call has written outlives a client that is killed after it.
 
-Every call may be repeated: a message is kept once, a state only moves forward. From one thread only (the engine's).
+Every call may be repeated, because a message is kept once and a state only moves forward. Only the engine's thread may call.
 """
 
 from collections import Counter
@@ -14,22 +14,22 @@ from clients.tk.model.values import Account, Entry, MessageKey, Received, Sent, 
 from flash_sdk import Message
 from flash_sdk.seen import key_of
 
-NEWEST = 50  # entries of each conversation that are there from the start: two windows full
-PAGE = 100  # entries that "older" adds
-FOUND = 200  # entries that a search gives: whoever has more hits adds a word
+NEWEST = 50  # entries of each conversation that are loaded at the start: two windows full
+PAGE = 100  # entries that one request for older ones adds
+FOUND = 200  # entries that a search gives: a person with more hits adds a word
 
 
 class Storage:
-    """One user's file. Also the SDK's `SeenStore`: what is kept here was seen."""
+    """One user's file. It is the SDK's `SeenStore` as well, because every message that is kept here was seen."""
 
     def __init__(self, data: Path, account: Account) -> None:
-        """Open it, or make it. Raises `AlreadyOpen`, `Unusable` (of `storage_schema`)."""
+        """Open the file, or make it. Raises `AlreadyOpen`, `Unusable` (of `disk.schema`)."""
         self._account = account
         self._database = connect(file_of(data, account.server, account.uid))
         self.lists = Lists(self._database)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def load(self) -> SignedIn:
@@ -56,10 +56,10 @@ class Storage:
         return self._database.execute("SELECT 1 FROM entries WHERE seen = ?", (key,)).fetchone() is not None
 
     def add(self, key: str) -> None:
-        """`SeenStore`: nothing to do, `received` has kept the message before the SDK was told that it is processed."""
+        """`SeenStore`: nothing to do, because `received` keeps a message before the SDK hears that it is processed."""
 
     def received(self, message: Message) -> bool:
-        """Keep a message that came. False when it is kept already."""
+        """Keep a message that came. Gives False when it is kept already."""
         sender = message.sender
         row = (
             sender.uid, message.id, message.text, message.sent_at.timestamp(), message.in_reply_to, message.urgent,
@@ -76,7 +76,7 @@ class Storage:
         return cursor.rowcount == 1
 
     def done(self, key: MessageKey, *, tell: bool) -> None:
-        """Closed; with `tell`, the home is to hear of it."""
+        """Close a message. With `tell`, the home must be told of it."""
         self._database.execute(
             "UPDATE entries SET open = 0, read = 1, shown = 1, untold = untold OR (open AND ?) WHERE NOT mine AND uid = ? AND id = ?",
             (tell, *key),
@@ -87,34 +87,34 @@ class Storage:
         return [(uid, id) for uid, id in self._database.execute("SELECT uid, id FROM entries WHERE untold ORDER BY n")]
 
     def told(self, key: MessageKey) -> None:
-        """The home knows, or knows better."""
+        """The home knows that this message is closed, or has forgotten the message."""
         self._database.execute("UPDATE entries SET untold = 0 WHERE NOT mine AND uid = ? AND id = ?", key)
 
     def shown(self, keys: Iterable[MessageKey]) -> None:
-        """They have had their popup."""
+        """These messages have had their popup."""
         with self._database:
             self._database.execute("BEGIN")
             self._database.executemany("UPDATE entries SET shown = 1 WHERE NOT mine AND uid = ? AND id = ?", list(keys))
 
     def read(self, uid: int) -> None:
-        """The conversation was looked at."""
+        """The person has looked at the conversation."""
         self._database.execute("UPDATE entries SET read = 1, shown = 1 WHERE NOT mine AND uid = ? AND NOT read", (uid,))
 
     # --- sent ---
 
     def wrote(self, message: Sent) -> None:
-        """Put a message into the outbox. Nothing when its id is known."""
+        """Put a message into the outbox. A known id changes nothing."""
         row = (message.to, message.id, message.text, message.at.timestamp(), message.in_reply_to, message.urgent, SentState.WAITING)
         self._database.execute(
             "INSERT OR IGNORE INTO entries (uid, mine, id, text, at, in_reply_to, urgent, state) VALUES (?, 1, ?, ?, ?, ?, ?, ?)", row
         )
 
     def outbox(self) -> list[Sent]:
-        """What no home has yet, oldest first."""
+        """The messages that the home does not have yet, oldest first."""
         return [entry for entry in self._entries("mine AND state <= ? ORDER BY n", SentState.WAITING) if isinstance(entry, Sent)]
 
     def reached(self, id: str, state: SentState, why: str | None = None) -> None:
-        """A message of mine has come so far, at least."""
+        """A message of mine has reached this state, or a later one."""
         self._database.execute("UPDATE entries SET state = ?, why = ? WHERE mine AND id = ? AND state < ?", (state, why, id, state))
 
     # --- looking back ---
@@ -137,7 +137,7 @@ class Storage:
         return tuple(self._entries(where, words, uid, uid, FOUND))
 
     def _newest(self) -> tuple[Entry, ...]:
-        """The newest of each conversation, without a gap back to the first that is open or under way."""
+        """The newest entries of each conversation, without a gap back to the first that is open or under way."""
         first = (
             "SELECT uid, min(n) AS first FROM (SELECT uid, n, open OR (mine AND state <= ?) AS wanted,"
             " row_number() OVER (PARTITION BY uid ORDER BY n DESC) AS place FROM entries) WHERE wanted OR place <= ? GROUP BY uid"

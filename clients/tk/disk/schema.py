@@ -1,7 +1,7 @@
-"""The tables of one user's file on this machine, and rows as values. Rule: the only place that knows column names of `entries`.
+"""The tables of one user's file on this machine, and rows as values. Rule: `disk/` alone knows SQL.
 
-One file per Global Server and user, 0600 in a 0700 folder, held exclusively by one client. Every commit reaches the disk before it
-returns (`synchronous=FULL`): a message is acknowledged to the home after that, and the home then forgets it.
+Each Global Server and user has one file, 0600 in a 0700 folder, which one client holds exclusively. Every commit reaches the disk before
+it returns (`synchronous=FULL`), because a message is acknowledged to the home after that, and the home then forgets it.
 """
 
 import os
@@ -59,7 +59,7 @@ class AlreadyOpen(Exception):
 
 
 class Unusable(Exception):
-    """The file is damaged, or of a newer version of this program, or the disk refuses."""
+    """The file is damaged or comes from a newer version of this program, or the disk refuses."""
 
 
 def file_of(data: Path, server: str, uid: int) -> Path:
@@ -71,7 +71,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open the file, or make it. Raises `AlreadyOpen`, `Unusable`."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's own files beside it get the same mode
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives the same mode to its own files beside it
         database = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         try:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -99,7 +99,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _statements() -> list[str]:
-    """The schema, statement by statement: `executescript` would commit in between, and a kill would leave half of it."""
+    """The statements of the schema. `executescript` would commit between them, and a kill would leave half of the schema."""
     statements, pending = [], ""
     for line in _SCHEMA.splitlines(keepends=True):
         pending += line
@@ -110,12 +110,12 @@ def _statements() -> list[str]:
 
 
 def instant(at: datetime | None) -> float | None:
-    """A moment as the file keeps it."""
+    """A moment in the form in which the file keeps it."""
     return None if at is None else at.timestamp()
 
 
 def moment(at: float | None) -> datetime | None:
-    """A moment as it was kept."""
+    """A moment that the file has kept."""
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 

@@ -1,4 +1,4 @@
-"""Between the engine's thread and the views' thread. Rule: the model is folded on the views' thread only; nobody waits for the other.
+"""Connects the engine's thread and the views' thread. Rule: the model is folded on the views' thread only; neither thread waits.
 
 bridge = Bridge(Model())
 engine = Engine(bridge, …); engine.start()          # binds itself: commands reach it from then on, earlier ones too
@@ -31,9 +31,9 @@ from clients.tk.model.inputs import Intent, Report, Tick
 from clients.tk.model.model import Model
 from flash_sdk import Event as SdkEvent
 
-TICK_S = 0.25  # a countdown in seconds, an undo of some seconds and a quiet moment in a backlog are all seen in time
-FOLD_MS = 8.0  # half a frame: folding stays unnoticed, drawing has the other half
-_REMEMBERED = 256  # popups whose arrival is remembered until they are mapped; more are never on their way at once
+TICK_S = 0.25  # soon enough for a countdown in seconds, for the end of an undo and for a pause in a backlog
+FOLD_MS = 8.0  # half a frame: nobody notices the folding, and drawing has the other half
+_REMEMBERED = 256  # popups whose time of arrival is kept until they are mapped; there are never more at once
 
 
 def now_utc() -> datetime:
@@ -42,7 +42,7 @@ def now_utc() -> datetime:
 
 
 class Bridge:
-    """One model, one engine, one views' thread."""
+    """Carries reports from the engine to the model, and commands from the model to the engine."""
 
     def __init__(self, model: Model, clock: Callable[[], datetime] = now_utc) -> None:
         self.model = model
@@ -50,7 +50,7 @@ class Bridge:
         self._reports: deque[tuple[Report | SdkEvent, float]] = deque()
         self._submit: Callable[[Command], None] | None = None
         self._unsent: deque[Command] = deque()
-        self._lock = threading.Lock()  # held for a few instructions, never while folding or drawing
+        self._lock = threading.Lock()  # it is held for a few instructions, never while folding or drawing
         self._bell_in, self._bell_out = socket.socketpair()
         self._bell_in.setblocking(False)
         self._bell_out.setblocking(False)
@@ -61,17 +61,17 @@ class Bridge:
     # --- any thread; the engine's side ---
 
     def report(self, happened: Report | SdkEvent, came_at: float | None = None) -> None:
-        """Hand something to the model. `came_at`: when it reached this program (`time.monotonic()`), for `age_ms`. Never blocks."""
+        """Hand something to the model. `came_at`: when it reached this program (`time.monotonic()`), for `age_ms`. Never waits."""
         with self._lock:
             self._reports.append((happened, time.monotonic() if came_at is None else came_at))
             if self._rung:
                 return
             self._rung = True
-        with contextlib.suppress(OSError):  # closed, or full: then a ring waits already
+        with contextlib.suppress(OSError):  # the socket is closed, or it is full and so a ring waits already
             self._bell_in.send(b"\0")
 
     def bind(self, submit: Callable[[Command], None]) -> None:
-        """Where commands go: `submit` is called on the views' thread, must not block, and gets what was asked before, too."""
+        """Say where commands go. `submit` is called on the views' thread and must not wait; it gets the earlier commands as well."""
         self._submit = submit
         while self._unsent:
             submit(self._unsent.popleft())
@@ -84,11 +84,11 @@ class Bridge:
 
     @property
     def waiting(self) -> int:
-        """How many reports wait to be folded. Not 0 after `drain`: its time was up; call it again after the views have drawn."""
+        """How many reports wait to be folded. If some are left after `drain`, call it again after the views have drawn."""
         return len(self._reports)
 
     def drain(self, limit_ms: float = FOLD_MS) -> list[ViewEffect]:
-        """Fold what has come, in order, for at most about `limit_ms` (one report at least). Call it at least every 250 ms."""
+        """Fold reports in order, for at most about `limit_ms` but at least one. Call it at least every 250 ms."""
         start = time.monotonic()
         effects: list[Effect] = []
         self._unring()
@@ -107,22 +107,22 @@ class Bridge:
         return self._sorted_out(effects)
 
     def do(self, intent: Intent) -> list[ViewEffect]:
-        """Fold what the user wants. The engine gets its share; the rest is for the caller to draw."""
+        """Fold an intent. The engine gets the commands, and the caller draws the other effects."""
         return self._sorted_out(self.model.fold(intent, self._clock()))
 
     def age_ms(self, popup_id: str) -> float | None:
-        """Milliseconds since what this popup shows reached this program; None when nothing came (a restart) or it was asked before."""
+        """Milliseconds since the message of this popup reached this program; None after a restart, or when it was asked before."""
         came_at = self._arrivals.pop(popup_id, None)
         return None if came_at is None else (time.monotonic() - came_at) * 1000
 
     def close(self) -> None:
-        """Let go of the descriptors. Reports that still come are kept and ignored."""
+        """Close the descriptors. Later reports are kept and ignored."""
         self._bell_in.close()
         self._bell_out.close()
 
     def _sorted_out(self, effects: Sequence[Effect]) -> list[ViewEffect]:
-        """Commands go to the engine, in order. Of "look again" effects the first stands for all, and one for a whole conversation
-        stands for its entries: whoever draws it again from the model must not append them once more."""
+        """Give commands to the engine in order, and drop effects that need no drawing. Of equal effects that ask for a part of the model
+        to be drawn again the first is enough. When a whole conversation is drawn again, its entries must not be appended once more."""
         for_views: list[ViewEffect] = []
         seen: set[ViewEffect] = set()
         whole = {effect.uid for effect in effects if isinstance(effect, ConversationChanged)}
@@ -135,7 +135,9 @@ class Bridge:
             elif isinstance(effect, EntryAdded | EntryChanged):
                 if effect.uid not in whole:
                     for_views.append(effect)
-            elif isinstance(effect, ShowPopup | UpdatePopup | HidePopup | Say):  # steps: shown, hidden, shown again is no repeat
+            elif isinstance(
+                effect, ShowPopup | UpdatePopup | HidePopup | Say
+            ):  # these are steps, so showing again after hiding is no repeat
                 for_views.append(effect)
             elif effect not in seen:
                 seen.add(effect)

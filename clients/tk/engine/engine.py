@@ -1,4 +1,4 @@
-"""The thread that talks to the servers. Rule: it knows no window; whatever happens in it reaches the model as a report.
+"""The thread that talks to the servers. Rule: it knows no window, and whatever happens in it reaches the model as a report.
 
 engine = Engine(bridge, Paths.of_this_person(), server=…, handle=…)
 engine.start()     # from the views' thread, after the bridge is there
@@ -28,8 +28,8 @@ from flash_sdk.tasks import end
 
 CLIENT = "tk/1.0"
 DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
-STOP_S = 5.0  # closing the window must end the program even when the network hangs
-AGAIN_S = 5.0  # after a fault of our own: soon enough to go unnoticed, slow enough not to spin
+STOP_S = 5.0  # closing the window must end the program, even when the network hangs
+AGAIN_S = 5.0  # after a fault of our own: soon enough to go unnoticed, and slow enough not to spin
 _log = structlog.get_logger("flash.tk")
 
 
@@ -39,7 +39,7 @@ def connect_to(server: str) -> FlashClient:
 
 
 class Engine:
-    """Signs in, runs the session of whoever is signed in, and signs out."""
+    """Signs in, runs the session of the user who is signed in, and signs out."""
 
     def __init__(
         self,
@@ -76,13 +76,13 @@ class Engine:
         self._bridge.bind(self._submit)
 
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """Log off and end the thread; give up waiting after `timeout_s` (what is on disk is safe in any case)."""
+        """Log off and end the thread. Give up waiting after `timeout_s`, because everything on disk is safe in any case."""
         self._submit(None)
         self._thread.join(timeout_s)
 
     def _submit(self, command: fx.Command | None) -> None:
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended: so has everything that could be asked
+            with contextlib.suppress(RuntimeError):  # the loop has ended, so nothing is left that could be asked
                 self._loop.call_soon_threadsafe(self._commands.put_nowait, command)
 
     # --- the engine's thread ---
@@ -137,7 +137,7 @@ class Engine:
         await self._stay(grants, wanted.server, grant, keep=True)
 
     async def _stay(self, grants: Grants, server: str, grant: Grant, *, keep: bool = False) -> None:
-        """Be signed in, until signed out."""
+        """Stay signed in until signed out."""
         account = Account(server, grant.uid, grant.handle)
         try:
             storage = Storage(self._paths.data, account)
@@ -154,7 +154,7 @@ class Engine:
         self._bridge.report(SignedOut(why, server, grant.handle))
 
     async def _once(self, session: Session, grants: Grants, account: Account, grant: Grant) -> str:
-        """One client's life. Gives why it is over for good, empty when it is to begin anew."""
+        """Run one client until it ends. Gives the reason when it must not begin again, else an empty text."""
         try:
             async with self._connect(account.server) as client:
                 client.use(grant)
@@ -186,13 +186,13 @@ class Engine:
         self._bridge.report(SignedOut("", account.server if account else "", account.handle if account else ""))
 
     def _close(self) -> None:
-        """Let go of the file. Not at sign-out, but when nothing more of that user can be wanted: the windows hear of a sign-out a
-        little later, and what was written until then must be kept."""
+        """Close the file. This happens when nothing more can be asked for that user, not at the sign-out: the windows hear of a sign-out
+        a little later, and what the person writes until then must be kept."""
         storage, self._storage, self._session, self._account = self._storage, None, None, None
         if storage is not None:
             storage.close()
 
     async def _end(self) -> None:
-        """Leave the session that runs, if one does. It still obeys what is for the disk."""
+        """Leave the session that runs, if there is one. It goes on to obey commands for the disk."""
         task, self._running = self._running, None
         await end(task)

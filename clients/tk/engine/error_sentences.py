@@ -1,4 +1,4 @@
-"""Errors as one clear sentence for the person at the window. Rule: what went wrong, and what they can do; never a word of code."""
+"""Errors as one sentence for the person at the window. Rule: it says what went wrong and what to do, and quotes no code."""
 
 import ssl
 
@@ -16,7 +16,7 @@ _REFUSALS = {
 
 
 def sentence(error: Exception) -> str:
-    """Say it. Unknown refusals are said in the server's own words."""
+    """The sentence for an error. An unknown refusal keeps the server's own words."""
     if isinstance(error, Unauthorized):
         return "Your login has expired: sign in again."
     if isinstance(error, TryLater) and error.code not in _REFUSALS:

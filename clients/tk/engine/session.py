@@ -1,6 +1,6 @@
-"""One signed-in user: the listener, the outbox and the file on disk. Rule: what came is on disk before the windows hear of it.
+"""One signed-in user: the listener, the outbox and the file on disk. Rule: a message is on disk before the windows hear of it.
 
-Everything here runs on the engine's thread. Commands are obeyed from the sign-in on, whether or not there is a connection.
+Everything here runs on the engine's thread. Commands are obeyed from the sign-in on, with or without a connection.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from clients.tk.model.values import Found, SentState
 from flash_sdk import FlashClient, FlashClientError, Refused, Unauthorized
 from flash_sdk.tasks import end
 
-SHOWN_PEOPLE = 50  # of a directory search: whoever gets more adds a word
+SHOWN_PEOPLE = 50  # of a directory search: a person who gets more adds a word
 MOST_REPORTS = 2000  # that wait for the windows before each further event is held back: a flood then waits at the home
 REST_S = 0.05  # meanwhile the windows fold some hundred reports
-LOGOFF_S = 2.0  # leaving must not feel slow; a home that does not answer notices by itself
+LOGOFF_S = 2.0  # leaving must not feel slow, and a home that does not answer notices the end by itself
 _log = structlog.get_logger("flash.tk")
 
 
@@ -36,7 +36,7 @@ class Session:
     """Lasts from sign-in to sign-out, over any number of clients and connections."""
 
     def __init__(self, bridge: Bridge, storage: Storage, *, direct: bool = False) -> None:
-        """`direct`: popups may come and go without the home in between."""
+        """`direct`: popups may come and go directly between clients."""
         self._bridge = bridge
         self._storage = storage
         self._direct = direct
@@ -45,8 +45,8 @@ class Session:
         self._search: asyncio.Task[None] | None = None
 
     async def run(self, client: FlashClient) -> str:
-        """Until the home wants nothing more of us; gives the reason as a sentence. Raises `Refused` when it refuses us.
-        When cancelled, it logs off."""
+        """Run until the home ends the session for good, and give the reason as a sentence. Logs off when cancelled. Raises `Refused` when
+        the home refuses us."""
         self._client = client
         listening = asyncio.create_task(self._listen(client))
         telling = asyncio.create_task(self._outbox.run(client))
@@ -63,7 +63,7 @@ class Session:
             await end(listening, telling, self._search)
         return "Your home has ended this session: sign in again."
 
-    # --- what comes ---
+    # --- events of the home ---
 
     async def _listen(self, client: FlashClient) -> None:
         async for event in client.listen(seen=self._storage, direct=self._direct):
@@ -86,7 +86,7 @@ class Session:
                 self._outbox.online = False
 
     def _keep(self, event: sdk.Event) -> bool:
-        """Put on disk what must outlive us. False for a message that is there already."""
+        """Put an event on disk that must outlive this process. Gives False for a message that is on disk already."""
         match event:
             case sdk.Message():
                 return self._storage.received(event)
@@ -105,15 +105,15 @@ class Session:
         return True
 
     def _keep_status(self, told: sdk.MyStatus | None) -> None:
-        """As the home has it; what I said since stays, until the home has heard it."""
+        """Keep the status that the home has, unless the home has yet to hear of a newer one of mine."""
         status = None if told is None else own_status(told)
         if status is not None and self._storage.lists.status().saved:
             self._storage.lists.put_status(status)
 
-    # --- what is asked ---
+    # --- commands of the model ---
 
     def obey(self, command: fx.Command) -> None:
-        """Do what the model asks, as far as the disk is concerned at once."""
+        """Obey a command of the model. What concerns the disk is done on return."""
         try:
             handler = _HANDLERS.get(type(command))
             if handler is not None:
@@ -183,14 +183,14 @@ class Session:
 
 
 async def _leave(client: FlashClient) -> None:
-    """Log off, so that contacters see it at once; give up when the home does not answer soon."""
+    """Log off, so that contacters see it at once. Give up when the home does not answer soon."""
     with contextlib.suppress(FlashClientError, TimeoutError):
         async with asyncio.timeout(LOGOFF_S):
             await client.logoff()
 
 
 def _printable(message: sdk.Message) -> sdk.Message:
-    """Neither SQLite nor Tk takes half a character, which JSON can carry."""
+    """Replace halves of surrogate pairs: JSON can carry them, and neither SQLite nor Tk takes them."""
     sender = replace(message.sender, handle=_whole(message.sender.handle), name=_whole(message.sender.name))
     return replace(message, text=_whole(message.text), sender=sender)
 

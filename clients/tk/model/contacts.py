@@ -1,6 +1,6 @@
-"""The contact window's rows. Rule: a row is what the home last told, with my unconfirmed wishes laid over it.
+"""The contact window's rows. Rule: a row shows what the home told last, with my unconfirmed wishes laid over it.
 
-Without a connection nobody's presence is known, and `unknown` is shown, not the last news.
+Without a connection nobody's presence is known, so `unknown` is shown, and not the presence that was heard last.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,8 @@ from clients.tk.model.inputs import ContactWish
 from clients.tk.model.values import ORDER, STRANGERS, ContactRow, Group, Removal
 from flash_sdk import Contact, PresenceChange, Status
 
-UNDO_S = 8.0  # long enough to read a line and reach for the mouse, short enough that "removed" is soon true
-RETURN_S = 30.0  # who was lost and is back within this reconnected (the SDK's longest wait); nobody came to the desk
+UNDO_S = 8.0  # long enough to read a line and reach for the mouse, and short enough that "removed" is soon true
+RETURN_S = 30.0  # a contact who was lost and is back within this time only reconnected (the SDK's longest wait)
 REACHABLE = frozenset({"online", "away", "dnd"})
 NOBODY_KNOWS = Status("unknown")
 
@@ -29,10 +29,10 @@ class ContactBook:
         self.wishes: dict[int, ContactWish] = {}
         self.removals: dict[int, Removal] = {}
         self._told: dict[int, Contact] = {}
-        self._presence: dict[int, Status] = {}  # as told on this connection, also of people who are not on the list (yet)
-        self._known: dict[int, str] = {}  # the last status that was not unknown, over all connections
-        self._lost: dict[int, datetime] = {}  # who went without a logoff, and when that was heard
-        self._people: dict[int, tuple[str, str]] = {}  # handle and name of whoever was ever mentioned
+        self._presence: dict[int, Status] = {}  # as told on this connection, also for people who are not on the list
+        self._known: dict[int, str] = {}  # the last status other than unknown, over all connections
+        self._lost: dict[int, datetime] = {}  # people who went without a logoff, and when that was heard
+        self._people: dict[int, tuple[str, str]] = {}  # handle and name of everybody who was ever mentioned
         self._cache: tuple[Group, ...] | None = None
 
     # --- what is shown ---
@@ -43,7 +43,7 @@ class ContactBook:
         return wish.listed if wish is not None else uid in self._told
 
     def row(self, uid: int, unread: int = 0) -> ContactRow:
-        """One person."""
+        """The row of one person."""
         told, wish = self._told.get(uid), self.wishes.get(uid)
         handle, name = self._people.get(uid, (f"user {uid}", ""))
         status = self._presence.get(uid, NOBODY_KNOWS) if self.live else NOBODY_KNOWS
@@ -63,7 +63,7 @@ class ContactBook:
         )
 
     def groups(self, unread: Mapping[int, int]) -> tuple[Group, ...]:
-        """Rows by status, then strangers with something unread; only those that match the filter."""
+        """Rows by status, then strangers with unread messages. Only rows that match the filter."""
         if self._cache is not None:
             return self._cache
         wanted = self.filter.casefold().split()
@@ -80,7 +80,7 @@ class ContactBook:
         return self._cache
 
     def touch(self, uid: int, *, moved: bool = False) -> list[Effect]:
-        """Something about a row is different: say so. `moved`: it may stand elsewhere now."""
+        """Ask for a row to be drawn again. `moved`: it may stand elsewhere now."""
         self._cache = None
         return [ContactsChanged()] if moved or self.filter else [ContactChanged(uid)]
 
@@ -88,15 +88,15 @@ class ContactBook:
         self._cache = None
         return [ContactsChanged()]
 
-    # --- what is told ---
+    # --- what the home tells ---
 
     def meet(self, uid: int, handle: str, name: str) -> None:
-        """Learn what someone is called. An empty name changes nothing."""
+        """Learn the handle and name of a person. An empty name changes nothing."""
         if handle:
             self._people[uid] = (handle, name or self._people.get(uid, ("", ""))[1])
 
     def remember(self, contacts: Iterable[Contact], wishes: Iterable[ContactWish]) -> list[Effect]:
-        """From disk: the list as it was last heard, and what the home has not confirmed yet."""
+        """Take from disk the list as it was last heard, and the wishes that the home has not confirmed yet."""
         for contact in contacts:
             self._told[contact.uid] = contact
             self.meet(contact.uid, contact.handle, contact.name)
@@ -106,7 +106,7 @@ class ContactBook:
         return self._anew()
 
     def welcome(self, contacts: Iterable[Contact], now: datetime) -> tuple[list[Effect], list[int]]:
-        """The whole list, at the start of a connection. Also gives who came online since we last knew."""
+        """Take the whole list at the start of a connection. Also gives the people who came online since they were last heard of."""
         self.live = True
         self._told = {contact.uid: contact for contact in contacts}
         self._presence = {}
@@ -116,14 +116,14 @@ class ContactBook:
         return self._anew(), came
 
     def disconnected(self) -> list[Effect]:
-        """Nothing is known of anybody any more."""
+        """The connection is gone, so nobody's presence is known any more."""
         if not self.live:
             return []
         self.live = False
         return self._anew()
 
     def presence(self, changes: Iterable[PresenceChange], now: datetime) -> tuple[list[Effect], list[int]]:
-        """News of people. Also gives who came online. Before the welcome there is no news."""
+        """Take changes of presence. Also gives the people who came online. Changes before the welcome are ignored."""
         effects: list[Effect] = []
         came: list[int] = []
         for change in changes if self.live else ():
@@ -145,13 +145,13 @@ class ContactBook:
         return self._anew()
 
     def _drop(self, uid: int) -> None:
-        """Off the list: the home tells nothing of them any more, so what it told last is worth nothing when they come back."""
+        """Take a person off the list. The home tells nothing of them any more, so their last presence is worthless when they come back."""
         self._told.pop(uid, None)
         self._presence.pop(uid, None)
         self._known.pop(uid, None)
 
     def _hear(self, uid: int, status: Status, reason: str, now: datetime) -> bool:
-        """Take in one person's presence. True when they have come online: were offline, and not just for a reconnection."""
+        """Take one person's presence. Gives True when they came online, unless they only reconnected."""
         before = self._known.get(uid)
         self._presence[uid] = status
         if status.status == "unknown":
@@ -168,13 +168,13 @@ class ContactBook:
     # --- what I want ---
 
     def wish(self, wish: ContactWish) -> list[Effect]:
-        """Lay a wish over the list, and have it kept and told."""
+        """Lay a wish over the list, and ask for it to be kept and told."""
         self.wishes[wish.uid] = wish
         self.meet(wish.uid, wish.handle, wish.name)
         return [*self._anew(), Wish(wish)]
 
     def remove(self, uid: int, now: datetime) -> list[Effect]:
-        """Off the list; the home is told when it can no longer be undone."""
+        """Take a person off the list. The home is told when it can no longer be undone."""
         row = self.row(uid)
         until = now + timedelta(seconds=self.undo_s)
         self.removals[uid] = Removal(replace(row, unread=0), until)
@@ -182,7 +182,7 @@ class ContactBook:
         return [*self.wish(wish), RemovalsChanged()]
 
     def undo(self, uid: int) -> list[Effect]:
-        """Back on the list, as before."""
+        """Put a removed person back on the list, as before."""
         removal = self.removals.pop(uid, None)
         if removal is None:
             return []
@@ -190,14 +190,14 @@ class ContactBook:
         return [*self.wish(ContactWish(uid, row.handle, row.name, row.alias, row.notify)), RemovalsChanged()]
 
     def forget_removals(self, now: datetime) -> list[Effect]:
-        """Those whose time is over can no longer be undone."""
+        """Forget removals that can no longer be undone."""
         over = [uid for uid, removal in self.removals.items() if removal.until <= now]
         for uid in over:
             del self.removals[uid]
         return [RemovalsChanged()] if over else []
 
     def granted(self, wish: ContactWish, contact: Contact | None) -> list[Effect]:
-        """The home has it so. A newer wish stays on top. Presence told meanwhile on the connection is newer than the answer's."""
+        """The home has fulfilled a wish. A newer wish stays on top. Presence from the connection is newer than that of the answer."""
         if contact is None:
             self._drop(wish.uid)
         else:
@@ -210,13 +210,13 @@ class ContactBook:
         return self.unwish(wish)
 
     def unwish(self, wish: ContactWish) -> list[Effect]:
-        """The wish is granted or refused."""
+        """Drop a wish that is granted or refused."""
         if self.wishes.get(wish.uid) == wish:
             del self.wishes[wish.uid]
         return self._anew()
 
     def search(self, text: str) -> list[Effect]:
-        """Show only who matches."""
+        """Show only people who match."""
         if text == self.filter:
             return []
         self.filter = text

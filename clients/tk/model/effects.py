@@ -1,4 +1,4 @@
-"""What a fold asks of others. Rule: values only; `ViewEffect`s are for the views, `Command`s for the engine; nothing is done here."""
+"""What a fold asks of views and engine. Rule: values only; `ViewEffect`s are for the views, `Command`s for the engine."""
 
 from dataclasses import dataclass, field
 
@@ -10,17 +10,17 @@ from clients.tk.model.values import Entry, MessageKey, OwnStatus, Popup, Sent
 
 @dataclass(frozen=True, slots=True)
 class AccountChanged:
-    """Signed in or out, or the sign-in window has something to say: look at `model.account` and `model.sign_in`."""
+    """Somebody has signed in or out, or the sign-in window shows another sentence: look at `model.account` and `model.sign_in`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionChanged:
-    """Look at `model.connection`."""
+    """The connection has changed: look at `model.connection`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
-    """My own status: look at `model.status`."""
+    """My own status has changed: look at `model.status`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ContactChanged:
 
 @dataclass(frozen=True, slots=True)
 class EntryAdded:
-    """A conversation has one more entry, at its end."""
+    """A conversation has a new entry at its end."""
 
     uid: int
     entry: Entry
@@ -60,22 +60,22 @@ class ConversationChanged:
 
 @dataclass(frozen=True, slots=True)
 class ReplayChanged:
-    """The progress of a long backlog: look at `model.replay`, None when there is none."""
+    """A long backlog has moved on: look at `model.replay`, which is None when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalsChanged:
-    """What can be undone: look at `model.removals`."""
+    """Other removals can be undone than before: look at `model.removals`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryChanged:
-    """Look at `model.directory`."""
+    """The directory search has changed: look at `model.directory`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryChanged:
-    """Look at `model.history`."""
+    """The search in the history has changed: look at `model.history`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class UpdatePopup:
 
 @dataclass(frozen=True, slots=True)
 class HidePopup:
-    """Close it: it was answered, put off, or closed on another session."""
+    """Close a popup that was answered, put off, or closed on another session."""
 
     popup_id: str
 
@@ -117,7 +117,7 @@ ViewEffect = (
     | HidePopup | Ring | Say
 )  # fmt: skip
 
-# --- for the engine: keep this, send that. All of them may be done twice without harm ---
+# --- for the engine: keep this, send that. Doing any of them twice does no harm ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +138,14 @@ class DoSignOut:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Put it on disk, then send it when there is a connection."""
+    """Put a message on disk, then send it when there is a connection."""
 
     sent: Sent
 
 
 @dataclass(frozen=True, slots=True)
 class MarkDone:
-    """On disk: closed and read; tell the home when there is a connection, unless it told us (`tell` False)."""
+    """Mark a message on disk as closed and read. With `tell`, tell the home when there is a connection; otherwise the home told us."""
 
     key: MessageKey
     tell: bool
@@ -153,28 +153,28 @@ class MarkDone:
 
 @dataclass(frozen=True, slots=True)
 class MarkShown:
-    """On disk: these have had their popup."""
+    """Mark these messages on disk as shown in a popup."""
 
     keys: tuple[MessageKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MarkAllRead:
-    """On disk: everything from `uid` is read."""
+    """Mark everything from `uid` on disk as read."""
 
     uid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Put it on disk, then ask the home when there is a connection."""
+    """Put a wish on disk, then ask the home when there is a connection."""
 
     wish: ContactWish
 
 
 @dataclass(frozen=True, slots=True)
 class PutStatus:
-    """Put it on disk, then tell the home when there is a connection."""
+    """Put my status on disk, then tell the home when there is a connection."""
 
     status: OwnStatus
 
@@ -196,7 +196,7 @@ class FindEntries:
 
 @dataclass(frozen=True, slots=True)
 class ReadOlder:
-    """Read entries of a conversation before this one from disk; `before` None: the newest."""
+    """Read the entries of a conversation from disk that come before the entry `before`; None for the newest."""
 
     uid: int
     before: Entry | None

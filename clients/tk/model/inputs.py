@@ -1,6 +1,6 @@
-"""What the model folds besides the SDK's events: the user's intents and the engine's reports. Rule: values only; every name says who spoke.
+"""The inputs of the model besides the SDK's events: the user's intents and the engine's reports. Rule: values only.
 
-Intents come from views through `Bridge.do`; reports come from the engine through `Bridge.report`. Views never make reports.
+Intents come from views through `Bridge.do`. Reports come from the engine through `Bridge.report`; views never make one.
 """
 
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from clients.tk.model.values import Account, Entry, Found, MessageKey, OwnStatus
 from flash_sdk import Contact
 from flash_sdk import Event as SdkEvent
 
-# --- intents: what the person at the window wants ---
+# --- intents of the person at the window ---
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Log in; with `register`, become a user first (`full_name` is the profile's, may be empty)."""
+    """Log in. With `register`, become a user first; `full_name` goes into the profile and may be empty."""
 
     server: str
     handle: str
@@ -26,13 +26,13 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class SignOut:
-    """Log off and forget the grant. What waits to be sent stays on disk for the next login of this user."""
+    """Log off and forget the grant. Messages that wait to be sent stay on disk for the next login of this user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Send a message. `id`: made by whoever makes the intent (`new_id()`), so that nothing is ever doubled. `answers`: the message
-    this replies to, which is closed with it. A recipient who is not on the list is put there first."""
+    """Send a message. `id`: made together with the intent (`new_id()`), so that nothing is ever doubled. `answers`: the message to which
+    this one replies, and which is closed with it. A recipient who is not on the list is put there first."""
 
     id: str
     to: int
@@ -43,56 +43,56 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class CloseMessage:
-    """Done: the message is dealt with, here and on my other sessions."""
+    """Done: close the message, here and on my other sessions."""
 
     key: MessageKey
 
 
 @dataclass(frozen=True, slots=True)
 class ClosePopup:
-    """Later, or a notification that was clicked away or timed out: the popup goes, its messages wait in the inbox."""
+    """Later, or a notification that was clicked away or timed out: the popup goes, and its messages wait in the inbox."""
 
     popup_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class PopupMapped:
-    """The popup is on the screen: its messages need not pop up again after a restart."""
+    """The popup is on the screen, so its messages need not pop up again after a restart."""
 
     popup_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class MarkRead:
-    """The conversation with `uid` is being looked at."""
+    """The person looks at the conversation with `uid`."""
 
     uid: int
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOlder:
-    """More of the conversation with `uid` from this machine's disk (the newest ones are there from the start)."""
+    """Load older entries of the conversation with `uid` from this machine's disk. The newest ones are there from the start."""
 
     uid: int
 
 
 @dataclass(frozen=True, slots=True)
 class FilterContacts:
-    """Search as you type in the contact window: words, by prefix, in title, handle, name and note. Empty: everyone."""
+    """Search as you type in the contact window: words, by prefix, in title, handle, name and note. An empty text shows everyone."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class SearchDirectory:
-    """Search people to add."""
+    """Search the directory for people to add."""
 
     query: str
 
 
 @dataclass(frozen=True, slots=True)
 class SearchHistory:
-    """Search what was received and sent on this machine; with one contact when `uid` is given."""
+    """Search the messages that were received and sent on this machine, only those with `uid` when it is given."""
 
     query: str
     uid: int | None = None
@@ -100,7 +100,7 @@ class SearchHistory:
 
 @dataclass(frozen=True, slots=True)
 class AddContact:
-    """Put someone on the list. `handle`, `name`: as the search gave them, to show at once."""
+    """Put someone on the list. `handle`, `name`: as the search gave them, to be shown at once."""
 
     uid: int
     handle: str
@@ -123,7 +123,7 @@ class UndoRemoval:
 
 @dataclass(frozen=True, slots=True)
 class ChangeContact:
-    """Set what I call them (None or empty: nothing of my own) and whether to tell me when they come online."""
+    """Set my own name for a contact (None or empty for none) and whether to tell me when they come online."""
 
     uid: int
     alias: str | None
@@ -132,7 +132,7 @@ class ChangeContact:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """Say how I am, perhaps until some moment (aware datetime)."""
+    """Set my own status, perhaps until some moment (aware datetime)."""
 
     status: StatusName
     note: str = ""
@@ -144,7 +144,7 @@ Intent = (
     | SearchHistory | AddContact | RemoveContact | UndoRemoval | ChangeContact | SetStatus
 )  # fmt: skip
 
-# --- reports: what the engine has to say ---
+# --- reports of the engine ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class SigningIn:
-    """The engine works on a sign-in, of a remembered user for instance."""
+    """The engine works on a sign-in, for instance of a remembered user."""
 
     server: str
     handle: str
@@ -162,11 +162,11 @@ class SigningIn:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Whom the client acts for from now on, with what its disk knows: before any connection, so that everything works offline.
+    """The user for whom the client acts from now on, with everything on its disk. It comes before any connection, so all works offline.
 
-    `contacts`: as last heard; `entries`: the newest of each conversation and all that is open or on its way, oldest first;
-    `unshown`: keys of open messages that no popup has shown yet; `wishes`: changes of the list that the home has not confirmed;
-    `people`: uid, handle and name of whoever was ever met; `older`: conversations of which the disk has more than `entries`.
+    `contacts`: as last heard. `entries`: the newest of each conversation and all that are open or under way, oldest first. `unshown`:
+    keys of open messages that no popup has shown yet. `wishes`: changes of the list that the home has not confirmed. `people`: uid,
+    handle and name of everybody who was ever mentioned. `older`: conversations of which the disk has more than `entries`.
     """
 
     account: Account
@@ -181,7 +181,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    """Nobody is signed in. `why`: one sentence, empty when the user wanted it; `server`, `handle`: to prefill the next sign-in."""
+    """Nobody is signed in. `why`: one sentence, empty after a sign-out of the user. `server`, `handle`: to prefill the next sign-in."""
 
     why: str = ""
     server: str = ""
@@ -190,9 +190,9 @@ class SignedOut:
 
 @dataclass(frozen=True, slots=True)
 class ContactWish:
-    """How the user wants one entry of the list. Latest wins; kept on disk until the home has confirmed it.
+    """One entry of the list as the user wants it. The latest wish counts, and stays on disk until the home has confirmed it.
 
-    `not_before`: the home is not asked earlier, so that a removal can be undone at no cost.
+    `not_before`: the home is not asked earlier, so that a removal can be undone without the home.
     """
 
     uid: int
@@ -206,7 +206,7 @@ class ContactWish:
 
 @dataclass(frozen=True, slots=True)
 class WishGranted:
-    """The home has the list as wished. `contact`: the entry as it stands there; None after a removal."""
+    """The home has fulfilled a wish. `contact`: the new entry; None after a removal."""
 
     wish: ContactWish
     contact: Contact | None
@@ -214,7 +214,7 @@ class WishGranted:
 
 @dataclass(frozen=True, slots=True)
 class WishRefused:
-    """The home refused. The entry is again as the home last told. `why`: one sentence."""
+    """The home has refused a wish, so the entry is again as the home told it last. `why`: one sentence."""
 
     wish: ContactWish
     why: str
@@ -222,7 +222,7 @@ class WishRefused:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A message of mine is on this machine's disk: a crash does not lose it."""
+    """A message of mine is on this machine's disk, so a crash does not lose it."""
 
     id: str
 
@@ -251,7 +251,7 @@ class StatusSaved:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryAnswer:
-    """What a directory search gave so far. `error`: one sentence when it failed."""
+    """The result of a directory search so far. `error`: one sentence when it failed."""
 
     query: str
     found: tuple[Found, ...] = ()
@@ -261,7 +261,7 @@ class DirectoryAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HistoryAnswer:
-    """What a search in the history gave, newest first."""
+    """The result of a search in the history, newest first."""
 
     query: str
     uid: int | None
@@ -279,7 +279,7 @@ class OlderLoaded:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something the user should know. `what`: one sentence."""
+    """A fault of which the user should know. `what`: one sentence."""
 
     what: str
 

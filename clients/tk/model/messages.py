@@ -1,7 +1,7 @@
-"""Every conversation of this machine's user. Rule: a message is in it once, and its state only ever moves forward.
+"""Every conversation of this machine's user. Rule: a message is in it once, and its state only moves forward.
 
-Entries stand in the order in which this client learned of them, so a window only appends; a home gives one sender's messages in the
-order it accepted them.
+Entries stand in the order in which this client learned of them, so that a window only appends. A home gives one sender's messages in the
+order in which it accepted them.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from dataclasses import replace
 from clients.tk.model.effects import Effect, EntryAdded, EntryChanged
 from clients.tk.model.values import Entry, MessageKey, Received, Sent, SentState
 
-EARLY = 1000  # Dones that came before their message; a home remembers as many delivered messages as can still be marked
+EARLY = 1000  # Dones that came before their message; a home remembers as many delivered messages
 
 Name = str | MessageKey  # of an entry: a sent message's id, a received one's key
 
@@ -22,7 +22,7 @@ class Conversations:
         self.unread: dict[int, int] = {}  # uid -> how many; only people with some
         self._with: dict[int, dict[Name, Entry]] = {}
         self._sent_to: dict[str, int] = {}
-        self._keys: dict[str, list[MessageKey]] = {}  # a received id -> whose
+        self._keys: dict[str, list[MessageKey]] = {}  # a received id -> the keys of the messages that have it
         self._open: dict[MessageKey, None] = {}
         self._waiting: dict[str, None] = {}
         self._done_early: dict[str, None] = {}
@@ -44,7 +44,7 @@ class Conversations:
         return entry if isinstance(entry, Sent) else None
 
     def answered(self, message: Entry) -> Entry | None:
-        """What `message` replies to: mine when it came, theirs when I wrote it."""
+        """The message to which `message` replies: mine when it came, theirs when I wrote it."""
         if message.in_reply_to is None:
             return None
         if isinstance(message, Sent):
@@ -57,13 +57,13 @@ class Conversations:
         return tuple(entry for key in self._open if (entry := self.received(key)) is not None)
 
     def outbox(self) -> tuple[Sent, ...]:
-        """Mine that no home has yet, oldest first."""
+        """My messages that the home does not have yet, oldest first."""
         return tuple(entry for id in self._waiting if (entry := self.sent(id)) is not None)
 
     # --- what came ---
 
     def arrived(self, message: Received) -> list[Effect]:
-        """A message came. Nothing when it is here already. One that was done before it came is closed from the start."""
+        """A message came. A known message changes nothing. A message that was done before it came is closed from the start."""
         if self.received(message.key) is not None:
             return []
         if message.id in self._done_early:
@@ -72,7 +72,7 @@ class Conversations:
         return [EntryAdded(message.uid, message)]
 
     def done(self, id: str) -> tuple[list[Effect], list[MessageKey]]:
-        """A message was closed on another session. Also gives which ones were open here."""
+        """A message was closed on another session. Gives the keys of those that were open here as well."""
         keys = self._keys.get(id)
         if not keys:
             self._done_early[id] = None
@@ -83,11 +83,11 @@ class Conversations:
         return [effect for key in closed for effect in self.close(key)], closed
 
     def close(self, key: MessageKey) -> list[Effect]:
-        """Neither open nor unread any more."""
+        """Close a message, which marks it as read as well."""
         return self._change(key, closed=True)
 
     def read(self, uid: int) -> list[Effect]:
-        """All of a conversation was looked at."""
+        """Mark a whole conversation as read."""
         unread = [entry.key for entry in self._with.get(uid, {}).values() if isinstance(entry, Received) and not entry.read]
         return [effect for key in unread for effect in self._change(key)]
 
@@ -104,14 +104,14 @@ class Conversations:
     # --- what I wrote ---
 
     def wrote(self, message: Sent) -> list[Effect]:
-        """A message of mine. Nothing when its id is known."""
+        """I wrote a message. A known id changes nothing."""
         if message.id in self._sent_to:
             return []
         self._keep(message.to, message.id, message)
         return [EntryAdded(message.to, message)]
 
     def reached(self, id: str, state: SentState, why: str | None = None) -> list[Effect]:
-        """A message of mine has come so far, at least. Nothing when it is further already, or was not written here."""
+        """A message of mine has reached this state. Changes nothing when it is further already, or was not written here."""
         entry = self.sent(id)
         if entry is None or state <= entry.state:
             return []
@@ -122,14 +122,14 @@ class Conversations:
     # --- from disk ---
 
     def remember(self, entries: Iterable[Entry]) -> None:
-        """Entries of the disk at a start, oldest first."""
+        """Take the entries from the disk at a start, oldest first."""
         for entry in entries:
             name, uid = _name(entry)
             if name not in self._with.get(uid, {}):
                 self._keep(uid, name, entry)
 
     def prepend(self, uid: int, entries: Iterable[Entry]) -> None:
-        """Earlier entries of one conversation, oldest first."""
+        """Put earlier entries of one conversation before the others, oldest first."""
         present = self._with.pop(uid, {})
         self.remember(entry for entry in entries if _name(entry)[1] == uid and _name(entry)[0] not in present)
         self._with.setdefault(uid, {}).update(present)

@@ -1,4 +1,4 @@
-"""The popup client's whole state. Rule: a pure fold over SDK events, reports and intents: no clock, no disk, no network, no toolkit.
+"""What the windows read. Rule: a pure fold over SDK events, reports and intents, without clock, disk, network or toolkit.
 
     effects = model.fold(something, now)
 
@@ -39,7 +39,7 @@ class Model(State):
 
     @property
     def replay(self) -> Replay | None:
-        """A long backlog that comes in right now: for the progress bar."""
+        """The long backlog that comes in right now, for the progress bar."""
         return self.popups.replay
 
     @property
@@ -49,24 +49,24 @@ class Model(State):
 
     @property
     def removals(self) -> tuple[Removal, ...]:
-        """Contacts that can be brought back at no cost, oldest first."""
+        """Removed contacts that can still be brought back, oldest first."""
         return tuple(self.book.removals.values())
 
     @property
     def filter(self) -> str:
-        """What is typed into the contact window's search."""
+        """The text in the contact window's search."""
         return self.book.filter
 
     def groups(self) -> tuple[Group, ...]:
-        """The contact window: groups that have rows, in `ORDER` and then strangers, filtered. Cheap to ask again when nothing changed."""
+        """The groups of the contact window that have rows, in `ORDER` and then strangers, filtered. Asking again costs little."""
         return self.book.groups(self.messages.unread)
 
     def row(self, uid: int) -> ContactRow:
-        """One person, on the list or not."""
+        """The row of one person, who may be on the list or not."""
         return self.book.row(uid, self.messages.unread.get(uid, 0))
 
     def conversation(self, uid: int) -> tuple[Entry, ...]:
-        """What was said with `uid`, in the order in which this client learned of it: new entries are always at the end."""
+        """The entries with `uid`, in the order in which this client learned of them: new entries are always at the end."""
         return self.messages.of(uid)
 
     def may_have_older(self, uid: int) -> bool:
@@ -74,11 +74,11 @@ class Model(State):
         return uid in self.older
 
     def message(self, key: MessageKey) -> Received | None:
-        """One received message: what a popup shows."""
+        """One received message, which a popup shows."""
         return self.messages.received(key)
 
     def answered(self, message: Entry) -> Entry | None:
-        """The message that this one replies to, if this machine knows it: the popup's thread."""
+        """The message that this one replies to, if this machine knows it; the popup quotes it."""
         return self.messages.answered(message)
 
     @property
@@ -88,18 +88,18 @@ class Model(State):
 
     @property
     def unread(self) -> int:
-        """How many messages were never looked at."""
+        """How many messages the person has never looked at."""
         return sum(self.messages.unread.values())
 
     @property
     def outbox(self) -> tuple[Sent, ...]:
-        """What waits to be sent, oldest first."""
+        """The messages that wait to be sent, oldest first."""
         return self.messages.outbox()
 
     # --- the fold ---
 
     def fold(self, happened: Input, now: datetime) -> list[Effect]:
-        """Take in one thing. What is unknown or too late changes nothing; folding anything twice is as folding it once."""
+        """Take in one input. An unknown or late input changes nothing, and folding an input twice has the effect of folding it once."""
         fold = _FOLDS.get(type(happened))
         if fold is None or (self.account is None and type(happened) not in _WHILE_SIGNED_OUT):
             return []

@@ -1,4 +1,4 @@
-"""Folding what the user wants. Rule: what can be shown at once is shown at once; what must be kept or told becomes a command."""
+"""Folds the intents of the user. Rule: the windows show the result at once, and keeping or telling it becomes a command."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def _write(state: State, intent: said.Write, now: datetime) -> list[Effect]:
     if trouble := text_trouble(intent.text):
         return [fx.Say(trouble)]
     effects: list[Effect] = []
-    if not state.book.listed(intent.to):  # nobody can send to one who is not on their list
+    if not state.book.listed(intent.to):  # a user can send only to people on their own list
         row = state.book.row(intent.to)
         effects += state.book.wish(ContactWish(row.uid, row.handle, row.name))
     answers = intent.answers if intent.answers and intent.answers[0] == intent.to else None
@@ -46,7 +46,7 @@ def _close_message(state: State, intent: said.CloseMessage, now: datetime) -> li
 
 
 def _closed(state: State, key: MessageKey) -> list[Effect]:
-    """Done: nothing the second time."""
+    """Close a message. A second time changes nothing."""
     message = state.messages.received(key)
     if message is None or not message.open:
         return []

@@ -1,4 +1,4 @@
-"""Folding what the engine reports. Rule: one function per report; a report on what is no longer wanted changes nothing."""
+"""Folds the reports of the engine. Rule: one function per report, and a report on something that is no longer wanted changes nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ from clients.tk.model.values import Connection, DirectorySearch, HistorySearch, 
 
 def _tick(state: State, report: said.Tick, now: datetime) -> list[Effect]:
     effects = [*state.book.forget_removals(now), *state.popups.tick(now)]
-    if state.status.until is not None and state.status.until <= now:  # the home lets it lapse by itself
+    if state.status.until is not None and state.status.until <= now:  # the home ends the status by itself
         over, state.status = state.status, OwnStatus()
         effects.append(StatusChanged())
         if over.status == "dnd":
@@ -70,7 +70,7 @@ def _signed_out(state: State, report: said.SignedOut, now: datetime) -> list[Eff
 
 
 def _forget_all(state: State) -> list[Effect]:
-    """Nothing of one user may be seen by the next."""
+    """Forget everything, because the next user must see nothing of this one."""
     effects = state.popups.clear()
     state.book, state.messages, state.popups = ContactBook(state.book.undo_s), Conversations(), Popups()
     state.status, state.directory, state.history = OwnStatus(), DirectorySearch(), HistorySearch()

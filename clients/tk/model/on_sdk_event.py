@@ -1,4 +1,4 @@
-"""Folding what the home says. Rule: one function per SDK event; each leaves the model right whatever came before it."""
+"""Folds the events of the home. Rule: one function per SDK event, and each leaves the state right whatever came before it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ WHY_GONE = {
     "goodbye": "your home is restarting",
 }
 
-# The usual way goes without saying.
+# The usual transport is not mentioned.
 HOW = {
     "sse": "as server-sent events, this network holds the usual way back",
     "poll": "by asking again and again, this network holds streams back",
@@ -33,7 +33,7 @@ _WHY_BOUNCED = {"mailbox_full": "their mailbox is full", "expired": "nobody fetc
 
 def _connected(state: State, event: sdk.Connected, now: datetime) -> list[Effect]:
     state.connection = Connection("connecting", HOW.get(event.transport, ""))
-    return []  # its welcome follows at once
+    return []  # the welcome follows at once
 
 
 def _welcome(state: State, event: sdk.Welcome, now: datetime) -> list[Effect]:
@@ -67,7 +67,7 @@ def _message(state: State, event: sdk.Message, now: datetime) -> list[Effect]:
     if not added or kept is None:
         return []
     effects = [*added, *state.book.touch(sender.uid, moved=not state.book.listed(sender.uid))]
-    if not kept.open:  # closed on another session before it came here
+    if not kept.open:  # another session closed it before it came here
         effects.append(MarkDone(kept.key, tell=False))
     return [*effects, *state.popups.arrived(kept, now, dnd=state.dnd(now))]
 
@@ -90,7 +90,7 @@ def _receipt(state: State, event: sdk.Receipt, now: datetime) -> list[Effect]:
 
 
 def bounce_reason(why: str | None) -> str:
-    """The home's word as a phrase for people."""
+    """The home's reason as a phrase for people."""
     return _WHY_BOUNCED.get(why or "", why or "no reason was given")
 
 
@@ -105,7 +105,7 @@ def _contacts(state: State, event: sdk.Contacts, now: datetime) -> list[Effect]:
 
 
 def _my_status(state: State, event: sdk.MyStatus, now: datetime) -> list[Effect]:
-    """The home's word counts, unless I have said something since that it is yet to hear."""
+    """Take the status that the home has, unless the home has yet to hear of a newer one of mine."""
     told, mine = own_status(event), state.status
     if told is not None and told.until is not None and told.until <= now:
         told = OwnStatus()
@@ -119,7 +119,7 @@ def _my_status(state: State, event: sdk.MyStatus, now: datetime) -> list[Effect]
 
 
 def own_status(told: sdk.MyStatus) -> OwnStatus | None:
-    """My status as the home has it; None for one that this version does not know."""
+    """The status that the home has; None for one that this version does not know."""
     name = _NAMES.get(told.status)
     return None if name is None else OwnStatus(name, told.note, told.until)
 

@@ -1,8 +1,8 @@
-"""Which popups are on the screen. Rule: a message pops up once, and never more windows than a person can bear.
+"""Which popups are on the screen. Rule: a message pops up once, and there are never more windows than a person can bear.
 
-- Urgent ones always show; under "do not disturb" the others wait, and are looked at again when it ends.
-- After a login, and after "do not disturb", five ordinary ones at most; when more wait, all that are not shown yet come as one summary.
-- Live ones show at once, until a screen's edge is full; then the summary counts the rest.
+- Urgent messages always show. Under "do not disturb" the others wait until it ends.
+- After a login, and after "do not disturb", at most five ordinary popups show. If more wait, one summary stands for all of them.
+- Live messages show at once, until the edge of the screen is full; then the summary counts the rest.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from clients.tk.model.effects import Effect, HidePopup, MarkShown, ReplayChanged, Ring, ShowPopup, UpdatePopup
 from clients.tk.model.values import MessageKey, Popup, Received, Replay
 
-FEW = 5  # waiting messages that may still come as windows of their own (the patent client's users complained of floods)
-FULL = 8  # popups that a screen of 768 lines stacks at its edge
-ONLINE_FULL = 3  # notifications at a time: when a whole office comes back, the contact window tells it better
-QUIET_S = 1.5  # a backlog that pauses so long is over: what this client had already is counted by the home, and not given again
+FEW = 5  # waiting messages that may still get windows of their own (users of the patent's client complained of floods)
+FULL = 8  # popups that fit at the edge of a screen of 768 lines
+ONLINE_FULL = 3  # notifications at a time: when a whole office comes back, the contact window shows it better
+QUIET_S = 1.5  # a backlog that pauses so long is over: the home counts messages that this client had already and does not give again
 SUMMARY = "summary"
 
 
@@ -25,15 +25,15 @@ def popup_id(key: MessageKey) -> str:
 
 
 class Popups:
-    """The open ones, and the messages that have yet to get one."""
+    """The open popups, and the messages that have yet to get one."""
 
     def __init__(self) -> None:
         self.open: dict[str, Popup] = {}
         self.replay: Replay | None = None
         self._last: datetime | None = None  # when the backlog last moved
-        self._summed: dict[MessageKey, None] = {}  # what the summary counts
-        self._held: dict[MessageKey, None] = {}  # of a backlog: how to show them is not decided yet
-        self._parked: dict[MessageKey, None] = {}  # "do not disturb" keeps them
+        self._summed: dict[MessageKey, None] = {}  # the messages that the summary counts
+        self._held: dict[MessageKey, None] = {}  # messages of a backlog, until it is decided how to show them
+        self._parked: dict[MessageKey, None] = {}  # messages that "do not disturb" keeps back
 
     # --- messages ---
 
@@ -71,7 +71,7 @@ class Popups:
         return effects + self._decide()
 
     def closed(self, keys: Iterable[MessageKey]) -> list[Effect]:
-        """Done or answered, here or elsewhere: no popup for them any more."""
+        """Messages were done or answered, here or elsewhere, so they need no popup any more."""
         effects: list[Effect] = []
         for key in keys:
             self._held.pop(key, None)
@@ -83,7 +83,7 @@ class Popups:
         return effects
 
     def looked_at(self, uid: int) -> list[Effect]:
-        """The conversation was opened: what waits there needs no popup; popups that are open stay until Done."""
+        """A conversation was opened, so its waiting messages need no popup. Popups that are open stay until Done."""
         for waiting in (self._held, self._parked):
             for key in [key for key in waiting if key[0] == uid]:
                 del waiting[key]
@@ -93,14 +93,14 @@ class Popups:
         return self._count() if summed else []
 
     def put_off(self, id: str) -> list[Effect]:
-        """Later: the window goes, the messages stay in the inbox."""
+        """Later: the window goes, and the messages stay in the inbox."""
         marks = self.mapped(id)
         if id == SUMMARY:
             self._summed.clear()
         return [*marks, *self._hide(id)]
 
     def mapped(self, id: str) -> list[Effect]:
-        """It is on the screen: what it shows needs no popup after a restart."""
+        """A popup is on the screen, so its messages need no popup after a restart."""
         popup = self.open.get(id)
         if popup is None:
             return []
@@ -110,7 +110,7 @@ class Popups:
     # --- logins and "do not disturb" ---
 
     def login(self, count: int, now: datetime) -> list[Effect]:
-        """A connection begins; `count` messages wait at the home."""
+        """A connection begins, and `count` messages wait at the home."""
         effects = self.replay_over()
         if count + self._ordinary() > FEW:
             self.replay, self._last = Replay(count), now
@@ -118,13 +118,13 @@ class Popups:
         return effects
 
     def tick(self, now: datetime) -> list[Effect]:
-        """A backlog that fell quiet is over."""
+        """End a backlog that has paused for long enough."""
         if self.replay is not None and self._last is not None and now - self._last > timedelta(seconds=QUIET_S):
             return self.replay_over()
         return []
 
     def replay_over(self) -> list[Effect]:
-        """Show what was held back."""
+        """The backlog is over: show the messages that were held back."""
         if self.replay is None:
             return []
         self.replay = self._last = None
@@ -137,27 +137,27 @@ class Popups:
         return self._decide()
 
     def stop_disturbing(self) -> list[Effect]:
-        """The time of "do not disturb" begins: notifications go, messages that are open stay until they are dealt with."""
+        """The time of "do not disturb" begins: notifications go, and popups of messages stay until they are dealt with."""
         return self._hide_all(lambda popup: popup.kind == "online")
 
     def clear(self) -> list[Effect]:
-        """Signed out: nothing stays on the screen."""
+        """The user has signed out, so nothing stays on the screen."""
         return self._hide_all(lambda popup: True)
 
     # --- contacts ---
 
     def came_online(self, uid: int, *, dnd: bool) -> list[Effect]:
-        """A contact whom I asked to be told of."""
+        """A contact of whom I want to be told came online."""
         id = f"online:{uid}"
         if dnd or id in self.open or sum(popup.kind == "online" for popup in self.open.values()) >= ONLINE_FULL:
             return []
         return self._show(Popup(id, "online", uid))
 
     def went(self, uid: int) -> list[Effect]:
-        """They are not online any more."""
+        """A contact is not online any more."""
         return self._hide(f"online:{uid}")
 
-    # --- how ---
+    # --- showing and counting ---
 
     def _ordinary(self) -> int:
         return sum(popup.kind == "message" and not popup.urgent for popup in self.open.values())
@@ -185,14 +185,14 @@ class Popups:
         return [ShowPopup(popup)]
 
     def _sum(self, keys: Iterable[MessageKey]) -> list[Effect]:
-        """Let the summary count these too. When it is on the screen already, they have had their popup with that."""
+        """Let the summary count these messages too. If it is on the screen already, it is the popup that they have had."""
         fresh = tuple(keys)
         marks: list[Effect] = [MarkShown(fresh)] if fresh and SUMMARY in self.open else []
         self._summed.update(dict.fromkeys(fresh))
         return [*marks, *self._count()]
 
     def _count(self) -> list[Effect]:
-        """Open, change or close the summary, as many as it counts."""
+        """Open, change or close the summary, depending on how many messages it counts."""
         if not self._summed:
             return self._hide(SUMMARY)
         popup = Popup(SUMMARY, "summary", count=len(self._summed))

@@ -1,28 +1,28 @@
-"""What the popup client shows, as values. Rule: frozen, no toolkit, no clock: whoever draws them asks for nothing else."""
+"""What the popup client shows, as values. Rule: frozen, without toolkit or clock, and enough to draw from."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Literal
 
-ORDER = ("online", "away", "dnd", "offline", "unknown")  # the contact window's groups, from who answers soonest to who may not
-STRANGERS = "strangers"  # a sixth group, last: people who wrote and are not on the list
-MAX_TEXT_CHARACTERS = 4096  # the protocol's bound of a message's text (its other one, 16 KiB, is never met before)
+ORDER = ("online", "away", "dnd", "offline", "unknown")  # the contact window's groups; the people who answer soonest come first
+STRANGERS = "strangers"  # the sixth and last group: people who wrote and are not on the list
+MAX_TEXT_CHARACTERS = 4096  # the protocol's bound of a message's text (its other bound, 16 KiB, is never reached first)
 
-StatusName = Literal["online", "away", "dnd"]  # what a person may choose to be
+StatusName = Literal["online", "away", "dnd"]  # a status that a person may choose
 MessageKey = tuple[int, str]  # (sender's uid, id): senders choose ids, so only together are they unique
 
 
 class SentState(IntEnum):
-    """How far a message of mine has come. The order is the rule: a state replaces only smaller ones, so it never goes backwards.
+    """How far a message of mine has come. A state replaces only smaller ones, so that a message never goes backwards.
 
-    `BOUNCED` stands below `DELIVERED`: a message that some client has taken has arrived, whatever is said of it later or earlier.
+    `BOUNCED` stands below `DELIVERED`, because a message that some client has taken has arrived, whatever else is reported.
     """
 
     SAVING = 0  # not on this machine's disk yet
     WAITING = 1  # on disk; sent as soon as there is a connection
     ACCEPTED = 2  # on the home's disk
-    BOUNCED = 3  # it will not arrive; `why` says why
+    BOUNCED = 3  # it will not arrive, and `why` gives the reason
     DELIVERED = 4  # a client of the recipient has it
     DONE = 5  # the recipient closed it
 
@@ -43,7 +43,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message that came. `at`: when the sender's home took it. `open`: neither Done nor answered; `read`: seen in a window of mine."""
+    """A message that came. `at`: when the sender's home accepted it. `open`: neither Done nor answered. `read`: seen in a window."""
 
     key: MessageKey
     handle: str
@@ -57,12 +57,12 @@ class Received:
 
     @property
     def uid(self) -> int:
-        """Whom it came from."""
+        """The uid of the sender."""
         return self.key[0]
 
     @property
     def id(self) -> str:
-        """Its id among the sender's."""
+        """The id that the sender chose."""
         return self.key[1]
 
 
@@ -71,7 +71,7 @@ Entry = Received | Sent  # one line of a conversation
 
 @dataclass(frozen=True, slots=True)
 class ContactRow:
-    """One line of the contact window. `status`: one of `ORDER`; `since`: None when nobody knows; `saving`: the home is yet to confirm."""
+    """One line of the contact window. `status`: one of `ORDER`. `since`: None when nobody knows. `saving`: not confirmed by the home."""
 
     uid: int
     handle: str
@@ -87,13 +87,13 @@ class ContactRow:
 
     @property
     def title(self) -> str:
-        """What to call them: my alias, else their name, else their handle."""
+        """The name to show: my alias, else their name, else their handle."""
         return self.alias or self.name or self.handle
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Contacts of one status (one of `ORDER`, or `STRANGERS`), by title."""
+    """Contacts of one status (one of `ORDER`, or `STRANGERS`), sorted by title."""
 
     status: str
     rows: tuple[ContactRow, ...]
@@ -101,7 +101,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom this client acts for, and at which Global Server."""
+    """The user for whom this client acts, and the Global Server."""
 
     server: str
     uid: int
@@ -110,7 +110,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class SignInState:
-    """The sign-in window. `busy`: an answer is awaited; `error`: one sentence, empty when all is well; the rest prefills the fields."""
+    """The sign-in window. `busy`: an answer is awaited. `error`: one sentence, empty without an error. The rest prefills the fields."""
 
     busy: bool = False
     error: str = ""
@@ -120,8 +120,8 @@ class SignInState:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The truth about the line. `retry_at`: when the next try is due, with `reconnecting`. `why`: one short phrase; if connected,
-    how, and empty for the usual way. `direct`: the home has called us, and sends on that line."""
+    """The state of the connection. `retry_at`: when the next try is due, while `reconnecting`. `why`: one short phrase; while connected,
+    the transport, or empty for the usual one. `direct`: the home has called us, and sends on that line."""
 
     state: Literal["connected", "connecting", "reconnecting", "signed_out"] = "signed_out"
     why: str = ""
@@ -140,7 +140,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class OwnStatus:
-    """How I say that I am. `until`: when it falls back to online; None for no end. `saved`: the home has it."""
+    """My own status. `until`: when it falls back to online; None for no end. `saved`: the home has it."""
 
     status: StatusName = "online"
     note: str = ""
@@ -148,7 +148,7 @@ class OwnStatus:
     saved: bool = True
 
     def says(self, other: "OwnStatus") -> bool:
-        """Whether both say the same to others, saved or not."""
+        """Whether others see the same for both, saved or not."""
         return (self.status, self.note, self.until) == (other.status, other.note, other.until)
 
 
@@ -162,7 +162,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A contact taken off the list: the home is told at `until`; before, `UndoRemoval` costs nothing."""
+    """A contact that was taken off the list. The home is told at `until`; before that, `UndoRemoval` needs no home."""
 
     row: ContactRow
     until: datetime
@@ -170,7 +170,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Someone the directory search gave. `profile`: the fields they filled in, as (name, value)."""
+    """Someone whom the directory search found. `profile`: the fields that they filled in, as (name, value)."""
 
     uid: int
     handle: str
@@ -180,7 +180,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class DirectorySearch:
-    """The last directory search. `complete`: no more would come; else there were more than are shown. `error`: one sentence."""
+    """The last directory search. `complete`: there are no more than are shown. `error`: one sentence."""
 
     query: str = ""
     found: tuple[Found, ...] = ()
@@ -203,8 +203,8 @@ class HistorySearch:
 class Popup:
     """One small window. `id` stays the same for its life.
 
-    `message`: one message (`key`), stays until Done, Reply or Later. `summary`: `count` messages wait, opens the inbox.
-    `online`: contact `uid` came online; may close by itself. `urgent`: stays until answered: offer no Later, may ring.
+    `message`: one message (`key`), which stays until Done, Reply or Later. `summary`: `count` messages wait; it opens the inbox. `online`:
+    contact `uid` came online; it may close by itself. `urgent`: it stays until it is answered, offers no Later, and may ring.
     """
 
     id: str

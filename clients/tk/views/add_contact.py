@@ -1,4 +1,4 @@
-"""Find people in the directory and add them. Rule: it searches while one types, and adding does not close it."""
+"""Finds people in the directory and adds them. Rule: it searches while the person types, and adding does not close it."""
 
 import tkinter as tk
 from tkinter import ttk
@@ -11,12 +11,12 @@ from clients.tk.views.hinted_entry import HintedEntry
 from clients.tk.views.window import Window
 
 USUAL, LEAST = (480, 420), (280, 240)
-SEARCH_AFTER_MS = 250  # a pause in typing; each search is a request
-PLACE = ("organisation", "city", "state", "country")  # of a profile: what tells two people of one name apart
+SEARCH_AFTER_MS = 250  # a pause in typing, because each search is a request
+PLACE = ("organisation", "city", "state", "country")  # fields of a profile that tell two people of one name apart
 
 
 class AddContactWindow(Window):
-    """A field, what was found, and Add."""
+    """A field, the people that were found, and a button."""
 
     def __init__(self, master: tk.Misc, context: ViewContext) -> None:
         super().__init__(master, context, "add", "Add a contact - Flash", USUAL, LEAST)
@@ -54,12 +54,12 @@ class AddContactWindow(Window):
         self.draw()
 
     def open(self) -> None:
-        """Show it, with the keyboard in the field."""
+        """Show the window, with the keyboard in the field."""
         super().open()
         self.search.focus_set()
 
     def draw(self) -> None:
-        """What was found so far."""
+        """Draw the people that were found so far."""
         state = self._context.model.directory
         chosen = self._chosen()
         self.table.delete(*self.table.get_children())

@@ -1,4 +1,4 @@
-"""A field to write in, with its count. Rule: Ctrl+Enter sends; what was written is only gone once it was handed on."""
+"""A field to write in, with its count. Rule: Ctrl+Enter sends, and the text is removed only after it was handed on."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from clients.tk.views.theme import Theme
 
 
 class Compose(ttk.Frame):
-    """Text, count, urgent or not, Send. `sent(text, urgent)`: takes what was written."""
+    """A text, its count, a switch for urgent, and Send. `sent(text, urgent)` takes the text."""
 
     def __init__(
         self, master: tk.Misc, theme: Theme, sent: Callable[[str, bool], None], *, lines: int = 3, card: bool = False, urgent: bool = True
@@ -48,14 +48,14 @@ class Compose(ttk.Frame):
 
     @property
     def written(self) -> str:
-        """What stands in the field."""
+        """The text in the field."""
         return self.text.get("1.0", "end-1c")
 
     def _go(self) -> str:
         text, urgent = self.written, self._urgent.get()
         if words.count(text)[1]:
             self._sent(text, urgent)
-            if not self.winfo_exists():  # a popup goes with its answer
+            if not self.winfo_exists():  # a popup closes with its answer
                 return "break"
             self.text.delete("1.0", "end")
             self.text.edit_reset()
@@ -83,7 +83,7 @@ class Compose(ttk.Frame):
         try:
             self.text.bind(keys, lambda event: self._leave(event.widget.tk_focusPrev()))
         except tk.TclError:
-            return  # a name only X knows
+            return  # only X knows this name
 
     def _colour(self) -> None:
         colours = self._theme.palette

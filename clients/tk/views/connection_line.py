@@ -1,4 +1,4 @@
-"""The line that tells the truth about the connection. Rule: it is drawn from the model's words and the clock, once a second."""
+"""The line that tells how the connection is. Rule: it is drawn from the model's text and the clock, once a second."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -13,7 +13,7 @@ EVERY_MS = 1000  # the countdown is in seconds
 
 
 class ConnectionLine(ttk.Frame):
-    """A mark, and what the model says of the connection."""
+    """A mark, and the model's text about the connection."""
 
     def __init__(self, master: tk.Misc, theme: Theme, connection: Callable[[], Connection], now: Callable[[], datetime]) -> None:
         super().__init__(master, padding=(theme.px(12), theme.px(5)))
@@ -29,11 +29,11 @@ class ConnectionLine(ttk.Frame):
 
     @property
     def said(self) -> str:
-        """The whole line, however much of it has room."""
+        """The whole line, even if only a part of it has room."""
         return self._line
 
     def draw(self) -> None:
-        """Say how it is now."""
+        """Draw the present state."""
         connection = self._connection()
         line = connection.line(self._now())
         self._line = line[:1].upper() + line[1:]

@@ -1,4 +1,4 @@
-"""What I can set for one contact: what I call them, and whether I am told when they come online. Rule: Enter saves, Escape does not."""
+"""The settings for one contact: my own name for them, and whether I am told when they come online. Rule: Enter saves, Escape does not."""
 
 import tkinter as tk
 from tkinter import ttk
@@ -38,7 +38,7 @@ class ContactCard(Window):
         self.bind("<Alt-t>", lambda event: self._notify.set(not self._notify.get()))
 
     def open(self) -> None:
-        """Show it, with the keyboard in the field."""
+        """Show the window, with the keyboard in the field."""
         super().open()
         self.alias.focus_set()
         self.alias.selection_range(0, "end")

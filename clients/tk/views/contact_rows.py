@@ -1,4 +1,4 @@
-"""The list of contacts: faces, names, presence, unread counts. Rule: only the rows in sight are drawn, however many there are."""
+"""The list of contacts: faces, names, presence, unread counts. Rule: only the visible rows are drawn, however many there are."""
 
 import tkinter as tk
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from clients.tk.views import words
 from clients.tk.views.theme import WORDS, Theme
 
 ROW_HEIGHT, HEAD_HEIGHT = 54, 30
-WHEEL_ROWS = 1.5  # a notch of the wheel
-UNREAD_SHOWN = 99  # more than that is "many"
+WHEEL_ROWS = 1.5  # for each notch of the wheel
+UNREAD_SHOWN = 99  # a larger number does not fit into the badge
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Line:
 
 
 class ContactRows(ttk.Frame):
-    """Draws `Group`s; says which contact was chosen, opened, or asked a menu for."""
+    """Draws `Group`s, and tells which contact was chosen or opened, or whose menu was asked for."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class ContactRows(ttk.Frame):
         opened: Callable[[int], None],
         menu: Callable[[int, int, int], None],
     ) -> None:
-        """`opened(uid)`: double-click or Enter. `menu(uid, x, y)`: the other button or the menu key, in screen pixels."""
+        """`opened(uid)`: after a double-click or Enter. `menu(uid, x, y)`: after the other button or the menu key, in screen pixels."""
         super().__init__(master)
         self._theme, self._now, self._opened, self._menu = theme, now, opened, menu
         self._lines: list[_Line] = []
@@ -84,12 +84,12 @@ class ContactRows(ttk.Frame):
     # --- what is shown ---
 
     def show(self, groups: Sequence[Group], empty: str) -> None:
-        """Draw these groups; `empty`: what to say when there is nobody."""
+        """Draw these groups. `empty`: the text when there is nobody."""
         self._groups, self._empty = groups, empty
         self._lay_out()
 
     def update_row(self, row: ContactRow) -> None:
-        """One row has changed and stays where it is."""
+        """Draw a row that has changed and stays where it is."""
         at = self._index.get(row.uid)
         if at is not None:
             old = self._lines[at]
@@ -97,7 +97,7 @@ class ContactRows(ttk.Frame):
             self.later()
 
     def later(self) -> None:
-        """Draw when there is nothing more urgent to do; many wishes, one drawing."""
+        """Draw once when Tk has nothing more urgent to do, however often it is asked for."""
         if self._pending is None:
             self._pending = self.after_idle(self._draw)
 
@@ -121,7 +121,7 @@ class ContactRows(ttk.Frame):
     # --- choosing ---
 
     def step(self, by: int) -> str:
-        """Choose a contact so many rows on, as far as there are."""
+        """Choose the contact so many rows further on, or the last one."""
         rows = [line.row.uid for line in self._lines if line.row is not None]
         if rows:
             at = rows.index(self.chosen) + by if self.chosen in rows else (0 if by > 0 else len(rows) - 1)
@@ -129,7 +129,7 @@ class ContactRows(ttk.Frame):
         return "break"
 
     def choose(self, uid: int) -> None:
-        """Choose this contact and bring it into sight."""
+        """Choose this contact and make its row visible."""
         self.chosen = uid
         at = self._index.get(uid)
         if at is not None:
@@ -139,21 +139,21 @@ class ContactRows(ttk.Frame):
         self._moved(0)
 
     def chosen_row(self) -> ContactRow | None:
-        """The chosen contact; the only one in the list when none was chosen."""
+        """The chosen contact, or the only one in the list."""
         rows = [line.row for line in self._lines if line.row is not None]
         if self.chosen in self._index:
             return self._lines[self._index[self.chosen]].row
         return rows[0] if len(rows) == 1 else None
 
     def open_chosen(self) -> str:
-        """Enter."""
+        """Open the chosen contact, after Enter."""
         row = self.chosen_row()
         if row is not None:
             self._opened(row.uid)
         return "break"
 
     def menu_of_chosen(self) -> str:
-        """The menu key: the menu stands beside the chosen row."""
+        """Open the menu beside the chosen row, after the menu key."""
         row = self.chosen_row()
         if row is not None:
             top = self._lines[self._index[row.uid]].top - self._top

@@ -1,4 +1,4 @@
-"""The contact window: me, a search, my contacts, what can be undone, the truth about the line. Rule: everything in it has a key."""
+"""The contact window: my status, a search, my contacts, removals to undo, the connection line. Rule: everything in it has a key."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from clients.tk.views.main_menu import MainMenu
 from clients.tk.views.status_menu import StatusMenu
 
 NARROW = 300  # at 96 dots an inch
-SAID_MS = 6000  # how long a sentence stands that nobody has to answer
+SAID_MS = 6000  # how long a sentence stays that nobody has to answer
 
 
 class ContactView(ttk.Frame):
@@ -72,7 +72,7 @@ class ContactView(ttk.Frame):
     # --- what is shown ---
 
     def draw(self) -> None:
-        """Everything."""
+        """Draw everything."""
         account = self._context.model.account
         self._me.configure(text=account.handle if account is not None else "")
         self.draw_contacts()
@@ -83,7 +83,7 @@ class ContactView(ttk.Frame):
         self.line.draw()
 
     def draw_contacts(self) -> None:
-        """Rows came, went or moved."""
+        """Draw the rows again, because rows came, went or moved."""
         model = self._context.model
         nobody = (
             f"Nobody matches “{words.one_line(model.filter, 40)}”." if model.filter else "Nobody is on your list yet. Add… finds people."
@@ -91,16 +91,16 @@ class ContactView(ttk.Frame):
         self.rows.show(model.groups(), nobody)
 
     def draw_contact(self, uid: int) -> None:
-        """One row."""
+        """Draw one row."""
         self.rows.update_row(self._context.model.row(uid))
 
     def draw_inbox(self) -> None:
-        """How many wait."""
+        """Draw how many messages wait."""
         waiting = len(self._context.model.inbox)
         self._inbox.configure(text=f"Inbox ({waiting})" if waiting else "Inbox", underline=0)
 
     def draw_removals(self) -> None:
-        """What can be undone."""
+        """Draw the removal that can be undone."""
         removals = self._context.model.removals
         if removals:
             self._undo_words.configure(text=f"{removals[-1].row.title} was removed")
@@ -109,7 +109,7 @@ class ContactView(ttk.Frame):
             self._undo.pack_forget()
 
     def draw_replay(self) -> None:
-        """How far a backlog has come in."""
+        """Draw how far a backlog has come in."""
         replay = self._context.model.replay
         if replay is None:
             self._replay.pack_forget()
@@ -120,7 +120,7 @@ class ContactView(ttk.Frame):
                 self._replay.pack(side="bottom", fill="x", before=self.rows)
 
     def say(self, what: str) -> None:
-        """One sentence, for a while."""
+        """Show one sentence for a while."""
         self._say.configure(text=what, wraplength=max(self._context.theme.px(120), self.winfo_width() - self._context.theme.px(24)))
         self._say.pack(side="bottom", fill="x", before=self.rows)
         if self._saying is not None:
@@ -131,10 +131,10 @@ class ContactView(ttk.Frame):
         self._saying = None
         self._say.pack_forget()
 
-    # --- what it does ---
+    # --- what the person does ---
 
     def take_keyboard(self) -> None:
-        """Typing searches, the arrows choose."""
+        """Give the keyboard to the search: typing searches, and the arrows choose."""
         self.search.focus_set()
 
     def edit_note(self) -> None:
@@ -145,7 +145,7 @@ class ContactView(ttk.Frame):
         self.note.selection_range(0, "end")
 
     def undo(self) -> None:
-        """Bring back who was removed last."""
+        """Bring back the contact who was removed last."""
         removals = self._context.model.removals
         if removals:
             self._context.do(UndoRemoval(removals[-1].row.uid))
@@ -212,7 +212,7 @@ class ContactView(ttk.Frame):
             top.bind(key, lambda event, action=action: action() if self.winfo_ismapped() else None)  # type: ignore[misc]
 
     def _tidy(self, width: int) -> None:
-        """In a narrow window my status matters more than my own name."""
+        """Hide my own name in a narrow window, because my status matters more."""
         if width < self._context.theme.px(NARROW):
             self._me.pack_forget()
         elif not self._me.winfo_manager():

@@ -1,4 +1,4 @@
-"""What every view is given. Rule: views know these few things and nothing else of the program."""
+"""What every view gets. Rule: views know these few things and nothing else of the program."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Openings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ViewContext:
-    """`do`: says what the person wants. `write_to`: opens the conversation with a uid, the keyboard in its field."""
+    """`do`: hands on what the person wants. `write_to`: opens the conversation with a uid, with the keyboard in its field."""
 
     model: Model
     theme: Theme

@@ -1,4 +1,4 @@
-"""One person's window: who they are, what was said, a field to write in. Rule: looking at it marks it read, having it open does not."""
+"""The window of one person: presence, messages, a field to write in. Rule: looking at it marks it as read, having it open does not."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -18,7 +18,7 @@ USUAL, LEAST = (520, 560), (280, 260)
 
 
 class ConversationWindow(Window):
-    """Messages with `uid`, newest below."""
+    """Shows the messages with `uid`, the newest at the bottom."""
 
     def __init__(self, master: tk.Misc, context: ViewContext, uid: int, now: Callable[[], datetime]) -> None:
         row = context.model.row(uid)
@@ -48,12 +48,12 @@ class ConversationWindow(Window):
         self.draw_all()
 
     def open(self) -> None:
-        """Show it, with the keyboard in the field."""
+        """Show the window, with the keyboard in the field."""
         super().open()
         self.compose.text.focus_set()
 
     def draw_head(self) -> None:
-        """Who they are and how."""
+        """Draw name and presence."""
         row = self._context.model.row(self.uid)
         self.title(f"{row.title} - Flash")
         self._title.configure(text=row.title)
@@ -65,12 +65,12 @@ class ConversationWindow(Window):
             self._add.pack(side="right")
 
     def draw_all(self) -> None:
-        """The whole conversation anew."""
+        """Draw the whole conversation again."""
         model = self._context.model
         self.transcript.show(model.conversation(self.uid), more=model.may_have_older(self.uid))
 
     def looked_at(self) -> None:
-        """The person is here: what stands in it is read."""
+        """Mark the conversation as read if the person looks at this window."""
         if self.focus_displayof() is not None and self._context.model.row(self.uid).unread:
             self._context.do(MarkRead(self.uid))
 

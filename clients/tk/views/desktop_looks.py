@@ -1,4 +1,4 @@
-"""Whether the desktop is light or dark. Rule: asked once, before there is a window: the answer may take a program's start."""
+"""Whether the desktop is light or dark. Rule: asked once, before there is a window, because the answer may need to start a program."""
 
 import darkdetect  # type: ignore[import-untyped]
 
@@ -6,5 +6,5 @@ from clients.tk.views.theme import Mode
 
 
 def looks_of_the_desktop() -> Mode:
-    """`dark` when the desktop says so; `light` otherwise, also when it says nothing."""
+    """`dark` when the desktop says so, else `light`."""
     return "dark" if darkdetect.theme() == "Dark" else "light"

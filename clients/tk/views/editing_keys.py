@@ -1,11 +1,11 @@
-"""Keys that people know from every other program and X's Tk has otherwise. Rule: set once, for all fields."""
+"""Keys that people know from other programs, and for which Tk on X has other meanings. Rule: set once, for all fields."""
 
 import tkinter as tk
 from typing import Any
 
 
 def teach(root: tk.Tk) -> None:
-    """Ctrl+A selects everything, Ctrl+Backspace deletes a word."""
+    """Let Ctrl+A select everything, and Ctrl+Backspace delete a word."""
     for keys, in_entry, in_text in (
         ("<Control-a>", _all_of_entry, _all_of_text),
         ("<Control-BackSpace>", _word_of_entry, _word_of_text),

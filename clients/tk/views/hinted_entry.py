@@ -1,4 +1,4 @@
-"""A field that says what it is for while it is empty. Rule: the hint is never part of the text."""
+"""A field that shows a hint while it is empty. Rule: the hint is never part of the text."""
 
 import tkinter as tk
 from tkinter import ttk
@@ -7,7 +7,7 @@ from clients.tk.views.theme import Theme
 
 
 class HintedEntry(ttk.Entry):
-    """An entry with a hint in it (Tk 8.6 has no `-placeholder`)."""
+    """An entry with a hint (Tk 8.6 has no `-placeholder`)."""
 
     def __init__(self, master: tk.Misc, theme: Theme, hint: str) -> None:
         self.text = tk.StringVar(master)

@@ -1,4 +1,4 @@
-"""The inbox: what waits to be answered, and a search through all that was said on this machine. Rule: Enter opens, D is Done."""
+"""The inbox: messages that wait for an answer, and a search through the history of this machine. Rule: Enter opens, D is Done."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from clients.tk.views.hinted_entry import HintedEntry
 from clients.tk.views.window import Window
 
 USUAL, LEAST = (640, 480), (300, 240)
-SEARCH_AFTER_MS = 200  # a pause in typing
-ROWS_A_TURN = 100  # put into the table at once: a few milliseconds
-NARROW = 420  # below it there is no room for the time
+SEARCH_AFTER_MS = 200  # a pause in typing, because each search reads the disk
+ROWS_A_TURN = 100  # that many rows take a few milliseconds
+NARROW = 420  # a narrower window has no room for the time
 
 
 class InboxWindow(Window):
-    """Waiting messages, oldest first; with words in the field, what the history has of them, newest first."""
+    """Shows waiting messages, oldest first. With words in the field, it shows the matching history, newest first."""
 
     def __init__(self, master: tk.Misc, context: ViewContext, now: Callable[[], datetime]) -> None:
         super().__init__(master, context, "inbox", "Inbox - Flash", USUAL, LEAST)
@@ -72,14 +72,14 @@ class InboxWindow(Window):
         self.draw()
 
     def open(self) -> None:
-        """Show it, with the keyboard in the table."""
+        """Show the window, with the keyboard in the table."""
         super().open()
         self._to_table()
 
     # --- what is shown ---
 
     def draw(self) -> None:
-        """Everything anew, some rows a turn."""
+        """Draw everything again, some rows in each turn."""
         model = self._context.model
         searching = bool(self.search.text.get().strip())
         self._to_come = list(model.history.entries if searching else model.inbox)
@@ -93,7 +93,7 @@ class InboxWindow(Window):
         self._some_more()
 
     def draw_replay(self) -> None:
-        """How far a backlog has come in."""
+        """Draw how far a backlog has come in."""
         replay = self._context.model.replay
         if replay is None:
             self.replay.pack_forget()
@@ -103,7 +103,7 @@ class InboxWindow(Window):
             self.replay.pack(side="top", fill="x", before=self.table.master)
 
     def _only_changes(self) -> None:
-        """Keep the rows that stay: a thousand of them are not drawn anew for one that goes."""
+        """Keep the rows that stay, because a thousand rows must not be drawn again when one goes."""
         wanted = {entry.key for entry in self._to_come if isinstance(entry, Received)}
         gone = [name for name, entry in self._shown.items() if not isinstance(entry, Received) or entry.key not in wanted]
         if gone:
@@ -146,7 +146,7 @@ class InboxWindow(Window):
         if self._shown and not self.table.selection():
             self._choose(self.table.get_children()[0])
 
-    # --- what it does ---
+    # --- what the person does ---
 
     def _typed(self) -> None:
         if self._search is not None:

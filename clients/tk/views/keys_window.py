@@ -11,7 +11,7 @@ USUAL, LEAST = (560, 420), (300, 200)
 
 
 class KeysWindow(Window):
-    """Two columns."""
+    """Two columns: keys, and what they do."""
 
     def __init__(self, master: tk.Misc, context: ViewContext) -> None:
         super().__init__(master, context, "keys", "Keys - Flash", USUAL, LEAST)

@@ -1,4 +1,4 @@
-"""Text people sent: shown as it is, with links to click. Rule: only http, https and mailto addresses open, in the person's browser."""
+"""Text that people sent, shown as it is, with links. Rule: only http, https and mailto addresses open, in the person's browser."""
 
 import threading
 import tkinter as tk
@@ -10,7 +10,7 @@ from clients.tk.views.theme import Theme
 
 
 class LinkedText(tk.Text):
-    """A text nobody types into. `tall`: lines it grows to; past them it scrolls."""
+    """A text that cannot be edited. `tall`: the number of lines to which it grows before it scrolls."""
 
     def __init__(self, master: tk.Misc, theme: Theme, *, tall: int | None = None, card: bool = False) -> None:
         super().__init__(
@@ -37,7 +37,7 @@ class LinkedText(tk.Text):
         self.tag_configure("link", foreground=colours.link, underline=True)
 
     def say(self, text: str, *tags: str, at: str = "end") -> None:
-        """Put text in, its links ready to be clicked."""
+        """Insert text, and make its links clickable."""
         before = 0
         for start, end, address in words.links(text):
             self.insert(at, text[before:start], tags)
@@ -51,7 +51,7 @@ class LinkedText(tk.Text):
         self.insert(at, text[before:], tags)
 
     def fit_height(self, room: int | None = None) -> bool:
-        """As many lines as the text has, up to `tall`. `room`: its width in pixels before it is on the screen. True if it has more."""
+        """Set the height to the lines of the text, up to `tall`; True if it has more. `room`: its width in pixels, until it is shown."""
         lines = self._lines() if room is None else wrapped(self.get("1.0", "end-1c"), self._theme.body, room, (self._tall or 0) + 1)
         height = max(1, min(lines, self._tall or lines))
         if int(self.cget("height")) != height:
@@ -69,7 +69,7 @@ class LinkedText(tk.Text):
 
 
 def wrapped(text: str, font: Font, room: int, most: int) -> int:
-    """How many lines a text takes in `room` pixels, counted up to `most`. Tk knows only once the text is on the screen."""
+    """How many lines a text takes in `room` pixels, counted up to `most`. Tk knows it only when the text is on the screen."""
     lines = 0
     space = font.measure(" ")
     for paragraph in text.split("\n"):
@@ -80,11 +80,11 @@ def wrapped(text: str, font: Font, room: int, most: int) -> int:
             width = font.measure(word)
             if used and used + space + width > room:
                 lines, used = lines + 1, 0
-            lines += max(0, (width - 1) // room)  # longer than a line: broken where it must be
+            lines += max(0, (width - 1) // room)  # a word that is longer than a line is broken
             used = used + (space if used else 0) + (width if width <= room else width % room)
     return min(lines, most)
 
 
 def open_link(address: str) -> None:
-    """Hand an address to the person's browser; starting one may take long."""
+    """Hand an address to the person's browser, in a thread because starting a browser may take long."""
     threading.Thread(target=webbrowser.open, args=(address,), name="open-link", daemon=True).start()

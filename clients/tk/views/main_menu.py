@@ -1,4 +1,4 @@
-"""The menu of the main window. Rule: what it offers has a key, and the key stands beside it."""
+"""The menu of the main window. Rule: everything that it offers has a key, and the key stands beside it."""
 
 import tkinter as tk
 from tkinter import ttk
@@ -24,7 +24,7 @@ KEYS = (
 
 
 class MainMenu(ttk.Menubutton):
-    """Add, inbox, looks, keys, sign out, quit."""
+    """Offers adding, inbox, looks, keys, sign-out and quitting."""
 
     def __init__(self, master: tk.Misc, context: ViewContext, openings: Openings) -> None:
         super().__init__(master, text="☰", style="Toolbutton", direction="below", takefocus=True)

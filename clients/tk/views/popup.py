@@ -1,8 +1,8 @@
-"""One popup. Rule: it never takes the keyboard; only a person who clicks Reply, or asks for it from the contact window, gives it.
+"""One popup. Rule: it never takes the keyboard by itself, only when a person clicks Reply or asks for it in the contact window.
 
-It is an override-redirect window: no window manager focuses one, and Tk itself refuses to set the X focus to one (tkUnixFocus.c).
-To give it the keyboard on request, the mark is lifted for the moment of asking: see `take_keyboard`. Tk's own idea of the focus, within
-this program, is kept away from it too: a click on Done must not take the keyboard from the window in which one writes.
+It is an override-redirect window: no window manager focuses such a window, and Tk itself refuses to set the X focus to it
+(tkUnixFocus.c). To give it the keyboard on request, `take_keyboard` removes that mark for a moment. Tk's own focus inside this program
+is kept away from it too, because a click on Done must not take the keyboard from the window in which the person writes.
 """
 
 import tkinter as tk
@@ -20,15 +20,15 @@ from clients.tk.views.linked_text import LinkedText
 from clients.tk.views.theme import WORDS
 from clients.tk.views.x_keyboard import NOBODY, Keyboard
 
-WIDTH = 360  # at 96 dots an inch: a line of some 50 letters, which reads well
-TALLEST_LINES = 8  # of text; longer ones scroll, so that one message never fills the screen
+WIDTH = 360  # at 96 dots an inch: lines of some 50 letters are easy to read
+TALLEST_LINES = 8  # of text; a longer text scrolls, so that one message never fills the screen
 AROUND = 35  # of the width: padding, strip and edge
 ONLINE_MS = 8000  # how long "is online" stays
-LIFT_AGAIN_MS = 1000  # at most so often is a popup raised again that something partly covers; two programs must not race
+LIFT_AGAIN_MS = 1000  # between two raisings of a popup that something partly covers, because two programs must not race
 
 
 class PopupWindow(tk.Toplevel):
-    """Draws one `Popup`. `moved`: its height has changed. `inbox`: opens the inbox. `mapped`: it is on the screen."""
+    """Draws one `Popup`. `moved`: called when its height has changed. `inbox`: opens the inbox. `mapped`: called when it is shown."""
 
     def __init__(
         self,
@@ -71,22 +71,22 @@ class PopupWindow(tk.Toplevel):
         if popup.kind == "online":
             self.after(ONLINE_MS, self.later)
 
-    # --- what it does ---
+    # --- what the person does ---
 
     def done(self) -> None:
-        """Dealt with."""
+        """Done: the person has dealt with the message."""
         if self.popup.key is not None:
             self._context.do(CloseMessage(self.popup.key))
         else:
             self.later()
 
     def later(self) -> None:
-        """Goes; what it shows waits in the inbox. An urgent one stays."""
+        """Later: the popup goes, and its messages wait in the inbox. An urgent popup stays."""
         if not self.popup.urgent:
             self._context.do(ClosePopup(self.popup.id))
 
     def reply(self) -> None:
-        """Open the field and give it the keyboard: a person asked."""
+        """Open the field for a reply and give it the keyboard, because a person asked for it."""
         if self.popup.kind == "summary":
             self._open_inbox()
         elif self.popup.kind == "online":
@@ -103,12 +103,12 @@ class PopupWindow(tk.Toplevel):
             self.take_keyboard()
 
     def write(self, text: str) -> None:
-        """Put words into the open reply."""
+        """Put text into the open reply."""
         if self._reply is not None:
             self._reply.text.insert("insert", text)
 
     def take_keyboard(self) -> None:
-        """A person asked for it, by a click or a key of ours: the only way a popup gets the keyboard."""
+        """Give the popup the keyboard, because a person asked for it by a click or a key. It gets the keyboard in no other way."""
         if not self._has_keyboard():
             self._before = self._keyboard.owner()
         target = self._reply.text if self._reply is not None else self._first
@@ -119,12 +119,12 @@ class PopupWindow(tk.Toplevel):
         self.overrideredirect(True)
 
     def _has_keyboard(self, button: str = "") -> bool:
-        """Whether a person gave it the keyboard: only then may its buttons have it."""
+        """Whether a person gave the popup the keyboard, because only then its buttons may have it."""
         focus = self.focus_displayof()
         return focus is not None and focus.winfo_toplevel() is self
 
     def _press(self, text: LinkedText, event: "tk.Event[tk.Misc]") -> str:
-        """What Tk does for a click into a text (to select from there), but for the keyboard: that goes back where it was."""
+        """Do what Tk does for a click into a text (select from there), but leave the keyboard where it was."""
         before = self.focus_displayof()
         self.tk.call("tk::TextButton1", str(text), event.x, event.y)
         text.tag_remove("sel", "1.0", "end")
@@ -133,7 +133,7 @@ class PopupWindow(tk.Toplevel):
         return "break"
 
     def destroy(self) -> None:
-        """It goes; the keyboard, if it had it, goes back to where it came from."""
+        """Close the popup. If it had the keyboard, the window that had it before gets it back."""
         if self.winfo_exists() and self._has_keyboard():
             self._keyboard.give(self._before)
         super().destroy()
@@ -197,7 +197,7 @@ class PopupWindow(tk.Toplevel):
         return button
 
     def draw(self, popup: Popup | None = None) -> None:
-        """Draw what may change: the count, and how its sender is."""
+        """Draw what may change: the count, and the sender's presence."""
         self.popup = popup or self.popup
         model, now = self._context.model, self._now()
         if self.popup.kind == "summary":
@@ -269,7 +269,7 @@ class PopupWindow(tk.Toplevel):
         return "break"
 
     def _covered(self, event: "tk.Event[tk.Misc]") -> None:
-        """Something partly covers it: come up again. What covers all of it (a screen lock, a film) may."""
+        """Raise the popup when something partly covers it. Something that covers all of it (a screen lock, a film) may stay."""
         if event.widget is self and str(event.state) == "VisibilityPartiallyObscured" and not self._lifted:
             self._lifted = True
             self.lift()

@@ -1,4 +1,4 @@
-"""Where popups stand. Rule: along the right edge from the top down, then the next column to the left; none is moved without need."""
+"""Places popups. Rule: along the right edge from the top down, then in the next column to the left; none is moved without need."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from clients.tk.views.popup import WIDTH, PopupWindow
 from clients.tk.views.theme import WORDS
 from clients.tk.views.x_keyboard import Keyboard
 
-EDGE = 12  # between popups, and to the screen's edge
-TOP = 44  # below the panels that many desktops have there
+EDGE = 12  # between popups, and between a popup and the edge of the screen
+TOP = 44  # many desktops have a panel above that line
 
 
 class PopupStack:
-    """Every popup on the screen. `shown(popup_id)`: one has just been mapped."""
+    """Every popup on the screen. `shown(popup_id)`: called when one has just been mapped."""
 
     def __init__(
         self, root: tk.Tk, context: ViewContext, now: Callable[[], datetime], *, inbox: Callable[[], None], shown: Callable[[str], None]
@@ -27,7 +27,7 @@ class PopupStack:
         self._keyboard = Keyboard(root)
 
     def warm_up(self) -> None:
-        """Make the first of each kind before it is needed: fonts, pictures and styles are then there when a popup must be quick."""
+        """Make one popup of each kind before it is needed, so that fonts, pictures and styles are there when a popup must be quick."""
         for status in WORDS:
             self._context.theme.mark(status, around=self._context.theme.palette.card)
             self._context.theme.mark(status, around=self._context.theme.palette.page)
@@ -37,7 +37,7 @@ class PopupStack:
             window.destroy()
 
     def show(self, popup: Popup) -> None:
-        """Put it on the screen, on top, without the keyboard."""
+        """Put a popup on the screen, on top, without the keyboard."""
         if popup.id in self._open:
             self.update(popup)
             return
@@ -54,19 +54,19 @@ class PopupStack:
         )  # fmt: skip
 
     def update(self, popup: Popup) -> None:
-        """It has another count."""
+        """Draw a popup that has another count."""
         if popup.id in self._open:
             self._open[popup.id].draw(popup)
 
     def hide(self, popup_id: str) -> None:
-        """Take it away; the others close up."""
+        """Take a popup away, and let the others close the gap."""
         window = self._open.pop(popup_id, None)
         if window is not None:
             window.destroy()
             self._later()
 
     def redraw_of(self, uid: int | None) -> None:
-        """The presence of someone (None: of all) is another."""
+        """Draw the popups of one person again (None: of everybody), because the presence has changed."""
         for window in self._open.values():
             if uid is None or window.popup.uid == uid or (window.popup.key or (None,))[0] == uid:
                 window.draw()
@@ -76,12 +76,12 @@ class PopupStack:
         return next((window for window in reversed(self._open.values()) if (window.popup.key or (None,))[0] == uid), None)
 
     def clear(self) -> None:
-        """Nobody is signed in any more."""
+        """Close every popup, because nobody is signed in any more."""
         for popup_id in list(self._open):
             self.hide(popup_id)
 
     def take_keyboard(self) -> bool:
-        """Give the keyboard to the newest popup, because a person asked. False when there is none."""
+        """Give the keyboard to the newest popup, because a person asked for it. Gives False when there is none."""
         if not self._open:
             return False
         list(self._open.values())[-1].take_keyboard()
@@ -107,7 +107,7 @@ class PopupStack:
             height = window.winfo_reqheight()
             if y + height > tall - px(EDGE) and y > px(TOP):
                 x, y = x - width - px(EDGE), px(TOP)
-                if x < 0:  # the screen is full: begin again, over the oldest
+                if x < 0:  # the screen is full, so begin again above the oldest popups
                     x = wide - width - px(EDGE) * 2
             wanted = f"{width}x{height}+{x}+{y}"
             if window.geometry() != wanted:

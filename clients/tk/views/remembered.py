@@ -1,4 +1,4 @@
-"""Where windows stood, and light or dark: remembered between runs. Rule: Tk's thread never waits for the disk.
+"""The places of windows and the chosen looks, kept between runs. Rule: Tk's thread never waits for the disk.
 
 `<config>/windows.json`: `{"windows": {name: "WxH+X+Y"}, "theme": "light" | "dark" | "system"}`.
 """
@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 GEOMETRY = re.compile(r"(\d{2,5})x(\d{2,5})\+(-?\d{1,5})\+(-?\d{1,5})")
-AT_LEAST_VISIBLE_PX = 48  # enough of a title bar to get hold of, when a screen has become smaller
+AT_LEAST_VISIBLE_PX = 48  # enough of a title bar to take hold of, when a screen has become smaller
 LAST_WRITE_S = 1.0  # closing must not feel slow
 THEMES = ("system", "light", "dark")
 
 
 class Remembered:
-    """What was remembered, and a thread that writes what changes."""
+    """What was remembered, and a thread that writes the changes."""
 
     def __init__(self, path: Path) -> None:
-        """`path`: the file. What cannot be read is as at the first start."""
+        """`path`: the file. A file that cannot be read counts as empty."""
         self._path = path
         kept = _read(path)
         windows, theme = kept.get("windows"), kept.get("theme")
@@ -33,7 +33,7 @@ class Remembered:
         self._writer.start()
 
     def geometry(self, name: str, screen: tuple[int, int], usual: tuple[int, int]) -> str:
-        """Where to put a window: as it stood, if that is still on the `screen` (pixels), else only the `usual` size."""
+        """Where to put a window: at its last place, moved onto the `screen` (pixels) if necessary. Without one, only the `usual` size."""
         match = GEOMETRY.fullmatch(self._windows.get(name, ""))
         if match is None:
             return f"{usual[0]}x{usual[1]}"
@@ -44,13 +44,13 @@ class Remembered:
         return f"{width}x{height}+{x}+{y}"
 
     def place(self, name: str, geometry: str) -> None:
-        """Where a window stands now, as Tk says it."""
+        """Remember the place of a window, in Tk's form."""
         if GEOMETRY.fullmatch(geometry) and self._windows.get(name) != geometry:
             self._windows[name] = geometry
             self._changes.put({"windows": {name: geometry}})
 
     def choose_theme(self, theme: str) -> None:
-        """`light`, `dark`, or `system`: as the desktop has it."""
+        """Remember `light`, `dark`, or `system` for the desktop's looks."""
         self.theme = theme
         self._changes.put({"theme": theme})
 
@@ -60,14 +60,14 @@ class Remembered:
         self._writer.join(LAST_WRITE_S)
 
     def _write(self) -> None:
-        """Merge each change into the file as it is by then: other clients of this person write there, too."""
+        """Merge each change into the present file, because other clients of this person write there as well."""
         while (change := self._changes.get()) is not None:
             kept = _read(self._path)
             windows = kept.get("windows")
             moved = change.pop("windows", {})
             kept = kept | change | {"windows": (windows if isinstance(windows, dict) else {}) | moved}
             fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            with contextlib.suppress(OSError):  # where windows stood is worth no message
+            with contextlib.suppress(OSError):  # a lost place of a window is worth no message
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 fresh.write_text(json.dumps(kept, indent=1), encoding="utf-8")
                 os.replace(fresh, self._path)

@@ -1,6 +1,6 @@
-"""Small smooth pictures: discs, presence marks, the bolt. Rule: drawn once as PNG bytes; Tk 8.6 itself draws circles with steps.
+"""Small smooth pictures: discs, presence marks, the bolt. Rule: drawn once as PNG bytes, because Tk 8.6 draws circles with steps.
 
-A picture is a function from a point (0..1, 0..1) to how much of a pixel is covered; edges are smoothed by sampling each pixel.
+A shape is a function that says for each point (0..1, 0..1) whether it is covered. Edges are smoothed by sampling each pixel.
 """
 
 import struct
@@ -11,18 +11,18 @@ from math import hypot
 
 Cover = Callable[[float, float], bool]  # whether a point of the unit square belongs to the shape
 
-SAMPLES = 4  # a side: 17 shades of an edge are as smooth as the eye sees at these sizes
+SAMPLES = 4  # per side: 17 shades of an edge are as smooth as the eye can see at these sizes
 OFFSETS = tuple((index + 0.5) / SAMPLES for index in range(SAMPLES))
 BOLT = ((0.58, 0.04), (0.16, 0.58), (0.46, 0.58), (0.38, 0.96), (0.84, 0.40), (0.53, 0.40))
 
 
 def disc(x: float, y: float) -> bool:
-    """Filled: online, and what lies under initials."""
+    """A filled disc: online, and the background of initials."""
     return hypot(x - 0.5, y - 0.5) <= 0.48
 
 
 def ring(x: float, y: float) -> bool:
-    """Hollow: offline."""
+    """A ring: offline."""
     return 0.30 <= hypot(x - 0.5, y - 0.5) <= 0.48
 
 
@@ -37,12 +37,12 @@ def barred(x: float, y: float) -> bool:
 
 
 def dotted(x: float, y: float) -> bool:
-    """A ring with a dot: nothing is known."""
+    """A ring with a dot: the presence is unknown."""
     return 0.36 <= hypot(x - 0.5, y - 0.5) <= 0.48 or hypot(x - 0.5, y - 0.5) <= 0.13
 
 
 def bell(x: float, y: float) -> bool:
-    """A bell: tell me when they come online."""
+    """A bell: I am told when this contact comes online."""
     dome = hypot(x - 0.5, y - 0.36) <= 0.27 or (0.36 <= y <= 0.70 and abs(x - 0.5) <= 0.27)
     return dome or (0.66 <= y <= 0.78 and abs(x - 0.5) <= 0.40) or (y > 0.82 and hypot(x - 0.5, y - 0.82) <= 0.12)
 
@@ -58,7 +58,7 @@ def bolt(x: float, y: float) -> bool:
 
 @cache
 def pill(aspect: float) -> Cover:
-    """A disc drawn out to `aspect` times its height: under numbers."""
+    """A disc that is drawn out to `aspect` times its height: the background of numbers."""
 
     def covered(x: float, y: float) -> bool:
         along = x * aspect
@@ -93,7 +93,7 @@ def within(cover: Cover, edge: float) -> Cover:
 
 
 def picture(layers: Sequence[tuple[Cover, str]], width: int, height: int) -> bytes:
-    """PNG bytes of `layers` (shape and `#rrggbb`, the lowest first), transparent elsewhere. Sizes in pixels."""
+    """The PNG bytes of `layers` (shape and `#rrggbb`, the lowest first), transparent elsewhere. Sizes are in pixels."""
     (cover, colour), *above = layers
     size = width * height
     pixels = bytearray(4 * size)
@@ -124,12 +124,12 @@ def _channels(colour: str) -> tuple[int, int, int]:
 
 @cache
 def _mask(cover: Cover, width: int, height: int) -> bytes:
-    """How much of each pixel is covered, 0 to 255. Kept: one shape comes in many colours."""
+    """How much of each pixel is covered, 0 to 255. It is kept, because one shape comes in many colours."""
     return bytes(round(255 * _share(cover, column, row, width, height)) for row in range(height) for column in range(width))
 
 
 def _share(cover: Cover, column: int, row: int, width: int, height: int) -> float:
-    """How much of a pixel is covered. Where its corners agree, so does the rest of it."""
+    """How much of a pixel is covered. If its corners agree, the rest of it does as well."""
     corners = sum(cover((column + dx) / width, (row + dy) / height) for dx in (OFFSETS[0], OFFSETS[-1]) for dy in (OFFSETS[0], OFFSETS[-1]))
     if corners in (0, 4):
         return corners / 4

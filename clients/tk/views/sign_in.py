@@ -1,4 +1,4 @@
-"""Sign in and register. Rule: a password is handed on once and wiped from its field as soon as it was right."""
+"""Signs in and registers. Rule: a password is handed on once, and wiped from its field as soon as it was right."""
 
 import tkinter as tk
 from tkinter import ttk
@@ -11,7 +11,7 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global 
 
 
 class SignInView(ttk.Frame):
-    """Address, handle, password; a full name too when registering; one line for what went wrong."""
+    """Fields for address, handle and password, one for the full name when registering, and one line for an error."""
 
     def __init__(self, master: tk.Misc, context: ViewContext) -> None:
         super().__init__(master)
@@ -57,7 +57,7 @@ class SignInView(ttk.Frame):
         self.draw()
 
     def take_keyboard(self) -> None:
-        """The keyboard goes to the first field that has nothing in it."""
+        """Give the keyboard to the first empty field."""
         for name in ("server", "handle", "password"):
             if not self._values[name].get():
                 self.fields[name].focus_set()
@@ -65,7 +65,7 @@ class SignInView(ttk.Frame):
         self.fields["password"].focus_set()
 
     def draw(self) -> None:
-        """Say what the model says of the sign-in."""
+        """Draw the sign-in as the model has it."""
         state = self._context.model.sign_in
         if (state.server, state.handle) != (self._shown.server, self._shown.handle):
             self._prefill()

@@ -1,4 +1,4 @@
-"""My own status: a button with a menu, and a note. Rule: what it shows is what the model holds, saved by the home or not."""
+"""My own status: a button with a menu, and a note. Rule: it shows the status in the model, whether the home has it or not."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -16,7 +16,7 @@ MORNING_HOUR = 8  # when "tomorrow" begins
 
 
 class StatusMenu(ttk.Menubutton):
-    """Online, away, do not disturb (until some moment or for good), and what to say beside it."""
+    """Offers online, away, do not disturb (until some moment or without end), and a note."""
 
     def __init__(self, master: tk.Misc, context: ViewContext, now: Callable[[], datetime], edit_note: Callable[[], None]) -> None:
         super().__init__(master, style="Toolbutton", compound="left", direction="below", takefocus=True)
@@ -39,7 +39,7 @@ class StatusMenu(ttk.Menubutton):
     def draw(self) -> None:
         """Show my status."""
         status = self._context.model.status
-        connected = self._context.model.connection.state == "connected"  # else nobody sees me as I say that I am
+        connected = self._context.model.connection.state == "connected"  # without a connection nobody sees my status
         said = WORDS.get(status.status, status.status).capitalize()
         if status.until is not None:
             said += f" until {words.clock(status.until, self._now())}"

@@ -1,6 +1,6 @@
-"""How everything looks: colours, fonts, sizes and small pictures, light and dark. Rule: no view names a colour, a font or a pixel itself.
+"""Colours, fonts, sizes and small pictures, light and dark. Rule: no view names a colour, a font or a pixel itself.
 
-The widgets come from sv-ttk; its fonts are sized in pixels, so they are replaced by the system's, which follow the screen's scaling.
+The widgets come from sv-ttk. Its fonts have sizes in pixels, so the system's fonts replace them, because those follow the screen's scaling.
 """
 
 import tkinter as tk
@@ -16,20 +16,20 @@ from clients.tk.views import shapes
 
 Mode = Literal["light", "dark"]
 
-USUAL_SCALING = 96 / 72  # Tk's pixels a point on a screen of 96 dots an inch: what the sizes in the views are meant for
-CLOSED = "unknown"  # how a presence is drawn that this version has no picture for
+USUAL_SCALING = 96 / 72  # Tk's pixels per point on a screen of 96 dots an inch, for which the sizes in the views are meant
+CLOSED = "unknown"  # the picture for a presence that this version does not know
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
     """The colours of one mode, each `#rrggbb`."""
 
-    page: str  # behind everything
-    card: str  # what stands out from the page
+    page: str  # the background
+    card: str  # the background of popups and menus
     field: str  # inside a field
     line: str  # borders
     text: str
-    quiet: str  # second lines; at least 4.5:1 on page and card
+    quiet: str  # second lines; the contrast is at least 4.5:1 on page and card
     accent: str
     on_accent: str
     chosen: str  # the selected row
@@ -91,7 +91,7 @@ WORDS = {"online": "online", "away": "away", "dnd": "do not disturb", "offline":
 
 
 class Theme:
-    """One per program. Views take sizes, fonts and pictures from it and draw anew on `<<ThemeChanged>>`."""
+    """One per program. Views take sizes, fonts and pictures from it, and draw again on `<<ThemeChanged>>`."""
 
     def __init__(self, root: tk.Tk, mode: Mode) -> None:
         self._root = root
@@ -113,7 +113,7 @@ class Theme:
         self.palette = PALETTES[mode]
         self._pictures.clear()
         sv_ttk.set_theme(mode, self._root)
-        # sv-ttk would colour every widget there is with tk_setPalette, also those whose styles have colours of their own.
+        # sv-ttk would colour every widget there is with tk_setPalette, even those whose styles have colours of their own.
         self._root.tk.eval("proc configure_colors {} {}; proc config_menus {w} {}")
         for theirs, ours in (("Caption", self.small), ("Body", self.body), ("BodyStrong", self.strong), ("BodyLarge", self.title)):
             _copy(ours, tkfont.nametofont(f"SunValley{theirs}Font", self._root))
@@ -155,7 +155,7 @@ class Theme:
         self._menus(self._root)
 
     def _menus(self, widget: tk.Misc) -> None:
-        """Menus that are there already; later ones read the options."""
+        """Colour the menus that exist already. Later menus read the options."""
         for child in widget.winfo_children():
             if isinstance(child, tk.Menu):
                 colours = self.palette
@@ -168,7 +168,7 @@ class Theme:
         return round(size * self._scale)
 
     def mark(self, status: str, *, around: str | None = None) -> tk.PhotoImage:
-        """The picture of a presence; `around`: a colour that sets it off from the face beneath."""
+        """The picture of a presence. `around`: the colour of an edge around it, for use on a face."""
         cover, colour = MARKS.get(status, MARKS[CLOSED])
         size = self.px(12)
         layers: list[tuple[shapes.Cover, str]] = [(cover, colour)]
@@ -179,7 +179,7 @@ class Theme:
         return self._picture(("mark", status, around), layers, size, size)
 
     def face(self, uid: int) -> tk.PhotoImage:
-        """The disc behind someone's initials; the same colour for the same person, always."""
+        """The disc behind someone's initials. A person always has the same colour."""
         colour = self.palette.faces[uid % len(self.palette.faces)]
         return self._picture(("face", colour), [(shapes.disc, colour)], self.px(36), self.px(36))
 
@@ -194,11 +194,11 @@ class Theme:
         return self._picture(("sign", size), layers, self.px(size), self.px(size))
 
     def bell(self) -> tk.PhotoImage:
-        """Beside those of whom one is told when they come online."""
+        """The bell beside contacts of whom I am told when they come online."""
         return self._picture(("bell",), [(shapes.bell, self.palette.quiet)], self.px(14), self.px(14))
 
     def fit(self, text: str, font: tkfont.Font, room: int) -> str:
-        """As much of a line of text as has room (in pixels), with an ellipsis when it is cut."""
+        """As much of a line of text as `room` pixels can hold, with an ellipsis when it is cut."""
         if font.measure(text) <= room:
             return text
         low, high = 0, len(text)

@@ -1,4 +1,4 @@
-"""What was said with one person. Rule: a new line is added and a changed one replaced; the whole is drawn only when it must be."""
+"""The messages with one person. Rule: a new line is added and a changed one replaced; everything is drawn only when necessary."""
 
 import tkinter as tk
 from collections.abc import Callable, Iterable
@@ -10,12 +10,12 @@ from clients.tk.views import words
 from clients.tk.views.linked_text import LinkedText
 from clients.tk.views.theme import Theme
 
-NEAR_END = 0.999  # of the scrollbar: then new lines keep the end in sight
-SHOWN = 300  # entries drawn at once; more stay a button away, so that a long friendship opens as fast as a new one
+NEAR_END = 0.999  # of the scrollbar: from there on new lines keep the end visible
+SHOWN = 300  # entries that are drawn at first; a button gives more, so that a long conversation opens as fast as a new one
 
 
 class Transcript(ttk.Frame):
-    """A scrolled text of entries. `title(entry)`: who said it; `answered(entry)`: what it replies to."""
+    """A scrolled text of entries. `title(entry)`: the name of the sender. `answered(entry)`: the message to which it replies."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Transcript(ttk.Frame):
         self._colour()
 
     def show(self, entries: Iterable[Entry], *, more: bool) -> None:
-        """Draw all of them anew. `more`: earlier ones can be asked for."""
+        """Draw all entries again. `more`: earlier ones can be asked for."""
         self.text.delete("1.0", "end")
         self._states.clear()
         if more:
@@ -51,14 +51,14 @@ class Transcript(ttk.Frame):
         self.text.see("end")
 
     def add(self, entry: Entry) -> None:
-        """One more at the end."""
+        """Add one entry at the end."""
         at_end = self.text.yview()[1] >= NEAR_END
         self._write(entry)
         if at_end or isinstance(entry, Sent):
             self.text.see("end")
 
     def change(self, entry: Entry) -> None:
-        """A sent one has come further."""
+        """Draw the new state of a sent message."""
         if not isinstance(entry, Sent):
             return
         where = self.text.tag_ranges(f"state-{entry.id}")

@@ -1,4 +1,4 @@
-"""A window of its own that remembers its place. Rule: Escape closes it, and it never takes the keyboard unless a person opened it."""
+"""A window that remembers its place. Rule: Escape closes it, and it takes the keyboard only when a person opened it."""
 
 import tkinter as tk
 
@@ -7,7 +7,7 @@ from clients.tk.views.theme import Theme
 
 
 class Window(tk.Toplevel):
-    """A titled window. `name`: what its place is remembered by; `usual`: its first size, at 96 dots an inch; `least`: its smallest."""
+    """A titled window. `name`: of its remembered place. `usual`: its first size, at 96 dots an inch. `least`: its smallest size."""
 
     def __init__(
         self, master: tk.Misc, context: ViewContext, name: str, title: str, usual: tuple[int, int], least: tuple[int, int]
@@ -28,18 +28,18 @@ class Window(tk.Toplevel):
 
     @property
     def place_name(self) -> str:
-        """Each user of this machine's account has places of their own."""
+        """The name of the remembered place, which differs for each user of Flash on this machine."""
         account = self._window_context.model.account
         return f"{account.handle if account else ''}:{self._place}"
 
     def open(self) -> None:
-        """Show it and give it the keyboard: a person asked for it."""
+        """Show the window and give it the keyboard, because a person asked for it."""
         self.deiconify()
         self.lift()
         self.focus_set()
 
     def close(self) -> None:
-        """Remember the place and go."""
+        """Remember the place and close the window."""
         if self.winfo_exists():
             self._window_context.remembered.place(self.place_name, self.geometry())
             self.destroy()

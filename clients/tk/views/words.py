@@ -1,4 +1,4 @@
-"""How moments, names and states are said. Rule: pure functions from values to what people read."""
+"""Moments, names and states in words. Rule: pure functions from values to text for people."""
 
 import re
 from datetime import datetime
@@ -7,9 +7,9 @@ from clients.tk.model.values import MAX_TEXT_CHARACTERS, ContactRow, SentState
 from clients.tk.views.theme import WORDS
 
 LINK = re.compile(r"\b(?:https?://|mailto:)[^\s<>\"]+", re.IGNORECASE)
-TRAILING = ".,;:!?)]}'’"  # belongs to the sentence, not to the link
+TRAILING = ".,;:!?)]}'’"  # these characters belong to the sentence, not to the link
 WEEK_DAYS = 7
-NEAR_LIMIT = 200  # characters left from which the count says how many
+NEAR_LIMIT = 200  # from here on the count says how many characters are left
 
 STATES = {
     SentState.SAVING: "saving…",
@@ -30,7 +30,7 @@ MARKS = {
 
 
 def clock(moment: datetime, now: datetime) -> str:
-    """A moment as briefly as it stays clear: `14:03`, `Mon 14:03`, `3 Feb 14:03`, `3 Feb 2024`."""
+    """A moment, as short as it can be said clearly: `14:03`, `Mon 14:03`, `3 Feb 14:03`, `3 Feb 2024`."""
     local, today = moment.astimezone(), now.astimezone().date()
     days = (today - local.date()).days
     if days == 0:
@@ -53,7 +53,7 @@ def presence(row: ContactRow, now: datetime) -> str:
 
 
 def initials(title: str) -> str:
-    """One or two letters for someone's face."""
+    """One or two letters for the disc that stands for a person."""
     words = [word for word in re.split(r"[\s._-]+", title) if word]
     if not words:
         return "?"
@@ -67,7 +67,7 @@ def one_line(text: str, limit: int = 160) -> str:
 
 
 def count(text: str) -> tuple[str, bool]:
-    """What stands under a field: characters used, or how many are left or too many; and whether it may be sent."""
+    """The text under a field (characters used, left or too many), and whether the message may be sent."""
     characters = len(text)
     if characters > MAX_TEXT_CHARACTERS:
         return f"{characters - MAX_TEXT_CHARACTERS} characters too many", False
@@ -76,11 +76,11 @@ def count(text: str) -> tuple[str, bool]:
 
 
 def links(text: str) -> list[tuple[int, int, str]]:
-    """Where links stand in a text: (start, end, address)."""
+    """The links in a text, as (start, end, address)."""
     found = []
     for match in LINK.finditer(text):
         address = match.group().rstrip(TRAILING)
         if "(" in address and match.group()[len(address) :].startswith(")"):
-            address += ")"  # an address with brackets of its own
+            address += ")"  # the address has brackets of its own
         found.append((match.start(), match.start() + len(address), address))
     return found

@@ -1,7 +1,8 @@
-"""Who had the keyboard before a popup was given it, and giving it back. Rule: only on X, only on Tk's thread, and it never fails.
+"""Gives the keyboard back to the window that had it before a popup. Rule: only on X, only on Tk's thread, and it never fails.
 
-Some window managers (openbox, metacity) give the keyboard back by themselves when a window that had it goes; others (icewm) leave it with
-nobody when they did not manage that window, as they do not manage popups. Tk has no call for windows of other programs, Xlib has.
+Some window managers (openbox, metacity) give the keyboard back by themselves when the window that has it goes. Others (icewm) leave it
+with no window if they did not manage that window, and they do not manage popups. Tk has no call for windows of other programs, but Xlib
+has.
 """
 
 import ctypes
@@ -13,11 +14,11 @@ TO_PARENT = 2  # X's RevertToParent: where the keyboard goes when that window is
 NOW = 0  # X's CurrentTime
 
 _Handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_unheard = _Handler(lambda display, error: 0)  # the window may be gone meanwhile; Xlib's own handler would end the program
+_unheard = _Handler(lambda display, error: 0)  # the window may have gone meanwhile, and Xlib's own handler would end the program
 
 
 class Keyboard:
-    """A line of its own to the X server. Without one, it knows nothing and does nothing."""
+    """Has its own connection to the X server. Without one, it knows nothing and does nothing."""
 
     def __init__(self, root: tk.Misc) -> None:
         self._x: ctypes.CDLL | None = None
@@ -38,14 +39,14 @@ class Keyboard:
             self._x = x
 
     def owner(self) -> int:
-        """The window that has the keyboard; `NOBODY` when none has."""
+        """The window that has the keyboard, or `NOBODY`."""
         window, revert = ctypes.c_ulong(NOBODY), ctypes.c_int()
         if self._x is not None:
             self._x.XGetInputFocus(self._display, ctypes.byref(window), ctypes.byref(revert))
         return NOBODY if window.value == POINTER else window.value
 
     def give(self, window: int) -> None:
-        """To this window, if it is still there and on the screen."""
+        """Give the keyboard to this window, if it is still on the screen."""
         if self._x is None or window == NOBODY:
             return
         before = self._x.XSetErrorHandler(ctypes.cast(_unheard, ctypes.c_void_p))

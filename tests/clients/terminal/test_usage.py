@@ -37,7 +37,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["send", "bob", "hi", "--as", "../ann"], "../ann is not logged in"),
         (["send", "bob", "hi", "--loud"], "--loud"),
         (["status", "asleep"], "'asleep' is not one of"),
-        (["user", "find"], "say whom to find"),
+        (["user", "find"], "say what to search for"),
         (["user", "find", "--field", "shoe_size=42"], "full_name"),
         (["user", "add", "ann", "--server", "localhost"], "'localhost' is not a server's URL"),
         (["contacts", "--as", "ann", "remove", "bob"], "put the options after `remove`"),

@@ -28,7 +28,7 @@ async def test_people_get_a_table_then_lines(feed: Feed, terminal: Terminal) -> 
     assert await watching.line() == "03:04:05 u\\x1b1 is away (was offline: login)"
     watching.interrupt()
     ended = await watching.end()
-    assert (ended.code, ended.err) == (0, "flash: h2 is not heard of: how its users stand is unknown\n")
+    assert (ended.code, ended.err) == (0, "flash: nothing is heard of h2: the status of its users is unknown\n")
     assert feed.asked[0] == {"uids": "1,2"}
 
 
