@@ -1,4 +1,4 @@
-"""What every server counts. Rule: nothing is counted twice; numbers are read from where they are when Prometheus asks."""
+"""The metrics that every server has. Rule: nothing is counted for metrics alone; numbers are read when Prometheus asks."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from servers.integrity.sealer import Sealer
 from servers.writing.writer import Writer
 
-STARTED = time.time()  # of this process, give or take the second in which it imports
+STARTED = time.time()  # when this process began, a second late at most, because importing takes that long
 
 
 def of_every_server(newest: int, writer: Writer, relay_lag: int, connected: bool, lags: Mapping[str, int]) -> Iterator[Metric]:
-    """What every server counts."""
+    """Metrics of the log, the writer, the outbox and the projections. `lags`: how far each projection is behind, by name."""
     yield GaugeMetricFamily("flash_started_seconds", "When this process began, in seconds since 1970.", STARTED)
     yield GaugeMetricFamily("flash_log_position", "Position of the newest event.", newest)
     yield GaugeMetricFamily("flash_writer_waiting", "Commands waiting for a commit.", writer.depth)

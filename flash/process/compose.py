@@ -1,7 +1,4 @@
-"""Puts the parts together: which broker, which store, which servers on which ports.
-
-Rule: nowhere else is one implementation preferred to another.
-"""
+"""Composes a process: which broker, which store, which servers on which ports. Rule: implementations are chosen here only."""
 
 import asyncio
 import contextlib
@@ -38,15 +35,15 @@ from servers.home.metrics import HomeMetrics
 from servers.home.service import HomeServer
 from servers.integrity.policy import SealPolicy
 
-SWITCH_S = 0.0005  # a commit's thread asks for the interpreter a dozen times: at the default 5 ms a busy loop would let it wait 60
-ANNOUNCE_S = 30.0  # for a home and the Global Server of one process to meet: a fraction of a second, unless the machine is overloaded
+SWITCH_S = 0.0005  # a commit's thread needs the interpreter a dozen times: at the default of 5 ms a busy loop would delay it by 60 ms
+ANNOUNCE_S = 30.0  # a home and the Global Server of one process meet in a fraction of a second, unless the machine is overloaded
 DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
 
 log = structlog.get_logger()
 
 
 def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) -> Broker:
-    """The broker of a real installation. `heartbeat_s`: unless the address says another. Raises `BadSetting` without an address."""
+    """The broker of a real installation. `heartbeat_s` is used unless the address names another. Raises `BadSetting` without an address."""
     if not settings.broker_url:
         raise BadSetting("FLASH_BROKER_URL: expected amqp://user:password@host:port/vhost")
     from broker.rabbitmq.broker import RabbitBroker  # 5 MB that an embedded installation does not need
@@ -58,24 +55,24 @@ def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) ->
 
 
 def store_url(settings: Settings, server: str) -> str:
-    """The server's own database: what was set, or a SQLite file in the data directory."""
+    """The URL of a server's database: the setting, or a SQLite file in the data directory."""
     return settings.store_url or f"sqlite:///{settings.data / server}.db"
 
 
 def signing_key(settings: Settings) -> Path:
-    """Where the key lies with which a Global Server signs tokens: what was set, or in its data directory."""
+    """The file of the key with which a Global Server signs tokens: the setting, or a file in its data directory."""
     return settings.signing_key_file or settings.data / GLOBAL / "signing-key.pem"
 
 
 def public_url(settings: Settings, port: int) -> str:
-    """Where clients reach a server on `port`."""
+    """The URL at which clients reach a server on `port`."""
     return settings.public_url or f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104
 
 
 @contextlib.asynccontextmanager
 async def running_home(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[HomeServer]:
-    """A Home Server at work; on PostgreSQL, as soon as it holds the lease. Raises `BadSetting`, and
-    `Unavailable` for an address in use or a store that cannot be opened."""
+    """A running Home Server. On PostgreSQL this waits for the lease. Raises `BadSetting`, and `Unavailable` for an address in use or a
+    store that cannot be opened."""
     if not HOME_NAME.fullmatch(name) or name == GLOBAL:
         raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {GLOBAL!r}")
     config = HomeConfig(
@@ -113,7 +110,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
 
 @contextlib.asynccontextmanager
 async def running_global(settings: Settings, port: int, broker: Broker) -> AsyncIterator[GlobalServer]:
-    """The Global Server at work. Raises `Unavailable` for an address in use or a store that cannot be opened."""
+    """The running Global Server. Raises `Unavailable` for an address in use or a store that cannot be opened."""
     config = GlobalConfig(
         store_url=store_url(settings, GLOBAL),
         directory=settings.data / GLOBAL,
@@ -135,7 +132,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         console = assemble_console(server, audit)
         pages = console_routes(console, server.verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
-        if settings.ops:  # an audit that nobody may look at is not kept; later it catches up from the history
+        if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
             await audit.open()
         await server.start()
         if settings.ops:
@@ -144,7 +141,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
             await _listen(edge, settings.host, port)
             yield server
         finally:
-            server.end_streams()  # else the edge would wait for their streams to end
+            server.end_streams()  # otherwise the edge would wait for these streams to end
             console.stop()
             await edge.stop(DRAIN_S)
             await server.stop()
@@ -192,12 +189,20 @@ def _alone(lock: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cancelled_when_told_to_stop() -> Iterator[None]:
-    """SIGINT and SIGTERM end what is done here: a standby waits for months, and the first process of a container has no defaults."""
+    """Cancel the block on SIGINT and SIGTERM. A standby may wait for months, and process 1 of a container has no default handlers."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     yield
+
+
+def tune_interpreter() -> None:
+    """Set the interpreter up for a server that has started: few garbage collections, and quick changes between threads."""
+    gc.collect()
+    gc.freeze()  # full collections need not examine again what lives as long as the process
+    gc.set_threshold(50_000, 20, 50)  # the hot path makes few cycles, so garbage is collected seldom and in larger portions
+    sys.setswitchinterval(SWITCH_S)
 
 
 async def until_told_to_stop(or_until: Awaitable[object] | None = None) -> None:
@@ -206,10 +211,7 @@ async def until_told_to_stop(or_until: Awaitable[object] | None = None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    gc.collect()
-    gc.freeze()  # what lives as long as the process is not looked at again by every full collection
-    sys.setswitchinterval(SWITCH_S)
-    gc.set_threshold(50_000, 20, 50)  # our hot path makes few cycles: collect seldom, in larger portions
+    tune_interpreter()
     waits = [asyncio.ensure_future(awaitable) for awaitable in (stop.wait(), or_until) if awaitable is not None]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for each in waits:

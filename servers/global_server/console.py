@@ -1,6 +1,6 @@
-"""What the ops console may ask of the Global Server. Rule: a look at the history is noted, on disk, before anything is shown.
+"""What the ops console may ask of the Global Server. Rule: a read of somebody's history is on disk before anything of it is shown.
 
-Only the audit is asked about users, and only the homes themselves about how they are.
+Everything about users comes from the audit, and a home's figures come from that home.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from servers.security.identity import OPS, Identity
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
 
-UID_DIGITS = 19  # so many may be more than a database can hold
+UID_DIGITS = 19  # a number of so many digits may be larger than a database can hold
 
 log = structlog.get_logger()
 
@@ -48,8 +48,8 @@ class ConsoleConfig:
 
 @dataclass(frozen=True, slots=True)
 class HomeSeen:
-    """A home as the Global Server knows it. `up`: its beat was heard lately; `residents`: users who live there; `health`: what it says
-    of itself (``HomeHealth``), None without an answer."""
+    """A home as the Global Server knows it. `up`: its beat was heard lately; `residents`: number of users who live there; `health`:
+    `HomeHealth` as a map, None without an answer."""
 
     name: str
     url: str
@@ -61,7 +61,7 @@ class HomeSeen:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter without its text. `contents`: which events of which server it holds, as far as it can be read."""
+    """A dead letter without its text. `contents`: the server that sent it and the kinds of its events, as far as they can be read."""
 
     id: str
     queue: str
@@ -115,7 +115,7 @@ class OpsConsole:
         return grant.token
 
     def allows(self, who: Identity) -> bool:
-        """Whether this user may use the console: the token says so, and the settings still do, for a token may be a month old."""
+        """Whether this user may use the console. The settings must say so too, because a token may be a month old."""
         return OPS in who.roles and who.handle in self._ops
 
     # -- the history

@@ -1,7 +1,6 @@
-"""Keeps the Global Server's view of the public feed: dump, catching up, following. Rule: a dump is only a shortcut; the log has it all.
+"""Keeps the Global Server's view of the public presence feed. Rule: a checkpoint is a shortcut only; the feed's log holds everything.
 
-What the log no longer has is not made up: when it was cut off beyond what we know, or begun anew, the view begins anew too, and old
-cursors are refused.
+When the log begins after the last change in the view, or was begun anew, the view begins anew too, and old cursors are refused.
 """
 
 import asyncio
@@ -43,7 +42,7 @@ _read = msgspec.json.Decoder(_CloudEvent).decode
 
 
 class FeedReader:
-    """One reading of the log for all subscribers. `meet`: called before a user who may be new counts; `news`: after every change."""
+    """One reader of the log for all subscribers. `meet` is called before a change of a user who may be new, `news` after every change."""
 
     def __init__(
         self,
@@ -54,11 +53,11 @@ class FeedReader:
         news: Callable[[], None],
         kept_changes: int,
     ) -> None:
-        """`file`: the dump; `clock`: seconds since 1970."""
+        """`file`: of the checkpoint; `clock`: seconds since 1970; `kept_changes`: the most changes that are kept for subscribers."""
         self.feed = Feed(kept_changes)
-        self.caught_up = asyncio.Event()  # the view has once been at the end of the log
+        self.caught_up = asyncio.Event()  # set once the view was at the end of the log
         self.changes = 0  # counted since the start
-        self.delay_s = 0.0  # of the newest change: from its commit at the home to here
+        self.delay_s = 0.0  # of the newest change: the time from its commit at the home until it was read here
         self._broker = broker
         self._file = file
         self._clock = clock
@@ -68,19 +67,19 @@ class FeedReader:
         self._tasks = BackgroundTasks("presence-feed")
 
     async def start(self) -> None:
-        """Load the dump and begin to read. Does not wait for the broker: `caught_up` tells."""
+        """Load the checkpoint and begin to read. `caught_up` is set later, because the broker may be away."""
         data = await asyncio.to_thread(read_dump, self._file)
         if data is not None:
             try:
                 self.feed.from_checkpoint(data)
-            except (KeyError, TypeError, ValueError) as error:  # nothing was taken from it: the log has it all
+            except (KeyError, TypeError, ValueError) as error:  # nothing was taken from it, and the log holds everything
                 log.warning("feed.dump_unusable", error=type(error).__name__)
         self._dumped = self.feed.cursor
         self._tasks.start(self._run())
         self._tasks.start(self._dump_now_and_then())
 
     async def stop(self) -> None:
-        """Dump and stop."""
+        """Stop, and write a checkpoint."""
         if self._tasks:
             await self._tasks.stop()
             await self._dump()
@@ -94,12 +93,12 @@ class FeedReader:
                     await self._take(item)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
-            except Exception:  # of the store, while a user was looked up: the next try begins at the last change
+            except Exception:  # the store failed while a user was looked up; the next try begins at the last change
                 log.exception("feed.read_failed")
                 await asyncio.sleep(RETRY_S)
 
     async def _catch_up(self) -> int:
-        """Read to the log's present end: the offset after it."""
+        """Read to the present end of the log; return the offset after it."""
         if self.feed.changes:
             following = await self._go_on(self.feed.changes[-1])
             if following:
@@ -110,13 +109,13 @@ class FeedReader:
         following = 0
         async for item in self._broker.read_stream(PRESENCE_LOG, "first", follow=False):
             if following == 0:
-                self.feed.whole = item.offset == 0  # else its beginning was cut off
+                self.feed.whole = item.offset == 0  # otherwise the beginning of the log was cut off
             await self._take(item)
             following = item.offset + 1
         return following
 
     async def _go_on(self, last: Change) -> int:
-        """Read from the last change that we know: the offset after the end, or 0 when the log does not have it at its place."""
+        """Read on from the last known change; return the offset after the end, or 0 when the log holds something else at that offset."""
         following, ours = 0, None
         async for item in self._broker.read_stream(PRESENCE_LOG, last.offset, follow=False):
             if ours is None:
@@ -130,7 +129,7 @@ class FeedReader:
         try:
             event = _read(item.body)
             if event.type != TYPE:
-                return  # of a later version of Flash
+                return  # from a later version of Flash
             version = int(event.id.rpartition("/")[2])
             at = datetime.fromisoformat(event.time).timestamp()
         except (msgspec.DecodeError, ValueError):

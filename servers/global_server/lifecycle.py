@@ -1,4 +1,4 @@
-"""The order in which the components of the Global Server start and stop. Rule: nothing starts before what it needs."""
+"""How the Global Server's components start and stop. Rule: a component starts after those that it uses, and stops before them."""
 
 import asyncio
 from dataclasses import dataclass, field

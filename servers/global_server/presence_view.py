@@ -1,6 +1,6 @@
-"""What integrators may ask: a snapshot of presence, and the feed from there on. Rule: nobody sees more than was granted.
+"""Presence for integrators: a snapshot, and the feed from the snapshot on. Rule: an integrator sees only the users granted to it.
 
-A snapshot's cursor names the place in the feed at which it was taken, so what comes after it is exactly what the snapshot lacks.
+A snapshot's cursor names the place in the feed at which it was taken, so the changes after it are exactly those that it lacks.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -17,7 +17,7 @@ from servers.security.identity import INTEGRATOR, Identity
 from servers.security.integrators import PresenceGrant
 from servers.sessions.parts import Outlet
 
-SCAN = 20_000  # users looked at for one page of a narrow grant: some 10 ms; the next page goes on from there
+SCAN = 20_000  # users examined for one page of a narrow grant, which takes some 10 ms; the next page goes on from there
 
 
 class PresenceView:
@@ -36,7 +36,7 @@ class PresenceView:
         monotonic: Callable[[], float],
         kept_changes: int,
     ) -> None:
-        """`file`: for the dump; `grants`: by handle; `alive`: the homes heard of; `catch_up`: brings the directory up to date;
+        """`file`: of the checkpoint; `grants`: by handle; `alive`: the homes that are heard; `catch_up`: brings the directory up to date;
         `clock`, `monotonic`: seconds since 1970, and since some moment."""
         self._directory = directory
         self._grants = grants
@@ -52,13 +52,13 @@ class PresenceView:
         self.subscribers.blanks.start()
 
     async def stop(self) -> None:
-        """End every stream, and remember the view."""
+        """End every stream, and write a checkpoint of the view."""
         self.subscribers.end_all()
         await self.subscribers.blanks.stop()
         await self.reader.stop()
 
     def snapshot(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> PresencePage:
-        """How those of `uids` stand, or one page of everybody granted, from the uid `after` on. Raises `NotAnIntegrator`,
+        """The presence of `uids`, or one page of all granted users, beginning after the uid `after`. Raises `NotAnIntegrator`,
         `NotGranted`, `Unavailable`."""
         grant = self._granted(who, uids)
         if uids is not None:
@@ -69,7 +69,7 @@ class PresenceView:
         return PresencePage(users, self._silent(), self.feed.cursor, None if following is None else f"{following:x}")
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
-        """Send the changes after the cursor `after` (None: those to come) through `outlet`. Raises as `snapshot`, and `Gap`."""
+        """Send the changes after the cursor `after` (None: those to come) through `outlet`. Raises what `snapshot` raises, and `Gap`."""
         grant = self._granted(who, uids)
         place = self.feed.end if after is None else self.feed.place_of(after)
         if place is None:
@@ -86,7 +86,7 @@ class PresenceView:
             raise NotAnIntegrator
         if not self.reader.caught_up.is_set():
             raise Unavailable("The presence feed is still being read; try again.")
-        # One answer for strangers and for those who do not exist: who asks learns nothing about either.
+        # Users who are not granted and users who do not exist get the same answer, so that it tells nothing about either.
         users = self._directory.users
         refused = [uid for uid in sorted(uids or ()) if uid not in users or not grant.covers(uid, users[uid])]
         if refused:
@@ -119,7 +119,7 @@ class PresenceView:
         return sorted(home.name for home in self._directory.homes.values() if home.name not in alive)
 
     async def _meet(self, uid: int) -> None:
-        """Whom the feed names, the directory must know before a grant is looked up: another Global Server may have registered them."""
+        """Have the directory know a user whom the feed names, because another Global Server may have registered that user."""
         if uid not in self._directory.users:
             await self._catch_up()
 

@@ -1,8 +1,4 @@
-"""The running Global Server, without HTTP: registration, tokens, the directory.
-
-Rule: no password goes further than `servers/security/passwords.py`.
-`servers/global_server/assembly.py` puts it together; the edge calls nothing else of the Global Server.
-"""
+"""The Global Server without HTTP: registration, tokens, the directory. Rule: only `servers/security/passwords.py` sees a password."""
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping
@@ -31,14 +27,14 @@ from servers.sessions.parts import Outlet
 from servers.store.event_log import Conflicted
 from servers.writing.writer import Writer
 
-UID_TRIES = 20  # each lost to another Global Server that registered someone in the same moment; both move on, so a few are enough
+UID_TRIES = 20  # a try is lost when another Global Server registers a user in the same moment; both then go on, so few are needed
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often who may ask, by user or address."""
+    """How often a user or an address may ask."""
 
     registrations: RateLimit
     failed_logins: RateLimit
@@ -77,7 +73,7 @@ class GlobalServer:
     _last_uid: int = field(default=0, init=False)
 
     async def start(self) -> None:
-        """Open the store, catch up, begin to work. Returns when users may come."""
+        """Open the store, catch up and begin to work. Returns when users may come."""
         await self.lifecycle.start()
 
     async def stop(self) -> None:
@@ -94,10 +90,10 @@ class GlobalServer:
         return self.lifecycle.idle
 
     async def register(self, handle: str, password: str, profile: Mapping[str, str | None], client_address: str) -> views.Grant:
-        """A new user at the live home with the fewest; their *grant*. Raises `HandleTaken`, `Invalid`, `TooManyRequests`."""
+        """Register a user at the living home with the fewest; return the grant. Raises `HandleTaken`, `Invalid`, `TooManyRequests`."""
         self.limits.registrations.take(client_address)
         handle, filled_in = clean_handle(handle), clean_profile(profile)
-        if self.directory.by_handle(handle) is not None:  # known before the costly hash; the store has the last word
+        if self.directory.by_handle(handle) is not None:  # checked before the costly hash; the claim in the store decides
             raise HandleTaken(handle=handle)
         password_hash = await self.passwords.hash(password)
         for _ in range(UID_TRIES):
@@ -108,30 +104,30 @@ class GlobalServer:
             except (Conflicted, UidTaken):
                 await self.current.catch_up()
                 continue
-            if user.uid not in self.directory.users:  # it is found from the moment the grant is given
+            if user.uid not in self.directory.users:  # whoever has the grant must find the user in the directory
                 await self.current.catch_up()
             log.info("global.registered", uid=user.uid, home=home)
             return self._grant(user)
         raise Unavailable("Too many people are registering at once; try again.")
 
     async def token(self, handle: str, password: str, client_address: str) -> views.Grant:
-        """A *grant* for who knows the password. Raises `BadCredentials`; `TooManyRequests` after too many wrong passwords."""
+        """A grant for a user who knows the password. Raises `BadCredentials`, and `TooManyRequests` after too many wrong passwords."""
         return self._grant(await self._known_by_password(handle.lower(), password, client_address))
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
-        """Close one's own account and destroy the key of what one wrote. Raises `BadCredentials`, `TooManyRequests`."""
+        """Close one's own account and destroy the key of everything one wrote. Raises `BadCredentials`, `TooManyRequests`."""
         user = await self._known_by_password(who.handle, password, client_address)
         await self._close(user.uid, reason="own wish")
 
     async def erase(self, who: Identity, uid: int) -> None:
-        """Close somebody's account and destroy the key of what they wrote; a second time changes nothing. Raises `Forbidden` unless
-        `who` has the role `ops`, `UnknownUser`."""
+        """Close an account and destroy the key of everything its user wrote; a second time changes nothing. Raises `Forbidden` unless
+        `who` has the role `ops`, and `UnknownUser`."""
         if OPS not in who.roles:
             raise Forbidden(f"This needs the role {OPS}.")
         await self._close(uid, reason=f"by {who.handle}")
 
     async def _close(self, uid: int, reason: str) -> None:
-        await self.current.catch_up()  # every home must hear of it
+        await self.current.catch_up()  # every home must hear of the closing, so every home must be known
         homes = sorted(self.directory.homes)
         await self.writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.new_id()),))
         if uid in self.directory.users:
@@ -140,7 +136,7 @@ class GlobalServer:
 
     async def _known_by_password(self, handle: str, password: str, client_address: str) -> Listed:
         counted = ((self.limits.failed_logins, (handle, client_address)), (self.limits.failed_guesses, client_address))
-        for limit, key in counted:  # in advance, so that many guesses at once are counted too
+        for limit, key in counted:  # counted in advance, so that simultaneous guesses count too
             limit.take(key)
         try:
             user = await self.current.find(lambda: self.directory.by_handle(handle))
@@ -181,7 +177,8 @@ class GlobalServer:
         return self._view(user)
 
     async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> views.User:
-        """Set the named fields (`None` or blank empties one); the user after it. Raises `Invalid`, `UnknownUser`, `TooManyRequests`."""
+        """Set the named fields; None or a blank text empties a field. Returns the user. Raises `Invalid`, `UnknownUser`,
+        `TooManyRequests`."""
         self.limits.lookups.take(who.uid)
         command = ChangeProfile(uid=who.uid, profile=profile, cause=self.new_id())
 
@@ -192,11 +189,11 @@ class GlobalServer:
         return self._view(await self.writer.submit((command,), answer=changed))
 
     def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> views.PresencePage:
-        """A snapshot for integrators: see `servers/global_server/presence_view.py`."""
+        """A snapshot for integrators. Raises `NotAnIntegrator`, `NotGranted`."""
         return self.presence_view.snapshot(who, uids, limit, after)
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
-        """The feed for integrators from a cursor on: see `servers/global_server/presence_view.py`."""
+        """The presence feed for an integrator, from a cursor on. Raises `NotAnIntegrator`, `NotGranted`, `Gap`."""
         return self.presence_view.subscribe(who, uids, after, outlet)
 
     def end_streams(self) -> None:
@@ -221,7 +218,7 @@ class GlobalServer:
         return found or None
 
     async def _hash_again(self, uid: int, password: str, stored: str) -> None:
-        """Bring a hash up to today's cost while the password is at hand. Failing is harmless: the next login tries again."""
+        """Hash the password again at today's cost, while it is at hand. A failure is harmless, because the next login tries again."""
         with contextlib.suppress(Unavailable, UnknownUser):
             fresh = await self.passwords.hash(password)
             await self.writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.new_id()),))
@@ -248,7 +245,7 @@ class GlobalServer:
 
 
 def _registration(user: Listed, password_hash: str, cause: str) -> tuple[ClaimHandle, RegisterAccount]:
-    """Both or neither; and the hash in the account's own stream only."""
+    """Both commands happen or neither. Only the account's own stream holds the hash."""
     return (
         ClaimHandle(handle=user.handle, uid=user.uid, cause=cause),
         RegisterAccount(uid=user.uid, handle=user.handle, home=user.home, profile=user.profile, password_hash=password_hash, cause=cause),

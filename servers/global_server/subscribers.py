@@ -1,7 +1,8 @@
-"""Those who read the presence feed over HTTP. Rule: a subscriber owns its place in the feed and nothing else, so a slow one costs a number.
+"""The readers of the presence feed over HTTP. Rule: a subscriber holds only its place in the feed, so a slow reader costs one number.
 
-Changes are kept once, in `projections.feed`; each subscriber is sent what comes after its place for as long as its transport accepts.
-One that accepts nothing for two blanks, or falls behind what is kept, is cut: it resumes by its cursor, or is told of the gap.
+Changes are kept once, in `projections.server.presence_feed`. Each subscriber is sent the changes after its place while its transport
+accepts them. A subscriber that accepts nothing for two blanks, or falls behind the kept changes, is cut off: its client resumes by
+cursor, or is told of the gap.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ PRESENCE = "presence"
 
 
 class Subscriber:
-    """One open stream. `only`: of those it was granted, None for all of them."""
+    """One open stream. `only`: the users whom it asked for among those granted to it; None: all of those."""
 
     __slots__ = ("_clock", "_seen_at", "going_on", "grant", "only", "outlet", "owner", "place", "pong", "slot")
 
@@ -46,27 +47,27 @@ class Subscriber:
 
     @property
     def id(self) -> str:
-        """Streams have no name: they are resumed by cursor."""
+        """Streams have no id, because they are resumed by cursor."""
         return ""
 
     @property
     def seen_at(self) -> float:
-        """When its transport was last known to accept something: it answers blanks by taking them."""
+        """When its transport last accepted data. A stream answers a blank by accepting it."""
         if self.outlet.writable:
             self._seen_at = self._clock()
         return self._seen_at
 
     def sees(self, change: Change, user: Listed | None) -> bool:
-        """Whether the change is for it."""
+        """Whether this subscriber may see the change, and asked for it."""
         return (self.only is None or change.uid in self.only) and self.grant.covers(change.uid, user)
 
     def resume(self) -> None:
-        """The transport accepts again."""
+        """The transport accepts data again."""
         self.owner.send(self)
 
 
 class Subscribers:
-    """Every open stream of one Global Server. `user`: as the directory lists them; `silent`: the homes that are not heard of."""
+    """Every open stream of one Global Server. `user`: looks a user up in the directory; `silent`: the homes that are not heard."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Subscribers:
         return len(self._open)
 
     def add(self, grant: PresenceGrant, only: Collection[int] | None, place: int, outlet: Outlet) -> Subscriber:
-        """Begin to send what comes from `place` on; first, which homes are silent."""
+        """Begin a stream: first it tells which homes are silent, then the changes from `place` on."""
         subscriber = Subscriber(self, grant, only, place, outlet, self._monotonic)
         self._open.add(subscriber)
         self.blanks.add(subscriber)
@@ -97,31 +98,31 @@ class Subscribers:
         return subscriber
 
     def lost(self, subscriber: Subscriber) -> None:
-        """Its transport is gone."""
+        """A subscriber's transport is gone."""
         self._open.discard(subscriber)
         self.blanks.remove(subscriber)
 
     def end_all(self) -> None:
-        """Close every stream properly; they come back by cursor."""
+        """Close every stream in order; its client comes back with its cursor."""
         for subscriber in list(self._open):
             self.lost(subscriber)
             subscriber.outlet.close()
 
     def wake(self) -> None:
-        """Something changed: everybody is sent it in the next turn of the loop, together with what else comes until then."""
+        """There are new changes. Everybody is sent them in the next turn of the loop, together with those that come until then."""
         if not self._waking and self._open:
             self._waking = True
             asyncio.get_running_loop().call_soon(self._send_all)
 
     def homes_changed(self) -> None:
-        """A home came up or fell silent: tell everybody."""
+        """Tell everybody that a home came up or fell silent."""
         part = self._homes()
         for subscriber in list(self._open):
-            subscriber.outlet.write((part,))  # a few bytes and rare: not worth a queue
+            subscriber.outlet.write((part,))  # a few bytes, and rare: a queue is not worth its code
 
     def send(self, subscriber: Subscriber) -> None:
-        """Send the next portion after its place, if the transport accepts; the portion after that in a later turn of the event loop, so
-        that a long backlog delays nobody else."""
+        """Send the next portion after its place, if the transport accepts data. The portion after that follows in a later turn of the loop,
+        so that a long backlog delays nobody else."""
         outlet = subscriber.outlet
         if subscriber.going_on or not outlet.writable:
             return

@@ -1,1 +1,1 @@
-"""The Home Server, put together from the rooms below. Rule: it decides nothing itself; deciders do."""
+"""The Home Server, put together from the rooms below. Rule: nothing is decided here; the deciders of `domain` decide."""

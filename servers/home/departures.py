@@ -1,4 +1,4 @@
-"""What a home does at once when a user leaves for good. Rule: nothing of that user stays in memory here, neither sessions nor words."""
+"""What a home does at once when a user leaves for good. Rule: neither sessions nor texts of that user stay in memory."""
 
 from servers.home.global_client import GlobalClient
 from servers.home.housekeeping import Housekeeping
@@ -26,7 +26,7 @@ class Departures:
         self._housekeeping = housekeeping
 
     def left(self, uid: int) -> None:
-        """The account `uid` is closed: end its sessions, and drop its messages from everybody's."""
+        """The account `uid` is closed: end its sessions, and drop its messages from the sessions of everybody else."""
         self._verifier.forget()
         self._global_client.forget(uid)
         for session in list(self._sessions.of(uid)):

@@ -1,4 +1,4 @@
-"""What a home asks the Global Server: to be known, whose keys to trust, which home owns a user. Rule: an answer is remembered."""
+"""A home's client of the Global Server: it announces the home, learns keys and looks users up. Rule: answers are remembered."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class GlobalClient:
-    """The home's side of the conversation. `trust`: told the public keys whenever they are heard."""
+    """Asks the Global Server. `trust` is called with the public keys whenever the Global Server has told them."""
 
     def __init__(self, broker: Broker, name: str, url: str, keys_file: Path, trust: Callable[[Any], None], store: Store) -> None:
         self._broker = broker
@@ -38,7 +38,7 @@ class GlobalClient:
         self._store = store
         self._users: OrderedDict[int, RemoteUser] = OrderedDict()
         self._announcing = BackgroundTask(f"announce-{name}")
-        self.announced = asyncio.Event()  # the Global Server knows this home, and this home its keys
+        self.announced = asyncio.Event()  # set once the Global Server knows this home, and this home knows its keys
 
     def start(self) -> None:
         """Trust the keys of the last run, so that a home starts without the Global Server; then announce."""
@@ -47,16 +47,16 @@ class GlobalClient:
         self.announce()
 
     def announce(self) -> None:
-        """Say, until it is heard, that this home is here: at start, and when the Global Server was restarted."""
+        """Tell the Global Server that this home is here, until it has answered: at the start, and when the Global Server was restarted."""
         if not self._announcing.alive:
             self._announcing.start(self._announce())
 
     async def stop(self) -> None:
-        """Say no more."""
+        """Announce no more."""
         await self._announcing.stop()
 
     async def user(self, uid: int) -> RemoteUser:
-        """Who `uid` is, and where. Raises `UnknownUser`, `Unavailable`."""
+        """The user `uid`, with their home. Raises `UnknownUser`, `Unavailable`."""
         known = self._users.get(uid)
         if known is None:
             try:
@@ -71,7 +71,7 @@ class GlobalClient:
         return known
 
     def forget(self, uid: int) -> None:
-        """Ask anew about this user: they left for good."""
+        """Ask anew about this user, who left for good."""
         self._users.pop(uid, None)
 
     async def _announce(self) -> None:
@@ -79,7 +79,7 @@ class GlobalClient:
             try:
                 told = await ask(self._broker, GLOBAL, Announce(self._name, self._url), Announced, ASK_TIMEOUT_S)
                 await self._store.run(self._store.learn_mail_key, *told.mail)
-                self._trust(told.keys)  # last: from now on users may come
+                self._trust(told.keys)  # last, because from now on users may come
                 await asyncio.to_thread(self._remember, told.keys)
                 self.announced.set()
                 return

@@ -1,4 +1,4 @@
-"""How a home is, in figures: for Prometheus, and for servers that ask over the broker. Rule: figures are read when they are asked for."""
+"""A home's figures, for Prometheus and for the ops console. Rule: figures are read from the components at the moment of the question."""
 
 import contextlib
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""What a home does without being asked: end sessions it came back without, let statuses lapse, give up on old messages.
+"""What a home does by the clock: it ends sessions lost in a restart, lets statuses lapse, and lets old messages expire.
 
-Rule: every deed is a command to the writer; the store being away only delays it.
+Rule: everything done here is a command to the writer; while the store is away it waits.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from servers.home.config import HousekeepingConfig
 from servers.sessions.sessions import Sessions
 from servers.writing.writer import Writer
 
-CHUNK = 200  # commands at a time: others' sends go in between
+CHUNK = 200  # commands at a time, so that users' commands come in between
 
 log = structlog.get_logger()
 
@@ -48,13 +48,13 @@ class Housekeeping:
         self._tasks = BackgroundTasks("housekeeping")
 
     def start(self) -> None:
-        """Begin. Sessions that the log holds now were lost with the last run."""
+        """Begin. Sessions that are open in the log now were lost when the last run ended."""
         orphans = [(uid, session) for uid, ids in self._presence.sessions.items() for session in ids]
         self._tasks.start(self._end_orphans(orphans))
         self._tasks.start(self._look_around())
 
     async def stop(self) -> None:
-        """Stop at once; what is left undone is done at the next start."""
+        """Stop at once. Work that is left is done after the next start."""
         await self._tasks.stop()
 
     def end(self, command: LogOff) -> None:
@@ -67,7 +67,7 @@ class Housekeeping:
         self._writer.submit((command,)).add_done_callback(ended)
 
     def drop_erased(self, sender: int) -> None:
-        """Take out what an erased sender wrote and a user who is here has not acknowledged; for the others it is done at their login."""
+        """Take an erased sender's messages out of the mailboxes of users who are here. Other mailboxes are cleaned at the next login."""
         here = {session.uid for session in self._sessions} & self._waiting.mailboxes.keys()
         commands = [DropErased(uid=uid, cause="erasure", sender=sender) for uid in here]
         self._tasks.start(self._submit(commands))

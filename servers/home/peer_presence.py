@@ -1,4 +1,4 @@
-"""What a home does when another server is heard again. Rule: nothing is shown of a home's users until that home has said how they stand."""
+"""What a home does when another server is heard again. Rule: users of another home are shown as unknown until that home has answered."""
 
 import asyncio
 from collections.abc import Callable

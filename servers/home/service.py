@@ -1,7 +1,4 @@
-"""A running Home Server, without HTTP: what its users can ask of it.
-
-Rule: every change is a command to the writer, answered after the commit.
-"""
+"""A Home Server without HTTP: the calls of its users. Rule: every change is a command to the writer, and the answer follows the commit."""
 
 import contextlib
 from collections.abc import Callable
@@ -36,7 +33,7 @@ from servers.writing.writer import Writer
 
 GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
 GOODBYE_FIRST_S = 1.0
-NEVER_GIVEN = 2**63 - 1  # no mailbox comes so far
+NEVER_GIVEN = 2**63 - 1  # no mailbox ever reaches this number
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -69,11 +66,11 @@ class HomeServer:
         return self.blanks.interval_s
 
     async def start(self) -> None:
-        """Open the store, catch up, begin to work. Returns when users may come."""
+        """Open the store, catch up and begin to work. Returns when users may come."""
         await self.lifecycle.start()
 
     async def stop(self) -> None:
-        """Say goodbye to every session, finish what was begun. Nothing that was accepted is lost."""
+        """Say goodbye to every session, then finish what was begun. Nothing that was accepted is lost."""
         self._stopping = True
         for number, session in enumerate(self.sessions):
             after_s = GOODBYE_FIRST_S + GOODBYE_SPREAD_S * (number % 100) / 100
@@ -92,7 +89,7 @@ class HomeServer:
         return self.lifecycle.idle
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
-        """Begin a session and write `welcome` and what waits. Raises `TooManyRequests`, also when the user has too many sessions."""
+        """Begin a session; write `welcome` and the waiting messages. Raises `TooManyRequests`, also for too many sessions."""
         self.changes.take(who.uid)
         session_id = self.new_id()
         if self.lifecycle.life:
@@ -107,7 +104,7 @@ class HomeServer:
             replaces=hello.resume_session,
         )
         if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] != self.lifecycle.life:
-            hello = replace(hello, resume_seq=NEVER_GIVEN)  # before this log was restored that number may have been another message's
+            hello = replace(hello, resume_seq=NEVER_GIVEN)  # before this log was restored another message may have had that number
         resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
 
         def begin(events: list[Event]) -> Session:
@@ -117,11 +114,11 @@ class HomeServer:
             session: Session = await self.writer.submit((login, resume), answer=begin)
         except Rejected:
             raise
-        except BaseException:  # the login may be on disk all the same: then it must be ended there
+        except BaseException:  # the login may be on disk all the same, and then it must be ended there
             self.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
             raise
         replaced = self.sessions.get(hello.resume_session) if hello.resume_session else None
-        if replaced is not None and replaced.uid == who.uid:  # the client knows that this one is dead; we had not noticed
+        if replaced is not None and replaced.uid == who.uid:  # the client knows that this session is dead; this home had not noticed
             self._forget(replaced)
             replaced.outlet.abort()
         return session
@@ -129,12 +126,12 @@ class HomeServer:
     def _begin(self, login: LogIn, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
         waiting = list(mailbox.waiting.values())
         sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
-        must_be_open(user)  # they may have left in the very commit in which they came
+        must_be_open(user)  # the user may have left for good in the very commit of this login
         count = sum(isinstance(event, MessageQueued) for event in waiting)
         verdict = "replayed" if count else "fresh"
         if hello.resume_seq is not None:
             missed = mailbox.last_seq - hello.resume_seq - sum(event.seq > hello.resume_seq for event in waiting)
-            if missed:  # acked on another session, expired, or a number this home never gave
+            if missed:  # acknowledged on another session, expired, or a number that this home never gave
                 verdict = "gap"
         contacts = [self._view(contact) for contact in user.contacts.values()]
         welcome = welcome_part(login.session, user, self.blanks.interval_s, verdict, count, contacts)
@@ -151,7 +148,7 @@ class HomeServer:
         self._end(session, "lost")
 
     async def log_off(self, who: Identity, session_id: str) -> None:
-        """End one of the user's own sessions; nothing happens when it is over already."""
+        """End one of the user's own sessions. A session that is over already stays over."""
         session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             return
@@ -161,7 +158,7 @@ class HomeServer:
             session.outlet.close()
 
     def silent(self, session: Session) -> None:
-        """The session's client has not answered blanks for too long: it is dead, unless this home has refused its calls meanwhile."""
+        """The client has answered no blank for too long: it counts as dead, unless this home has refused its calls meanwhile."""
         if self.closed() is not None:
             session.seen_at = self.monotonic()
         else:
@@ -186,11 +183,11 @@ class HomeServer:
         return contacts
 
     async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
-        """Add or change a contact: whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
+        """Add or change a contact; return whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
         self.changes.take(who.uid)
         index = self.projections.contacters
-        if who.uid in index.watchers.get(uid, {}):  # known: only alias and notify count, and the Global Server may be away
-            with contextlib.suppress(UnknownUser):  # removed meanwhile: begin anew
+        if who.uid in index.watchers.get(uid, {}):  # a contact already: only alias and notify change, so the Global Server is not asked
+            with contextlib.suppress(UnknownUser):  # the contact was removed meanwhile: add it anew
                 return await self._put_contact(who, Contact(uid, "", "", index.home_of[uid], alias, notify))
         if uid in self.projections.closed.uids:
             raise UnknownUser(uid=uid)
@@ -210,7 +207,7 @@ class HomeServer:
         return result
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
-        """Take a contact off the list; nothing happens when it is not there. Raises `TooManyRequests`."""
+        """Take a contact off the list, if it is there. Raises `TooManyRequests`."""
         self.changes.take(who.uid)
 
         def answer(events: list[Event]) -> None:
@@ -240,12 +237,12 @@ class HomeServer:
         return self.writer.submit((command,), answer=accepted)
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> views.Ticket:
-        """The direct way to a contact in the network of `address`, where the sender is. Raises `NoRoute`, `TooManyRequests`."""
+        """The direct way to a contact for a sender who is seen at `address`. Raises `NoRoute`, `TooManyRequests`."""
         self.changes.take(who.uid)
         return await self.tickets.issue(who.uid, to, address)
 
     def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
-        """The session's client has everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
+        """The session's client has received everything up to `upto`, and is alive. Raises `UnknownSession`, `Invalid`."""
         session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             raise UnknownSession
@@ -262,7 +259,7 @@ class HomeServer:
         await self.writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),))
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
-        """Choose a status. Raises `Invalid` for a time that is over, `TooManyRequests`."""
+        """Choose a status. Raises `Invalid` for a time in the past, `TooManyRequests`."""
         self.changes.take(who.uid)
         await self.writer.submit((SetStatus(uid=who.uid, cause=self.new_id(), status=status, note=note, until=until),))
 
@@ -275,7 +272,7 @@ class HomeServer:
         return session
 
     async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
-        """Store whether a client can be called directly; None: it can. Raises `UnknownSession` when it has gone meanwhile."""
+        """Store why a client cannot be called directly, or None when it can be. Raises `UnknownSession` when the session is over."""
         await self.writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),))
         if self.sessions.get(session_id) is None:
             raise UnknownSession
