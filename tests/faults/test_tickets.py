@@ -61,14 +61,14 @@ async def test_a_ticket_comes_over_rabbitmq_and_serves_while_its_home_hangs(
             assert answer.direct
             await shows(window, ann, answer.id)
             assert (answer.id, "delivered") not in ann.receipts
-            ann.client._ways._known.clear()  # a ticket that cannot be had now
+            ann.client.peer_routes.forget(bob.uid)  # a ticket that cannot be had now
             async with asyncio.timeout(AT_ONCE_S):
                 late = await sends(ann, bob, ledger)
             assert not late.direct
         finally:
             await asyncio.to_thread(installation.homes["h2"].resume)
         await shows(window, ann, late.id, AWAKE_S)
-        ann.client._ways._known.clear()
+        ann.client.peer_routes.forget(bob.uid)
     verdict = await verify(ledger, crowd.people)
     assert [now - then for now, then in zip(await told(installation), before, strict=True)] == [3 * ROUNDS, 3 * ROUNDS]
     tell(f"{ROUNDS} rounds over RabbitMQ, {2 * ROUNDS} popups directly, of them {ROUNDS} while the recipient's home hung; {verdict}")
@@ -83,6 +83,6 @@ async def test_nobody_else_gets_one_over_rabbitmq(installation: Installation, cr
     await eventually(lambda: window.calls)
     await shows(window, ann, (await ann.insists(bob, ledger)).id)
     home = "http://example.test"  # only looked at for its scheme
-    assert await ann.client._ways.to(bob.uid, home) is not None
-    assert await bob.client._ways.to(ann.uid, home) is None
-    assert await carol.client._ways.to(bob.uid, home) is None
+    assert await ann.client.peer_routes.to(bob.uid, home) is not None
+    assert await bob.client.peer_routes.to(ann.uid, home) is None
+    assert await carol.client.peer_routes.to(bob.uid, home) is None

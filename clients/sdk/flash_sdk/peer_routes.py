@@ -123,9 +123,13 @@ class PeerRoutes:
             self.remember(to, None)
         return taken
 
+    def forget(self, uid: int) -> None:
+        """Ask for a new ticket next time."""
+        self._known.pop(uid, None)
+
     def remember(self, uid: int, route: PeerRoute | None) -> None:
         """Use this route from now on, or none, until it is time to ask for a new ticket."""
-        self._known.pop(uid, None)
+        self.forget(uid)
         lasts_s = self._timeouts.keep_route_s if route is not None else self._timeouts.no_route_s
         self._known[uid] = (asyncio.get_running_loop().time() + lasts_s, route)
         if len(self._known) > MAX_ROUTES:

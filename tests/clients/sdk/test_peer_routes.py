@@ -152,7 +152,6 @@ async def test_only_what_the_home_commits_now_under_the_right_ticket_gets_a_stam
 @pytest.mark.parametrize("word", [b"FLASH/1 popup 70000\n", b"FLASH/1 popup\n", b"FLASH/1 popup 1 2 3 4 5 6\n"])
 async def test_who_says_too_much_or_nonsense_is_hung_up_on(word):
     async with listening() as offered:
-        offered.port.receive = lambda _: True
         await offered.is_answered(reachable=False, why="no_answer")
         await hung_up_on(offered, word)
 

@@ -97,3 +97,11 @@ def test_expired_and_damaged_grants_say_so(settings: Path) -> None:
         path.write_text('{"uid": 1}')
     with pytest.raises(BadUsage, match="damaged"):
         grants.get("ann")
+
+
+@pytest.mark.parametrize("line", [["-h"], ["send", "-h"], ["contacts", "add", "-h"], ["user", "--help"]])
+def test_help_has_a_short_option_everywhere(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, line) == 0
+    printed = capsys.readouterr()
+    assert "Usage" in printed.out
+    assert printed.err == ""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flash_sdk as sdk
@@ -105,6 +105,7 @@ def test_the_outbox_outlives_everything_and_keeps_its_order(reopen: Reopen) -> N
     assert storage.load().entries[2] == replace(written[2], state=SentState.BOUNCED, why="their mailbox is full")
 
 
+@settings(deadline=None)  # each example waits for the disk
 @given(st.permutations([state for state in SentState if state != SentState.SAVING] * 2))
 def test_a_state_never_goes_backwards(tmp_path_factory: pytest.TempPathFactory, states: list[SentState]) -> None:
     storage = Storage(tmp_path_factory.mktemp("file"), ANN)
