@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._dispatcher = shared.dispatcher
         self._request: Request | None = None  # that is being answered; None for one whose head was cached
         self._segment: bytes | None = b""  # the last one received; None once a segment was not exactly one request
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +97,7 @@ class Connection(asyncio.Protocol):
             body = cached.body_of(data)
             if body is not None:
                 self.busy = True
-                self._shared.dispatcher.begin(cached.route, cached.headers, body, self)
+                self._dispatcher.begin(cached.route, cached.headers, body, self)
                 return
         if self.closing:
             return  # what a client still sends after a refusal is thrown away
@@ -167,8 +168,7 @@ class Connection(asyncio.Protocol):
         self._hold_reading()
 
     def _begin(self, request: Request) -> None:
-        dispatcher = self._shared.dispatcher
-        route = dispatcher.synchronous(request.method, request.target)
+        route = self._dispatcher.synchronous(request.method, request.target)
         self.busy, self._request = True, request
         if self._segment is not None:
             if not is_whole(self._segment, request.body):
@@ -178,12 +178,12 @@ class Connection(asyncio.Protocol):
                 if route is not None and not (request.last or request.old):
                     self.cached = remember(self._segment, request.headers, route)
         if route is not None:
-            dispatcher.begin(route, request.headers, request.body, self)
+            self._dispatcher.begin(route, request.headers, request.body, self)
         else:
             self._task = asyncio.get_running_loop().create_task(self._run(request))
 
     async def _run(self, request: Request) -> None:
-        answer = await self._shared.dispatcher.run(request.method, request.target, request.headers, request.body, self)
+        answer = await self._dispatcher.run(request.method, request.target, request.headers, request.body, self)
         self._task = None
         self.answered(answer)
 
@@ -192,18 +192,21 @@ class Connection(asyncio.Protocol):
         request, self._request = self._request, None
         self.busy = False
         self._ticks = 0
-        if self.transport is None:  # gone, or detached
+        transport = self.transport
+        if transport is None:  # gone, or detached
             self._shared.open.remove(self)
             return
-        if self.closing:
-            return
-        last = self.finishing or (self.half_closed and not self.reader.waiting) or (request is not None and request.last)
-        header = CLOSE if last else KEEP if request is not None and request.old else b""
-        data = render(answer, header, head_only=request is not None and request.method == "HEAD")
-        self._shared.write_buffer.write(self.transport, data)
+        waiting = self.reader.waiting
+        last = self.finishing or (self.half_closed and not waiting)
+        if request is None:
+            data = render(answer, CLOSE if last else b"")
+        else:
+            last = last or request.last
+            data = render(answer, CLOSE if last else KEEP if request.old else b"", head_only=request.method == "HEAD")
+        self._shared.write_buffer.write(transport, data)
         if last:
             self._close()
-        elif self.reader.waiting or self.half_closed:
+        elif waiting or self.half_closed:
             self._next_turn()
 
     # -- ends ----------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ MAX_DIGITS = 5  # of a length that this module reads: the largest body that is a
 
 
 class CachedHead(NamedTuple):
-    """The head of a connection's last request for a synchronous route: its bytes before and after the length of the body."""
+    """The head of a connection's last request for a synchronous route: its bytes before and after the length of the body. `after` is
+    empty where the head names no length."""
 
     before: bytes
     after: bytes
@@ -37,6 +38,8 @@ class CachedHead(NamedTuple):
         if not data.startswith(before):
             return None
         start = len(before)
+        if not after:
+            return b"" if len(data) == start else None
         end = data.find(b"\r", start, start + MAX_DIGITS + 1)
         digits = data[start:end]
         if end < 0 or not digits.isdigit() or not data.startswith(after, end):
@@ -51,10 +54,14 @@ def is_whole(data: bytes, body: bytes) -> bool:
 
 
 def remember(data: bytes, headers: Mapping[str, str], route: Route) -> CachedHead | None:
-    """The head of `data`, which is exactly one request for `route`. None: it is too long to be kept, or names no length."""
+    """The head of `data`, which is exactly one request for `route`. None: it is too long to be kept."""
     end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
-    length = LENGTH.search(data, 0, end) if end <= MAX_HEAD_BYTES else None
-    return CachedHead(data[: length.start(1)], data[length.end(1) : end], headers, route) if length is not None else None
+    if end > MAX_HEAD_BYTES:
+        return None
+    length = LENGTH.search(data, 0, end)
+    if length is None:
+        return CachedHead(data, b"", headers, route) if end == len(data) else None
+    return CachedHead(data[: length.start(1)], data[length.end(1) : end], headers, route)
 
 
 class WriteBuffer:

@@ -10,6 +10,7 @@ from domain.errors import Unavailable
 from edge.contracts import answers
 from edge.http.messages import Answer, Call, answer_json
 from edge.http.route import Route
+from runtime.deferred import Deferred, succeeded
 
 ALIVE = answer_json(200, answers.Health("alive"))
 READY = answer_json(200, answers.Health("ready"))
@@ -18,9 +19,9 @@ READY = answer_json(200, answers.Health("ready"))
 def ops_routes(title: str, routes: Sequence[Route], ready: Callable[[], str | None], registry: CollectorRegistry) -> Sequence[Route]:
     """`/healthz`, `/readyz`, `/metrics` and `/openapi.json`, which describes `routes` and these four."""
 
-    async def healthz(call: Call) -> Answer:
+    def healthz(call: Call) -> Deferred[Answer]:
         """Whether the process answers at all."""
-        return ALIVE
+        return succeeded(ALIVE)
 
     async def readyz(call: Call) -> Answer:
         """Whether it is ready, or why not."""

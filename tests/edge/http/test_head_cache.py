@@ -158,6 +158,19 @@ async def test_a_long_head_is_understood_but_not_kept():
     connection.finish()
 
 
+async def test_a_head_without_a_length_has_no_body():
+    connection = opened(Understood())
+    data = b"POST /v1/x HTTP/1.1\r\nHost: h\r\n\r\n"
+    connection.data_received(data)
+    cached = connection.cached
+    assert cached is not None
+    assert cached.body_of(data) == b""
+    assert [cached.body_of(other) for other in (data + b"x", data + data, data[:-1], b"", b"x" + data)] == [None] * 5
+    chunked = opened(Understood())
+    chunked.data_received(data.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))
+    assert chunked.cached is None
+
+
 @pytest.mark.parametrize("length", [b"3 ", b"+3", b"0x3", b"1_0", b"", b"-1", b"4", b"2", b"00003", "\u0663".encode(), b"70000", b"3, 3"])
 async def test_a_length_that_is_not_plain_is_for_the_parser(length: bytes):
     understood = Understood()
