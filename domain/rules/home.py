@@ -63,9 +63,10 @@ def is_told(event: Event) -> bool:
 
 def react_to_mail(rules: Rules, closed: Container[int], event: Event, source: str) -> Sequence[Command]:
     """What a home does about another server's event. A message is ignored when its sender, one of `closed`, left before it arrived."""
-    if isinstance(event, MessageSent) and event.uid in closed:
+    policy = rules.policies.get(type(event))
+    if policy is None or (isinstance(event, MessageSent) and event.uid in closed):
         return ()
-    return rules.react(event, source)
+    return policy(event, source, rules.server)
 
 
 def _message_sent(event: MessageSent, source: str, home: str) -> Sequence[Command]:

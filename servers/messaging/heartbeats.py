@@ -1,4 +1,4 @@
-"""Which other servers are alive, from their beats. Rule: silence means unknown, never offline."""
+"""A failure detector: each server beats, and hears the others' beats. Rule: a silent server's users are unknown, never offline."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import structlog
 from broker.port import Broker
 from runtime.background_task import BackgroundTask
 
-MAX_SERVERS = 10_000  # a beat is not signed: bounds what a broken neighbour could make us remember
+MAX_SERVERS = 10_000  # a beat is not signed, so a broken server could invent names; this bounds what is remembered
 
 log = structlog.get_logger()
 
@@ -24,8 +24,8 @@ class HeartbeatConfig:
 
 
 @dataclass(slots=True)
-class Neighbour:
-    """A server that was heard of. `run`: differs after each restart."""
+class Peer:
+    """A server that was heard. `run`: differs after each restart."""
 
     run: str
     beat_at: float
@@ -33,7 +33,7 @@ class Neighbour:
 
 
 class PeerMonitor:
-    """Beats out, beats in. `on_up(server)`: it came up or was restarted; `on_down(server)`: it fell silent."""
+    """Beats, and listens to beats. `on_up(server)`: the server came up or was restarted; `on_down(server)`: the server fell silent."""
 
     def __init__(
         self,
@@ -52,17 +52,17 @@ class PeerMonitor:
         self._on_up = on_up
         self._on_down = on_down
         self._config = config
-        self._known: dict[str, Neighbour] = {}
+        self._known: dict[str, Peer] = {}
         self._task = BackgroundTask(f"heartbeats-{server}")
 
     def alive(self) -> set[str]:
-        """The servers heard of lately, ourselves included."""
-        return {name for name, neighbour in self._known.items() if neighbour.up} | {self._server}
+        """The servers that were heard lately, and this one."""
+        return {name for name, peer in self._known.items() if peer.up} | {self._server}
 
     def is_up(self, server: str) -> bool:
-        """Whether a server was heard of lately."""
-        neighbour = self._known.get(server)
-        return server == self._server or (neighbour is not None and neighbour.up)
+        """Whether a server was heard lately. This server always was."""
+        peer = self._known.get(server)
+        return server == self._server or (peer is not None and peer.up)
 
     async def start(self) -> None:
         """Begin to beat and to listen."""
@@ -70,7 +70,7 @@ class PeerMonitor:
         self._task.start(self._beat())
 
     async def stop(self) -> None:
-        """Fall silent."""
+        """Beat no more."""
         await self._task.stop()
 
     async def _beat(self) -> None:
@@ -81,16 +81,16 @@ class PeerMonitor:
             await asyncio.sleep(self._config.beat_s)
 
     def check(self) -> None:
-        """Notice who fell silent."""
+        """Report the servers that fell silent."""
         oldest = self._clock() - self._config.down_after_s
-        for name, neighbour in self._known.items():
-            if neighbour.up and neighbour.beat_at < oldest:
-                neighbour.up = False
-                log.warning("neighbour.down", server=name)
+        for name, peer in self._known.items():
+            if peer.up and peer.beat_at < oldest:
+                peer.up = False
+                log.warning("peer.down", server=name)
                 try:
                     self._on_down(name)
-                except Exception:  # who listens may fail; who goes on beating must not
-                    log.exception("neighbour.listener_failed")
+                except Exception:  # a listener may fail; the beats must go on
+                    log.exception("peer.listener_failed")
 
     def _heard(self, body: bytes) -> None:
         try:
@@ -99,7 +99,7 @@ class PeerMonitor:
             if not (isinstance(name, str) and isinstance(run, str)):
                 raise TypeError
         except (ValueError, TypeError, KeyError, msgpack.UnpackException):
-            log.warning("neighbour.beat_unreadable")
+            log.warning("peer.beat_unreadable")
             return
         if name == self._server:
             return
@@ -107,11 +107,11 @@ class PeerMonitor:
         if known is None:
             if len(self._known) >= MAX_SERVERS:
                 return
-            self._known[name] = Neighbour(run, self._clock())
+            self._known[name] = Peer(run, self._clock())
             self._on_up(name)
             return
         known.beat_at = self._clock()
         if not known.up or known.run != run:
             known.up, known.run = True, run
-            log.info("neighbour.up", server=name)
+            log.info("peer.up", server=name)
             self._on_up(name)
