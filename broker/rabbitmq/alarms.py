@@ -1,40 +1,63 @@
-"""Whether a RabbitMQ makes publishers wait, and why. Rule: it tells only those who publish, so two messages go where no queue is."""
+"""Whether a RabbitMQ makes publishers wait, and why. Rule: RabbitMQ tells only those who publish, so two messages go where no queue is."""
 
 import asyncio
 import contextlib
-from typing import Any
-
-from yarl import URL
+import logging
+from collections.abc import Iterator
 
 from broker.port import Outgoing
-from broker.rabbitmq.channel import open_channel
-from broker.rabbitmq.connection import WatchedConnection
+from broker.rabbitmq.connection import is_blocked, new_connection
 from broker.rabbitmq.link import or_unavailable
+from broker.rabbitmq.publisher import Publisher
+from broker.rabbitmq.writer import Writer
 from domain.errors import Unavailable
 
-NOBODY = "flash.nobody"  # a queue's name that nobody has
-CLOSE_S = 1.0  # a RabbitMQ that makes us wait does not read our goodbye either
+NOBODY = "flash.nobody"  # the name of a queue that does not exist
+CLOSE_S = 1.0  # a RabbitMQ that makes us wait does not read our farewell either
+LOOK_S = 0.02  # between two looks whether it makes us wait
+UNKNOWN = "under an alarm"  # what we say when the reason cannot be found in the log
 
 
 async def why_blocked(url: str, timeout_s: float) -> str:
     """In RabbitMQ's words, such as `low on memory`; empty when it takes what is published. Raises `Unavailable` when it does not say."""
-    connection = WatchedConnection(URL(url))
-    blocked = asyncio.create_task(connection.blocked.wait())
+    connection = new_connection(url)
+    publishing: asyncio.Task[None] | None = None
     try:
-        async with or_unavailable(), asyncio.timeout(timeout_s):
-            await connection.connect()
-            channel = await open_channel(connection, confirms=True)
-            for _ in range(2):  # during an alarm, too, it takes the first
-                confirmed = channel.publish([Outgoing("", NOBODY, b"")])
-                either: list[asyncio.Future[Any]] = [confirmed, blocked, channel.closing]
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-                if blocked.done():
-                    return connection.reason
-                if not confirmed.done():
-                    raise Unavailable("this user may not publish")
-        return ""
+        with _reasons() as reasons:
+            async with or_unavailable(), asyncio.timeout(timeout_s):
+                await connection.connect()
+                publisher = await Publisher.on(await connection.channel(on_return_raises=True), Writer(connection))
+                for _ in range(2):  # RabbitMQ takes the first message even during an alarm
+                    publishing = asyncio.create_task(publisher.publish([Outgoing("", NOBODY, b"")]))
+                    while not (await asyncio.wait((publishing,), timeout=LOOK_S))[0]:
+                        if await is_blocked(connection):
+                            return reasons[-1] if reasons else UNKNOWN
+                    await publishing
+            return ""
     finally:
-        blocked.cancel()
+        if publishing is not None:
+            publishing.cancel()
         with contextlib.suppress(Unavailable):
             async with or_unavailable(), asyncio.timeout(CLOSE_S):
                 await connection.close()
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[list[str]]:
+    """The reasons of alarms, as aiormq logs them: nothing else of aiormq or aio-pika tells them."""
+    reasons: list[str] = []
+
+    class Reader(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "blocked by" in str(record.msg) and isinstance(record.args, tuple):
+                reasons.append(str(record.args[-1]))
+
+    logger, reader = logging.getLogger("aiormq.connection"), Reader()
+    level = logger.level
+    logger.addHandler(reader)
+    logger.setLevel(logging.WARNING)
+    try:
+        yield reasons
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(reader)

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -17,38 +18,51 @@ from broker.port import Consumer, Delivery, Outgoing, StreamItem
 from broker.rabbitmq.calls import Calls
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.dead_letters import DeadLetters
-from broker.rabbitmq.link import Link, or_unavailable
+from broker.rabbitmq.link import Link, LinkConfig, or_unavailable
 from broker.rabbitmq.stream import StreamReader
 from broker.topology import DEAD, STREAMS, inbox
 from domain.errors import Unavailable
+from runtime.background_task import BackgroundTask, BackgroundTasks
 
 log = structlog.get_logger(__name__)
 
-FIRST_DELAY_S = 0.1  # most losses are a restart of something in between, over at once
-MAX_DELAY_S = 5.0  # a broker that is back serves everyone within this time
-ATTACH_TIMEOUT_S = 15.0  # to consume takes milliseconds; from a queue that has no leader it takes for ever, and all wait for it
-CANCEL_AGAIN_S = 5.0  # a polite goodbye takes 3 s at most
+OpenLink = Callable[[str, str, LinkConfig], Awaitable[Link]]
+
 _STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
+
+
+@dataclass(frozen=True, slots=True)
+class RabbitConfig:
+    """How patient the broker is, in seconds."""
+
+    first_delay_s: float = 0.1  # most losses are a restart of something in between, over at once
+    max_delay_s: float = 5.0  # a broker that is back serves everyone within this time
+    attach_timeout_s: float = 15.0  # to consume takes milliseconds; from a queue without a leader it takes for ever, and all wait for it
+    cancel_again_s: float = 5.0  # closing a link politely takes 3 s at most
+    link: LinkConfig = field(default_factory=LinkConfig)
 
 
 class RabbitBroker:
     """Implements `broker.port.Broker`. `url`: `amqp://user:password@host:port/vhost`, or several of one cluster, separated by commas;
     `name`: shown in RabbitMQ's list of connections."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, config: RabbitConfig | None = None, open_link: OpenLink = Link.open) -> None:
+        config = config or RabbitConfig()
         self._nodes = url.split(",")
         random.shuffle(self._nodes)  # the servers of an installation spread over the cluster
         self._name = name
         self._link: Link | None = None
         self._up = asyncio.Event()
-        self._supervisor: asyncio.Task[None] | None = None
+        self._supervisor = BackgroundTask("broker.supervise", config.cancel_again_s)
+        self._config = config
+        self._open_link = open_link
         self._closed = False
         self._inboxes: set[str] = set()
         self._consumers: list[RabbitConsumer] = []
         self._readers: list[StreamReader] = []
         self._calls = Calls()
         self._dead = DeadLetters()
-        self._attaching: set[asyncio.Task[None]] = set()
+        self._attaching = BackgroundTasks("broker.attach")
 
     @property
     def connected(self) -> bool:
@@ -57,43 +71,39 @@ class RabbitBroker:
 
     async def start(self) -> None:
         """Begin to connect, and to reconnect whenever the connection is lost."""
-        if self._supervisor is None:
-            self._supervisor = asyncio.create_task(self._supervise())
+        if not self._supervisor.alive:
+            self._supervisor.start(self._supervise())
 
     async def close(self) -> None:
         """Wait for what was published and acked to be out, and disconnect. Pending calls raise `Unavailable`."""
         self._closed = True
         for reader in tuple(self._readers):
             reader.fail(Unavailable("the broker is closed"))
-        if self._supervisor is not None:
-            while not self._supervisor.done():  # a cancellation can get lost: aiormq raises the loss of a link in its place
-                self._supervisor.cancel()
-                await asyncio.wait([self._supervisor], timeout=CANCEL_AGAIN_S)
-        for task in self._attaching:
-            task.cancel()
+        await self._supervisor.stop()
+        await self._attaching.stop()
         self._calls.close()
 
     async def _supervise(self) -> None:
-        delay_s = FIRST_DELAY_S
+        delay_s = self._config.first_delay_s
         while True:
             began = time.monotonic()
             try:
                 await self._live()
             except Unavailable as error:
                 log.warning("broker.connect_failed", error=error.detail, cause=repr(error.__cause__))
-            if time.monotonic() - began > MAX_DELAY_S:
-                delay_s = FIRST_DELAY_S
+            if time.monotonic() - began > self._config.max_delay_s:
+                delay_s = self._config.first_delay_s
             await asyncio.sleep(delay_s * random.uniform(0.5, 1))  # noqa: S311  # jitter, so that not all servers come back at once
-            delay_s = min(delay_s * 2, MAX_DELAY_S)
+            delay_s = min(delay_s * 2, self._config.max_delay_s)
 
     async def _live(self) -> None:
         """One link from its making to its loss. Raises `Unavailable` when it cannot be made. The next one is to the next node."""
         url = self._nodes.pop(0)
         self._nodes.append(url)
-        link = await Link.open(url, self._name)
+        link = await self._open_link(url, self._name, self._config.link)
         try:
             link.lost.add_done_callback(lambda _: self._lost(link))
-            async with or_unavailable(), asyncio.timeout(ATTACH_TIMEOUT_S):
+            async with or_unavailable(), asyncio.timeout(self._config.attach_timeout_s):
                 there: set[Hashable] = set()
                 while fresh := [(what, attach) for what, attach in self._wanted().items() if what not in there]:
                     what, attach = fresh[0]  # more may be wanted meanwhile
@@ -106,8 +116,6 @@ class RabbitBroker:
             reason = await asyncio.shield(link.lost)
             log.warning("broker.lost", broker=self._name, reason=reason)
         finally:
-            for consumer in self._consumers:
-                consumer.flush()
             await link.close()
 
     def _wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
@@ -148,7 +156,7 @@ class RabbitBroker:
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
         """Return once every message is confirmed. Raises `Unavailable`: away, unroutable, refused, or no confirm in time."""
         if self._attaching:
-            await asyncio.wait(self._attaching)  # a reader that asked for "next" before this call gets what we publish
+            await self._attaching.wait()  # a reader that asked for "next" before this call gets what we publish
         await self._live_link().publisher.publish(outgoing)
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
@@ -163,7 +171,7 @@ class RabbitBroker:
     async def _put_up(self, link: Link, attempt: Awaitable[None]) -> None:
         """Put up on the present link what is remembered already: if that fails, the next link will have it."""
         try:
-            async with or_unavailable(), asyncio.timeout(ATTACH_TIMEOUT_S):
+            async with or_unavailable(), asyncio.timeout(self._config.attach_timeout_s):
                 await attempt
         except Unavailable as error:
             log.warning("broker.attach_failed", error=error.detail)
@@ -199,21 +207,19 @@ class RabbitBroker:
             reader.fail(Unavailable("the broker is closed"))
         self._readers.append(reader)
         if (link := self._link) is not None:
-            task = asyncio.create_task(self._put_up(link, reader.attach(link)))
-            self._attaching.add(task)
-            task.add_done_callback(self._attaching.discard)
+            self._attaching.start(self._put_up(link, reader.attach(link)))
         return reader.items()
 
     async def depths(self) -> dict[str, int]:
         """Messages in `flash.dead` and in the inboxes this process declared or consumes: the ready ones, and those in our hands."""
         link = self._live_link()
         depths: dict[str, int] = {}
-        if link.blocked_by:  # it reads no questions either, and to give up a question costs the link
-            raise Unavailable(f"the broker is {link.blocked_by}")
+        if link.blocked:  # RabbitMQ reads no question then, and to give up a question costs the link
+            raise Unavailable("the broker makes publishers wait: it is low on memory or disk")
         async with or_unavailable():
             for queue in (DEAD, *(inbox(server).name for server in sorted(self._inboxes))):
-                declared = await link.control.queue_declare(queue, passive=True)
-                depths[queue] = declared.message_count or 0
+                declared = await link.control.declare_queue(queue, passive=True)
+                depths[queue] = declared.declaration_result.message_count or 0
         for consumer in tuple(self._consumers):
             depths[consumer.queue] += consumer.unacked
         return depths

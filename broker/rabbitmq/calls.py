@@ -1,7 +1,7 @@
-"""Requests, answers and beats on RabbitMQ. Rule: nothing here is stored or confirmed; who asks sets a time, who is away misses it.
+"""Requests, answers and heartbeats on RabbitMQ. Rule: nothing here is stored or confirmed; the requester sets a timeout.
 
-Answers come by RabbitMQ's direct reply-to, without a queue. Who serves a key or listens to beats has an exclusive queue that goes
-with the connection, so a request that nobody serves is returned at once.
+Answers come by RabbitMQ's direct reply-to, without a queue. A server that serves a key or listens to heartbeats has an exclusive
+queue that goes with the connection, so RabbitMQ returns a request that nobody serves at once.
 """
 
 import asyncio
@@ -10,24 +10,25 @@ from functools import partial
 from itertools import count
 
 import structlog
-from aiormq.abc import DeliveredMessage
-from pamqp.commands import Basic
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import PublishError
 
 from broker.answering import answer_of
 from broker.port import MSGPACK
-from broker.rabbitmq.channel import TRANSIENT, LeanChannel
-from broker.rabbitmq.link import Link
+from broker.rabbitmq.link import Link, or_unavailable
 from broker.topology import BEATS, REQUESTS
 from domain.errors import Unavailable
+from runtime.background_task import BackgroundTasks
 
 log = structlog.get_logger(__name__)
 
 REPLY_TO = "amq.rabbitmq.reply-to"
-_BEAT = Basic.Properties(content_type=MSGPACK, delivery_mode=TRANSIENT).marshal()
+DEFAULT_EXCHANGE = ""  # AMQP's own: the key is the name of the queue
 
 
 class Calls:
-    """What this process asks, answers and hears, over all links."""
+    """What this process requests, answers and hears, over all links."""
 
     def __init__(self) -> None:
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
@@ -35,62 +36,55 @@ class Calls:
         self._asked: dict[str, asyncio.Future[bytes]] = {}
         self._numbers = count(1)
         self._attached: set[tuple[Link, str]] = set()  # what the present link has: served keys, and BEATS
-        self._answering: set[asyncio.Task[None]] = set()  # strong references: the loop keeps only weak ones
+        self._answering = BackgroundTasks("broker.answer")
+        self._beating: Link | None = None  # the link on which a heartbeat is being sent
 
     def wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
-        """What a new link must have: a place for answers, for requests of each served key, for beats."""
+        """What a new link must have: a consumer of answers, of requests for each served key, of heartbeats."""
         wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {REPLY_TO: self._attach_answers}
         wanted |= {(REQUESTS, key): partial(self.attach_server, key=key) for key in self._served}
         return wanted | ({BEATS: self.attach_beats} if self._beat_handlers else {})
 
     async def _attach_answers(self, link: Link) -> None:
-        link.side.returned = self._returned
-        await link.side.listen(REPLY_TO, self._answered, no_ack=True)
+        queue = await link.side.get_queue(REPLY_TO, ensure=False)
+        await queue.consume(self._answered, no_ack=True)
 
     def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         """Answer requests for `key` on every link to come."""
         self._served[key] = handler
 
     def listen_beats(self, handler: Callable[[bytes], None]) -> None:
-        """Hand every beat to `handler` on every link to come."""
+        """Hand every heartbeat to `handler` on every link to come."""
         self._beat_handlers.append(handler)
 
     async def attach_server(self, link: Link, key: str) -> None:
         """Answer requests for `key` on this link too."""
-        if (link, key) in self._attached:
-            return
-        self._attached = {each for each in self._attached if each[0] is link} | {(link, key)}
-        queue = await self._own_queue(link, REQUESTS, key)
-        await link.side.listen(queue, lambda message: self._asked_for(link.side, key, message), no_ack=True)
+        if self._attach(link, key):
+            await _consume(link.side, REQUESTS, key, partial(self._asked_for, link, key))
 
     async def attach_beats(self, link: Link) -> None:
-        """Hear beats on this link too."""
-        if (link, BEATS) in self._attached:
-            return
-        self._attached = {each for each in self._attached if each[0] is link} | {(link, BEATS)}
-        await link.side.listen(await self._own_queue(link, BEATS, ""), self._heard, no_ack=True)
+        """Hear heartbeats on this link too."""
+        if self._attach(link, BEATS):
+            await _consume(link.side, BEATS, "", self._heard)
 
-    @staticmethod
-    async def _own_queue(link: Link, exchange: str, key: str) -> str:
-        declared = await link.control.queue_declare("", exclusive=True, auto_delete=True)
-        await link.control.queue_bind(declared.queue or "", exchange, key)
-        return declared.queue or ""
+    def _attach(self, link: Link, key: str) -> bool:
+        """Whether the link does not have it yet."""
+        if (link, key) in self._attached:
+            return False
+        self._attached = {each for each in self._attached if each[0] is link} | {(link, key)}
+        return True
 
     async def request(self, link: Link, key: str, body: bytes, timeout_s: float) -> bytes:
         """Ask, and wait for the answer. Raises `Unavailable`."""
         number = str(next(self._numbers))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
-        properties = Basic.Properties(
-            content_type=MSGPACK,
-            delivery_mode=TRANSIENT,
-            correlation_id=number,
-            reply_to=REPLY_TO,
-            expiration=str(max(1, int(timeout_s * 1000))),  # milliseconds; nobody answers what nobody waits for any more
-        )
+        request = _message(body, number)
+        request.reply_to = REPLY_TO
+        request.expiration = max(timeout_s, 0.001)  # after that nobody waits for the answer any more; RabbitMQ counts milliseconds
         try:
-            link.side.send(REQUESTS, key, body, properties.marshal(), mandatory=True)
             async with asyncio.timeout(timeout_s):
+                await _publish(link.side, REQUESTS, key, request, mandatory=True)
                 return await answer
         except TimeoutError:
             raise Unavailable(f"nobody answered {key} in time") from None
@@ -98,8 +92,17 @@ class Calls:
             del self._asked[number]
 
     def beat(self, link: Link, body: bytes) -> None:
-        """Send a beat to all who listen."""
-        link.side.send(BEATS, "", body, _BEAT)
+        """Send a heartbeat to all who listen, unless the last one still waits to be sent, as during an alarm."""
+        if self._beating is not link:
+            self._beating = link
+            link.run(self._beat(link, body))
+
+    async def _beat(self, link: Link, body: bytes) -> None:
+        try:
+            await _publish(link.side, BEATS, "", _message(body))
+        finally:
+            if self._beating is link:
+                self._beating = None
 
     def lost(self) -> None:
         """The link is lost, and with it every answer that was on its way."""
@@ -112,37 +115,49 @@ class Calls:
         self.lost()
         self._served.clear()
         self._beat_handlers.clear()
-        for task in self._answering:
-            task.cancel()
+        self._answering.cancel()
 
-    def _answered(self, message: DeliveredMessage) -> None:
-        answer = self._asked.get(message.header.properties.correlation_id or "")
+    async def _answered(self, message: AbstractIncomingMessage) -> None:
+        answer = self._asked.get(message.correlation_id or "")
         if answer is not None and not answer.done():
             answer.set_result(message.body)
 
-    def _returned(self, message: DeliveredMessage) -> None:
-        answer = self._asked.get(message.header.properties.correlation_id or "")
-        if answer is not None and not answer.done():
-            answer.set_exception(Unavailable("nobody serves this request"))
-
-    def _heard(self, message: DeliveredMessage) -> None:
+    async def _heard(self, message: AbstractIncomingMessage) -> None:
         for handler in self._beat_handlers:
             try:
                 handler(message.body)
             except Exception:
                 log.exception("broker.beat_failed")
 
-    def _asked_for(self, channel: LeanChannel, key: str, message: DeliveredMessage) -> None:
-        task = asyncio.create_task(self._answer(channel, key, message))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+    async def _asked_for(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
+        self._answering.start(self._answer(link, key, message))
 
-    async def _answer(self, channel: LeanChannel, key: str, message: DeliveredMessage) -> None:
-        asked = message.header.properties
+    async def _answer(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
         handler = self._served.get(key)
-        if handler is None or not asked.reply_to:
+        if handler is None or not message.reply_to:
             return
         body = await answer_of(key, handler, message.body)
-        properties = Basic.Properties(content_type=MSGPACK, delivery_mode=TRANSIENT, correlation_id=asked.correlation_id)
-        if body is not None and not channel.is_closed:
-            channel.send("", asked.reply_to, body, properties.marshal())
+        if body is not None and not link.lost.done():
+            link.run(_publish(link.side, DEFAULT_EXCHANGE, message.reply_to, _message(body, message.correlation_id)))
+
+
+def _message(body: bytes, correlation_id: str | None = None) -> Message:
+    return Message(body, content_type=MSGPACK, delivery_mode=DeliveryMode.NOT_PERSISTENT, correlation_id=correlation_id)
+
+
+async def _publish(channel: AbstractChannel, exchange: str, key: str, message: Message, *, mandatory: bool = False) -> None:
+    async with or_unavailable():
+        target = await channel.get_exchange(exchange, ensure=False)
+        try:
+            await target.publish(message, key, mandatory=mandatory)
+        except PublishError:
+            raise Unavailable("nobody serves this request") from None
+
+
+async def _consume(
+    channel: AbstractChannel, exchange: str, key: str, handler: Callable[[AbstractIncomingMessage], Awaitable[None]]
+) -> None:
+    """Hand what goes to `exchange` with `key` to `handler`, by a queue that ends with the connection."""
+    queue = await channel.declare_queue(exclusive=True, auto_delete=True)
+    await queue.bind(exchange, key)
+    await queue.consume(handler, no_ack=True)

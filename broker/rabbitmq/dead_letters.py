@@ -9,13 +9,13 @@ import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
-from aiormq.abc import DeliveredMessage
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
 from broker.port import Outgoing
-from broker.rabbitmq.channel import LeanChannel
 from broker.rabbitmq.link import Link, or_unavailable
+from broker.rabbitmq.publisher import Publisher
 from broker.topology import DEAD
 from domain.errors import Unavailable
 
@@ -32,13 +32,13 @@ class DeadLetters:
 
     async def look(self, link: Link) -> list[DeadLetter]:
         """The first letters. Raises `Unavailable`."""
-        async with self._visit(link) as channel:
+        async with self._visit(link) as (channel, _):
             return [letter async for letter, _ in _letters(channel)]
 
     async def requeue(self, link: Link, ids: Collection[str] | None) -> int:
         """Give letters back to their queues. Raises `Unavailable`."""
         moved, began = 0, time.time()
-        async with self._visit(link) as channel:
+        async with self._visit(link) as (channel, publisher):
             async for letter, message in _letters(channel):
                 if ids is None and (letter.at or 0) > began:
                     break  # it went back and has died again
@@ -49,41 +49,37 @@ class DeadLetters:
                 properties = message.header.properties
                 content_type = properties.content_type or "application/octet-stream"
                 back = Outgoing(DEFAULT_EXCHANGE, letter.queue, message.body, content_type, properties.message_id, mandatory=True)
-                await channel.publish([back], headers_of_a_return(properties.headers or {}))
-                channel.ack(_tag(message))
+                await publisher.publish([back], headers_of_a_return(properties.headers or {}))
+                await channel.basic_ack(message.delivery_tag or 0)
                 moved += 1
         return moved
 
     async def drop(self, link: Link, ids: Collection[str]) -> int:
         """Take letters out. Raises `Unavailable`."""
         dropped = 0
-        async with self._visit(link) as channel:
+        async with self._visit(link) as (channel, _):
             async for letter, message in _letters(channel):
                 if letter.id in ids:
-                    channel.ack(_tag(message))
+                    await channel.basic_ack(message.delivery_tag or 0)
                     dropped += 1
         return dropped
 
     @asynccontextmanager
-    async def _visit(self, link: Link) -> AsyncIterator[LeanChannel]:
+    async def _visit(self, link: Link) -> AsyncIterator[tuple[AbstractChannel, Publisher]]:
         async with self._visiting, or_unavailable(), asyncio.timeout(VISIT_TIMEOUT_S):
-            channel = await link.channel(confirms=True)
+            visiting = await link.channel(confirms=True)
+            channel = await visiting.get_underlay_channel()
             try:
-                yield channel
-                await channel.flushed()
+                yield channel, await Publisher.on(visiting, link.writer)
                 await channel.basic_nack(EVERY_TAG, multiple=True)  # closing the channel would do it too, but some time later
             finally:
-                await link.release(channel)
+                await link.release(visiting)
 
 
-async def _letters(channel: LeanChannel) -> AsyncIterator[tuple[DeadLetter, DeliveredMessage]]:
+async def _letters(channel: AbstractChannel) -> AsyncIterator[tuple[DeadLetter, DeliveredMessage]]:
     """What waits, at most `MAX_LETTERS`. The queue's count is not asked: it lags behind what was given back."""
     for _ in range(MAX_LETTERS):
         message = await channel.basic_get(DEAD)
         if not isinstance(message.delivery, Basic.GetOk):
             return
         yield read_letter(message.header.properties.headers or {}, message.body), message
-
-
-def _tag(message: DeliveredMessage) -> int:
-    return message.delivery.delivery_tag or 0  # type: ignore[union-attr]  # what was got has one

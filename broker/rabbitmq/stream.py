@@ -3,13 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import structlog
-from aiormq.abc import DeliveredMessage, FieldValue
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
 
 from broker.port import StreamItem
-from broker.rabbitmq.channel import LeanChannel
-from broker.rabbitmq.link import Link
+from broker.rabbitmq.link import Link, or_unavailable
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -29,13 +30,13 @@ class StreamReader:
         self._follow = follow
         self._end: int | None = None  # the first offset that is not wanted; known once attached
         self._forget = forget
-        self._items: deque[tuple[LeanChannel, int, StreamItem]] = deque()
+        self._items: deque[tuple[DeliveredMessage, StreamItem]] = deque()
         self._arrived = asyncio.Event()
         self._attached = False
         self._error: Unavailable | None = None
         self._given_up = False
         self._link: Link | None = None
-        self._channel: LeanChannel | None = None
+        self._channel: AbstractChannel | None = None
 
     async def attach(self, link: Link) -> None:
         """Begin or go on to read on a new link."""
@@ -51,20 +52,18 @@ class StreamReader:
         self._attached = True
         self._arrived.set()
         if self._end is None or self._next < self._end:
-            arguments: dict[str, FieldValue] = {OFFSET_HEADER: self._items[-1][2].offset + 1 if self._items else self._next}
-            channel = self._channel
-            await channel.listen(self.stream, lambda message: self._deliver(channel, message), arguments=arguments)
+            start = self._items[-1][1].offset + 1 if self._items else self._next
+            await link.listen(self._channel, self.stream, self._deliver, {OFFSET_HEADER: start})
 
-    def _deliver(self, channel: LeanChannel, message: DeliveredMessage) -> None:
+    async def _deliver(self, message: DeliveredMessage) -> None:
         headers = message.header.properties.headers or {}
         offset = headers.get(OFFSET_HEADER)
-        last = self._items[-1][2].offset if self._items else (self._next or 0) - 1
-        tag = message.delivery.delivery_tag or 0  # type: ignore[union-attr]  # deliveries have one
+        last = self._items[-1][1].offset if self._items else (self._next or 0) - 1
         if not isinstance(offset, int) or offset <= last:  # a stream is sent from the start of a chunk
-            channel.ack(tag)
+            await _ack(message)
             return
         own = {name: value for name, value in headers.items() if name != OFFSET_HEADER}
-        self._items.append((channel, tag, StreamItem(offset, message.body, own)))
+        self._items.append((message, StreamItem(offset, message.body, own)))
         self._arrived.set()
 
     def fail(self, error: Unavailable) -> None:
@@ -83,13 +82,13 @@ class StreamReader:
                     self._arrived.clear()
                     await self._arrived.wait()
                     continue
-                channel, tag, item = self._items.popleft()
+                message, item = self._items.popleft()
                 if self._end is not None and item.offset >= self._end:
                     return
                 self._next = item.offset + 1
                 given += 1
                 if given % _ACK_EVERY == 0 or not self._items:
-                    _ack(channel, tag)
+                    await _ack(message)
                 yield item
         finally:
             await self._detach()
@@ -104,9 +103,12 @@ class StreamReader:
                 log.info("broker.reader_close_failed", stream=self.stream, error=error.detail)
 
 
-def _ack(channel: LeanChannel, tag: int) -> None:
-    if not channel.is_closed:
-        channel.ack(tag, multiple=True)
+async def _ack(message: DeliveredMessage) -> None:
+    """Ack the message and all before it; on a lost link this does nothing, and the next link begins behind what was given."""
+    if not message.channel.is_closed:
+        with suppress(Unavailable):
+            async with or_unavailable():
+                await message.channel.basic_ack(message.delivery_tag or 0, multiple=True, wait=False)
 
 
 async def _end_of(link: Link, stream: str) -> int:
@@ -118,26 +120,25 @@ async def _end_of(link: Link, stream: str) -> int:
     on that channel; a call during which nothing came is the end.
     """
     channel = await link.channel(prefetch=PREFETCH)
-    counted = (await channel.queue_declare(stream, passive=True)).message_count
+    counted = (await channel.declare_queue(stream, passive=True)).declaration_result.message_count
     begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     end = 0
-    tag = 0
+    last: DeliveredMessage | None = None
 
-    def deliver(message: DeliveredMessage) -> None:
-        nonlocal end, tag
+    async def deliver(message: DeliveredMessage) -> None:
+        nonlocal end, last
         end = int((message.header.properties.headers or {}).get(OFFSET_HEADER, -1)) + 1  # type: ignore[arg-type]  # RabbitMQ's own
-        tag = message.delivery.delivery_tag or 0  # type: ignore[union-attr]  # deliveries have one
+        last = message
         if not begun.done():
             begun.set_result(None)
 
-    await channel.listen(stream, deliver, arguments={OFFSET_HEADER: "last"})
+    await link.listen(channel, stream, deliver, {OFFSET_HEADER: "last"})
     await asyncio.wait((begun, link.lost), timeout=None if counted else EMPTY_S, return_when=asyncio.FIRST_COMPLETED)
     seen = -1
     while seen != end:
         seen = end
-        if tag:
-            channel.ack(tag, multiple=True)
-            await channel.flushed()
-        await channel.basic_qos(prefetch_count=PREFETCH)
+        if last is not None:
+            await last.channel.basic_ack(last.delivery_tag or 0, multiple=True)
+        await channel.set_qos(PREFETCH)
     await link.release(channel)
     return end

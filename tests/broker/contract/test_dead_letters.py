@@ -3,10 +3,11 @@
 import time
 
 import pytest
+from aiormq.abc import AbstractChannel
+from aiormq.channel import Channel
 
 from broker.port import Broker, Outgoing
 from broker.rabbitmq.broker import RabbitBroker
-from broker.rabbitmq.channel import LeanChannel
 from broker.topology import DEAD, HOMES
 from domain.errors import Unavailable
 from tests.broker.places import H1, Hands, Place, RabbitPlace, to
@@ -141,11 +142,11 @@ async def test_a_letter_that_is_in_its_queue_and_not_yet_out_of_the_other_is_in_
     await broker.declare_inbox("h1")
     await bury(broker, "h1", b"twice")
 
-    def cut(channel: LeanChannel, tag: int, *, multiple: bool = False) -> None:
+    async def cut(channel: AbstractChannel, tag: int, *, multiple: bool = False) -> None:
         raise ConnectionResetError
 
     with monkeypatch.context() as patched:
-        patched.setattr(LeanChannel, "ack", cut)
+        patched.setattr(Channel, "basic_ack", cut)
         with pytest.raises(Unavailable):
             await broker.requeue_dead()
     hands = Hands()

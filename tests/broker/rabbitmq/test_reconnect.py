@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from broker.port import Outgoing
-from broker.rabbitmq.broker import RabbitBroker
+from broker.rabbitmq.broker import RabbitBroker, RabbitConfig
 from broker.rabbitmq.link import Link
 from broker.topology import EVENTS, HISTORY, HOMES
 from domain.errors import Unavailable
@@ -180,11 +180,11 @@ async def _depth_is(broker: RabbitBroker, depth: int) -> bool:
     return (await broker.depths())["flash.home.h1"] == depth
 
 
-async def test_a_broker_closes_although_its_cancellation_got_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broker_closes_although_its_cancellation_got_lost() -> None:
     """As when a link is given up in the moment in which it is lost: aiormq raises the loss instead."""
     opening = asyncio.Event()
 
-    async def lost_meanwhile(*_: object) -> None:
+    async def lost_meanwhile(*_: object) -> Link:
         if opening.is_set():
             await asyncio.Event().wait()
         opening.set()
@@ -192,10 +192,9 @@ async def test_a_broker_closes_although_its_cancellation_got_lost(monkeypatch: p
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             raise Unavailable("the connection to the broker was lost") from None
+        raise AssertionError("nobody cancelled it")
 
-    monkeypatch.setattr(Link, "open", lost_meanwhile)
-    monkeypatch.setattr("broker.rabbitmq.broker.CANCEL_AGAIN_S", 0.1)
-    broker = RabbitBroker("amqp://nobody", "test")
+    broker = RabbitBroker("amqp://nobody", "test", RabbitConfig(cancel_again_s=0.1), lost_meanwhile)
     await broker.start()
     await opening.wait()
     await asyncio.wait_for(broker.close(), 5.0)

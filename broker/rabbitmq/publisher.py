@@ -1,0 +1,135 @@
+"""Publishing in batches, with confirms, on one channel of aio-pika. Rule: only this module touches what aiormq does not document.
+
+`aio_pika.Exchange.publish` costs about 100 µs a message. Here a batch is one write and one future: about 20 µs a message. aiormq settles
+the future itself, once for each message that RabbitMQ confirms, refuses or returns.
+`tests/broker/rabbitmq/test_undocumented.py` lists the attributes of aiormq's channel that this needs.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import pamqp.frame
+from aio_pika.abc import AbstractChannel
+from aiormq.channel import Channel
+from aiormq.exceptions import PublishError
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from broker.port import Outgoing
+from broker.rabbitmq.writer import Writer
+from domain.errors import Unavailable
+
+PERSISTENT = 2  # AMQP's delivery mode for messages that must be on disk before they are confirmed
+
+
+class Batch(asyncio.Future[None]):
+    """What aiormq keeps for each of `size` messages until it is settled: it is done when the last one is."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._left = size
+        self._failure: Unavailable | None = None
+
+    def set_result(self, _: object) -> None:
+        """One message more is confirmed."""
+        self._left -= 1
+        if self._left == 0 and not self.done():
+            if self._failure is None:
+                super().set_result(None)
+            else:
+                super().set_exception(self._failure)
+
+    def set_exception(self, error: type | BaseException) -> None:
+        """One message more was refused, or returned because no queue takes it."""
+        self._failure = Unavailable("the broker refused a message")
+        if isinstance(error, PublishError) and (returned := error.message):
+            self._failure = Unavailable(f"no queue takes {returned.routing_key} on {returned.exchange}")
+        self.set_result(None)
+
+    def abandon(self) -> None:
+        """Nothing more will be heard of the messages."""
+        if not self.done():
+            super().set_exception(Unavailable("the connection to the broker was lost"))
+
+
+class Publisher:
+    """Publishes on a channel that was opened with `publisher_confirms` and `on_return_raises`, and that nobody else publishes on."""
+
+    def __init__(self, channel: Channel, writer: Writer) -> None:
+        self._channel = channel
+        self._writer = writer
+        self._abandoned = False
+
+    @classmethod
+    async def on(cls, channel: AbstractChannel, writer: Writer) -> "Publisher":
+        """A publisher on an open channel."""
+        underlay = await channel.get_underlay_channel()
+        assert isinstance(underlay, Channel)
+        return cls(underlay, writer)
+
+    @property
+    def unconfirmed(self) -> int:
+        """The oldest delivery tag without a confirm, or 0."""
+        return next(iter(self._channel.confirmations), 0)
+
+    async def publish(self, outgoing: Sequence[Outgoing], headers: Mapping[str, Any] | None = None) -> None:
+        """Return once RabbitMQ has confirmed every message. Raises `Unavailable`. The order of calls is the order of messages."""
+        if self._abandoned:
+            raise Unavailable("the connection to the broker was lost")
+        if outgoing:
+            batch = Batch(len(outgoing))
+            for message in outgoing:
+                self._send(message, headers, batch)
+            await batch
+
+    def _send(self, message: Outgoing, headers: Mapping[str, Any] | None, batch: Batch) -> None:
+        channel = self._channel
+        channel.delivery_tag += 1
+        channel.confirmations[channel.delivery_tag] = batch
+        message_id = message.message_id
+        if message.mandatory:
+            message_id = message_id or str(channel.delivery_tag)  # a message that is returned tells only its id
+            channel.message_id_delivery_tag[message_id] = channel.delivery_tag
+            batch.add_done_callback(partial(_forget, channel.message_id_delivery_tag, message_id, channel.delivery_tag))
+        properties = _properties(message.content_type)
+        if headers or message_id:
+            properties = Basic.Properties(
+                content_type=message.content_type, delivery_mode=PERSISTENT, message_id=message_id, headers=dict(headers or {})
+            )
+        size, piece = len(message.body), channel.max_content_size
+        self._writer.send(
+            channel.number,
+            _publish(channel.number, message.exchange, message.key, message.mandatory),
+            ContentHeader(properties=properties, body_size=size),
+            *[ContentBody(message.body[start : start + piece]) for start in range(0, size, piece)],
+        )
+
+    async def confirmed(self) -> None:
+        """Return when no message lacks its confirm."""
+        while waiting := {each for each in self._channel.confirmations.values() if not each.done()}:
+            await asyncio.wait(waiting)
+
+    def abandon(self) -> None:
+        """The connection is lost: every `publish`, under way or to come, raises `Unavailable`."""
+        self._abandoned = True
+        for batch in tuple(self._channel.confirmations.values()):
+            if isinstance(batch, Batch):
+                batch.abandon()
+
+
+def _forget(tags: dict[str, int], message_id: str, tag: int, _: object) -> None:
+    if tags.get(message_id) == tag:  # a later message may have the same id
+        del tags[message_id]
+
+
+@lru_cache(maxsize=16)
+def _properties(content_type: str) -> Basic.Properties:
+    return Basic.Properties(content_type=content_type, delivery_mode=PERSISTENT)
+
+
+@lru_cache(maxsize=4096)  # a home's keys: one for each other home, each size of a batch, and each user who comes and goes
+def _publish(channel: int, exchange: str, key: str, mandatory: bool) -> bytes:
+    return pamqp.frame.marshal(Basic.Publish(exchange=exchange, routing_key=key, mandatory=mandatory), channel)

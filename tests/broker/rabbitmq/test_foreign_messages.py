@@ -1,0 +1,32 @@
+"""Messages of other AMQP clients in an inbox. Rule: properties that AMQP allows and aio-pika refuses hold nothing up."""
+
+import aio_pika
+from aiormq.spec import Basic
+
+from broker.rabbitmq.broker import RabbitBroker
+from tests.broker.places import H1, Hands
+from tests.support.rabbitmq_choice import AnyRabbit
+from tests.support.waiting import eventually
+
+ODD = Basic.Properties(delivery_mode=3, priority=9, content_type="", message_type="?", headers={"x": [1, {"y": None}]})
+
+
+async def test_a_message_with_odd_properties_is_delivered_dies_and_can_be_looked_at(rabbitmq: AnyRabbit) -> None:
+    url, hands = rabbitmq.new_vhost(), Hands(ack=False)
+    broker = RabbitBroker(url, "test")
+    await broker.start()
+    await broker.wait_connected(10)
+    await broker.consume("h1", hands)
+    async with await aio_pika.connect(url) as connection:
+        channel = await (await connection.channel()).get_underlay_channel()
+        await channel.basic_publish(b"odd", exchange="flash.homes", routing_key="h1", properties=ODD)
+    await hands.hold(b"odd")
+    hands.deliveries[0].dead("not ours")
+    await eventually(lambda: _letters(broker, [(H1, b"odd")]))
+    assert await broker.requeue_dead() == 1
+    await eventually(lambda: hands.bodies == [b"odd", b"odd"])
+    await broker.close()
+
+
+async def _letters(broker: RabbitBroker, wanted: list[tuple[str, bytes]]) -> bool:
+    return [(letter.queue, letter.body) for letter in await broker.dead_letters()] == wanted
