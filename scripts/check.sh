@@ -21,6 +21,8 @@ check "lint" ruff check --quiet --output-format concise .
 check "format" ruff format --check --output-format concise .
 check "types" mypy
 check "layers" lint-imports --no-logo
+check "dependencies" deptry .
+check "dependencies of tests" deptry . --ignore DEP004 --exclude '\.venv' # where development dependencies may be imported
 check "docs" python -m pytest -qq tests/docs
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -1,1 +1,1 @@
-"""The broker on RabbitMQ. Rule: only `channel.py` and `connection.py` touch the inside of the client library."""
+"""The broker on RabbitMQ, through aio-pika. Rule: only `publisher.py` touches what the client library does not document."""
