@@ -1,4 +1,4 @@
-"""What a server says that is asked. Rule: one that cannot answer says nothing, for who asks has set a time; the log says why."""
+"""Runs the handler of a request. Rule: a handler that fails sends no answer, because the requester has a timeout; the log has the cause."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,10 +10,10 @@ log = structlog.get_logger(__name__)
 
 
 async def answer_of(key: str, handler: Callable[[bytes], Awaitable[bytes]], body: bytes) -> bytes | None:
-    """The handler's answer; None when it has raised."""
+    """The answer of the handler, or None when the handler raised."""
     try:
         return await handler(body)
-    except Unavailable as error:  # such as of a home that has just lost its lease, or whose store is away
+    except Unavailable as error:  # for example, the home has just lost its lease, or its store is away
         log.info("broker.request_unanswered", key=key, error=error.detail)
     except Exception:
         log.exception("broker.request_failed", key=key)

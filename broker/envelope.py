@@ -2,7 +2,7 @@
 
     {"v": 1, "source": "h1", "events": [{"position", "stream", "version", "topic", "time", "data"}, ...]}
 
-`data` is the stored state, untouched. Keys that this version does not know are ignored, so that later versions may add some.
+`data` is the stored state, unchanged. Keys that this version does not know are ignored, so that later versions may add some.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ import msgspec
 from domain.errors import Malformed
 
 VERSION = 1
-MAX_BYTES = 64 * 1024 * 1024  # half of RabbitMQ's own default limit of 128 MiB a message: larger is not ours
-MAX_EVENTS = 100_000  # a commit holds hundreds; bounds the objects made from a few bytes each
-MAX_KEYS = 64  # keys of one map: ours have 6, the rest is room for later versions
-MAX_NAME = 255  # characters of a source, stream or topic; AMQP's own limit for names
+MAX_BYTES = 64 * 1024 * 1024  # half of RabbitMQ's default limit of 128 MiB a message; Flash sends nothing larger
+MAX_EVENTS = 100_000  # a commit holds hundreds of events; the limit bounds how many objects a few bytes each can make
+MAX_KEYS = 64  # keys of one map: this version writes 6, the rest is room for later versions
+MAX_NAME = 255  # characters of a source, stream or topic: AMQP's limit for names
 MAX_INTEGER = 2**63 - 1  # what PostgreSQL and SQLite can hold
 
 
 class EventRecord(msgspec.Struct, frozen=True, gc=False):
-    """A stored event on its way. `position`: in the source's log, from 1. `version`: in its stream, from 1. `time`: seconds
-    since 1970. `data`: the stored state, msgpack."""
+    """A stored event on its way. `position` counts in the log of the source, from 1; `version` counts in its stream, from 1; `time` is
+    seconds since 1970; `data` is the stored state as msgpack."""
 
     position: int
     stream: str
@@ -36,7 +36,7 @@ class EventRecord(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Events of one server, in the order it stored them."""
+    """Events of one server, in the order in which the server stored them."""
 
     source: str
     events: tuple[EventRecord, ...]
@@ -48,7 +48,7 @@ class _Body(msgspec.Struct):
     events: Sequence[EventRecord]
 
 
-# Writes the records as maps without making those first. What comes from elsewhere is read by `msgpack`, which knows bounds.
+# msgspec writes records as maps without making the maps first. Foreign bytes are read by `msgpack`, because only `msgpack` has bounds.
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -58,7 +58,7 @@ def encode(source: str, events: Sequence[EventRecord]) -> bytes:
 
 
 def decode(body: bytes) -> Envelope:
-    """Read a message body. Raises `Malformed` with the first thing that is wrong, never anything else."""
+    """Read a message body. Raises `Malformed` for the first thing that is wrong, and nothing else."""
     if len(body) > MAX_BYTES:
         _refuse(f"the envelope has {len(body)} bytes, more than {MAX_BYTES}")
     try:
@@ -100,7 +100,7 @@ def _integer(item: dict[Any, Any], field: str) -> int:
 
 def _name(item: dict[Any, Any], field: str) -> str:
     value = item.get(field)
-    if type(value) is not str or not 0 < len(value) <= MAX_NAME or "\0" in value:  # PostgreSQL's texts cannot hold that one
+    if type(value) is not str or not 0 < len(value) <= MAX_NAME or "\0" in value:  # PostgreSQL cannot store NUL in a text
         _refuse(f"{field} is not a text of 1 to {MAX_NAME} characters without NUL")
     return value
 

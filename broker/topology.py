@@ -1,15 +1,15 @@
-"""The one table of exchanges, queues and streams (DESIGN §5). Rule: both implementations read it; no broker name is written elsewhere.
+"""The one table of exchanges, queues and streams. Rule: both adapters read it; no name of an exchange or queue is written elsewhere.
 
     flash.homes     direct  key = server name           -> flash.home.<name>     quorum queue, one active consumer
     flash.events    topic   <server>.<n events>         -> flash.history         stream
     flash.presence  topic   presence.<home>.<uid>.<st>  -> flash.presence.log    stream
-    flash.requests  direct  key = what is asked         -> exclusive queue of each who serves it; answers by direct reply-to
+    flash.requests  direct  key = what is requested     -> exclusive queue of each server of the key; answers by direct reply-to
     flash.dead      fanout                              -> flash.dead            quorum queue
-    flash.beats     fanout                              -> exclusive queue of each who listens; nothing here is stored
+    flash.beats     fanout                              -> exclusive queue of each listener; heartbeats, which are not stored
 
-Everything is durable but the beats and the exclusive queues. Only what RabbitMQ 3.10 knows and 4.x still allows is used: no
-transient queue that is not exclusive, no mirrored queue, no global prefetch. Limits on a stream's age or size are a matter of
-policy (`rabbitmqctl set_policy`), not of this table: a changed argument would make every declaration fail.
+Everything is durable except `flash.beats` and the exclusive queues. Only features that RabbitMQ 3.10 has and 4.x still allows are used:
+no transient queue that is not exclusive, no mirrored queue, no global prefetch. Limits on the age or size of a stream are set by policy
+(`rabbitmqctl set_policy`) and not in this table, because a changed argument would make every declaration fail.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ EVENTS = "flash.events"
 PRESENCE = "flash.presence"
 REQUESTS = "flash.requests"
 DEAD = "flash.dead"  # the exchange and its queue
-BEATS = "flash.beats"
+HEARTBEATS = "flash.beats"
 
 HISTORY = "flash.history"
 PRESENCE_LOG = "flash.presence.log"
@@ -31,10 +31,11 @@ QUEUE_HEADER = "flash-queue"  # the queue a dead letter came from
 AT_HEADER = "flash-at"  # when, in microseconds since 1970
 RETURNED_HEADER = "flash-returned"  # a message with it was a dead letter and was put back
 
-EVERYTHING = "#"  # the one pattern used on topic exchanges; any other binding key is matched as it stands
+EVERYTHING = "#"  # the only pattern in use on topic exchanges; any other binding key matches itself alone
 
-# RabbitMQ 4 dead-letters after 20 redeliveries unless told otherwise: a home that crashes 20 times would lose good messages. 3.10
-# does not know -1 (none), so the limit is set out of reach. Having one also keeps returned messages in their place in the queue.
+# Without a limit in the declaration, RabbitMQ 4 dead-letters a message after 20 redeliveries: a home that crashes 20 times would lose
+# good messages. RabbitMQ 3.10 does not know -1 (no limit), so the limit is out of reach. With a limit, a quorum queue also keeps messages
+# that were given back in their order.
 DELIVERY_LIMIT = 1_000_000
 
 
@@ -56,13 +57,13 @@ class Queue:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it is read by offset and keeps what was read."""
+        """Whether it is a stream, which is read by offset and keeps what was read."""
         return self.arguments.get("x-queue-type") == "stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What goes from an exchange to a queue: messages with exactly this `key`, or `EVERYTHING`."""
+    """Messages with exactly this `key`, or `EVERYTHING`, go from the exchange to the queue."""
 
     exchange: str
     queue: str
@@ -70,12 +71,12 @@ class Binding:
 
 
 EXCHANGES = (
-    Exchange(BEATS, "fanout", durable=False),
+    Exchange(HEARTBEATS, "fanout", durable=False),
     Exchange(EVENTS, "topic"),
     Exchange(PRESENCE, "topic"),
     Exchange(REQUESTS, "direct"),
     Exchange(DEAD, "fanout"),
-    Exchange(HOMES, "direct"),  # declared after all else, bindings too: where it is, the topology is whole
+    Exchange(HOMES, "direct"),  # declared last, after the bindings: where this exchange exists, the topology is complete
 )
 
 STREAMS = (
@@ -83,7 +84,7 @@ STREAMS = (
     Queue(PRESENCE_LOG, {"x-queue-type": "stream"}),
 )
 
-# Looking at dead letters takes and returns them: without a limit out of reach, RabbitMQ 4 would drop them at the twentieth look.
+# A visit takes dead letters and gives them back: without a limit out of reach, RabbitMQ 4 would drop them at the twentieth visit.
 QUEUES = (*STREAMS, Queue(DEAD, {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}))
 
 BINDINGS = (

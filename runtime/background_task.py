@@ -70,11 +70,6 @@ class BackgroundTasks:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    async def wait(self) -> None:
-        """Return when those that run now have ended by themselves."""
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks))
-
     def cancel(self) -> None:
         """Cancel all of them, for callers that cannot wait."""
         for task in self._tasks:

@@ -1,6 +1,7 @@
 """The embedded broker: the port in one process, durable in one SQLite file. Rule: nothing is handed out before it is on disk.
 
-The servers of a process share one instance and one event loop; two processes must not share a file. Requests and beats live in memory.
+The servers of a process share one instance and one event loop; two processes must not share a file. Requests and heartbeats live in
+memory.
 """
 
 import asyncio
@@ -14,9 +15,10 @@ from broker.answering import answer_of
 from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox
-from broker.port import Consumer, Delivery, Outgoing, StreamItem
+from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem
 from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, STREAMS, inbox
 from domain.errors import Unavailable
+from runtime.background_task import BackgroundTasks
 
 log = structlog.get_logger(__name__)
 
@@ -25,29 +27,27 @@ _FIXED_ROUTES = {binding.exchange: binding.queue for binding in BINDINGS if bind
 
 
 class EmbeddedBroker:
-    """Implements `broker.port.Broker`. `path`: its SQLite file, made when missing."""
+    """Implements `broker.port.Broker`. `path` is its SQLite file, which is made when it is missing."""
 
     def __init__(self, path: str | Path) -> None:
         self._journal = Journal(path, self._committed)
         self._inboxes: dict[str, Inbox] = {DEAD: Inbox(DEAD, self._journal)}
         self._ends = dict.fromkeys(_STREAM_NAMES, 0)  # the next offset of each stream
-        self._grown = asyncio.Event()  # replaced whenever a stream has grown
+        self._grown = asyncio.Event()  # set, and replaced by a new one, whenever a stream has grown
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
-        self._beat_handlers: list[Callable[[bytes], None]] = []
-        self._answering: set[asyncio.Task[None]] = set()
+        self._heartbeat_handlers: list[Callable[[bytes], None]] = []
+        self._answering = BackgroundTasks("broker.answer")
         self._asking: set[asyncio.Future[bytes]] = set()
-        self._dead_lock = asyncio.Lock()  # two who move letters at once would move the same ones twice
+        self._dead_lock = asyncio.Lock()  # two concurrent visits would move the same dead letters twice
         self._opening: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()  # opened, or failed to
+        self._settled = asyncio.Event()  # the file is open, or could not be opened
         self._connected = False
 
     @property
     def connected(self) -> bool:
-        """Whether the file is open."""
         return self._connected
 
     async def start(self) -> None:
-        """Begin to open the file."""
         self._settled.clear()
         self._opening = asyncio.create_task(self._open())
 
@@ -66,22 +66,19 @@ class EmbeddedBroker:
             self._settled.set()
 
     async def close(self) -> None:
-        """Commit what was published and acked, then let go of the file. Pending calls raise `Unavailable`."""
         if self._opening is not None:
             await self._opening
         self._connected = False
         for pending in self._asking:
             if not pending.done():
                 pending.set_exception(_closed())
-        for task in self._answering:
-            task.cancel()
+        await self._answering.stop()
         self._served.clear()
-        self._beat_handlers.clear()
+        self._heartbeat_handlers.clear()
         await self._journal.close()
         self._wake_readers()
 
     async def wait_connected(self, timeout_s: float) -> None:
-        """Return as soon as the file is open. Raises `Unavailable` after `timeout_s`, or at once when it cannot be opened."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
@@ -91,7 +88,6 @@ class EmbeddedBroker:
             raise Unavailable("the broker is closed")
 
     async def declare_inbox(self, server: str) -> None:
-        """Make sure the server's queue exists."""
         name = inbox(server).name
         if name in self._inboxes:
             return
@@ -106,7 +102,6 @@ class EmbeddedBroker:
         return self._inboxes[name]
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Return once every message is on disk. Raises `Unavailable`; then none was published."""
         if not self._connected:
             raise _closed()
         routed: list[tuple[str, bytes]] = []
@@ -150,20 +145,16 @@ class EmbeddedBroker:
         grown.set()
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
-        """Hand the messages of the server's queue to `handler`; the queue is declared if need be."""
         await self.declare_inbox(server)
         return self._inboxes[inbox(server).name].join(handler, prefetch)
 
     async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
-        """Ask who serves `key` in this process. Raises `Unavailable` when nobody does, or answers in time."""
         handler = self._served.get(key)
         if handler is None or not self._connected:
             raise Unavailable(f"nobody serves {key}")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asking.add(answer)
-        task = asyncio.create_task(_answer(key, handler, body, answer))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        self._answering.start(_answer(key, handler, body, answer))
         try:
             async with asyncio.timeout(timeout_s):
                 return await answer
@@ -173,21 +164,17 @@ class EmbeddedBroker:
             self._asking.discard(answer)
 
     async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Answer requests for `key` from now on, until `close`."""
         self._served[key] = handler
 
-    async def beat(self, body: bytes) -> None:
-        """Hand `body` to every listener, in the next turn of the loop."""
+    async def send_heartbeat(self, body: bytes) -> None:
         if self._connected:
-            for handler in self._beat_handlers:
+            for handler in self._heartbeat_handlers:
                 asyncio.get_running_loop().call_soon(handler, body)
 
-    async def listen_beats(self, handler: Callable[[bytes], None]) -> None:
-        """Hand every beat to `handler` from now on, until `close`."""
-        self._beat_handlers.append(handler)
+    async def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
+        self._heartbeat_handlers.append(handler)
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
-        """The messages of a stream from `start`. Raises `ValueError` for an unknown stream; `Unavailable` when the broker closes."""
         if stream not in _STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
             raise ValueError(f"no such stream or start: {stream}, {start}")
         end = self._ends[stream]
@@ -196,7 +183,7 @@ class EmbeddedBroker:
 
     async def _read(self, stream: str, offset: int, end: int | None) -> AsyncIterator[StreamItem]:
         await self._settled.wait()
-        offset = self._ends[stream] if offset == -1 else offset  # asked before the file was open
+        offset = self._ends[stream] if offset == -1 else offset  # `read_stream` was called before the file was open
         end = self._ends[stream] if end == -1 else end
         while end is None or offset < end:
             grown = self._grown
@@ -208,6 +195,8 @@ class EmbeddedBroker:
             for at, body in await self._page(stream, offset, end):
                 yield StreamItem(at, body)
                 offset = at + 1
+                if offset % MAX_PER_TURN == 0:
+                    await asyncio.sleep(0)
 
     async def _page(self, stream: str, offset: int, end: int | None) -> list[Row]:
         sql = f'SELECT offset, body FROM "{stream}" WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?'  # noqa: S608  # our own table
@@ -224,20 +213,18 @@ class EmbeddedBroker:
         return rows
 
     async def depths(self) -> dict[str, int]:
-        """Messages waiting in each inbox and in `flash.dead`. Raises `Unavailable` when closed."""
         if not self._connected:
             raise _closed()
         return {name: queue.depth for name, queue in self._inboxes.items()}
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """The first `MAX_LETTERS` of `flash.dead`. Raises `Unavailable` when closed, or when the disk cannot be read."""
-        return [read_letter(headers, body) for _, headers, body in await self._letters()]
+        return [read_letter(headers, body) for _, headers, body in await self._dead_letters()]
 
     async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
-        """Move letters to the queues they came from, all in one transaction. Raises `Unavailable`; then none was moved."""
+        """As the port says, and all in one transaction: when it raises `Unavailable`, no dead letter was moved."""
         async with self._dead_lock:
             moves = []
-            for id_, headers, body in await self._letters():
+            for id_, headers, body in await self._dead_letters():
                 letter = read_letter(headers, body)
                 if ids is None or letter.id in ids:
                     if letter.queue not in self._inboxes:
@@ -249,16 +236,16 @@ class EmbeddedBroker:
             return len(moves)
 
     async def drop_dead(self, ids: Collection[str]) -> int:
-        """Delete letters. Raises `Unavailable`; they are deleted later then."""
+        """As the port says; when it raises `Unavailable`, the dead letters are deleted later."""
         async with self._dead_lock:
-            gone = [id_ for id_, headers, body in await self._letters() if read_letter(headers, body).id in ids]
+            gone = [id_ for id_, headers, body in await self._dead_letters() if read_letter(headers, body).id in ids]
             self._journal.batch.gone.extend(gone)
             self._inboxes[DEAD].depth -= len(gone)
             if gone:
                 await self._commit()
             return len(gone)
 
-    async def _letters(self) -> list[tuple[int, Mapping[str, object], bytes]]:
+    async def _dead_letters(self) -> list[tuple[int, Mapping[str, object], bytes]]:
         if not self._connected:
             raise _closed()
         rows = await self._rows("SELECT id, headers, body FROM messages WHERE queue = ? ORDER BY id LIMIT ?", (DEAD, MAX_LETTERS))

@@ -1,7 +1,7 @@
-"""The SQLite file behind the embedded broker. Rule: one worker thread does all SQL, and what came while it worked is its next transaction.
+"""The SQLite file behind the embedded broker. Rule: one worker thread runs all SQL; work that comes meanwhile is its next transaction.
 
-The event loop gathers work into `Journal.batch` and calls `wake`; nothing waits for a timer. A row is inserted by statements of
-many rows, because sqlite3 gives the interpreter lock away once per statement and a busy event loop may keep it for milliseconds.
+The event loop gathers work into `Journal.batch` and calls `wake`; nothing waits for a timer. Statements insert many rows each, because
+sqlite3 gives the interpreter lock away once per statement, and a busy event loop may keep it for milliseconds.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 from broker.topology import DEAD, STREAMS
 from domain.errors import Unavailable
 
-Row = tuple[Any, ...]  # one row of a query: its columns are those of the query
+Row = tuple[Any, ...]  # one row of a query, with the columns of the query
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queues (name TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -26,13 +26,13 @@ CREATE INDEX IF NOT EXISTS messages_by_queue ON messages (queue, id);
 """ + "".join(f'CREATE TABLE IF NOT EXISTS "{stream.name}" (offset INTEGER PRIMARY KEY, body BLOB NOT NULL);\n' for stream in STREAMS)
 
 _ROWS_PER_STATEMENT = (64, 8, 1)  # few different statements, so that sqlite3 keeps them all compiled
-LINGER_S = 0.05  # acks wait this long for company: a repeat after a crash is allowed, a transaction for each ack is dear
+LINGER_S = 0.05  # how long an ack waits for others: a message may come again after a crash, and a transaction for each ack is dear
 PAGE = 256  # messages read at a time: 1 KB each is a quarter of a megabyte
 
 
 @dataclass(slots=True)
 class Read:
-    """One query, to be run after the batch's transaction; `then` gets its rows on the event loop, or None if it failed."""
+    """One query, which runs after the transaction of the batch. `then` gets the rows on the event loop, or None when the query failed."""
 
     sql: str
     arguments: Row
@@ -41,13 +41,13 @@ class Read:
 
 @dataclass(slots=True)
 class Batch:
-    """What becomes one transaction. The ids of its messages follow from `first_id`, which the worker sets."""
+    """The work of one transaction. Its messages are numbered from `first_id`, which the worker sets."""
 
     queues: list[str] = field(default_factory=list)
     messages: list[tuple[str, str | None, bytes]] = field(default_factory=list)  # queue, headers, body
     streams: dict[str, list[bytes]] = field(default_factory=dict)
     gone: list[int] = field(default_factory=list)  # ids of messages that were acked or buried
-    moves: list[tuple[int, str, str | None, bytes]] = field(default_factory=list)  # id; then the message as it arrives elsewhere
+    moves: list[tuple[int, str, str | None, bytes]] = field(default_factory=list)  # id; new queue, headers, body
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     first_id: int = 0
@@ -57,23 +57,23 @@ class Batch:
 
     @property
     def arrivals(self) -> list[tuple[str, str | None, bytes]]:
-        """Every message that is new in its queue, in the order of ids."""
+        """Every message that is new in its queue, in the order of their ids."""
         return self.messages + [(queue, headers, body) for _, queue, headers, body in self.moves] if self.moves else self.messages
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the file held when it was opened: waiting messages by queue, and the next offset of each stream."""
+    """The contents of the file when it was opened: waiting messages by queue, and the next offset of each stream."""
 
     depths: dict[str, int]
     ends: dict[str, int]
 
 
 class Journal:
-    """Owner of the file and its thread. All methods are for the event loop that called `open`."""
+    """Owns the file and its thread. All methods belong to the event loop that called `open`."""
 
     def __init__(self, path: str | Path, committed: Callable[[Batch], None]) -> None:
-        """`committed` is called on the event loop with each batch once it is on disk, before its waiters wake."""
+        """`committed` is called on the event loop with each batch that is on disk, before its waiters wake."""
         self.batch = Batch()
         self._path = str(path)
         self._committed = committed
@@ -82,14 +82,14 @@ class Journal:
         self._running = False  # the worker has a batch
         self._scheduled = False
         self._idle: asyncio.Future[None] | None = None
-        self._failed = False  # the last transaction
+        self._failed = False  # the last transaction failed
         self._timer: asyncio.TimerHandle | None = None
         self.loop: asyncio.AbstractEventLoop | None = None  # set while open
-        self._next_id = 1  # of the worker alone, as are
+        self._next_id = 1  # used by the worker thread alone, as are
         self._ends: dict[str, int] = {}  # the next offset of each stream
 
     async def open(self) -> Contents:
-        """Open or create the file. Raises `Unavailable` when that cannot be done."""
+        """Open or create the file. Raises `Unavailable` when it cannot be opened."""
         self._loop = asyncio.get_running_loop()
         self._work = queue.SimpleQueue()
         opened: asyncio.Future[Contents] = self._loop.create_future()
@@ -102,7 +102,7 @@ class Journal:
         return contents
 
     async def close(self) -> None:
-        """Commit what was gathered, then close the file. A disk that fails now only makes handled messages come again."""
+        """Commit what was gathered, then close the file. When the disk fails now, handled messages come again."""
         if not self._opened:
             return
         self._failed = False
@@ -119,13 +119,13 @@ class Journal:
         await self._loop.run_in_executor(None, self._thread.join)
 
     def wake(self) -> None:
-        """Hand the gathered batch over soon: at the end of this turn of the loop, or when the worker is free."""
+        """Hand the gathered batch to the worker at the end of this turn of the loop, or when the worker is free."""
         if self._opened and not self._running and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._hand_over)
 
     def wake_later(self, delay_s: float) -> None:
-        """`wake` in `delay_s` at the latest; work that cannot wait takes along what can."""
+        """`wake` in `delay_s` at the latest. Work that cannot wait takes this work along."""
         if self._timer is None and self._opened:
             self._timer = self._loop.call_later(delay_s, self._timer_fired)
 
@@ -144,7 +144,7 @@ class Journal:
         self._running = False
         if error is None:
             self._committed(batch)
-        else:  # what was handled stays handled, and a dead letter that leaves its queue must arrive in the other
+        else:  # handled messages stay handled, and a message that left its queue as a dead letter must arrive in `flash.dead`
             self.batch.gone.extend(batch.gone)
             self.batch.messages[:0] = [message for message in batch.messages if message[0] == DEAD]
         self._failed = error is not None
@@ -183,8 +183,8 @@ class Journal:
     def _open(self, database: sqlite3.Connection) -> Contents:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")  # what was published survives a power cut
-        database.execute("PRAGMA temp_store = MEMORY")  # a statement of many rows keeps a journal of its own: not in a file
-        database.execute("PRAGMA cache_size = -500")  # KB: written at one end and read there, nothing is worth keeping
+        database.execute("PRAGMA temp_store = MEMORY")  # a statement of many rows keeps its own journal, which need not be a file
+        database.execute("PRAGMA cache_size = -500")  # KB: rows are written and read at one end of a table, so old pages are not worth it
         database.executescript(_SCHEMA)
         depths = {name: 0 for (name,) in database.execute("SELECT name FROM queues")}
         depths.update(database.execute("SELECT queue, count(*) FROM messages GROUP BY queue").fetchall())
@@ -204,7 +204,7 @@ class Journal:
         if gone := batch.gone + [id_ for id_, *_ in batch.moves]:
             statements.append(("DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(gone),)))
         try:
-            if len(statements) > 1:  # one alone is a transaction by itself
+            if len(statements) > 1:  # a single statement is a transaction by itself
                 statements = [("BEGIN IMMEDIATE", ()), *statements, ("COMMIT", ())]
             for statement, arguments in statements:
                 database.execute(statement, arguments)

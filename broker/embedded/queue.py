@@ -1,6 +1,6 @@
-"""One inbox of the embedded broker: who consumes it and what waits. Rule: memory holds a bounded head of it, the journal all.
+"""One inbox of the embedded broker: its consumers and its messages. Rule: memory holds a bounded head of the queue, the journal all of it.
 
-The consumer that came first is active, the others stand by. When it leaves, what it did not ack comes again, in order.
+The consumer that came first is active, the others stand by. When it leaves, the messages that it did not ack come again, in order.
 """
 
 import json
@@ -11,13 +11,13 @@ import structlog
 
 from broker.dead_letter import headers_of_a_letter
 from broker.embedded.journal import LINGER_S, PAGE, Journal, Read, Row
-from broker.port import Delivery
+from broker.port import MAX_PER_TURN, Delivery
 from broker.topology import DEAD
 
 log = structlog.get_logger(__name__)
 
-MAX_READY = 1024  # messages kept in memory for a consumer that is slow; beyond that they are read from the journal again
-RETRY_S = 1.0  # after the disk failed a read
+MAX_READY = 1024  # messages kept in memory for a slow consumer; those beyond are read from the journal later
+RETRY_S = 1.0  # until the next read after the disk failed one
 _NO_HEADERS: Mapping[str, object] = {}
 
 
@@ -34,13 +34,12 @@ class EmbeddedDelivery:
         self.headers: Mapping[str, object] = json.loads(headers) if headers else _NO_HEADERS
 
     def ack(self) -> None:
-        """Done with it: it will not come again."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None and consumer.inbox.active is consumer:
             consumer.inbox.settled(consumer, self._id)
 
     def dead(self, reason: str) -> None:
-        """It goes to `flash.dead` and leaves its queue in one transaction."""
+        """As the port says; it arrives in `flash.dead` and leaves its queue in one transaction."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None and consumer.inbox.active is consumer:
             inbox = consumer.inbox
@@ -59,12 +58,11 @@ class EmbeddedConsumer:
         self.unacked = 0
 
     async def cancel(self) -> None:
-        """Stop. Deliveries that were not acked will come again to the next consumer."""
         self.inbox.leave(self)
 
 
 class Inbox:
-    """The queue `name`. `depth`: messages that wait in it, with or without a consumer."""
+    """The queue `name`. `depth` counts its messages, with or without a consumer."""
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
@@ -72,26 +70,26 @@ class Inbox:
         self.journal = journal
         self._consumers: list[EmbeddedConsumer] = []
         self._ready: deque[tuple[int, str | None, bytes]] = deque()
-        self._last = 0  # id of the last message that is in `_ready` or was handed out
-        self._complete = False  # nothing after `_last` is in the journal only
-        self._reading: object | None = None  # the read that is under way; one that was replaced is ignored
+        self._last = 0  # the id of the last message that is in `_ready` or was handed out
+        self._complete = False  # no message after `_last` is in the journal alone
+        self._reading: object | None = None  # identifies the read under way; the rows of an earlier read are ignored
         self._pumping = False
         self._pump_scheduled = False
 
     @property
     def active(self) -> EmbeddedConsumer | None:
-        """The consumer that gets the messages."""
+        """The consumer that gets the messages, if there is one."""
         return self._consumers[0] if self._consumers else None
 
     def join(self, handler: Callable[[Delivery], None], prefetch: int) -> EmbeddedConsumer:
-        """A new consumer, active if it is the only one."""
+        """Add a consumer, which is active if it is the only one."""
         consumer = EmbeddedConsumer(self, handler, prefetch)
         self._consumers.append(consumer)
         self.pump_soon()
         return consumer
 
     def leave(self, consumer: EmbeddedConsumer) -> None:
-        """The consumer goes; if it was active, the next one begins with everything that was not acked."""
+        """Remove a consumer; if it was active, the next one begins with all that was not acked."""
         if consumer is self.active:
             self._ready.clear()
             self._last, self._complete, self._reading = 0, False, None
@@ -118,7 +116,7 @@ class Inbox:
             self.pump_soon()
 
     def pump_soon(self, delay_s: float = 0) -> None:
-        """Call `pump` once, in a later turn of the loop. Before the journal is open this does nothing; whoever opens it pumps."""
+        """Call `pump` once, in a later turn of the loop. Before the journal is open this does nothing, because opening it pumps."""
         if not self._pump_scheduled and self.journal.loop is not None:
             self._pump_scheduled = True
             self.journal.loop.call_later(delay_s, self._scheduled_pump)
@@ -128,11 +126,11 @@ class Inbox:
         self.pump()
 
     def pump(self) -> None:
-        """Hand out what the active consumer may have now."""
-        if self._pumping:  # a handler that acks at once comes back here
+        """Hand the active consumer what it may have now."""
+        if self._pumping:  # a handler that acks at once leads back here
             return
         self._pumping = True
-        budget = PAGE  # so that others get their turn of the loop
+        budget = MAX_PER_TURN
         while self._ready and budget and (consumer := self.active) is not None and consumer.unacked < consumer.prefetch:
             budget -= 1
             consumer.unacked += 1

@@ -1,6 +1,6 @@
-"""Reading the streams in an embedded broker's file, beside the process that owns it or without one. Rule: the file is never written.
+"""Reads the streams in the file of an embedded broker while another process owns it, or none does. Rule: the file is never written.
 
-What another process commits is noticed by looking again: there is nobody to ask.
+Commits of another process are noticed by looking again, because nothing announces them.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from broker.port import StreamItem
 from broker.topology import STREAMS
 from domain.errors import Unavailable
 
-PAGE = 64  # messages read at a time: of history, at most 64 MB
+PAGE = 64  # messages read at a time: at most 64 MB of history
 LOOK_S = 0.1  # how late a message may be noticed; a look at an indexed file costs 50 µs
 
 _STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 
 class EmbeddedReader:
-    """The `read_stream` of `broker.port.Broker`, over the SQLite file at `path`. Every reading has its own connection."""
+    """The `read_stream` of `broker.port.Broker`, over the SQLite file at `path`. Each call has its own connection to the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -187,14 +187,14 @@ class RabbitBroker:
         if (link := self._link) is not None:
             await self._put_up(link, self._calls.attach_server(link, key))
 
-    async def beat(self, body: bytes) -> None:
+    async def send_heartbeat(self, body: bytes) -> None:
         """Tell all who listen; when away, nobody."""
         if self._link is not None:
-            self._calls.beat(self._link, body)
+            self._calls.send_heartbeat(self._link, body)
 
-    async def listen_beats(self, handler: Callable[[bytes], None]) -> None:
+    async def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
         """Hand every beat to `handler`; when away, from the next connection on."""
-        self._calls.listen_beats(handler)
+        self._calls.listen_heartbeats(handler)
         if (link := self._link) is not None:
             await self._put_up(link, self._calls.attach_beats(link))
 

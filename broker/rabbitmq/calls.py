@@ -17,7 +17,7 @@ from aio_pika.exceptions import PublishError
 from broker.answering import answer_of
 from broker.port import MSGPACK
 from broker.rabbitmq.link import Link, or_unavailable
-from broker.topology import BEATS, REQUESTS
+from broker.topology import HEARTBEATS, REQUESTS
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
 
@@ -35,7 +35,7 @@ class Calls:
         self._beat_handlers: list[Callable[[bytes], None]] = []
         self._asked: dict[str, asyncio.Future[bytes]] = {}
         self._numbers = count(1)
-        self._attached: set[tuple[Link, str]] = set()  # what the present link has: served keys, and BEATS
+        self._attached: set[tuple[Link, str]] = set()  # what the present link has: served keys, and HEARTBEATS
         self._answering = BackgroundTasks("broker.answer")
         self._beating: Link | None = None  # the link on which a heartbeat is being sent
 
@@ -43,7 +43,7 @@ class Calls:
         """What a new link must have: a consumer of answers, of requests for each served key, of heartbeats."""
         wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {REPLY_TO: self._attach_answers}
         wanted |= {(REQUESTS, key): partial(self.attach_server, key=key) for key in self._served}
-        return wanted | ({BEATS: self.attach_beats} if self._beat_handlers else {})
+        return wanted | ({HEARTBEATS: self.attach_beats} if self._beat_handlers else {})
 
     async def _attach_answers(self, link: Link) -> None:
         queue = await link.side.get_queue(REPLY_TO, ensure=False)
@@ -53,7 +53,7 @@ class Calls:
         """Answer requests for `key` on every link to come."""
         self._served[key] = handler
 
-    def listen_beats(self, handler: Callable[[bytes], None]) -> None:
+    def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
         """Hand every heartbeat to `handler` on every link to come."""
         self._beat_handlers.append(handler)
 
@@ -64,8 +64,8 @@ class Calls:
 
     async def attach_beats(self, link: Link) -> None:
         """Hear heartbeats on this link too."""
-        if self._attach(link, BEATS):
-            await _consume(link.side, BEATS, "", self._heard)
+        if self._attach(link, HEARTBEATS):
+            await _consume(link.side, HEARTBEATS, "", self._heard)
 
     def _attach(self, link: Link, key: str) -> bool:
         """Whether the link does not have it yet."""
@@ -91,7 +91,7 @@ class Calls:
         finally:
             del self._asked[number]
 
-    def beat(self, link: Link, body: bytes) -> None:
+    def send_heartbeat(self, link: Link, body: bytes) -> None:
         """Send a heartbeat to all who listen, unless the last one still waits to be sent, as during an alarm."""
         if self._beating is not link:
             self._beating = link
@@ -99,7 +99,7 @@ class Calls:
 
     async def _beat(self, link: Link, body: bytes) -> None:
         try:
-            await _publish(link.side, BEATS, "", _message(body))
+            await _publish(link.side, HEARTBEATS, "", _message(body))
         finally:
             if self._beating is link:
                 self._beating = None

@@ -66,7 +66,7 @@ class PeerMonitor:
 
     async def start(self) -> None:
         """Begin to beat and to listen."""
-        await self._broker.listen_beats(self._heard)
+        await self._broker.listen_heartbeats(self._heard)
         self._task.start(self._beat())
 
     async def stop(self) -> None:
@@ -76,7 +76,7 @@ class PeerMonitor:
     async def _beat(self) -> None:
         body = msgpack.packb({"server": self._server, "run": self._run})
         while True:
-            await self._broker.beat(body)
+            await self._broker.send_heartbeat(body)
             self.check()
             await asyncio.sleep(self._config.beat_s)
 

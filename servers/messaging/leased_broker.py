@@ -57,10 +57,10 @@ class _LeasedBroker:
         await consumer.start()
         return consumer
 
-    async def beat(self, body: bytes) -> None:
+    async def send_heartbeat(self, body: bytes) -> None:
         """Live only as long as the lease is held."""
         if self._lease.held:
-            await self._broker.beat(body)
+            await self._broker.send_heartbeat(body)
 
     def _check(self) -> None:
         if not self._lease.held:

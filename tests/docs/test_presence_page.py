@@ -160,7 +160,7 @@ async def test_nothing_else_can_be_read_or_written(place: Place):
     for queue in (topology.HISTORY, topology.DEAD, "flash.home.h1"):
         assert await refused(place.crm, consume(queue)), queue
     for url in (place.door, place.crm):
-        for exchange in (topology.PRESENCE, topology.HOMES, topology.EVENTS, topology.REQUESTS, topology.DEAD, topology.BEATS, ""):
+        for exchange in (topology.PRESENCE, topology.HOMES, topology.EVENTS, topology.REQUESTS, topology.DEAD, topology.HEARTBEATS, ""):
             assert await refused(url, publish(exchange, "presence.h1.42.online")), exchange
         assert await refused(url, declare("flash.home.h9"))
 

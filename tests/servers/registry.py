@@ -74,6 +74,6 @@ class House:
     async def home(self, name: str) -> None:
         """A home announces itself and beats once; the clock stands still, so it stays alive."""
         assert "keys" in await self.ask(ask="announce", name=name, url=f"http://{name}.example")
-        await self.broker.beat(msgpack.packb({"server": name, "run": "1"}))
+        await self.broker.send_heartbeat(msgpack.packb({"server": name, "run": "1"}))
         for server in self.running:
             await eventually(lambda server=server: server.lifecycle.peers.is_up(name))

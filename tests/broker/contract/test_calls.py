@@ -23,8 +23,8 @@ async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_wa
     await broker.declare_inbox("h2")
     await broker.consume("h1", hands)
     await broker.serve("echo", echo)
-    await broker.listen_beats(beats.append)
-    await broker.beat(b"nobody hears this")
+    await broker.listen_heartbeats(beats.append)
+    await broker.send_heartbeat(b"nobody hears this")
     following = broker.read_stream(HISTORY)
     assert time.monotonic() - began < 2
 
@@ -34,7 +34,7 @@ async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_wa
     await broker.publish(to("h1", b"now") + to("h2", b"kept") + events(b"event"))
     await hands.hold(b"now")
     assert await broker.request("echo", b"!", 10) == b"!"
-    await broker.beat(b"here")
+    await broker.send_heartbeat(b"here")
     await eventually(lambda: beats == [b"here"])
     assert [item.body for item in await take(following, 1)] == [b"event"]
     await broker.close()
@@ -89,7 +89,7 @@ async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker, erro
 
 async def test_a_beat_reaches_all_who_listen(broker: Broker) -> None:
     first, second = list[bytes](), list[bytes]()
-    await broker.listen_beats(first.append)
-    await broker.listen_beats(second.append)
-    await broker.beat(b"h1 lives")
+    await broker.listen_heartbeats(first.append)
+    await broker.listen_heartbeats(second.append)
+    await broker.send_heartbeat(b"h1 lives")
     await eventually(lambda: first == second == [b"h1 lives"])

@@ -1,14 +1,16 @@
-"""Messages of other AMQP clients in an inbox. Rule: properties that AMQP allows and aio-pika refuses hold nothing up."""
+"""Messages of other AMQP clients in an inbox. Rule: properties that Flash never sets hold nothing up."""
 
 import aio_pika
-from aiormq.spec import Basic
+from pamqp.commands import Basic
 
 from broker.rabbitmq.broker import RabbitBroker
 from tests.broker.places import H1, Hands
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
-ODD = Basic.Properties(delivery_mode=3, priority=9, content_type="", message_type="?", headers={"x": [1, {"y": None}]})
+ODD = Basic.Properties(
+    priority=9, content_type="", message_type="?", expiration="3600000", headers={"x": [1, {"y": None}], "z": bytearray(b"\xff")}
+)
 
 
 async def test_a_message_with_odd_properties_is_delivered_dies_and_can_be_looked_at(rabbitmq: AnyRabbit) -> None:

@@ -77,7 +77,7 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
         await h2.consume("h2", take)
         await h1.declare_inbox("global")  # as a home does, whose seals go there
         await directory.serve("global", echo)
-        await directory.listen_beats(beats.append)
+        await directory.listen_heartbeats(beats.append)
         await h1.publish(
             [
                 Outgoing(HOMES, "h2", b"mail", mandatory=True),
@@ -88,7 +88,7 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
             ]
         )
         assert await h1.request("global", b"who owns 42?", 5) == b"who owns 42?"
-        await h1.beat(b"alive")
+        await h1.send_heartbeat(b"alive")
         await eventually(lambda: got == [b"mail", b"junk"] and b"alive" in beats)
         assert [item.body async for item in directory.read_stream(HISTORY, follow=False)] == [b"history"]
         assert [item.body async for item in directory.read_stream(PRESENCE_LOG, follow=False)] == [b"presence"]

@@ -60,7 +60,7 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
     hands, beats, read = Hands(ack=False), list[bytes](), list[bytes]()
     await broker.consume("h1", hands)
     await broker.serve("echo", echo)
-    await broker.listen_beats(beats.append)
+    await broker.listen_heartbeats(beats.append)
 
     items = broker.read_stream(HISTORY, "next")
 
@@ -74,7 +74,7 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
         await publish_surely(broker, to_h1(b"message %d" % turn) + event)
         await eventually(lambda wanted=turn: len(first_appearances(hands.bodies)) > wanted)  # type: ignore[misc]
         assert await broker.request("echo", b"%d" % turn, 10) == b"%d" % turn
-        await broker.beat(b"%d" % turn)
+        await broker.send_heartbeat(b"%d" % turn)
         await eventually(lambda wanted=turn: beats[-1:] == [b"%d" % wanted])  # type: ignore[misc]
         await asyncio.to_thread(rabbit.reset_connections)
         await broker.wait_connected(30)
@@ -108,7 +108,7 @@ async def test_a_stopped_broker_is_noticed_at_once_and_used_again_when_it_is_bac
     await eventually(lambda: not broker.connected, timeout_s=1)
     with pytest.raises(Unavailable):
         await broker.publish(to_h1(b"lost"))
-    await broker.beat(b"nobody")
+    await broker.send_heartbeat(b"nobody")
     await asyncio.to_thread(rabbit.start)
     await broker.wait_connected(30)
     await broker.publish(to_h1(b"after"))

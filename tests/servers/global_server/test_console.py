@@ -175,7 +175,7 @@ async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Offi
 
     await office.broker.serve("home.h1", answers)
     await office.broker.serve("home.h2", babbles)
-    await office.broker.beat(msgpack.packb({"server": "h1", "run": "1"}))
+    await office.broker.send_heartbeat(msgpack.packb({"server": "h1", "run": "1"}))
     await eventually(lambda: office.server.lifecycle.peers.is_up("h1"))
     seen = {home.name: home for home in await console.homes()}
     assert seen["h1"].health == {"ready": None, "sessions": 5, "question": "health"}

@@ -193,18 +193,18 @@ async def test_who_may_not_write_says_nothing():
     told = Told()
     broker = leased(told, lease)
     await broker.publish([])
-    await broker.beat(b"")
+    await broker.send_heartbeat(b"")
     await broker.serve("home.h1", asyncio.sleep)
-    assert said == ["publish", "beat", "serve"]
+    assert said == ["publish", "send_heartbeat", "serve"]
     assert broker.connected
     now[0] += 4.0
     assert not broker.connected
-    await broker.beat(b"")
+    await broker.send_heartbeat(b"")
     with pytest.raises(Unavailable):
         await broker.publish([])
     with pytest.raises(Unavailable):
         await told.handler(b"")
-    assert said == ["publish", "beat", "serve"]
+    assert said == ["publish", "send_heartbeat", "serve"]
     await lease.stop()
 
 
