@@ -14,11 +14,8 @@ from servers.sessions.sessions import Hello
 class Verifier(Protocol):
     """Checks tokens, offline."""
 
-    def verify(self, token: str, said: str = "") -> Identity:
-        """Whom the token speaks for. Raises `Unauthorized`. `said`: the words that it came in, to be recognised by."""
-
-    def recognise(self, said: str) -> Identity | None:
-        """Whom a token speaks for that came in these very words just now; None: it must be verified."""
+    def verify(self, token: str) -> Identity:
+        """Whom the token speaks for. Raises `Unauthorized`, `Unavailable`."""
 
 
 class Session(Protocol):

@@ -4,7 +4,6 @@ Message bodies are on the hot path: each takes about 2 µs.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 import msgspec
 
@@ -19,9 +18,8 @@ from servers.sessions.parts import Part
 encode = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=512)  # for the few uses of one commit's times; an entry takes 250 bytes
 def instant(seconds: float | None) -> str | None:
-    """Seconds since 1970 -> RFC 3339 UTC with microseconds."""
+    """Seconds since 1970 as RFC 3339; None stays None."""
     return None if seconds is None else rfc3339(seconds)
 
 
