@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.http.server import home_edge
+from edge.assembly import home_edge
 from tests.docs import tree
 from tests.edge.stand_ins import StandInHome, Tokens
 from tests.edge.wire import ANN, Wire

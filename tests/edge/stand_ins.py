@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, TypeVar
+
+import msgspec
 
 from domain.errors import (
     BadCredentials,
     Forbidden,
     HandleTaken,
+    Invalid,
     NoRoute,
     NotAContact,
     Unauthorized,
@@ -16,10 +20,11 @@ from domain.errors import (
     UnknownSession,
     UnknownUser,
 )
-from domain.profile import clean_profile
+from domain.profile import clean_changes, clean_profile
 from edge.contracts import answers
 from runtime.deferred import Deferred
 from servers.security.identity import Identity
+from servers.sessions import views
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.route import DirectRoute
 from servers.sessions.sessions import Hello
@@ -46,7 +51,7 @@ class Tokens:
 class StandInSession:
     """One login."""
 
-    __slots__ = ("acked", "hello", "id", "outlet", "resumed", "route", "uid")
+    __slots__ = ("acked", "hello", "id", "outlet", "resumed", "route", "sent", "uid")
 
     def __init__(self, id: str, uid: int, outlet: Outlet, hello: Hello) -> None:
         self.id = id
@@ -54,6 +59,7 @@ class StandInSession:
         self.outlet = outlet
         self.hello = hello
         self.acked = 0
+        self.sent = 0  # what a test writes through the outlet, it counts here
         self.resumed = 0
         self.route: DirectRoute | None = None
 
@@ -84,6 +90,12 @@ def part(name: str, body: Any = None, seq: int | None = None) -> Part:
     return Part(name, json.dumps(body if body is not None else {}, separators=(",", ":")).encode(), seq)
 
 
+def welcome_of(session: str, uid: int) -> bytes:
+    """The body of the part with which the stand-in begins a session."""
+    welcome = views.Welcome(session, uid, StandInHome.blank_s, views.Resumed("fresh", 0), [], views.OwnStatus("online", "", None))
+    return msgspec.json.encode(welcome)
+
+
 class StandInHome:
     """A home for Ann and Bob; each is the other's only contact."""
 
@@ -99,6 +111,7 @@ class StandInHome:
         self.statuses: dict[int, tuple[str, str, float | None]] = {}
         self.finished: list[str] = []
         self.routes: list[str | None] = []
+        self.neighbours: set[int] = set()  # users for whom a ticket may be issued
         self.listed: dict[int, answers.Contact] = {}
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
@@ -140,7 +153,7 @@ class StandInHome:
         await self._enter()
         session = StandInSession(f"s{len(self.sessions) + 1}", who.uid, outlet, hello)
         self.sessions[session.id] = session
-        outlet.write((part("welcome", {"session": session.id, "uid": who.uid}),))
+        outlet.write((Part("welcome", welcome_of(session.id, who.uid)),))
         return session
 
     def lost(self, session: StandInSession) -> None:
@@ -151,6 +164,7 @@ class StandInHome:
         session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             return
+        del self.sessions[session_id]
         session.outlet.write((part("goodbye", {"reason": "logoff", "reconnect_after_s": None}),))
         session.outlet.close()
 
@@ -188,7 +202,7 @@ class StandInHome:
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
         await self._enter()
-        if to != BOB.uid:
+        if to not in self.neighbours:
             raise NoRoute
         return answers.Ticket(address, 40_123, "good", "00", "2026-01-01T00:00:00.000000Z")
 
@@ -197,16 +211,21 @@ class StandInHome:
 
     async def _acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
         await self._enter()
-        self._own(who, session_id).acked = upto
+        session = self._own(who, session_id)
+        if upto > session.sent:
+            raise Invalid("upto", f"a number up to {session.sent}, the last one sent to this session")
+        session.acked = upto
 
     async def done(self, who: Identity, message_id: str) -> None:
         await self._enter()
-        if message_id == "unknown":
+        if not any((to, id) == (who.uid, message_id) for _, id, to, _ in self.sent):
             raise UnknownMessage
         self.finished.append(message_id)
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
         await self._enter()
+        if until is not None and until <= time.time():
+            raise Invalid("until", "a time to come")
         self.statuses[who.uid] = (status, note, until)
 
     def offering(self, who: Identity, session_id: str) -> StandInSession:
@@ -246,7 +265,7 @@ class StandInGlobal:
     async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> answers.Grant:
         self.addresses.append(client_address)
         if handle in self.users:
-            raise HandleTaken
+            raise HandleTaken(handle=handle)
         home = answers.Home("h1", "http://127.0.0.1:1")
         self.users[handle] = answers.User(len(self.users) + 1, handle, home, clean_profile(profile))
         self.passwords[handle] = password
@@ -259,7 +278,9 @@ class StandInGlobal:
 
     async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> answers.Users:
         self.searched.append((words, fields, limit, cursor))
-        return answers.Users(list(self.users.values())[:limit], None)
+        wanted = [*words.lower().split(), *(word for text in fields.values() for word in text.lower().split())]
+        found = [user for user in self.users.values() if all(word in str(user.profile).lower() for word in wanted)]
+        return answers.Users(found[:limit], None)
 
     async def user(self, who: Identity, uid: int) -> answers.User:
         for user in self.users.values():
@@ -269,17 +290,19 @@ class StandInGlobal:
 
     async def user_by_handle(self, who: Identity, handle: str) -> answers.User:
         if handle not in self.users:
-            raise UnknownUser
+            raise UnknownUser(handle=handle)
         return self.users[handle]
 
     async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> answers.User:
         user = await self.user(who, who.uid)
-        user.profile = {name: text for name, text in {**user.profile, **profile}.items() if text}
+        user.profile = {name: text for name, text in {**user.profile, **clean_changes(profile)}.items() if text}
         return user
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
         self.addresses.append(client_address)
-        raise BadCredentials
+        if self.passwords.get(who.handle) != password:
+            raise BadCredentials
+        del self.users[who.handle], self.passwords[who.handle]
 
     async def erase(self, who: Identity, uid: int) -> None:
         raise Forbidden

@@ -40,6 +40,7 @@ async def test_the_longest_text_passes_and_a_longer_one_is_too_large(home: Runni
 
 async def test_an_ack_is_taken_and_one_for_an_unknown_session_is_not(home: RunningHome, wire: Wire):
     home.home.sessions["s1"] = StandInSession("s1", 1, NOWHERE, Hello())
+    home.home.sessions["s1"].sent = 18
     answer = await wire.ask("POST", "/v1/acks", {"session": "s1", "upto": 17}, ANN)
     assert (answer.status, answer.body) == (204, b"")
     assert "content-length" not in answer.headers
@@ -64,6 +65,8 @@ async def test_contacts_are_put_listed_and_taken_away(home: RunningHome, wire: W
 
 
 async def test_done_takes_the_id_from_the_address(home: RunningHome, wire: Wire):
+    for id in ("a/b ö", "m2"):
+        assert (await wire.ask("POST", "/v1/messages", {**MESSAGE, "id": id, "to": 1}, BOB)).status == 202
     assert (await wire.ask("POST", "/v1/messages/a%2Fb%20%C3%B6/done", headers=ANN)).status == 204
     assert (await wire.ask("POST", "/v1/messages/m2/done", {}, ANN)).status == 204
     assert home.home.finished == ["a/b ö", "m2"]

@@ -13,13 +13,13 @@ from edge.transports.back_connection import HIGH_WATER_BYTES, MAX_IGNORED_BYTES,
 from servers.sessions.parts import BLANK
 from servers.sessions.sessions import Hello
 from tests.edge.conftest import RunningHome
-from tests.edge.stand_ins import StandInSession, part
+from tests.edge.stand_ins import StandInSession, part, welcome_of
 from tests.edge.wire import ANN, Wire, wire_to
 from tests.support.waiting import eventually
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nCache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n"
 MULTIPART_HEAD = HEAD % b"multipart/x-mixed-replace; boundary=flash"
-WELCOME = b'{"session":"s1","uid":1}'
+WELCOME = welcome_of("s1", 1)
 
 
 def only_session(home: RunningHome) -> StandInSession:
@@ -30,7 +30,7 @@ def only_session(home: RunningHome) -> StandInSession:
 
 async def test_every_byte_is_as_the_protocol_has_it(home: RunningHome, wire: Wire):
     wire.request("POST", "/v1/back-connection", headers=ANN)
-    welcome = b"Content-Type: application/json\r\nFlash-Part: welcome\r\nContent-Length: 24\r\n\r\n" + WELCOME
+    welcome = b"Content-Type: application/json\r\nFlash-Part: welcome\r\nContent-Length: %d\r\n\r\n%b" % (len(WELCOME), WELCOME)
     start = MULTIPART_HEAD + b"--flash\r\n" + welcome + b"\r\n--flash\r\n"
     assert await wire.exactly(len(start)) == start
     session = only_session(home)

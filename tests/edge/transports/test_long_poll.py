@@ -13,7 +13,7 @@ from edge.transports.long_poll import MAX_BUFFERED_BYTES, MAX_BUFFERED_PARTS, MA
 from servers.sessions.parts import BLANK
 from servers.sessions.sessions import Hello
 from tests.edge.conftest import RunningHome
-from tests.edge.stand_ins import StandInSession, part
+from tests.edge.stand_ins import StandInSession, part, welcome_of
 from tests.edge.wire import ANN, BOB, Response, Wire, wire_to
 from tests.support.waiting import eventually
 
@@ -67,7 +67,7 @@ async def session(home: RunningHome, wire: Wire) -> StandInSession:
 
 async def test_the_first_poll_logs_in_and_answers_at_once(home: RunningHome, wire: Wire):
     answer = await poll(wire, None, upto=17)
-    assert answer.json == {"session": "s1", "parts": [{"part": "welcome", "body": {"session": "s1", "uid": 1}}]}
+    assert answer.json == {"session": "s1", "parts": [{"part": "welcome", "body": msgspec.json.decode(welcome_of("s1", 1))}]}
     assert answer.headers["cache-control"] == "no-store"
     assert home.home.sessions["s1"].hello == Hello("", True, None, 17)
 
@@ -83,6 +83,7 @@ async def test_every_field_is_optional_and_a_client_may_say_more_of_itself(home:
 async def test_what_waits_comes_at_once_and_once(session: StandInSession, wire: Wire):
     session.outlet.write((message(1), message(2)))
     session.outlet.write((part("presence", {"changes": []}),))
+    session.sent = 2
     assert names(await poll(wire)) == ["message", "message", "presence"]
     assert names(await poll(wire, upto=2, wait_s=0)) == []
     assert session.acked == 2
@@ -112,6 +113,7 @@ async def test_blanks_neither_wake_nor_wait(session: StandInSession, wire: Wire)
 
 
 async def test_a_poll_acknowledges_before_it_waits(session: StandInSession, wire: Wire):
+    session.sent = 17
     asked = asyncio.ensure_future(poll(wire, upto=17))
     await eventually(lambda: waits(session))
     assert session.acked == 17
