@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from edge.http.limits import Limits
+from runtime import database_urls
 from servers.global_server.config import GlobalConfig
 from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.integrity.policy import SealPolicy
@@ -98,12 +99,8 @@ class Settings:
     broker_url: str = _setting(
         "FLASH_BROKER_URL", _urls("amqp", "amqps"), "amqp://user:password@host:port/vhost, of a cluster several separated by commas", ""
     )
-    store_url: str = _setting(
-        "FLASH_STORE_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
-    )
-    keys_url: str = _setting(
-        "FLASH_KEYS_URL", _url("sqlite", "postgresql", "postgres"), "sqlite:///path or postgresql://user:password@host:port/database", ""
-    )
+    store_url: str = _setting("FLASH_STORE_URL", _url(*database_urls.SCHEMES), database_urls.EXPECTED, "")
+    keys_url: str = _setting("FLASH_KEYS_URL", _url(*database_urls.SCHEMES), database_urls.EXPECTED, "")
     signing_key_file: Path | None = _setting("FLASH_SIGNING_KEY_FILE", Path, "a file", None)  # noqa: RUF009 - a Path never changes
     public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
     data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", DATA)  # noqa: RUF009 - a Path never changes

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from domain.errors import Unavailable
+from runtime.database_urls import sqlite_file
 from servers.encryption.key_store import KeyStore, KeyTable
 
 ROWS_PER_QUESTION = 500  # below every limit on the number of parameters
@@ -26,27 +27,21 @@ def open_table(keys_url: str, store_url: str, server: str) -> KeyTable:
     """The keys of a server whose events lie in `store_url`. `keys_url`: `sqlite:///path` or `postgresql://…`; empty: beside the
     events. Raises `Unavailable`, `ValueError` for another kind of URL."""
     url = keys_url or _beside(store_url)
-    scheme, _, rest = url.partition("://")
-    if scheme == "sqlite":
-        return SqliteKeys(Path(rest.removeprefix("/")))
-    if scheme in ("postgresql", "postgres"):
-        from servers.encryption.postgres_keys import PostgresKeys
+    if (path := sqlite_file(url)) is not None:
+        return SqliteKeys(path)
+    from servers.encryption.postgres_keys import PostgresKeys
 
-        return PostgresKeys(url, server)
-    raise ValueError(f"not a key store URL: {scheme}://…; expected sqlite:///path or postgresql://…")
+    return PostgresKeys(url, server)
 
 
 def keys_file(keys_url: str, store_url: str) -> Path | None:
     """The file in which `open_keys` finds the keys, or makes them; None when they lie in PostgreSQL."""
-    scheme, _, rest = (keys_url or _beside(store_url)).partition("://")
-    return Path(rest.removeprefix("/")) if scheme == "sqlite" else None
+    return sqlite_file(keys_url or _beside(store_url))
 
 
 def _beside(store_url: str) -> str:
-    if not store_url.startswith("sqlite:///"):
-        return store_url
-    path = Path(store_url.removeprefix("sqlite:///"))
-    return f"sqlite:///{path.parent / 'keys' / path.name}"
+    path = sqlite_file(store_url)
+    return store_url if path is None else f"sqlite:///{path.parent / 'keys' / path.name}"
 
 
 class SqliteKeys:

@@ -1,13 +1,13 @@
 """Opens the event log that a URL names: `sqlite:///path` or `postgresql://user:password@host:port/database`, schema `flash_<server>`.
 
-Rule: the scheme of a store URL is looked at here only. PostgreSQL's driver takes 10 MB, so a home on SQLite never imports it.
+Rule: nothing else knows which database a log is in. PostgreSQL's driver takes 10 MB, so a home on SQLite never imports it.
 """
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from domain.errors import Unavailable
+from runtime.database_urls import sqlite_file
 from servers.store.event_log import EventLog, LogTables, LogView
 from servers.store.sqlite.log import SqliteLog
 from servers.store.sqlite.rows import open_sqlite_tables, open_sqlite_view
@@ -15,7 +15,7 @@ from servers.store.sqlite.rows import open_sqlite_tables, open_sqlite_view
 
 def open_event_log(url: str, server: str) -> EventLog:
     """The log of a server at work; its tables are made where they are missing. Raises `Unavailable`, `ValueError` for another URL."""
-    if (path := _file(url)) is not None:
+    if (path := sqlite_file(url)) is not None:
         return SqliteLog(path)
     from servers.store.postgres.log import PostgresLog
 
@@ -24,7 +24,7 @@ def open_event_log(url: str, server: str) -> EventLog:
 
 def open_view(url: str, server: str) -> LogView:
     """The log as it is now. Raises `Unavailable` where there is none, `ValueError` for another URL."""
-    if (path := _file(url)) is not None:
+    if (path := sqlite_file(url)) is not None:
         return open_sqlite_view(path)
     from servers.store.postgres.rows import open_postgres_view
 
@@ -34,7 +34,7 @@ def open_view(url: str, server: str) -> LogView:
 @contextlib.contextmanager
 def open_tables(url: str, server: str) -> Iterator[LogTables]:
     """One end of a copy; the tables are made where they are missing. Raises `Unavailable`, `ValueError` for another URL."""
-    if (path := _file(url)) is not None:
+    if (path := sqlite_file(url)) is not None:
         tables: LogTables = open_sqlite_tables(path, server)
     else:
         from servers.store.postgres.rows import open_postgres_tables
@@ -51,13 +51,3 @@ def is_log(url: str, server: str) -> bool:
     except Unavailable:
         return False
     return True
-
-
-def _file(url: str) -> Path | None:
-    """The SQLite file of a store URL; None for PostgreSQL."""
-    scheme = url.partition("://")[0]
-    if scheme == "sqlite":
-        return Path(url.removeprefix("sqlite:///"))
-    if scheme in ("postgresql", "postgres"):
-        return None
-    raise ValueError(f"not a store URL: {scheme}://…; expected sqlite:///path or postgresql://…")

@@ -22,6 +22,7 @@ from domain.registry.registered_home import GLOBAL
 from flash.commands.session import AsJson, Data, open_history, settings_for
 from flash.process.compose import store_url
 from flash.process.settings import BadSetting, Settings
+from runtime.database_urls import sqlite_file
 from servers.integrity.findings import Finding
 from servers.integrity.verify import History, Report
 from servers.integrity.verify import verify as verify_log
@@ -79,7 +80,8 @@ def _found(settings: Settings) -> list[str]:
 
 def _global_url(settings: Settings) -> str | None:
     """Where the Global Server's store is likely to be: in another schema of the same database, or beside the home's."""
-    url = settings.store_url if settings.store_url.startswith("postgres") else f"sqlite:///{settings.data / GLOBAL}.db"
+    one_for_all = settings.store_url and sqlite_file(settings.store_url) is None
+    url = settings.store_url if one_for_all else f"sqlite:///{settings.data / GLOBAL}.db"
     return url if is_log(url, GLOBAL) else None
 
 

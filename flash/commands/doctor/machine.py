@@ -17,6 +17,7 @@ from typing import NamedTuple
 from domain.registry.registered_home import GLOBAL
 from flash.process.compose import public_url
 from flash.process.settings import Settings
+from runtime.database_urls import sqlite_file
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
 ANSWER_S = 3.0  # a live server answers in milliseconds
@@ -58,7 +59,8 @@ def _contradictions(settings: Settings, server: str) -> Iterator[Remark]:
         yield Remark("settings", WARNING, f"proxies cut connections that are idle for {PROXIES_CUT_S:.0f} s", "set FLASH_BLANK_S to 30")
     if settings.restart_grace_s < COME_BACK_S:
         yield Remark("settings", WARNING, "contacts see a logoff when this server is restarted", "set FLASH_RESTART_GRACE_S to 10")
-    if settings.store_url.startswith("postgres") and settings.keys_url.startswith("sqlite"):
+    stored, keys = (sqlite_file(url) if url else None for url in (settings.store_url, settings.keys_url))
+    if settings.store_url and stored is None and keys is not None:
         yield Remark(
             "settings", WARNING, "a standby on another machine has no keys", "unset FLASH_KEYS_URL, or let it name a database, too"
         )

@@ -19,6 +19,7 @@ from domain.errors import Unavailable
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark, clock_remark
 from flash.process.compose import store_url
 from flash.process.settings import Settings
+from runtime.database_urls import sqlite_file
 from servers.store.databases import is_log
 
 CONNECT_S = 5.0  # a live service answers within a second
@@ -34,8 +35,8 @@ OLDEST_BROKER, OLDEST_DATABASE = (3, 10), 130_000
 def store_remarks(settings: Settings, server: str) -> Iterator[Remark]:
     """Examine the database with the events."""
     url = store_url(settings, server)
-    if url.startswith("sqlite:///"):
-        yield from _sqlite(Path(url.removeprefix("sqlite:///")), server)
+    if (path := sqlite_file(url)) is not None:
+        yield from _sqlite(path, server)
     else:
         yield from _postgres(url, server)
 

@@ -5,7 +5,6 @@ The commands `backup` and `restore` are in `flash/commands/store/backup.py`.
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ import typer
 from domain.errors import FlashError
 from flash.commands.store.backup import backup, restore
 from flash.process.settings import BadSetting, Settings
+from runtime.database_urls import sqlite_file
 from servers.maintenance.store_copy import copy_store
 
 app = typer.Typer(help="The events of a server.", no_args_is_help=True)
@@ -34,7 +34,7 @@ def copy(
     """Copy a stopped server's events, positions and keys to another database, and compare. Then start it with FLASH_STORE_URL=TO."""
     try:
         settings = Settings.read(os.environ)
-        if source.startswith("sqlite:///") and not Path(source.removeprefix("sqlite:///")).exists():
+        if (path := sqlite_file(source)) is not None and not path.exists():
             raise BadSetting(f"there is no {source}")
         copied = copy_store(server, source, target, settings.data / server, not settings.keys_url, _progress)
     except (BadSetting, FlashError, OSError, ValueError) as error:
