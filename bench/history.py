@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from broker import envelope
 from broker.envelope import EventRecord
 from domain.event import Event, placed, stored_fields
@@ -18,7 +20,6 @@ from domain.rules.home import RECIPIENTS, rules_for
 from domain.rules.rules import Command
 from domain.user.commands import LogIn, LogOff, PutContact, Send
 from domain.user.state import Contact
-from servers.store.event_store import MsgpackTranscoder
 
 HOMES = ("h1", "h2")
 START = 1_700_000_000.0
@@ -41,7 +42,6 @@ class MadeHistory:
         self._states: dict[str, Any] = {}
         self._positions = dict.fromkeys((*HOMES, "global"), 0)
         self._batches: dict[str, list[EventRecord]] = {source: [] for source in self._positions}
-        self._transcoder = MsgpackTranscoder()
 
     def bodies(self, events: int) -> Iterator[bytes]:
         """Messages of the history with `events` events or a few more."""
@@ -114,7 +114,7 @@ class MadeHistory:
         fields = stored_fields(event)
         if event.class_version > 1:
             fields["class_version"] = event.class_version
-        data = self._transcoder.encode(fields)
+        data = msgspec.msgpack.encode(fields)
         record = EventRecord(self._positions[source], event.originator_id, event.originator_version, event.TOPIC, event.at, data)
         self._batches[source].append(record)
 

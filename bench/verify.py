@@ -114,7 +114,7 @@ async def _make(data: Path, events: int) -> None:
     sealer = Sealer(store, writer, "h1", SealPolicy(), recent)
     for start in range(0, events, BATCH):
         fresh = placed(_events(start, min(BATCH, events - start)), f"mailbox-{start // BATCH}", 0)
-        committed(await store.run(store.put, fresh, store.pack(fresh)))
+        committed(await store.run(store.put, fresh, store.codec.encode(fresh)))
         await broker.publish([told.pop() for _ in range(len(told))])
     writer.start()
     sealer.start()
@@ -137,7 +137,7 @@ def _keep(data: Path, copies: list[LogSealed]) -> None:
             fresh = placed(witness_seal(state, command, event.at), state.stream, state.version)
             RULES.evolve(state, fresh[0])
             kept += fresh
-    store.put(kept, store.pack(kept))
+    store.put(kept, store.codec.encode(kept))
     store.close()
 
 

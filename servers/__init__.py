@@ -7,8 +7,8 @@ Unavailable
 └── LeaseLost        servers/store/lease.py: another process serves this home
 
 ValueError
-└── NotDecryptable   servers/encryption/personal_fields.py: the bytes or the key are not the right ones
+└── NotDecryptable   servers/encryption/event_codec.py: the bytes or the key are not the right ones
 
 Exception
-└── KeysNeeded       servers/encryption/personal_fields.py: no error, but a request to read keys first
+└── KeysNeeded       servers/encryption/key_store.py: no error, but a request to read keys first
 """

@@ -6,15 +6,13 @@ Each server has keys of its own, so whoever reads its events must say whose they
 from collections.abc import Callable
 from typing import Any
 
-from eventsourcing.persistence import StoredEvent
 from eventsourcing.utils import TopicError, resolve_topic
 
 from domain.event import Event
 from projections.audit.facts import fields_of
 from projections.audit.rows import AuditRow
+from servers.encryption.event_codec import ENCRYPTED, EventDecoder
 from servers.encryption.key_store import NO_KEYS, Ciphers
-from servers.encryption.personal_fields import ENCRYPTED, SealedMapper, reveal
-from servers.store.event_store import MsgpackTranscoder
 
 ERASED = "(erased)"  # what is shown in the place of words whose key is gone
 
@@ -24,17 +22,12 @@ class Keyring:
 
     def __init__(self, keys_of: Callable[[str], Ciphers] = lambda source: NO_KEYS) -> None:
         self._keys_of = keys_of
-        self._mappers: dict[str, tuple[SealedMapper, Ciphers]] = {}
+        self._decoders: dict[str, EventDecoder] = {}
 
     def decode(self, source: str, stream: str, version: int, topic: str, data: bytes) -> Event:
         """Stored bytes of `source` as the event they are. Raises `TypeError` for what is no event of ours, and whatever the library
         raises; `Unavailable` when the server's keys cannot be read."""
-        if ":" in topic:  # the library would import a module of that name
-            raise TypeError("not a topic")
-        event: Any = self._of(source)[0].to_domain_event(StoredEvent(stream, version, topic, data))
-        if not isinstance(event, Event):
-            raise TypeError("not an event")
-        return event
+        return self._of(source).decode(stream, version, topic, data)
 
     def fields(self, row: AuditRow) -> dict[str, Any]:
         """The stored fields of an event, the personal ones opened, those whose key is gone as `ERASED`. Raises `Unavailable`."""
@@ -47,11 +40,10 @@ class Keyring:
             state.pop(ENCRYPTED, None)
             return state
         absent = {field for field in kind.PERSONAL if field not in state}
-        reveal(state, kind, row.stream, row.version, self._of(row.source)[1])
+        self._of(row.source).decrypt_fields(state, kind, row.stream, row.version)
         return state | {field: ERASED for field in absent if not state[field]}
 
-    def _of(self, source: str) -> tuple[SealedMapper, Ciphers]:
-        if source not in self._mappers:
-            keys = self._keys_of(source)
-            self._mappers[source] = (SealedMapper(MsgpackTranscoder(), keys), keys)
-        return self._mappers[source]
+    def _of(self, source: str) -> EventDecoder:
+        if source not in self._decoders:
+            self._decoders[source] = EventDecoder(self._keys_of(source))
+        return self._decoders[source]

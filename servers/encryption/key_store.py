@@ -1,8 +1,8 @@
-"""The keys under which a server stores personal data, one per user. Rule: a key is on disk before anything is sealed with it, and is
-kept apart from the events: who has the events alone can read no text and no name.
+"""The keys with which a server encrypts personal data, one per user. Rule: a key is on disk before anything is encrypted with it, and is
+kept apart from the events: whoever has the events alone can read no text and no name.
 
-A destroyed key leaves a tombstone: no new one is ever made for that user. Keys with numbers below zero are those of the mail between
-servers, which have no keys of users in common.
+A destroyed key leaves a tombstone: no new key is ever made for that user. Numbers below zero are transit keys: personal fields that travel
+between servers are encrypted with them, because servers have no keys of users in common.
 """
 
 import secrets
@@ -18,23 +18,30 @@ from domain.errors import Unavailable
 
 KEY_BYTES = 32  # AES-256
 KEYS_IN_MEMORY = 5_000  # about 1 MB: more than there are states in memory; others are read from the table, a batch at a time
-CIPHERS_IN_MEMORY = 512  # those who write just now; a ready cipher takes 2.5 KB, and making one anew 2 µs
+CIPHERS_IN_MEMORY = 512  # of the users who are active now; a ready cipher takes 2.5 KB, and making one anew 2 µs
 
 log = structlog.get_logger()
 
 
+class KeysNeeded(Exception):
+    """No error: keys must be read or made before something can be encrypted with them."""
+
+    def __init__(self, owners: set[int]) -> None:
+        super().__init__(f"{len(owners)} keys")
+        self.owners = owners
+
+
 class Ciphers(Protocol):
-    """Whoever can open what is sealed."""
+    """Whoever can decrypt personal data."""
 
     def cipher(self, owner: int) -> AESGCM | None:
-        """The cipher of a user's key, or None when it is destroyed or not ours to have."""
+        """The cipher of a user's key; None when the key is destroyed or not ours to have. May raise `Unavailable`."""
 
 
 class NoKeys:
-    """Opens nothing: for readers without the right to see personal data."""
+    """Decrypts nothing: for readers without the right to see personal data."""
 
     def cipher(self, owner: int) -> AESGCM | None:
-        """None."""
         return None
 
 
@@ -45,13 +52,13 @@ class KeyTable(Protocol):
     """Where keys lie. A key is 32 bytes; None stands for a destroyed one. Every call may raise `Unavailable`."""
 
     def read(self, owners: Iterable[int]) -> dict[int, bytes | None]:
-        """Those that are there."""
+        """The keys of these owners that are there."""
 
     def everything(self) -> dict[int, bytes | None]:
-        """All there are, for a move to another place."""
+        """All keys, for a move to another place."""
 
     def lowest(self) -> int:
-        """The lowest number there is; 0 without any."""
+        """The lowest number that has a key; 0 without any."""
 
     def add(self, keys: Mapping[int, bytes | None]) -> None:
         """Store keys (None: destroyed ones) durably, but none for an owner who has one or has had one."""
@@ -60,7 +67,7 @@ class KeyTable(Protocol):
         """Put a tombstone in the place of the key, so that its bytes are nowhere any more."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 def cipher_of(key: bytes | None) -> AESGCM | None:
@@ -69,60 +76,67 @@ def cipher_of(key: bytes | None) -> AESGCM | None:
 
 
 class KeyStore:
-    """One server's keys. Usable from any thread; `cipher` reads memory, or else asks the table, which blocks."""
+    """One server's keys. Usable from any thread; `cipher` reads memory, or else asks the table, which blocks. `keys_in_memory` and
+    `ciphers_in_memory` bound what is kept."""
 
-    def __init__(self, table: KeyTable) -> None:
-        self._table = table
-        self._lock = threading.Lock()  # whoever changes what is in memory; looking there needs none
+    def __init__(self, table: KeyTable, keys_in_memory: int = KEYS_IN_MEMORY, ciphers_in_memory: int = CIPHERS_IN_MEMORY) -> None:
+        self.table = table
+        self._keys_in_memory = keys_in_memory
+        self._ciphers_in_memory = ciphers_in_memory
+        self._lock = threading.Lock()  # held by whoever changes what is in memory; looking there needs none
         self._keys: dict[int, bytes | None] = {}  # those that were asked for longest ago come first
         self._ciphers: dict[int, AESGCM] = {}
 
-    def at_hand(self, owner: int) -> AESGCM | None:
-        """The cipher of a key in memory; None when it was destroyed. Raises `KeyError` when only the table knows."""
-        cipher = self._ciphers.get(owner)
-        if cipher is not None:
-            return cipher
-        key = self._keys[owner]
-        if key is None:
-            return None
-        if len(self._ciphers) >= CIPHERS_IN_MEMORY:
-            self._ciphers.clear()
-        cipher = self._ciphers[owner] = AESGCM(key)
-        return cipher
+    def at_hand(self, owners: Collection[int]) -> dict[int, AESGCM | None]:
+        """The ciphers of keys in memory, None for a destroyed key. Raises `KeysNeeded` when only the table knows one of them."""
+        found: dict[int, AESGCM | None] = {}
+        for owner in owners:
+            cipher = self._ciphers.get(owner)
+            if cipher is None:
+                try:
+                    key = self._keys[owner]
+                except KeyError:
+                    raise KeysNeeded(set(owners)) from None
+                if key is not None:
+                    if len(self._ciphers) >= self._ciphers_in_memory:
+                        self._ciphers.clear()
+                    cipher = self._ciphers[owner] = AESGCM(key)
+            found[owner] = cipher
+        return found
 
     def cipher(self, owner: int) -> AESGCM | None:
         """The cipher of a key; None when it was destroyed, or never made. Raises `Unavailable`."""
         try:
-            return self.at_hand(owner)
-        except KeyError:
-            found = self._table.read((owner,))
+            return self.at_hand((owner,))[owner]
+        except KeysNeeded:
+            found = self.table.read((owner,))
             self._remember(found, found.keys())
             return cipher_of(found.get(owner))
 
     def make(self, owners: Iterable[int]) -> None:
-        """Have the keys of `owners` at hand, all at once, however many they are. As `have` otherwise."""
+        """Have the keys of `owners` in memory, all at once, however many they are. As `have` otherwise."""
         wanted = set(owners)
         self._remember(self.have([owner for owner in wanted if owner not in self._keys]), wanted)
 
     def have(self, owners: Collection[int]) -> dict[int, bytes | None]:
-        """The keys of `owners`, None for a destroyed one: durably stored first where there are none, but not for those whose key was
-        destroyed. Memory keeps what it has. Raises `Unavailable`."""
-        found = self._table.read(owners)
+        """The keys of `owners`, None for a destroyed one. Keys that are missing are made and stored first, but none for an owner whose key
+        was destroyed. Memory keeps what it has. Raises `Unavailable`."""
+        found = self.table.read(owners)
         missing = [owner for owner in owners if owner not in found]
         if missing:
-            self._table.add({owner: secrets.token_bytes(KEY_BYTES) for owner in missing})
-            found |= self._table.read(missing)  # another process on the same table may have been first
+            self.table.add({owner: secrets.token_bytes(KEY_BYTES) for owner in missing})
+            found |= self.table.read(missing)  # another process on the same table may have been first
         return found
 
     def destroy(self, owner: int) -> None:
         """Destroy a user's key, once and for all; a second time changes nothing. Raises `Unavailable`."""
-        self._table.destroy(owner)
+        self.table.destroy(owner)
         self.forget(owner)
         log.info("keys.destroyed", uid=owner)
 
     def destroyed(self, owners: Iterable[int]) -> set[int]:
         """Those of `owners` whose keys are destroyed. Raises `Unavailable`."""
-        return {owner for owner, key in self._table.read(list(owners)).items() if key is None}
+        return {owner for owner, key in self.table.read(list(owners)).items() if key is None}
 
     def forget(self, owner: int) -> None:
         """Keep nothing of a key in memory: it was destroyed, here or by another process."""
@@ -130,44 +144,44 @@ class KeyStore:
             self._keys.pop(owner, None)
             self._ciphers.pop(owner, None)
 
-    def mail_key(self) -> int:
-        """The number (below zero) of the newest key of the mail between servers; 0 before one has arrived. Raises `Unavailable`."""
-        number = self._table.lowest()
+    def transit_key(self) -> int:
+        """The number (below zero) of the newest transit key; 0 before one has arrived. Raises `Unavailable`."""
+        number = self.table.lowest()
         if number < 0:
             self.make((number,))
         return min(number, 0)
 
-    def make_mail_key(self) -> tuple[int, bytes]:
-        """The newest key of the mail and its number; the first one is made. For the Global Server. Raises `Unavailable`."""
-        number = self.mail_key() or -1
+    def make_transit_key(self) -> tuple[int, bytes]:
+        """The newest transit key and its number; the first one is made. For the Global Server. Raises `Unavailable`."""
+        number = self.transit_key() or -1
         self.make((number,))
         key = self._keys[number]
         if key is None:
-            raise Unavailable("The key of the mail between servers was destroyed.")
+            raise Unavailable("The transit key was destroyed.")
         return number, key
 
-    def learn_mail_key(self, number: int, key: bytes) -> None:
-        """Keep a key of the mail between servers that the Global Server told; not another one under a number that has one, for what
-        waits may be sealed with that. Raises `Unavailable`."""
+    def learn_transit_key(self, number: int, key: bytes) -> None:
+        """Keep a transit key that the Global Server told. A number that has a key keeps it, because mail that waits may be encrypted with
+        that key. Raises `Unavailable`, `ValueError`."""
         if number >= 0 or len(key) != KEY_BYTES:
-            raise ValueError("not a key of the mail between servers")
-        self._table.add({number: key})
-        kept = self._table.read((number,))
+            raise ValueError("not a transit key")
+        self.table.add({number: key})
+        kept = self.table.read((number,))
         if kept.get(number) != key:
             log.error("keys.mail_key_differs", number=number)
         self._remember(kept, kept.keys())
 
     def close(self) -> None:
-        """Let go of the table."""
-        self._table.close()
+        """Close the table."""
+        self.table.close()
 
     def _remember(self, keys: Mapping[int, bytes | None], wanted: Collection[int]) -> None:
-        """Add `keys`, and let go of others where there are too many, but of none that are `wanted`: a batch is sealed with all its own."""
+        """Add `keys`, and drop others where there are too many, but none that is `wanted`: a batch is encrypted with all its own keys."""
         with self._lock:
             for owner in wanted:
                 if owner in self._keys:
                     self._keys[owner] = self._keys.pop(owner)
             self._keys.update(keys)
-            for owner in list(islice(self._keys, max(len(self._keys) - KEYS_IN_MEMORY, 0))):
+            for owner in list(islice(self._keys, max(len(self._keys) - self._keys_in_memory, 0))):
                 if owner not in wanted:
                     del self._keys[owner]

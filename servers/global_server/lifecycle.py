@@ -49,8 +49,8 @@ class Lifecycle:
         """Open for business."""
         await self.projector.start()
         await self.erasure.start()
-        self.store.mail_key, key = await self.store.run(self.store.keys.make_mail_key)
-        self.questions.transit_key = (self.store.mail_key, key)
+        self.store.transit_key, key = await self.store.run(self.store.keys.make_transit_key)
+        self.questions.transit_key = (self.store.transit_key, key)
         self.writer.start()
         await self.broker.declare_inbox(GLOBAL)
         await self.outbox.start()

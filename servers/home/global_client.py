@@ -78,7 +78,7 @@ class GlobalClient:
         while True:
             try:
                 told = await ask(self._broker, GLOBAL, Announce(self._name, self._url), Announced, ASK_TIMEOUT_S)
-                await self._store.run(self._store.learn_mail_key, *told.mail)
+                await self._store.run(self._store.learn_transit_key, *told.mail)
                 self._trust(told.keys)  # last, because from now on users may come
                 await asyncio.to_thread(self._remember, told.keys)
                 self.announced.set()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from eventsourcing.persistence import StoredEvent
 from msgspec.structs import replace
 
 from broker import envelope, topology
@@ -19,9 +18,8 @@ from domain.event import Event
 from domain.events.home import MessageBounced, MessageQueued, MessageSent, ReceiptQueued
 from domain.mailbox.commands import QueueMessage, QueueReceipt
 from domain.rules.by_server import rules_of
+from servers.encryption.event_codec import EventDecoder
 from servers.encryption.key_store import NO_KEYS
-from servers.encryption.personal_fields import SealedMapper
-from servers.store.event_store import MsgpackTranscoder
 
 _DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     QueueMessage: lambda command: (command.id, command.sender),
@@ -74,12 +72,12 @@ async def read_tail(history: Any, server: str, backed_up: int, trackings: Mappin
 
 def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, Sequence[EventRecord]]) -> dict[str, int]:
     """The last position of each other server whose effect is among `records`."""
-    mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
-    effects = {(record.stream, *_what(event)) for record in records if (event := _event(mapper, record)) is not None}
+    decoder = EventDecoder(NO_KEYS)
+    effects = {(record.stream, *_what(event)) for record in records if (event := _event(decoder, record)) is not None}
     rules, found = rules_of(server), dict[str, int]()
     for source, theirs in others.items():
         for record in theirs:
-            event = _event(mapper, record)
+            event = _event(decoder, record)
             if event is None:
                 continue
             if any((command.stream, *_what(command)) in effects for command in rules.react(event, source)):
@@ -93,15 +91,13 @@ def _what(decided: Any) -> tuple[Any, ...]:
     return (decided.cause, *what(decided)) if what else (decided.cause,)
 
 
-def _event(mapper: SealedMapper, record: EventRecord) -> Event | None:
+def _event(decoder: EventDecoder, record: EventRecord) -> Event | None:
     """The event, its texts unread; None for what no server of ours wrote."""
-    if ":" in record.topic:  # the library would import a module of that name
-        return None
     try:
-        event: Any = mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))
+        event = decoder.decode(record.stream, record.version, record.topic, record.data)
     except Exception as error:  # whatever it is: the bytes are not ours
         log.warning("restore.event_unreadable", topic=record.topic, error=type(error).__name__)
         return None
     if isinstance(event, MessageSent):  # its text cannot be read here, and was there
         event = replace(event, text=UNREAD)
-    return event if isinstance(event, Event) else None
+    return event

@@ -19,8 +19,8 @@ from broker.envelope import EventRecord
 from domain.event import stored_fields, stream_uid
 from domain.events.every import every_event
 from domain.events.integrity import LogRestored
+from servers.encryption.event_codec import ENCRYPTED
 from servers.encryption.key_tables import open_table
-from servers.encryption.personal_fields import ENCRYPTED
 from servers.maintenance.errors import NotRestored
 from servers.maintenance.history_since_backup import HistorySinceBackup, read_tail
 from servers.maintenance.rebuild_projections import drop_projections

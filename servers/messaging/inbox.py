@@ -7,10 +7,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
-from eventsourcing.persistence import StoredEvent, Tracking
+from eventsourcing.persistence import Tracking
 
 from broker import envelope
 from broker.port import Broker, Consumer, Delivery
@@ -158,17 +157,13 @@ class Inbox:
             return Incoming(delivery, Arrived("", ()), error.detail)
         if told.source.startswith("@"):  # positions under such names are not an inbox's
             return Incoming(delivery, Arrived("", ()), f"{told.source!r} is no server")
-        if not self._store.mail_key:
-            raise Unavailable("The key of the mail between servers is not known here yet.")
+        if not self._store.transit_key:
+            raise Unavailable("The transit key is not known here yet.")
         events: list[tuple[int, Event | None]] = []
         fault: str | None = None
         for record in told.events:
             try:
-                if ":" in record.topic:  # the library would import a module of that name
-                    raise TypeError("not a topic")
-                event: Any = self._store.mapper.read(StoredEvent(record.stream, record.version, record.topic, record.data), strict=True)
-                if not isinstance(event, Event):
-                    raise TypeError("not an event")
+                event = self._store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
                 events.append((record.position, event))
             except Unavailable:  # the key, which the next try may find
                 raise

@@ -2,7 +2,7 @@
 the history stream gets batches of 50 ms.
 
 Two publishers follow the same log, each with its own stored position: "mail", for which people wait, and "history", for which nobody does.
-The history gets the stored bytes, another home gets a letter that it can decrypt (`Store.letter`).
+The history gets the stored bytes, another home gets them as it can decrypt them (`Store.for_transit`).
 Cost per commit: one message per home addressed; per 50 ms: one history message.
 """
 
@@ -85,11 +85,11 @@ class Outbox:
             find = self._recipients.get(type(event))
             if find is None or event.PRIVATE:
                 continue
-            letter: EventRecord | None = None
+            record: EventRecord | None = None
             for home in find(event):
                 if home != self._server:
-                    letter = letter or self._store.letter(event, committed.record)
-                    inboxes.setdefault(home, []).append(letter)
+                    record = record or self._store.for_transit(event, committed.record)
+                    inboxes.setdefault(home, []).append(record)
             if isinstance(event, PresenceEvent):
                 feed.extend(self._presence_events(committed))
         for home, records in inboxes.items():

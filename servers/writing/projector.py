@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.event import Event
 from runtime.background_task import BackgroundTask
 from servers.encryption.key_store import NO_KEYS, Ciphers, KeyStore
-from servers.encryption.personal_fields import pack_dump, unpack_dump
+from servers.encryption.snapshots import pack_snapshot, unpack_snapshot
 from servers.store.event_store import Store
 from servers.writing.config import ProjectorConfig
 
@@ -105,7 +105,7 @@ class Projector:
 def read_dump(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | None:
     """The data of a checkpoint; None when there is none that can be read. Raises `Unavailable` when the keys are away."""
     try:
-        data = unpack_dump(path.read_bytes(), ciphers)
+        data = unpack_snapshot(path.read_bytes(), ciphers)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, msgpack.UnpackException) as error:
@@ -116,7 +116,7 @@ def read_dump(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | None:
 
 def write_dump(path: Path, data: dict[str, Any], keys: KeyStore | None = None) -> None:
     """Write a checkpoint, whole or not at all; without `keys` it must hold nothing personal. Raises `OSError`, `Unavailable`."""
-    packed = msgpack.packb(data) if keys is None else pack_dump(data, keys)
+    packed = msgpack.packb(data) if keys is None else pack_snapshot(data, keys)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:

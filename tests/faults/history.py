@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eventsourcing.persistence import StoredEvent
-
 from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.rabbitmq.broker import RabbitBroker
@@ -74,7 +72,7 @@ def fold(store: Store, records: Iterable[EventRecord]) -> dict[str, Projection]:
     """A home's indices, from nothing but the history."""
     indices = by_name(HomeProjections())
     for record in records:
-        event: Any = store.mapper.to_domain_event(StoredEvent(record.stream, record.version, record.topic, record.data))
+        event: Any = store.codec.decode(record.stream, record.version, record.topic, record.data)
         for index in indices.values():
             index.apply(record.position, event)
     return indices

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventsourcing.persistence import StoredEvent
 
 from tests.faults.databases import on_postgresql
 from tests.faults.history import close, open_store, read_history
@@ -39,7 +38,7 @@ async def decoded(installation: Installation) -> list[Any]:
     events: list[Any] = []
     for source, records in (await read_history(installation.amqp_url)).records.items():
         store = open_store(installation.store_url(source), source)
-        events += [store.mapper.to_domain_event(StoredEvent(r.stream, r.version, r.topic, r.data)) for r in records]
+        events += [store.codec.decode(r.stream, r.version, r.topic, r.data) for r in records]
         await close(store)
     return events
 

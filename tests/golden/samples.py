@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from eventsourcing.persistence import StoredEvent
 from msgspec import structs
 
 from domain.event import Event, placed, stored_fields
 from domain.events.every import every_event
+from servers.encryption.event_codec import EventDecoder
 from servers.encryption.key_store import NO_KEYS
-from servers.encryption.personal_fields import SealedMapper
-from servers.store.event_store import MsgpackTranscoder
 
 FOLDER = Path(__file__).parent
 STREAM, VERSION = "user-42", 7  # where the samples lie; any place will do
 
-mapper = SealedMapper(MsgpackTranscoder(), NO_KEYS)
+decoder = EventDecoder(NO_KEYS)
 
 
 def path(topic: str, version: int) -> Path:
@@ -35,8 +33,7 @@ def stored(event: Event) -> bytes:
 
 def decode(sample: dict[str, Any]) -> Event:
     """The event in a sample's stored bytes, upcast to today's class."""
-    stored = StoredEvent(STREAM, VERSION, sample["topic"], bytes.fromhex(sample["stored"]))
-    return typing.cast(Event, mapper.to_domain_event(stored))
+    return decoder.decode(STREAM, VERSION, sample["topic"], bytes.fromhex(sample["stored"]))
 
 
 def example(kind: type[Event]) -> Event:

@@ -4,14 +4,13 @@ import json
 
 import msgpack
 import pytest
-from eventsourcing.persistence import StoredEvent
 
 from domain.event import stored_fields
 from domain.events.every import every_event
 from domain.events.home import MessageSent
 from domain.personal import owners
 from domain.rules.rules import Rules
-from servers.store.event_store import MsgpackTranscoder, Store
+from servers.store.event_store import Store
 from tests.golden.samples import FOLDER, STREAM, VERSION, decode, example, path, stored, write_missing
 
 SAMPLES = sorted(FOLDER.glob("*.json"))
@@ -46,9 +45,9 @@ def test_the_store_keeps_the_whole_event(kind, tmp_path):
     """What the store keeps is the whole event, but what is personal only under its owner's key."""
     event = example(kind)
     store = Store(f"sqlite:///{tmp_path}/x.db", "x", Rules("x", {}, {}, {}))
-    store.fetch_keys(owners(event))
-    (packed,) = store.pack([event])
-    assert store.mapper.to_domain_event(StoredEvent(packed.stream, packed.version, packed.topic, packed.data)) == event
+    store.keys.make(owners(event))
+    (packed,) = store.codec.encode([event])
+    assert store.codec.decode(packed.stream, packed.version, packed.topic, packed.data) == event
     store.close()
     assert (packed.stream, packed.version, packed.topic, packed.time) == (STREAM, VERSION, kind.TOPIC, event.at)
     ours, whole = msgpack.unpackb(packed.data), msgpack.unpackb(stored(event))
@@ -82,7 +81,7 @@ def test_a_message_of_version_one_was_not_urgent():
     stored = msgpack.unpackb(bytes.fromhex(json.loads(path("user.message_sent", 1).read_text())["stored"]))
     assert "urgent" not in stored
     assert "class_version" not in stored
-    event = decode({"topic": "user.message_sent", "stored": MsgpackTranscoder().encode(stored).hex()})
+    event = decode({"topic": "user.message_sent", "stored": msgpack.packb(stored).hex()})
     assert isinstance(event, MessageSent)
     assert event.urgent is False
     assert {**stored_fields(event), "urgent": None} == {**stored, "urgent": None}

@@ -28,5 +28,5 @@ def sent(number: int) -> MessageSent:
 def put(store: Store, stream: str, version: int, events: Iterable[Event], trackings=()) -> list[Committed]:
     """Store fresh `events` of `stream` after `version`."""
     fresh = placed(events, stream, version)
-    store.fetch_keys({owner for event in fresh for owner in owners(event)})
-    return store.put(fresh, store.pack(fresh), trackings)
+    store.keys.make({owner for event in fresh for owner in owners(event)})
+    return store.put(fresh, store.codec.encode(fresh), trackings)

@@ -19,13 +19,15 @@ QUICK_INBOX = InboxConfig(retry_s=0.01)
 class Server:
     """One home without sessions."""
 
-    def __init__(self, store_url, name, broker: EmbeddedBroker, mail_key: bytes | None = b"k" * 32, outbox=QUICK_OUTBOX, inbox=QUICK_INBOX):
-        """`mail_key`: as the Global Server would tell it; None: it has not yet."""
+    def __init__(
+        self, store_url, name, broker: EmbeddedBroker, transit_key: bytes | None = b"k" * 32, outbox=QUICK_OUTBOX, inbox=QUICK_INBOX
+    ):
+        """`transit_key`: as the Global Server would tell it; None: it has not yet."""
         self.name = name
         self.rules = rules_for(name)
         self.store = Store(store_url(name), name, self.rules)
-        if mail_key is not None:
-            self.store.learn_mail_key(-1, mail_key)
+        if transit_key is not None:
+            self.store.learn_transit_key(-1, transit_key)
         self.writer = Writer(self.store, lambda: NOW, [lambda batch: self.outbox.offer(batch)])
         self.outbox = Outbox(self.store, self.writer, broker, name, RECIPIENTS, lambda committed: (), outbox)
         self.heard: list[Event] = []

@@ -207,6 +207,6 @@ def _forged(url: str) -> EventRecord:
         server="h1", first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
     )
     store = SealedLog(url, server="h2").store
-    packed = store.pack(placed([event], "log-h1", 0))[0]
+    packed = store.codec.encode(placed([event], "log-h1", 0))[0]
     store.close()
     return EventRecord(7, "log-h1", 1, packed.topic, 1.0, packed.data)

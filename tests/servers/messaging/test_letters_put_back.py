@@ -35,13 +35,13 @@ async def h2(store_url, broker):
 def sealed(store_url):
     """Records of h1's popups, sealed with a key that h2 does not know."""
     with closing(Store(store_url("h1"), "h1", HOME)) as store:
-        store.learn_mail_key(*NEW_KEY)
+        store.learn_transit_key(*NEW_KEY)
 
         def make(id, position):
             (event,) = placed([message_sent(id)], "user-1", 0)
-            store.fetch_keys(owners(event))
-            (packed,) = store.pack([event])
-            return msgspec.structs.replace(store.letter(event, packed), position=position)
+            store.keys.make(owners(event))
+            (packed,) = store.codec.encode([event])
+            return msgspec.structs.replace(store.for_transit(event, packed), position=position)
 
         yield make
 
@@ -75,7 +75,7 @@ def ids(server):
 
 async def test_mail_waits_for_a_home_that_lost_its_keys_until_it_has_heard_the_key_again(store_url, broker):
     await broker.declare_inbox("h2")
-    h1, h2 = Server(store_url, "h1", broker), Server(store_url, "h2", broker, mail_key=None)
+    h1, h2 = Server(store_url, "h1", broker), Server(store_url, "h2", broker, transit_key=None)
     await h1.start()
     await h1.writer.submit((contact(),))
     for number in range(3):
@@ -85,7 +85,7 @@ async def test_mail_waits_for_a_home_that_lost_its_keys_until_it_has_heard_the_k
         await h2.start()
         await eventually(lambda: [entry for entry in logs if entry["event"] == "inbox.key_away"])
     assert (ids(h2), h2.inbox.dead) == ([], 0)
-    await h2.store.run(h2.store.learn_mail_key, -1, b"k" * 32)
+    await h2.store.run(h2.store.learn_transit_key, -1, b"k" * 32)
     await eventually(lambda: ids(h2) == ["m0", "m1", "m2"])
     await empty(broker)
     await h1.stop()
@@ -93,14 +93,14 @@ async def test_mail_waits_for_a_home_that_lost_its_keys_until_it_has_heard_the_k
 
 
 async def test_mail_waits_while_the_key_cannot_be_read(h2, broker, sealed, monkeypatch):
-    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    await h2.store.run(h2.store.learn_transit_key, *NEW_KEY)
     h2.store.keys.forget(NEW_KEY[0])  # as if many others had been needed since
 
     def away(owners):
         raise Unavailable("the database is away")
 
     with monkeypatch.context() as patched, structlog.testing.capture_logs() as logs:
-        patched.setattr(h2.store.keys._table, "read", away)
+        patched.setattr(h2.store.keys.table, "read", away)
         await arrive(broker, sealed("a", 1))
         await eventually(lambda: len([entry for entry in logs if entry["event"] == "inbox.key_away"]) > 1)
         assert (ids(h2), h2.inbox.dead) == ([], 0)
@@ -119,7 +119,7 @@ async def test_a_letter_put_back_takes_effect_though_later_mail_has_and_its_neig
     if restart:
         await h2.stop()
         h2 = await Server(store_url, "h2", broker).start()
-    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    await h2.store.run(h2.store.learn_transit_key, *NEW_KEY)
     assert await broker.requeue_dead() == 2
     await eventually(lambda: ids(h2) == ["a", "c", "e", "b", "d"])
     await empty(broker)
@@ -137,7 +137,7 @@ async def test_a_letter_that_is_still_unreadable_dies_again_and_takes_effect_lat
         assert await broker.requeue_dead() == 1
         await eventually(lambda: h2.inbox.dead == died + 1)  # noqa: B023  # awaited in this turn
         await dead(broker, 1)
-    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    await h2.store.run(h2.store.learn_transit_key, *NEW_KEY)
     assert await broker.requeue_dead() == 1
     await eventually(lambda: ids(h2) == ["b", "a"])
     await empty(broker)
@@ -163,7 +163,7 @@ async def test_a_letter_that_is_there_twice_takes_effect_once(h2, broker, sealed
         await arrive(broker, plain("a", 1), sealed("b", 2))
     await arrive(broker, plain("c", 3))
     letters = await dead(broker, 2)
-    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    await h2.store.run(h2.store.learn_transit_key, *NEW_KEY)
     assert await broker.requeue_dead([letters[0].id]) == 1
     await eventually(lambda: ids(h2) == ["a", "c", "b"])
     assert await broker.requeue_dead() == 1
@@ -182,7 +182,7 @@ async def test_a_letter_put_back_takes_effect_once_though_the_answer_of_its_comm
         put(events, stored, trackings)
         raise Unavailable("the connection broke")
 
-    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    await h2.store.run(h2.store.learn_transit_key, *NEW_KEY)
     monkeypatch.setattr(h2.store, "put", put_and_die)
     await broker.requeue_dead()
     await empty(broker)
@@ -208,7 +208,7 @@ async def test_a_letter_of_which_nothing_is_noted_comes_back_rather_than_vanish(
 
 async def test_what_took_effect_and_is_unreadable_when_it_comes_again_does_not_take_effect_twice(h2, broker, sealed, monkeypatch):
     """A home is killed between the commit and the ack, and comes back without the key."""
-    await h2.store.run(h2.store.learn_mail_key, *NEW_KEY)
+    await h2.store.run(h2.store.learn_transit_key, *NEW_KEY)
     await arrive(broker, sealed("a", 1))
     await eventually(lambda: ids(h2) == ["a"])
     with monkeypatch.context() as patched:

@@ -81,8 +81,8 @@ def test_a_version_that_is_taken_conflicts_and_stores_nothing(store, trackings):
     ours = placed([adopted(2)], "user-2", 0)
     theirs = placed([adopted(3)], "user-1", 0)  # somebody was there before
     with pytest.raises(Conflicted):
-        store.fetch_keys([1, 2])
-        store.put([*ours, *theirs], store.pack([*ours, *theirs]), trackings)
+        store.keys.make([1, 2])
+        store.put([*ours, *theirs], store.codec.encode([*ours, *theirs]), trackings)
     assert len(store.read(0, 10)) == 1
     assert store.tracked("h2") == 0
     assert store.load("user-2").version == 0

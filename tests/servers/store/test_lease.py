@@ -259,7 +259,7 @@ async def test_who_was_fenced_out_tells_nothing_of_what_its_successor_commits(st
 
 def test_a_process_that_is_stopped_while_it_makes_keys_keeps_no_other_from_making_them(stores):
     """After no answer of the database is a transaction open."""
-    table, statuses = stores[0].keys._table, []
+    table, statuses = stores[0].keys.table, []
     table.read([1])
     wait = table._db.wait
 

@@ -2,7 +2,6 @@
 
 import msgpack
 import pytest
-from eventsourcing.persistence import StoredEvent
 
 from broker import envelope, topology
 from broker.port import Outgoing
@@ -11,8 +10,7 @@ from domain.event import stored_fields
 from domain.events.global_server import AccountClosed
 from domain.registry.registered_home import GLOBAL
 from projections.by_server import HomeProjections, by_name
-from servers.encryption.personal_fields import SealedMapper
-from servers.store.event_store import MsgpackTranscoder
+from servers.encryption.event_codec import EventDecoder
 from tests.servers.homes import Town, shown
 from tests.support.dumps import through_msgpack
 from tests.support.postgres import every_row
@@ -61,8 +59,8 @@ async def history(town):
     found = []
     async for item in town.broker.read_stream(topology.HISTORY, follow=False):
         told = envelope.decode(item.body)
-        mapper = SealedMapper(MsgpackTranscoder(), town.homes[told.source].lifecycle.store.keys)
-        found += [mapper.to_domain_event(StoredEvent(r.stream, r.version, r.topic, r.data)) for r in told.events]
+        decoder = EventDecoder(town.homes[told.source].lifecycle.store.keys)
+        found += [decoder.decode(r.stream, r.version, r.topic, r.data) for r in told.events]
     return found
 
 

@@ -223,14 +223,14 @@ async def test_a_local_popup_is_queued_in_the_same_transaction(desk):
 
 
 async def test_keys_that_another_thread_lets_go_of_are_fetched_again(desk, monkeypatch):
-    fetch, let_go = desk.store.fetch_keys, [1, 2]
+    fetch, let_go = desk.store.keys.make, [1, 2]
 
     def fetch_and_lose(owners):
         fetch(owners)
         if let_go:
             desk.store.keys.forget(let_go.pop())
 
-    monkeypatch.setattr(desk.store, "fetch_keys", fetch_and_lose)
+    monkeypatch.setattr(desk.store.keys, "make", fetch_and_lose)
     await desk.do(contact())
     await asyncio.gather(desk.do(send()), desk.do(log_in(2)))
     assert "user.message_sent" in desk.stored()

@@ -12,21 +12,20 @@ import psycopg
 import pytest
 import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from eventsourcing.persistence import StoredEvent
+from msgspec.structs import replace
 
 from domain.event import placed, stored_fields
 from domain.events.home import ContactAdded, MessageSent
 from domain.personal import Personal, owners
-from servers.encryption import key_store as keys_module
-from servers.encryption.key_store import NoKeys
+from servers.encryption.event_codec import EventDecoder, NotDecryptable, decrypt, encrypt
+from servers.encryption.key_store import KeysNeeded, KeyStore, NoKeys
 from servers.encryption.key_tables import open_keys
-from servers.encryption.personal_fields import NotDecryptable, SealedMapper, pack_dump, seal, unpack_dump, unseal
-from servers.store.event_store import MsgpackTranscoder, Store
+from servers.encryption.snapshots import pack_snapshot, unpack_snapshot
+from servers.store.event_store import Store
 from tests.servers.stores import HOME, NOW, put
 from tests.support.postgres import PrivatePostgres
 
 TEXT = "nobody else may read this"
-NONCE = b"n" * 12
 
 
 def message(text: str = TEXT, id: str = "m1") -> MessageSent:
@@ -46,12 +45,11 @@ def store(url):
     store.close()
 
 
-def stored(committed) -> StoredEvent:
-    event = committed.event
-    return StoredEvent(event.originator_id, event.originator_version, event.TOPIC, committed.record.data)
+def decoded(decoder: EventDecoder, record, **options):
+    return decoder.decode(record.stream, record.version, record.topic, record.data, **options)
 
 
-def test_a_text_is_stored_sealed_and_read_whole(store):
+def test_a_text_is_stored_encrypted_and_read_whole(store):
     (written,) = put(store, "user-1", 0, [message()])
     assert TEXT.encode() not in written.record.data
     assert b"Ann Lee" not in written.record.data
@@ -86,104 +84,95 @@ def test_keys_survive_a_restart_and_two_processes_make_the_same(store, url):
     first, second = open_keys("", url, "h1"), open_keys("", url, "h1")
     second.make([7, 1])
     first.make([7, 1])
-    mapper = SealedMapper(MsgpackTranscoder(), first)
-    sealed = seal(first.cipher(7), NONCE, {"a": 1}, b"here")
-    assert unseal(second.cipher(7), sealed, b"here") == {"a": 1}
-    assert mapper.to_domain_event(stored(store.read(0, 1)[0])).text == TEXT
+    encrypted = encrypt(first.cipher(7), {"a": 1}, b"here")
+    assert decrypt(second.cipher(7), encrypted, b"here") == {"a": 1}
+    assert decoded(EventDecoder(first), store.read(0, 1)[0].record).text == TEXT
     for keys in (first, second):
         keys.close()
 
 
-def test_sealed_bytes_open_only_where_they_were_put(store):
+def test_encrypted_bytes_open_only_where_they_were_put(store):
     (written,) = put(store, "user-1", 0, [message()])
-    place_before = stored(written)
-    for moved in (
-        StoredEvent("user-9", 1, place_before.topic, written.record.data),
-        StoredEvent("user-1", 2, place_before.topic, written.record.data),
-    ):
+    for moved in (replace(written.record, stream="user-9"), replace(written.record, version=2)):
         with pytest.raises(NotDecryptable):
-            store.mapper.read(moved, strict=True)
-        assert store.mapper.to_domain_event(moved).text == ""
+            decoded(store.codec, moved, strict=True)
+        assert decoded(store.codec, moved).text == ""
     with pytest.raises(NotDecryptable):
-        store.mapper.read(StoredEvent("user-1", 1, "mailbox.message_queued", written.record.data), strict=True)
+        store.codec.decode("user-1", 1, "mailbox.message_queued", written.record.data, strict=True)
 
 
 def test_a_changed_bit_is_noticed():
     cipher = AESGCM(b"k" * 32)
-    sealed = seal(cipher, NONCE, {"text": TEXT}, b"here")
-    assert unseal(cipher, sealed, b"here") == {"text": TEXT}
-    for index in range(len(sealed)):
-        changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
+    encrypted = encrypt(cipher, {"text": TEXT}, b"here")
+    assert decrypt(cipher, encrypted, b"here") == {"text": TEXT}
+    for index in range(len(encrypted)):
+        changed = encrypted[:index] + bytes([encrypted[index] ^ 1]) + encrypted[index + 1 :]
         with pytest.raises(NotDecryptable):
-            unseal(cipher, changed, b"here")
+            decrypt(cipher, changed, b"here")
 
 
 def test_without_keys_everything_else_is_readable(store):
     (written,) = put(store, "user-1", 0, [message()])
-    event = SealedMapper(MsgpackTranscoder(), NoKeys()).to_domain_event(stored(written))
+    event = decoded(EventDecoder(NoKeys()), written.record)
     assert (event.text, event.name, event.handle, event.id, event.to) == ("", "", "ann", "m1", 2)
 
 
-def test_what_was_stored_before_sealing_is_read_as_it_stands(store):
+def test_what_was_stored_before_there_were_keys_is_read_as_it_stands(store):
     (plain,) = placed([message()], "user-1", 0)
     data = msgpack.packb({**stored_fields(plain), "class_version": 2})
-    assert store.mapper.to_domain_event(StoredEvent("user-1", 1, plain.TOPIC, data)) == plain
+    assert store.codec.decode("user-1", 1, plain.TOPIC, data) == plain
 
 
-def test_a_letter_opens_with_the_key_of_the_mail_only(store, store_url):
+def test_an_event_in_transit_opens_with_the_transit_key_only(store, store_url):
     (written,) = put(store, "user-1", 0, [message()])
-    store.learn_mail_key(-1, b"k" * 32)
-    letter = StoredEvent("user-1", 1, written.event.TOPIC, store.letter(written.event, written.record).data)
-    assert TEXT.encode() not in letter.state
+    store.learn_transit_key(-1, b"k" * 32)
+    travelling = store.for_transit(written.event, written.record)
+    assert TEXT.encode() not in travelling.data
     other = Store(store_url("h2"), "h2", HOME)
     with pytest.raises(NotDecryptable):
-        other.mapper.read(letter, strict=True)
-    other.learn_mail_key(-1, b"k" * 32)
-    assert other.mapper.read(letter, strict=True) == written.event
+        decoded(other.codec, travelling, strict=True)
+    other.learn_transit_key(-1, b"k" * 32)
+    assert decoded(other.codec, travelling, strict=True) == written.event
     other.close()
 
 
-def test_another_mail_key_under_the_same_number_is_refused_loudly(store):
-    store.learn_mail_key(-1, b"k" * 32)
-    sealed = seal(store.keys.cipher(-1), NONCE, {"text": TEXT}, b"here")
+def test_another_transit_key_under_the_same_number_is_refused_loudly(store):
+    store.learn_transit_key(-1, b"k" * 32)
+    encrypted = encrypt(store.keys.cipher(-1), {"text": TEXT}, b"here")
     with structlog.testing.capture_logs() as logs:
-        store.learn_mail_key(-1, b"k" * 32)
+        store.learn_transit_key(-1, b"k" * 32)
         assert logs == []
-        store.learn_mail_key(-1, b"x" * 32)
+        store.learn_transit_key(-1, b"x" * 32)
     assert logs == [{"event": "keys.mail_key_differs", "log_level": "error", "number": -1}]
-    assert (store.mail_key, unseal(store.keys.cipher(-1), sealed, b"here")) == (-1, {"text": TEXT})
+    assert (store.transit_key, decrypt(store.keys.cipher(-1), encrypted, b"here")) == (-1, {"text": TEXT})
 
 
-def test_a_dump_may_need_more_keys_than_are_kept_in_memory(store, monkeypatch):
-    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 30)
-    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 4)
-    store.keys.make(range(1, 26))  # who is here; to have the others at hand, some of these must go
+def test_a_snapshot_may_need_more_keys_than_are_kept_in_memory(store):
+    keys = KeyStore(store.keys.table, keys_in_memory=30, ciphers_in_memory=4)
+    keys.make(range(1, 26))  # active users; to have the others at hand, some of these must go
     names = {uid: Personal(uid, f"name {uid}") for uid in range(1, 51)}
     for _ in range(2):  # the second time all keys exist already
-        assert unpack_dump(pack_dump(names, store.keys), store.keys) == {uid: f"name {uid}" for uid in names}
-    store.keys.destroy(7)
-    assert unpack_dump(pack_dump(names, store.keys), store.keys)[7] == ""
+        assert unpack_snapshot(pack_snapshot(names, keys), keys) == {uid: f"name {uid}" for uid in names}
+    keys.destroy(7)
+    assert unpack_snapshot(pack_snapshot(names, keys), keys)[7] == ""
 
 
-def test_the_keys_of_one_batch_are_at_hand_together_however_many_they_are(store, monkeypatch):
-    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 10)
-    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 1)
-    store.keys.make(range(1, 11))
-    store.keys.make(range(5, 41))
-    assert None not in [store.keys.at_hand(uid) for uid in range(5, 41)]
-    store.keys.make((50,))
-    with pytest.raises(KeyError):
-        store.keys.at_hand(5)
-    store.keys.at_hand(50)
+def test_the_keys_of_one_batch_are_at_hand_together_however_many_they_are(store):
+    keys = KeyStore(store.keys.table, keys_in_memory=10, ciphers_in_memory=1)
+    keys.make(range(1, 11))
+    keys.make(range(5, 41))
+    assert None not in keys.at_hand(range(5, 41)).values()
+    keys.make((50,))
+    with pytest.raises(KeysNeeded):
+        keys.at_hand((5, 50))
+    keys.at_hand((50,))
 
 
-def test_a_dump_takes_no_key_away_from_who_talks(store, monkeypatch):
-    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 10)
-    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 1)
-    store.keys.make(range(1, 11))
-    pack_dump({uid: Personal(uid, "name") for uid in range(1, 101)}, store.keys)
-    for uid in range(1, 11):
-        store.keys.at_hand(uid)
+def test_a_snapshot_takes_no_key_away_from_active_users(store):
+    keys = KeyStore(store.keys.table, keys_in_memory=10, ciphers_in_memory=1)
+    keys.make(range(1, 11))
+    pack_snapshot({uid: Personal(uid, "name") for uid in range(1, 101)}, keys)
+    keys.at_hand(range(1, 11))
 
 
 class Slow(dict):
@@ -199,16 +188,15 @@ class Slow(dict):
         super().update(keys)
 
 
-def test_keys_are_asked_for_by_several_threads(store, monkeypatch):
-    monkeypatch.setattr(keys_module, "KEYS_IN_MEMORY", 20)
-    monkeypatch.setattr(keys_module, "CIPHERS_IN_MEMORY", 5)
+def test_keys_are_asked_for_by_several_threads(store):
+    keys = KeyStore(store.keys.table, keys_in_memory=20, ciphers_in_memory=5)
     everybody = range(1, 101)
-    store.keys.make(everybody)
-    store.keys._keys = Slow()
+    keys.make(everybody)
+    keys._keys = Slow()
     chance = random.Random(os.environ["FLASH_TEST_SEED"])
     orders = [chance.sample(everybody, len(everybody)) for _ in range(4)]
     with ThreadPoolExecutor(len(orders)) as threads:
-        found = threads.map(lambda order: sum(store.keys.cipher(uid) is not None for uid in order), orders)
+        found = threads.map(lambda order: sum(keys.cipher(uid) is not None for uid in order), orders)
         assert list(found) == [len(everybody)] * len(orders)
 
 
@@ -218,11 +206,11 @@ def test_snapshots_and_dumps_hold_no_text(store):
     _, snapshot = store.log.newest_snapshot("user-1")
     assert not {word for word in (b"Bob Jones", b"Bobby") if word in snapshot}
     assert store.load("user-1").contacts[2][1:] == ("bob", "Bob Jones", "h2", "Bobby", False)
-    packed = pack_dump({"texts": [Personal(1, TEXT)], "none": Personal(3, ""), "plain": "ann"}, store.keys)
+    packed = pack_snapshot({"texts": [Personal(1, TEXT)], "none": Personal(3, ""), "plain": "ann"}, store.keys)
     assert TEXT.encode() not in packed
-    assert unpack_dump(packed, store.keys) == {"texts": [TEXT], "none": "", "plain": "ann"}
+    assert unpack_snapshot(packed, store.keys) == {"texts": [TEXT], "none": "", "plain": "ann"}
     store.keys.destroy(1)
-    assert unpack_dump(packed, store.keys) == {"texts": [""], "none": "", "plain": "ann"}, "a copy from before the erasure too"
+    assert unpack_snapshot(packed, store.keys) == {"texts": [""], "none": "", "plain": "ann"}, "a copy from before the erasure too"
 
 
 def test_the_key_file_is_for_its_owner_only_and_forgets(tmp_path):
@@ -231,7 +219,7 @@ def test_the_key_file_is_for_its_owner_only_and_forgets(tmp_path):
         keys.make(range(9_000 - start, 9_000 - start - 100, -1))
     folder = tmp_path / "keys"
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
-    key = keys._table.read([8_001])[8_001]
+    key = keys.table.read([8_001])[8_001]
 
     def copies() -> int:
         return sum(file.read_bytes().count(key) for file in folder.iterdir())
@@ -249,7 +237,7 @@ def test_a_destroyed_key_is_in_no_file_of_postgresql_but_its_log(postgres):
         pytest.skip("the files of a PostgreSQL that is not ours cannot be searched")
     with postgres.lend_database() as url, closing(open_keys("", url, "h1")) as keys:
         keys.make(range(1, 300))
-        key = keys._table.read([150])[150]
+        key = keys.table.read([150])[150]
 
         def copies() -> int:
             with psycopg.connect(url, autocommit=True) as database:
@@ -259,5 +247,5 @@ def test_a_destroyed_key_is_in_no_file_of_postgresql_but_its_log(postgres):
         assert copies() > 0
         keys.destroy(150)
         assert copies() == 0
-        assert keys._table.everything()[150] is None
-        assert len(keys._table.everything()) == 299
+        assert keys.table.everything()[150] is None
+        assert len(keys.table.everything()) == 299
