@@ -1,7 +1,7 @@
-"""States of streams, as they were. Rule: folded by the domain's own folds; a checkpoint is only a shortcut on the way to a moment.
+"""The states of streams at past versions. Rule: folded by the domain's own folds; a checkpoint only shortens the way to a moment.
 
-A stream's state is dumped at every version that `EVERY` divides, so a moment is never more than that many events away, and a store
-that is fed anew holds the same checkpoints.
+A stream's state is kept at every version that `CHECKPOINT_EVERY` divides. So a moment is never more than that many events away, and a
+store that is fed anew holds the same checkpoints.
 """
 
 import sqlite3
@@ -16,15 +16,15 @@ from domain.event import Event, stream_kind
 from domain.personal import Personal
 from domain.rules.home import rules_for
 
-RULES = rules_for("")  # any home's: no policy is asked
-EVERY = 2_500  # events: a fold of so many takes some 40 ms, and a dump, at most 200 KB, is worth 80 bytes an event
+RULES = rules_for("")  # all homes decide and fold alike, and no policy is asked here
+CHECKPOINT_EVERY = 2_500  # events: to fold so many takes 40 ms, and a checkpoint of at most 200 KB costs 80 bytes an event
 
-Decode = Callable[[str, str, int, str, bytes], Event]  # source, stream, version, topic, stored bytes -> the event; raises what it likes
+Decode = Callable[[str, str, int, str, bytes], Event]  # source, stream, version, topic, stored bytes -> the event; may raise anything
 
 
 class Checkpoints:
-    """The states of one store. `decode`: makes the events that the folds take; when it can open what is `personal`, checkpoints are of
-    no use: they hold nothing of that, so that nothing needs to be erased from them."""
+    """The states of one store. `decode`: makes the events that the folds take; `personal`: it decrypts personal fields. Then no checkpoint
+    is used, because checkpoints hold nothing personal, so that nothing needs to be erased from them."""
 
     def __init__(self, database: sqlite3.Connection, decode: Decode, personal: bool = False) -> None:
         self._database = database
@@ -53,20 +53,20 @@ class Checkpoints:
                 RULES.evolve(state, event)
             except Unavailable:
                 raise
-            except Exception as error:  # whatever it is: bytes or a topic that a later version of Flash wrote
+            except Exception as error:  # bytes or a topic that a later version of Flash wrote may fail in any way
                 raise Unavailable(f"{topic} at {stream}/{number} cannot be read by this version of Flash") from error
         return state, complete
 
     def version_at(self, stream: str, at: float) -> int:
-        """The last version whose time is not after `at`; 0 when the stream began later. So a clock that was set back takes nothing
-        from the middle of a stream."""
+        """The last version whose time is not after `at`; 0 when the stream began later. Every version up to it counts, so a clock that
+        was set back leaves no hole in a stream."""
         row = self._database.execute(
             "SELECT version FROM entries WHERE stream = ? AND time <= ? ORDER BY version DESC LIMIT 1", (stream, at)
         ).fetchone()
         return row[0] if row else 0
 
     def make(self, stream: str, version: int) -> None:
-        """Store a checkpoint, unless the stream has no state here or cannot be read: then questions fold what there is."""
+        """Store a checkpoint, unless the stream has no state here or cannot be read. Then questions fold the events that there are."""
         if stream_kind(stream) not in RULES.states:
             return
         try:

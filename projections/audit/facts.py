@@ -1,7 +1,7 @@
-"""What is looked up of an event later on: whose it is, why, which popups, which presence. Rule: never fails, whatever the bytes.
+"""What the audit indexes of an event: its user, its cause, its popups, its presence. Rule: never fails, whatever the bytes are.
 
-Read from the stored fields, not through the event classes: that takes a fifth of the time, and an event of a later version of Flash
-is indexed as far as it looks familiar.
+The stored fields are read without the event classes. That takes a fifth of the time, and an event of a later version of Flash is
+indexed as far as its fields are known.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from domain.events import home as of_home
 from projections.audit.rows import Record
 
 _OWN_STREAMS = ("user-", "mailbox-", "account-", "audit-")
-_BY_OWNER = frozenset((of_home.ReceiptQueued.TOPIC,))  # about a popup that the stream's owner sent
+_BY_OWNER = frozenset((of_home.ReceiptQueued.TOPIC,))  # news of a popup that the stream's owner has sent
 _BY_SENDER = frozenset(
     kind.TOPIC
     for kind in (
@@ -32,7 +32,7 @@ _NAMED = frozenset((of_home.UserAdopted.TOPIC, of_global.UserRegistered.TOPIC))
 
 
 class Moved(NamedTuple):
-    """A presence event. `changed`: another status than before; `restart`: the home came back without the session."""
+    """A presence event. `changed`: the status is another one than before; `restart`: the home has restarted and lost the session."""
 
     uid: int
     status: str
@@ -42,7 +42,8 @@ class Moved(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """`uid`: whose stream; `popups`: (message id, sender) of each popup it is about; `person`: (uid, handle, home)."""
+    """`uid`: the user whose stream it is; `popups`: (message id, sender) of each popup that the event is about; `person`: (uid, handle,
+    home)."""
 
     uid: int | None
     cause: str
@@ -77,7 +78,7 @@ def facts(record: Record, source: str) -> Facts:
 
 
 def fields_of(data: bytes) -> dict[str, Any]:
-    """The stored fields; none for bytes that are no msgpack map."""
+    """The stored fields; an empty map for bytes that are no msgpack map."""
     try:
         fields = msgpack.unpackb(data, strict_map_key=False)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
@@ -87,7 +88,9 @@ def fields_of(data: bytes) -> dict[str, Any]:
 
 def _owner(stream: str) -> int | None:
     number = stream.partition("-")[2]
-    if number.isdecimal() and len(number) < 19 and stream.startswith(_OWN_STREAMS):  # 19 digits may be more than a database can hold
+    if (
+        number.isdecimal() and len(number) < 19 and stream.startswith(_OWN_STREAMS)
+    ):  # a number of 19 digits may be too large for the database
         return int(number)
     return None
 

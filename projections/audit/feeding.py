@@ -1,8 +1,8 @@
 """Feeding the store. Rule: events and the offset after them are one transaction, so that each event is in the store exactly once.
 
-A message of the stream that was stored before (its offset is below the stored one) and an event that its server published twice (its
-position is not above that server's last) change nothing. Positions may have gaps: private events never leave their server, and
-PostgreSQL leaves numbers out; only that they rise is relied upon.
+Two things change nothing: a message that was stored before (its offset is below the stored one), and an event that its server has
+published twice (its position is not above that server's last one). Positions rise, but may have gaps, because private events never leave
+their server and PostgreSQL leaves numbers out.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from domain.errors import Unavailable
-from projections.audit.checkpoints import EVERY, Checkpoints, Decode
+from projections.audit.checkpoints import CHECKPOINT_EVERY, Checkpoints, Decode
 from projections.audit.facts import facts
 from projections.audit.rows import ENTRIES_PER_OFFSET, Reached, Record
 from projections.audit.tables import open_for_feeding
@@ -24,8 +24,8 @@ class OtherHistory(Unavailable):
 
 
 class Message(NamedTuple):
-    """One message of the history stream, read. `source` is "" for one that is not ours: it is counted and passed over; `mark`: a digest
-    of its bytes."""
+    """One message of the history stream. `source` is "" for a message that is not ours, which is counted and passed over; `mark`: a
+    digest of its bytes."""
 
     offset: int
     source: str
@@ -34,11 +34,15 @@ class Message(NamedTuple):
 
 
 class Feeder:
-    """The one who writes. Every method blocks and belongs to one thread. `decode`: stored bytes -> event, nothing unsealed."""
+    """The only writer of an audit store. Every method blocks and belongs to one thread. `decode`: stored bytes -> event; it decrypts
+    nothing. `checkpoint_every`: versions of a stream between two checkpoints."""
 
-    def __init__(self, path: Path, decode: Decode, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, decode: Decode, clock: Callable[[], float] = time.time, checkpoint_every: int = CHECKPOINT_EVERY
+    ) -> None:
         """Raises `Unavailable` when the store cannot be opened."""
         self._clock = clock
+        self._checkpoint_every = checkpoint_every
         try:
             self._database = open_for_feeding(path)
         except (sqlite3.Error, OSError) as error:
@@ -54,7 +58,7 @@ class Feeder:
             raise _away(error) from error
 
     def feed(self, messages: Sequence[Message]) -> Reached:
-        """Store what is new among messages in the order of the stream. Raises `Unavailable`; then nothing is stored."""
+        """Store what is new among these messages, which come in the order of the stream. Raises `Unavailable`; then nothing is stored."""
         database = self._database
         try:
             database.execute("BEGIN IMMEDIATE")
@@ -99,8 +103,9 @@ class Feeder:
         reached = Reached(offset, before.entries + len(rows.entries), newest, behind_s, unreadable)
         update = "UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?, mark = ?"
         self._database.execute(update, (*reached, mark))
-        for stream, version in rows.round_versions:
-            self._checkpoints.make(stream, version)
+        for stream, version in rows.versions:
+            if version and version % self._checkpoint_every == 0:
+                self._checkpoints.make(stream, version)
         return reached
 
     def _insert(self, rows: "_Rows") -> None:
@@ -113,7 +118,7 @@ class Feeder:
         insert(people, rows.people)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
 
@@ -126,7 +131,7 @@ class _Rows:
         self.popups: list[tuple[str, int, int]] = []
         self.presence: list[tuple[Any, ...]] = []
         self.people: list[tuple[int, str, str]] = []
-        self.round_versions: list[tuple[str, int]] = []
+        self.versions: list[tuple[str, int]] = []  # of each event: its stream, and its number there
 
     def add(self, id: int, source: str, record: Record, words: Words) -> None:
         found = facts(record, source)
@@ -152,8 +157,7 @@ class _Rows:
             self.presence.append((moved.uid, record.version, record.time, moved.status, moved.changed, moved.login, moved.restart, id))
         if found.person is not None:
             self.people.append(found.person)
-        if record.version and record.version % EVERY == 0:
-            self.round_versions.append((record.stream, record.version))
+        self.versions.append((record.stream, record.version))
 
 
 def _away(error: sqlite3.Error) -> Unavailable:

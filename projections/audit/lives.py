@@ -1,4 +1,4 @@
-"""One popup's whole life, across homes. Rule: a step stands after the one that causes it, whatever the servers' clocks say."""
+"""One popup's whole life, across homes. Rule: a step stands after its cause, whatever the servers' clocks say."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -26,13 +26,13 @@ _NAMES = {
     MessageErased.TOPIC: "erased",
     MessageDone.TOPIC: "done",
 }
-_CAUSES = {  # what each step follows from: the first of these that there is
+_CAUSES = {  # step -> its possible causes; the first of them that happened counts
     "sent": (),
     "queued": ("sent",),
     "bounced": ("sent",),
     "delivered": ("queued",),
     "receipt delivered": ("delivered",),
-    "done": ("queued",),  # who presses Done at once does it before the client has acknowledged
+    "done": ("queued",),  # a user who presses Done at once does so before the client has acknowledged
     "receipt done": ("done",),
     "expired": ("queued",),
     "erased": ("queued",),
@@ -42,15 +42,15 @@ _RANKS = {name: rank for rank, name in enumerate(_CAUSES)}
 
 
 def lives(message: str, found: Sequence[tuple[int, AuditRow]]) -> list[Life]:
-    """The popups with this id among (sender, event) pairs, which come ordered by sender: ids are unique per sender only."""
+    """The popups with this id. `found`: (sender, event) pairs in the order of senders, because an id is unique among one sender's only."""
     return [_life(message, sender, [row for _, row in rows]) for sender, rows in groupby(found, key=itemgetter(0))]
 
 
 def _life(message: str, sender: int, rows: list[AuditRow]) -> Life:
     named = sorted(((_name(row), row) for row in rows), key=lambda step: (_RANKS.get(step[0], len(_RANKS)), step[1].time))
     to = next((fields_of(row.data).get("to") for name, row in named if name == "sent"), None)
-    times: dict[str, float] = {}  # of each step's own clock
-    after: dict[str, float] = {}  # the same, but never before what caused it
+    times: dict[str, float] = {}  # step -> when it happened, by its own server's clock
+    after: dict[str, float] = {}  # the same, but never before its cause
     steps: list[tuple[float, Step]] = []
     for name, row in named:
         cause = next((cause for cause in _CAUSES.get(name, ()) if cause in times), None)

@@ -1,7 +1,7 @@
-"""Pages of the log. Rule: every page is read from the end of an index, so that it costs its own length, never the store's.
+"""Pages of the log. Rule: every page is read along an index, so its cost grows with the page and never with the store.
 
-A filter that no single index answers in order (a topic on all servers, all topics of one server) becomes one short query per server
-and topic, of which there are few; their rows are merged.
+No single index answers some filters in order (one topic on all servers, all topics of one server). They become one short query for each
+pair of server and topic, of which there are few, and the rows are merged.
 """
 
 import sqlite3
@@ -48,7 +48,7 @@ class Log:
         return rows[0] if rows else None
 
     def about(self, message: str) -> list[tuple[int, AuditRow]]:
-        """Every event about popups with this id, each with the popup's sender, oldest first. Ids are unique per sender only."""
+        """Every event about popups with this id, each with the popup's sender, oldest first. An id is unique among one sender's only."""
         sql = f"SELECT o.sender, {_COLUMNS} FROM popups o JOIN entries e ON e.id = o.id LEFT JOIN people p ON p.uid = e.uid"  # noqa: S608
         rows = self._database.execute(f"{sql} WHERE o.message = ? ORDER BY o.sender, e.time, e.id", (message,))
         return [(row[0], self._row(row[1:])) for row in rows]
@@ -58,7 +58,7 @@ class Log:
         return sorted({self._words.word(topic) for _, topic in self._kinds()})
 
     def sources(self) -> list[str]:
-        """Every server of which there is an entry."""
+        """Every server that has an entry."""
         return sorted({self._words.word(source) for source, _ in self._kinds()})
 
     def _arrived(self, wanted: AuditFilter, after: int, limit: int) -> list[AuditRow]:
@@ -83,7 +83,7 @@ class Log:
         return list(islice(merge(*parts, key=lambda row: (row.time, row.id), reverse=newest), limit))
 
     def _parts(self, wanted: AuditFilter) -> list[tuple[str, list[str], list[Any]]]:
-        """The queries whose merged rows answer: the index, the conditions, their values."""
+        """The queries whose merged rows are the answer. Each: the index, the conditions, their values."""
         known = self._conditions(wanted)
         if known is None:
             return []
@@ -101,13 +101,13 @@ class Log:
         return [(using("entries_by_kind"), ["e.source = ?", "e.topic = ?", *times], [*pair, *bounds]) for pair in pairs]
 
     def _pairs(self, wanted: AuditFilter) -> list[tuple[int, int]]:
-        """Each server and topic that the filter lets through, and of which there is an entry."""
+        """Each pair of server and topic that the filter lets through and that has an entry."""
         topics = {self._words.known(topic) for topic in wanted.topics}
         source = self._words.known(wanted.source) if wanted.source is not None else None
         return [pair for pair in self._kinds() if (wanted.source is None or pair[0] == source) and (not wanted.topics or pair[1] in topics)]
 
     def _kinds(self) -> list[tuple[int, int]]:
-        """The pairs of server and topic in the store."""
+        """The pairs of server and topic that have an entry."""
         return self._database.execute("SELECT source, topic FROM kinds ORDER BY source, topic").fetchall()
 
     def _conditions(self, wanted: AuditFilter) -> _Bounds | None:

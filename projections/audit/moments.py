@@ -1,4 +1,4 @@
-"""What was true at a moment. Rule: a moment is folded by the same folds as the present, from the events up to it."""
+"""What was true at a moment. Rule: the same folds as for the present, over the events up to that moment."""
 
 import math
 import sqlite3
@@ -15,11 +15,11 @@ from projections.audit.tables import using
 from projections.audit.words import Words
 from projections.server.presence import NEVER, UNKNOWN, Presence, PresenceIndex
 
-DOUBT_S = 60.0  # a home that came back without its sessions says so after its grace (10 s, when nobody changed it)
+DOUBT_S = 60.0  # a home that has restarted ends its lost sessions after its grace (10 s unless configured)
 
 
 class Moments:
-    """Questions about moments, of one connection. Every method blocks."""
+    """Answers questions about moments, through one connection. Every method blocks."""
 
     def __init__(self, database: sqlite3.Connection, decode: Decode, personal: bool) -> None:
         self._database = database
@@ -29,7 +29,7 @@ class Moments:
         self._words = Words(database)
 
     def person(self, uid: int) -> Person:
-        """Who this is. Raises `UnknownUser` for a uid that the history does not know."""
+        """The user with this uid. Raises `UnknownUser` when the history does not know it."""
         row = self._database.execute("SELECT uid, handle, home FROM people WHERE uid = ?", (uid,)).fetchone()
         if row is not None:
             return Person(*row)
@@ -38,14 +38,14 @@ class Moments:
         return Person(uid, "", "")
 
     def by_handle(self, handle: str) -> Person:
-        """Who has this login name, whatever its case. Raises `UnknownUser`."""
+        """The user with this login name, whatever its case. Raises `UnknownUser`."""
         row = self._database.execute("SELECT uid, handle, home FROM people WHERE handle = ?", (handle.lower(),)).fetchone()
         if row is None:
             raise UnknownUser(f"the history knows no user {handle!r}", handle=handle)
         return Person(*row)
 
     def handles(self, uids: Collection[int]) -> dict[int, str]:
-        """The login names of those among them whom the history has named."""
+        """uid -> login name, of those users that the history has named."""
         places = ", ".join("?" * len(uids))
         return dict(self._database.execute(f"SELECT uid, handle FROM people WHERE uid IN ({places})", tuple(uids)))  # noqa: S608
 
@@ -57,7 +57,8 @@ class Moments:
         return StateAt(person, at, user, mailbox, first and second)
 
     def presence(self, uid: int, at: float) -> Presence:
-        """What this user's own home knew of their presence: the home's own fold of the three events that still show."""
+        """What this user's own home knew of their presence: its own fold, of the three events that still matter (the last of all, the last
+        change, the last login)."""
         last = self._database.execute(
             "SELECT version FROM presence WHERE uid = ? AND time <= ? ORDER BY version DESC LIMIT 1", (uid, at)
         ).fetchone()
@@ -90,8 +91,8 @@ class Moments:
     def window(self, uid: int, at: float) -> list[Shown]:
         """The contact window of a user, in the order of the contact list. Raises `UnknownUser`, `Unavailable`.
 
-        A contact of the same home: what the home knew. A contact of another home: what that home had told, which is `unknown` until
-        it had heard of the new contacter (`ContacterAdded`, with the same cause as `ContactAdded`).
+        For a contact of the same home, the window shows what the home knew. For a contact of another home it shows what that home had
+        told; that is `unknown` until that home had heard of its new contacter (`ContacterAdded`, with the same cause as `ContactAdded`).
         """
         state = self.state(uid, at)
         causes = self._contacts_added(uid, at)
@@ -108,7 +109,7 @@ class Moments:
         return shown
 
     def _contacts_added(self, uid: int, at: float) -> dict[int, str]:
-        """Contact -> the cause of its latest adding."""
+        """Contact -> the cause of its latest `ContactAdded`."""
         page = "SELECT e.cause, e.data FROM entries e {} WHERE e.uid = ? AND e.time <= ? AND e.topic = ? ORDER BY e.time, e.id"
         topic = self._words.known(ContactAdded.TOPIC)
         rows = self._database.execute(page.format(using("entries_by_user")), (uid, at, topic))
@@ -120,8 +121,8 @@ class Moments:
         return self._database.execute(told, (cause, at, f"user-{contact.uid}", topic)).fetchone() is not None
 
     def _may_be_down(self, home: str, at: float) -> bool:
-        """Whether the first that this home did afterwards was to come back without its sessions. The history holds no beats: a home
-        that was away and lost no session leaves no trace."""
+        """Whether the first thing that this home did after `at` was to restart. The history holds no heartbeats, so a home that was
+        down and lost no session leaves no trace."""
         restart = self._database.execute(
             "SELECT p.time FROM presence p JOIN entries e ON e.id = p.id WHERE p.restart AND p.time > ? AND e.source = ?"
             " ORDER BY p.time LIMIT 1",

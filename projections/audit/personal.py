@@ -1,4 +1,4 @@
-"""Which stored fields are a person's own affair. Rule: they leave the audit only where somebody with that right asked for them."""
+"""Which stored fields are personal. Rule: they leave the audit only where somebody asks for them who has the right to read them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,16 +6,18 @@ from typing import Any
 from projections.audit.facts import fields_of
 from projections.audit.rows import AuditRow
 
-# What people wrote, and what they are called: handles, uids and homes are the audit's own subject.
+# What people wrote, and their names. Handles, uids and homes are not among them, because the audit is about them.
 PERSONAL = frozenset({"text", "note", "name", "alias", "profile", "changes"})
-_TOLD_ELSEWHERE = frozenset({"at", "cause", "class_version", "sealed"})  # the row's own, the fields' shape, and what only keys open
+_TOLD_ELSEWHERE = frozenset(
+    {"at", "cause", "class_version", "sealed"}
+)  # two stand in the row already, one is about the fields' shape, and one is encrypted
 
 
 def details(row: AuditRow) -> Mapping[str, Any]:
-    """The stored fields of an event beyond those of its row, but nothing personal."""
+    """The stored fields of an event that its row does not have, without the personal ones."""
     return {name: value for name, value in fields_of(row.data).items() if name not in PERSONAL and name not in _TOLD_ELSEWHERE}
 
 
 def with_personal(opened: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same, of fields that somebody with the right to read them has opened."""
+    """The same with the personal ones. `opened`: decrypted fields, for somebody with the right to read them."""
     return {name: value for name, value in opened.items() if name not in _TOLD_ELSEWHERE}

@@ -1,4 +1,4 @@
-"""All that can be asked of the audit store, through one connection. Rule: it blocks, changes nothing, and belongs to one thread."""
+"""Everything that can be asked of the audit store. Rule: a reader blocks, changes nothing, and belongs to one thread."""
 
 import sqlite3
 from pathlib import Path
@@ -13,7 +13,7 @@ from projections.audit.tables import open_for_reading
 
 
 class Reader:
-    """`log` and `moments` answer; `path`: a store that a `Feeder` has made; `personal`: `decode` opens personal data."""
+    """`log` and `moments` answer the questions. `path`: a store that a `Feeder` has made; `personal`: `decode` decrypts personal fields."""
 
     def __init__(self, path: Path, decode: Decode, *, personal: bool = False) -> None:
         """Raises `Unavailable` when the store cannot be opened."""
@@ -25,9 +25,9 @@ class Reader:
         self.moments = Moments(self._database, decode, personal)
 
     def trace(self, message: str) -> list[Life]:
-        """The popups with this id: one for each sender who chose it."""
+        """The popups with this id: one for each sender who has used it."""
         return lives(message, self.log.about(message))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()

@@ -1,7 +1,7 @@
-"""What the audit takes and gives. Rule: plain frozen values; times are seconds since 1970, UTC.
+"""The values that go into the audit and come out of it. Rule: plain and frozen; times are seconds since 1970, UTC.
 
-An entry's `id` is its place in the history: the offset of the stream message that brought it and its number in that message. So ids are
-the same in every store that was fed from the same stream, and an export can go on from any of them.
+An entry's `id` is its place in the history: the offset of its message in the stream, and its number in that message. So ids are the same
+in every store that is fed from the same stream, and an export can continue after any of them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from domain.user.state import UserState
 
 ENTRIES_PER_OFFSET = 1 << 17  # more than the events an envelope may hold (`broker.envelope.MAX_EVENTS`)
 
-Order = Literal["newest", "oldest", "arrival"]  # by time, by time, or as the history brought them
+Order = Literal["newest", "oldest", "arrival"]  # the first two by time, the last in the order of the history
 
 
 class Record(Protocol):
@@ -34,9 +34,9 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """What must hold of an entry; None: anything. `user`: the entry is in one of that user's own streams (account, audit, handle, user,
-    mailbox); `source`: the server that stored it, `h1` or `global`; `topics`: any of them; `since` <= time < `until`;
-    `message`: it is about a popup with this id; `cause`: exactly this cause."""
+    """Which entries are wanted; None stands for all. `user`: entries of that user's own streams (account, audit, handle, user, mailbox);
+    `source`: the server that stored them, `h1` or `global`; `topics`: one of these; `since` <= time < `until`; `message`: about a popup
+    with this id; `cause`: with exactly this cause."""
 
     user: int | None = None
     source: str | None = None
@@ -48,8 +48,8 @@ class AuditFilter:
 
 
 class AuditRow(NamedTuple):
-    """One event. `source` and `position`: whose log, and where in it; `uid` and `handle`: whose stream, None for a home's; `data`:
-    the stored bytes."""
+    """One event. `source` and `position`: the server that stored it, and its place in that server's log; `uid` and `handle`: the user whose
+    stream it is, None for a stream of a server; `data`: the stored bytes."""
 
     id: int
     source: str
@@ -65,12 +65,12 @@ class AuditRow(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """The offset in the history stream of the message that brought it."""
+        """The offset of its message in the history stream."""
         return self.id // ENTRIES_PER_OFFSET
 
 
 class Page(NamedTuple):
-    """Some of the log. `next`: the cursor of the page after it, None when there is none."""
+    """A page of the log. `next`: the cursor of the following page; None when there is none."""
 
     rows: tuple[AuditRow, ...]
     next: str | None
@@ -85,9 +85,9 @@ class Person(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step of a popup. `name`: `sent queued delivered done bounced expired`, or `receipt delivered` and the like for news that
-    waits for the sender; `took_s`: since the step that caused it, negative when two servers' clocks
-    differ; None when that one is not in the history."""
+    """One step of a popup. `name`: `sent queued delivered done bounced expired`, or `receipt delivered` and the like for a receipt that
+    waits for the sender; `took_s`: the time since its cause, negative when two servers' clocks differ, None when the history does not have
+    the cause."""
 
     name: str
     row: AuditRow
@@ -95,7 +95,7 @@ class Step(NamedTuple):
 
 
 class Life(NamedTuple):
-    """All that the history knows of one popup. `to` is None when its sending is not in the history."""
+    """Everything that the history knows of one popup. `to` is None when the history does not have its `MessageSent`."""
 
     message: str
     sender: int
@@ -114,8 +114,8 @@ class StateAt(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """One line of a contact window. `status`: `online away dnd offline unknown`; `doubtful`: the contact's home may have been out of
-    reach, and then the window showed `unknown`."""
+    """One line of a contact window. `status`: `online away dnd offline unknown`; `doubtful`: the contact's home may have been out of reach,
+    in which case the window showed `unknown`."""
 
     uid: int
     handle: str
@@ -138,9 +138,9 @@ class Online(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """How far the audit has come. `offset`: the next one of the history stream; `entries`: events in the store; `newest`: the time
-    of the last one that came, None for none; `behind_s`: how old that one was when it was stored; `unreadable`: messages of the
-    stream that were passed over because they are not ours."""
+    """How far the audit has come. `offset`: the next offset of the history stream; `entries`: how many events are in the store; `newest`:
+    the time of the last event that arrived, None before the first; `behind_s`: how old that event was when it was stored; `unreadable`: how
+    many messages of the stream were passed over because they are not ours."""
 
     offset: int
     entries: int
@@ -150,5 +150,5 @@ class Reached(NamedTuple):
 
     @property
     def cursor(self) -> str | None:
-        """The cursor, in the order of arrival, of what comes after all this."""
+        """The cursor, in the order of arrival, after everything that is in the store."""
         return str(self.offset * ENTRIES_PER_OFFSET - 1) if self.offset else None

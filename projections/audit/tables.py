@@ -9,12 +9,12 @@ from pathlib import Path
 
 FORMAT = 2  # of the tables; a store of another format is thrown away and fed anew
 
-CACHE_KIB = 65_536  # ids and causes are random: the upper pages of their indices must stay in memory while a million events come in
-BUSY_S = 30.0  # two commands may feed one store; the second waits
+CACHE_KIB = 65_536  # ids and causes are random, so the upper pages of their indices must stay in memory while a million events are fed
+BUSY_S = 30.0  # two commands may feed one store; the second one waits for the first
 
-# `reached`: how far the store has come, and a `mark` of the last message, to know the history again. `entries`: one row per event, in the
-# order of the history; `source` and `topic` are numbers of `words`. `kinds`: the pairs of both that occur. `presence`: one row per event
-# that moves a user's presence. `checkpoints`: a stream's state, dumped every so many versions.
+# `reached`: how far the store has come, and a `mark` of the last message, by which the same history is recognised. `entries`: one row per
+# event, in the order of the history; `source` and `topic` are numbers of `words`. `kinds`: the pairs of both that occur. `presence`: one
+# row per event that moves a user's presence. `checkpoints`: a stream's state, every so many versions.
 _SCHEMA = """
 CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 CREATE TABLE kinds (source INTEGER NOT NULL, topic INTEGER NOT NULL, PRIMARY KEY (source, topic)) WITHOUT ROWID;
@@ -45,7 +45,7 @@ BY_ID = "NOT INDEXED"  # read the entries in the order of their ids
 
 
 def using(index: str) -> str:
-    """Read through this index: SQLite would sometimes choose one whose order is not the asked one, and sort the whole store."""
+    """Make SQLite read through this index. It would sometimes choose another one, and then sort the whole store."""
     return f"INDEXED BY {index}"
 
 
@@ -59,7 +59,7 @@ def open_for_feeding(path: Path) -> sqlite3.Connection:
             file.unlink(missing_ok=True)
         database = _connect(path)
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")  # a power cut takes the last batches and their offset together: they are read again
+    database.execute("PRAGMA synchronous = NORMAL")  # a power cut loses the last batches together with their offset, so they are read again
     database.execute("BEGIN IMMEDIATE")
     if database.execute("PRAGMA user_version").fetchone()[0] == 0:
         for statement in _SCHEMA.split(";\n"):
@@ -70,7 +70,7 @@ def open_for_feeding(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The same store, for questions; `open_for_feeding` was there before."""
+    """The same store, for questions. `open_for_feeding` must have made it."""
     database = _connect(path)
     database.execute("PRAGMA query_only = ON")
     return database

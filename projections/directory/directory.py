@@ -1,6 +1,7 @@
 """The directory: who is registered, at which home, and who matches a search. Rule: a pure fold of the Global Server's own events.
 
-Replaying changes nothing: an event at or below `position` is passed over. `dump` and the events after it give what all events give.
+Replaying changes nothing, because an event at or below `position` is passed over. A checkpoint and the events after it give the same
+directory as all events.
 """
 
 import re
@@ -20,8 +21,8 @@ from projections.directory.word_index import WordIndex
 FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 SEARCH_FIELDS = ("handle", *PROFILE_FIELDS)
 DEFAULT_LIMIT = 20  # a window's worth of people
-MAX_LIMIT = 100  # keeps one answer below 1 MB even when all profiles are full
-MAX_WORDS_CHARS = 200  # nobody types a longer search; it bounds the work of one
+MAX_LIMIT = 100  # keeps an answer below 1 MB even when all profiles are full
+MAX_WORDS_CHARS = 200  # nobody types a longer search; it bounds the work of a search
 _CURSOR = re.compile(r"[0-9a-f]{1,16}")
 
 
@@ -50,7 +51,7 @@ class ListedHome:
 
 
 class Directory:
-    """Users and homes. `position`: of the last event folded in; `last_uid`: the highest number ever given."""
+    """Users and homes. `position`: of the last event that was folded; `last_uid`: the highest number that was ever given."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -62,7 +63,7 @@ class Directory:
         self._index = WordIndex(SEARCH_FIELDS)
 
     def apply(self, position: int, event: Event) -> None:
-        """Fold in the event that is stored at `position`, unless it was already."""
+        """Fold the event that is stored at `position`, unless that was done before."""
         if position <= self.position:
             return
         fold = _FOLDS.get(type(event))
@@ -84,8 +85,8 @@ class Directory:
         return listed.url if listed else ""
 
     def pick_home(self, live: Collection[str], expected: Mapping[str, int] | None = None) -> str | None:
-        """The home for a new user: of those that are `live`, announced and not retired, the one with the fewest users; the first by
-        name among equals. `expected` counts users on their way in. `None` when there is no such home."""
+        """The home for a new user: among the homes that are `live`, announced and not retired, the one with the fewest users, and among
+        equals the first by name. `expected`: home -> how many users are being registered there. None when there is no such home."""
         coming = expected or {}
         open_homes = [home.name for home in self.homes.values() if home.name in live and not home.retired]
         return min(open_homes, key=lambda name: (self._residents[name] + coming.get(name, 0), len(name), name), default=None)
@@ -93,10 +94,10 @@ class Directory:
     def search(
         self, text: str = "", fields: Mapping[str, str] | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None
     ) -> tuple[list[Listed], str | None]:
-        """A page of users in the order of uids, and the cursor of the next page or `None`.
+        """A page of users in the order of uids, and the cursor of the next page, or None.
 
-        Every word of `text` must begin a word of any field, every word of each of `fields` a word of that field, without regard to
-        case and accents. Raises `Invalid` for an unknown field, a bad `limit` (1 to `MAX_LIMIT`) or `cursor`, or too long a text.
+        Every word of `text` must begin a word of some field, and every word of each of `fields` must begin a word of that field. Case
+        and accents do not matter. Raises `Invalid` for an unknown field, a bad `limit` (1 to `MAX_LIMIT`) or `cursor`, or too long a text.
         """
         narrowed = fields or {}
         for name in narrowed:
@@ -115,7 +116,7 @@ class Directory:
         return page, f"{page[-1].uid:x}" if len(found) > limit else None
 
     def to_checkpoint(self) -> dict[str, Any]:
-        """Everything, as plain values for msgpack, and `Personal`."""
+        """Everything, as plain data and `Personal` values."""
         return {
             "format": FORMAT,
             "position": self.position,
@@ -125,11 +126,11 @@ class Directory:
         }
 
     def from_checkpoint(self, data: Mapping[str, Any]) -> bool:
-        """Take the place of the directory that was dumped; only into an empty one. False for another format: then fold from the start."""
+        """Take over what `to_checkpoint` gave; only for an empty directory. False, and nothing changed, for data of another format."""
         if data.get("format") != FORMAT:
             return False
         for uid, handle, home, profile in data["users"]:
-            self._list(Listed(uid, handle, sys.intern(home), profile))  # one text for all users of a home
+            self._list(Listed(uid, handle, sys.intern(home), profile))  # one string object for all users of a home
         self.homes = {name: ListedHome(name, url, retired) for name, url, retired in data["homes"]}
         self.position, self.last_uid = data["position"], data["last_uid"]
         return True

@@ -1,7 +1,7 @@
-"""Who has a word beginning with these letters, and in which field. Rule: answers come in the order of uids, a page at a time.
+"""Which users have a word that begins with these letters, and in which field. Rule: answers come in the order of uids, a page at a time.
 
-Per field, the distinct words stand in one sorted list, so a prefix is a slice of it; each word knows its uids, in order. The words of
-each user are also kept as one text, so that a few candidates are checked faster than a common word's thousands are gathered.
+For each field, the distinct words stand in one sorted list, so the words with a prefix are a slice of it; each word has its uids, in order.
+The words of each user are also kept as one text, because to check a few candidates is faster than to gather a common word's thousands.
 """
 
 import re
@@ -12,8 +12,8 @@ from itertools import islice
 
 from projections.directory.words import words
 
-FRESH_WORDS = 256  # from here on one sort of the nearly sorted list costs less than inserting the new words one by one
-FEW = 5_000  # so many candidates are checked one by one in under 2 ms
+FRESH_WORDS = 256  # from here on, to sort the nearly sorted list costs less than to insert the new words one by one
+FEW = 5_000  # so many candidates are checked in less than 2 ms
 _MARKED_WORD = re.compile(r"[\x01-\x1f] \w+")  # in a user's text: the field's mark, a space, the word
 LAST = "\U0010ffff"  # sorts after every letter
 
@@ -62,7 +62,7 @@ class _Field:
 
 @dataclass(slots=True)
 class _Wish:
-    """One word that must be found. `mark`: how it stands in a user's text."""
+    """One word that must be found. `mark`: the characters with which it begins in a user's text."""
 
     mark: str
     lists: list[list[int]]
@@ -83,7 +83,7 @@ class WordIndex:
         self._uids: list[int] = []
 
     def put(self, uid: int, texts: Mapping[str, str]) -> None:
-        """Index `uid` under the words of `texts` (by field), and under nothing else any more."""
+        """Index `uid` under the words of `texts` (by field), and no longer under any other word."""
         marked = {where.mark + word for name, text in texts.items() for where in [self._fields[name]] for word in words(text)}
         before = set(_MARKED_WORD.findall(self._texts.get(uid, "")))
         if uid not in self._texts:
@@ -105,8 +105,8 @@ class WordIndex:
             self._by_mark[come[0]].add(come[2:], uid)
 
     def find(self, anywhere: str, narrowed: Mapping[str, str], after: int, count: int) -> list[int]:
-        """The first `count` uids above `after` that have every word of `anywhere` in some field, and every word of each of
-        `narrowed` in that field. Nothing asked finds everyone; texts without a letter or digit in them find no one."""
+        """The first `count` uids above `after` that have every word of `anywhere` in some field, and every word of each of `narrowed` in
+        that field. An empty question finds everybody; a question without a letter or digit finds nobody."""
         asked = [text for text in (anywhere, *narrowed.values()) if text.strip()]
         if not asked:
             return self._uids[(start := bisect_right(self._uids, after)) : start + count]
@@ -125,7 +125,7 @@ class WordIndex:
 
     def _page(self, wishes: list[_Wish], after: int, count: int) -> list[int]:
         rarest, *others = wishes
-        if rarest.size > FEW:  # every word is common: the page fills soon from the users as they come
+        if rarest.size > FEW:  # every word is common, so the first users checked will soon fill the page
             start = bisect_right(self._uids, after)
             found = self._check(iter(self._uids[start : start + FEW]), wishes, count)
             if len(found) == count:

@@ -1,4 +1,4 @@
-"""What counts as a word, and as the same word. Rule: what is stored and what is asked for are folded alike."""
+"""What counts as a word, and as the same word. Rule: stored texts and searches go through the same function."""
 
 import re
 import unicodedata

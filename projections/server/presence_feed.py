@@ -1,7 +1,7 @@
-"""What the public feed has told of everybody, and its newest changes. Rule: a pure fold of `flash.presence.log`; a repeat changes nothing.
+"""What the public feed has said about everybody, and its newest changes. Rule: a pure fold of `flash.presence.log`; repeats do nothing.
 
-A relay that crashed may publish again what it had published, in the same order. Per user a change counts only when its version of
-the user's stream is above the last one that counted; so each change is here once, in order, and has one place: its cursor.
+An outbox may publish the same changes again after a crash, in the same order. A change of a user counts only when its version of the
+user's stream is above that of the last change that counted. So each change is here once, in order, and has one place: its cursor.
 """
 
 import re
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
-KEPT_CHANGES = 50_000  # an integrator may be away for this many: five logins and logoffs of 5,000 people; about 25 MB when full
+KEPT_CHANGES = 50_000  # how many an integrator may miss: five logins and logoffs of 5,000 people; about 25 MB when full
 BEGINNING = "0"  # the cursor before the first change of all
 _CURSOR = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{8})")
 
 
 class Standing(NamedTuple):
-    """How the feed says a user stands. `version`: of the user's stream at the change; `since`: RFC 3339."""
+    """A user's presence as the feed has told it. `version`: of the user's stream at the change; `since`: RFC 3339."""
 
     version: int
     status: str
@@ -25,7 +25,7 @@ class Standing(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One change that counted: where it is in the log, whom it is about, and the CloudEvent as it was published."""
+    """One change that counted. `offset`: its place in the log; `uid`: the user it is about; `body`: the CloudEvent as it was published."""
 
     offset: int
     uid: int
@@ -33,14 +33,14 @@ class Change(NamedTuple):
 
     @property
     def cursor(self) -> str:
-        """The place right after this change. The checksum tells a log that was made anew from the one that gave the cursor."""
+        """The place right after this change. The checksum distinguishes a log that was made anew from the log that gave the cursor."""
         return f"{self.offset:x}.{crc32(self.body):08x}"
 
 
 class Feed:
-    """Users and changes. Places count changes from the first that this object ever kept.
+    """Users and changes. A place is the number of a change, counted from the first one that this object has kept.
 
-    `whole`: the log was read from its first message on, so who is not in `users` never was online.
+    `whole`: the log was read from its first message on, so a user who is not in `users` was never online.
     """
 
     def __init__(self, kept_changes: int = KEPT_CHANGES) -> None:
@@ -54,12 +54,12 @@ class Feed:
 
     @property
     def end(self) -> int:
-        """The place of the change that comes next."""
+        """The place of the next change."""
         return self.first + len(self.changes)
 
     @property
     def cursor(self) -> str:
-        """The place after everything."""
+        """The place after the newest change."""
         return self.changes[-1].cursor if self.changes else BEGINNING
 
     def apply(self, change: Change, standing: Standing) -> bool:
@@ -76,7 +76,7 @@ class Feed:
         return True
 
     def place_of(self, cursor: str) -> int | None:
-        """The place of the first change after `cursor`; None when that is not known (any more)."""
+        """The place of the first change after `cursor`; None when it is not known, or no longer."""
         if cursor == BEGINNING:
             return 0 if self.whole and self.first == 0 else None
         read = _CURSOR.fullmatch(cursor)
@@ -87,22 +87,22 @@ class Feed:
         return self.first + index + 1 if known else None
 
     def after(self, place: int, limit: int) -> Sequence[Change] | None:
-        """The changes from `place` on, `limit` at most; None when some of them are gone."""
+        """At most `limit` changes from `place` on; None when some of them are gone."""
         index = place - self.first
         return None if index < 0 else self.changes[index : index + limit]
 
     def begin_anew(self) -> None:
-        """Forget everything: the log is not the one that was folded, or a part of it is gone. Places go on, so that nobody who holds
-        one mistakes what comes for what went."""
+        """Forget everything, because the log is another one than was folded, or a part of it is gone. Places continue, so that a reader who
+        holds an old place never takes a new change for an old one."""
         self.users, self.first, self.changes = {}, self.end + 1, []
 
     def to_checkpoint(self) -> dict[str, Any]:
-        """Everything, as plain values for msgpack."""
+        """Everything, as plain data."""
         users = [[uid, *standing] for uid, standing in self.users.items()]
         return {"format": FORMAT, "whole": self.whole, "first": self.first, "users": users, "changes": list(self.changes)}
 
     def from_checkpoint(self, data: Mapping[str, Any]) -> bool:
-        """Take the place of the one that was dumped, whole or not at all. False for another format."""
+        """Take over what `to_checkpoint` gave, whole or not at all. False for another format."""
         if data.get("format") != FORMAT:
             return False
         users = {uid: Standing(version, status, since) for uid, version, status, since in data["users"]}

@@ -222,10 +222,10 @@ async def _pump(items: AsyncIterator[StreamItem], waiting: "asyncio.Queue[Stream
 
 
 def _feed(feeder: Feeder, items: list[StreamItem]) -> Reached:
-    return feeder.feed([_message(item) for item in items])
+    return feeder.feed([message_of(item) for item in items])
 
 
-def _message(item: StreamItem) -> Message:
+def message_of(item: StreamItem) -> Message:
     mark = hashlib.sha256(item.body).digest()[:8]
     try:
         told = envelope.decode(item.body)

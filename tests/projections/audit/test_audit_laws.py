@@ -9,7 +9,6 @@ import pytest
 from broker.port import StreamItem
 from domain.errors import UnknownUser
 from domain.rules.home import rules_for
-from projections.audit import feeding
 from projections.audit.reader import Reader
 from servers.audit.keyring import Keyring
 from servers.sessions.part_bodies import instant
@@ -23,8 +22,7 @@ STEPS = 200
 
 
 @pytest.fixture
-async def town(tmp_path, store_url, monkeypatch):
-    monkeypatch.setattr(feeding, "EVERY", 7)  # streams are short here; a checkpoint at every seventh version makes them long ones
+async def town(tmp_path, store_url):
     town = Town(tmp_path, store_url)
     await town.start("h1", "h2")
     yield town
