@@ -65,7 +65,7 @@ class DirectOffers:
 
     def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:
         """Where contacts in the client's network may try it. Behind a NAT or a firewall its home cannot call it, and neighbours can."""
-        seen = call.connection.client_address
+        seen, _ = call.connection.client
         if self._proxies.stands_between(call):
             return None
         local = body.local if body.local is not None and may_be_told(body.local, seen, self._networks) else None
@@ -74,8 +74,8 @@ class DirectOffers:
         return DirectRoute(seen, body.port, body.key, called, local)
 
     async def _call_back(self, call: Call, body: requests.OfferDirect) -> tuple[DirectLine | None, str | None]:
-        address = call.connection.client_address
-        if call.connection.client_port != body.port or self._proxies.stands_between(call):
+        address, port = call.connection.client
+        if port != body.port or self._proxies.stands_between(call):
             return None, "not_proven"
         if not may_be_called(address, self._networks):
             return None, "not_allowed"
@@ -100,7 +100,7 @@ class TicketOffice:
         """Ask for the direct way to a contact in the same network."""
         if self._proxies.stands_between(call):
             raise NoRoute
-        return answer_json(200, await self._home.issue_ticket(call.identity, call.body.to, call.connection.client_address))
+        return answer_json(200, await self._home.issue_ticket(call.identity, call.body.to, call.connection.client[0]))
 
 
 def ticket_route(home: Home, gate: Gate, proxies: TrustedProxies) -> Route:

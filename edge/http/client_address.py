@@ -23,7 +23,7 @@ class TrustedProxies:
 
     def client_of(self, call: Call) -> str:
         """The client's IP address; empty when it is gone."""
-        peer = call.connection.client_address
+        peer = call.connection.client[0]
         if not self._networks:
             return peer
         getall = getattr(call.headers, "getall", None)  # a header may come in several lines, which are one list
@@ -31,7 +31,7 @@ class TrustedProxies:
 
     def stands_between(self, call: Call) -> bool:
         """Whether the peer is a proxy, as far as anybody can tell: one we were told of, or one that says so itself."""
-        peer = _address(call.connection.client_address)
+        peer = _address(call.connection.client[0])
         return peer is None or self._trusts(peer) or any(name in call.headers for name in (HEADER, "Forwarded", "Via"))
 
     def choose(self, peer: str, lines: Iterable[str]) -> str:

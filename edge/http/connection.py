@@ -6,37 +6,20 @@ answer, and one read of the loop.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import cast
 
 from domain.errors import FlashError, Unavailable
-from edge.http.dispatch import Dispatcher
-from edge.http.fast_path import CachedHead, WriteBuffer, is_whole, remember
-from edge.http.limits import Limits
+from edge.http.fast_path import CachedHead, is_whole, remember
 from edge.http.messages import CLOSE, CONTINUE, KEEP, Answer, TransportHandoff, render
-from edge.http.metrics import EdgeMetrics
-from edge.http.open_connections import OpenConnections
 from edge.http.problems import NotInTime, problem
 from edge.http.request_reader import SLICE_BYTES, Request, RequestReader
-
-
-@dataclass(slots=True, eq=False)
-class Shared:
-    """What the connections of one server share. `open` holds those too that are gone while their request is still being answered."""
-
-    dispatcher: Dispatcher
-    metrics: EdgeMetrics
-    write_buffer: WriteBuffer
-    limits: Limits
-    full: Callable[[], bool]  # whether one more connection is too many
-    open: OpenConnections["Connection"] = field(default_factory=OpenConnections)
+from edge.http.shared import Shared
 
 
 class Connection(asyncio.Protocol):
     """A client's connection. `ticks` counts the server's ticks since the connection last changed between idle, receiving and stalled."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared["Connection"]) -> None:
         self._shared = shared
         self._dispatcher = shared.dispatcher
         self._request: Request | None = None  # that is being answered; None for one whose head was cached
@@ -62,18 +45,10 @@ class Connection(asyncio.Protocol):
         return self.transport is None or self.transport.is_closing()
 
     @property
-    def client_port(self) -> int:
-        """The client's port, 0 when it is gone."""
+    def client(self) -> tuple[str, int]:
+        """The client's IP address and port; "" and 0 when it is gone."""
         peer = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return int(peer[1]) if peer else 0
-
-    @property
-    def client_address(self) -> str:
-        """The client's IP address, empty when it is gone."""
-        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return str(peer[0]) if peer else ""
-
-    # -- the transport's side ------------------------------------------------------------------------------------------------
+        return (str(peer[0]), int(peer[1])) if peer else ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless the server is full. Socket options are inherited from the listening socket."""
@@ -136,8 +111,6 @@ class Connection(asyncio.Protocol):
             self._reading_held = hold
             (transport.pause_reading if hold else transport.resume_reading)()
 
-    # -- the requests' side --------------------------------------------------------------------------------------------------
-
     def _next_turn(self) -> None:
         """Take a turn, if there may be something to do, once other connections have had theirs."""
         if not (self._turn_due or self.busy or self._write_paused) and (self.reader.waiting or self.half_closed):
@@ -170,13 +143,12 @@ class Connection(asyncio.Protocol):
     def _begin(self, request: Request) -> None:
         route = self._dispatcher.synchronous(request.method, request.target)
         self.busy, self._request = True, request
-        if self._segment is not None:
-            if not is_whole(self._segment, request.body):
-                self._segment = None  # nobody knows now where in a request the parser stands
-            else:
-                self.reader.at_boundary()
-                if route is not None and not (request.last or request.old):
-                    self.cached = remember(self._segment, request.headers, route)
+        if self._segment is not None and is_whole(self._segment, request.body):
+            self.reader.at_boundary()
+            if route is not None and not (request.last or request.old):
+                self.cached = remember(self._segment, request.headers, route)
+        else:
+            self._segment = None  # nobody knows from here on where in a request the parser stands
         if route is not None:
             self._dispatcher.begin(route, request.headers, request.body, self)
         else:
@@ -209,8 +181,6 @@ class Connection(asyncio.Protocol):
         elif waiting or self.half_closed:
             self._next_turn()
 
-    # -- ends ----------------------------------------------------------------------------------------------------------------
-
     def detach_to(self, handoff: TransportHandoff) -> bool:
         """Give the transport to `handoff` and forget it, so that this object and its parser can go. False: the client is gone."""
         transport = self.transport
@@ -232,7 +202,7 @@ class Connection(asyncio.Protocol):
             return
         self._shared.write_buffer.write(transport, render(problem(error), CLOSE))
         self._ticks = 0
-        if self.half_closed or not transport.can_write_eof():
+        if self.half_closed:
             self._close()
             return
         self._shared.write_buffer.flush()
@@ -264,14 +234,12 @@ class Connection(asyncio.Protocol):
     def sweep(self) -> None:
         """One tick of the server has gone by: end what takes longer than the limits allow."""
         self._ticks += 1
-        limits, seconds = self._shared.limits, self._ticks * self._shared.limits.tick_s
-        if self.transport is None:
-            return
+        limits = self._shared.limits
+        seconds = self._ticks * limits.tick_s
         if self._write_paused or self._lingering:
-            if seconds > (limits.stall_s if self._write_paused else limits.linger_s):
+            if self.transport is not None and seconds > (limits.stall_s if self._write_paused else limits.linger_s):
                 self.transport.abort()
-        elif self._receiving:
-            if seconds > limits.request_s:
-                self._refuse(NotInTime())
-        elif not self.busy and seconds > limits.idle_s:
+        elif self._receiving and seconds > limits.request_s:
+            self._refuse(NotInTime())
+        elif not (self.busy or self._receiving) and seconds > limits.idle_s:
             self._close()

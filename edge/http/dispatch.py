@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Protocol, cast
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from domain.errors import Malformed, NotFound, Unavailable
@@ -53,7 +53,7 @@ class Dispatcher:
             except Exception:
                 body = route.read_body(raw)  # says in our words what is wrong
             call = Call(who, body, NO_PATH, None, connection, headers)
-            deferred = cast("Deferred[Answer]", route.handle(call))
+            deferred: Any = route.handle(call)
         except Exception as error:
             deferred = failed(error)
         deferred.add_done_callback(partial(self._finish, route, connection))

@@ -32,12 +32,8 @@ class Peer(Protocol):
         """Whether nobody can read an answer any more."""
 
     @property
-    def client_address(self) -> str:
-        """The client's IP address, empty when it is gone."""
-
-    @property
-    def client_port(self) -> int:
-        """The client's port, 0 when it is gone."""
+    def client(self) -> tuple[str, int]:
+        """The client's IP address and port; "" and 0 when it is gone."""
 
     def detach_to(self, handoff: TransportHandoff) -> bool:
         """Give the transport to `handoff`; no answer is written then. False: the client is gone."""

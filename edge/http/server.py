@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from edge.http.connection import Connection, Shared
+from edge.http.connection import Connection
 from edge.http.dispatch import Dispatcher
 from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics
 from edge.http.ops_routes import ops_routes
 from edge.http.route import Route
+from edge.http.shared import Shared
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ class EdgeServer:
         self.title = title
         self.metrics = metrics
         self.routes = [*routes, *ops_routes(title, routes, self._ready, metrics.registry)]
-        self.http = Shared(Dispatcher(self.routes, metrics), metrics, write_buffer, limits, self._full)
+        self.http: Shared[Connection] = Shared(Dispatcher(self.routes, metrics), metrics, write_buffer, limits, self._full)
         self._server_ready = ready
         self._drain = drain
         self._stopping = False

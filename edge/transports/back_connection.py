@@ -15,7 +15,7 @@ from edge.contracts.servers import Session, Streams
 from edge.http.fast_path import WriteBuffer
 from edge.http.messages import CLOSE, Answer, render
 from edge.http.metrics import EdgeMetrics
-from edge.http.open_connections import OpenConnections
+from edge.http.shared import OpenConnections
 from edge.transports.framing import GOODBYE, Framing
 from servers.sessions.parts import Part
 

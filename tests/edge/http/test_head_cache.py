@@ -7,13 +7,14 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edge.http.connection import Connection, Shared
+from edge.http.connection import Connection
 from edge.http.dispatch import Dispatcher
 from edge.http.fast_path import MAX_HEAD_BYTES, WriteBuffer
 from edge.http.limits import Limits
 from edge.http.messages import Answer, Call
 from edge.http.metrics import EdgeMetrics
 from edge.http.route import Route
+from edge.http.shared import Shared
 from runtime.deferred import Deferred
 from tests.edge.conftest import RunningHome
 from tests.edge.wire import ANN, BOB, Wire
@@ -73,7 +74,9 @@ class Understood:
 
 def opened(understood: Understood) -> Connection:
     """A connection that has just been accepted."""
-    shared = Shared(cast(Dispatcher, understood), EdgeMetrics(CollectorRegistry()), WriteBuffer(), Limits(), lambda: False)
+    shared: Shared[Connection] = Shared(
+        cast(Dispatcher, understood), EdgeMetrics(CollectorRegistry()), WriteBuffer(), Limits(), lambda: False
+    )
     connection = Connection(shared)
     connection.connection_made(Transport())
     return connection

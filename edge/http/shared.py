@@ -1,7 +1,14 @@
-"""Which connections are open, and when the last of them is gone. Rule: whoever stops a server waits here."""
+"""What the connections of one server share, and which of them are open. Rule: two servers in one process share nothing."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
+
+from edge.http.dispatch import Dispatcher
+from edge.http.fast_path import WriteBuffer
+from edge.http.limits import Limits
+from edge.http.metrics import EdgeMetrics
 
 
 class Abortable(Protocol):
@@ -41,3 +48,15 @@ class OpenConnections(Generic[C]):
             except TimeoutError:
                 for connection in list(self.all):
                     connection.abort()
+
+
+@dataclass(slots=True, eq=False)
+class Shared(Generic[C]):
+    """Handed to each HTTP connection. `open` holds those too that are gone while their request is still being answered."""
+
+    dispatcher: Dispatcher
+    metrics: EdgeMetrics
+    write_buffer: WriteBuffer
+    limits: Limits
+    full: Callable[[], bool]  # whether one more connection is too many
+    open: OpenConnections[C] = field(default_factory=OpenConnections)
