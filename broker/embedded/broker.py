@@ -47,6 +47,11 @@ class EmbeddedBroker:
     def connected(self) -> bool:
         return self._connected
 
+    @property
+    def in_memory(self) -> int:
+        """How many messages wait in memory."""
+        return sum(queue.in_memory for queue in self._inboxes.values())
+
     async def start(self) -> None:
         self._settled.clear()
         self._opening = asyncio.create_task(self._open())

@@ -77,6 +77,11 @@ class Inbox:
         self._pump_scheduled = False
 
     @property
+    def in_memory(self) -> int:
+        """How many of its messages wait in memory."""
+        return len(self._ready)
+
+    @property
     def active(self) -> EmbeddedConsumer | None:
         """The consumer that gets the messages, if there is one."""
         return self._consumers[0] if self._consumers else None

@@ -1,6 +1,6 @@
-"""The broker on RabbitMQ 3.10 to 4.x. Rule: everything wanted is remembered here, and put up anew on every new connection.
+"""The broker on RabbitMQ 3.10 to 4.x. Rule: it remembers what its callers want, and attaches all of that to every new link.
 
-`_supervise` makes a link, attaches all that is wanted, waits for its loss, and begins again, for ever. So the first connection, a
+`_supervise` opens a link, attaches everything, waits for the loss of the link, and begins again, for ever. So the first connection, a
 reset, a restart and a crash of the broker are one path.
 """
 
@@ -33,23 +33,24 @@ _STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 @dataclass(frozen=True, slots=True)
 class RabbitConfig:
-    """How patient the broker is, in seconds."""
+    """How long the broker waits, in seconds, and how much it takes on."""
 
     first_delay_s: float = 0.1  # most losses are a restart of something in between, over at once
     max_delay_s: float = 5.0  # a broker that is back serves everyone within this time
     attach_timeout_s: float = 15.0  # to consume takes milliseconds; from a queue without a leader it takes for ever, and all wait for it
+    max_answering: int = 1_000  # requests that are answered at a time; a peer that sends more of them gets no answer to those
     cancel_again_s: float = 5.0  # closing a link politely takes 3 s at most
     link: LinkConfig = field(default_factory=LinkConfig)
 
 
 class RabbitBroker:
-    """Implements `broker.port.Broker`. `url`: `amqp://user:password@host:port/vhost`, or several of one cluster, separated by commas;
-    `name`: shown in RabbitMQ's list of connections."""
+    """Implements `broker.port.Broker`. `url` is `amqp://user:password@host:port/vhost`, or several of one cluster separated by commas;
+    `name` is shown in RabbitMQ's list of connections."""
 
     def __init__(self, url: str, name: str, config: RabbitConfig | None = None, open_link: OpenLink = Link.open) -> None:
         config = config or RabbitConfig()
         self._nodes = url.split(",")
-        random.shuffle(self._nodes)  # the servers of an installation spread over the cluster
+        random.shuffle(self._nodes)  # so that the servers of an installation spread over the cluster
         self._name = name
         self._link: Link | None = None
         self._up = asyncio.Event()
@@ -60,22 +61,19 @@ class RabbitBroker:
         self._inboxes: set[str] = set()
         self._consumers: list[RabbitConsumer] = []
         self._readers: list[StreamReader] = []
-        self._calls = Calls()
+        self._calls = Calls(config.max_answering)
         self._dead = DeadLetters()
         self._attaching = BackgroundTasks("broker.attach")
 
     @property
     def connected(self) -> bool:
-        """Whether there is a link with everything in place."""
         return self._link is not None and not self._link.lost.done()
 
     async def start(self) -> None:
-        """Begin to connect, and to reconnect whenever the connection is lost."""
         if not self._supervisor.alive:
             self._supervisor.start(self._supervise())
 
     async def close(self) -> None:
-        """Wait for what was published and acked to be out, and disconnect. Pending calls raise `Unavailable`."""
         self._closed = True
         for reader in tuple(self._readers):
             reader.fail(Unavailable("the broker is closed"))
@@ -97,18 +95,18 @@ class RabbitBroker:
             delay_s = min(delay_s * 2, self._config.max_delay_s)
 
     async def _live(self) -> None:
-        """One link from its making to its loss. Raises `Unavailable` when it cannot be made. The next one is to the next node."""
+        """Open a link and stay until it is lost. Raises `Unavailable` when it cannot be opened. The next link goes to the next node."""
         url = self._nodes.pop(0)
         self._nodes.append(url)
         link = await self._open_link(url, self._name, self._config.link)
         try:
             link.lost.add_done_callback(lambda _: self._lost(link))
             async with or_unavailable(), asyncio.timeout(self._config.attach_timeout_s):
-                there: set[Hashable] = set()
-                while fresh := [(what, attach) for what, attach in self._wanted().items() if what not in there]:
-                    what, attach = fresh[0]  # more may be wanted meanwhile
+                attached: set[Hashable] = set()
+                while missing := [(what, attach) for what, attach in self._wanted().items() if what not in attached]:
+                    what, attach = missing[0]  # while this one is attached, callers may want more
                     await attach(link)
-                    there.add(what)
+                    attached.add(what)
             if not link.lost.done():
                 self._link = link
                 self._up.set()
@@ -119,7 +117,7 @@ class RabbitBroker:
             await link.close()
 
     def _wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
-        """What every link must have, in this order."""
+        """How to attach all that every link must have, in this order."""
         wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {}
         wanted |= {("inbox", server): partial(_declare_inbox, server) for server in self._inboxes}
         wanted |= self._calls.wanted()
@@ -140,7 +138,6 @@ class RabbitBroker:
         return link
 
     async def wait_connected(self, timeout_s: float) -> None:
-        """Return as soon as the broker is connected. Raises `Unavailable` after `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._up.wait()
@@ -148,28 +145,25 @@ class RabbitBroker:
             raise Unavailable("the broker cannot be reached") from None
 
     async def declare_inbox(self, server: str) -> None:
-        """Declare the server's queue now and on every new connection; when away, return at once."""
         self._inboxes.add(server)
         if (link := self._link) is not None:
-            await self._put_up(link, link.declare_inbox(server))
+            await self._attach(link, link.declare_inbox(server))
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Return once every message is confirmed. Raises `Unavailable`: away, unroutable, refused, or no confirm in time."""
         if self._attaching:
-            await self._attaching.wait()  # a reader that asked for "next" before this call gets what we publish
+            await self._attaching.wait()  # a reader that was opened at "next" before this call must get these messages
         await self._live_link().publisher.publish(outgoing)
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
-        """Consume the server's queue, which is declared if need be; when away, from the next connection on."""
         self._inboxes.add(server)
         consumer = RabbitConsumer(server, inbox(server).name, handler, prefetch, self._consumers.remove)
         self._consumers.append(consumer)
         if (link := self._link) is not None:
-            await self._put_up(link, consumer.attach(link))
+            await self._attach(link, consumer.attach(link))
         return consumer
 
-    async def _put_up(self, link: Link, attempt: Awaitable[None]) -> None:
-        """Put up on the present link what is remembered already: if that fails, the next link will have it."""
+    async def _attach(self, link: Link, attempt: Awaitable[None]) -> None:
+        """Attach to the present link what is remembered already. If that fails, the link is lost and the next link will have it."""
         try:
             async with or_unavailable(), asyncio.timeout(self._config.attach_timeout_s):
                 await attempt
@@ -178,28 +172,23 @@ class RabbitBroker:
             link.lose("attach failed")
 
     async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
-        """Ask who serves `key`. Raises `Unavailable`: away, nobody serves it, or no answer in time."""
         return await self._calls.request(self._live_link(), key, body, timeout_s)
 
     async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Answer requests for `key`; when away, from the next connection on."""
         self._calls.serve(key, handler)
         if (link := self._link) is not None:
-            await self._put_up(link, self._calls.attach_server(link, key))
+            await self._attach(link, self._calls.attach_server(link, key))
 
     async def send_heartbeat(self, body: bytes) -> None:
-        """Tell all who listen; when away, nobody."""
         if self._link is not None:
             self._calls.send_heartbeat(self._link, body)
 
     async def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
-        """Hand every beat to `handler`; when away, from the next connection on."""
         self._calls.listen_heartbeats(handler)
         if (link := self._link) is not None:
-            await self._put_up(link, self._calls.attach_beats(link))
+            await self._attach(link, self._calls.attach_heartbeats(link))
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
-        """The messages of a stream from `start`. Raises `ValueError` for an unknown stream; `Unavailable` when the broker is closed."""
         if stream not in _STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
             raise ValueError(f"no such stream or start: {stream}, {start}")
         reader = StreamReader(stream, start, follow, self._readers.remove)
@@ -207,14 +196,13 @@ class RabbitBroker:
             reader.fail(Unavailable("the broker is closed"))
         self._readers.append(reader)
         if (link := self._link) is not None:
-            self._attaching.start(self._put_up(link, reader.attach(link)))
+            self._attaching.start(self._attach(link, reader.attach(link)))
         return reader.items()
 
     async def depths(self) -> dict[str, int]:
-        """Messages in `flash.dead` and in the inboxes this process declared or consumes: the ready ones, and those in our hands."""
         link = self._live_link()
         depths: dict[str, int] = {}
-        if link.blocked:  # RabbitMQ reads no question then, and to give up a question costs the link
+        if link.blocked:  # RabbitMQ reads nothing then, and a declaration that is given up costs the link
             raise Unavailable("the broker makes publishers wait: it is low on memory or disk")
         async with or_unavailable():
             for queue in (DEAD, *(inbox(server).name for server in sorted(self._inboxes))):
@@ -225,15 +213,12 @@ class RabbitBroker:
         return depths
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """The first `MAX_LETTERS` of `flash.dead`, taken and given back. Raises `Unavailable`."""
         return await self._dead.look(self._live_link())
 
     async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
-        """Publish letters to the queues they came from, and take each out when that is confirmed. Raises `Unavailable`."""
         return await self._dead.requeue(self._live_link(), ids)
 
     async def drop_dead(self, ids: Collection[str]) -> int:
-        """Take letters out for good. Raises `Unavailable`."""
         return await self._dead.drop(self._live_link(), ids)
 
 

@@ -30,45 +30,46 @@ DEFAULT_EXCHANGE = ""  # AMQP's own: the key is the name of the queue
 class Calls:
     """What this process requests, answers and hears, over all links."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_answering: int) -> None:
+        self._max_answering = max_answering
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
-        self._beat_handlers: list[Callable[[bytes], None]] = []
-        self._asked: dict[str, asyncio.Future[bytes]] = {}
+        self._heartbeat_handlers: list[Callable[[bytes], None]] = []
+        self._awaited: dict[str, asyncio.Future[bytes]] = {}  # answers, by the number of the request
         self._numbers = count(1)
         self._attached: set[tuple[Link, str]] = set()  # what the present link has: served keys, and HEARTBEATS
         self._answering = BackgroundTasks("broker.answer")
-        self._beating: Link | None = None  # the link on which a heartbeat is being sent
+        self._sending_heartbeat: Link | None = None  # the link on which a heartbeat is being sent
 
     def wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
         """What a new link must have: a consumer of answers, of requests for each served key, of heartbeats."""
         wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {REPLY_TO: self._attach_answers}
         wanted |= {(REQUESTS, key): partial(self.attach_server, key=key) for key in self._served}
-        return wanted | ({HEARTBEATS: self.attach_beats} if self._beat_handlers else {})
+        return wanted | ({HEARTBEATS: self.attach_heartbeats} if self._heartbeat_handlers else {})
 
     async def _attach_answers(self, link: Link) -> None:
         queue = await link.side.get_queue(REPLY_TO, ensure=False)
-        await queue.consume(self._answered, no_ack=True)
+        await queue.consume(self._on_answer, no_ack=True)
 
     def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Answer requests for `key` on every link to come."""
+        """Answer requests for `key` on every later link."""
         self._served[key] = handler
 
     def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
-        """Hand every heartbeat to `handler` on every link to come."""
-        self._beat_handlers.append(handler)
+        """Hand every heartbeat to `handler` on every later link."""
+        self._heartbeat_handlers.append(handler)
 
     async def attach_server(self, link: Link, key: str) -> None:
         """Answer requests for `key` on this link too."""
         if self._attach(link, key):
-            await _consume(link.side, REQUESTS, key, partial(self._asked_for, link, key))
+            await _consume(link.side, REQUESTS, key, partial(self._on_request, link, key))
 
-    async def attach_beats(self, link: Link) -> None:
+    async def attach_heartbeats(self, link: Link) -> None:
         """Hear heartbeats on this link too."""
         if self._attach(link, HEARTBEATS):
-            await _consume(link.side, HEARTBEATS, "", self._heard)
+            await _consume(link.side, HEARTBEATS, "", self._on_heartbeat)
 
     def _attach(self, link: Link, key: str) -> bool:
-        """Whether the link does not have it yet."""
+        """Note that the link has it. False when the link had it before."""
         if (link, key) in self._attached:
             return False
         self._attached = {each for each in self._attached if each[0] is link} | {(link, key)}
@@ -78,7 +79,7 @@ class Calls:
         """Ask, and wait for the answer. Raises `Unavailable`."""
         number = str(next(self._numbers))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
+        self._awaited[number] = answer
         request = _message(body, number)
         request.reply_to = REPLY_TO
         request.expiration = max(timeout_s, 0.001)  # after that nobody waits for the answer any more; RabbitMQ counts milliseconds
@@ -89,48 +90,51 @@ class Calls:
         except TimeoutError:
             raise Unavailable(f"nobody answered {key} in time") from None
         finally:
-            del self._asked[number]
+            del self._awaited[number]
 
     def send_heartbeat(self, link: Link, body: bytes) -> None:
         """Send a heartbeat to all who listen, unless the last one still waits to be sent, as during an alarm."""
-        if self._beating is not link:
-            self._beating = link
-            link.run(self._beat(link, body))
+        if self._sending_heartbeat is not link:
+            self._sending_heartbeat = link
+            link.run(self._send_heartbeat(link, body))
 
-    async def _beat(self, link: Link, body: bytes) -> None:
+    async def _send_heartbeat(self, link: Link, body: bytes) -> None:
         try:
             await _publish(link.side, HEARTBEATS, "", _message(body))
         finally:
-            if self._beating is link:
-                self._beating = None
+            if self._sending_heartbeat is link:
+                self._sending_heartbeat = None
 
     def lost(self) -> None:
-        """The link is lost, and with it every answer that was on its way."""
-        for answer in self._asked.values():
+        """The link is lost: every pending request fails, because no answer can come any more."""
+        for answer in self._awaited.values():
             if not answer.done():
                 answer.set_exception(Unavailable("the connection to the broker was lost"))
 
     def close(self) -> None:
-        """Answer and hear nothing any more."""
+        """Fail the pending requests, and neither answer nor listen any more."""
         self.lost()
         self._served.clear()
-        self._beat_handlers.clear()
+        self._heartbeat_handlers.clear()
         self._answering.cancel()
 
-    async def _answered(self, message: AbstractIncomingMessage) -> None:
-        answer = self._asked.get(message.correlation_id or "")
+    async def _on_answer(self, message: AbstractIncomingMessage) -> None:
+        answer = self._awaited.get(message.correlation_id or "")
         if answer is not None and not answer.done():
             answer.set_result(message.body)
 
-    async def _heard(self, message: AbstractIncomingMessage) -> None:
-        for handler in self._beat_handlers:
+    async def _on_heartbeat(self, message: AbstractIncomingMessage) -> None:
+        for handler in self._heartbeat_handlers:
             try:
                 handler(message.body)
             except Exception:
                 log.exception("broker.beat_failed")
 
-    async def _asked_for(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
-        self._answering.start(self._answer(link, key, message))
+    async def _on_request(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
+        if len(self._answering) < self._max_answering:
+            self._answering.start(self._answer(link, key, message))
+        else:
+            log.warning("broker.request_dropped", key=key)
 
     async def _answer(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
         handler = self._served.get(key)

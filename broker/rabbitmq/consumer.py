@@ -22,40 +22,36 @@ log = structlog.get_logger(__name__)
 
 
 class RabbitDelivery:
-    """A message in a consumer's hands."""
+    """A message in the hands of a consumer."""
 
-    __slots__ = ("_message", "_seat", "body")
+    __slots__ = ("_attachment", "_message", "body")
 
-    def __init__(self, seat: "_Seat", message: DeliveredMessage) -> None:
+    def __init__(self, attachment: "_Attachment", message: DeliveredMessage) -> None:
         self.body = message.body
         self._message = message
-        self._seat: _Seat | None = seat
+        self._attachment: _Attachment | None = attachment
 
     @property
     def headers(self) -> Mapping[str, object]:
-        """The message's headers."""
         return self._message.header.properties.headers or {}
 
     @property
     def gone(self) -> bool:
-        """Whether its link was lost."""
-        return self._seat is None or self._seat.link.lost.done()
+        return self._attachment is None or self._attachment.link.lost.done()
 
     def ack(self) -> None:
-        """Done with it: it will not come again."""
-        seat, self._seat = self._seat, None
-        if seat is not None:
-            seat.settle(self._message.delivery_tag or 0)
+        attachment, self._attachment = self._attachment, None
+        if attachment is not None:
+            attachment.settle(self._message.delivery_tag or 0)
 
     def dead(self, reason: str) -> None:
-        """It goes to `flash.dead`, and when that is confirmed it leaves its queue."""
-        seat, self._seat = self._seat, None
-        if seat is not None and not seat.link.lost.done():
-            seat.link.run(seat.bury(self._message, headers_of_a_letter(self.headers, seat.queue, reason)))
+        attachment, self._attachment = self._attachment, None
+        if attachment is not None and not attachment.link.lost.done():
+            attachment.link.run(attachment.set_aside(self._message, headers_of_a_letter(self.headers, attachment.queue, reason)))
 
 
-class _Seat:
-    """A consumer's place on one link: its channel, and which of its deliveries are done."""
+class _Attachment:
+    """A consumer on one link: its channel, and which of its deliveries are handled."""
 
     def __init__(self, link: Link, number: int, queue: str, handler: Callable[[Delivery], None]) -> None:
         self.link = link
@@ -66,11 +62,11 @@ class _Seat:
         self._left = False
         self._low = 1  # the lowest delivery tag that is not settled
         self._settled: set[int] = set()  # at or above `_low`
-        self._told: set[int] = set()  # of those, the ones acked one by one
+        self._acked: set[int] = set()  # those of `_settled` that were acked one by one
         self._scheduled = False
 
     async def deliver(self, message: DeliveredMessage) -> None:
-        """The channel calls this for each message, in order."""
+        """aiormq calls this for each message, in order."""
         self.unacked += 1
         delivery = RabbitDelivery(self, message)
         try:
@@ -80,7 +76,7 @@ class _Seat:
             delivery.dead(f"the handler failed: {type(error).__name__}")
 
     def settle(self, tag: int) -> None:
-        """Ack it in the next turn of the loop, together with all that are settled until then."""
+        """Ack the delivery in the next turn of the loop, together with all that are settled until then."""
         self.unacked -= 1
         self._settled.add(tag)
         if not self._scheduled and not self._left and not self.link.lost.done():
@@ -88,32 +84,32 @@ class _Seat:
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Send the acks: one for all that are done without a gap, one each for the others."""
+        """Send the acks: one for all deliveries up to the first that is not settled, and one each for those behind it."""
         self._scheduled = False
         if self._left or self.link.lost.done():
             return
         upto = 0
         while self._low in self._settled:
             self._settled.discard(self._low)
-            if self._low in self._told:
-                self._told.discard(self._low)
+            if self._low in self._acked:
+                self._acked.discard(self._low)
             else:
-                upto = self._low  # RabbitMQ closes the channel on an ack, even of many, that names one it has already
+                upto = self._low  # RabbitMQ closes the channel when an ack, even one of many, names a delivery that is acked already
             self._low += 1
-        single = self._settled - self._told
-        self._told |= single
+        single = self._settled - self._acked
+        self._acked |= single
         if upto:
             self.link.writer.send(self._number, Basic.Ack(upto, multiple=True))
         for tag in single:
             self.link.writer.send(self._number, Basic.Ack(tag))
 
     def leave(self) -> None:
-        """Send the acks that are due; what is acked later comes again."""
+        """Send the acks that are due. A delivery that is acked later comes again."""
         self.flush()
         self._left = True
 
-    async def bury(self, message: DeliveredMessage, headers: Mapping[str, object]) -> None:
-        """Publish it as a dead letter and ack it; if that fails the link is lost, and the message comes again."""
+    async def set_aside(self, message: DeliveredMessage, headers: Mapping[str, object]) -> None:
+        """Publish a dead letter and ack the delivery. If that fails the link is lost, and the message comes again."""
         properties = message.header.properties
         content_type = properties.content_type or "application/octet-stream"
         letter = Outgoing(DEAD, "", message.body, content_type, properties.message_id, mandatory=True)
@@ -122,7 +118,7 @@ class _Seat:
 
 
 class RabbitConsumer:
-    """A consumer over all links, until `cancel`."""
+    """A consumer on every link, one after the other, until `cancel`."""
 
     def __init__(
         self, server: str, queue: str, handler: Callable[[Delivery], None], prefetch: int, forget: Callable[["RabbitConsumer"], None]
@@ -132,22 +128,22 @@ class RabbitConsumer:
         self._handler = handler
         self._prefetch = prefetch
         self._forget = forget
-        self._seat: _Seat | None = None
+        self._attachment: _Attachment | None = None
         self._channel: AbstractChannel | None = None
         self._cancelled = False
 
     @property
     def unacked(self) -> int:
-        """Messages in our hands."""
-        return self._seat.unacked if self._seat is not None and not self._seat.link.lost.done() else 0
+        """How many messages this consumer holds."""
+        return self._attachment.unacked if self._attachment is not None and not self._attachment.link.lost.done() else 0
 
     async def attach(self, link: Link) -> None:
-        """Begin to consume on a new link; what the old one still holds can no longer be acked."""
+        """Begin to consume on a new link. Deliveries of the old link can no longer be acked."""
         await link.declare_inbox(self.server)
         channel = self._channel = await link.channel(prefetch=self._prefetch)
-        seat = self._seat = _Seat(link, channel.number or 0, self.queue, self._deliver)
-        await link.listen(channel, self.queue, seat.deliver)
-        if self._cancelled:  # meanwhile
+        attachment = self._attachment = _Attachment(link, channel.number or 0, self.queue, self._deliver)
+        await link.listen(channel, self.queue, attachment.deliver)
+        if self._cancelled:  # while this link was being attached
             await link.release(channel)
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -155,13 +151,13 @@ class RabbitConsumer:
             self._handler(delivery)
 
     async def cancel(self) -> None:
-        """Stop. What was acked is told to the broker first; the rest comes again to the next consumer."""
         self._cancelled = True
         self._forget(self)
-        seat, self._seat = self._seat, None
-        if seat is not None and self._channel is not None:
+        attachment, self._attachment = self._attachment, None
+        if attachment is not None and self._channel is not None:
             try:
-                seat.leave()
-                await seat.link.release(self._channel)
+                attachment.leave()
+                await attachment.link.release(self._channel)
             except Unavailable as error:
-                log.info("broker.cancel_failed", queue=self.queue, error=error.detail)  # then the link is lost, which does it too
+                # Then the link is lost, and RabbitMQ takes back the messages all the same.
+                log.info("broker.cancel_failed", queue=self.queue, error=error.detail)

@@ -1,7 +1,7 @@
-"""Looking at dead letters on RabbitMQ, with AMQP only. Rule: a letter is acked only when it is confirmed elsewhere, or wanted nowhere.
+"""Dead letters on RabbitMQ, by AMQP alone. Rule: a dead letter is acked only when its queue has confirmed it, or when it is dropped.
 
-AMQP has no way to look without taking. So each visit takes letters one by one on a channel of its own and gives back, to their old
-places, those that were not acked. A second visitor meanwhile would see only the rest: visits wait for each other.
+AMQP cannot read a message without taking it. So each visit takes dead letters one by one on a channel of its own, and gives those back
+that it did not ack; they keep their order. A second visit at the same time would see only the rest, so visits wait for each other.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from broker.rabbitmq.publisher import Publisher
 from broker.topology import DEAD
 from domain.errors import Unavailable
 
-VISIT_TIMEOUT_S = 10.0  # 200 letters take a fifth of a second
-EVERY_TAG = 0  # AMQP's way to name all that was not acked
+VISIT_TIMEOUT_S = 10.0  # 200 dead letters take 0.2 s
+EVERY_TAG = 0  # stands for every delivery that is not acked
 DEFAULT_EXCHANGE = ""  # AMQP's own: the key is the name of the queue
 
 
@@ -31,17 +31,17 @@ class DeadLetters:
         self._visiting = asyncio.Lock()
 
     async def look(self, link: Link) -> list[DeadLetter]:
-        """The first letters. Raises `Unavailable`."""
+        """The first dead letters. Raises `Unavailable`."""
         async with self._visit(link) as (channel, _):
-            return [letter async for letter, _ in _letters(channel)]
+            return [letter async for letter, _ in _dead_letters(channel)]
 
     async def requeue(self, link: Link, ids: Collection[str] | None) -> int:
-        """Give letters back to their queues. Raises `Unavailable`."""
+        """Publish dead letters to the queues they came from, and ack each once that is confirmed. Raises `Unavailable`."""
         moved, began = 0, time.time()
         async with self._visit(link) as (channel, publisher):
-            async for letter, message in _letters(channel):
+            async for letter, message in _dead_letters(channel):
                 if ids is None and (letter.at or 0) > began:
-                    break  # it went back and has died again
+                    break  # this one went back during this visit and has died again
                 if ids is not None and letter.id not in ids:
                     continue
                 if not letter.queue:
@@ -55,10 +55,10 @@ class DeadLetters:
         return moved
 
     async def drop(self, link: Link, ids: Collection[str]) -> int:
-        """Take letters out. Raises `Unavailable`."""
+        """Delete dead letters. Raises `Unavailable`."""
         dropped = 0
         async with self._visit(link) as (channel, _):
-            async for letter, message in _letters(channel):
+            async for letter, message in _dead_letters(channel):
                 if letter.id in ids:
                     await channel.basic_ack(message.delivery_tag or 0)
                     dropped += 1
@@ -71,13 +71,13 @@ class DeadLetters:
             channel = await visiting.get_underlay_channel()
             try:
                 yield channel, await Publisher.on(visiting, link.writer)
-                await channel.basic_nack(EVERY_TAG, multiple=True)  # closing the channel would do it too, but some time later
+                await channel.basic_nack(EVERY_TAG, multiple=True)  # closing the channel gives them back too, but some time later
             finally:
                 await link.release(visiting)
 
 
-async def _letters(channel: AbstractChannel) -> AsyncIterator[tuple[DeadLetter, DeliveredMessage]]:
-    """What waits, at most `MAX_LETTERS`. The queue's count is not asked: it lags behind what was given back."""
+async def _dead_letters(channel: AbstractChannel) -> AsyncIterator[tuple[DeadLetter, DeliveredMessage]]:
+    """At most `MAX_LETTERS` dead letters. The count of the queue is not used, because it lags behind messages that were given back."""
     for _ in range(MAX_LETTERS):
         message = await channel.basic_get(DEAD)
         if not isinstance(message.delivery, Basic.GetOk):

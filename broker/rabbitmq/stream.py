@@ -1,4 +1,4 @@
-"""A reader of a stream on RabbitMQ. Rule: it knows the next offset it wants, so that a new link goes on where the old one ended."""
+"""A reader of a stream on RabbitMQ. Rule: the reader knows the next offset, so that a new link goes on where the old one ended."""
 
 import asyncio
 from collections import deque
@@ -9,26 +9,28 @@ import structlog
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 
-from broker.port import StreamItem
+from broker.port import MAX_PER_TURN, StreamItem
 from broker.rabbitmq.link import Link, or_unavailable
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
-PREFETCH = 512  # messages on their way or waiting here: half a megabyte at 1 KB each
-_ACK_EVERY = 128  # acks are the broker's leave to send more: a quarter of the prefetch keeps it busy
+PREFETCH = 512  # messages on their way or waiting here: half a megabyte, at 1 KB each
+_ACK_EVERY = 128  # RabbitMQ sends more when these are acked: a quarter of the prefetch keeps it busy
 OFFSET_HEADER = "x-stream-offset"
-EMPTY_S = 1.0  # after which one that may be empty is taken to be: on two cores with six busy programs, one in 14 took longer than a call
+# A stream that may be empty and has sent nothing for this long is empty. On two cores with six busy programs, the first message of one
+# stream in 14 came later than the answer to a call.
+EMPTY_S = 1.0
 
 
 class StreamReader:
-    """One reading of `stream` from `start`, over all links, until it ends or is given up."""
+    """Reads `stream` from `start`, on one link after the other, until it ends or its owner gives it up."""
 
     def __init__(self, stream: str, start: int | str, follow: bool, forget: Callable[["StreamReader"], None]) -> None:
         self.stream = stream
-        self._next: int | None = start if isinstance(start, int) else 0 if start == "first" else None  # None: only what comes
+        self._next: int | None = start if isinstance(start, int) else 0 if start == "first" else None  # None: the end, not known yet
         self._follow = follow
-        self._end: int | None = None  # the first offset that is not wanted; known once attached
+        self._end: int | None = None  # the first offset that is not wanted; None when there is none, or before the first link
         self._forget = forget
         self._items: deque[tuple[DeliveredMessage, StreamItem]] = deque()
         self._arrived = asyncio.Event()
@@ -39,7 +41,7 @@ class StreamReader:
         self._channel: AbstractChannel | None = None
 
     async def attach(self, link: Link) -> None:
-        """Begin or go on to read on a new link."""
+        """Begin to read on a new link, or go on there."""
         if self._next is None or not (self._follow or self._end is not None):
             end = await _end_of(link, self.stream)
             self._next = end if self._next is None else self._next
@@ -59,7 +61,7 @@ class StreamReader:
         headers = message.header.properties.headers or {}
         offset = headers.get(OFFSET_HEADER)
         last = self._items[-1][1].offset if self._items else (self._next or 0) - 1
-        if not isinstance(offset, int) or offset <= last:  # a stream is sent from the start of a chunk
+        if not isinstance(offset, int) or offset <= last:  # RabbitMQ sends a stream from the start of a chunk
             await _ack(message)
             return
         own = {name: value for name, value in headers.items() if name != OFFSET_HEADER}
@@ -67,12 +69,12 @@ class StreamReader:
         self._arrived.set()
 
     def fail(self, error: Unavailable) -> None:
-        """The broker is closed: the reader raises this once it has given what it has."""
+        """The broker is closed: the reader gives the items that it has, then raises `error`."""
         self._error = error
         self._arrived.set()
 
     async def items(self) -> AsyncIterator[StreamItem]:
-        """The messages; ends at the end that was found first, unless it follows."""
+        """The messages; unless the reader follows, until the end that it found first."""
         given = 0
         try:
             while self._end is None or not self._attached or (self._next or 0) < self._end:
@@ -90,6 +92,8 @@ class StreamReader:
                 if given % _ACK_EVERY == 0 or not self._items:
                     await _ack(message)
                 yield item
+                if given % MAX_PER_TURN == 0:
+                    await asyncio.sleep(0)
         finally:
             await self._detach()
 
@@ -104,7 +108,7 @@ class StreamReader:
 
 
 async def _ack(message: DeliveredMessage) -> None:
-    """Ack the message and all before it; on a lost link this does nothing, and the next link begins behind what was given."""
+    """Ack the message and all before it. On a lost link this does nothing, because the next link begins behind the given items."""
     if not message.channel.is_closed:
         with suppress(Unavailable):
             async with or_unavailable():
@@ -112,12 +116,12 @@ async def _ack(message: DeliveredMessage) -> None:
 
 
 async def _end_of(link: Link, stream: str) -> int:
-    """The offset after the stream's last message. AMQP has no question for it, so: read the last chunk to its end.
+    """The offset after the last message of the stream. AMQP cannot ask for it, so this reads the last chunk to its end.
 
-    Its first message comes when the stream's own process has told the channel that there is one, which a busy broker does late; nothing
-    tells an empty stream from one that has not spoken yet. The count of its messages is up to five seconds old, but what cuts a stream
-    off never empties it, so more than 0 is true. Once the chunk has begun, the broker sends what it has before it answers the next call
-    on that channel; a call during which nothing came is the end.
+    The first message comes once the process of the stream has told the channel about it, and a busy broker does that late: until then
+    nothing tells an empty stream from a full one. The declared count of messages is up to five seconds old, but retention never empties
+    a stream, so a count above 0 is true. Once the chunk has begun, RabbitMQ sends all it has before it answers the next call on the
+    channel. So the end is reached when a call was answered and no message came meanwhile.
     """
     channel = await link.channel(prefetch=PREFETCH)
     counted = (await channel.declare_queue(stream, passive=True)).declaration_result.message_count

@@ -1,4 +1,4 @@
-"""The contract of `broker.port.Broker`: dead letters. Rule: as in `test_contract.py`, each story is tried on every implementation."""
+"""The contract of `broker.port.Broker`: dead letters. Rule: as in `test_inboxes.py`, each story is tried on every implementation."""
 
 import time
 

@@ -1,6 +1,6 @@
 """The contract of `broker.port.Broker`: the inboxes. Rule: a guarantee of the port is a story, tried on every implementation.
 
-What is not about inboxes is in `test_contract_calls.py` and `test_contract_streams.py`.
+The other guarantees are in the other files of this folder.
 """
 
 import asyncio
