@@ -1,4 +1,4 @@
 """The pages of the ops console.
 
-Rule: everything but the way in and the static files stands behind a gate, and markup is built only by `markup.py`.
+Rule: every page but the sign-in form and the static files is behind a gate, and only `markup.py` builds markup.
 """

@@ -1,6 +1,6 @@
 """What the ops console needs of the Global Server. Rule: its pages call nothing of the server that is not named here.
 
-Kept apart from `ports.py`, so that a home loads nothing of it.
+This stands apart from `edge/contracts/servers.py`, so that a home loads nothing of the console.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -12,7 +12,7 @@ from servers.security.identity import Identity
 
 
 class Console(Protocol):
-    """What the ops console asks; see `servers/global_server/console.py`. Every method raises `FlashError` only."""
+    """What `servers/global_server/console.py` answers. Every method raises `FlashError` only."""
 
     async def sign_in(self, handle: str, password: str, client_address: str) -> str:
         """A token for a user who knows the password."""
@@ -30,7 +30,7 @@ class Console(Protocol):
         """The user with this handle or uid."""
 
     async def span(self) -> tuple[float, float]:
-        """From when to when there is a history."""
+        """The times of the first and the last event, in seconds since 1970."""
 
     def newest(self) -> str:
         """Where a tail begins that shows only what comes from now on."""
@@ -39,7 +39,7 @@ class Console(Protocol):
         """A page of events, newest first."""
 
     def tail(self, who: Identity, wanted: AuditFilter, after: str) -> AsyncGenerator[tuple[Sequence[AuditRow], bool], None]:
-        """Events as they come, and whether some were left out; no events: a blank."""
+        """Events as they come, and whether some were left out. An empty list is a blank: it shows that the tail lives."""
 
     async def moment(self, who: Identity, person: Person, at: float) -> tuple[StateAt, Sequence[Shown]]:
         """How a user stood, and what their contact window showed."""
@@ -51,16 +51,16 @@ class Console(Protocol):
         """Who was online."""
 
     async def homes(self) -> Sequence[HomeSeen]:
-        """Every home and how it is."""
+        """Every home, and what it says of its state."""
 
     async def own_health(self) -> dict[str, Any]:
-        """How the Global Server is."""
+        """The Global Server's own figures."""
 
     async def dead_letters(self) -> Sequence[Letter]:
-        """What could not be handled."""
+        """Every dead letter."""
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
-        """Put letters back into their queues (None: all); how many."""
+        """Put dead letters back into their queues, all of them when `ids` is None. Returns how many."""
 
     async def drop(self, who: Identity, ids: Sequence[str]) -> int:
-        """Throw letters away; how many."""
+        """Throw dead letters away. Returns how many."""

@@ -1,4 +1,4 @@
-"""The events page and its live tail: filters, rows, the next page. Rule: what people wrote is never shown, only that they wrote."""
+"""The events page and its live tail: filters, rows, the next page. Rule: a page shows that people wrote, and never what they wrote."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -16,7 +16,7 @@ from projections.audit.personal import details
 from projections.audit.rows import AuditFilter, AuditRow
 
 PAGE_ROWS = 100
-MAX_VALUE_CHARS = 64  # of one detail: an id fits, a list of a thousand delivered messages is cut
+MAX_VALUE_CHARS = 64  # of one detail: an id fits; a list of a thousand delivered messages is cut
 MAX_TITLE_CHARS = 1_000  # shown when somebody points at it
 SHARED_ROWS = 512  # about 1 MB
 HEADINGS = ("Time", "Server", "Event", "User", "Details", "Cause")
@@ -29,9 +29,9 @@ class EventsPages:
         self._console = console
 
     async def show(self, call: Call) -> Answer:
-        """A page of events, newest first; the first page goes on living."""
+        """A page of events, newest first. A script adds new events to the first page."""
         query: Events = call.query
-        after = query.after or self._console.newest()  # before the page is read, so that nothing falls between the two
+        after = query.after or self._console.newest()  # read before the page is, so that no event falls between page and tail
         try:
             found = await self._console.events(call.identity, await wanted_of(self._console, query), query.cursor or None, PAGE_ROWS)
             fault = None
@@ -69,7 +69,7 @@ async def wanted_of(console: Console, query: Events) -> AuditFilter:
 
 @lru_cache(maxsize=SHARED_ROWS)
 def event_row(row: AuditRow) -> Html:
-    """One event as a row of the table. Some 80 µs, which those who watch at the same time share."""
+    """One event as a row of the table. It takes about 80 µs; live tails share the result."""
     user = tag("a", row.handle or row.uid, href=link("/ops/user", who=row.uid)) if row.uid is not None else NONE
     told = {name: value for name, value in details(row).items() if value not in (None, "")}
     popup = told.get("id") if row.topic.startswith(("mailbox.", "user.message_")) else None
@@ -125,7 +125,7 @@ def _choice(name: str, chosen: str, among: Sequence[str]) -> Html:
 
 
 def _live_switch() -> Html:
-    """Hidden until a script is there to obey it."""
+    """The switch of the live tail. It is hidden until the script runs."""
     switch = tag("input", type="checkbox", id="live", checked=True)
     state = tag("output", "", id="live-state", for_="live")
     return tag("p", tag("label", switch, " Live"), " ", state, hidden=True, id="live-switch")

@@ -1,6 +1,6 @@
-"""What the forms of the ops console may send. Rule: as in `requests.py`: unknown fields are refused, and nothing unbounded passes.
+"""What the forms of the ops console may send. Rule: unknown fields are refused, and nothing unbounded passes.
 
-A field that is left empty arrives as "": every field allows it.
+A browser sends an empty field as "", so every field allows it.
 """
 
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ class SignInPage(Request, frozen=True):
 
 
 class SignIn(Request, frozen=True):
-    """`POST /ops/login`. Bounds are wide: what cannot be a user's is simply wrong."""
+    """`POST /ops/login`. The bounds are wide: a handle or password that no user can have is answered as a wrong one."""
 
     handle: Annotated[str, Meta(max_length=256)]
     password: Annotated[str, Meta(max_length=1_024)]
@@ -32,7 +32,7 @@ class SignIn(Request, frozen=True):
 
 
 class Events(Request, frozen=True):
-    """`GET /ops` and `GET /ops/tail`: which events. `user`: handle or uid; `since`, `until`: see `read_time`; `after`: where a tail
+    """`GET /ops` and `GET /ops/tail`: the filter of events. `user`: handle or uid; `since`, `until`: see `read_time`; `after`: where a tail
     begins; `cursor`: of a page."""
 
     user: Short = ""
@@ -46,7 +46,7 @@ class Events(Request, frozen=True):
 
 
 class OneUser(Request, frozen=True):
-    """`GET /ops/user`: handle or uid, a moment, a page of the timeline."""
+    """`GET /ops/user`. `who`: handle or uid; `at`: a moment; `cursor`: of a page of the timeline."""
 
     who: Short
     at: Short = ""
@@ -67,7 +67,7 @@ class Moment(Request, frozen=True):
 
 
 class DeadPage(Request, frozen=True):
-    """`GET /ops/dead`: how many letters went where."""
+    """`GET /ops/dead`. `requeued`, `dropped`: how many dead letters the change before this page moved."""
 
     requeued: Seconds | None = None
     dropped: Seconds | None = None
@@ -80,7 +80,7 @@ class OneLetter(Request, frozen=True):
 
 
 def read_time(name: str, value: str) -> float | None:
-    """`2026-11-23T21:30` and the like as seconds since 1970; UTC unless it says otherwise. None when empty. Raises `Invalid`."""
+    """`2026-11-23T21:30` and the like as seconds since 1970; it is UTC unless it names a zone. An empty value is None. Raises `Invalid`."""
     if not value:
         return None
     try:

@@ -1,7 +1,7 @@
 """The live tail: events as server-sent events on a bare transport. Rule: nothing is kept for a client that does not read.
 
-Each tail is a cursor into the audit store. Where the transport is full, the tail waits and then looks again from its cursor; what
-came meanwhile and is too much for one look is left out, and said to be.
+Each tail is a cursor into the audit store. While the transport is full, the tail waits; then it looks again from its cursor. Events
+beyond what one look returns are left out, and the page says so.
 """
 
 import asyncio
@@ -20,28 +20,32 @@ from edge.http.messages import Answer, Call, encode_json
 from edge.http.problems import problem, problem_for
 from edge.transports.framing import EVENT_STREAM
 from projections.audit.rows import AuditRow
+from runtime.background_task import BackgroundTasks
 from servers.sessions.parts import BLANK, Part
 
-MAX_TAILS = 20  # people who watch; each costs four small questions a second when much happens
-HIGH_WATER_BYTES = 65_536  # one look of a hundred rows is about as much
+MAX_TAILS = 20  # each costs four small questions a second when much happens
+HIGH_WATER_BYTES = 65_536  # about one look of a hundred rows
 PLACE = re.compile(r"[0-9]{1,18}", re.ASCII)  # an event's number in the audit store
-MAX_IGNORED_BYTES = 4_096  # a browser has nothing to say here
+MAX_IGNORED_BYTES = 4_096  # a browser sends nothing on such a connection
 
 log = structlog.get_logger(__name__)
 
 
 class Tails:
-    """The open tails of one server."""
+    """The open tails of one server, at most `max_tails`."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, max_tails: int = MAX_TAILS) -> None:
         self._console = console
+        self._max_tails = max_tails
         self._open: set[LiveTail] = set()
 
     async def show(self, call: Call) -> Answer:
-        """Begin a tail, after the event that the browser names when it comes back. Its answer here is only counted, the connection
-        is handed over."""
+        """Events as they come, after the event that the browser names when it comes back.
+
+        The connection is handed over, so the answer that this returns is only counted.
+        """
         query: Events = call.query
-        if len(self._open) >= MAX_TAILS:
+        if len(self._open) >= self._max_tails:
             raise Unavailable("Too many people are watching; try again later.")
         wanted = await wanted_of(self._console, query)
         after = next((place for place in (call.headers.get("Last-Event-ID", ""), query.after) if PLACE.fullmatch(place)), None)
@@ -59,7 +63,7 @@ class LiveTail(asyncio.Protocol):
         self._looks = looks
         self._forget = forget
         self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._writing = BackgroundTasks("console-tail")
         self._writable = asyncio.Event()
         self._writable.set()
         self._ignored_bytes = 0
@@ -70,7 +74,7 @@ class LiveTail(asyncio.Protocol):
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         transport.set_protocol(self)
         transport.write(EVENT_STREAM.head)
-        self._task = asyncio.create_task(self._run(transport), name="console-tail")
+        self._writing.start(self._run(transport))
 
     async def _run(self, transport: asyncio.Transport) -> None:
         try:
@@ -89,13 +93,13 @@ class LiveTail(asyncio.Protocol):
             transport.close()  # the browser comes back by itself; without a valid cookie it is told to sign in
 
     def data_received(self, data: bytes) -> None:
-        """Ignore a little; a client that goes on is no browser."""
+        """Ignore a few bytes; whoever sends more is no browser."""
         self._ignored_bytes += len(data)
         if self._ignored_bytes > MAX_IGNORED_BYTES and self._transport is not None:
             self._transport.abort()
 
     def pause_writing(self) -> None:
-        """The client does not read: look no further."""
+        """The client does not read, so the tail waits."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
@@ -104,6 +108,5 @@ class LiveTail(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
-        if self._task is not None:
-            self._task.cancel()
+        self._writing.cancel()
         self._forget(self)

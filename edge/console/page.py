@@ -1,6 +1,6 @@
 """The frame of every page of the ops console: head, navigation, headers of the answer. Rule: no page carries script or style of its own.
 
-So the content security policy allows none, and markup that slipped in could run nothing.
+The content security policy therefore allows none, and injected markup could run nothing.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ GUARDS = (
     f"Content-Security-Policy: {POLICY}\r\nX-Frame-Options: DENY\r\nReferrer-Policy: same-origin\r\n"
     "Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n"
 ).encode()
-# A changed file has another address, so a browser never has to ask whether the old one still holds.
+# A changed file has another address, so browsers need not ask whether their copy is still valid.
 FOREVER = b"public, max-age=31536000, immutable"
 STATIC = {"console.css": b"text/css; charset=utf-8", "console.js": b"text/javascript; charset=utf-8", "icon.svg": b"image/svg+xml"}
 
@@ -34,7 +34,7 @@ PLACES = (("/ops", "Events"), ("/ops/presence", "Presence"), ("/ops/homes", "Hom
 
 
 def page(title: str, who: Identity | None, *content: Any, status: int = 200, here: str = "", headers: bytes = b"") -> Answer:
-    """A whole page. `here`: which place of the navigation it belongs to; `who`: None before anybody has signed in."""
+    """A whole page. `here`: its place in the navigation; `who`: None before anybody has signed in."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -69,7 +69,7 @@ def _navigation(who: Identity, here: str) -> Html:
 
 
 def redirect(target: str, headers: bytes = b"") -> Answer:
-    """Go on with a GET of `target`, which must be ours."""
+    """Send the browser to `target`, which must be a path of this server."""
     return Answer(303, b"", HTML, b"Location: " + target.encode("ascii") + b"\r\n" + GUARDS + headers)
 
 
@@ -81,18 +81,18 @@ def link(path: str, **query: Any) -> str:
 
 @cache
 def static_file(name: str) -> tuple[bytes, str]:
-    """A file that is served with the pages, and its version."""
+    """A static file's content, and its version."""
     content = files("edge.console").joinpath("static", name).read_bytes()
     return content, hashlib.sha256(content).hexdigest()[:12]
 
 
 def static(name: str) -> str:
-    """Where a file of the console is, in its present version."""
+    """The address of a static file in its present version."""
     return f"/ops/static/{name}?v={static_file(name)[1]}"
 
 
 async def serve_static(call: Call) -> Answer:
-    """A stylesheet, script or picture: open to all, nothing in it is anybody's."""
+    """A stylesheet, script or picture. It is open to everybody because nothing in it is personal."""
     name = call.path["name"]
     if name not in STATIC:
         return page("Not found", None, tag("p", "There is no such file."), status=404)
@@ -100,7 +100,7 @@ async def serve_static(call: Call) -> Answer:
 
 
 def moment(seconds: float | None, missing: str = "–") -> Html:
-    """A time for people, to the millisecond, and for programs."""
+    """A time to the millisecond, written for people and for programs."""
     if seconds is None:
         return Html(missing) if missing == "–" else text(missing)
     written = rfc3339(seconds)[: -len("000Z")]  # HTML allows a fraction of three digits at most
@@ -108,7 +108,7 @@ def moment(seconds: float | None, missing: str = "–") -> Html:
 
 
 def table(caption: str, headings: tuple[str, ...], rows: list[Html], empty: str, **attributes: Any) -> Html:
-    """A table that says so when there is nothing in it."""
+    """A table. Without rows it shows `empty`."""
     head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
     body = rows or [tag("tr", tag("td", empty, colspan=len(headings), class_="empty"))]
     inner = tag("table", tag("caption", caption), head, tag("tbody", *body), **attributes)

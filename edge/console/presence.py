@@ -1,4 +1,7 @@
-"""Who is online, and who was at any past moment. Rule: with or without a script, a moment is an address that can be sent to a colleague."""
+"""Who is online, and who was at any past moment.
+
+Rule: each moment has an address of its own, with or without the script, so it can be sent to a colleague.
+"""
 
 import math
 from collections import Counter
@@ -13,7 +16,7 @@ from edge.console.user import presence_word
 from edge.http.messages import Answer, Call
 from projections.audit.rows import Online
 
-MAX_ROWS = 500  # a page for people; the counts above it are of all
+MAX_ROWS = 500  # more rows than anybody reads; the counts above the table include everybody
 
 
 class PresencePages:
@@ -23,7 +26,7 @@ class PresencePages:
         self._console = console
 
     async def show(self, call: Call) -> Answer:
-        """Now, or the moment of the slider or of the field."""
+        """Who is online now, or was at the moment that the slider or the field names."""
         query: Moment = call.query
         first, now = await self._console.span()
         fault = None

@@ -1,4 +1,7 @@
-"""The addresses of the ops console. Rule: all but the way in and the static files are behind a gate; what changes something is a POST."""
+"""The addresses of the ops console.
+
+Rule: every page but the sign-in form and the static files is behind a gate, and every change is a POST.
+"""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -6,7 +9,7 @@ from urllib.parse import urlsplit
 from edge.console import forms as requests
 from edge.console.contract import Console
 from edge.console.events import EventsPages
-from edge.console.live_tail import Tails
+from edge.console.live_tail import MAX_TAILS, Tails
 from edge.console.page import serve_static
 from edge.console.presence import PresencePages
 from edge.console.servers import ServerPages
@@ -21,8 +24,10 @@ PAGE = {200: ("text/html",)}
 GO_ON = {303: None}
 
 
-def console_routes(console: Console, verifier: Verifier, proxies: TrustedProxies, public_url: str) -> Sequence[Route]:
-    """Every page. `public_url`: where clients reach this server."""
+def console_routes(
+    console: Console, verifier: Verifier, proxies: TrustedProxies, public_url: str, max_tails: int = MAX_TAILS
+) -> Sequence[Route]:
+    """Every page. `public_url`: where clients reach this server; `max_tails`: how many live tails may be open."""
     address = urlsplit(public_url)
     origin = f"{address.scheme}://{address.netloc}"
     reading, changing = reading_gate(console, verifier), changing_gate(console, verifier, origin)
@@ -36,7 +41,7 @@ def console_routes(console: Console, verifier: Verifier, proxies: TrustedProxies
 
     return [
         show("/ops", EventsPages(console).show, requests.Events),
-        show("/ops/tail", Tails(console).show, requests.Events, "text/event-stream"),
+        show("/ops/tail", Tails(console, max_tails).show, requests.Events, "text/event-stream"),
         show("/ops/user", UserPages(console).show, requests.OneUser),
         show("/ops/trace", TracePages(console).show, requests.OneMessage),
         show("/ops/presence", PresencePages(console).show, requests.Moment),

@@ -1,4 +1,7 @@
-"""The servers: health of the homes and of the Global Server, and the dead letters. Rule: no answer is shown as no answer, not as zero."""
+"""The servers: health of the homes and of the Global Server, and the dead letters.
+
+Rule: a server that does not answer is shown so, and never as zeros.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +24,7 @@ class ServerPages:
         self._console = console
 
     async def homes(self, call: Call) -> Answer:
-        """How everybody is; a script brings it up to date every few seconds."""
+        """The state of every server. A script refreshes it every few seconds."""
         homes = await self._console.homes()
         headings = ("Home", "State", "Users", "Sessions", "Waiting", "Relay lag", "Inbox", "Writer", "Projection lag", "Dead", "Position")
         shown = tag(
@@ -34,7 +37,7 @@ class ServerPages:
         return page("Homes", call.identity, shown, here="/ops/homes")
 
     async def dead(self, call: Call) -> Answer:
-        """What could not be handled, and what can be done about it."""
+        """The dead letters, with buttons to requeue or drop them."""
         query: DeadPage = call.query
         try:
             letters, fault = await self._console.dead_letters(), None
@@ -55,13 +58,13 @@ class ServerPages:
         )
 
     async def requeue(self, call: Call) -> Answer:
-        """Put one letter, or all, back to where they came from."""
+        """Put one dead letter, or all of them, back into their queues."""
         body: OneLetter = call.body
         count = await self._console.requeue(call.identity, None if body.letter == ALL else [body.letter])
         return redirect(link("/ops/dead", requeued=count))
 
     async def drop(self, call: Call) -> Answer:
-        """Throw one letter away."""
+        """Drop one dead letter."""
         body: OneLetter = call.body
         return redirect(link("/ops/dead", dropped=await self._console.drop(call.identity, [body.letter])))
 

@@ -1,4 +1,6 @@
-"""Who may see the ops console: signing in, the cookie, refusals as pages. Rule: what changes something must come from our own page.
+"""Who may see the ops console: signing in, the cookie, refusals as pages.
+
+Rule: a request that changes something must come from a page of this server.
 
 The cookie holds the user's token. It is HttpOnly (no script reads it), SameSite=Strict (no other site sends it), and goes to `/ops` only.
 """
@@ -28,7 +30,7 @@ _NO_ROLE = "This console is for users with the role ops, which the setting FLASH
 
 
 def reading_gate(console: Console, verifier: Verifier) -> Gate:
-    """Lets in whoever's cookie holds a valid token of one who may use the console. Raises `Unauthorized`, `Forbidden`."""
+    """Lets in requests whose cookie holds the valid token of a user who may use the console. Raises `Unauthorized`, `Forbidden`."""
 
     def gate(headers: Mapping[str, str]) -> Identity:
         token = _cookie(headers.get("Cookie", ""))
@@ -43,7 +45,7 @@ def reading_gate(console: Console, verifier: Verifier) -> Gate:
 
 
 def changing_gate(console: Console, verifier: Verifier, origin: str) -> Gate:
-    """The same for requests that change something: they must come from a page of this server. Raises `Forbidden`, `Unauthorized`."""
+    """The same for requests that change something. They must come from a page of this server. Raises `Forbidden`, `Unauthorized`."""
     reading = reading_gate(console, verifier)
 
     def gate(headers: Mapping[str, str]) -> Identity:
@@ -54,8 +56,8 @@ def changing_gate(console: Console, verifier: Verifier, origin: str) -> Gate:
 
 
 def must_be_ours(headers: Mapping[str, str], origin: str) -> None:
-    """Browsers say where a request comes from; who does not say it is no browser, or an old one. `origin`: ours as clients see it,
-    which a proxy may keep from the header `Host`. Raises `Forbidden`."""
+    """Refuse a request of another site. Browsers say where a request comes from; a client that says nothing is no browser, or an old one.
+    `origin`: this server's as clients see it, because a proxy may change the header `Host`. Raises `Forbidden`."""
     site, claimed, host = headers.get("Sec-Fetch-Site"), headers.get("Origin"), headers.get("Host", "")
     if site is not None:
         ours = site == "same-origin"
@@ -66,7 +68,7 @@ def must_be_ours(headers: Mapping[str, str], origin: str) -> None:
 
 
 def refuse(error: Exception, route: str, target: str) -> tuple[Answer, str]:
-    """A refusal as a page, and its code; whoever is not signed in goes to the form first."""
+    """A refusal as a page, and its code. A browser that is not signed in is sent to the form."""
     answer, code = problem_for(error, route)
     if isinstance(error, Unauthorized):
         wanted = target if route.startswith("GET ") and target != HOME else None
@@ -80,7 +82,7 @@ def refuse(error: Exception, route: str, target: str) -> tuple[Answer, str]:
 
 
 class SigningIn:
-    """The form, and what follows it. `origin`: as clients see us; with https, the cookie never goes over anything else."""
+    """Signing in and out. `origin`: this server's as clients see it; with https, the cookie is never sent over plain HTTP."""
 
     def __init__(
         self, console: Console, verifier: Verifier, proxies: TrustedProxies, origin: str, clock: Callable[[], float] = time.time
@@ -93,12 +95,12 @@ class SigningIn:
         self._clock = clock
 
     async def show(self, call: Call) -> Answer:
-        """The form."""
+        """The sign-in form."""
         query: SignInPage = call.query
         return _form(query.next)
 
     async def sign_in(self, call: Call) -> Answer:
-        """Check handle and password; a user with the role gets the cookie and goes on."""
+        """Check handle and password, give a user with the role the cookie, and show the page that they wanted."""
         must_be_ours(call.headers, self._origin)
         body: SignIn = call.body
         try:
@@ -112,7 +114,7 @@ class SigningIn:
         return redirect(body.next if _OURS.fullmatch(body.next) else HOME, self._set_cookie(token, lasts_s))
 
     async def sign_out(self, call: Call) -> Answer:
-        """Forget the cookie. Open to those without a valid one too, so that nobody is stuck."""
+        """Delete the cookie. This needs no valid cookie, so that nobody is stuck with an invalid one."""
         must_be_ours(call.headers, self._origin)
         return redirect("/ops/login", self._set_cookie("", 0))
 

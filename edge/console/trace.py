@@ -1,6 +1,6 @@
-"""A popup's life as a picture: a lane for each server, a dot for each step, an arrow from what caused it. Rule: nothing in it to scale.
+"""A popup's life as a picture: a lane for each server, a dot for each step, an arrow from its cause. Rule: nothing is drawn to scale.
 
-The times between are written at the arrows: a popup takes milliseconds to arrive and perhaps hours to be closed.
+The times stand at the arrows, because a popup arrives within milliseconds and may be closed hours later.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def _step(step: Step) -> Html:
 
 
 def picture(steps: Sequence[Step]) -> Html:
-    """The life as SVG: servers from top to bottom in the order in which they come in, steps from left to right."""
+    """The life as SVG: servers from top to bottom in the order of their first step, steps from left to right."""
     lanes = list(dict.fromkeys(step.row.source for step in steps))
     width, height = LEFT_PX + STEP_PX * len(steps), TOP_PX + LANE_PX * (len(lanes) - 1) + BELOW_PX
     spots = [
@@ -89,7 +89,7 @@ _TIP = {"markerWidth": 8, "markerHeight": 8, "orient": "auto-start-reverse", "ma
 
 
 def _cause(steps: Sequence[Step], number: int) -> int | None:
-    """Which step caused this one: the one that was `took_s` before it."""
+    """The step that caused this one: it happened `took_s` before."""
     took_s = steps[number].took_s
     if took_s is None or number == 0:
         return None
@@ -98,7 +98,7 @@ def _cause(steps: Sequence[Step], number: int) -> int | None:
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], label: str) -> list[Html]:
-    """From dot to dot; within a lane in an arc, so that it passes over the dots between. The label stands clear of the names below dots."""
+    """An arrow from dot to dot. Within a lane it is an arc above the dots between. Its label keeps clear of the names below the dots."""
     (x1, y1), (x2, y2) = start, end
     middle = (x1 + x2) // 2
     if y1 == y2:

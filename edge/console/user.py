@@ -1,4 +1,7 @@
-"""One user: their timeline, how they stood at a moment, what their contact window showed. Rule: from the audit only, without texts."""
+"""One user: their timeline, how they stood at a moment, what their contact window showed.
+
+Rule: everything comes from the audit, and no text is shown.
+"""
 
 from collections.abc import Sequence
 
@@ -19,7 +22,7 @@ class UserPages:
         self._console = console
 
     async def show(self, call: Call) -> Answer:
-        """Who they are, the moment, and what they did, newest first."""
+        """A user, how they stood at the moment, and what they did, newest first."""
         query: OneUser = call.query
         try:
             person = await self._console.person(query.who.strip())
@@ -90,5 +93,5 @@ def _window(window: Sequence[Shown]) -> Html:
 
 
 def presence_word(status: str) -> Html:
-    """A status with its colour; the word says it too."""
+    """A status as a word in its colour."""
     return tag("span", status, class_=f"status {status}")

@@ -1,4 +1,7 @@
-"""What successful answers look like. Rule: what a server says stands in its own `views`; here stand the shapes that only the edge adds."""
+"""What successful answers look like.
+
+Rule: a shape that a server returns is imported from its `views`; only shapes that the edge adds are made here.
+"""
 
 from typing import Annotated
 
@@ -52,14 +55,14 @@ class PolledPart(Struct):
 
 
 class Parts(Struct):
-    """The answer to a poll: what waited, or came first; nothing when nothing came."""
+    """The answer to a poll: every part that waited, or the first that came; no parts when the time was over."""
 
     session: str
     parts: list[PolledPart]
 
 
 class Health(Struct):
-    """`alive` or `ready`."""
+    """`status` is `alive` or `ready`."""
 
     status: str
 

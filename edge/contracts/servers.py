@@ -1,4 +1,4 @@
-"""What the edge needs of the servers behind it. Rule: routes call nothing of a server that is not named here."""
+"""What the edge needs of the servers behind it. Rule: a route calls only what is named here."""
 
 from collections.abc import Collection
 from typing import Any, Protocol

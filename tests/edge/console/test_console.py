@@ -8,7 +8,6 @@ import pytest
 
 from domain.errors import Unavailable
 from edge.assembly import global_edge
-from edge.console import live_tail as console_tail
 from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
 from edge.http.server import EdgeServer
@@ -272,8 +271,9 @@ async def test_what_fails_is_a_page_that_says_so(wire: Wire, console: StandInCon
     assert b"No dead letters." not in answer.body
 
 
-async def test_no_more_than_a_few_may_watch(edge: EdgeServer, console: StandInConsole, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_tail, "MAX_TAILS", 1)
+async def test_no_more_than_a_few_may_watch(console: StandInConsole) -> None:
+    edge = global_edge(StandInGlobal(), Tokens(), pages=console_routes(console, OpsTokens(), TrustedProxies(), "http://public.example", 1))
+    await edge.start("127.0.0.1", 0)
     async with wire_to(edge.port) as first, wire_to(edge.port) as second:
         first.request("GET", "/ops/tail", headers=COOKIE)
         assert (await first.head())[0] == 200
@@ -283,6 +283,7 @@ async def test_no_more_than_a_few_may_watch(edge: EdgeServer, console: StandInCo
     async with wire_to(edge.port) as third:
         third.request("GET", "/ops/tail", headers=COOKIE)
         assert (await third.head())[0] == 200
+    await edge.stop(drain_s=0.1)
 
 
 async def test_a_popup_that_nobody_sent_has_no_picture(wire: Wire) -> None:
