@@ -39,12 +39,13 @@ CHEAP = Cost(memory_kib=8, passes=1)  # for tests: the least that argon2 accepts
 class Passwords:
     """Hashes and verifies passwords."""
 
-    def __init__(self, cost: Cost | None = None, workers: int = WORKERS) -> None:
+    def __init__(self, cost: Cost | None = None, workers: int = WORKERS, max_waiting: int = MAX_WAITING) -> None:
         chosen = cost or Cost()
         fixed = get_default_parameters()  # argon2id, 16 bytes of salt, 32 of hash: RFC 9106's recommendation
         self._hasher = PasswordHasher(chosen.passes, chosen.memory_kib, chosen.lanes, fixed.hash_len, fixed.salt_len)
         self._nobodys = self._hasher.hash(secrets.token_urlsafe())
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
+        self._max_waiting = max_waiting
         self.waiting = 0
 
     async def hash(self, password: str) -> str:
@@ -76,7 +77,7 @@ class Passwords:
         self._threads.shutdown(cancel_futures=True)
 
     async def _run(self, work: Callable[..., T], *args: object) -> T:
-        if self.waiting >= MAX_WAITING:
+        if self.waiting >= self._max_waiting:
             raise Unavailable("Too many people are logging in at once; try again in a moment.")
         self.waiting += 1
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded.broker import EmbeddedBroker
+from tests.servers.fragile import FragileBroker
 
 
 @pytest.fixture
@@ -15,9 +15,9 @@ def url(store_url: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
+async def broker(tmp_path: Path) -> AsyncIterator[FragileBroker]:
     """A real one, embedded."""
-    broker = EmbeddedBroker(tmp_path / "broker.db")
+    broker = FragileBroker(tmp_path / "broker.db")
     await broker.start()
     await broker.wait_connected(5)
     yield broker

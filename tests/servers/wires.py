@@ -8,8 +8,8 @@ from domain.rules.home import RECIPIENTS, rules_for
 from servers.messaging.inbox import Inbox, InboxConfig
 from servers.messaging.outbox import Outbox
 from servers.messaging.outbox_publisher import OutboxConfig
-from servers.store.event_store import Store
 from servers.writing.writer import Writer
+from tests.servers.fragile import FragileStore
 
 NOW = 1_700_000_000.0
 QUICK_OUTBOX = OutboxConfig(first_retry_s=0.01, longest_retry_s=0.05)  # who waits for the broker or for a store tries again soon
@@ -25,7 +25,7 @@ class Server:
         """`transit_key`: as the Global Server would tell it; None: it has not yet."""
         self.name = name
         self.rules = rules_for(name)
-        self.store = Store(store_url(name), name, self.rules)
+        self.store = FragileStore(store_url(name), name, self.rules)
         if transit_key is not None:
             self.store.learn_transit_key(-1, transit_key)
         self.writer = Writer(self.store, lambda: NOW, [lambda batch: self.outbox.offer(batch)])

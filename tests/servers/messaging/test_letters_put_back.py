@@ -15,10 +15,10 @@ from domain.personal import owners
 from servers.messaging.inbox import NOTHING_NEW
 from servers.store.event_store import Store
 from tests.domain.home_stories import message_sent
+from tests.servers.commands import contact, send
 from tests.servers.messaging.test_outbox_and_inbox import deliver, record
 from tests.servers.stores import HOME
 from tests.servers.wires import Server
-from tests.servers.writing.test_writer import contact, send
 from tests.support.waiting import eventually
 
 NEW_KEY = (-2, b"n" * 32)  # one that h2 has not heard of
@@ -171,19 +171,12 @@ async def test_a_letter_that_is_there_twice_takes_effect_once(h2, broker, sealed
     assert ids(h2) == ["a", "c", "b"]
 
 
-async def test_a_letter_put_back_takes_effect_once_though_the_answer_of_its_commit_was_lost(h2, broker, sealed, monkeypatch):
+async def test_a_letter_put_back_takes_effect_once_though_the_answer_of_its_commit_was_lost(h2, broker, sealed):
     await arrive(broker, sealed("a", 1))
     await arrive(broker, plain("b", 2))
     await dead(broker, 1)
-    put = h2.store.put
-
-    def put_and_die(events, stored, trackings=()):
-        monkeypatch.setattr(h2.store, "put", put)
-        put(events, stored, trackings)
-        raise Unavailable("the connection broke")
-
     await h2.store.run(h2.store.learn_transit_key, *NEW_KEY)
-    monkeypatch.setattr(h2.store, "put", put_and_die)
+    h2.store.lost_answers = 1
     await broker.requeue_dead()
     await empty(broker)
     assert ids(h2) == ["b", "a"]

@@ -13,7 +13,6 @@ from eventsourcing.persistence import Tracking
 from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Outgoing
-from domain.errors import Unavailable
 from domain.event import stored_fields
 from domain.events.home import LoggedIn
 from servers.messaging.inbox import InboxConfig
@@ -21,8 +20,8 @@ from servers.messaging.outbox_publisher import OutboxConfig
 from servers.store.event_store import Store
 from servers.store.positions import RELAY
 from tests.domain.home_stories import logged_in, message_sent
+from tests.servers.commands import contact, send
 from tests.servers.wires import Server
-from tests.servers.writing.test_writer import contact, send
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0
@@ -157,18 +156,11 @@ def logins(server):
     return [event for event in server.heard if isinstance(event, LoggedIn)]
 
 
-async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for(servers, broker, monkeypatch):
+async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for(servers, broker):
     """A database may commit and die before it says so: then the position stands higher than we know."""
     _, h2 = servers
     await eventually(lambda: h2.heard)  # of Ann, who added Bob: that commit is not the one meant here
-    put = h2.store.put
-
-    def put_and_die(events, stored, trackings=()):
-        monkeypatch.setattr(h2.store, "put", put)
-        put(events, stored, trackings)
-        raise Unavailable("the connection broke")
-
-    monkeypatch.setattr(h2.store, "put", put_and_die)
+    h2.store.lost_answers = 1
     await deliver(broker, envelope.encode("h7", [record(logged_in(), 1, stream="user-9"), record(message_sent("a"), 2)]))
     await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 3)]))
     await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b"])
@@ -177,79 +169,53 @@ async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for
     assert len(logins(h2)) == 1
 
 
-async def test_the_broker_goes_away_and_comes_back(servers, broker, monkeypatch):
+async def test_the_broker_goes_away_and_comes_back(servers, broker):
     h1, h2 = servers
-    await eventually(lambda: h1.outbox.lag == 0)
-    publish = broker.publish
-
-    async def away(outgoing):
-        raise Unavailable("away")
-
-    monkeypatch.setattr(broker, "publish", away)
+    await eventually(lambda: h1.outbox.idle)
+    broker.away = True
     await asyncio.gather(*(h1.writer.submit((send(f"m{n}"),)) for n in range(20)))
     assert h1.outbox.lag == 20
-    monkeypatch.setattr(broker, "publish", publish)
+    broker.away = False
     await eventually(lambda: len(h2.mailbox(2)) == 20)
 
 
-async def test_a_read_that_fails_in_whatever_way_does_not_stop_the_outbox(store_url, broker, monkeypatch):
+async def test_a_read_that_fails_in_whatever_way_does_not_stop_the_outbox(store_url, broker):
     config = OutboxConfig(max_events=5, first_retry_s=0.01, longest_retry_s=0.05)  # the rest must be read
     async with opened(store_url, broker, outbox=config) as (h1, h2):
-        await eventually(lambda: h1.outbox.lag == 0)
-        publish, read, failures = broker.publish, h1.store.read, [RuntimeError("whatever it is")]
-
-        async def away(outgoing):
-            raise Unavailable("away")
-
-        def failing(*arguments):
-            if failures:
-                raise failures.pop()
-            return read(*arguments)
-
-        monkeypatch.setattr(broker, "publish", away)
+        await eventually(lambda: h1.outbox.idle)
+        broker.away = True
         for number in range(20):
             await h1.writer.submit((send(f"m{number}"),))
-        monkeypatch.setattr(h1.store, "read", failing)
-        monkeypatch.setattr(broker, "publish", publish)
+        h1.store.read_failures.append(RuntimeError("whatever it is"))
+        broker.away = False
         await eventually(lambda: len(h2.mailbox(2)) == 20)
-        assert not failures
+        assert not h1.store.read_failures
 
 
-async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(store_url, broker, monkeypatch):
+async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remembers_the_rest(store_url, broker):
     config = OutboxConfig(max_events=50, max_batch=20, first_retry_s=0.01, longest_retry_s=0.05)
     async with opened(store_url, broker, outbox=config) as (h1, h2):
-        await eventually(lambda: h1.outbox.lag == 0)
-        publish, refused = broker.publish, asyncio.Event()
-
-        async def away(outgoing):
-            refused.set()
-            raise Unavailable("away")
-
-        monkeypatch.setattr(broker, "publish", away)
+        await eventually(lambda: h1.outbox.idle)
+        broker.away = True
         for start in range(0, 300, 10):
             await asyncio.gather(*(h1.writer.submit((send(f"m{start + n}"),)) for n in range(10)))
             assert h1.outbox.recent.events <= 50
-        await refused.wait()
-        monkeypatch.setattr(broker, "publish", publish)
+        await broker.refused.wait()
+        broker.away = False
         await asyncio.gather(*(h1.writer.submit((send(f"late{n}"),)) for n in range(30)))
         await eventually(lambda: len(h2.mailbox(2)) == 330)
         assert [id_ for id_, _ in h2.mailbox(2)] == [f"m{n}" for n in range(300)] + [f"late{n}" for n in range(30)]
         assert h2.inbox.repeats == 0
 
 
-async def test_what_came_together_after_an_outage_is_applied_in_portions(store_url, broker, monkeypatch):
+async def test_what_came_together_after_an_outage_is_applied_in_portions(store_url, broker):
     async with opened(store_url, broker, inbox=InboxConfig(max_events=4, turn_events=1)) as (_, h2):
-        commits, units = h2.writer.submit, []
-
-        def counting(commands, **options):
-            units.append(len(commands))
-            return commits(commands, **options)
-
-        monkeypatch.setattr(h2.writer, "submit", counting)
+        sizes = []
+        h2.writer.listeners.append(lambda batch: sizes.append(len(batch)))
         body = [envelope.encode("h7", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)]) for n in range(10)]
         await broker.publish([Outgoing(topology.HOMES, "h2", each) for each in body])
         await eventually(lambda: len(h2.mailbox(2)) == 30)
-        assert max(units) <= 4 + 3 - 1
+        assert max(sizes) <= 4 + 3 - 1
 
 
 async def test_while_deliveries_are_read_others_get_their_turn(store_url, broker):

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from domain.errors import Invalid, Unavailable
-from servers.security import passwords
 from servers.security.passwords import CHEAP, Cost, Passwords
 
 
@@ -68,9 +67,10 @@ async def test_a_hash_of_another_cost_is_outdated(hasher):
         dearer.close()
 
 
-async def test_in_a_storm_the_last_are_told_to_come_again(hasher, monkeypatch):
-    monkeypatch.setattr(passwords, "MAX_WAITING", 3)
+async def test_in_a_storm_the_last_are_told_to_come_again():
+    hasher = Passwords(CHEAP, max_waiting=3)
     results = await asyncio.gather(*(hasher.hash("correct horse") for _ in range(5)), return_exceptions=True)
     assert [isinstance(result, Unavailable) for result in results] == [False] * 3 + [True] * 2
     assert hasher.waiting == 0
     assert await hasher.hash("correct horse")
+    hasher.close()

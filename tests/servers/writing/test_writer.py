@@ -13,12 +13,13 @@ from eventsourcing.persistence import Tracking
 from domain.errors import NotAContact, Rejected, Unavailable
 from domain.events.home import ContactAdded, LoggedIn, MessageSent
 from domain.rules.rules import Rules
-from domain.user.commands import LogIn, PutContact, RemoveContact, Send
-from domain.user.state import Contact
+from domain.user.commands import RemoveContact
 from servers.store.event_log import Conflicted
-from servers.store.event_store import SNAPSHOT_EVERY, Store
+from servers.store.event_store import SNAPSHOT_EVERY
 from servers.writing.config import WriterConfig
 from servers.writing.writer import Writer
+from tests.servers.commands import contact, log_in, send
+from tests.servers.fragile import FragileStore
 from tests.servers.stores import HOME, NOW, adopted, put
 from tests.support.waiting import eventually
 
@@ -50,41 +51,11 @@ def refuse(state, command, now):
 CATALOGUE = replace(HOME, deciders={**HOME.deciders, Explode: explode, Refuse: refuse})
 
 
-def log_in(uid=1, session="s1"):
-    return LogIn(uid=uid, cause=session, handle="ann", name="Ann", session=session, client="tk", replaces=None)
-
-
-def contact(uid=1, other=2, home="h2"):
-    return PutContact(uid=uid, cause="c", contact=Contact(other, "bob", "Bob", home, None, False))
-
-
-def send(id="m1", uid=1, to=2):
-    return Send(uid=uid, cause=id, id=id, handle="ann", name="Ann", to=to, text="hi", in_reply_to=None, urgent=False)
-
-
-class FragileStore(Store):
-    """A store whose next commits and loads can be made to fail, and that can be held up."""
-
-    put_failures: list[Exception] = []  # noqa: RUF012 - each store gets its own
-    load_failures: list[Exception] = []  # noqa: RUF012
-
-    def put(self, events, stored, trackings=()):
-        if self.put_failures:
-            raise self.put_failures.pop(0)
-        return super().put(events, stored, trackings)
-
-    def load(self, stream):
-        if self.load_failures:
-            raise self.load_failures.pop(0)
-        return super().load(stream)
-
-
 class Desk:
     """A writer and what it told."""
 
     def __init__(self, url: str, rules: Rules = CATALOGUE, clock: Callable[[], float] = lambda: NOW, **bounds: Any) -> None:
         self.store = FragileStore(url, "h1", rules)
-        self.store.put_failures, self.store.load_failures = [], []
         self.told: list[list[str]] = []
         self.failing_listener = False
         self.writer = Writer(self.store, clock, [self.committed], config=WriterConfig(**bounds))
@@ -222,19 +193,12 @@ async def test_a_local_popup_is_queued_in_the_same_transaction(desk):
     assert desk.told[-1] == ["user.message_sent", "mailbox.message_queued"]
 
 
-async def test_keys_that_another_thread_lets_go_of_are_fetched_again(desk, monkeypatch):
-    fetch, let_go = desk.store.keys.make, [1, 2]
-
-    def fetch_and_lose(owners):
-        fetch(owners)
-        if let_go:
-            desk.store.keys.forget(let_go.pop())
-
-    monkeypatch.setattr(desk.store.keys, "make", fetch_and_lose)
+async def test_keys_that_another_thread_lets_go_of_are_fetched_again(desk):
+    desk.store.keys_to_lose += [1, 2]
     await desk.do(contact())
     await asyncio.gather(desk.do(send()), desk.do(log_in(2)))
     assert "user.message_sent" in desk.stored()
-    assert not let_go
+    assert not desk.store.keys_to_lose
 
 
 @pytest.mark.parametrize("failure", [Unavailable("disk full"), Conflicted("another"), OSError("surprise")])
@@ -337,13 +301,13 @@ async def test_states_in_memory_are_bounded(url):
         assert list(desk.store.load("user-1").sessions) == ["s1", "s2"]
 
 
-async def test_a_long_stream_gets_snapshots_and_a_failing_one_is_harmless(desk, monkeypatch):
+async def test_a_long_stream_gets_snapshots_and_a_failing_one_is_harmless(desk):
     await desk.do(contact())
     for start in range(0, SNAPSHOT_EVERY, 50):
         await asyncio.gather(*(desk.do(send(f"m{start + n}")) for n in range(50)))
     version, _ = await eventually(lambda: desk.store.log.newest_snapshot("user-1"))
     assert version >= SNAPSHOT_EVERY
-    monkeypatch.setattr(desk.store, "snapshot", lambda rows: 1 / 0)
+    desk.store.snapshot_failures.append(ZeroDivisionError())
     for start in range(SNAPSHOT_EVERY, 2 * SNAPSHOT_EVERY, 50):
         await asyncio.gather(*(desk.do(send(f"m{start + n}")) for n in range(50)))
     await desk.do(log_in())

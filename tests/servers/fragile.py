@@ -1,0 +1,64 @@
+"""A store and a broker that fail when told to. Rule: what fails is said in a public attribute, and nothing of the program is patched."""
+
+import asyncio
+
+from broker.embedded.broker import EmbeddedBroker
+from domain.errors import Unavailable
+from servers.store.event_store import Store
+
+
+class FragileStore(Store):
+    """Fails with what its lists hold, one after the other. `lost_answers`: so many commits happen, and nobody hears of it."""
+
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__(*arguments, **options)
+        self.put_failures: list[Exception] = []
+        self.load_failures: list[Exception] = []
+        self.read_failures: list[Exception] = []
+        self.snapshot_failures: list[Exception] = []
+        self.keys_to_lose: list[int] = []  # one each time before events are packed
+        self.lost_answers = 0
+
+    def put(self, events, stored, trackings=()):
+        if self.put_failures:
+            raise self.put_failures.pop(0)
+        committed = super().put(events, stored, trackings)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise Unavailable("the connection broke")
+        return committed
+
+    def load(self, stream):
+        if self.load_failures:
+            raise self.load_failures.pop(0)
+        return super().load(stream)
+
+    def read(self, after, limit):
+        if self.read_failures:
+            raise self.read_failures.pop(0)
+        return super().read(after, limit)
+
+    def snapshot(self, snapshots):
+        if self.snapshot_failures:
+            raise self.snapshot_failures[0]
+        super().snapshot(snapshots)
+
+    def pack(self, events):
+        if self.keys_to_lose:
+            self.keys.forget(self.keys_to_lose.pop())
+        return super().pack(events)
+
+
+class FragileBroker(EmbeddedBroker):
+    """A real one, embedded. `away`: it takes no publication."""
+
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__(*arguments, **options)
+        self.away = False
+        self.refused = asyncio.Event()
+
+    async def publish(self, outgoing):
+        if self.away:
+            self.refused.set()
+            raise Unavailable("away")
+        await super().publish(outgoing)
