@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -71,39 +71,23 @@ class Letter:
     contents: str
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class OpsConsole:
-    """One Global Server's console."""
+    """One Global Server's console. `ops`: the handles that may use the console."""
 
-    def __init__(
-        self,
-        *,
-        server: GlobalServer,
-        audit: Audit,
-        broker: Broker,
-        writer: Writer,
-        outbox: Outbox,
-        projector: Projector,
-        directory: Directory,
-        peers: PeerMonitor,
-        ops: Collection[str],
-        clock: Callable[[], float],
-        new_id: Callable[[], str],
-        config: ConsoleConfig,
-    ) -> None:
-        """`ops`: the handles that may use the console."""
-        self._config = config
-        self._server = server
-        self._audit = audit
-        self._broker = broker
-        self._writer = writer
-        self._outbox = outbox
-        self._projector = projector
-        self._directory = directory
-        self._peers = peers
-        self._ops = ops
-        self._clock = clock
-        self._new_id = new_id
-        self._stopping = asyncio.Event()
+    server: GlobalServer
+    audit: Audit
+    broker: Broker
+    writer: Writer
+    outbox: Outbox
+    projector: Projector
+    directory: Directory
+    peers: PeerMonitor
+    ops: Collection[str]
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
+    config: ConsoleConfig
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def stop(self) -> None:
         """End every live tail."""
@@ -111,95 +95,95 @@ class OpsConsole:
 
     async def sign_in(self, handle: str, password: str, client_address: str) -> str:
         """A token. Raises `BadCredentials`, `TooManyRequests`, `Unavailable`."""
-        grant = await self._server.token(handle, password, client_address)
+        grant = await self.server.token(handle, password, client_address)
         return grant.token
 
     def allows(self, who: Identity) -> bool:
         """Whether this user may use the console. The settings must say so too, because a token may be a month old."""
-        return OPS in who.roles and who.handle in self._ops
+        return OPS in who.roles and who.handle in self.ops
 
     # -- the history
 
     async def topics(self) -> Sequence[str]:
         """Every topic that occurs."""
-        return await self._audit.topics()
+        return await self.audit.topics()
 
     async def sources(self) -> Sequence[str]:
         """Every server of which there is an event."""
-        return await self._audit.sources()
+        return await self.audit.sources()
 
     async def person(self, who: str) -> Person:
         """The user with this handle or uid. Raises `UnknownUser`."""
         if who.isascii() and who.isdecimal() and len(who) < UID_DIGITS:
-            return await self._audit.person(int(who))
-        return await self._audit.by_handle(who.lower())
+            return await self.audit.person(int(who))
+        return await self.audit.by_handle(who.lower())
 
     async def span(self) -> tuple[float, float]:
         """The time of the first event, and now."""
-        oldest = (await self._audit.log(AuditFilter(), limit=1, order="oldest")).rows
-        now = self._clock()
+        oldest = (await self.audit.log(AuditFilter(), limit=1, order="oldest")).rows
+        now = self.clock()
         return (oldest[0].time if oldest else now), now
 
     def newest(self) -> str:
         """Where a tail begins that shows only what comes from now on."""
-        return str(max(0, self._audit.reached.offset * ENTRIES_PER_OFFSET - 1))
+        return str(max(0, self.audit.reached.offset * ENTRIES_PER_OFFSET - 1))
 
     async def events(self, who: Identity, wanted: AuditFilter, cursor: str | None, limit: int, *, what: str = "log") -> Page:
         """A page of events, newest first. Raises `Invalid` for a cursor that is none."""
         await self._note(who, what, _described(wanted))
-        return await self._audit.log(wanted, cursor=cursor, limit=limit)
+        return await self.audit.log(wanted, cursor=cursor, limit=limit)
 
     async def tail(self, who: Identity, wanted: AuditFilter, after: str) -> AsyncGenerator[tuple[Sequence[AuditRow], bool], None]:
         """What comes after `after`, as it comes: rows, and whether some were left out because too many came at once. No rows: a blank.
         Ends with the console, or with the token."""
         await self._note(who, "tail", _described(wanted))
         cursor = after
-        while not self._stopping.is_set() and self._clock() < who.expires_at:
-            entries, end = self._audit.reached.entries, self.newest()
-            page = await self._audit.log(wanted, cursor=cursor, limit=self._config.tail_rows, order="arrival")
+        while not self._stopping.is_set() and self.clock() < who.expires_at:
+            entries, end = self.audit.reached.entries, self.newest()
+            page = await self.audit.log(wanted, cursor=cursor, limit=self.config.tail_rows, order="arrival")
             if page.rows:
                 yield page.rows, page.next is not None
             cursor = max(end, str(page.rows[-1].id) if page.rows else end, key=int)
             if await self._grown(entries):
-                await asyncio.sleep(self._config.tail_pause_s)
+                await asyncio.sleep(self.config.tail_pause_s)
             else:
                 yield (), False
 
     async def _grown(self, entries: int) -> bool:
         """Wait for more than so many events, at most `blank_s`, or until the console stops."""
-        waiting = [asyncio.create_task(self._audit.grown(entries, self._config.blank_s)), asyncio.create_task(self._stopping.wait())]
+        waiting = [asyncio.create_task(self.audit.grown(entries, self.config.blank_s)), asyncio.create_task(self._stopping.wait())]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waiting:
                 task.cancel()
-        return self._audit.reached.entries > entries
+        return self.audit.reached.entries > entries
 
     async def moment(self, who: Identity, person: Person, at: float) -> tuple[StateAt, Sequence[Shown]]:
         """How a user stood, and what their contact window showed. Raises `UnknownUser`."""
         await self._note(who, "timeline", f"user {person.uid} at {at:.3f}")
-        return await self._audit.state_at(person.uid, at), await self._audit.window_at(person.uid, at)
+        return await self.audit.state_at(person.uid, at), await self.audit.window_at(person.uid, at)
 
     async def trace(self, who: Identity, message: str) -> Sequence[Life]:
         """The popups with this id."""
         await self._note(who, "trace", f"message {message}")
-        return await self._audit.trace(message)
+        return await self.audit.trace(message)
 
     async def online(self, who: Identity, at: float) -> Sequence[Online]:
         """Who was online."""
         await self._note(who, "online", f"at {at:.3f}")
-        return await self._audit.online_at(at)
+        return await self.audit.online_at(at)
 
     async def _note(self, who: Identity, what: str, whom: str) -> None:
-        await self._writer.submit((NoteRead(by=who.uid, handle=who.handle, what=what, whom=whom, cause=self._new_id()),))
+        await self.writer.submit((NoteRead(by=who.uid, handle=who.handle, what=what, whom=whom, cause=self.new_id()),))
 
     # -- the servers
 
     async def homes(self) -> Sequence[HomeSeen]:
         """Every announced home, asked how it is."""
-        listed = sorted(self._directory.homes.values(), key=lambda home: (len(home.name), home.name))
+        listed = sorted(self.directory.homes.values(), key=lambda home: (len(home.name), home.name))
         health = await asyncio.gather(*(self._health(home.name) for home in listed))
-        residents, is_up = self._directory.residents, self._peers.is_up
+        residents, is_up = self.directory.residents, self.peers.is_up
         return [
             HomeSeen(home.name, home.url, home.retired, is_up(home.name), residents(home.name), told)
             for home, told in zip(listed, health, strict=True)
@@ -208,7 +192,7 @@ class OpsConsole:
     async def _health(self, home: str) -> dict[str, Any] | None:
         try:
             # A home of another version may tell other figures; the page shows those that it knows.
-            return await ask(self._broker, home_key(home), AskHealth(), dict[str, Any], self._config.health_timeout_s)
+            return await ask(self.broker, home_key(home), AskHealth(), dict[str, Any], self.config.health_timeout_s)
         except Unavailable:
             return None
         except msgspec.MsgspecError as error:
@@ -217,21 +201,21 @@ class OpsConsole:
 
     async def own_health(self) -> dict[str, Any]:
         """The Global Server's own figures, in the same words, and how far the audit has come. Depths are None while the broker is away."""
-        reached = self._audit.reached
-        newest = max(self._directory.position, self._outbox.position)
+        reached = self.audit.reached
+        newest = max(self.directory.position, self.outbox.position)
         depths: dict[str, int] = {}
         with contextlib.suppress(Unavailable):
-            depths = await self._broker.depths()
+            depths = await self.broker.depths()
         return {
             "inbox": depths.get(inbox(GLOBAL).name),
             "dead": depths.get(DEAD),
-            "ready": self._server.ready(),
-            "users": len(self._directory.users),
+            "ready": self.server.ready(),
+            "users": len(self.directory.users),
             "position": newest,
-            "writer": self._writer.depth,
-            "relay_lag": self._outbox.lag,
-            "connected": self._broker.connected,
-            "projections": self._projector.lag(newest),
+            "writer": self.writer.depth,
+            "relay_lag": self.outbox.lag,
+            "connected": self.broker.connected,
+            "projections": self.projector.lag(newest),
             "audit_entries": reached.entries,
             "audit_newest": reached.newest,
             "audit_behind_s": reached.behind_s,
@@ -240,21 +224,21 @@ class OpsConsole:
 
     async def dead_letters(self) -> Sequence[Letter]:
         """What could not be handled, oldest first. Raises `Unavailable`."""
-        return [_letter(letter) for letter in await self._broker.dead_letters()]
+        return [_letter(letter) for letter in await self.broker.dead_letters()]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
         """Put letters back into their queues (None: all); how many. Raises `Unavailable`."""
         await self._note_letters(who, "requeue", ids or ["all"])
-        return await self._broker.requeue_dead(ids)
+        return await self.broker.requeue_dead(ids)
 
     async def drop(self, who: Identity, ids: Sequence[str]) -> int:
         """Throw letters away; how many. Raises `Unavailable`."""
         await self._note_letters(who, "drop", ids)
-        return await self._broker.drop_dead(ids)
+        return await self.broker.drop_dead(ids)
 
     async def _note_letters(self, who: Identity, action: str, ids: Sequence[str]) -> None:
-        command = NoteDeadLetters(by=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self._new_id())
-        await self._writer.submit((command,))
+        command = NoteDeadLetters(by=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self.new_id())
+        await self.writer.submit((command,))
 
 
 def _described(wanted: AuditFilter) -> str:

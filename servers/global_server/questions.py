@@ -4,6 +4,7 @@ The homes' side is `servers/home/global_client.py`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 from msgspec import MsgspecError, msgpack
@@ -20,25 +21,17 @@ from servers.writing.writer import Writer
 log = structlog.get_logger()
 
 
+@dataclass(slots=True, eq=False)
 class Questions:
     """Answers of one Global Server. `transit_key`: number and key with which mail between servers is encrypted."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        writer: Writer,
-        signer: Signer,
-        directory: Directory,
-        current: CurrentDirectory,
-        new_id: Callable[[], str],
-    ) -> None:
-        self._broker = broker
-        self._writer = writer
-        self._signer = signer
-        self._directory = directory
-        self._current = current
-        self._new_id = new_id
-        self.transit_key: tuple[int, bytes] = (0, b"")
+    broker: Broker
+    writer: Writer
+    signer: Signer
+    directory: Directory
+    current: CurrentDirectory
+    new_id: Callable[[], str]
+    transit_key: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     async def answer(self, body: bytes) -> bytes:
         """The answer to one question, both as they travel."""
@@ -49,14 +42,14 @@ class Questions:
             return msgpack.encode(Refused("unknown question"))
         if isinstance(question, Announce):
             return msgpack.encode(await self._announced(question))
-        user = await self._current.find(lambda: self._directory.users.get(question.uid))
+        user = await self.current.find(lambda: self.directory.users.get(question.uid))
         return msgpack.encode(FoundUser(None if user is None else RemoteUser(user.uid, user.handle, user.name, user.home)))
 
     async def _announced(self, home: Announce) -> Announced | Refused:
         try:
-            await self._writer.submit((AnnounceHome(name=home.name, url=home.url, cause=self._new_id()),))
+            await self.writer.submit((AnnounceHome(name=home.name, url=home.url, cause=self.new_id()),))
         except Rejected as refusal:
             log.error("global.home_refused", home=home.name, code=refusal.code)
             return Refused(refusal.detail)
-        await self._broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox
-        return Announced(self._signer.public_keys(), self.transit_key)
+        await self.broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox
+        return Announced(self.signer.public_keys(), self.transit_key)

@@ -70,7 +70,7 @@ def assemble(
     peers = PeerMonitor(broker, name, new_id(), monotonic, lambda peer: peer_presence.came_up(peer),
                         lambda peer: notifier.home_down(peer), config.heartbeats)  # fmt: skip
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
-    peer_presence = PeerPresence(name, broker, peers, contacters, notifier, global_client.announce)
+    peer_presence = PeerPresence(broker, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), notifier.heard)
     tickets = Tickets(name, sessions, contacters, broker, clock, new_id, config.max_tickets)

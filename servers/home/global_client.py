@@ -6,6 +6,7 @@ import json
 import random
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +27,25 @@ RETRY_S = 1.0
 log = structlog.get_logger()
 
 
+@dataclass(slots=True, eq=False)
 class GlobalClient:
-    """Asks the Global Server. `trust` is called with the public keys whenever the Global Server has told them."""
+    """Asks the Global Server. `trust` is called with the public keys whenever the Global Server has told them. `announced` is set once the
+    Global Server knows this home, and this home knows the keys."""
 
-    def __init__(self, broker: Broker, name: str, url: str, keys_file: Path, trust: Callable[[Any], None], store: Store) -> None:
-        self._broker = broker
-        self._name = name
-        self._url = url
-        self._keys_file = keys_file
-        self._trust = trust
-        self._store = store
-        self._users: OrderedDict[int, RemoteUser] = OrderedDict()
-        self._announcing = BackgroundTask(f"announce-{name}")
-        self.announced = asyncio.Event()  # set once the Global Server knows this home, and this home knows its keys
+    broker: Broker
+    name: str
+    url: str
+    keys_file: Path
+    trust: Callable[[Any], None]
+    store: Store
+    _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
+    _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
+    announced: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def start(self) -> None:
         """Trust the keys of the last run, so that a home starts without the Global Server; then announce."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            self._trust(json.loads(self._keys_file.read_text()))
+            self.trust(json.loads(self.keys_file.read_text()))
         self.announce()
 
     def announce(self) -> None:
@@ -60,7 +62,7 @@ class GlobalClient:
         known = self._users.get(uid)
         if known is None:
             try:
-                found = await ask(self._broker, GLOBAL, AskUser(uid), FoundUser, ASK_TIMEOUT_S)
+                found = await ask(self.broker, GLOBAL, AskUser(uid), FoundUser, ASK_TIMEOUT_S)
             except msgspec.MsgspecError:
                 raise Unavailable("The Global Server's answer is unreadable.") from None
             if found.user is None:
@@ -77,9 +79,9 @@ class GlobalClient:
     async def _announce(self) -> None:
         while True:
             try:
-                told = await ask(self._broker, GLOBAL, Announce(self._name, self._url), Announced, ASK_TIMEOUT_S)
-                await self._store.run(self._store.learn_transit_key, *told.mail)
-                self._trust(told.keys)  # last, because from now on users may come
+                told = await ask(self.broker, GLOBAL, Announce(self.name, self.url), Announced, ASK_TIMEOUT_S)
+                await self.store.run(self.store.learn_transit_key, *told.mail)
+                self.trust(told.keys)  # last, because from now on users may come
                 await asyncio.to_thread(self._remember, told.keys)
                 self.announced.set()
                 return
@@ -90,7 +92,7 @@ class GlobalClient:
                 await asyncio.sleep(RETRY_S)
 
     def _remember(self, keys: Any) -> None:
-        self._keys_file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._keys_file.with_suffix(".new")
+        self.keys_file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.keys_file.with_suffix(".new")
         fresh.write_text(json.dumps(keys))
-        fresh.replace(self._keys_file)
+        fresh.replace(self.keys_file)

@@ -5,6 +5,7 @@ Rule: everything done here is a command to the writer; while the store is away i
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -26,30 +27,22 @@ CHUNK = 200  # commands at a time, so that users' commands come in between
 log = structlog.get_logger()
 
 
+@dataclass(slots=True, eq=False)
 class Housekeeping:
     """Timed work of one home."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        sessions: Sessions,
-        presence: PresenceIndex,
-        waiting: WaitingIndex,
-        config: HousekeepingConfig,
-        clock: Callable[[], float],
-    ) -> None:
-        self._writer = writer
-        self._sessions = sessions
-        self._presence = presence
-        self._waiting = waiting
-        self._config = config
-        self._clock = clock
-        self._unended: list[LogOff] = []
-        self._tasks = BackgroundTasks("housekeeping")
+    writer: Writer
+    sessions: Sessions
+    presence: PresenceIndex
+    waiting: WaitingIndex
+    config: HousekeepingConfig
+    clock: Callable[[], float]
+    _unended: list[LogOff] = field(default_factory=list, init=False)
+    _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("housekeeping"), init=False)
 
     def start(self) -> None:
         """Begin. Sessions that are open in the log now were lost when the last run ended."""
-        orphans = [(uid, session) for uid, ids in self._presence.sessions.items() for session in ids]
+        orphans = [(uid, session) for uid, ids in self.presence.sessions.items() for session in ids]
         self._tasks.start(self._end_orphans(orphans))
         self._tasks.start(self._look_around())
 
@@ -64,45 +57,45 @@ class Housekeeping:
             if deferred.exception is not None:
                 self._unended.append(command)
 
-        self._writer.submit((command,)).add_done_callback(ended)
+        self.writer.submit((command,)).add_done_callback(ended)
 
     def drop_erased(self, sender: int) -> None:
         """Take an erased sender's messages out of the mailboxes of users who are here. Other mailboxes are cleaned at the next login."""
-        here = {session.uid for session in self._sessions} & self._waiting.mailboxes.keys()
+        here = {session.uid for session in self.sessions} & self.waiting.mailboxes.keys()
         commands = [DropErased(uid=uid, cause="erasure", sender=sender) for uid in here]
         self._tasks.start(self._submit(commands))
 
     async def _end_orphans(self, orphans: Sequence[tuple[int, str]]) -> None:
         if not orphans:
             return
-        await asyncio.sleep(self._config.restart_grace_s)
+        await asyncio.sleep(self.config.restart_grace_s)
         lost = [
             LogOff(uid=uid, cause="restart", session=session, reason="restart")
             for uid, session in orphans
-            if self._sessions.get(session) is None
+            if self.sessions.get(session) is None
         ]
         log.info("home.sessions_lost", sessions=len(lost))
         for command in lost:
             self.end(command)
 
     async def _look_around(self) -> None:
-        expire_at = self._clock()
+        expire_at = self.clock()
         while True:
-            await asyncio.sleep(self._config.look_s)
-            now = self._clock()
+            await asyncio.sleep(self.config.look_s)
+            now = self.clock()
             again, self._unended = self._unended, []
             for command in again:
                 self.end(command)
-            due = [LapseStatus(uid=uid, cause="until") for uid, until in self._presence.lapses.items() if until <= now]
+            due = [LapseStatus(uid=uid, cause="until") for uid, until in self.presence.lapses.items() if until <= now]
             await self._submit(due)
             if now >= expire_at:
-                expire_at = now + self._config.expire_every_s
-                before = now - self._config.message_ttl_s
-                await self._submit([Expire(uid=uid, cause="expiry", before=before) for uid in self._waiting.since_before(before)])
+                expire_at = now + self.config.expire_every_s
+                before = now - self.config.message_ttl_s
+                await self._submit([Expire(uid=uid, cause="expiry", before=before) for uid in self.waiting.since_before(before)])
 
     async def _submit(self, commands: Sequence[Command]) -> None:
         for start in range(0, len(commands), CHUNK):
-            outcomes = [self._writer.submit((command,)) for command in commands[start : start + CHUNK]]
+            outcomes = [self.writer.submit((command,)) for command in commands[start : start + CHUNK]]
             for result in await asyncio.gather(*outcomes, return_exceptions=True):
                 if isinstance(result, BaseException) and not isinstance(result, Unavailable):
                     log.error("home.housekeeping_failed", error=type(result).__name__)

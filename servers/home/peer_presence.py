@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
@@ -23,29 +24,21 @@ UIDS_PER_QUESTION = 5_000  # a presence question and its answer stay below 1 MB
 log = structlog.get_logger()
 
 
+@dataclass(slots=True, eq=False)
 class PeerPresence:
     """Asks other homes how the users stand whom our users watch. `announce`: tells the Global Server that this home is here."""
 
-    def __init__(
-        self,
-        name: str,
-        broker: Broker,
-        peers: PeerMonitor,
-        contacters: ContacterIndex,
-        notifier: SessionNotifier,
-        announce: Callable[[], None],
-    ) -> None:
-        self._broker = broker
-        self._peers = peers
-        self._contacters = contacters
-        self._notifier = notifier
-        self._announce = announce
-        self._asking = BackgroundTasks(f"peer-presence-{name}")
+    broker: Broker
+    peers: PeerMonitor
+    contacters: ContacterIndex
+    notifier: SessionNotifier
+    announce: Callable[[], None]
+    _asking: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("peer-presence"), init=False)
 
     def came_up(self, server: str) -> None:
         """A server is heard, for the first time or again."""
         if server == GLOBAL:
-            self._announce()
+            self.announce()
         else:
             self._asking.start(self._learn(server))
 
@@ -55,7 +48,7 @@ class PeerPresence:
 
     async def _learn(self, home: str) -> None:
         """Ask until the home answers or falls silent."""
-        while self._peers.is_up(home):
+        while self.peers.is_up(home):
             try:
                 told = await self._ask(home)
             except Unavailable:
@@ -64,14 +57,14 @@ class PeerPresence:
                 log.error("home.presence_answer_unreadable", home=home, error=type(error).__name__)
                 await asyncio.sleep(ASK_AGAIN_S)
             else:
-                self._notifier.home_up(home, told)
+                self.notifier.home_up(home, told)
                 return
 
     async def _ask(self, home: str) -> list[tuple[int, Presence]]:
-        uids = self._contacters.watched_at(home)
+        uids = self.contacters.watched_at(home)
         told: list[tuple[int, Presence]] = []
         for start in range(0, len(uids), UIDS_PER_QUESTION):
             question = AskPresence(uids[start : start + UIDS_PER_QUESTION])
-            answer = await ask(self._broker, home_key(home), question, ToldPresence, SNAPSHOT_TIMEOUT_S)
+            answer = await ask(self.broker, home_key(home), question, ToldPresence, SNAPSHOT_TIMEOUT_S)
             told.extend((user.uid, Presence(user.version, user.status, user.since, user.note, user.name)) for user in answer.users)
         return told

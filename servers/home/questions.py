@@ -1,5 +1,7 @@
 """A home's answers to questions of other servers. Rule: an answer changes nothing; a question that is not understood gets no answer."""
 
+from dataclasses import dataclass
+
 from msgspec import msgpack
 
 from projections.server.presence import NEVER, PresenceIndex
@@ -8,23 +10,23 @@ from servers.messaging.questions import AskHealth, AskTicket, HomeHealth, HomeQu
 from servers.sessions.tickets import Tickets
 
 
+@dataclass(slots=True, eq=False)
 class Questions:
     """Answers for one home."""
 
-    def __init__(self, health: Health, tickets: Tickets, presence: PresenceIndex) -> None:
-        self._health = health
-        self._tickets = tickets
-        self._presence = presence
+    health: Health
+    tickets: Tickets
+    presence: PresenceIndex
 
     async def answer(self, body: bytes) -> bytes:
         """The answer to one question, both as they travel. Raises `msgspec.MsgspecError` for a question of another shape."""
         question = msgpack.decode(body, type=HomeQuestion)
         answer: HomeHealth | TicketRoute | ToldPresence
         if isinstance(question, AskHealth):
-            answer = await self._health.report()
+            answer = await self.health.report()
         elif isinstance(question, AskTicket):
-            answer = self._tickets.answer(question)
+            answer = self.tickets.answer(question)
         else:
-            users = self._presence.users
+            users = self.presence.users
             answer = ToldPresence([UserPresence(uid, *users.get(uid, NEVER)) for uid in question.uids])
         return msgpack.encode(answer)
