@@ -22,19 +22,19 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened, in the past tense.
 
     `originator_id` is the stream (`user-42`), `originator_version` the event's number in it, from 1. Deciders leave both unset;
-    the writer makes placed events of theirs (`placed`).
+    the writer makes placed copies (`placed`).
     """
 
     TOPIC: ClassVar[str]
-    PRIVATE: ClassVar[bool] = False  # a private event never leaves the store: no history, no inbox
-    PERSONAL: ClassVar[Mapping[str, str]] = {}  # personal field -> the field with its owner's uid, or `OWN`; stored under the owner's key
-    ERASES: ClassVar[bool] = False  # once this event is stored, the key of its stream's user is destroyed for good
+    PRIVATE: ClassVar[bool] = False  # a private event never leaves the store: it goes into no history and no inbox
+    PERSONAL: ClassVar[Mapping[str, str]] = {}  # personal field -> the field with its owner's uid, or `OWN`; stored encrypted
+    ERASES: ClassVar[bool] = False  # once this event is stored, the key of the stream's user is destroyed for good
     class_version: ClassVar[int] = 1
 
     originator_id: str = ""
     originator_version: int = 0
     at: float  # seconds since 1970, UTC, to the microsecond
-    cause: str  # the id of the command or message behind it: one popup's whole life shares one cause
+    cause: str  # the id of the command or message that led to it; all events of one popup's life share it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,6 +1,6 @@
-"""What is personal in an event or a dump, and whose it is. Rule: whoever stores a personal value seals it with its owner's key.
+"""Which fields of an event or a snapshot are personal, and whose they are. Rule: a personal value is stored encrypted with its owner's key.
 
-When the key is destroyed, what was sealed reads as erased: an empty text, nothing, an empty map.
+Once the key is destroyed, the value reads as erased: as an empty text, None or an empty map.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ OWN = "originator_id"  # the owner is the user whose stream it is: `user-42`, `a
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """A personal value in a state's or projection's dump. `owner`: the uid of the person whom it describes or who wrote it."""
+    """A personal value in a snapshot or a checkpoint. `owner`: the uid of the person whom it describes, or who wrote it."""
 
     owner: int
     value: Any
@@ -40,14 +40,14 @@ def event_with_owners(event: Event) -> dict[str, Any]:
 
 
 def owners(event: Event) -> set[int]:
-    """Whose personal data an event holds."""
+    """The uids of the people whose personal data an event holds."""
     state = asdict(event)
     return {owner(rule, event.originator_id, state) for field, rule in event.PERSONAL.items() if state[field]}
 
 
 @cache
 def by_rule(kind: type[Event]) -> list[tuple[str, list[str]]]:
-    """The personal fields of a class of event, those of one owner together: (rule, fields)."""
+    """The personal fields of a class of event, grouped by owner: (rule, fields)."""
     rules: dict[str, list[str]] = {}
     for field, rule in kind.PERSONAL.items():
         rules.setdefault(rule, []).append(field)
@@ -56,7 +56,7 @@ def by_rule(kind: type[Event]) -> list[tuple[str, list[str]]]:
 
 @cache
 def erased(kind: type[Event]) -> dict[str, Any]:
-    """What the personal fields of a class of event read as once their owner's key is gone."""
+    """The personal fields of a class of event, with the values that they have once their owner's key is gone."""
     return {f.name: _empty(f.type) for f in fields(kind) if f.name in kind.PERSONAL}
 
 

@@ -1,4 +1,4 @@
-"""What a user may call and say about themselves: handles and profile fields. Rule: everything stored has passed through here."""
+"""Which handles and profile fields a user may have. Rule: everything that is stored of them has passed through here."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from domain.errors import Invalid
 ProfileField = Literal["full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note"]
 PROFILE_FIELDS: tuple[str, ...] = get_args(ProfileField)
 
-MAX_FIELD_CHARS = 500  # a full postal address fits; nine fields stay below 20 KB even in four-byte characters
+MAX_FIELD_CHARS = 500  # a full postal address fits; nine fields are less than 20 KB, even of four-byte characters
 HANDLE = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 # Names are shown in popups and terminals, and a control character could move the cursor there.
 CONTROL = r"\u0000-\u0008\u000b-\u001f\u007f-\u009f"
@@ -19,13 +19,13 @@ UNPRINTABLE = re.compile(rf"[{CONTROL}\ud800-\udfff]")  # a lone surrogate is no
 def clean_handle(handle: str) -> str:
     """The handle as it is stored and compared: lower case. Raises `Invalid`."""
     lowered = handle.lower()
-    if not handle.isascii() or not HANDLE.fullmatch(lowered):  # lower() turns a few foreign signs into plain letters
+    if not handle.isascii() or not HANDLE.fullmatch(lowered):  # lower() would turn a few foreign characters into plain letters
         raise Invalid("handle", "2 to 32 of a-z 0-9 . _ -, starting with a letter")
     return lowered
 
 
 def clean_changes(profile: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The wished profile fields, trimmed; `None` for those to be emptied (given as `None` or blank). Raises `Invalid`."""
+    """The profile fields to be set, trimmed; `None` for a field to be emptied (it was given as `None` or blank). Raises `Invalid`."""
     changes: dict[str, str | None] = {}
     for field, value in profile.items():
         name = f"profile.{field}"

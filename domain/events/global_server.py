@@ -1,4 +1,4 @@
-"""What the Global Server remembers: users, their handles, their homes. Rule: a topic or a stored field, once written, is never renamed.
+"""Every event of the Global Server. Rule: a topic or a stored field, once written, is never renamed.
 
 | stream            | events                                                       |
 |-------------------|--------------------------------------------------------------|
@@ -19,7 +19,7 @@ class GlobalEvent(Event, frozen=True, kw_only=True):
 
 
 class UserRegistered(GlobalEvent, frozen=True, kw_only=True):
-    """A person became a user and was given a home for good. First in `account-<uid>`; what the directory lists.
+    """A person became a user and was given a home for good. The first event of `account-<uid>`; the directory lists the user from now on.
 
     `profile` holds the filled-in fields only (`domain.profile.PROFILE_FIELDS`).
     """
@@ -33,7 +33,7 @@ class UserRegistered(GlobalEvent, frozen=True, kw_only=True):
 
 
 class ProfileChanged(GlobalEvent, frozen=True, kw_only=True):
-    """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one, the home learns the name.
+    """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one, and the home is told the name.
 
     `changes` holds only the fields that changed: the new text, or `None` where a field was emptied.
     """
@@ -43,7 +43,7 @@ class ProfileChanged(GlobalEvent, frozen=True, kw_only=True):
     uid: int
     handle: str
     home: str
-    name: str  # what the user is called after the change: the home shows it
+    name: str  # the user's name after the change, which the home shows
     changes: dict[str, str | None]
 
 
@@ -64,9 +64,9 @@ class CredentialChanged(GlobalEvent, frozen=True, kw_only=True):
 
 
 class AccountClosed(GlobalEvent, frozen=True, kw_only=True):
-    """A user left for good. Last in `account-<uid>`; they are found no more and get no more tokens, and the handle stays taken,
-    so that old messages never seem to come from someone else. `reason` is for the audit. With it their key is destroyed, and every home
-    does the same (UserClosed). Version 1 told no home.
+    """A user left for good. The last event of `account-<uid>`: nobody finds them any more, and they get no more tokens. The handle stays
+    taken, so that old messages never seem to come from somebody else. `reason` is for the audit. The user's key is destroyed, and every
+    home does the same (UserClosed). Version 1 told no home.
     """
 
     TOPIC: ClassVar[str] = "account.closed"
@@ -75,7 +75,7 @@ class AccountClosed(GlobalEvent, frozen=True, kw_only=True):
     uid: int
     reason: str
     home: str  # where they lived
-    homes: list[str]  # all that must hear of it: whatever home had a message or a name of theirs
+    homes: list[str]  # all homes that must hear of it, because any home may have a message or a name of theirs
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -84,8 +84,8 @@ class AccountClosed(GlobalEvent, frozen=True, kw_only=True):
 
 
 class HandleClaimed(GlobalEvent, frozen=True, kw_only=True):
-    """A handle belongs to a user from now on. Only ever the first of `handle-<handle>`: the database's key on (stream, version)
-    makes handles unique even between two Global Servers on one store."""
+    """A handle belongs to a user from now on. Always the first event of `handle-<handle>`: the database's key on (stream, version) makes
+    handles unique, even between two Global Servers on one store."""
 
     TOPIC: ClassVar[str] = "handle.claimed"
     handle: str
@@ -101,24 +101,24 @@ class HomeAnnounced(GlobalEvent, frozen=True, kw_only=True):
 
 
 class HomeRetired(GlobalEvent, frozen=True, kw_only=True):
-    """A Home Server takes no new users any more. In `home-<name>`; the users it has stay its own."""
+    """A Home Server takes no new users any more. In `home-<name>`; its present users stay there."""
 
     TOPIC: ClassVar[str] = "home.retired"
     name: str
 
 
 class AuditRead(GlobalEvent, frozen=True, kw_only=True):
-    """Someone with the role `ops` looked at the history. In `audit-<uid>` of the one who looked, stored before anything was shown."""
+    """Somebody with the role `ops` looked at the history. In the `audit-<uid>` of that person, stored before anything was shown."""
 
     TOPIC: ClassVar[str] = "audit.read"
     by: int
     handle: str
     what: str  # "log" | "tail" | "timeline" | "trace" | "online"
-    whom: str  # about whom or what, and of which moment; empty for everything
+    whom: str  # the person or thing that was asked about, and the moment; empty for everything
 
 
 class DeadLettersHandled(GlobalEvent, frozen=True, kw_only=True):
-    """Someone with the role `ops` asked for dead letters to be put back or thrown away. In `audit-<uid>`, stored before it is done."""
+    """Somebody with the role `ops` asked to put back or to throw away dead letters. In `audit-<uid>`, stored before it is done."""
 
     TOPIC: ClassVar[str] = "audit.dead_letters_handled"
     by: int

@@ -11,7 +11,7 @@ from domain.personal import OWN
 
 
 class UserAdopted(Event, frozen=True, kw_only=True):
-    """The home met this user: a first token was shown, or the Global Server assigned or renamed the user. Stored in `user-<uid>`."""
+    """The home met this user: it saw a first token, or the Global Server assigned or renamed the user. Stored in `user-<uid>`."""
 
     TOPIC = "user.adopted"
     PERSONAL: ClassVar[Mapping[str, str]] = {"name": OWN}
@@ -20,7 +20,8 @@ class UserAdopted(Event, frozen=True, kw_only=True):
 
 
 class PresenceEvent(Event, frozen=True, kw_only=True):
-    """What moves a user's presence: `status` holds from now on, `previous` held until now; equal when nothing changed to the outside."""
+    """Any event that may change a user's presence: `status` holds from now on, `previous` held until now. They are equal when contacters
+    see no change."""
 
     PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN}
     handle: str
@@ -35,8 +36,8 @@ class LoggedIn(PresenceEvent, frozen=True, kw_only=True):
     TOPIC = "user.logged_in"
     PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN, "name": OWN}
     session: str
-    name: str  # the user's name now, for contacters to show
-    client: str  # what the client called itself, e.g. "tk/1.0"
+    name: str  # the user's present name, which contacters show
+    client: str  # the name that the client gave itself, e.g. "tk/1.0"
 
 
 class LoggedOff(PresenceEvent, frozen=True, kw_only=True):
@@ -44,11 +45,13 @@ class LoggedOff(PresenceEvent, frozen=True, kw_only=True):
 
     TOPIC = "user.logged_off"
     session: str
-    reason: str  # "logoff" | "lost" (TCP said so) | "timeout" (blanks unanswered) | "restart" (the home came back without it) | "closed"
+    reason: (
+        str  # "logoff" | "lost" (TCP ended) | "timeout" (blanks stayed unanswered) | "restart" (the home restarted without it) | "closed"
+    )
 
 
 class StatusChanged(PresenceEvent, frozen=True, kw_only=True):
-    """The user chose a status, or a chosen one ran out. Kept while offline, shown while online."""
+    """The user chose a status, or a chosen status lapsed. It is kept while the user is offline, and shown while online."""
 
     TOPIC = "user.status_changed"
     chosen: str  # "online" | "away" | "dnd"
@@ -56,20 +59,20 @@ class StatusChanged(PresenceEvent, frozen=True, kw_only=True):
 
 
 class RouteProbed(Event, frozen=True, kw_only=True):
-    """A client offered to be called directly, and the home has tried. The address is personal and never stored. Stored in `user-<uid>`."""
+    """A client offered to be called directly, and the home has tried to. The address is personal and not stored. In `user-<uid>`."""
 
     TOPIC = "user.route_probed"
     session: str
-    behind_firewall: bool  # nobody can call this client: the back connection is all there is
-    why: str | None  # "not_proven" (something in between rewrites ports) | "not_allowed" | "no_answer" | "wrong_answer"; None: reachable
+    behind_firewall: bool  # nobody can call this client, so only its back connection reaches it
+    why: str | None  # "not_proven" (a device in between rewrites ports) | "not_allowed" | "no_answer" | "wrong_answer"; None: reachable
 
 
 class UserClosed(Event, frozen=True, kw_only=True):
-    """The user left for good. Every home records it, last in `user-<uid>`: with it, the key of what it has of them is destroyed."""
+    """The user left for good. Every home stores it, as the last event of `user-<uid>`, and destroys its key for the user's data."""
 
     TOPIC = "user.closed"
     ERASES = True
-    resident: bool  # they lived here; the mailbox is closed too (MailboxClosed)
+    resident: bool  # this was the user's home; the mailbox is closed too (MailboxClosed)
 
 
 class ContactAdded(Event, frozen=True, kw_only=True):
@@ -104,7 +107,7 @@ class ContactRemoved(Event, frozen=True, kw_only=True):
 
 
 class ContacterAdded(Event, frozen=True, kw_only=True):
-    """Somebody watches this user. Carries the presence at that moment, for the contacter's home to show."""
+    """Somebody watches this user. It carries the presence at that moment, which the contacter's home then shows."""
 
     TOPIC = "user.contacter_added"
     PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN, "name": OWN}
@@ -127,7 +130,7 @@ class ContacterRemoved(Event, frozen=True, kw_only=True):
 class MessageSent(Event, frozen=True, kw_only=True):
     """A popup was accepted from this user. The recipient's home queues it (MessageQueued).
 
-    Version 1 knew no `urgent`: those messages were not.
+    Version 1 had no field `urgent`; those messages were not urgent.
     """
 
     TOPIC = "user.message_sent"
@@ -152,7 +155,7 @@ class MessageSent(Event, frozen=True, kw_only=True):
 class MessageQueued(Event, frozen=True, kw_only=True):
     """A popup waits in this mailbox under `seq` until a client acknowledges it.
 
-    What it says stays the sender's: erasing them takes it out of here too.
+    Its text stays the sender's property: when the sender is erased, it is erased here too.
     """
 
     TOPIC = "mailbox.message_queued"
@@ -170,7 +173,7 @@ class MessageQueued(Event, frozen=True, kw_only=True):
 
 
 class ReceiptQueued(Event, frozen=True, kw_only=True):
-    """News of a message this user sent waits in the mailbox under `seq`, like a message, so that the sender is told for certain."""
+    """News of a message that this user sent waits in the mailbox under `seq`, like a message, so that the sender is certainly told."""
 
     TOPIC = "mailbox.receipt_queued"
     seq: int
@@ -182,7 +185,7 @@ class ReceiptQueued(Event, frozen=True, kw_only=True):
 
 
 class MessagesDelivered(Event, frozen=True, kw_only=True):
-    """A client acknowledged everything up to `upto`. `messages` lists the popups among it: their senders are told."""
+    """A client acknowledged everything up to `upto`. `messages` lists the popups among it, whose senders are told."""
 
     TOPIC = "mailbox.messages_delivered"
     upto: int
@@ -191,7 +194,7 @@ class MessagesDelivered(Event, frozen=True, kw_only=True):
 
 
 class MessageSettled(Event, frozen=True, kw_only=True):
-    """What ended one popup otherwise; its sender is told."""
+    """Any event that ends one popup in another way; its sender is told."""
 
     id: str
     uid: int  # the sender
@@ -199,13 +202,13 @@ class MessageSettled(Event, frozen=True, kw_only=True):
 
 
 class MessageDone(MessageSettled, frozen=True, kw_only=True):
-    """The recipient pressed Done, or replied. The user's other sessions close the popup."""
+    """The recipient pressed Done, or replied. The recipient's other sessions close the popup."""
 
     TOPIC = "mailbox.message_done"
 
 
 class MessageBounced(MessageSettled, frozen=True, kw_only=True):
-    """A popup could not be queued, or nobody will ever read it."""
+    """A popup could not be queued, or nobody will ever read it, because the mailbox is full or closed."""
 
     TOPIC = "mailbox.message_bounced"
     why: str  # "mailbox_full" | "closed"
@@ -219,13 +222,13 @@ class MessageExpired(MessageSettled, frozen=True, kw_only=True):
 
 
 class MessageErased(MessageSettled, frozen=True, kw_only=True):
-    """A popup that nobody had seen was taken out of the mailbox, because its sender was erased. There is nobody to be told."""
+    """A popup that nobody had seen was taken out of the mailbox, because its sender was erased. So nobody is told."""
 
     TOPIC = "mailbox.message_erased"
     seq: int
 
 
 class MailboxClosed(Event, frozen=True, kw_only=True):
-    """The user left for good: what waited has bounced, and so will whatever comes. Last in `mailbox-<uid>`."""
+    """The user left for good. Everything that waited has bounced, and later mail will bounce. The last event of `mailbox-<uid>`."""
 
     TOPIC = "mailbox.closed"

@@ -1,10 +1,10 @@
-"""How a log is sealed: what is hashed, in which bytes. Rule: pure and for ever; a seal that was written once is checked by this module.
+"""How a log is sealed: what is hashed, in which bytes. Rule: pure and never changed, because this module checks every seal ever written.
 
     fingerprint   SHA-256 of one stored event: stream, version, topic, data, each with its length before it
     digest        SHA-256 of the digest before it, the positions, and the fingerprints of the events that a seal covers, in order
-    mark          the first 6 bytes of a fingerprint, as 8 characters: with it a wrong event is found, by the digest it is proved
+    mark          the first 6 bytes of a fingerprint, as 8 characters: marks find a changed event, the digest proves that there is one
 
-A seal covers every number from `first` to `last`; those in `gaps` hold no event (a database leaves numbers out when it rolls back).
+A seal covers every position from `first` to `last`; those in `gaps` hold no event (a database leaves numbers out when it rolls back).
 """
 
 import base64
@@ -15,13 +15,13 @@ from struct import pack
 
 MARK_BYTES = 6  # 8 characters of base64 without padding; two events of one log share a mark once in 10^14
 MARK_CHARS = 8
-_NOTHING = sha256()  # a copy costs a quarter of a new one, which looks its method up in the system's library
-MAX_COVERED = 10_000_000  # numbers under one seal: more is no seal of ours, and must not cost memory
+_NOTHING = sha256()  # to copy it costs a quarter of making a new one, which looks the method up in the system's library
+MAX_COVERED = 10_000_000  # positions under one seal; a seal that claims more is not ours, and must not cost memory
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What a server said of `count` events. `gaps`: [[from, to], …] without events; `previous`: the digest of the seal before."""
+    """A server's statement about `count` events. `gaps`: [[from, to], …] without events; `previous`: the digest of the seal before."""
 
     first: int
     last: int
@@ -32,7 +32,7 @@ class Seal:
     marks: str
 
     def positions(self) -> list[int]:
-        """The numbers that held an event. Raises `ValueError` when the seal contradicts itself."""
+        """The positions that held an event. Raises `ValueError` when the seal contradicts itself."""
         if not 0 < self.first <= self.last < self.first + MAX_COVERED or len(self.marks) != MARK_CHARS * self.count:
             raise ValueError("not a seal")
         empty = {number for start, end in self.gaps if end - start < MAX_COVERED for number in range(start, end + 1)}
@@ -50,7 +50,7 @@ def fingerprint(stream: str, version: int, topic: str, data: bytes) -> bytes:
 
 
 def before_all(server: str) -> str:
-    """What the first seal of `server` takes for the digest of the one before."""
+    """The `previous` of a server's first seal."""
     return sha256(f"flash log of {server}".encode()).hexdigest()
 
 
@@ -73,7 +73,7 @@ def mark(fingerprint: bytes) -> str:
 
 
 def seal(previous: str, first: int, positions: Sequence[int], fingerprints: Sequence[bytes]) -> Seal:
-    """The seal over the events at `positions`, the last of which it ends with; `first`: the number after the seal before."""
+    """The seal over the events at `positions`; it ends with the last of them. `first`: the position after the seal before."""
     last = positions[-1]
     gaps: list[list[int]] = []
     if len(positions) <= last - first:

@@ -40,28 +40,28 @@ class QueueReceipt(MailboxCommand, frozen=True, kw_only=True):
 
 
 class Acknowledge(MailboxCommand, frozen=True, kw_only=True):
-    """A session has everything up to `upto`."""
+    """The client of a session has everything up to `upto`."""
 
     session: str
     upto: int
 
 
 class Resume(MailboxCommand, frozen=True, kw_only=True):
-    """A session begins, by a client that has everything up to `seen` (0: it does not say)."""
+    """A session begins. Its client has everything up to `seen` (0: the client does not say)."""
 
     session: str
     seen: int
 
 
 class MarkDone(MailboxCommand, frozen=True, kw_only=True):
-    """The user is done with a message; `reply`: because of an answer to it, which is no error when it is unknown."""
+    """The user is done with a message. `reply`: the user has answered it; then an unknown message is no error."""
 
     id: str
-    sender: int | None = None  # None: whoever sent a message with this id
+    sender: int | None = None  # None: any sender of a message with this id
     reply: bool = False
 
 
 class Expire(MailboxCommand, frozen=True, kw_only=True):
-    """Take out what waits since before `before`."""
+    """Take out the messages that arrived before `before`."""
 
     before: float

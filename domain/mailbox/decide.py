@@ -11,7 +11,7 @@ from domain.mailbox.state import MAX_WAITING, MailboxState, Waiting
 
 
 def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> list[Event]:
-    """Let a popup wait; a full mailbox bounces it, and so does a closed one."""
+    """Let a popup wait. A full or a closed mailbox bounces it."""
     if mailbox.closed or mailbox.messages >= MAX_WAITING:
         why = "closed" if mailbox.closed else "mailbox_full"
         return [MessageBounced(at=now, cause=command.cause, id=command.id, uid=command.sender, home=command.sender_home, why=why)]
@@ -34,7 +34,7 @@ def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> l
 
 
 def queue_receipt(mailbox: MailboxState, command: QueueReceipt, now: float) -> list[Event]:
-    """Let a receipt wait; there is nobody to read it in a closed mailbox."""
+    """Let a receipt wait. Nothing happens when the mailbox is closed, because nobody will read it."""
     if mailbox.closed:
         return []
     return [
@@ -52,15 +52,15 @@ def queue_receipt(mailbox: MailboxState, command: QueueReceipt, now: float) -> l
 
 
 def acknowledge(mailbox: MailboxState, command: Acknowledge, now: float) -> list[Event]:
-    """Take out what a client has. Raises `Invalid` for a number never given. A repeat changes nothing."""
+    """Take out everything that a client has. A repeat changes nothing. Raises `Invalid` for a number that was never given."""
     if command.upto > mailbox.last_seq:
         raise Invalid("upto", f"a number up to {mailbox.last_seq}, the last one sent")
     return _delivered(mailbox, command.upto, command.session, command.cause, now)
 
 
 def resume(mailbox: MailboxState, command: Resume, now: float) -> list[Event]:
-    """Take out what the client has, and what has no text any more because its sender was erased. A number never given is of a mailbox
-    that was lost and says nothing of this one: the verdict will be `gap`."""
+    """Take out everything that the client has, and every message that has lost its text because its sender was erased. A number that was
+    never given belongs to a mailbox that was lost, so it says nothing about this one; the session's verdict will be `gap`."""
     gone: list[Event] = [
         MessageErased(at=now, cause=command.cause, seq=event.seq, id=event.id, uid=event.uid, home=event.home)
         for event in mailbox.waiting.values()
@@ -85,7 +85,7 @@ def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: 
 
 
 def mark_done(mailbox: MailboxState, command: MarkDone, now: float) -> list[Event]:
-    """Close a message. Raises `UnknownMessage` unless it is one of the last thousand received. A repeat changes nothing."""
+    """Close a message. A repeat changes nothing. Raises `UnknownMessage` unless it is one of the last thousand that were received."""
     known = [(sender, home) for (id_, sender), home in mailbox.open.items() if id_ == command.id and command.sender in (None, sender)]
     if not known and not command.reply:
         raise UnknownMessage(id=command.id)
@@ -93,7 +93,7 @@ def mark_done(mailbox: MailboxState, command: MarkDone, now: float) -> list[Even
 
 
 def expire(mailbox: MailboxState, command: Expire, now: float) -> list[Event]:
-    """Give up on messages that waited too long; their senders are told."""
+    """Take out messages that waited too long; their senders are told."""
     return [
         MessageExpired(at=now, cause=event.id, seq=seq, id=event.id, uid=event.uid, home=event.home)
         for seq, event in mailbox.waiting.items()

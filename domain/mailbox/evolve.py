@@ -66,5 +66,5 @@ FOLDS: Folds = {
     MessageExpired: _taken_out,
     MessageErased: _taken_out,
     MailboxClosed: _closed,
-    MessageBounced: unchanged,  # the sender is told; what waited is taken out when the mailbox closes
+    MessageBounced: unchanged,  # its sender is told; a message that waited is taken out when the mailbox closes
 }

@@ -35,7 +35,7 @@ from domain.registry.state import AccountState, HandleState, HomeState, TrailSta
 
 
 def claim_handle(state: HandleState, command: ClaimHandle, now: float) -> list[Event]:
-    """Raises `HandleTaken`, `Invalid`."""
+    """Reserve a handle. Raises `HandleTaken`, `Invalid`."""
     handle = clean_handle(command.handle)
     if state.version > 0:
         raise HandleTaken(handle=handle)
@@ -43,7 +43,7 @@ def claim_handle(state: HandleState, command: ClaimHandle, now: float) -> list[E
 
 
 def register_account(state: AccountState, command: RegisterAccount, now: float) -> list[Event]:
-    """Raises `Invalid`; `UidTaken`, which is no refusal: the whole batch is undone, as after a conflict in the database."""
+    """Open an account. Raises `Invalid`; `UidTaken`, which is no refusal: the whole batch is undone, as after a conflict in the store."""
     if state.version > 0:
         raise UidTaken
     handle = clean_handle(command.handle)
@@ -53,13 +53,13 @@ def register_account(state: AccountState, command: RegisterAccount, now: float) 
 
 
 def look_up_account(state: AccountState, command: LookUpAccount, now: float) -> list[Event]:
-    """Raises `UnknownUser`."""
+    """Nothing happens. Raises `UnknownUser`."""
     must_be_open(state)
     return []
 
 
 def change_profile(state: AccountState, command: ChangeProfile, now: float) -> list[Event]:
-    """Nothing happens when nothing changes. Raises `UnknownUser`, `Invalid`."""
+    """Change the profile. Nothing happens when no field changes. Raises `UnknownUser`, `Invalid`."""
     must_be_open(state)
     wished = clean_changes(command.profile)
     changes = {name: text for name, text in wished.items() if text != state.profile.get(name)}
@@ -71,7 +71,7 @@ def change_profile(state: AccountState, command: ChangeProfile, now: float) -> l
 
 
 def change_credential(state: AccountState, command: ChangeCredential, now: float) -> list[Event]:
-    """Nothing happens when the hash is another by now than `instead_of`. Raises `UnknownUser`."""
+    """Replace the hash. Nothing happens when the present hash is no longer `instead_of`. Raises `UnknownUser`."""
     must_be_open(state)
     if command.instead_of is not None and command.instead_of != state.password_hash:
         return []
@@ -79,7 +79,7 @@ def change_credential(state: AccountState, command: ChangeCredential, now: float
 
 
 def close_account(state: AccountState, command: CloseAccount, now: float) -> list[Event]:
-    """Closing twice changes nothing. Raises `UnknownUser`."""
+    """End the account. A repeat changes nothing. Raises `UnknownUser`."""
     if state.closed:
         return []
     must_be_open(state)
@@ -88,13 +88,14 @@ def close_account(state: AccountState, command: CloseAccount, now: float) -> lis
 
 
 def must_be_open(state: AccountState) -> None:
-    """Raises `UnknownUser` for an account that never was or is no more."""
+    """Raises `UnknownUser` for an account that was never opened, or is closed."""
     if state.version == 0 or state.closed:
         raise UnknownUser
 
 
 def announce_home(state: HomeState, command: AnnounceHome, now: float) -> list[Event]:
-    """Homes say it at every start: nothing happens when it is known. A retired home that comes back is in use again. Raises `Invalid`."""
+    """Note a home's address. Homes send it at every start, so nothing happens when it is known. A retired home that starts is in use
+    again. Raises `Invalid`."""
     if not HOME_NAME.fullmatch(command.name) or command.name == GLOBAL:
         raise Invalid("name", f"1 to 32 of a-z 0-9 _ -, starting with a letter, not {GLOBAL!r}")
     if not HOME_URL.fullmatch(command.url):
@@ -106,19 +107,19 @@ def announce_home(state: HomeState, command: AnnounceHome, now: float) -> list[E
 
 
 def retire_home(state: HomeState, command: RetireHome, now: float) -> list[Event]:
-    """Nothing happens when it never was announced or is retired already."""
+    """Give the home no new users. Nothing happens when it was never announced, or is retired."""
     if not state.url or state.retired:
         return []
     return [HomeRetired(name=command.name, at=now, cause=command.cause)]
 
 
 def note_read(state: TrailState, command: NoteRead, now: float) -> list[Event]:
-    """Every read, the same one again included."""
+    """Every read is noted, also a repeated one."""
     return [AuditRead(by=command.by, handle=command.handle, what=command.what, whom=command.whom, at=now, cause=command.cause)]
 
 
 def note_dead_letters(state: TrailState, command: NoteDeadLetters, now: float) -> list[Event]:
-    """Every action."""
+    """Every action is noted."""
     return [
         DeadLettersHandled(
             by=command.by, handle=command.handle, action=command.action, letters=command.letters, at=now, cause=command.cause

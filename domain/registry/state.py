@@ -8,7 +8,7 @@ from domain.personal import Personal
 
 @dataclass(slots=True)
 class AccountState:
-    """An account, folded. `password_hash` is empty until the first `CredentialChanged`."""
+    """One account. `password_hash` is empty until the first `CredentialChanged`."""
 
     stream: str
     version: int = 0
@@ -31,7 +31,7 @@ class AccountState:
 
 @dataclass(slots=True)
 class HandleState:
-    """A handle, folded. `uid` is 0 while nobody has it."""
+    """One handle. `uid` is 0 while nobody has it."""
 
     stream: str
     version: int = 0
@@ -48,7 +48,7 @@ class HandleState:
 
 @dataclass(slots=True)
 class HomeState:
-    """A home's entry, folded. `url` is empty until it was announced."""
+    """One home's entry. `url` is empty until the home was announced."""
 
     stream: str
     version: int = 0
@@ -66,7 +66,7 @@ class HomeState:
 
 @dataclass(slots=True)
 class TrailState:
-    """An auditor's trail: nothing is decided by it."""
+    """One auditor's trail. Nothing is decided by it."""
 
     stream: str
     version: int = 0

@@ -15,7 +15,7 @@ from domain.user.state import UserState
 
 
 class CloseUser(UserCommand, frozen=True, kw_only=True):
-    """The user's account is closed. `resident`: they lived at this home."""
+    """The user's account was closed. `resident`: this was the user's home."""
 
     resident: bool
 
@@ -25,13 +25,13 @@ class CloseMailbox(MailboxCommand, frozen=True, kw_only=True):
 
 
 class DropErased(MailboxCommand, frozen=True, kw_only=True):
-    """Take out what waits of a sender who was erased."""
+    """Take out the waiting messages of a sender who was erased."""
 
     sender: int
 
 
 def close_user(user: UserState, command: CloseUser, now: float) -> list[Event]:
-    """End the sessions, take everybody off the contact list, and close. Closing twice changes nothing."""
+    """End the sessions, take everybody off the contact list, and close. A repeat changes nothing."""
     if user.closed:
         return []
     at, cause = now, command.cause
@@ -49,7 +49,7 @@ def close_user(user: UserState, command: CloseUser, now: float) -> list[Event]:
 
 
 def close_mailbox(mailbox: MailboxState, command: CloseMailbox, now: float) -> list[Event]:
-    """Send back what waits, and take nothing any more. Closing twice changes nothing."""
+    """Bounce every waiting message, and take no more. A repeat changes nothing."""
     if mailbox.closed:
         return []
     bounced: list[Event] = [
@@ -61,7 +61,7 @@ def close_mailbox(mailbox: MailboxState, command: CloseMailbox, now: float) -> l
 
 
 def drop_erased(mailbox: MailboxState, command: DropErased, now: float) -> list[Event]:
-    """Take out, unseen, what an erased sender wrote."""
+    """Take out the messages of an erased sender, which nobody has seen."""
     return [
         MessageErased(at=now, cause=command.cause, seq=event.seq, id=event.id, uid=event.uid, home=event.home)
         for event in mailbox.waiting.values()

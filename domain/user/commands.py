@@ -18,7 +18,7 @@ class UserCommand(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LookUp(UserCommand, frozen=True, kw_only=True):
-    """Change nothing; have the user's state at hand."""
+    """Change nothing, but have the user's state loaded."""
 
 
 class Adopt(UserCommand, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class LogIn(UserCommand, frozen=True, kw_only=True):
     name: str
     session: str
     client: str
-    replaces: str | None = None  # the same client's session before, which it knows to be over
+    replaces: str | None = None  # the client's session before this one, of which it knows that it is over
 
 
 class LogOff(UserCommand, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class LogOff(UserCommand, frozen=True, kw_only=True):
 
 
 class NoteRoute(UserCommand, frozen=True, kw_only=True):
-    """Whether a session's client can be called directly. `why` not; None: it can."""
+    """The home has tried to call a session's client. `why`: the reason why it cannot be called, or None when it can."""
 
     session: str
     why: str | None
@@ -61,11 +61,11 @@ class SetStatus(UserCommand, frozen=True, kw_only=True):
 
 
 class LapseStatus(UserCommand, frozen=True, kw_only=True):
-    """Time may have come for a status that was chosen until then."""
+    """The time until which a status was chosen may have come."""
 
 
 class PutContact(UserCommand, frozen=True, kw_only=True):
-    """Watch somebody, or change how."""
+    """Watch somebody, or change the entry on the contact list."""
 
     contact: Contact
 

@@ -32,28 +32,28 @@ from domain.user.commands import (
 )
 from domain.user.state import UserState
 
-MAX_SESSIONS = 20  # a person's devices, and room for those not yet noticed dead
-LAST_MOMENT = 253_402_300_799  # seconds since 1970: 9999-12-31T23:59:59Z; what comes later cannot be written in RFC 3339
+MAX_SESSIONS = 20  # a person's devices, and room for sessions whose death nobody has noticed yet
+LAST_MOMENT = 253_402_300_799  # seconds since 1970: 9999-12-31T23:59:59Z; RFC 3339 cannot write a later time
 MAX_CONTACTS = 5_000  # ten times the largest list a person keeps; bounds the welcome part at about 1 MB
 MAX_TEXT_CHARS = 4_096
 MAX_TEXT_BYTES = 16_384
 
 
 def look_up(user: UserState, command: LookUp, now: float) -> list[Event]:
-    """Decide nothing."""
+    """Nothing happens."""
     return []
 
 
 def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
-    """Remember the user's handle and name. Nothing when they are known already, or gone."""
+    """Remember the user's handle and name. Nothing happens when they are known, or when the user has left."""
     if user.closed or (user.handle, user.name) == (command.handle, command.name):
         return []
     return [UserAdopted(at=now, cause=command.cause, handle=command.handle, name=command.name)]
 
 
 def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
-    """Begin a session, and end the one it replaces: in this order, so that contacters see no gap. Raises `TooManyRequests` at 20
-    sessions. A status whose time is over lapses first, and begins as online. Raises `Unauthorized` when the account is closed."""
+    """Begin a session, and then end the session that it replaces; in this order contacters see no gap. A status whose time is over lapses
+    first, and the session begins as online. Raises `TooManyRequests` at 20 sessions, `Unauthorized` when the account is closed."""
     must_be_open(user)
     replaced = command.replaces if command.replaces in user.sessions else None
     if len(user.sessions) - (replaced is not None) >= MAX_SESSIONS:
@@ -90,7 +90,7 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
 
 
 def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
-    """End a session. Nothing when it has ended before."""
+    """End a session. Nothing happens when it has ended before."""
     if command.session not in user.sessions:
         return []
     status = "offline" if len(user.sessions) == 1 else user.status
@@ -109,7 +109,7 @@ def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
 
 
 def note_route(user: UserState, command: NoteRoute, now: float) -> list[Event]:
-    """Write down whether a client can be called. Nothing when its session is over."""
+    """Note whether a client can be called. Nothing happens when its session is over."""
     if command.session not in user.sessions:
         return []
     why = command.why
@@ -117,7 +117,7 @@ def note_route(user: UserState, command: NoteRoute, now: float) -> list[Event]:
 
 
 def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
-    """Choose a status. Raises `Invalid` for a time that is over. Nothing when nothing would change."""
+    """Choose a status. Nothing happens when nothing would change. Raises `Invalid` for a time that is over, `Unauthorized`."""
     must_be_open(user)
     if command.until is not None and not now < command.until <= LAST_MOMENT:
         raise Invalid("until", "a time to come before the year 10000, or null")
@@ -127,7 +127,7 @@ def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
 
 
 def lapse_status(user: UserState, command: LapseStatus, now: float) -> list[Event]:
-    """Fall back to online once the chosen status's time is over."""
+    """Fall back to online when the time of the chosen status is over."""
     if user.until is None or user.until > now:
         return []
     return [_status_changed(user, "online", "", None, now, command.cause)]
@@ -141,8 +141,8 @@ def _status_changed(user: UserState, chosen: str, note: str, until: float | None
 
 
 def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]:
-    """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full, `UnknownUser` for a contact without
-    a handle that is not on it: whoever asked had seen it there, and it was removed meanwhile."""
+    """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full; `UnknownUser` for a contact without a handle
+    that is not on the list, because the caller has seen it there and it was removed meanwhile; `Unauthorized`."""
     must_be_open(user)
     wanted = command.contact
     known = user.contacts.get(wanted.uid)
@@ -158,7 +158,7 @@ def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]
 
 
 def remove_contact(user: UserState, command: RemoveContact, now: float) -> list[Event]:
-    """Take a contact off the list. Nothing when it is not there."""
+    """Take a contact off the list. Nothing happens when it is not on the list."""
     contact = user.contacts.get(command.contact)
     if contact is None:
         return []
@@ -166,7 +166,7 @@ def remove_contact(user: UserState, command: RemoveContact, now: float) -> list[
 
 
 def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Event]:
-    """Remember whom to tell, and tell them how things stand. Nothing when there will never be anything to tell."""
+    """Remember a contacter, and tell them the present presence. Nothing happens when the user has left, because nothing will change."""
     if user.closed:
         return []
     return [
@@ -184,7 +184,7 @@ def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Ev
 
 
 def remove_contacter(user: UserState, command: RemoveContacter, now: float) -> list[Event]:
-    """Forget whom to tell."""
+    """Forget a contacter. Nothing happens when they are not known."""
     home = user.contacters.get(command.contacter)
     if home is None:
         return []
@@ -192,7 +192,7 @@ def remove_contacter(user: UserState, command: RemoveContacter, now: float) -> l
 
 
 def send(user: UserState, command: Send, now: float) -> list[Event]:
-    """Accept a popup for a contact. Raises `NotAContact`, `TooLarge`. A repeated id changes nothing."""
+    """Accept a popup for a contact. A repeated id changes nothing. Raises `NotAContact`, `TooLarge`, `Unauthorized`."""
     if command.id in user.sent:
         return []
     must_be_open(user)
