@@ -18,6 +18,9 @@ def stream_uid(stream: str) -> int:
     return int(stream.partition("-")[2])
 
 
+PLACE = ("originator_id", "originator_version")  # where an event stands; stored beside its fields
+
+
 class Event(Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened, in the past tense.
 
@@ -55,5 +58,6 @@ def placed(events: Iterable[Event], stream: str, version: int) -> list[Event]:
 def stored_fields(event: Event) -> dict[str, Any]:
     """What an event says, without its place, in the order in which it is stored."""
     fields = asdict(event)
-    del fields["originator_id"], fields["originator_version"]
+    for name in PLACE:
+        del fields[name]
     return fields

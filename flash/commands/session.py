@@ -28,7 +28,7 @@ from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
 from projections.audit.rows import Person
 from servers.audit.audit import Audit
-from servers.audit.keyring import Keyring
+from servers.audit.decoder import HistoryDecoder
 from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import keys_file, open_keys
 
@@ -88,8 +88,8 @@ async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIte
         history = await open_history(settings, stack)
         if history is None:
             raise BadSetting(f"there is no history in {settings.data}: set FLASH_BROKER_URL, or name the directory of `flash serve`")
-        keyring = Keyring(functools.partial(_keys_of, settings)) if text else None
-        audit = Audit(history, store if store is not None else settings.data / "audit.db", keyring)
+        decoder = HistoryDecoder(functools.partial(_keys_of, settings)) if text else None
+        audit = Audit(history, store if store is not None else settings.data / "audit.db", decoder)
         await audit.open()
         stack.push_async_callback(audit.stop)
         await audit.catch_up()

@@ -1,4 +1,4 @@
-"""The audit of a whole installation: follows the history into an indexed store, and answers what ops ask.
+"""The audit of a whole installation: it follows the history into an indexed store and answers the questions of ops.
 
 Rule: only the history is read, never a server's memory; nothing here runs SQL or reads messages on the event loop.
 """
@@ -23,7 +23,7 @@ from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Order, Page, Person, Reached, Shown, StateAt
 from runtime.background_task import BackgroundTask
 from runtime.worker import Worker
-from servers.audit.keyring import Keyring
+from servers.audit.decoder import HistoryDecoder
 
 MAX_BATCH_BYTES = 2_000_000  # per transaction: some 6,000 events, a quarter of a second; one event when it comes alone
 MAX_WAITING = 512  # messages that were read and not yet stored; then reading waits
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 class History(Protocol):
-    """Where the history is read: any `Broker`, or `broker.embedded_reader`."""
+    """Where the history is read: any `Broker`, or `broker.embedded.reader`."""
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         """As `broker.port.Broker.read_stream`."""
@@ -50,14 +50,14 @@ class Audit:
         page = await audit.log(AuditFilter(user=42), limit=50)
 
     Or `await audit.catch_up()` instead of `start()`: store all that the history holds now, and return. Every question may raise
-    `Unavailable`. Texts, names, notes and aliases read as erased everywhere, unless there is a `keyring`: then they are in `StateAt`,
+    `Unavailable`. Texts, names, notes and aliases read as erased everywhere, unless a `decoder` is given: then they are in `StateAt`,
     `Shown` and `texts`, and a state is folded from its stream's first event.
     """
 
-    def __init__(self, history: History, path: Path, keyring: Keyring | None = None) -> None:
+    def __init__(self, history: History, path: Path, decoder: HistoryDecoder | None = None) -> None:
         self._history = history
         self._path = path
-        self._keyring = keyring
+        self._decoder = decoder
         self._feeding = Worker("audit-feeder")
         self._asking = Worker("audit-reader")
         self._feeder: Feeder | None = None
@@ -68,9 +68,9 @@ class Audit:
 
     async def open(self) -> None:
         """Open the store, or make it. Raises `Unavailable`."""
-        self._feeder = await self._feeding.run(Feeder, self._path, Keyring().decode)  # the store itself never holds an open text
-        decode = (self._keyring or Keyring()).decode
-        self._reader = await self._asking.run(partial(Reader, self._path, decode, personal=self._keyring is not None))
+        self._feeder = await self._feeding.run(Feeder, self._path, HistoryDecoder().decode)  # without keys: the store holds no text
+        decode = (self._decoder or HistoryDecoder()).decode
+        self._reader = await self._asking.run(partial(Reader, self._path, decode, personal=self._decoder is not None))
         self.reached = await self._feeding.run(self._feeder.reached)
 
     def start(self) -> None:
@@ -145,11 +145,11 @@ class Audit:
         return await self._ask(lambda r: r.log.sources())
 
     async def texts(self, rows: Sequence[AuditRow]) -> list[dict[str, Any]]:
-        """All stored fields of these rows, what people wrote and what they are called included, for whoever has a `keyring`."""
-        keyring = self._keyring
-        if keyring is None:
+        """All stored fields of these rows, what people wrote and what they are called included, for whoever has a `decoder`."""
+        decoder = self._decoder
+        if decoder is None:
             raise Unavailable("this audit has no keys")
-        return await self._ask(lambda r: [keyring.fields(row) for row in rows])
+        return await self._ask(lambda r: [decoder.fields(row) for row in rows])
 
     async def _ask(self, question: Callable[[Reader], T]) -> T:
         if self._reader is None:

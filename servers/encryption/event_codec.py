@@ -16,9 +16,10 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.utils import resolve_topic
+from msgspec.structs import asdict
 
 from broker.envelope import EventRecord
-from domain.event import Event, stored_fields, stream_uid
+from domain.event import PLACE, Event, stream_uid
 from domain.personal import OWN, by_rule, erased
 from servers.encryption.key_store import Ciphers, KeyStore
 
@@ -128,7 +129,9 @@ class EventCodec(EventDecoder):
 
 def _stored(event: Event) -> dict[str, Any]:
     """An event's fields without its place, nothing encrypted."""
-    state = stored_fields(event)
+    state = asdict(event)
+    for name in PLACE:
+        del state[name]
     if event.class_version > 1:
         state["class_version"] = event.class_version
     return state

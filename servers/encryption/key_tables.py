@@ -1,6 +1,6 @@
 """Where keys lie: in a SQLite file of their own, or in a PostgreSQL schema of their own. Rule: never among the events.
 
-Next to the events unless `FLASH_KEYS_URL` says otherwise: `data/h1.db` has its keys in `data/keys/h1.db`, a PostgreSQL store in the
+Keys lie beside the events unless `FLASH_KEYS_URL` says otherwise: `data/h1.db` has its keys in `data/keys/h1.db`, a PostgreSQL store in the
 schema `flash_keys_<server>` of the same database, where another process that takes the server over finds them.
 """
 
@@ -19,7 +19,7 @@ LOCK_TIMEOUT_S = 5.0  # for another process that reads the file, such as an audi
 
 
 def open_keys(keys_url: str, store_url: str, server: str) -> KeyStore:
-    """The key store of a server; see `open_table`."""
+    """The key store of a server, over what `open_table` opens."""
     return KeyStore(open_table(keys_url, store_url, server))
 
 
@@ -45,7 +45,7 @@ def _beside(store_url: str) -> str:
 
 
 class SqliteKeys:
-    """Keys in a SQLite file of their own, readable by its owner only. What is deleted is overwritten, in the file and in its journal."""
+    """`KeyTable` in a SQLite file that only its owner can read. What is deleted is overwritten, in the file and in its journal."""
 
     def __init__(self, path: Path) -> None:
         """Raises `Unavailable` when the file cannot be opened."""
@@ -61,7 +61,6 @@ class SqliteKeys:
             raise Unavailable(f"The key store cannot be opened: {error}") from error
 
     def read(self, owners: Iterable[int]) -> dict[int, bytes | None]:
-        """See `KeyTable`."""
         wanted, found = list(owners), dict[int, bytes | None]()
         for start in range(0, len(wanted), ROWS_PER_QUESTION):
             some = wanted[start : start + ROWS_PER_QUESTION]
@@ -69,16 +68,13 @@ class SqliteKeys:
         return found
 
     def everything(self) -> dict[int, bytes | None]:
-        """See `KeyTable`."""
         return dict(self._run("SELECT owner, key FROM keys"))
 
     def lowest(self) -> int:
-        """See `KeyTable`."""
         lowest: int | None = self._run("SELECT min(owner) FROM keys")[0][0]
         return lowest or 0
 
     def add(self, keys: Mapping[int, bytes | None]) -> None:
-        """See `KeyTable`."""
         with self._lock, _refusals():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -87,14 +83,12 @@ class SqliteKeys:
                 self._db.execute("COMMIT")
 
     def destroy(self, owner: int) -> None:
-        """See `KeyTable`. The pages are written anew: a page that was split may hold a copy that no deletion reaches."""
         self._run("INSERT INTO keys VALUES (?,NULL) ON CONFLICT DO UPDATE SET key=NULL", (owner,))
-        self._run("VACUUM")
+        self._run("VACUUM")  # writes the pages anew: a page that was split may hold a copy that no deletion reaches
         if self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
             raise Unavailable("Another process reads the key store: the journal still holds a destroyed key.")
 
     def close(self) -> None:
-        """See `KeyTable`."""
         with self._lock:
             self._db.close()
 

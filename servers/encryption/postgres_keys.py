@@ -1,7 +1,7 @@
-"""Keys in PostgreSQL, for servers that another process may take over. Rule: a schema of their own, `flash_keys_<server>`.
+"""Keys in PostgreSQL, for servers that another process may take over. Rule: the keys have a schema of their own, `flash_keys_<server>`.
 
-A destroyed key is gone from the table and, after the rewriting that follows, from its file; the database's own log and its backups keep
-what they keep: their retention is the operator's.
+A destroyed key is gone from the table and, after the table was written anew, from its file. The database's own log and its backups still
+hold it: how long those are kept is for the operator to decide.
 """
 
 import threading
@@ -14,13 +14,13 @@ from psycopg.sql import SQL, Composed, Identifier
 from domain.errors import Unavailable
 from runtime.postgres_options import KEEPALIVES
 
-CONNECT_TIMEOUT_S = 3  # seconds until a user hears that the keys are away
+CONNECT_TIMEOUT_S = 3  # a user who waits hears after this time that the keys are away
 SETUP_LOCK = 0x6B657973  # "keys": a key that no other user of the database is likely to lock
 T = TypeVar("T")
 
 
 class PostgresKeys:
-    """See `servers.keys.KeyTable`. One connection, made anew after it was lost."""
+    """`KeyTable` in a schema. It uses one connection, which is replaced after it was lost."""
 
     def __init__(self, url: str, server: str) -> None:
         """Raises `Unavailable` when the database cannot be reached."""
@@ -38,7 +38,6 @@ class PostgresKeys:
         self._run(set_up)
 
     def read(self, owners: Iterable[int]) -> dict[int, bytes | None]:
-        """See `KeyTable`."""
         wanted = list(owners)
         if not wanted:
             return {}
@@ -46,34 +45,28 @@ class PostgresKeys:
         return {owner: bytes(key) if key is not None else None for owner, key in rows}
 
     def everything(self) -> dict[int, bytes | None]:
-        """See `KeyTable`."""
         rows = self._run(lambda db: db.execute(self._sql("SELECT owner, key FROM {}")).fetchall())
         return {owner: bytes(key) if key is not None else None for owner, key in rows}
 
     def lowest(self) -> int:
-        """See `KeyTable`."""
         row = self._run(lambda db: db.execute(self._sql("SELECT min(owner) FROM {}")).fetchone())
         return (row[0] if row else 0) or 0
 
     def add(self, keys: Mapping[int, bytes | None]) -> None:
-        """See `KeyTable`."""
-
         owners = sorted(keys)
         # One statement: a process that is stopped in the middle of it keeps no other from writing.
         insert = self._sql("INSERT INTO {} SELECT * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT DO NOTHING")
         self._run(lambda db: db.execute(insert, (owners, [keys[owner] for owner in owners])))
 
     def destroy(self, owner: int) -> None:
-        """See `KeyTable`. The table is written anew, for deletion leaves old rows where they are."""
 
         def erase(db: psycopg.Connection[Any]) -> None:
             db.execute(self._sql("INSERT INTO {} VALUES (%s,NULL) ON CONFLICT (owner) DO UPDATE SET key=NULL"), (owner,))
-            db.execute(self._sql("VACUUM FULL {}"))
+            db.execute(self._sql("VACUUM FULL {}"))  # writes the table anew: deletion leaves old rows where they are
 
         self._run(erase)
 
     def close(self) -> None:
-        """See `KeyTable`."""
         with self._lock:
             if self._db is not None:
                 self._db.close()

@@ -1,8 +1,8 @@
-"""Who may write to a home's log when two processes could: the one that holds the lease. Rule: the clock says when to stop, the number
-makes sure of it.
+"""The lease: of two processes that could write to a home's log, only its holder may. Rule: the holder stops by its own clock, and the
+lease's number (the fence) makes sure of it.
 
-The holder renews; when it cannot, its right ends on its own clock no later than in the database. A process that slept through the end
-learns of it at its next commit, which carries the lease's number (the fence) and fails when a newer lease was given.
+The holder renews the lease. When it cannot, its right ends on its own clock no later than in the database. A process that slept through
+the end learns of it at its next commit, which carries the lease's number and fails when a newer lease was given.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from runtime.background_task import BackgroundTask
 from runtime.worker import Worker
 
 RENEWALS = 4  # per lease: three may fail before it ends
-LOOKS = 8  # of a standby per lease
+LOOKS = 8  # per lease: how often a standby looks whether the lease has ended
 
 log = structlog.get_logger()
 
@@ -28,38 +28,38 @@ class LeaseLost(Unavailable):
 
 
 class LeaseTable(Protocol):
-    """Where the lease lies; see `servers/store/postgres/lease.py`. Every method blocks and may raise `Unavailable`."""
+    """Where the lease lies. Every method blocks and may raise `Unavailable`."""
 
     def take(self, holder: str, lasts_s: float, restarted: bool) -> int | None:
-        """The new fencing number, or None."""
+        """The new fencing number; None while another process holds the lease. `restarted`: take it back from our own former life."""
 
     def renew(self, epoch: int, lasts_s: float) -> bool:
-        """Whether it is still ours."""
+        """Whether the lease is still ours."""
 
     def release(self, epoch: int) -> None:
-        """Give it back."""
+        """Give the lease back, so that the next process can have it at once."""
 
     def holder(self) -> str:
-        """Who has it."""
+        """The process that holds the lease, or held it last."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 def seconds_awake_or_not() -> float:
-    """A clock that goes on while the process is stopped or the machine sleeps: a lease does, too."""
+    """A clock that goes on while the process is stopped or the machine sleeps, as the lease does."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Lease:
-    """One process's side. `holder`: names the process for people, the same after a restart; `lasts_s`: how long one renewal is good."""
+    """One process's side. `holder`: the name of the process for people, the same after a restart; `lasts_s`: how long a renewal holds."""
 
     def __init__(
         self, table: LeaseTable, server: str, holder: str, lasts_s: float, clock: Callable[[], float] = seconds_awake_or_not
     ) -> None:
         self.epoch = 0
         self.lost = asyncio.Event()
-        self.takeover_s = 0.0  # how long we stood by
+        self.takeover_s = 0.0  # how long this process stood by
         self._table = table
         self._server = server
         self._holder = holder
@@ -76,7 +76,7 @@ class Lease:
         return self._clock() < self._until
 
     def why_not(self) -> str | None:
-        """None while it is held, else why not."""
+        """None while the lease is held, else a sentence that says why not."""
         if self._clock() < self._until:
             return None
         if not self.epoch:
@@ -86,7 +86,7 @@ class Lease:
         return "The lease could not be renewed: the database is away."
 
     async def acquire(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
-        """Wait until it is ours, doing `meanwhile` again and again."""
+        """Wait until the lease is ours, calling `meanwhile` again and again."""
         began, restarted = self._clock(), True
         not_before = 0.0
         while True:
@@ -101,7 +101,7 @@ class Lease:
                 await meanwhile()
             except Unavailable as error:
                 log.warning("lease.database_away", server=self._server, detail=error.detail)
-                not_before = self._clock() + self._lasts_s / 2  # the holder could not renew either: it goes first
+                not_before = self._clock() + self._lasts_s / 2  # the holder could not renew either, and may try first
             restarted = False
             await asyncio.sleep(self._lasts_s / LOOKS)
         self._until = asked + self._lasts_s
@@ -111,7 +111,7 @@ class Lease:
         self.task.start(self._renew())
 
     def fenced_out(self) -> None:
-        """The database refused our number: whatever our clock says, it is over."""
+        """The database refused our number: the lease is over, whatever our clock says."""
         if not self.lost.is_set():
             self._until = 0.0
             self.lost.set()

@@ -12,7 +12,7 @@ from clients.command_line.screen import Piece, say
 from domain.event import stored_fields
 from domain.events.home import MessageQueued
 from projections.audit.rows import AuditRow, Life, Online, Person, Shown, StateAt
-from servers.audit.keyring import ERASED
+from servers.audit.decoder import ERASED
 from servers.sessions.part_bodies import instant
 
 COLUMNS = (27, 7, 12, 26)  # widths of time, home, user and topic; most values fit, so later lines stay in their columns

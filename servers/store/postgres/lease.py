@@ -1,4 +1,4 @@
-"""The lease row of one server's schema. Rule: the database's clock alone says whether a lease is over; every method blocks."""
+"""The lease row in the schema of a server. Rule: only the clock of the database says whether a lease is over."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from domain.errors import Unavailable
 
 TIMEOUT_S = 2  # a database that does not answer a one-row statement in this time is away; libpq knows nothing shorter
 
-# A commit of the last holder that has passed the fence is on its way: it comes first, and we look again soon. To wait for it could take
-# longer than `TIMEOUT_S`, and would look as if the database were away.
+# A commit of the last holder may have passed the fence and be on its way. It comes first: its row is locked and skipped, and we look again
+# soon. Waiting for it could take longer than `TIMEOUT_S`, which would look as if the database were away.
 _TAKE = """
 UPDATE {schema}.lease SET epoch = epoch + 1, holder = %s, process = current_setting('application_name'),
     until = clock_timestamp() + make_interval(secs => %s)
@@ -24,33 +24,28 @@ _HOLDER = "SELECT holder FROM {schema}.lease"
 
 
 class PostgresLease:
-    """Takes, renews and gives back. `line`: how to connect. A connection that fails is replaced at the next call."""
+    """`LeaseTable` in PostgreSQL. `options`: how to connect. A connection that fails is replaced at the next call."""
 
-    def __init__(self, line: dict[str, Any], schema: str) -> None:
-        self._line = {**line, "row_factory": tuple_row, "connect_timeout": TIMEOUT_S, "options": f"-c statement_timeout={TIMEOUT_S}s"}
+    def __init__(self, options: dict[str, Any], schema: str) -> None:
+        self._options = {**options, "row_factory": tuple_row, "connect_timeout": TIMEOUT_S, "options": f"-c statement_timeout={TIMEOUT_S}s"}
         self._schema = Identifier(schema)
         self._connection: psycopg.Connection[Any] | None = None
 
     def take(self, holder: str, lasts_s: float, restarted: bool) -> int | None:
-        """The new fencing number; None while somebody else holds the lease. `restarted`: take it back from our own last life."""
         row = self._run(_TAKE, holder, lasts_s, restarted, holder)
         return None if row is None else int(row[0])
 
     def renew(self, epoch: int, lasts_s: float) -> bool:
-        """Whether the lease is still ours."""
         return self._run(_RENEW, lasts_s, epoch) is not None
 
     def release(self, epoch: int) -> None:
-        """Let the next one have it at once."""
         self._run(_RELEASE, epoch)
 
     def holder(self) -> str:
-        """Who holds it, or held it last."""
         row = self._run(_HOLDER)
         return "" if row is None else str(row[0])
 
     def close(self) -> None:
-        """Let go of the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -59,7 +54,7 @@ class PostgresLease:
         statement: Composed = SQL(text).format(schema=self._schema)
         try:
             if self._connection is None:
-                self._connection = psycopg.connect(autocommit=True, **self._line)
+                self._connection = psycopg.connect(autocommit=True, **self._options)
             cursor = self._connection.execute(statement, values)
             return cursor.fetchone() if cursor.description is not None else None
         except psycopg.Error as error:

@@ -10,7 +10,7 @@ from broker.port import StreamItem
 from domain.errors import UnknownUser
 from domain.rules.home import rules_for
 from projections.audit.reader import Reader
-from servers.audit.keyring import Keyring
+from servers.audit.decoder import HistoryDecoder
 from servers.sessions.part_bodies import instant
 from tests.projections.histories import contents, fed, items_of
 from tests.projections.server.test_home_laws import live
@@ -86,9 +86,9 @@ async def test_now_is_what_the_homes_have_and_then_is_what_they_had(town, tmp_pa
 
     items = await items_of(town.broker)
     fed(tmp_path / "audit.db", items).close()
-    keyring = Keyring(lambda home: town.homes[home].lifecycle.store.keys)
-    reader = Reader(tmp_path / "audit.db", keyring.decode, personal=True)
-    short, whole = (Reader(tmp_path / "audit.db", Keyring().decode, personal=personal) for personal in (False, True))
+    decoder = HistoryDecoder(lambda home: town.homes[home].lifecycle.store.keys)
+    reader = Reader(tmp_path / "audit.db", decoder.decode, personal=True)
+    short, whole = (Reader(tmp_path / "audit.db", HistoryDecoder().decode, personal=personal) for personal in (False, True))
     for at, expected, users in moments:
         assert differences(expected, told(reader, people, at)) == [], "state and window of that moment"
         online = {(who.person.uid, who.status, who.since) for who in reader.moments.online(at)}
@@ -148,8 +148,8 @@ async def test_between_two_events_the_state_is_that_of_the_first(town, tmp_path:
     await live(town, people, random.Random(3), 80)
     await town.settled()
     fed(tmp_path / "audit.db", await items_of(town.broker)).close()
-    keyring = Keyring(lambda home: town.homes[home].lifecycle.store.keys)
-    reader = Reader(tmp_path / "audit.db", keyring.decode, personal=True)
+    decoder = HistoryDecoder(lambda home: town.homes[home].lifecycle.store.keys)
+    reader = Reader(tmp_path / "audit.db", decoder.decode, personal=True)
     log = [committed.event for committed in ann.home.lifecycle.store.read(0, 10_000) if committed.event.originator_id == f"user-{ann.uid}"]
     assert len(log) > 10
     rules = rules_for("h1")

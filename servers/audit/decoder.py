@@ -1,6 +1,7 @@
-"""Reading stored events of many servers, with the keys of those whose personal data may be read. Rule: without keys all else is readable.
+"""Decodes stored events of many servers, with the keys of the servers whose personal data may be read. Rule: without keys everything but
+the personal fields is readable.
 
-Each server has keys of its own, so whoever reads its events must say whose they are.
+Each server has keys of its own, so the caller says which server an event is of.
 """
 
 from collections.abc import Callable
@@ -14,23 +15,22 @@ from projections.audit.rows import AuditRow
 from servers.encryption.event_codec import ENCRYPTED, EventDecoder
 from servers.encryption.key_store import NO_KEYS, Ciphers
 
-ERASED = "(erased)"  # what is shown in the place of words whose key is gone
+ERASED = "(erased)"  # is shown in the place of a text whose key is gone
 
 
-class Keyring:
-    """Makes events of stored bytes. `keys_of`: a server's keys, asked for once; it may raise `Unavailable`."""
+class HistoryDecoder:
+    """Decodes the history. `keys_of`: the keys of a server, asked for once; it may raise `Unavailable`."""
 
     def __init__(self, keys_of: Callable[[str], Ciphers] = lambda source: NO_KEYS) -> None:
         self._keys_of = keys_of
         self._decoders: dict[str, EventDecoder] = {}
 
     def decode(self, source: str, stream: str, version: int, topic: str, data: bytes) -> Event:
-        """Stored bytes of `source` as the event they are. Raises `TypeError` for what is no event of ours, and whatever the library
-        raises; `Unavailable` when the server's keys cannot be read."""
+        """Stored bytes of `source` -> the event. Raises as `EventDecoder.decode`, and `Unavailable` when the keys cannot be read."""
         return self._of(source).decode(stream, version, topic, data)
 
     def fields(self, row: AuditRow) -> dict[str, Any]:
-        """The stored fields of an event, the personal ones opened, those whose key is gone as `ERASED`. Raises `Unavailable`."""
+        """The stored fields of an event. Personal fields are decrypted, or `ERASED` where their key is gone. Raises `Unavailable`."""
         state = fields_of(row.data)
         try:
             kind: Any = resolve_topic(row.topic) if ":" not in row.topic else None
