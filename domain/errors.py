@@ -60,7 +60,7 @@ class Invalid(Rejected):
 
 
 class Malformed(Rejected):
-    """The request is not well-formed HTTP with a JSON body."""
+    """The request is not well-formed."""
 
     code = "malformed"
 
@@ -96,7 +96,7 @@ class NotAContact(Forbidden):
 
 
 class NotAnIntegrator(Forbidden):
-    """Presence is for integrators: this user is none, or has a token from before."""
+    """Presence is for integrators. This user is none, or has a token from before they became one."""
 
     code = "not_an_integrator"
 
@@ -126,7 +126,7 @@ class UnknownMessage(NotFound):
 
 
 class NoRoute(NotFound):
-    """There is no direct way to this user; send as usual."""
+    """There is no direct way to this user. Send as usual."""
 
     code = "no_route"
 
@@ -144,13 +144,13 @@ class HandleTaken(Conflict):
 
 
 class UnknownSession(Conflict):
-    """There is no such session; open a back connection again."""
+    """There is no such session. Open a back connection again."""
 
     code = "unknown_session"
 
 
 class Gap(Rejected):
-    """This cursor is not known, or no longer: take a new snapshot."""
+    """This cursor is not known, or is too old. Take a new snapshot."""
 
     code = "gap"
 
@@ -162,16 +162,16 @@ class NotYourHome(Rejected):
 
 
 class TooManyRequests(Rejected):
-    """Too many requests; slow down."""
+    """There are too many requests. Slow down."""
 
     code = "too_many_requests"
 
 
 class Unavailable(FlashError):
-    """A part that is needed is away; try again."""
+    """A part of the system that is needed is away. Try again."""
 
     code = "unavailable"
 
 
 class UidTaken(Unavailable):
-    """Another Global Server gave this number to someone first; try again with the next one."""
+    """Another Global Server gave this number to another user first. Try again with the next one."""

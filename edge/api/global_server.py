@@ -1,4 +1,4 @@
-"""The calls of the Global Server. Rule: one short handler for each; what is allowed is decided by the server."""
+"""The calls of the Global Server. Rule: one short handler for each; the server decides what is allowed."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""The calls of a Home Server. Rule: one short handler for each; what is allowed is decided by the home."""
+"""The calls of a Home Server. Rule: one short handler for each; the home decides what is allowed."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -46,7 +46,7 @@ class HomeRoutes:
         """
         body: requests.OpenBackConnection = call.body
         resume = body.resume
-        # 0 is what a client says that has no number yet: it does not resume.
+        # A client that has no number yet says 0; it does not resume.
         hello = Hello(body.client, body.pong, resume.session if resume else None, (resume.seq or None) if resume else None)
         back = BackConnection(self._back_connections, framing_for(call.headers.get("Accept", "")))
         if not call.connection.detach_to(back):

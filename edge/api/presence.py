@@ -1,4 +1,4 @@
-"""The presence feed for integrators: a snapshot, and the stream from there on. Rule: what is granted is decided by the server."""
+"""The presence feed for integrators: a snapshot, and the stream from there on. Rule: the server decides what is granted."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What requests may contain: types and bounds of every body and query. Rule: unknown fields are refused, and nothing unbounded passes."""
+"""The types and bounds of every request body and query. Rule: unknown fields are refused, and nothing unbounded passes."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
@@ -11,7 +11,7 @@ from domain.user.decide import MAX_TEXT_CHARS
 from projections.directory.directory import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS_CHARS
 
 MAX_BODY_BYTES = 65_536  # 4,096 characters of text, each as two escaped surrogates, are 48 KiB; the rest of a request is small
-MAX_WAIT_S = 60  # of a poll: common proxies cut what takes longer
+MAX_WAIT_S = 60  # of a poll; common proxies cut longer requests
 BIGGEST = 2**63 - 1  # what every store and every client language can hold
 
 Uid = Annotated[int, Meta(ge=1, le=BIGGEST)]
@@ -24,7 +24,7 @@ _BLANK = r"[\s\u001c-\u001f\u0085]*"  # what `str.strip` takes away
 PRINTABLE = {"pattern": f"^{_BLANK}[^{CONTROL}]*{_BLANK}$"}
 Words = Annotated[str, Meta(max_length=MAX_WORDS_CHARS)]
 FilledIn = Annotated[str, Meta(max_length=MAX_FIELD_CHARS, extra_json_schema=PRINTABLE)]
-# Compared after lower-casing, so capitals are allowed; the domain's `clean_handle` checks the pattern itself.
+# Handles are compared in lower case, so capitals are allowed. The domain's `clean_handle` checks the pattern itself.
 Handle = Annotated[
     str, Meta(min_length=2, max_length=32, extra_json_schema={"pattern": "^" + HANDLE.pattern.replace("a-z", "A-Za-z") + "$"})
 ]
@@ -34,7 +34,7 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True):
     """A request body or query."""
 
 
-# A field that is null or blank is emptied, one that is missing stays: as a mapping, the two stay apart.
+# A field that is null or blank is emptied and a missing one stays. A mapping keeps the two apart, and a struct would not.
 ProfileChanges = Annotated[dict[ProfileField, FilledIn | None], Meta(extra_json_schema={"propertyNames": {"enum": list(PROFILE_FIELDS)}})]
 
 
@@ -47,7 +47,7 @@ class Register(Request, frozen=True):
 
 
 class Credentials(Request, frozen=True):
-    """`POST /v1/tokens`. Bounds are wide: what cannot be a user's is simply wrong."""
+    """`POST /v1/tokens`. The bounds are wide: a handle or password that no user can have is answered as a wrong one."""
 
     handle: Annotated[str, Meta(max_length=256)]
     password: Annotated[str, Meta(max_length=1_024)]
@@ -60,24 +60,24 @@ class ChangeProfile(Request, frozen=True):
 
 
 class EraseMe(Request, frozen=True):
-    """`POST /v1/users/me/erase`. The password once more: a token that was left lying about must not be enough."""
+    """`POST /v1/users/me/erase`. `password`: once more, because a stolen token must not be enough."""
 
     password: Annotated[str, Meta(max_length=1_024)]
 
 
 class Erase(Request, frozen=True):
-    """`POST /v1/users/{uid}/erase`: nothing to say."""
+    """`POST /v1/users/{uid}/erase`. The body has no field."""
 
 
 class Resume(Request, frozen=True):
-    """Where an earlier back connection ended: which one this one follows, and up to where its messages arrived."""
+    """Where an earlier back connection ended. `session`: its name; `seq`: the number of the last message that arrived."""
 
     session: Id | None = None
     seq: Seq | None = None
 
 
 class OpenBackConnection(Request, frozen=True):
-    """`POST /v1/back-connection`. `client`: name and version; `pong`: whether it answers blanks."""
+    """`POST /v1/back-connection`. `client`: the client's name and version; `pong`: whether it answers blanks."""
 
     client: Annotated[str, Meta(max_length=64)] = ""
     pong: bool = False
@@ -91,14 +91,14 @@ class LogOff(Request, frozen=True):
 
 
 class PutContact(Request, frozen=True):
-    """`PUT /v1/contacts/{uid}`. `alias`: what I call them; `notify`: whether to tell me aloud when they come."""
+    """`PUT /v1/contacts/{uid}`. `alias`: the user's name for the contact; `notify`: whether to announce that they come online."""
 
     alias: Annotated[str, Meta(max_length=64)] | None = None
     notify: bool = False
 
 
 class SendMessage(Request, frozen=True):
-    """`POST /v1/messages`. `id` is the client's choice: the same again sends nothing twice. `ticket`: to be given a stamp."""
+    """`POST /v1/messages`. `id`: chosen by the client; a repeated one sends nothing twice. `ticket`: to be given a stamp."""
 
     id: Id
     to: Uid
@@ -108,22 +108,22 @@ class SendMessage(Request, frozen=True):
     ticket: Id | None = None
 
     def __post_init__(self) -> None:
-        # A text that is too long is told apart from one that is wrong: 413, so that a client can offer to shorten it.
+        # A text that is too long is answered with 413 and not with 422, so that a client can offer to shorten it.
         if len(self.text) > MAX_TEXT_CHARS:
             raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters.", field="text")
 
 
 class Acknowledge(Request, frozen=True):
-    """`POST /v1/acks`: everything up to `upto` has arrived; 0 is only a sign of life."""
+    """`POST /v1/acks`: every message up to `upto` has arrived; 0 only shows that the client lives."""
 
     session: Id
     upto: Seq
 
 
 class Poll(Request, frozen=True):
-    """`POST /v1/parts`. `session`: null opens one; `upto`: everything up to here has arrived; `wait_s`: how long to wait for a part.
+    """`POST /v1/parts`. `session`: null opens one; `upto`: every message up to here has arrived; `wait_s`: how long to wait for a part.
 
-    `client`, `replaces`: only when opening: name and version, and the session of which an answer got lost.
+    `client`, `replaces`: only to open a session: the client's name and version, and the session whose answer got lost.
     """
 
     session: Id | None = None
@@ -134,7 +134,7 @@ class Poll(Request, frozen=True):
 
 
 class Done(Request, frozen=True):
-    """`POST /v1/messages/{id}/done`: nothing to say."""
+    """`POST /v1/messages/{id}/done`. The body has no field."""
 
 
 # 32 bytes in base64 are 43 signs and one "="; lengths alone would allow 31 to 33 bytes.
@@ -142,8 +142,8 @@ Key = Annotated[bytes, Meta(min_length=32, max_length=32, extra_json_schema={"pa
 
 
 class OfferDirect(Request, frozen=True):
-    """`PUT /v1/direct`. `port`: where the client listens, and from which this very request comes; `key`: what both sides prove to know;
-    `local`: the client's own address, only for contacts behind the same NAT. Ports below 1024 are the system's, and no client's."""
+    """`PUT /v1/direct`. `port`: where the client listens and from which this request comes; those below 1024 are the system's;
+    `key`: a secret that both sides prove to know; `local`: the client's own address, for contacts behind the same NAT."""
 
     session: Id
     port: Annotated[int, Meta(ge=1024, le=65_535)]
@@ -152,13 +152,13 @@ class OfferDirect(Request, frozen=True):
 
 
 class AskForTicket(Request, frozen=True):
-    """`POST /v1/tickets`. `to`: whom the sender wants to reach directly."""
+    """`POST /v1/tickets`. `to`: the user whom the sender wants to reach directly."""
 
     to: Uid
 
 
 class SetStatus(Request, frozen=True):
-    """`PUT /v1/status`. `until`: when to fall back to online."""
+    """`PUT /v1/status`. `until`: when the status becomes online again; it must be to come."""
 
     status: Literal["online", "away", "dnd"]
     note: Annotated[str, Meta(max_length=256)] = ""
@@ -169,7 +169,8 @@ Uids = Annotated[str, Meta(max_length=7_000, pattern=r"^[1-9][0-9]{0,18}(,[1-9][
 
 
 class Presence(Request, frozen=True):
-    """`GET /v1/presence?…`. `uids`: whose, with commas between; without: everybody granted, `limit` at a time; `page`: the last `next`."""
+    """`GET /v1/presence?…`. `uids`: of which users, separated by commas. Without it, everybody granted comes, `limit` users at a time;
+    `page`: the `next` of the page before."""
 
     uids: Uids | None = None
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
@@ -177,14 +178,14 @@ class Presence(Request, frozen=True):
 
 
 class PresenceStream(Request, frozen=True):
-    """`GET /v1/presence/stream?…`. `after`: a cursor, else what comes from now on; the header `Last-Event-ID` goes before it."""
+    """`GET /v1/presence/stream?…`. `after`: the cursor to go on from, else only new changes come. `Last-Event-ID` counts more."""
 
     after: Annotated[str, Meta(max_length=64)] | None = None
     uids: Uids | None = None
 
 
 class SearchPage(Request, frozen=True):
-    """Which part of what a search finds. `q`: words in any field; `cursor`: the last answer's `next`."""
+    """What every search names. `q`: words in any field; `cursor`: the `next` of the page before."""
 
     q: Words = ""
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
@@ -193,4 +194,4 @@ class SearchPage(Request, frozen=True):
 
 _FIELDS: list[tuple[str, Any, Any]] = [(name, Words, "") for name in PROFILE_FIELDS]
 Search = cast("type[SearchPage]", defstruct("Search", _FIELDS, bases=(SearchPage,), module=__name__, frozen=True))
-Search.__doc__ = "`GET /v1/users?…`. A field that is named: words in that field."
+Search.__doc__ = "`GET /v1/users?…`. A profile field: words in that field."

@@ -15,7 +15,7 @@ class Verifier(Protocol):
     """Checks tokens, offline."""
 
     def verify(self, token: str) -> Identity:
-        """Whom the token speaks for. Raises `Unauthorized`, `Unavailable`."""
+        """The user whom the token names. Raises `Unauthorized`, `Unavailable`."""
 
 
 class Session(Protocol):
@@ -23,36 +23,36 @@ class Session(Protocol):
 
     @property
     def id(self) -> str:
-        """What the client calls it by."""
+        """The name by which the client calls it."""
 
     def resume(self) -> None:
         """The outlet is writable again."""
 
 
 class HomeSession(Session, Protocol):
-    """A session at a home, whose outlet may be replaced by one that has two ways."""
+    """A session at a home. Its outlet may be replaced by one that also uses a direct line."""
 
     outlet: Outlet
     route: DirectRoute | None
 
 
 class Streams(Protocol):
-    """Whoever writes endless answers: a home, or the Global Server."""
+    """A server that writes endless answers: a home, or the Global Server."""
 
     def lost(self, session: Any) -> None:
         """The session's transport is gone. Idempotent."""
 
 
 class Home(Streams, Protocol):
-    """A Home Server. Every method raises `FlashError` only; see `servers/home/service.py`."""
+    """A Home Server (`servers/home/service.py`). Every method raises `FlashError` only."""
 
     @property
     def name(self) -> str:
-        """As in tokens."""
+        """The home's name, as tokens hold it."""
 
     @property
     def blank_s(self) -> float:
-        """The blank interval: a client that promised to answer and says nothing for two of them is dead."""
+        """The interval between blanks. A client that promised to answer them and is silent for two intervals is dead."""
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Register a session and write its first parts through `outlet`, before returning."""
@@ -64,7 +64,7 @@ class Home(Streams, Protocol):
         """The contact list."""
 
     async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
-        """Whether the contact is new, and the contact."""
+        """Add or change a contact. Returns whether the contact is new, and the contact."""
 
     async def remove_contact(self, who: Identity, uid: int) -> None:
         """Take a contact off the list."""
@@ -75,10 +75,10 @@ class Home(Streams, Protocol):
         """Commit a message. With a ticket, the answer may have a stamp."""
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
-        """The direct way to a contact, for a sender who is seen at `address`."""
+        """The direct way to a contact, for a sender who connects from `address`."""
 
     def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
-        """Everything up to `upto` has arrived."""
+        """Note that every message up to `upto` has arrived."""
 
     async def done(self, who: Identity, message_id: str) -> None:
         """The recipient has closed a message."""
@@ -90,20 +90,20 @@ class Home(Streams, Protocol):
         """The session for which a client offers a direct line."""
 
     async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
-        """Store whether the client can be called directly: None, or why not."""
+        """Store whether the client can be called directly. `why`: None when it can."""
 
     def ready(self) -> str | None:
-        """None, or why not, in one sentence."""
+        """None when users can be served, else the reason, in one sentence."""
 
     def closed(self) -> str | None:
-        """None, or why no call may come in at all, in one sentence."""
+        """None when calls may come in, else the reason, in one sentence."""
 
 
 class Global(Streams, Protocol):
-    """The Global Server. Every method raises `FlashError` only; see `servers/global_server/service.py`."""
+    """The Global Server (`servers/global_server/service.py`). Every method raises `FlashError` only."""
 
     async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> answers.Grant:
-        """A new user's grant."""
+        """Register a user. Returns their grant."""
 
     async def token(self, handle: str, password: str, client_address: str) -> answers.Grant:
         """A grant for a user who knows the password."""
@@ -118,7 +118,7 @@ class Global(Streams, Protocol):
         """A user by login name."""
 
     async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> answers.User:
-        """The user after the change."""
+        """Change a profile. Returns the user after it."""
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
         """Close one's own account."""
@@ -133,4 +133,4 @@ class Global(Streams, Protocol):
         """Write the presence changes after a cursor through `outlet`, from now on."""
 
     def ready(self) -> str | None:
-        """None, or why not, in one sentence."""
+        """None when users can be served, else the reason, in one sentence."""

@@ -1,4 +1,4 @@
-"""`/openapi.json`, made from the routes. Rule: nothing is said here that a route does not say, so the two cannot differ."""
+"""`/openapi.json`, made from the routes. Rule: this module adds nothing that no route says, so the two cannot differ."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ def _response(kind: Any, refs: dict[type, Any]) -> dict[str, Any]:
 
 
 def refusals(route: Route) -> list[type[FlashError]]:
-    """Everything that a route may refuse with: what it names, and what reading its request may raise."""
+    """Every error that a route may answer: those that it names, and those that any request may meet."""
     return list(dict.fromkeys([*route.refusals, Malformed, NotInTime, TooLarge, Invalid, Internal, Unavailable]))
 
 

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Internal(errors.FlashError):
-    """The server made a mistake; it has been noted."""
+    """The server made a mistake. Its log says more."""
 
     code = "internal"
 
@@ -39,7 +39,7 @@ class MethodNotAllowed(errors.Rejected):
     code = "method_not_allowed"
 
 
-# An error that is not named here has the status of its nearest named ancestor.
+# An error that is missing here has the status of its nearest ancestor that is not.
 STATUS: dict[type[errors.FlashError], int] = {
     errors.FlashError: 500,
     errors.Rejected: 400,
@@ -62,7 +62,7 @@ STATUS: dict[type[errors.FlashError], int] = {
 
 PROBLEM_JSON = b"application/problem+json"
 _OWN_FIELDS = frozenset({"type", "title", "status", "detail", "code"})
-RETRY_AFTER_S = 1  # what a refused client waits when the error names no time of its own
+RETRY_AFTER_S = 1  # for errors that name no time of their own
 
 
 def status_of(error: type[errors.FlashError]) -> int:
@@ -86,8 +86,8 @@ def problem(error: errors.FlashError) -> Answer:
 
 
 def problem_for(error: Exception, route: str) -> tuple[Answer, str]:
-    """The refusal for anything a server raised, and its code. What is not a `FlashError` is a mistake of ours: it is logged here,
-    once, by kind and place only, since its message may quote what a user wrote."""
+    """The refusal for anything a server raised, and its code. Anything but a `FlashError` is a mistake of ours. It is logged
+    here once, by kind and place only, because its message may quote a user."""
     if isinstance(error, errors.FlashError):
         return problem(error), error.code
     log.error("edge.unhandled", route=route, error=type(error).__qualname__, at=_places(error.__traceback__))

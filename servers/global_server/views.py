@@ -11,14 +11,14 @@ PROFILE_KEYS = Meta(extra_json_schema={"propertyNames": {"enum": list(PROFILE_FI
 
 
 class Home(Struct):
-    """Where a user lives."""
+    """The home where a user lives."""
 
     name: str
     url: str
 
 
 class Grant(Struct):
-    """A token, and where to go with it. `expires_at`: RFC 3339."""
+    """A token, when it ends, and the home where it is used."""
 
     uid: int
     handle: str
@@ -44,7 +44,7 @@ class Users(Struct):
 
 
 class UserPresence(Struct):
-    """How the feed says a user stands. `id`: of the CloudEvent that said so, `<home>/user-<uid>/<version>`."""
+    """A user's status in the feed. `id`: of the CloudEvent that reported it, `<home>/user-<uid>/<version>`."""
 
     uid: int
     handle: str

@@ -11,7 +11,7 @@ Status = Annotated[str, Meta(extra_json_schema={"enum": ["online", "away", "dnd"
 
 
 class Presence(Struct):
-    """How a contact stands, since when (RFC 3339)."""
+    """A contact's status, and since when they have it."""
 
     status: Status
     since: str | None
@@ -30,7 +30,7 @@ class Contact(Struct):
 
 
 class Sender(Struct):
-    """Who a message is from."""
+    """The user who sent a message."""
 
     uid: int
     handle: str
@@ -38,7 +38,7 @@ class Sender(Struct):
 
 
 class Accepted(Struct, omit_defaults=True):
-    """A message is committed to disk. `accepted_at`: RFC 3339. Only with a ticket: `stamp`, hexadecimal, and `from`, which it covers."""
+    """A message is committed to disk. Only with a ticket: `stamp`, hexadecimal, and `from`, which the stamp covers."""
 
     id: str
     accepted_at: str
@@ -47,7 +47,7 @@ class Accepted(Struct, omit_defaults=True):
 
 
 class Ticket(Struct):
-    """Where a contact listens, and the right to send there until `expires_at` (RFC 3339). `key`: for the door there, hexadecimal."""
+    """Where a contact listens, and the right to send there until `expires_at`. `key`: opens the connection there; hexadecimal."""
 
     address: str
     port: int
