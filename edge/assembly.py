@@ -8,9 +8,10 @@ from edge.api.global_server import global_routes
 from edge.api.home import home_routes
 from edge.api.presence import presence_routes
 from edge.contracts.servers import Global, Home, Verifier
+from edge.direct.config import DirectConfig
 from edge.direct.routes import direct_route, ticket_route
 from edge.http.auth import bearer_gate, home_gate
-from edge.http.client_address import Network, TrustedProxies
+from edge.http.client_address import TrustedProxies
 from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics
@@ -24,19 +25,18 @@ def home_edge(
     home: Home,
     verifier: Verifier,
     *,
-    callable_networks: Sequence[Network] = (),
+    direct: DirectConfig | None = None,
     proxies: TrustedProxies | None = None,
     registry: CollectorRegistry | None = None,
     limits: Limits | None = None,
 ) -> EdgeServer:
-    """The edge of a Home Server. `callable_networks`: beyond the public ones, where clients may be called directly; `proxies`: those in
-    front of it."""
+    """The edge of a Home Server. `direct`: how it calls its clients; `proxies`: those in front of it."""
     metrics, write_buffer = EdgeMetrics(registry or CollectorRegistry()), WriteBuffer()
     back_connections = BackConnections(home, metrics, write_buffer)
     gate = home_gate(verifier, home)
     proxies = proxies or TrustedProxies()
-    direct = [direct_route(home, gate, callable_networks, proxies, metrics), ticket_route(home, gate, proxies)]
-    routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), *direct]
+    calls = [direct_route(home, gate, direct or DirectConfig(), proxies, metrics), ticket_route(home, gate, proxies)]
+    routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), *calls]
     drain = back_connections.wait_empty
     return EdgeServer(f"Flash home {home.name}", routes, home.ready, metrics, write_buffer, limits or Limits(), drain)
 

@@ -21,7 +21,6 @@ from servers.security.addresses import IP, ip_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROBE_S = 2.0  # for connecting and answering: a client that takes longer is better served over its back connection
 ANSWER_BYTES = 65  # 64 hexadecimal digits and a line end
 COUNT_BYTES = 8
 # What stands behind NATs: RFC 1918, RFC 6598, RFC 4193.
@@ -143,12 +142,12 @@ class DirectLine(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
 
-async def call_client(address: str, port: int, key: bytes) -> tuple[DirectLine | None, str | None]:
-    """Connect and prove: the line, or why there is none."""
+async def call_client(address: str, port: int, key: bytes, probe_s: float) -> tuple[DirectLine | None, str | None]:
+    """Connect and let the client prove its key, within `probe_s`: the line, or why there is none."""
     line = DirectLine(key)
     why: str | None = "no_answer"
     try:
-        async with asyncio.timeout(PROBE_S):
+        async with asyncio.timeout(probe_s):
             connecting = asyncio.get_running_loop().create_connection(lambda: line, address, port, flags=socket.AI_NUMERICHOST)
             await connecting
             why = await line.answered

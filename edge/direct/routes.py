@@ -5,41 +5,41 @@ An offer must come from the port that it names: an established TCP connection pr
 
 import math
 import time
-from collections.abc import Sequence
 
 from domain.errors import NoRoute, NotYourHome, TooManyRequests, UnknownSession
 from edge.contracts import answers, requests
 from edge.contracts.servers import Home
-from edge.direct.line import PROBE_S, DirectLine, call_client, may_be_called, may_be_told
+from edge.direct.config import DirectConfig
+from edge.direct.line import DirectLine, may_be_called, may_be_told
 from edge.direct.two_way_outlet import TwoWayOutlet
 from edge.http.auth import Gate
-from edge.http.client_address import Network, TrustedProxies
+from edge.http.client_address import TrustedProxies
 from edge.http.messages import Answer, Call, answer_json
 from edge.http.metrics import EdgeMetrics
 from edge.http.route import Route
 from servers.security.rate_limit import RateLimit
 from servers.sessions.route import DirectRoute
 
-PROBES_PER_S, PROBES_BURST = 0.2, 40  # all of a user's 20 sessions may come back twice over; whoever goes on so does not need it
+TOO_MANY = "Too many offers; go on over the back connection."
 
 
 class DirectOffers:
     """Handles the offers to one home. One at a time per user, and only so often: nobody can make a home hold more than one connection
     open for nothing, or call and call."""
 
-    def __init__(self, home: Home, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> None:
+    def __init__(self, home: Home, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics) -> None:
         self._home = home
-        self._networks = networks
+        self._config = config
         self._proxies = proxies
         self._metrics = metrics
         self._busy: set[int] = set()
-        self._probes = RateLimit(PROBES_PER_S, PROBES_BURST, time.monotonic, "Too many offers; go on over the back connection.")
+        self._probes = RateLimit(config.probes_per_s, config.probes_burst, time.monotonic, TOO_MANY)
 
     async def offer(self, call: Call) -> Answer:
         """Offer to be called at the port from which this request comes."""
         uid = call.identity.uid
         if uid in self._busy:
-            raise TooManyRequests("An offer is being tried already.", retry_after_s=math.ceil(PROBE_S))
+            raise TooManyRequests("An offer is being tried already.", retry_after_s=math.ceil(self._config.probe_s))
         self._probes.take(uid)
         self._busy.add(uid)
         try:
@@ -60,7 +60,7 @@ class DirectOffers:
             raise
         session.route = self._route(call, body, called=line is not None)
         if line is not None:
-            TwoWayOutlet.begin(session, line, self._metrics)
+            TwoWayOutlet.begin(session, line, self._metrics, self._config.stall_s)
         return answer_json(200, answers.Direct(why is None, why))
 
     def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:
@@ -68,7 +68,7 @@ class DirectOffers:
         seen, _ = call.connection.client
         if self._proxies.stands_between(call):
             return None
-        local = body.local if body.local is not None and may_be_told(body.local, seen, self._networks) else None
+        local = body.local if body.local is not None and may_be_told(body.local, seen, self._config.networks) else None
         if not called and local is None:
             return None
         return DirectRoute(seen, body.port, body.key, called, local)
@@ -77,14 +77,14 @@ class DirectOffers:
         address, port = call.connection.client
         if port != body.port or self._proxies.stands_between(call):
             return None, "not_proven"
-        if not may_be_called(address, self._networks):
+        if not may_be_called(address, self._config.networks):
             return None, "not_allowed"
-        return await call_client(address, body.port, body.key)
+        return await self._config.call(address, body.port, body.key, self._config.probe_s)
 
 
-def direct_route(home: Home, gate: Gate, networks: Sequence[Network], proxies: TrustedProxies, metrics: EdgeMetrics) -> Route:
-    """The call with which a client offers to be called. `networks`: beyond the public ones, where clients may be called."""
-    offers = DirectOffers(home, networks, proxies, metrics)
+def direct_route(home: Home, gate: Gate, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics) -> Route:
+    """The call with which a client offers to be called."""
+    offers = DirectOffers(home, config, proxies, metrics)
     refusals = (NotYourHome, UnknownSession, TooManyRequests)
     return Route("PUT", "/v1/direct", offers.offer, {200: answers.Direct}, requests.OfferDirect, refusals, gate=gate)
 

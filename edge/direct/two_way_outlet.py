@@ -10,42 +10,39 @@ Memory: at most `MAX_UNCONFIRMED` parts and one write more; a timer only while s
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from edge.contracts.servers import HomeSession
+from edge.direct.line import DirectLine
+from edge.http.metrics import EdgeMetrics
 from edge.transports.framing import GOODBYE, MULTIPART
 from servers.sessions.parts import BLANK, Outlet, Part
 
-if TYPE_CHECKING:
-    from edge.contracts.servers import HomeSession
-    from edge.direct.line import DirectLine
-    from edge.http.metrics import EdgeMetrics
-
 MAX_UNCONFIRMED = 64  # as a session's window: with the longest texts 1 MB, and only while the line is busy
-STALL_S = 2.0  # a client that says nothing of what it was sent for so long has most likely lost the line
 BEGIN = Part("direct", b'{"active":true}')
 
 
 class TwoWayOutlet:
     """A session's outlet for as long as its direct line holds; then the session has its back connection's again."""
 
-    def __init__(self, session: "HomeSession", line: "DirectLine", metrics: "EdgeMetrics") -> None:
+    def __init__(self, session: HomeSession, line: DirectLine, metrics: EdgeMetrics, stall_s: float) -> None:
         self._session = session
         self._back: Outlet = session.outlet
         self._line: DirectLine | None = line
         self._metrics = metrics
+        self._stall_s = stall_s
         self._unconfirmed: deque[Part] = deque()
-        self._confirmed = 0  # parts that the client took from this line
+        self.confirmed_count = 0  # parts that the client took from this line
         self._looked_at = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    def begin(cls, session: "HomeSession", line: "DirectLine", metrics: "EdgeMetrics") -> None:
-        """From now on this session's parts take the line."""
+    def begin(cls, session: HomeSession, line: DirectLine, metrics: EdgeMetrics, stall_s: float) -> None:
+        """From now on this session's parts take the line, until the client confirms nothing of them for `stall_s`."""
         if isinstance(session.outlet, cls):
             session.outlet.retreat()
         if line.gone:
             return
-        ways = cls(session, line, metrics)
+        ways = cls(session, line, metrics, stall_s)
         ways._back.write((BEGIN,))
         session.outlet = line.owner = ways
         line.send(b"--flash\r\n")
@@ -89,14 +86,14 @@ class TwoWayOutlet:
 
     def confirmed(self, count: int) -> None:
         """The client has taken so many parts from the line. One that counts what it was not sent is no client."""
-        fresh = count - self._confirmed
+        fresh = count - self.confirmed_count
         if not 0 <= fresh <= len(self._unconfirmed):
             self.retreat()
             return
         full = not self.writable
         for _ in range(fresh):
             self._unconfirmed.popleft()
-        self._confirmed = count
+        self.confirmed_count = count
         if full and self.writable:
             self._session.resume()
 
@@ -129,15 +126,15 @@ class TwoWayOutlet:
             self._session.outlet = self._back
 
     def _look_later(self) -> None:
-        self._looked_at = self._confirmed
-        self._timer = asyncio.get_running_loop().call_later(STALL_S, self._look)
+        self._looked_at = self.confirmed_count
+        self._timer = asyncio.get_running_loop().call_later(self._stall_s, self._look)
 
     def _look(self) -> None:
         """Something was unconfirmed a while ago: has the client taken anything since?"""
         self._timer = None
         if not self._unconfirmed:
             return
-        if self._confirmed == self._looked_at:
+        if self.confirmed_count == self._looked_at:
             self.retreat()
         else:
             self._look_later()

@@ -109,6 +109,11 @@ class BackConnection(asyncio.Protocol):
             self._end()
         owner.write_buffer.write(transport, data)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the transport holds that the kernel has not taken."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
     def _end(self) -> None:
         self._ended, self.writable = True, False
 

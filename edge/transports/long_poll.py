@@ -174,6 +174,11 @@ class PollOutlet:
             self._wake()
 
     @property
+    def awaited(self) -> bool:
+        """Whether a poll waits for parts."""
+        return self._waiter is not None
+
+    @property
     def writable(self) -> bool:
         """Whether the buffer takes more right now."""
         return not self.ended and self._bytes < MAX_BUFFERED_BYTES and len(self._parts) < MAX_BUFFERED_PARTS

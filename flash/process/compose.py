@@ -19,6 +19,7 @@ from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL, HOME_NAME
 from edge.assembly import global_edge, home_edge
 from edge.console.routes import console_routes
+from edge.direct.config import DirectConfig
 from edge.http.client_address import TrustedProxies
 from edge.http.limits import Limits
 from edge.http.server import EdgeServer
@@ -94,7 +95,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         edge = home_edge(
             home,
             home.verifier,
-            callable_networks=settings.direct_networks,
+            direct=DirectConfig(settings.direct_networks),
             proxies=TrustedProxies(settings.trusted_proxies),
             registry=registry,
             limits=Limits(max_connections=settings.max_connections),

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.assembly import home_edge
+from edge.direct.config import DirectConfig
 from edge.direct.line import may_be_called
 from edge.direct.two_way_outlet import MAX_UNCONFIRMED, TwoWayOutlet
 from edge.http.client_address import TrustedProxies
@@ -24,9 +25,10 @@ LOOPBACK = [ip_network("127.0.0.0/8")]
 
 
 @contextlib.asynccontextmanager
-async def running(networks=LOOPBACK, proxies=None) -> AsyncIterator[RunningHome]:
+async def running(networks=LOOPBACK, proxies=None, **config) -> AsyncIterator[RunningHome]:
+    """A home that calls its clients in `networks`; `config`: the other fields of `DirectConfig`."""
     behind = StandInHome()
-    edge = home_edge(behind, Tokens(), callable_networks=networks, proxies=proxies)
+    edge = home_edge(behind, Tokens(), direct=DirectConfig(networks, **config), proxies=proxies)
     await edge.start("127.0.0.1", 0)
     try:
         yield RunningHome(edge, behind)
@@ -113,7 +115,7 @@ async def test_what_the_client_has_not_taken_comes_over_the_back_connection_when
     assert await next_part(line) == ("message", {"seq": 1})
     line.send((1).to_bytes(8))
     session.outlet.write((message(4),))
-    await eventually(lambda: session.outlet._confirmed == 1)
+    await eventually(lambda: session.outlet.confirmed_count == 1)
     await line.close()
     assert [(await next_part(wire))[1]["seq"] for _ in range(3)] == [2, 3, 4]
     session.outlet.write((message(5),))
@@ -121,12 +123,12 @@ async def test_what_the_client_has_not_taken_comes_over_the_back_connection_when
     assert not isinstance(session.outlet, TwoWayOutlet)
 
 
-async def test_a_client_that_takes_nothing_loses_the_line(home, client, wire, monkeypatch):
-    monkeypatch.setattr("edge.direct.two_way_outlet.STALL_S", 0.05)
-    session, _ = await with_line(home, client, wire)
-    session.outlet.write((message(1),))
-    assert await next_part(wire) == ("message", {"seq": 1})
-    assert not isinstance(session.outlet, TwoWayOutlet)
+async def test_a_client_that_takes_nothing_loses_the_line(client):
+    async with running(stall_s=0.05) as home, wire_to(home.edge.port) as wire:
+        session, _ = await with_line(home, client, wire)
+        session.outlet.write((message(1),))
+        assert await next_part(wire) == ("message", {"seq": 1})
+        assert not isinstance(session.outlet, TwoWayOutlet)
 
 
 async def test_a_line_holds_only_so_much_that_is_not_taken(home, client, wire):
@@ -226,14 +228,14 @@ async def test_one_who_does_not_know_the_key_gets_nothing(home, client, wire):
     assert await line.rest() == b""
 
 
-async def test_silence_is_no_answer_and_a_second_offer_waits(home, client, wire, monkeypatch):
-    monkeypatch.setattr("edge.direct.line.PROBE_S", 0.1)
-    session = (await wire.log_in())["session"]
-    offering = asyncio.ensure_future(client.offers(home.edge.port, session))
-    await client.calls.get()
-    async with callable_client() as other:
-        assert (await other.offers(home.edge.port, session)).code == "too_many_requests"
-    assert (await offering).json["why"] == "no_answer"
+async def test_silence_is_no_answer_and_a_second_offer_waits(client):
+    async with running(probe_s=0.1) as home, wire_to(home.edge.port) as wire:
+        session = (await wire.log_in())["session"]
+        offering = asyncio.ensure_future(client.offers(home.edge.port, session))
+        await client.calls.get()
+        async with callable_client() as other:
+            assert (await other.offers(home.edge.port, session)).code == "too_many_requests"
+        assert (await offering).json["why"] == "no_answer"
 
 
 async def test_a_closed_port_is_no_answer(home, wire):

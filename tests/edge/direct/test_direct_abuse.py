@@ -8,10 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import edge.direct.routes
 from edge.assembly import home_edge
+from edge.direct.config import DirectConfig
 from edge.direct.line import may_be_told
-from edge.direct.routes import PROBES_BURST
 from edge.http.client_address import TrustedProxies
 from servers.sessions.route import DirectRoute
 from tests.edge.conftest import RunningHome
@@ -41,18 +40,15 @@ async def client() -> AsyncIterator[CallableClient]:
         yield client
 
 
-@pytest.fixture
-def connected_to(monkeypatch) -> list[tuple[str, int]]:
+class Calls:
     """Where a home has tried to connect to. Nobody answers."""
-    there: list[tuple[str, int]] = []
 
-    async def call(address: str, port: int, key: bytes) -> tuple[None, str]:
-        there.append((address, port))
+    def __init__(self) -> None:
+        self.there: list[tuple[str, int]] = []
+
+    async def __call__(self, address: str, port: int, key: bytes, probe_s: float) -> tuple[None, str]:
+        self.there.append((address, port))
         return None, "no_answer"
-
-    monkeypatch.setattr(edge.direct.routes, "call_client", call)
-    monkeypatch.setattr(edge.direct.routes, "PROBES_BURST", 10_000)
-    return there
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -63,39 +59,42 @@ def connected_to(monkeypatch) -> list[tuple[str, int]]:
     said=st.sampled_from(ELSEWHERE[:-2]),
     from_elsewhere=st.booleans(),
 )
-async def test_a_home_connects_to_the_peer_that_offers_or_to_nobody(connected_to, port, local, header, said, from_elsewhere):
-    connected_to.clear()
-    async with running() as home, callable_client() as client, wire_to(home.edge.port) as wire:
+async def test_a_home_connects_to_the_peer_that_offers_or_to_nobody(port, local, header, said, from_elsewhere):
+    calls = Calls()
+    async with running(call=calls) as home, callable_client() as client, wire_to(home.edge.port) as wire:
         session = (await wire.log_in())["session"]
         source = 0 if from_elsewhere else client.port
         await client.offers(home.edge.port, session, port=port, source=source, local=local, **{header: said})
-        assert connected_to in ([], [("127.0.0.1", client.port)])
+        assert calls.there in ([], [("127.0.0.1", client.port)])
         assert client.called == 0
         if port not in (None, client.port) or from_elsewhere or header in ("X-Forwarded-For", "Forwarded", "Via"):
-            assert connected_to == []
+            assert calls.there == []
 
 
-async def test_an_honest_offer_is_tried_there(connected_to, client):
-    async with running() as home, wire_to(home.edge.port) as wire:
+async def test_an_honest_offer_is_tried_there(client):
+    calls = Calls()
+    async with running(call=calls) as home, wire_to(home.edge.port) as wire:
         await client.offers(home.edge.port, (await wire.log_in())["session"], local="10.0.0.5")
-    assert connected_to == [("127.0.0.1", client.port)]
+    assert calls.there == [("127.0.0.1", client.port)]
 
 
 @pytest.mark.parametrize("port", [-1, 0, 1, 22, 1023, 65_536])
-async def test_ports_of_the_system_and_none_at_all_are_refused(connected_to, client, port):
-    async with running() as home, wire_to(home.edge.port) as wire:
+async def test_ports_of_the_system_and_none_at_all_are_refused(client, port):
+    calls = Calls()
+    async with running(call=calls) as home, wire_to(home.edge.port) as wire:
         answer = await client.offers(home.edge.port, (await wire.log_in())["session"], port=port)
-        assert (answer.status, answer.code, home.home.routes, connected_to) == (422, "invalid", [], [])
+        assert (answer.status, answer.code, home.home.routes, calls.there) == (422, "invalid", [], [])
 
 
-async def test_an_address_in_other_clothes_is_the_same_address(connected_to, client):
+async def test_an_address_in_other_clothes_is_the_same_address(client):
     """On a socket for both families, 127.0.0.1 comes as ::ffff:127.0.0.1."""
-    edge = home_edge(behind := StandInHome(), Tokens())
+    calls = Calls()
+    edge = home_edge(behind := StandInHome(), Tokens(), direct=DirectConfig(call=calls))
     await edge.start("::", 0)
     try:
         async with wire_to(edge.port) as wire:
             answer = await client.offers(edge.port, (await wire.log_in())["session"])
-        assert (answer.json["why"], behind.routes, connected_to) == ("not_allowed", ["not_allowed"], [])
+        assert (answer.json["why"], behind.routes, calls.there) == ("not_allowed", ["not_allowed"], [])
     finally:
         await edge.stop(drain_s=0.1)
 
@@ -115,13 +114,13 @@ async def test_a_home_is_sent_nowhere_else(client, word):
         assert (client.called, trap.called) == (1, 0)
 
 
-async def test_a_user_offers_only_so_often(connected_to, client, monkeypatch):
-    monkeypatch.setattr(edge.direct.routes, "PROBES_BURST", PROBES_BURST)
-    async with running() as home, wire_to(home.edge.port) as wire:
+async def test_a_user_offers_only_so_often(client):
+    calls, burst = Calls(), DirectConfig().probes_burst
+    async with running(call=calls) as home, wire_to(home.edge.port) as wire:
         session = (await wire.log_in())["session"]
-        answers = [await client.offers(home.edge.port, session) for _ in range(PROBES_BURST + 1)]
-        assert [answer.status for answer in answers] == [200] * PROBES_BURST + [429]
-        assert (answers[-1].code, len(connected_to)) == ("too_many_requests", PROBES_BURST)
+        answers = [await client.offers(home.edge.port, session) for _ in range(burst + 1)]
+        assert [answer.status for answer in answers] == [200] * burst + [429]
+        assert (answers[-1].code, len(calls.there)) == ("too_many_requests", burst)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +153,8 @@ def test_what_is_configured_may_be_told_but_never_what_is_no_machine():
         ({}, [], None),
     ],
 )
-async def test_one_who_cannot_be_called_may_be_known_to_neighbours(connected_to, client, offer, networks, local):
-    async with running(networks) as home, wire_to(home.edge.port) as wire:
+async def test_one_who_cannot_be_called_may_be_known_to_neighbours(client, offer, networks, local):
+    async with running(networks, call=Calls()) as home, wire_to(home.edge.port) as wire:
         session = home.home.sessions[(await wire.log_in())["session"]]
         session.route = DirectRoute("127.0.0.1", 1024, KEY)  # of an offer before, which is over
         await client.offers(home.edge.port, session.id, **offer)
@@ -163,8 +162,9 @@ async def test_one_who_cannot_be_called_may_be_known_to_neighbours(connected_to,
         assert session.route == (None if local is None else known)
 
 
-async def test_behind_a_proxy_that_we_know_nobody_is_anybodys_neighbour(connected_to, client):
-    async with running(proxies=TrustedProxies(LOOPBACK)) as home, wire_to(home.edge.port) as wire:
+async def test_behind_a_proxy_that_we_know_nobody_is_anybodys_neighbour(client):
+    calls = Calls()
+    async with running(proxies=TrustedProxies(LOOPBACK), call=calls) as home, wire_to(home.edge.port) as wire:
         session: RunningHome = home.home.sessions[(await wire.log_in())["session"]]
         await client.offers(home.edge.port, session.id, local="10.0.0.5")
-        assert (session.route, connected_to) == (None, [])
+        assert (session.route, calls.there) == (None, [])

@@ -43,7 +43,7 @@ def message(seq: int, text: str = "") -> Any:
 def waits(session: StandInSession) -> bool:
     """Whether a poll waits at this session."""
     assert isinstance(session.outlet, PollOutlet)
-    return session.outlet._waiter is not None
+    return session.outlet.awaited
 
 
 def reset(wire: Wire) -> None:
