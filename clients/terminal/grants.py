@@ -13,6 +13,7 @@ from urllib.parse import quote
 import typer
 
 from clients.command_line.running import BadUsage
+from clients.private_files import write
 from flash_sdk import Grant, ProtocolError
 from flash_sdk.json_fields import parse_object
 
@@ -33,10 +34,9 @@ class Grants:
     def keep(self, grant: Grant, *, current: bool) -> None:
         """Remember a grant. With `current`, commands act for its user when no handle is named; they always do for the first grant.
         Raises `OSError`."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(self._grant_file(grant.handle), json.dumps(grant.as_json(), indent=1))
+        write(self._grant_file(grant.handle), json.dumps(grant.as_json(), indent=1))
         if current or not self._current_file.exists():
-            _write(self._current_file, grant.handle)
+            write(self._current_file, grant.handle)
 
     def get(self, handle: str | None) -> Grant:
         """The grant of `handle`, or of the current user. Raises `BadUsage` when there is no grant or it has expired."""
@@ -77,12 +77,3 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file in one step: a crash leaves the old file or the new one, and no other user can ever read it."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(fresh, path)

@@ -7,11 +7,10 @@ the keyboard, so that even a thousand messages never stop the windows.
 import contextlib
 import tkinter as tk
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 
 import structlog
 
-from clients.tk.engine.bridge import TICK_S, Bridge
+from clients.tk.engine.bridge import TICK_S, Bridge, now_utc
 from clients.tk.model import effects
 from clients.tk.model.inputs import Intent
 from clients.tk.views.add_contact import AddContactWindow
@@ -42,7 +41,6 @@ class WindowManager:
         self._root, self._bridge, self._theme, self._remembered, self._ended = root, bridge, theme, remembered, ended
         self._model = bridge.model
         self._windows: dict[str, Window] = {}
-        self._urgent_drawing: dict[str, Callable[[], None]] = {}
         self._pumping = False
         self._drawing: str | None = None
         self._wanted: dict[Callable[[], None], None] = {}
@@ -274,8 +272,3 @@ class WindowManager:
 def chosen_mode(theme: str, desktop: Mode) -> Mode:
     """Light or dark, by the choice of the person and the looks of the desktop."""
     return "dark" if theme == "dark" else "light" if theme == "light" else desktop
-
-
-def now_utc() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import structlog
 
-from clients.tk.disk.paths import write
+from clients.private_files import write
 from flash_sdk import Grant, ProtocolError
 from flash_sdk.json_fields import parse_object
 

@@ -22,12 +22,11 @@ from clients.tk.engine.error_sentences import sentence
 from clients.tk.engine.session import Session
 from clients.tk.model import effects as fx
 from clients.tk.model.inputs import SignedOut, SigningIn, Trouble
-from clients.tk.model.values import Account
+from clients.tk.model.values import DEFAULT_SERVER, Account
 from flash_sdk import Disconnected, FlashClient, FlashClientError, Grant, Refused, Unauthorized
 from flash_sdk.tasks import end
 
 CLIENT = "tk/1.0"
-DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
 STOP_S = 5.0  # closing the window must end the program, even when the network hangs
 AGAIN_S = 5.0  # after a fault of our own: soon enough to go unnoticed, and slow enough not to spin
 _log = structlog.get_logger("flash.tk")

@@ -7,6 +7,7 @@ from typing import Literal
 
 ORDER = ("online", "away", "dnd", "offline", "unknown")  # the contact window's groups; the people who answer soonest come first
 STRANGERS = "strangers"  # the sixth and last group: people who wrote and are not on the list
+DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
 MAX_TEXT_CHARACTERS = 4096  # the protocol's bound of a message's text (its other bound, 16 KiB, is never reached first)
 
 StatusName = Literal["online", "away", "dnd"]  # a status that a person may choose

@@ -15,7 +15,7 @@ class HintedEntry(ttk.Entry):
         self._theme = theme
         self._hint = tk.Label(self, text=hint, font=theme.body, borderwidth=0, padx=0, pady=0, cursor="xterm")
         self._hint.bind("<Button-1>", lambda event: self.focus_set())
-        self._trace = self.text.trace_add("write", lambda *why: self._draw())
+        self.text.trace_add("write", lambda *why: self._draw())
         for event in ("<<ThemeChanged>>", "<FocusIn>", "<FocusOut>"):
             self.bind(event, lambda event: self._draw(), add="+")
         self._draw()

@@ -5,12 +5,13 @@
 
 import contextlib
 import json
-import os
 import queue
 import re
 import threading
 from pathlib import Path
 from typing import Any
+
+from clients.private_files import write
 
 GEOMETRY = re.compile(r"(\d{2,5})x(\d{2,5})\+(-?\d{1,5})\+(-?\d{1,5})")
 AT_LEAST_VISIBLE_PX = 48  # enough of a title bar to take hold of, when a screen has become smaller
@@ -66,11 +67,8 @@ class Remembered:
             windows = kept.get("windows")
             moved = change.pop("windows", {})
             kept = kept | change | {"windows": (windows if isinstance(windows, dict) else {}) | moved}
-            fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
             with contextlib.suppress(OSError):  # a lost place of a window is worth no message
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                fresh.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-                os.replace(fresh, self._path)
+                write(self._path, json.dumps(kept, indent=1))
 
 
 def _read(path: Path) -> dict[str, Any]:

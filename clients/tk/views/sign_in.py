@@ -4,10 +4,10 @@ import tkinter as tk
 from tkinter import ttk
 
 from clients.tk.model.inputs import SignIn
+from clients.tk.model.values import DEFAULT_SERVER
 from clients.tk.views.context import ViewContext
 
 COLUMN = 320  # wide enough for an address
-DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
 
 
 class SignInView(ttk.Frame):

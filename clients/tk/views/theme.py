@@ -34,7 +34,6 @@ class Palette:
     on_accent: str
     chosen: str  # the selected row
     hover: str
-    mine: str  # the bubble of what I sent
     link: str
     bad: str
     good: str
@@ -53,7 +52,6 @@ LIGHT = Palette(
     on_accent="#ffffff",
     chosen="#dfe9fb",
     hover="#eef2f8",
-    mine="#e3edfd",
     link="#1a56c4",
     bad="#c42b1c",
     good="#107c41",
@@ -71,7 +69,6 @@ DARK = Palette(
     on_accent="#ffffff",
     chosen="#2a3d5e",
     hover="#2b2d31",
-    mine="#25395c",
     link="#7db3ff",
     bad="#ff7b6e",
     good="#52c486",
