@@ -19,15 +19,15 @@ from bench.rig import Rig
 from flash.process.compose import cancelled_when_told_to_stop
 from tests.support.missing import Missing
 
-RUNS = 3  # the median of three forgives one disturbance
-RUNS_OF = {"takeover": 1}  # of twenty rounds, eight minutes
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
-RUN_S, QUICK_S = 6.0, 2.0  # of each run; with warming up and checking, two seconds more
+RUNS = 3  # the median of three ignores one disturbed run
+RUNS_OF = {"takeover": 1}  # one run has twenty rounds and takes eight minutes
+INTERRUPTED = 130  # the exit code that shells expect of a program that Ctrl-C ended
+RUN_S, QUICK_S = 6.0, 2.0  # of each run; warming up and checking take two seconds more
 PAIRS, QUICK_PAIRS = 500, 50
 
 Workload = Callable[[Rig, float], Awaitable[Run]]
 
-# In this order installations are started least often.
+# This order starts the fewest installations.
 WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
     "one-home": (popups.one_home, popups.ONE_HOME),
     "open-loop-one": (popups.open_loop_one, popups.OPEN_LOOP_ONE),
@@ -47,7 +47,7 @@ HEAD = ["workload", "figure", "median", "runs", "must", "aim", "reached"]
 
 
 async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome]:
-    """Run the workloads, saying how they go."""
+    """Run the workloads and print the figures of each run."""
     rig = Rig(root, QUICK_PAIRS if quick else PAIRS, quick)
     outcomes: list[Outcome] = []
     try:
@@ -74,7 +74,7 @@ async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome
 
 
 async def _until_told_to_stop(names: Sequence[str], quick: bool, root: Path) -> list[Outcome]:
-    with cancelled_when_told_to_stop():  # else servers are left behind, and disturb what is measured later
+    with cancelled_when_told_to_stop():  # without it, servers would stay behind and disturb later measurements
         return await measure(names, quick, root)
 
 
@@ -98,7 +98,7 @@ async def _in_turns(names: Sequence[str], other_python: str, count: int, root: P
 
 
 def main() -> int:
-    """The command; its exit code."""
+    """Run the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Flash. See docs/benchmarks.md.")
     parser.add_argument("workload", nargs="*", metavar="WORKLOAD", help=f"one of {', '.join(WORKLOADS)}; all of them by default")
     parser.add_argument(

@@ -1,5 +1,6 @@
-"""Workload `audit`: a store is fed a history of a million events through the embedded broker's file, then asked. Rule: what it answers is
-held against the history that was made up.
+"""Workload `audit`: an audit store reads a history of a million events from the file of an embedded broker, and answers questions.
+
+Rule: every answer is compared with the history that was made up.
 """
 
 import shutil
@@ -19,10 +20,10 @@ from broker.port import Outgoing
 from projections.audit.rows import AuditFilter, Order
 from servers.audit.audit import Audit
 
-EVENTS, USERS = 1_000_000, 5_000  # what the targets are stated for
+EVENTS, USERS = 1_000_000, 5_000  # the targets are stated for these numbers
 QUICK_EVENTS, QUICK_USERS = 20_000, 200
 BODIES = 50  # messages published at a time
-TIMES = 5  # each question is asked so often; the median counts
+TIMES = 5  # how often each question is asked; the median counts
 
 AUDIT = {
     "events/s": Target(20_000, 40_000, more=True),
@@ -36,7 +37,7 @@ _made: dict[Path, MadeHistory] = {}
 
 
 async def audit(rig: Rig, run_s: float) -> Run:
-    """Feed a fresh store and ask everything that ops ask."""
+    """Feed a fresh store and ask every question of the console."""
     rig.leave()
     file = rig.root / "history.db"
     made = _made.get(file)
@@ -62,7 +63,7 @@ async def audit(rig: Rig, run_s: float) -> Run:
 
 
 async def _make(file: Path, events: int, users: int) -> MadeHistory:
-    """Write a history into an embedded broker's file."""
+    """Write a history into the file of an embedded broker."""
     made = MadeHistory(users)
     broker = EmbeddedBroker(file)
     await broker.start()
@@ -79,7 +80,7 @@ async def _make(file: Path, events: int, users: int) -> MadeHistory:
 
 
 async def _questions(store: Audit, made: MadeHistory, faults: list[str]) -> dict[str, float]:
-    """The slowest page of all filters, and each other question, for a busy user in the middle and at the end of the history."""
+    """Times of the slowest page of all filters and of each other question, for a busy user, in the middle and at the end of the history."""
     middle = (START + made.now) / 2
     moments = (middle, made.now)
     filters = [

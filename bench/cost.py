@@ -1,6 +1,6 @@
-"""What processes cost, as the kernel has it in /proc.
+"""The CPU time and memory of processes, as the kernel shows them in /proc.
 
-Rule: nothing is estimated: CPU of all threads and children, memory as it is shared.
+Rule: nothing is estimated: the CPU time is that of all threads and children, and shared memory is divided among its users.
 """
 
 import os
@@ -13,7 +13,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes. `rss`: mapped and present; `pss`: the same with shared pages divided among their users; `uss`: only its own."""
+    """In bytes. `rss` is all memory that is present; `pss` divides shared pages among their users; `uss` is what this process alone has."""
 
     rss: int
     pss: int
@@ -21,7 +21,7 @@ class Memory:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """User and system seconds that these processes and their children that have ended have used so far."""
+    """Seconds of user and system CPU time of these processes so far, and of those of their children that have ended."""
     return sum(_cpu_ticks(pid) for pid in set(pids)) / TICKS_PER_S
 
 
@@ -29,12 +29,12 @@ def _cpu_ticks(pid: int) -> int:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0  # it ended; its parent has its ticks
+        return 0  # the process has ended, and its parent counts its ticks
     return sum(int(field) for field in fields[11:15])  # utime, stime, cutime, cstime
 
 
 def memory(pid: int) -> Memory:
-    """What a process holds now."""
+    """The memory of a process now."""
     kib: dict[str, int] = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, _, value = line.partition(":")

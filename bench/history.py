@@ -1,7 +1,7 @@
-"""A made-up history of a whole installation, for the audit to be measured on. Rule: real events, by the real rules, in real envelopes.
+"""A made-up history of a whole installation, on which the audit is measured. Rule: the real rules make real events in real envelopes.
 
-Everybody logs in, adds contacts and writes; whoever gets a popup acknowledges it and is done with it; now and then somebody comes or
-goes. Every tenth popup goes from one program to another, so that two streams are long.
+All users log in, add contacts and write. The recipient of a popup acknowledges it. Now and then a user logs in or off. Every tenth popup
+goes from one program to another, so that two streams are long.
 """
 
 import random
@@ -23,9 +23,9 @@ from domain.user.state import Contact
 
 HOMES = ("h1", "h2")
 START = 1_700_000_000.0
-STEP_S = 0.02  # between two deeds: a million events are some hours
-BATCH = 200  # events in a message of the history: a busy home's twentieth of a second
-PROGRAM, PEER = 1, 2  # the uids of those with the long streams
+STEP_S = 0.02  # between two commands: a million events take some hours
+BATCH = 200  # events in a message of the history: those of 50 ms at a busy home
+PROGRAM, PEER = 1, 2  # the uids of the two programs with long streams
 CONTACTS = 10
 TEXT = "Are you coming to lunch? We leave at twelve."
 
@@ -38,13 +38,13 @@ class MadeHistory:
         self.now = START
         self.events = 0
         self.last_message = ""
-        self._chance = random.Random(1)  # the same each time
+        self._chance = random.Random(1)  # the same history each time
         self._states: dict[str, Any] = {}
         self._positions = dict.fromkeys((*HOMES, "global"), 0)
         self._batches: dict[str, list[EventRecord]] = {source: [] for source in self._positions}
 
     def bodies(self, events: int) -> Iterator[bytes]:
-        """Messages of the history with `events` events or a few more."""
+        """Messages of the history with at least `events` events in all."""
         yield from self._arrive()
         while self.events < events:
             self.now += STEP_S
@@ -135,5 +135,5 @@ class MadeHistory:
 
 
 def _home(uid: int) -> str:
-    """Neighbours by number live apart."""
+    """The home of a user: users with neighbouring uids have different homes."""
     return HOMES[uid % len(HOMES)]

@@ -1,7 +1,7 @@
-"""Workload `idle`: thousands online, nobody says anything. Rule: memory is looked at after every session has been sent a blank.
+"""Workload `idle`: thousands of users are online and send nothing. Rule: memory is measured after every session got a blank.
 
-Sessions are back connections of strangers with minted tokens; they hold no second connection for acknowledgements, so what one costs is
-the back connection, its session, its user's state and indices, and its cached token.
+The sessions are back connections of strangers with minted tokens. They have no second connection for acknowledgements, so a session
+costs its back connection, its own state, the state and indices of its user, and a cached token.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from bench.wire import Stream
 from tests.support.waiting import eventually
 
 SESSIONS, QUICK_SESSIONS = 10_000, 500
-BLANK_S, QUICK_BLANK_S = 30.0, 2.0  # the default, and one that takes less of a person's time
+BLANK_S, QUICK_BLANK_S = 30.0, 2.0  # the default, and a shorter one for a quick run
 LOGINS_AT_ONCE = 32
 BLANK_TIMEOUT_S = 90.0  # three rounds
-KB, MB = 1_000, 1_000_000  # the stricter reading of a target in KB
+KB, MB = 1_000, 1_000_000  # the stricter meaning of KB in a target
 
 IDLE = {"KB/session": Target(4, 2), "process MB": Target(100)}
 
 
 class Sitter:
-    """One who is online. `blanks`: how many came since it was last set to zero."""
+    """A user who is online. `blanks` counts the blanks since it was last set to zero."""
 
     __slots__ = ("blanks", "faults", "stream", "welcomed")
 
@@ -46,7 +46,7 @@ class Sitter:
 
 
 async def idle(rig: Rig, run_s: float) -> Run:
-    """Log all in, wait for a whole round of blanks, look."""
+    """Log all users in, wait until each got a blank, and measure."""
     quick = rig.quick
     count = QUICK_SESSIONS if quick else SESSIONS
     faults: list[str] = []
@@ -77,7 +77,7 @@ async def idle(rig: Rig, run_s: float) -> Run:
             faults.append(f"{sum(not sitter.blanks for sitter in sitters)} of {count} sessions got no blank")
         round_s, cpu, after = time.perf_counter() - start, installation.cpu_s() - cpu, memory(pid)
         for sitter in sitters:
-            sitter.faults = []  # what comes now is our own doing
+            sitter.faults = []  # faults from now on are caused by closing the lines
             if sitter.stream is not None:
                 sitter.stream.close()
     figures = {

@@ -1,4 +1,4 @@
-"""Server processes to measure. Rule: real `flash` commands with default settings, on this machine's own loopback, and ended afterwards."""
+"""Server processes to measure. Rule: they are real `flash` commands with default settings on the loopback interface, and end afterwards."""
 
 import contextlib
 import http.client
@@ -13,13 +13,14 @@ from pathlib import Path
 from bench.cost import cpu_s
 from bench.processes import running
 
-FLASH = "from flash.cli import main; main()"  # whatever the interpreter's scripts folder is
-REGISTRATIONS_PER_S = "100000"  # all users of a workload come from one address: the limit that keeps the world out is lifted
+FLASH = "from flash.cli import main; main()"  # does not depend on the folder of the interpreter's scripts
+REGISTRATIONS_PER_S = "100000"  # all users of a workload come from one address, so the limit for an address is lifted
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Running servers. `homes`: name -> port; `data`: their directory; `broker_pids`, `store_pids`: who else works for them."""
+    """Running servers. `homes` maps names to ports; `data` is their directory; `broker_pids` and `store_pids` return the processes of the
+    broker and of the database."""
 
     data: Path
     global_port: int
@@ -29,15 +30,15 @@ class Installation:
     store_pids: Callable[[], Sequence[int]] = tuple
 
     def cpu_s(self) -> float:
-        """Seconds used so far by all servers, their broker and their database."""
+        """The CPU seconds of all servers, their broker and their database so far."""
         return cpu_s(self.pids) + self.broker_cpu_s() + self.store_cpu_s()
 
     def store_cpu_s(self) -> float:
-        """The database's part of it; 0 for SQLite, which is inside the servers."""
+        """The part of the database; 0 for SQLite, which is inside the servers."""
         return cpu_s(self.store_pids())
 
     def broker_cpu_s(self) -> float:
-        """The broker's part of it; 0 for the embedded one, which is inside the servers."""
+        """The part of the broker; 0 for the embedded broker, which is inside the servers."""
         return cpu_s(self.broker_pids())
 
 

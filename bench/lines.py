@@ -1,7 +1,7 @@
-"""One sender, one recipient, both online, and what passes between them.
+"""A line: one sender and one recipient, both online, and the popups between them.
 
-Rule: every popup is checked: accepted once, shown once, in order, receipted.
-The recipient acknowledges each message, the sender its receipts as the SDK does: seldom and cumulatively.
+Rule: every popup is checked: it must be accepted once, shown once, in order, and receipted.
+The recipient acknowledges each message. The sender acknowledges its receipts as the SDK does: seldom and cumulatively.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from bench.wire import Poster, Stream, head
 SENTENCE = "Pop over for a coffee at ten? The others are here already. "  # an ordinary popup
 _LENGTHS = (58, 3, 121, 17, 240, 41, 9, 84, 400, 26, 63, 150, 33)  # characters: texts of people vary, and so do the heads of requests
 TEXTS = tuple((SENTENCE * (length // len(SENTENCE) + 1))[:length] for length in _LENGTHS)
-RECEIPTS_PER_ACK = 32  # as the SDK's mailbox has it
-NUMBER = 7  # digits: an id is 5 of them for the line and these
+RECEIPTS_PER_ACK = 32  # as in the mailbox of the SDK
+NUMBER = 7  # digits of a popup's number; an id has 5 more for the line
 MESSAGE = re.compile(rb'"seq":(\d+),"id":"(\d{5})(\d{7})"')
 
-OnPopup = Callable[["Line", int, float], None]  # line, number, when it was shown
+OnPopup = Callable[["Line", int, float], None]  # line, number of the popup, time at which it was shown
 
 
 class Acker:
-    """Acknowledges for one session as the SDK does: one request at a time, the newest number wins."""
+    """Acknowledges for one session as the SDK does: one request at a time, with the newest number."""
 
     __slots__ = ("_ends", "_faults", "_given", "_poster", "_start", "upto")
 
@@ -37,7 +37,7 @@ class Acker:
         self.upto = 0
 
     def acknowledge(self, upto: int) -> None:
-        """Everything up to here has arrived."""
+        """All messages up to this number have arrived."""
         self.upto = upto
         if not self._poster.busy:
             self._given = upto
@@ -78,12 +78,12 @@ class Line:
         self._on_accepted = on_accepted
         self._on_popup = on_popup
         self.sent = self.accepted = self.shown = self.receipted = 0
-        self.shown_at = 0.0  # when the newest one was
+        self.shown_at = 0.0  # when the newest popup was shown
         self.opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._streams: list[Stream] = []
 
     async def open(self, sender: Person, recipient: Person) -> None:
-        """Log both in."""
+        """Log both users in."""
         start = b'{"id":"%05d' % self.number
         self._requests: list[bytes] = []
         for text in TEXTS:
@@ -108,7 +108,7 @@ class Line:
         self.poster.post(self._requests[(self.number + self.sent) % len(TEXTS)] % self.sent, self._answered)
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connections."""
         for stream in self._streams:
             stream.close()
         for poster in self.posters:

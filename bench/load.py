@@ -1,6 +1,6 @@
-"""Popups on many lines at once: as many as get through (closed loop), or so many a second (open loop).
+"""Popups on many lines at once: as many as possible (closed loop), or a fixed number a second (open loop).
 
-Rule: latency counts from when a popup was due, so that a generator or server that falls behind cannot hide it.
+Rule: latency counts from the time at which a popup was due, so that a generator or server that falls behind cannot hide it.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from typing import Protocol, TypeVar
 from bench.report import Run, percentile
 from tests.support.waiting import eventually
 
-DRAIN_S = 15.0  # what has not arrived by then is lost
+DRAIN_S = 15.0  # popups that have not arrived by then are lost
 
 
 class AnyLine(Protocol):
-    """What a load needs of a sender and a recipient. How many messages were `sent`, `accepted` by a server, `shown`, `receipted`."""
+    """What a load needs of a sender and a recipient. The counts are of messages `sent`, `accepted` by a server, `shown` and `receipted`."""
 
     number: int
     sent: int
@@ -28,20 +28,20 @@ class AnyLine(Protocol):
     receipted: int
 
     def send(self) -> None:
-        """Send the next one."""
+        """Send the next message."""
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connections."""
 
 
 LineT = TypeVar("LineT", bound="AnyLine")
-OnAccepted = Callable[[AnyLine], None]  # it can send again
-OnPopup = Callable[[AnyLine, int, float], None]  # line, number, when it was shown
+OnAccepted = Callable[[AnyLine], None]  # the line can send again
+OnPopup = Callable[[AnyLine, int, float], None]  # line, number of the message, time at which it was shown
 
 
 @dataclass(slots=True)
 class Window:
-    """What was counted. `latencies_s`: of popups that were completed while it was open."""
+    """The time in which popups count. `latencies_s` is of the popups that were completed while it was open."""
 
     opened_at: float
     latencies_s: list[float] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Window:
 
 
 class Load:
-    """Drives lines. `cpu_s`: what the servers have used so far; `shares`: the broker and the database within it, by name."""
+    """Drives lines. `cpu_s` tells the CPU seconds of all servers so far; `shares` tells those of the broker and the database, by name."""
 
     def __init__(self, cpu_s: Callable[[], float], shares: Mapping[str, Callable[[], float]]) -> None:
         self._cpu_s = cpu_s
@@ -58,20 +58,20 @@ class Load:
         self.faults: list[str] = []
         self._free: deque[AnyLine] = deque()
         self._overdue: deque[float] = deque()
-        self._due: dict[tuple[int, int], float] = {}  # (line, number) -> when it was due
+        self._due: dict[tuple[int, int], float] = {}  # (line, number of the message) -> the time at which it was due
         self._window: Window | None = None
         self._running = False
         self._closed_loop = False
 
     def line(self, number: int, make: Callable[[int, OnAccepted, OnPopup, list[str]], LineT]) -> LineT:
-        """A new line of this load, to be opened by the caller."""
+        """A new line of this load. The caller opens it."""
         line = make(number, self._accepted, self._popped, self.faults)
         self.lines.append(line)
         self._free.append(line)
         return line
 
     async def run(self, warm_s: float, run_s: float, *, in_flight: int = 0, per_s: float = 0.0) -> Run:
-        """Warm up, measure, let everything arrive, check. Either `in_flight` popups at a time, or `per_s` a second."""
+        """Warm up, measure, wait until everything has arrived, and check. Either `in_flight` popups at a time, or `per_s` a second."""
         self.faults.clear()
         self._running, self._closed_loop = True, in_flight > 0
         stop = threading.Event()
@@ -79,11 +79,11 @@ class Load:
             for _ in range(in_flight):
                 self._launch(time.perf_counter())
         else:
-            threading.Thread(target=self._beat, args=(per_s, stop, asyncio.get_running_loop()), daemon=True).start()
+            threading.Thread(target=self._launch_regularly, args=(per_s, stop, asyncio.get_running_loop()), daemon=True).start()
         await asyncio.sleep(warm_s)
         cpu, own, start = self._cpu_s(), time.process_time(), time.perf_counter()
         before = {name: used() for name, used in self._shares.items()}
-        sent = -len(self._due) + sum(line.sent for line in self.lines)  # what is under way now is completed within the window
+        sent = -len(self._due) + sum(line.sent for line in self.lines)  # popups that are under way now are completed within the window
         window = self._window = Window(start)
         await asyncio.sleep(run_s)
         took_s = time.perf_counter() - start
@@ -120,7 +120,7 @@ class Load:
         self._due[line.number, line.sent] = due
 
     def _accepted(self, line: AnyLine) -> None:
-        """The line can send again, whether or not its last popup has been shown: order is worth checking."""
+        """The line can send again although its last popup may not be shown yet: so the order is checked, too."""
         self._free.append(line)
         if self._overdue:
             self._launch(self._overdue.popleft())
@@ -132,8 +132,8 @@ class Load:
         if self._closed_loop and self._running:
             self._launch(time.perf_counter())
 
-    def _beat(self, per_s: float, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
-        """A thread of its own: the event loop's timers are whole milliseconds, a third of what is being measured."""
+    def _launch_regularly(self, per_s: float, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        """Launch popups from a thread of its own, because timers of the event loop have whole milliseconds, a third of the latency."""
         due = time.perf_counter()
         while not stop.is_set():
             time.sleep(max(due - time.perf_counter(), 0))
@@ -141,7 +141,7 @@ class Load:
             due += 1 / per_s
 
     async def _drain(self) -> None:
-        with contextlib.suppress(AssertionError):  # what is missing is said below, line by line
+        with contextlib.suppress(AssertionError):  # the loop below reports what is missing, line by line
             await eventually(lambda: not self._due and all(line.receipted == line.sent for line in self.lines), DRAIN_S)
         for line in self.lines:
             if not line.sent == line.accepted == line.shown == line.receipted:

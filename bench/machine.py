@@ -1,4 +1,4 @@
-"""The machine that was measured. Rule: a number without its machine says nothing, so these lines precede every table."""
+"""The machine on which a workload ran. Rule: a figure without its machine means nothing, so these lines precede every table."""
 
 import os
 import platform
@@ -8,11 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-PROBES = 200  # at 0.1 to 5 ms each: within a second on any disk
+PROBES = 200  # 0.1 to 5 ms each, so they take a second at most
 
 
 def facts(directory: Path) -> list[str]:
-    """Lines that describe machine and software. `directory`: where the servers keep their data."""
+    """Lines that describe machine and software. `directory` is where the servers keep their data."""
     model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     middle_us, slow_us = fsync_us(directory)
@@ -24,7 +24,7 @@ def facts(directory: Path) -> list[str]:
 
 
 def fsync_us(directory: Path) -> tuple[float, float]:
-    """Median and 95th percentile of appending a page to a file and syncing it, in µs."""
+    """Median and 95th percentile of the time to append a page to a file and sync it, in µs."""
     took: list[float] = []
     page = os.urandom(4096)
     with tempfile.TemporaryFile(dir=directory, buffering=0) as file:

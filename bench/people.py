@@ -1,4 +1,4 @@
-"""Users for the workloads: registered over HTTP as anybody's, or, for a home alone, with tokens minted under the installation's own key.
+"""Users for the workloads: registered over HTTP, or, for a home alone, strangers with tokens minted under the key of the installation.
 
 Rule: whoever is on a contact list is really registered; only strangers (`mint`) are not.
 """
@@ -15,8 +15,8 @@ from bench.installation import Installation
 from bench.wire import Failed, Poster, request
 from servers.security.tokens import Signer
 
-HASHING_AT_ONCE = 4  # the Global Server hashes two passwords at a time; two more keep it busy
-CALLS_AT_ONCE = 32  # enough for the writer to make batches
+HASHING_AT_ONCE = 4  # the Global Server hashes two passwords at a time, and two more requests keep it busy
+CALLS_AT_ONCE = 32  # enough calls that the writer makes batches
 FIRST_STRANGER = 1_000_000  # far above every registered uid
 DAY_S = 86_400.0
 PASSWORD = "a password for the bench"
@@ -24,7 +24,7 @@ PASSWORD = "a password for the bench"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user and where their home listens."""
+    """A user, and the port of their home."""
 
     uid: int
     token: str
@@ -33,7 +33,7 @@ class Person:
 
 
 async def register(installation: Installation, count: int) -> list[Person]:
-    """New users, in order of their uids; the homes take turns. About 15 ms each: passwords are hashed at the full cost."""
+    """New users, in the order of their uids, on each home in turn. A user takes about 15 ms: passwords are hashed at the full cost."""
     numbers = iter(range(count))
     people: list[Person] = []
 
@@ -51,7 +51,7 @@ async def register(installation: Installation, count: int) -> list[Person]:
 
 
 async def add_contacts(wishes: Iterable[tuple[Person, Person]]) -> None:
-    """The first of each two puts the second on their contact list. All users of the first kind live at one home."""
+    """The first user of each pair adds the second as a contact. All first users live at one home."""
     first, wishes = _peek(wishes)
 
     async def work() -> None:
@@ -70,7 +70,7 @@ def _peek(wishes: Iterable[tuple[Person, Person]]) -> tuple[Person, Iterable[tup
 
 
 def mint(installation: Installation, home: str, count: int) -> list[Person]:
-    """Strangers with valid tokens: a home adopts whom the installation's key vouches for."""
+    """Strangers with valid tokens: a home adopts every user whose token is signed with the key of the installation."""
     signer = Signer.load_or_create(installation.data / "global" / "signing-key.pem")
     port, now = installation.homes[home], time.time()
     url = f"http://127.0.0.1:{port}"
@@ -86,12 +86,12 @@ def mint(installation: Installation, home: str, count: int) -> list[Person]:
 
 
 def save(people: Sequence[Person], data: Path) -> None:
-    """Keep people beside the data in which they are registered."""
+    """Save users beside the data in which they are registered."""
     (data / "people.json").write_text(json.dumps([[person.uid, person.token, person.home] for person in people]))
 
 
 def load(installation: Installation) -> list[Person]:
-    """The people that were saved, at the ports of the present servers."""
+    """The saved users, with the ports of the present servers."""
     saved = json.loads((installation.data / "people.json").read_text())
     return [Person(uid, token, home, installation.homes[home]) for uid, token, home in saved]
 

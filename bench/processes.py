@@ -1,4 +1,4 @@
-"""Programs that are measured. Rule: one that does not come up says why, and each is ended with its `with`."""
+"""Programs that are measured. Rule: the output of a program that does not start is shown, and each program ends with its `with` block."""
 
 import contextlib
 import signal
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tests.support.waiting import wait_until
 
-START_TIMEOUT_S = 30.0  # a loaded machine needs three
+START_TIMEOUT_S = 30.0  # a loaded machine needs three seconds
 STOP_TIMEOUT_S = 20.0  # `flash` drains for five seconds at each of its servers
 
 
 @contextlib.contextmanager
 def running(name: str, command: Sequence[str], output: Path, environment: Mapping[str, str], is_up: Callable[[], bool]) -> Iterator[int]:
-    """A program from when `is_up` says so, until it is ended; its pid. What it prints goes to `output`. Raises `RuntimeError` when it ends
+    """Start a program, wait until `is_up`, and yield its pid. What the program prints goes to `output`. Raises `RuntimeError` when it ends
     at once."""
     with output.open("ab") as file:
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)

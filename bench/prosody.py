@@ -1,8 +1,8 @@
-"""Prosody, an XMPP server, to hold Flash's figures against on the same machine in the same hour. Rule: at its best.
+"""Prosody, an XMPP server, whose figures stand beside those of Flash. Rule: Prosody is configured for its best figures.
 
-Left out of Debian's configuration is only what would measure something else: encryption, limits on a connection, and links to other
-servers. Memory is collected by generations: as it comes, a thousand clients take four times the CPU a message. With `archive` every
-message is kept in SQLite (XEP-0313), which is the nearest to a popup that waits until it was confirmed.
+Debian's configuration lacks here only what would measure something else: encryption, limits on a connection, and links to other servers.
+The garbage collector is generational, because with the default one a thousand clients take four times the CPU a message. With `archive`
+Prosody keeps every message in SQLite (XEP-0313), which comes nearest to a popup that waits until it is confirmed.
 """
 
 import contextlib
@@ -49,20 +49,20 @@ sql = { driver = "SQLite3", database = "archive.sqlite" }
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """One that runs. `users`: how many there are, `user0` and so on."""
+    """A running server. `users` counts its users, who are called `user0`, `user1` and so on."""
 
     port: int
     users: int
     pid: int
 
     def cpu_s(self) -> float:
-        """Seconds used so far."""
+        """The CPU seconds of the server so far."""
         return cpu_s((self.pid,))
 
 
 @contextlib.contextmanager
 def running(data: Path, users: int, archive: bool) -> Iterator[Prosody]:
-    """A server with so many users, ended afterwards. Raises `Missing`."""
+    """A server with this many users, which ends afterwards. Raises `Missing` when Prosody is not installed."""
     if shutil.which("prosody") is None or (archive and not list(Path("/usr/lib").glob("*/lua/*/dbd/sqlite3.so"))):
         raise Missing("no prosody here: apt-get install prosody lua-dbi-sqlite3")
     (port,) = free_ports(1)

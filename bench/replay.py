@@ -1,6 +1,6 @@
-"""Workload `replay`: people log in to a home that was just started and holds messages for each.
+"""Workload `replay`: users log in to a home that was just started and holds messages for each of them.
 
-Rule: all of them, in order, and never again. They acknowledge as the SDK does; then they log in once more, and nothing may be waiting.
+Rule: each user gets all messages, in order, once. They acknowledge as the SDK does; then they log in again, and no message may be waiting.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from bench.rig import Rig
 from bench.wire import Failed, Poster, Stream, request
 from tests.support.waiting import eventually
 
-USERS = 100  # what the target is stated for
-MESSAGES = 50  # each; likewise
-TIMEOUT_S = 30.0  # a replay takes one
+USERS = 100  # the target is stated for this number
+MESSAGES = 50  # for each user; the target is stated for this number
+TIMEOUT_S = 30.0  # a replay takes one second
 
 REPLAY = {"messages/s": Target(8_000, 25_000, more=True)}
 
 
 class Reader:
-    """One who logs in and reads. `last_at`: when the newest message came."""
+    """A user who logs in and reads. `last_at` is when the newest message came."""
 
     def __init__(self, number: int, person: Person, poster: Poster, faults: list[str]) -> None:
         self.number = number
@@ -37,13 +37,13 @@ class Reader:
         self._acker: Acker | None = None
 
     async def log_in(self) -> Stream:
-        """Begin."""
+        """Log in."""
         self.welcome = None
         return await Stream.connect(self.person.port, self.person.token, self._hear)
 
     @property
     def has_all(self) -> bool:
-        """Whether everything was read and acknowledged."""
+        """Whether every message was read and acknowledged."""
         return self.read == MESSAGES and not self._poster.busy
 
     @property
@@ -67,7 +67,7 @@ class Reader:
 
 
 async def prepare(installation: Installation, people: list[Person]) -> None:
-    """The first hundred each write to their contact, who is not there."""
+    """The first hundred users each write to their contact, who is offline."""
     half = len(people) // 2
 
     async def write(number: int) -> None:
@@ -84,7 +84,7 @@ async def prepare(installation: Installation, people: list[Person]) -> None:
 
 
 async def replay(rig: Rig, run_s: float) -> Run:
-    """All log in at once; over when the last message has come."""
+    """All log in at once. Returns when the last message has come."""
     faults: list[str] = []
     async with rig.fresh("stored", prepare) as (installation, people):
         half = len(people) // 2

@@ -1,4 +1,4 @@
-"""What a workload has to reach, what it reached, and the table of it. Rule: medians of all runs, and the single runs beside them."""
+"""Targets, figures, and their table. Rule: the table shows the median of all runs, and the single runs beside it."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound for one figure. `more`: more is better."""
+    """The bounds of one figure. With `more`, a larger figure is better."""
 
     must: float
     aim: float | None = None
@@ -25,7 +25,7 @@ class Target:
 
 @dataclass(slots=True)
 class Run:
-    """One run of a workload. `faults`: what was wrong; an empty list means that every result was right."""
+    """One run of a workload. `faults` lists wrong results; it is empty when every result was right."""
 
     figures: dict[str, float]
     faults: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def amount(value: float) -> str:
-    """A number with three digits that say something."""
+    """A number with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -75,7 +75,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` (0 to 1) of all are; NaN of nothing."""
+    """The value below which this `share` (0 to 1) of all values is; NaN when there is no value."""
     if not values:
         return float("nan")
     ranked = sorted(values)

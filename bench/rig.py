@@ -1,8 +1,9 @@
-"""What the workloads run on: installations with people in them, prepared once and copied. Rule: one installation runs at a time.
+"""Installations with users, on which the workloads run. Rule: each is prepared once and then copied, and one runs at a time.
 
-`one`: a home alone with pairs of people (the first half watches the second, one to one). `postgres`: likewise, in processes of their own
-on RabbitMQ and PostgreSQL. `two`: senders on h1, recipients on h2, RabbitMQ between them. `prosody`, `prosody-archive`: as many pairs at
-an XMPP server. Kept running between the runs of a workload; everything else is started fresh from a copy of a prepared directory.
+`one` is a home alone with pairs of users (each of the first half has one contact in the second half). `postgres` is the same in separate
+processes, on RabbitMQ and PostgreSQL. `two` has senders on h1, recipients on h2, and RabbitMQ between them. `prosody` and
+`prosody-archive` have as many pairs on an XMPP server. These run on between the runs of a workload; all others are started anew, on a
+copy of a prepared directory.
 """
 
 import contextlib
@@ -66,7 +67,7 @@ class Rig:
         }
 
     async def field(self, kind: str) -> Field:
-        """The installation of this kind with its lines open. Raises `Missing`."""
+        """The installation of this kind, with its lines open. Raises `Missing` when a program is not installed."""
         if self._field is None or self._field.kind != kind:
             self.leave()
             stack = contextlib.ExitStack()
@@ -93,7 +94,7 @@ class Rig:
 
     @contextlib.asynccontextmanager
     async def fresh(self, name: str, prepare: Prepare | None = None, **settings: str) -> AsyncIterator[tuple[Installation, list[Person]]]:
-        """A new process on a copy of `people`, once changed by `prepare` and kept under `name`."""
+        """A new process on a copy of the prepared users. `prepare` changes the original once; the result is kept as `name`."""
         self.leave()
         prepared = await self._people()
         if prepare is not None:
@@ -119,12 +120,12 @@ class Rig:
         return self._rabbit
 
     def fresh_directory(self) -> Path:
-        """A place where nothing is yet."""
+        """A directory that does not exist yet."""
         self._copies += 1
         return self.root / f"copy-{self._copies}"
 
     async def _people(self) -> Path:
-        """Registered people at one home, the first half of them with the second on their lists."""
+        """Registered users on one home; each of the first half has one of the second half as a contact."""
         prepared = self.root / "people"
         if not prepared.exists():
             draft = self.root / "people-draft"

@@ -1,9 +1,9 @@
-"""Workload `login-storm`: everybody logs in at once and must be seen by all their contacts.
+"""Workload `login-storm`: all users log in at once, and all their contacts must learn of it.
 
-Rule: each contact is told once, by part or welcome.
-For each ordered pair of contacts one notification is needed: by a part, or by the watcher's `welcome` when that came later. Everybody
-connects and logs in at once, twice: first to a home that was just started (no token has been seen, no state is in memory), then, after
-all have left, to the same home again, as after a cut of the network. The second storm is the one that is held against the targets.
+Rule: each contact is notified once, by a part or by `welcome`.
+Each ordered pair of contacts needs one notification: a part, or the `welcome` of the contact who logged in later. All users connect and
+log in at once, twice: first to a home that was just started, which has seen no token and has no state in memory; then, after all have
+left, to the same home again, as after a cut of the network. The targets are for the second storm.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from bench.wire import Stream, request
 from tests.support.waiting import eventually
 
 COLD_TOO = ("CPU µs/notification", "p99 ms")
-CONTACTS = 20  # each, all mutual: ten neighbours on either side of a ring
-TIMEOUT_S = 30.0  # a storm takes one
-SETTLE_S = 0.5  # for what comes twice, and for the servers' work behind the last notice
+CONTACTS = 20  # of each user, all mutual: ten neighbours on either side of a ring
+TIMEOUT_S = 30.0  # a storm takes one second
+SETTLE_S = 0.5  # time for notifications that come twice, and for work of the servers after the last one
 ONLINE = b'"status":"online"'
 
 LOGIN_STORM = {"CPU µs/notification": Target(60, 25), "p99 ms": Target(200)}
 
 
 class Client(Stream):
-    """One who logs in. `heard`: when which part came."""
+    """A user who logs in. `heard` holds each part and the time at which it came."""
 
     __slots__ = ("heard", "online", "person", "sent_at")
 
@@ -41,17 +41,17 @@ class Client(Stream):
         self.sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Log in, and remember when."""
+        """Log in, and remember the time."""
         self.sent_at = time.perf_counter()
         super().connection_made(transport)
 
     def _hear(self, name: bytes, body: bytes) -> None:
-        self.heard.append((time.perf_counter(), name, body))  # read afterwards: the generator must not slow the storm
+        self.heard.append((time.perf_counter(), name, body))  # parts are read afterwards, because the generator must not slow the storm
         self.online += body.count(ONLINE)
 
 
 async def prepare(installation: Installation, people: list[Person]) -> None:
-    """The second half of the people become a ring of acquaintances."""
+    """Make contacts of the second half of the users, who stand in a ring."""
     ring = people[len(people) // 2 :]
     for step in range(1, CONTACTS // 2 + 1):
         ahead = ring[step:] + ring[:step]
@@ -76,7 +76,7 @@ def _sessions(installation: Installation) -> int:
 
 
 async def _storm(installation: Installation, ring: list[Person]) -> Run:
-    """Over when everybody knows that all their contacts are online."""
+    """Run one storm. It ends when all users know that all their contacts are online."""
     loop = asyncio.get_running_loop()
     clients = [Client(person) for person in ring]
     cpu, own, start = installation.cpu_s(), time.process_time(), time.perf_counter()
@@ -107,7 +107,7 @@ async def _storm(installation: Installation, ring: list[Person]) -> Run:
 
 
 def _check(clients: list[Client], faults: list[str]) -> tuple[list[float], list[float]]:
-    """In seconds: how long after its subject's login each notice came; how long after the later of both logins each pair was known."""
+    """In seconds: the time from a login to each notification of it, and from the later login of a pair until the pair was known."""
     sent_at = {client.person.uid: client.sent_at for client in clients}
     notices_s: list[float] = []
     pairs_s: list[float] = []

@@ -1,7 +1,8 @@
-"""How long a home is away when the process that serves it dies or hangs, and its standby takes over: default settings, everything real.
+"""Workload `takeover`: how long a home is away when its process dies or hangs and its standby takes over, with default settings.
 
-Rule: the account of popups and the database's own testimony of who wrote come with every figure. Between two rounds clients find their
-connections steady, as they do where homes die seldom; else each would wait longer than the last time before it tries again.
+Rule: with every figure come the account of all popups, and the proof of the database which process wrote. Between two rounds the
+connections of clients are steady for a while, as they are where homes die seldom; without that, each client would wait longer each time
+before it tries again.
 """
 
 import asyncio
@@ -21,15 +22,15 @@ from tests.faults.takeovers import Fault, Takeover, killed, logoffs, stopped, ta
 from tests.support.missing import Missing
 from tests.support.postgres import PrivatePostgres
 
-ROUNDS, QUICK_ROUNDS = 20, 2  # half of them `kill -9`, half `kill -STOP`, and `-CONT` once the other serves
-PEOPLE = 8  # half of them at the home that is taken over; they talk all the time
+ROUNDS, QUICK_ROUNDS = 20, 2  # half of them `kill -9`, half `kill -STOP`, with `-CONT` once the standby serves
+PEOPLE = 8  # half of them on the home that is taken over; they send all the time
 BETWEEN = (20, 100)  # popups from the end of one round to the next fault
-PATIENCE_S = 60.0  # a takeover that misses its target is to be measured, too
+PATIENCE_S = 60.0  # long enough to measure a takeover that misses its target
 TAKEOVER = {"ready longest s": Target(10), "popups longest s": Target(10)}
 
 
 async def takeover(rig: Rig, run_s: float) -> Run:
-    """20 takeovers of h1. `run_s` says nothing here: a round lasts as long as it does."""
+    """20 takeovers of h1. `run_s` has no meaning here, because a round takes its own time."""
     if shutil.which("haproxy") is None:
         raise Missing("no haproxy here: apt-get install haproxy")
     rig.leave()
@@ -56,7 +57,7 @@ async def _play(rounds: int, both: Pair, people: list[Person], ann: Person, bob:
     faults: list[Fault] = [killed, stopped]
     both.call_witness()
     for window in (window for person in everybody for window in person.windows):
-        window.changes.clear()  # what everybody was told while all moved in
+        window.changes.clear()  # the changes while all users logged in do not count
     taken: list[Takeover] = []
     wrong: list[str] = []
     try:

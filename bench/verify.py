@@ -1,6 +1,6 @@
-"""Workload `verify`: `flash audit verify` over the log of a home, with its seals, the Global Server's copies and the history.
+"""Workload `verify`: `flash audit verify` over the log of a home, with its seals, the copies of the Global Server and the history.
 
-Rule: the log is honest and must be found so; then one event is changed, and must be named. Beside it: what sealing adds to a commit.
+Rule: the unchanged log must be found right; then one event is changed, and must be named. It also measures what seals add to a commit.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
-EVENTS, QUICK_EVENTS = 1_000_000, 20_000  # what the target is stated for; and enough for twenty seals
+EVENTS, QUICK_EVENTS = 1_000_000, 20_000  # the target is stated for the first; the second is enough for twenty seals
 BATCH = 1_000  # events per commit while the log is made
-COMMANDS = 20_000  # decided with and without seals, to see what these cost
-ROUNDS = 5  # of each kind, in turns; the cheapest counts, for a neighbour only ever adds
+COMMANDS = 20_000  # run with and without seals, to measure the cost of seals
+ROUNDS = 5  # of each kind, in turns; the cheapest counts, because other programs only ever add to it
 
 VERIFY = {"s": Target(60.0), "CPU µs/event, sealing": Target(3.0)}
 
 
 async def verify(rig: Rig, run_s: float) -> Run:
-    """Verify twice: as it is, and with one event changed."""
+    """Verify the log twice: unchanged, and with one event changed."""
     events = QUICK_EVENTS if rig.quick else EVENTS
     data = rig.root / "verify"
     if not data.exists():
@@ -72,7 +72,7 @@ def _verify(data: Path) -> tuple[float, float, dict]:  # type: ignore[type-arg]
 
 
 class _changed:  # noqa: N801 - reads as a sentence
-    """One event's topic is another for a while."""
+    """Gives one event another topic inside a `with` block."""
 
     def __init__(self, path: Path, position: int) -> None:
         self._path, self._position = path, position
@@ -95,7 +95,7 @@ def _events(start: int, count: int) -> Iterator[Event]:
 
 
 async def _make(data: Path, events: int) -> None:
-    """A log of `events` events with its seals, as the servers would have left it."""
+    """A log of `events` events with its seals, as servers write it."""
     store = Store(f"sqlite:///{data}/h1.db", "h1", rules_for("h1"))
     broker = EmbeddedBroker(data / "broker.db")
     await broker.start()
@@ -127,7 +127,7 @@ async def _make(data: Path, events: int) -> None:
 
 
 def _keep(data: Path, copies: list[LogSealed]) -> None:
-    """What the Global Server would have stored."""
+    """Store what the Global Server would have stored."""
     store = Store(f"sqlite:///{data}/global.db", "global", RULES)
     state = SealedState("witness-h1")
     kept: list[Event] = []
@@ -142,7 +142,7 @@ def _keep(data: Path, copies: list[LogSealed]) -> None:
 
 
 async def _cost(directory: Path) -> tuple[float, float]:
-    """CPU µs an event of a writer without and with seals."""
+    """CPU µs of a writer for each event, without and with seals."""
     bare, sealed = [], []
     for number in range(ROUNDS):
         bare.append(await _write(directory / f"bare-{number}", with_seals=False))

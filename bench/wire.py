@@ -1,8 +1,8 @@
-"""HTTP as the load generator speaks it: bytes made in advance, answers looked at just enough.
+"""The HTTP of the load generator: requests are bytes that are made in advance, and answers are parsed no further than necessary.
 
-Rule: nothing here may cost what a server costs.
-Requests on one connection go one after the other. Header names and their order are what the servers send; were they to change, answers
-would stop being recognised and the run would fail, not lie.
+Rule: the generator must cost much less than a server.
+Requests on one connection follow each other. The parser knows the header names of the servers and their order; if these changed, it would
+not recognise answers any more, and the run would fail.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ OnPart = Callable[[bytes, bytes], None]  # name, body
 
 
 class Failed(Exception):
-    """A server answered what it should not, or not at all."""
+    """A server gave a wrong answer, or none."""
 
 
 def head(method: str, path: str, token: str | None, length: int) -> bytes:
-    """A request up to its body of `length` bytes."""
+    """A request without its body, which has `length` bytes."""
     bearer = f"Authorization: Bearer {token}\r\n" if token else ""
     return (
         f"{method} {path} HTTP/1.1\r\nHost: flash\r\n{bearer}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
@@ -36,7 +36,7 @@ def request(method: str, path: str, token: str | None, body: bytes = b"") -> byt
 
 
 class Poster(asyncio.Protocol):
-    """A keep-alive connection; at most one request is under way. One that was closed while idle is opened again, as every client does."""
+    """A keep-alive connection with at most one request under way. If the server closes it while it is idle, it is opened again."""
 
     __slots__ = ("_asked", "_on_answer", "_port", "_rest", "_retried", "_transport", "busy")
 
@@ -57,7 +57,7 @@ class Poster(asyncio.Protocol):
         return poster
 
     def post(self, data: bytes, on_answer: OnAnswer) -> None:
-        """Send a request that may be repeated; `on_answer` is called with the whole answer, with status 0 if there will be none."""
+        """Send a request that may be repeated. `on_answer` is called with the whole answer, or with status 0 when none will come."""
         self.busy = True
         self._retried = False
         self._asked = data
@@ -68,11 +68,11 @@ class Poster(asyncio.Protocol):
             self._transport.write(data)
 
     async def call(self, data: bytes) -> tuple[int, bytes]:
-        """As `post`, for when there is time. Raises `Failed` for a lost connection."""
+        """Like `post`, as a coroutine. Raises `Failed` for a lost connection."""
         future: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
 
         def answered(status: int, body: bytes) -> None:
-            if not future.done():  # who asked may have given up
+            if not future.done():  # the caller may have given up
                 future.set_result((status, body))
 
         self.post(data, answered)
@@ -87,13 +87,12 @@ class Poster(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep it."""
         self._transport = cast(asyncio.Transport, transport)
         if self.busy:
             self._transport.write(self._asked)
 
     def data_received(self, data: bytes) -> None:
-        """An answer, or a piece of one."""
+        """Take an answer, or a piece of one."""
         if self._rest:
             data = self._rest + data
         end = data.find(b"\r\n\r\n") + 4
@@ -109,7 +108,7 @@ class Poster(asyncio.Protocol):
         self._rest = data
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """What was asked meanwhile is asked once more."""
+        """Send the request that was under way again, on a new connection."""
         self._transport = None
         if self.busy:
             self._again()
@@ -154,7 +153,7 @@ class Stream(asyncio.Protocol):
         return stream
 
     def close(self) -> None:
-        """Go away without a word."""
+        """Close the connection without logging off."""
         if self._transport is not None:
             self._transport.close()
 
@@ -165,7 +164,7 @@ class Stream(asyncio.Protocol):
         self._opening = b""
 
     def data_received(self, data: bytes) -> None:
-        """Some parts, perhaps with a piece of one at either end."""
+        """Take some parts, perhaps with a piece of one at either end."""
         if self._rest:
             data = self._rest + data
         elif data.startswith(b"HTTP/1.1 ") and data[9:12] != b"200":
@@ -182,6 +181,6 @@ class Stream(asyncio.Protocol):
         self._rest = data[at:]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """Report the end as a part named `lost`."""
         self._transport = None
         self._on_part(b"lost", b"")

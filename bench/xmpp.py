@@ -1,6 +1,7 @@
-"""The same work on an XMPP server: one sender, one recipient, both online; a message is receipted to its sender (XEP-0184).
+"""A line on an XMPP server: one sender and one recipient, both online, with receipts to the sender (XEP-0184).
 
-Rule: every message is checked: shown once, in order, receipted. An XMPP server says nothing of having accepted one: the receipt must do.
+Rule: every message is checked: it must be shown once, in order, and receipted. An XMPP server does not say that it accepted a message, so
+the receipt counts for that, too.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ class XmppStream(asyncio.Protocol):
             await stream._say(b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + secret + b"</auth>", b"<success")
             await stream._say(OPENING, b"</stream:features>")
             await stream._say(BIND, b"</iq>")
-            await stream._say(PRESENCE, b"<presence")  # the server shows oneself one's own
+            await stream._say(PRESENCE, b"<presence")  # the server sends a client its own presence
         return stream
 
     async def _say(self, what: bytes, until: bytes) -> None:
@@ -57,16 +58,15 @@ class XmppStream(asyncio.Protocol):
             self._transport.write(data)
 
     def close(self) -> None:
-        """Go away without a word."""
+        """Close the connection without logging off."""
         if self._transport is not None:
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep it."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Some stanzas, perhaps with a piece of one at either end."""
+        """Take some stanzas, perhaps with a piece of one at either end."""
         data = self._rest + data
         if self._awaited:
             if self._awaited in data:
@@ -79,14 +79,14 @@ class XmppStream(asyncio.Protocol):
             self._on_message(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """Report the end."""
         self._transport = None
         if not self._found.done():
             self._found.set_exception(ConnectionError("the server closed the connection"))
 
 
 class XmppLine:
-    """A pair, as `lines.Line` is one: `on_popup` is called when a message is shown and receipted."""
+    """Like `lines.Line`: `on_popup` is called when a message is shown and receipted."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class XmppLine:
         self._shown_at = 0.0
 
     async def open(self, prosody: Prosody) -> None:
-        """Log both in: user n of the first half of all, and the one in the same place of the second."""
+        """Log both in: user n of the first half of all users, and user n of the second half."""
         half = prosody.users // 2
         self._sender = await XmppStream.log_in(prosody.port, self.number, self._to_sender)
         self._recipient = await XmppStream.log_in(prosody.port, half + self.number, self._to_recipient)
@@ -124,7 +124,7 @@ class XmppLine:
         self._sender.write(self._messages[(self.number + self.sent) % len(TEXTS)] % self.sent)
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connections."""
         self._sender.close()
         self._recipient.close()
 

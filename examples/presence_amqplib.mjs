@@ -2,12 +2,12 @@
 import { createRequire } from "node:module";
 
 const amqp = createRequire(import.meta.url)("amqplib");
-let after = -1; // offset of the last message handled; kept on disk, it also survives a restart of this program
-const versions = new Map(); // the last one of each user: a home that was killed may say the same again
+let after = -1; // the offset of the last handled message; kept on disk, it would survive a restart of this program
+const versions = new Map(); // the last version of each user, because a home that was killed may publish a change again
 
 function handle(message) {
   const offset = message.properties.headers["x-stream-offset"];
-  if (offset <= after) return; // a stream is sent from the start of a chunk
+  if (offset <= after) return; // RabbitMQ sends a stream from the start of a chunk
   after = offset;
   const event = JSON.parse(message.content);
   const [, user, version] = event.id.match(/^(.*)\/(\d+)$/);
@@ -25,7 +25,7 @@ async function read() {
   await channel.prefetch(100);
   const options = { arguments: { "x-stream-offset": after + 1 } };
   await channel.consume("flash.presence.log", (message) => {
-    if (message === null) return connection.close(); // RabbitMQ took the stream away: begin again
+    if (message === null) return connection.close(); // RabbitMQ has ended the consumer: begin again
     channel.ack(message);
     handle(message);
   }, options);

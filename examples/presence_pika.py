@@ -6,15 +6,15 @@ import time
 
 import pika
 
-after = -1  # offset of the last message handled; kept on disk, it also survives a restart of this program
-versions: dict[str, int] = {}  # the last one of each user: a home that was killed may say the same again
+after = -1  # the offset of the last handled message; kept on disk, it would survive a restart of this program
+versions: dict[str, int] = {}  # the last version of each user, because a home that was killed may publish a change again
 
 
 def handle(channel, method, properties, body):
     global after
     channel.basic_ack(method.delivery_tag)
     offset = properties.headers["x-stream-offset"]
-    if offset <= after:  # a stream is sent from the start of a chunk
+    if offset <= after:  # RabbitMQ sends a stream from the start of a chunk
         return
     after = offset
     event = json.loads(body)
