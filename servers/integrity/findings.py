@@ -1,4 +1,4 @@
-"""What is wrong with a log, in words that bear no second meaning. Rule: a finding names a position, and who says so.
+"""What is wrong with a log, in words that have one meaning each. Rule: a finding names a position and the witnesses that say so.
 
 changed    another event stands there than was sealed        removed    no event stands there any more
 inserted   an event stands there that never was sealed       cut_off    everything from there to the end is gone
@@ -8,12 +8,12 @@ moved      the event of another position stands there        seal       a seal i
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-MAX_DIFFERENCES = 100_000  # per witness: a log that differs in more is not mended by knowing each
+MAX_DIFFERENCES = 100_000  # per witness: nobody mends a log that differs in more by looking at each
 
 
 @dataclass(slots=True)
 class Finding:
-    """`position` to `to` (mostly one and the same); `was`: where the first of what was moved belongs; `says`: the witnesses."""
+    """What is wrong from `position` to `to`. `was`: where the first moved event belongs; `says`: the names of the witnesses."""
 
     kind: str
     position: int
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Differences:
-    """Where a log and one witness differ. `gone`: what the witness knows at a position; `here`: what the log has, and its name."""
+    """Where a log and one witness differ. `gone`: marks that the witness knows, by position; `here`: marks and names that the log has."""
 
     gone: dict[int, str] = field(default_factory=dict)
     here: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Differences:
         return bool(self.gone or self.here)
 
     def add_gone(self, position: int, mark: str) -> None:
-        """The witness knows of an event there that the log has not."""
+        """The witness knows an event there that the log lacks."""
         if len(self.gone) < MAX_DIFFERENCES:
             self.gone[position] = mark
         else:
@@ -56,7 +56,7 @@ class Differences:
             self.more += 1
 
     def findings(self, witness: str, elsewhere: Mapping[str, int], end: int) -> list[Finding]:
-        """One finding per position. `elsewhere`: marks of events the witness cannot know yet; `end`: the log's last position."""
+        """One finding per position. `elsewhere`: events that the witness cannot know yet, by mark; `end`: the log's last position."""
         belongs = {mark: position for position, mark in self.gone.items()}
         stands = {mark for mark, _ in self.here.values()} | elsewhere.keys()
         found: list[Finding] = []
@@ -80,12 +80,12 @@ class Differences:
 
 
 def gather(findings: Iterable[Finding]) -> list[Finding]:
-    """The same findings of several witnesses as one, and rows of neighbours as one; by position."""
+    """Merge findings that several witnesses share, and those of neighbouring positions. Sorted by position."""
     single: dict[tuple[str, int, int | None], Finding] = {}
     for finding in findings:
         known = single.setdefault((finding.kind, finding.position, finding.was), finding)
         known.says |= finding.says
-    for moved in [f for f in single.values() if f.kind == "moved"]:  # who knows whence an event came knows most
+    for moved in [f for f in single.values() if f.kind == "moved"]:  # where an event belongs says more than that one is missing
         for kind in ("inserted", "changed"):
             if (less := single.pop((kind, moved.position, None), None)) is not None:
                 moved.says |= less.says

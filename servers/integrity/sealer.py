@@ -1,4 +1,4 @@
-"""Seals this server's log: now and then an event says what the log held. Rule: each event is hashed once, and nothing waits for it.
+"""Seals this server's log: from time to time an event says what the log holds. Rule: each event is hashed once, and nothing waits for it.
 
 Commits are hashed when a seal is due, 2 µs an event. They are taken from memory; older ones (after a crash, or of another process on the
 same store) are read from the store. No seal without an event that is no seal: an idle server stays quiet.
@@ -23,14 +23,14 @@ from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
 RETRY_S = 1.0  # pause while the store is away
-SPREAD = 0.2  # of the seconds between seals, at random: two Global Servers on one store seldom seal in the same moment
+SPREAD = 0.2  # of the seconds between seals, taken off at random, so that two Global Servers on one store seldom seal at the same moment
 PAGE = 1_000  # events read at a time: about half a megabyte
 
 log = structlog.get_logger()
 
 
 class Sealer:
-    """The seals of one server."""
+    """Makes the seals of one server."""
 
     def __init__(self, store: Store, writer: Writer, server: str, policy: SealPolicy, recent: RecentCommits) -> None:
         """`recent`: the writer's commits."""
@@ -40,7 +40,7 @@ class Sealer:
         self._policy = policy
         self._stream = f"log-{server}"
         self._digest = ""  # of the newest seal
-        self._claimed = 0  # the end of the seal that we made last
+        self._claimed = 0  # the last position under the newest seal that this process made
         self._positions: list[int] = []  # hashed, not yet sealed
         self._fingerprints: list[bytes] = []
         self._hashed = 0  # everything up to here is hashed
@@ -53,7 +53,7 @@ class Sealer:
         self.seals = 0
 
     def start(self) -> None:
-        """Go on where the last seal ended."""
+        """Begin to seal, after the end of the last seal."""
         self.task.start(self._run())
 
     async def stop(self) -> None:
@@ -79,7 +79,7 @@ class Sealer:
         seals = [event for _, event, _ in committed if type(event) is LogSealed]
         if len(seals) < len(committed):
             self._news = next(position for position, event, _ in reversed(committed) if type(event) is not LogSealed)
-        if any(event.last > self._claimed for event in seals):  # of another process on the same store: we do not know the last seal
+        if any(event.last > self._claimed for event in seals):  # of another process: only the store knows the last seal
             self._unsure = True
         self._hashed = committed[-1].position
 
@@ -123,7 +123,7 @@ class Sealer:
                 self._log.full.clear()
 
     async def _begin(self) -> None:
-        """Find out where the last seal ended; the rest is read again."""
+        """Read from the store where the last seal ended; later events are hashed again."""
         self._writer.states.pop(self._stream, None)  # another process may have written to it
         state = await self._store.run(self._store.load, self._stream)
         assert isinstance(state, SealedState)

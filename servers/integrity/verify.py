@@ -1,6 +1,6 @@
-"""Is a server's log what it was? Rule: read only, in one pass over the log, however many witnesses there are.
+"""Compares a server's log with its witnesses. Rule: it only reads, in one pass over the log, however many witnesses there are.
 
-The witnesses are opened before the log: what they know was stored by then, so a running server never looks as if it had lost something.
+The witnesses are opened before the log: what they know is stored by then, so that a running server never seems to have lost an event.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ PRIVATE = {kind.TOPIC for kind in every_event() if kind.PRIVATE}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A witness: how many seals (or, of the history, events) were compared, and up to which position of the log it knows."""
+    """A witness that was asked: how many seals (of the history: events) it compared, and the last position that it knows."""
 
     name: str
     checked: int
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`sealed`: the last position under a seal of the log's own; `unsealed`: events after it, of which `seals` are seals."""
+    """The verdict. `sealed`: the last position under a seal of the log's own; `unsealed`: events after it, of which `seals` are seals."""
 
     server: str
     events: int
@@ -48,7 +48,7 @@ class Report:
 
 
 class History:
-    """What the history stream tells of one server: feed it with every record, in the stream's order."""
+    """What the history stream has of one server. Feed it with every record, in the order of the stream."""
 
     def __init__(self, server: str) -> None:
         self.server = server
@@ -61,13 +61,13 @@ class History:
             self.seals.append((position, data))
 
     def witnesses(self) -> list[Witness]:
-        """The events themselves; and the seals, which know of private events too."""
+        """The events themselves, and the seals among them, which know private events as well."""
         whole = bool(self.seals) and self.events.first == 1
         return [self.events, SealWitness("the history's seals", self.server, self.seals, whole=whole)]
 
 
 def verify(server: str, store_url: str, global_url: str | None = None, history: History | None = None) -> Report:
-    """Compare the log of `server` with its own seals, the Global Server's copies, and the history, as far as they are given.
+    """Compare the log of `server` with its own seals, and with the Global Server's copies and the history where they are given.
 
     Raises `Unavailable` when a store cannot be read, `ValueError` for a URL that is none.
     """

@@ -1,6 +1,6 @@
-"""Those who can say what a log held: its own seals, the Global Server's copies of them, the history. Rule: each is asked alone.
+"""The witnesses of a log: its own seals, the Global Server's copies of them, the history. Rule: each is asked alone.
 
-A witness is shown every row, in order, and notes where it knows better.
+A witness is shown every row, in order, and notes where it knows something else.
 """
 
 from array import array
@@ -19,7 +19,7 @@ SIZE = 32  # bytes of a fingerprint
 
 
 class Fault(NamedTuple):
-    """What is wrong with a witness itself. Findings in the log between `start` and `end`, where its seals lie, explain it."""
+    """What is wrong with a witness itself. A finding in the log between `start` and `end`, where its seals lie, explains the fault."""
 
     finding: Finding
     start: int = 0
@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
 
 class Unwitnessed:
-    """What lies beyond a witness's knowledge: 14 bytes an event."""
+    """The events that are newer than everything a witness knows: 14 bytes each."""
 
     def __init__(self) -> None:
         self._positions = array("q")
@@ -42,13 +42,13 @@ class Unwitnessed:
         self._marks += fingerprint[:MARK_BYTES]
 
     def by_mark(self) -> dict[str, int]:
-        """Where each stands."""
+        """The position of each event, by its mark."""
         marks = self._marks
         return {mark(bytes(marks[MARK_BYTES * i : MARK_BYTES * (i + 1)])): position for i, position in enumerate(self._positions)}
 
 
 class Witness(Protocol):
-    """Who is asked. `last`: up to where it knows; `checked`: how many seals or events it compared."""
+    """A witness. `last`: the last position that it knows; `checked`: how many seals or events it compared."""
 
     name: str
     differences: Differences
@@ -67,8 +67,8 @@ class Witness(Protocol):
 
 
 class SealWitness:
-    """`seals`: (where the seal lies, its stored bytes), in the order they were made. `own`: they lie in the log itself; `whole`: they
-    begin with the first."""
+    """A row of seals. `seals`: (position, stored bytes) of each, in the order in which they were made; `own`: they lie in the log itself;
+    `whole`: they begin with the first seal."""
 
     def __init__(self, name: str, server: str, seals: Iterable[tuple[int, bytes]], *, own: bool = False, whole: bool = True) -> None:
         self.name = name
@@ -80,13 +80,13 @@ class SealWitness:
         self._own = own
         self._seals = self._read(iter(seals))
         self._digest = before_all(server) if whole else ""
-        self._place = 0  # of the seal before
+        self._place = 0  # of the previous seal
         self._rows: list[Row] = []
         self._fingerprints: list[bytes] = []
         self._current = next(self._seals, None)
 
     def _read(self, seals: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, Seal, list[int]]]:
-        """The seals that can be used, each with the positions it covers."""
+        """The seals that can be read, each with the positions that it covers."""
         for place, data in seals:
             try:
                 told = msgpack.unpackb(data, strict_map_key=False)
@@ -99,7 +99,7 @@ class SealWitness:
                 what = f"over {seal.first} to {seal.last}, it does not continue the one before, which ended with {self.last}"
                 self._fault(place, what, self._place)
             self._digest, self._place = seal.digest, place
-            if seal.first > self.last:  # else what was sealed first counts
+            if seal.first > self.last:  # an earlier seal over the same positions counts
                 self.last = seal.last
                 yield place, seal, positions
 
@@ -112,7 +112,7 @@ class SealWitness:
         elif row.position >= self._current[1].first:
             self._rows.append(row)
             self._fingerprints.append(fingerprint)
-        elif row.position < 1:  # no server numbers so
+        elif row.position < 1:  # no server uses such a number
             self.differences.add_here(row.position, mark(fingerprint), name_of(row))
 
     def finish(self) -> None:
@@ -149,7 +149,7 @@ class SealWitness:
 
 
 class HistoryWitness:
-    """The stored bytes themselves, of every event that may leave the store. Kept as 40 bytes an event."""
+    """The history, with the stored bytes of every event that may leave the store; 40 bytes are kept of each."""
 
     name = "the history"
 
@@ -174,7 +174,7 @@ class HistoryWitness:
         return self._positions[0] if self._positions else 0
 
     def learn(self, position: int, stream: str, version: int, topic: str, data: bytes) -> bool:
-        """One record of the stream, in the stream's order; False for a repeat."""
+        """The next record of the stream. False for a repeat."""
         if position <= self.last:
             return False
         self.checked += 1
@@ -207,7 +207,7 @@ class HistoryWitness:
 
 
 def fingerprint_of(row: Row) -> bytes:
-    """The fingerprint of a row, also of one that no server would write."""
+    """The fingerprint of a row, even of a row that no server would write."""
     try:
         return fingerprint(row.stream, row.version, row.topic, row.data)
     except (TypeError, ValueError):
@@ -215,5 +215,5 @@ def fingerprint_of(row: Row) -> bytes:
 
 
 def name_of(row: Row) -> str:
-    """What stands there, without content."""
+    """Stream, version and topic of a row, without its content."""
     return f"{row.stream} v{row.version}, {row.topic}"

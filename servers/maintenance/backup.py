@@ -21,7 +21,7 @@ PAGE = 5_000  # events at a time: some megabytes
 
 @dataclass(frozen=True, slots=True)
 class BackedUp:
-    """What the file holds."""
+    """What the new file holds: how many events, and the position of the last."""
 
     events: int
     last: int
@@ -41,8 +41,8 @@ def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
 
 
 def back_up_keys(server: str, keys_url: str, store_url: str, target: Path) -> int:
-    """Copy the keys of `server`, destroyed ones as such, into the new file `target`; how many. After the events: then none of them lacks
-    its key. Blocks. Raises as `back_up_log`."""
+    """Copy the keys of `server`, destroyed ones as such, into the new file `target`. Returns how many. Called after `back_up_log`, so that
+    no event in the backup lacks its key. Blocks. Raises as `back_up_log`."""
     with closing(open_table(keys_url, store_url, server)) as table:
         keys = table.everything()
     with _new_file(target) as fresh, closing(SqliteKeys(fresh)) as copy:
@@ -57,8 +57,8 @@ def back_up_file(source: Path, target: Path) -> None:
 
 
 def back_up_broker(source: Path, target: Path) -> None:
-    """Copy the embedded broker's file, while it is at work. After the stores: what they lack then, its history has. Raises `NotBackedUp`,
-    `Unavailable`, `OSError`."""
+    """Copy the embedded broker's file while the broker is at work. Called after the stores were copied, so that its history has what they
+    lack. Raises `NotBackedUp`, `Unavailable`, `OSError`."""
     with _new_file(target) as fresh:
         try:
             with (
@@ -72,7 +72,7 @@ def back_up_broker(source: Path, target: Path) -> None:
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[Path]:
-    """A file beside `target`, readable by its owner only; it becomes `target` when it is whole and on disk."""
+    """A file beside `target` that only its owner can read; it becomes `target` when it is whole and on disk."""
     if target.exists():
         raise NotBackedUp(f"{target} is there already: a backup goes into a new directory")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

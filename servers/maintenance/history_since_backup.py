@@ -1,7 +1,7 @@
-"""What the history knows of a server beyond a backup of it. Rule: the history is only read, and each record counts once.
+"""Reads what the history has of a server beyond a backup of it. Rule: the history is only read, and each record counts once.
 
-It has the stored bytes of every event that may leave a store. From the others' events and the effects they had here it also follows how
-far this server had consumed them: an event whose effect is there was consumed, and so was everything before it.
+The history has the stored bytes of every event that may leave a store. From the events of other servers and their effects here it also
+follows how far this server had consumed them: an event whose effect is in the log was consumed, and so was every event before it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,14 +28,15 @@ _DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     QueueReceipt: lambda command: (command.id, command.to, command.state),
     ReceiptQueued: lambda event: (event.id, event.to, event.state),
 }
-UNREAD = "…"  # stands for a text that only its owner's server can open
+UNREAD = "…"  # stands for a text that only its owner's server can decrypt
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class HistorySinceBackup:
-    """`records`: the server's own events after the backup's last; `last`: the last it knows; `at_end`: its record of the backup's last."""
+    """`records`: the server's events after the last one of the backup; `last`: the last position that the history has; `at_end`: its
+    record of the backup's last event; `consumed`: by source, how far the server had consumed others' events."""
 
     records: list[EventRecord] = field(default_factory=list)
     last: int = 0
@@ -44,14 +45,14 @@ class HistorySinceBackup:
 
 
 async def read_tail(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> HistorySinceBackup:
-    """What `history` (a `read_stream`) tells of `server` after position `backed_up`. Raises `Unavailable`."""
+    """Read from `history` (a `read_stream`) what it has of `server` after the position `backed_up`. Raises `Unavailable`."""
     tail = HistorySinceBackup()
     others: dict[str, list[EventRecord]] = {}
     seen = dict(trackings)
     async for item in history.read_stream(topology.HISTORY, "first", follow=False):
         try:
             told = envelope.decode(item.body)
-        except Malformed:  # anybody may publish junk; what is missing because of it will be missed
+        except Malformed:  # anybody may publish junk; an event that is missing because of it is noticed later
             log.warning("restore.history_unreadable", offset=item.offset)
             continue
         for record in told.events:
@@ -71,7 +72,7 @@ async def read_tail(history: Any, server: str, backed_up: int, trackings: Mappin
 
 
 def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, Sequence[EventRecord]]) -> dict[str, int]:
-    """The last position of each other server whose effect is among `records`."""
+    """By source, the last position whose effect is among `records`."""
     decoder = EventDecoder(NO_KEYS)
     effects = {(record.stream, *_what(event)) for record in records if (event := _event(decoder, record)) is not None}
     rules, found = rules_of(server), dict[str, int]()
@@ -86,18 +87,19 @@ def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, 
 
 
 def _what(decided: Any) -> tuple[Any, ...]:
-    """What tells a command, or its effect, from another one in the same stream: one popup causes several, and ids are each sender's own."""
+    """What distinguishes a command, or its effect, from others in the same stream: one popup causes several, and ids are unique for each
+    sender only."""
     what = _DECIDED.get(type(decided))
     return (decided.cause, *what(decided)) if what else (decided.cause,)
 
 
 def _event(decoder: EventDecoder, record: EventRecord) -> Event | None:
-    """The event, its texts unread; None for what no server of ours wrote."""
+    """The event without its texts; None when no server of ours wrote these bytes."""
     try:
         event = decoder.decode(record.stream, record.version, record.topic, record.data)
     except Exception as error:  # whatever it is: the bytes are not ours
         log.warning("restore.event_unreadable", topic=record.topic, error=type(error).__name__)
         return None
-    if isinstance(event, MessageSent):  # its text cannot be read here, and was there
+    if isinstance(event, MessageSent):  # its text cannot be decrypted here, but there was one
         event = replace(event, text=UNREAD)
     return event

@@ -1,6 +1,6 @@
-"""Folding a home's projections from the start of its log.
+"""Folds a home's projections from the start of its log. Rule: the log is only read.
 
-Rule: the log is only read. The home may run; it reads the new dumps at its next start.
+The home may run; it reads the new checkpoints at its next start.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ def drop_projections(directory: Path) -> None:
 
 
 async def rebuild_projections(store_url: str, home: str, directory: Path, keys_url: str = "") -> list[str]:
-    """Replace the dumps in `directory`; one line per projection says how the new one compares with the old.
+    """Replace the checkpoints in `directory`. Returns one line per projection, which compares the new checkpoint with the old one.
 
-    An old dump that stands at an earlier position is first brought to the same one. Raises `Unavailable`.
+    An old checkpoint of an earlier position is first brought to the end of the log. Raises `Unavailable`.
     """
     store = await asyncio.to_thread(Store, store_url, home, rules_for(home), keys_url)
     try:

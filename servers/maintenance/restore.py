@@ -1,8 +1,8 @@
-"""Putting a server back: what its backup has, then what the history has beyond it, at the same positions. Rule: into an empty place only,
-whole or not at all; what neither of them has is counted and said.
+"""Restores a server: the events of its backup, then those that the history has beyond it, at the same positions. Rule: a server is restored
+into an empty place only, whole or not at all; events that are missing in both are counted and reported.
 
-The history gets every event about 50 ms after it was stored. What a server stored in its last moment may have been heard by other servers
-and be in no history: so the restored log goes on far beyond every number that was ever used.
+The history gets every event about 50 ms after it was stored. Other servers may have heard of events of the last moment that are in no
+history, so the restored log goes on far beyond every position that was ever used.
 """
 
 import secrets
@@ -29,15 +29,15 @@ from servers.store.event_log import LogTables, LogView, Row
 from servers.store.positions import RELAY
 
 PAGE = 5_000  # events at a time: some megabytes
-JUMP = 100_000  # positions left out: a server would have to be half a minute at full load ahead of its own history
-JUMP_BLIND = 5_000_000  # …where no history says how far it had come; a seal can cover twice as many
+JUMP = 100_000  # positions that are left out; a server at full load uses as many in half a minute, and its history is never so late
+JUMP_BLIND = 5_000_000  # the same where no history says how far the server had come; a seal can cover twice as many
 HISTORY = f"{RELAY}-history"
 ERASING = {kind.TOPIC for kind in every_event() if kind.ERASES}
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`unreadable`: people whose names or texts are in the log and whose keys are not here."""
+    """What was restored. `unreadable`: how many people have names or texts in the log and no key here."""
 
     from_backup: int
     backed_up: int
@@ -97,7 +97,7 @@ async def restore(
 
 
 def _look(log: LogView) -> tuple[dict[str, int], set[int], set[int], Any, int]:
-    """Of a whole log: each stream's last version, whose personal fields are in it, who was erased, its last row, how many rows."""
+    """Read a whole log: each stream's last version, the owners of personal fields, the erased users, the last row, the number of rows."""
     versions: dict[str, int] = {}
     owners: set[int] = set()
     erased: set[int] = set()
@@ -127,7 +127,7 @@ def _same_life(server: str, end: Any, tail: HistorySinceBackup) -> None:
 
 
 def _missing(records: list[EventRecord], versions: dict[str, int]) -> list[str]:
-    """Events that must have been, by their streams' numbers; `versions` is brought up to date."""
+    """The events that the versions of their streams show to be missing; `versions` is brought up to date."""
     missing: list[str] = []
     for record in records:
         known = versions.get(record.stream, 0)
@@ -155,8 +155,8 @@ def _refuse_unless_empty(target: LogTables) -> None:
 
 
 def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int]) -> int:
-    """Add the keys of the backup to those that are still there, which win; but nobody comes back who was erased after the keys were saved.
-    How many keys are needed and nowhere."""
+    """Add the keys of the backup; keys that are still there win, and users who were erased after the keys were saved get none. Returns how
+    many keys are needed and missing."""
     with closing(open_table(keys_url, target_url, server)) as table:
         table.add(dict.fromkeys(erased))
         if backup is not None:
@@ -172,8 +172,8 @@ def _marker(server: str, backed_up: int, last: int, missing: int, versions: Mapp
 
 
 def _trackings(saved: Mapping[str, int], tail: HistorySinceBackup, blind: bool) -> dict[str, int]:
-    """Where to go on. The mail to other servers is repeated from where the backup was, for they drop what they have; where the broker was
-    lost, too, from the start."""
+    """The positions at which the server goes on. Mail to other servers is repeated from the backup's position, because they drop what they
+    have; where the broker was lost as well, it is repeated from the start."""
     trackings = {**saved, **{source: max(position, saved.get(source, 0)) for source, position in tail.consumed.items()}}
     trackings |= {HISTORY: tail.last}
     if blind:
