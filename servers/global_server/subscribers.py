@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 
 from projections.directory.directory import Listed
 from projections.server.presence_feed import Change, Feed
+from servers.global_server.views import Homes
 from servers.security.integrators import PresenceGrant
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.part_bodies import encode
@@ -149,7 +150,7 @@ class Subscribers:
             self.send(subscriber)
 
     def _homes(self) -> Part:
-        return Part(HOMES, encode({"silent": self._silent(), "blank_s": self.blanks.interval_s}))
+        return Part(HOMES, encode(Homes(self._silent(), self.blanks.interval_s)))
 
     def _dead(self, subscriber: Subscriber) -> None:
         subscriber.outlet.abort()

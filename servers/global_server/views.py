@@ -61,3 +61,10 @@ class PresencePage(Struct):
     silent: list[str]
     cursor: str
     next: str | None
+
+
+class Homes(Struct):
+    """The part `homes` of the presence stream. `silent`: homes not heard of."""
+
+    silent: list[str]
+    blank_s: float

@@ -1,6 +1,6 @@
-"""The public presence feed: one CloudEvents 1.0 message per change of a user's presence. Rule: derived from the event alone.
+"""The public presence feed: one CloudEvents 1.0 message per change of a user's presence. Rule: it is derived from the event alone.
 
-So that a repeat after a crash is the same message with the same id, and the feed can be made again from the log.
+A repeat after a crash is therefore the same message with the same id, and the feed can be made again from the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +23,31 @@ TYPE = "flash.presence.changed.v1"
 encode = msgspec.json.Encoder().encode
 
 
+class PresenceChanged(msgspec.Struct):
+    """The data of one change, as `docs/asyncapi.yaml` describes it."""
+
+    uid: int
+    handle: str
+    home: str
+    status: str
+    previous: str
+    since: str
+    reason: str
+
+
+class CloudEvent(msgspec.Struct, kw_only=True):
+    """The envelope that CloudEvents 1.0 prescribes."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str = TYPE
+    subject: str
+    time: str
+    datacontenttype: str = "application/json"
+    data: PresenceChanged
+
+
 def watching_homes(contacters: ContacterIndex) -> Callable[[Event], Iterable[str]]:
     """The homes that must hear of an event about a user's presence: those of the users who watch that user."""
 
@@ -38,24 +63,8 @@ def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:
     if not isinstance(event, PresenceEvent) or event.status == event.previous:
         return ()
     uid = event.stream_uid
-    time = rfc3339(event.at)
+    time, source = rfc3339(event.at), f"/homes/{home}"
     id = f"{home}/{event.originator_id}/{event.originator_version}"
-    body = {
-        "specversion": "1.0",
-        "id": id,
-        "source": f"/homes/{home}",
-        "type": TYPE,
-        "subject": str(uid),
-        "time": time,
-        "datacontenttype": "application/json",
-        "data": {
-            "uid": uid,
-            "handle": event.handle,
-            "home": home,
-            "status": event.status,
-            "previous": event.previous,
-            "since": time,
-            "reason": reason(event),
-        },
-    }
+    change = PresenceChanged(uid, event.handle, home, event.status, event.previous, time, reason(event))
+    body = CloudEvent(id=id, source=source, subject=str(uid), time=time, data=change)
     return (Outgoing(topology.PRESENCE, f"presence.{home}.{uid}.{event.status}", encode(body), CONTENT_TYPE, id),)

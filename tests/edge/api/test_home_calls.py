@@ -21,6 +21,22 @@ async def test_ann_sends_and_is_told_when_it_was_accepted(home: RunningHome, wir
     assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_a_whole_number_may_be_written_with_a_fraction_of_zero(home: RunningHome, wire: Wire):
+    for number in (b"2.0", b"2e0", b"0.2e1"):
+        body = b'{"id":"m1","to":%b,"text":"pop over?"}' % number
+        assert (await wire.ask("POST", "/v1/messages", body, ANN)).status == 202
+    assert home.home.sent == [(1, "m1", 2, "pop over?")] * 3
+    wrong: tuple[tuple[bytes, str], ...] = (
+        *((number, "to") for number in (b"2.5", b"0.0", b"1e30", b"1e999", b'"2.0"', b"true")),
+        (b'2.0,"urgent":1.0', "urgent"),
+        (b'2.0,"shoe":1', "shoe"),
+    )
+    for number, field in wrong:
+        answer = await wire.ask("POST", "/v1/messages", b'{"id":"m1","text":"x","to":%b}' % number, ANN)
+        assert (answer.status, answer.code, answer.json["field"]) == (422, "invalid", field)
+    assert len(home.home.sent) == 3
+
+
 async def test_an_id_with_quotes_comes_back_as_it_was(home: RunningHome, wire: Wire):
     answer = await wire.ask("POST", "/v1/messages", {"id": 'a"\\\u2028ö', "to": 2, "text": "x"}, ANN)
     assert answer.json["id"] == 'a"\\\u2028ö'
