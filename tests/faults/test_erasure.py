@@ -14,6 +14,7 @@ from tests.faults.history import close, open_store, read_history
 from tests.faults.installation import FLASH, Installation
 from tests.faults.people import PASSWORD, Crowd
 from tests.support.postgres import every_row
+from tests.support.rabbitmq import PrivateRabbit
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
@@ -93,8 +94,8 @@ async def test_what_ann_wrote_is_found_nowhere(
         rows = every_row(installation.store_url("global"))
         assert [row for row in rows if ann.handle in row]
         folders = [request.getfixturevalue("database").directory]
-    if (own := getattr(rabbit, "_directory", None)) is not None:
-        folders.append(own)
+    if isinstance(rabbit, PrivateRabbit):
+        folders.append(rabbit.directory)
     for folder in folders:
         assert files_with([ann.handle], folder), "who it was stays known, and the search finds what is there"
     assert not files_with(WORDS, installation.directory, *folders)

@@ -53,7 +53,7 @@ class PrivateRabbit:
         if scripts is None:
             raise Missing("no rabbitmq-server here: apt-get install rabbitmq-server")
         self._scripts = scripts
-        self._directory = directory.absolute()
+        self.directory = directory.absolute()
         self._port, self._dist_port, self._epmd_port = free_ports(3)
         self._address = "127.0.0.1"
         self.node = f"flash{self._port}@localhost"
@@ -77,7 +77,7 @@ class PrivateRabbit:
         self._prepare()
         self._start_epmd()
         self._server = self._spawn([str(self._scripts / "rabbitmq-server")], "server")
-        wait_until(self._ready, START_TIMEOUT_S, f"RabbitMQ starts (its output is in {self._directory / 'server.out'})")
+        wait_until(self._ready, START_TIMEOUT_S, f"RabbitMQ starts (its output is in {self.directory / 'server.out'})")
 
     def _start_epmd(self) -> None:
         self._epmd = self._spawn(["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], "epmd")
@@ -85,7 +85,7 @@ class PrivateRabbit:
 
     def _ready(self) -> bool:
         if self._server is not None and self._server.poll() is not None:
-            output = (self._directory / "server.out").read_text(errors="replace")
+            output = (self.directory / "server.out").read_text(errors="replace")
             raise AssertionError(f"RabbitMQ ended with {self._server.returncode}: {output[-2000:]}")
         return answers(self._port, AMQP_GREETING, self._address)
 
@@ -147,18 +147,18 @@ class PrivateRabbit:
         return [pid for root in roots for pid in [root, *_descendants(root)]]
 
     def _prepare(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        (self._directory / "rabbitmq.conf").write_text(
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
             "disk_free_limit.absolute = 50MB\n"
             "log.file.level = warning\n"
             "log.console = false\n"
         )  # fmt: skip
-        (self._directory / "enabled_plugins").write_text("[].\n")
+        (self.directory / "enabled_plugins").write_text("[].\n")
 
     def _environment(self) -> Mapping[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
-        here = self._directory
+        here = self.directory
         return inherited | {
             "HOME": str(here),  # the Erlang cookie is made there
             "ERL_EPMD_PORT": str(self._epmd_port),
@@ -178,9 +178,9 @@ class PrivateRabbit:
         }
 
     def _spawn(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
-        with (self._directory / f"{name}.out").open("ab") as output:
+        with (self.directory / f"{name}.out").open("ab") as output:
             return subprocess.Popen(
-                command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self._directory
+                command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.directory
             )
 
     def _end(self, how: signal.Signals) -> None:

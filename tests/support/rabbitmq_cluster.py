@@ -34,11 +34,6 @@ class ClusterNode(PrivateRabbit):
         self.peers: list[str] = []
 
     @property
-    def directory(self) -> Path:
-        """Where its data, logs and settings are."""
-        return self._directory
-
-    @property
     def address(self) -> str:
         """Where its clients and peers find it."""
         return self._address
@@ -48,13 +43,13 @@ class ClusterNode(PrivateRabbit):
 
     def _prepare(self) -> None:
         super()._prepare()
-        with (self._directory / "rabbitmq.conf").open("a") as conf:
+        with (self.directory / "rabbitmq.conf").open("a") as conf:
             conf.write(f"listeners.tcp.1 = {self._address}:{self._port}\ncluster_partition_handling = pause_minority\n")
         # Here, not in the file above: RabbitMQ 3 waits a random time without that delay, and 4 refuses settings that it does not know.
         formation = "{peer_discovery_backend, rabbit_peer_discovery_classic_config}, {randomized_startup_delay_range, {0, 0}}"
         nodes = ", ".join(f"'{peer}'" for peer in self.peers)
         rabbit = f"{{rabbit, [{{cluster_formation, [{formation}]}}, {{cluster_nodes, {{[{nodes}], disc}}}}]}}"
-        (self._directory / "advanced.config").write_text(f"[{{kernel, [{{net_ticktime, {TICK_S}}}]}}, {rabbit}].\n")
+        (self.directory / "advanced.config").write_text(f"[{{kernel, [{{net_ticktime, {TICK_S}}}]}}, {rabbit}].\n")
 
     def _environment(self) -> Mapping[str, str]:
         ours = self._address.replace(".", ",")
