@@ -71,7 +71,8 @@ class PartReader:
                 self._unparsed = await self._read()
             turn, self._unparsed = self._unparsed[:TURN_BYTES], self._unparsed[TURN_BYTES:]
             self._parts.extend(self._parser.feed(turn))
-            await asyncio.sleep(0)
+            if self._unparsed or not self._parts:  # there is work for more than one turn, so let other tasks run
+                await asyncio.sleep(0)
         return self._parts.popleft()
 
 
