@@ -116,13 +116,13 @@ class Broker(Protocol):
         Raises `Unavailable`."""
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """The first `MAX_LETTERS` of `flash.dead`, oldest first; all of them stay there. Raises `Unavailable`."""
+        """The first `MAX_DEAD_LETTERS` of `flash.dead`, oldest first; all of them stay there. Raises `Unavailable`."""
 
     async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
-        """Put dead letters back at the end of the queue that each came from, and return how many. Only the first `MAX_LETTERS` are
+        """Put dead letters back at the end of the queue that each came from, and return how many. Only the first `MAX_DEAD_LETTERS` are
         considered, and of these, unless `ids` is None, only those in `ids`. Each carries the header `flash-returned` from then on. A
         dead letter leaves `flash.dead` only when its queue has it, so after a crash it may be in both. Raises `Unavailable`, also
         when the queue of a dead letter does not exist any more: that one and those after it stay."""
 
     async def drop_dead(self, ids: Collection[str]) -> int:
-        """Delete those of the first `MAX_LETTERS` dead letters that are in `ids`, and return how many. Raises `Unavailable`."""
+        """Delete those of the first `MAX_DEAD_LETTERS` dead letters that are in `ids`, and return how many. Raises `Unavailable`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from broker.answering import answer_of
-from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
+from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, returned_headers
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox
 from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem
@@ -223,18 +223,18 @@ class EmbeddedBroker:
         return {name: queue.depth for name, queue in self._inboxes.items()}
 
     async def dead_letters(self) -> list[DeadLetter]:
-        return [read_letter(headers, body) for _, headers, body in await self._dead_letters()]
+        return [read_dead_letter(headers, body) for _, headers, body in await self._dead_letters()]
 
     async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
         """As the port says, and all in one transaction: when it raises `Unavailable`, no dead letter was moved."""
         async with self._dead_lock:
             moves = []
             for id_, headers, body in await self._dead_letters():
-                letter = read_letter(headers, body)
+                letter = read_dead_letter(headers, body)
                 if ids is None or letter.id in ids:
                     if letter.queue not in self._inboxes:
                         raise Unavailable(f"no queue takes the dead letter of {letter.queue or 'nowhere'}")
-                    moves.append((id_, letter.queue, json.dumps(headers_of_a_return(headers)), body))
+                    moves.append((id_, letter.queue, json.dumps(returned_headers(headers)), body))
             self._journal.batch.moves.extend(moves)
             if moves:
                 await self._commit()
@@ -243,7 +243,7 @@ class EmbeddedBroker:
     async def drop_dead(self, ids: Collection[str]) -> int:
         """As the port says; when it raises `Unavailable`, the dead letters are deleted later."""
         async with self._dead_lock:
-            gone = [id_ for id_, headers, body in await self._dead_letters() if read_letter(headers, body).id in ids]
+            gone = [id_ for id_, headers, body in await self._dead_letters() if read_dead_letter(headers, body).id in ids]
             self._journal.batch.gone.extend(gone)
             self._inboxes[DEAD].depth -= len(gone)
             if gone:
@@ -253,7 +253,7 @@ class EmbeddedBroker:
     async def _dead_letters(self) -> list[tuple[int, Mapping[str, object], bytes]]:
         if not self._connected:
             raise _closed()
-        rows = await self._rows("SELECT id, headers, body FROM messages WHERE queue = ? ORDER BY id LIMIT ?", (DEAD, MAX_LETTERS))
+        rows = await self._rows("SELECT id, headers, body FROM messages WHERE queue = ? ORDER BY id LIMIT ?", (DEAD, MAX_DEAD_LETTERS))
         return [(id_, json.loads(headers or "{}"), body) for id_, headers, body in rows]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from broker.dead_letter import headers_of_a_letter
+from broker.dead_letter import dead_letter_headers
 from broker.embedded.journal import LINGER_S, PAGE, Journal, Read, Row
 from broker.port import MAX_PER_TURN, Delivery
 from broker.topology import DEAD
@@ -43,7 +43,7 @@ class EmbeddedDelivery:
         consumer, self._consumer = self._consumer, None
         if consumer is not None and consumer.inbox.active is consumer:
             inbox = consumer.inbox
-            headers = json.dumps(headers_of_a_letter(self.headers, inbox.name, reason))
+            headers = json.dumps(dead_letter_headers(self.headers, inbox.name, reason))
             inbox.journal.batch.messages.append((DEAD, headers, self.body))
             inbox.settled(consumer, self._id)
 

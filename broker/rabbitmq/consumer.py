@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from broker.dead_letter import headers_of_a_letter
+from broker.dead_letter import dead_letter_headers
 from broker.port import Delivery, Outgoing
 from broker.rabbitmq.link import Link
 from broker.topology import DEAD
@@ -47,7 +47,7 @@ class RabbitDelivery:
     def dead(self, reason: str) -> None:
         attachment, self._attachment = self._attachment, None
         if attachment is not None and not attachment.link.lost.done():
-            attachment.link.run(attachment.set_aside(self._message, headers_of_a_letter(self.headers, attachment.queue, reason)))
+            attachment.link.run(attachment.set_aside(self._message, dead_letter_headers(self.headers, attachment.queue, reason)))
 
 
 class _Attachment:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
-from broker.dead_letter import MAX_LETTERS, DeadLetter, headers_of_a_return, read_letter
+from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, returned_headers
 from broker.port import Outgoing
 from broker.rabbitmq.link import Link, or_unavailable
 from broker.rabbitmq.publisher import Publisher
@@ -49,7 +49,7 @@ class DeadLetters:
                 properties = message.header.properties
                 content_type = properties.content_type or "application/octet-stream"
                 back = Outgoing(DEFAULT_EXCHANGE, letter.queue, message.body, content_type, properties.message_id, mandatory=True)
-                await publisher.publish([back], headers_of_a_return(properties.headers or {}))
+                await publisher.publish([back], returned_headers(properties.headers or {}))
                 await channel.basic_ack(message.delivery_tag or 0)
                 moved += 1
         return moved
@@ -77,9 +77,9 @@ class DeadLetters:
 
 
 async def _dead_letters(channel: AbstractChannel) -> AsyncIterator[tuple[DeadLetter, DeliveredMessage]]:
-    """At most `MAX_LETTERS` dead letters. The count of the queue is not used, because it lags behind messages that were given back."""
-    for _ in range(MAX_LETTERS):
+    """At most `MAX_DEAD_LETTERS` dead letters. The count of the queue is not used, because it lags behind messages that were given back."""
+    for _ in range(MAX_DEAD_LETTERS):
         message = await channel.basic_get(DEAD)
         if not isinstance(message.delivery, Basic.GetOk):
             return
-        yield read_letter(message.header.properties.headers or {}, message.body), message
+        yield read_dead_letter(message.header.properties.headers or {}, message.body), message

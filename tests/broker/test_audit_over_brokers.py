@@ -12,7 +12,7 @@ from broker.port import Broker
 from projections.audit.feeding import OtherHistory
 from projections.audit.rows import AuditFilter
 from servers.audit.audit import Audit
-from tests.broker.places import Place, events
+from tests.broker.storages import Storage, events
 from tests.support.waiting import eventually
 
 
@@ -39,8 +39,8 @@ async def test_each_event_is_stored_once_whatever_servers_repeat(broker: Broker,
     await audit.stop()
 
 
-async def test_a_broker_that_comes_back_is_followed_on(place: Place, tmp_path: Path) -> None:
-    broker = place.new()
+async def test_a_broker_that_comes_back_is_followed_on(storage: Storage, tmp_path: Path) -> None:
+    broker = storage.new()
     await broker.start()
     await broker.wait_connected(10)
     audit = Audit(broker, tmp_path / "audit.db")
@@ -51,7 +51,7 @@ async def test_a_broker_that_comes_back_is_followed_on(place: Place, tmp_path: P
     await audit.stop()
     await broker.close()
 
-    again = place.new()
+    again = storage.new()
     await again.start()
     await again.wait_connected(10)
     audit = Audit(again, tmp_path / "audit.db")

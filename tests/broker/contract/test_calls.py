@@ -9,19 +9,19 @@ import structlog
 from broker.port import Broker
 from broker.topology import HISTORY
 from domain.errors import Unavailable
-from tests.broker.places import Hands, Place, echo, events, take, to
+from tests.broker.storages import Recorder, Storage, echo, events, take, to
 from tests.support.waiting import eventually
 
 
-async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_waits(place: Place) -> None:
-    broker, hands, beats = place.new(), Hands(), list[bytes]()
+async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_waits(storage: Storage) -> None:
+    broker, recorder, beats = storage.new(), Recorder(), list[bytes]()
     began = time.monotonic()
     assert not broker.connected
     for call in (broker.publish(to("h1", b"x")), broker.request("home-of", b"", 10), broker.depths(), broker.wait_connected(0.01)):
         with pytest.raises(Unavailable):
             await call
     await broker.declare_inbox("h2")
-    await broker.consume("h1", hands)
+    await broker.consume("h1", recorder)
     await broker.serve("echo", echo)
     await broker.listen_heartbeats(beats.append)
     await broker.send_heartbeat(b"nobody hears this")
@@ -32,7 +32,7 @@ async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_wa
     await broker.wait_connected(10)
     assert broker.connected
     await broker.publish(to("h1", b"now") + to("h2", b"kept") + events(b"event"))
-    await hands.hold(b"now")
+    await recorder.receives(b"now")
     assert await broker.request("echo", b"!", 10) == b"!"
     await broker.send_heartbeat(b"here")
     await eventually(lambda: beats == [b"here"])

@@ -10,7 +10,7 @@ from broker.port import Broker, Outgoing
 from broker.rabbitmq.broker import RabbitBroker
 from broker.topology import DEAD, HOMES
 from domain.errors import Unavailable
-from tests.broker.places import H1, Hands, Place, RabbitPlace, to
+from tests.broker.storages import H1, RabbitStorage, Recorder, Storage, to
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
@@ -20,11 +20,11 @@ H2 = "flash.home.h2"
 async def bury(broker: Broker, server: str, *bodies: bytes, reason: str = "not an envelope") -> None:
     """Let messages of a server die, one after the other."""
     before = (await broker.depths())[DEAD]
-    hands = Hands(ack=False)
-    consumer = await broker.consume(server, hands)
+    recorder = Recorder(ack=False)
+    consumer = await broker.consume(server, recorder)
     await broker.publish(to(server, *bodies))
-    await hands.hold(*bodies)
-    for delivery in hands.deliveries:
+    await recorder.receives(*bodies)
+    for delivery in recorder.deliveries:
         delivery.dead(reason)
     await eventually(lambda: _depth(broker, DEAD, before + len(bodies)))
     await consumer.cancel()
@@ -59,13 +59,13 @@ async def test_one_letter_goes_back_to_the_queue_it_came_from(broker: Broker) ->
     wanted = (await broker.dead_letters())[2]
     assert await broker.requeue_dead([wanted.id]) == 1
     assert [letter.body for letter in await broker.dead_letters()] == [b"mine", b"other"]
-    first, second = Hands(), Hands()
+    first, second = Recorder(), Recorder()
     await broker.consume("h1", first)
     await broker.consume("h2", second)
-    await second.hold(b"far")
+    await second.receives(b"far")
     assert dict(second.deliveries[0].headers) == {"flash-returned": 1}, "as it was before it died, but for the word that it did"
     await broker.publish(to("h1", b"next"))
-    await first.hold(b"next")
+    await first.receives(b"next")
 
 
 async def test_all_letters_go_back_in_their_order_behind_what_waits(broker: Broker) -> None:
@@ -73,50 +73,50 @@ async def test_all_letters_go_back_in_their_order_behind_what_waits(broker: Brok
     await bury(broker, "h2", b"4")
     await broker.publish(to("h1", b"waiting"))
     assert await broker.requeue_dead() == 4
-    first, second = Hands(), Hands()
+    first, second = Recorder(), Recorder()
     await broker.consume("h1", first)
     await broker.consume("h2", second)
-    await first.hold(b"waiting", b"1", b"2", b"3")
-    await second.hold(b"4")
+    await first.receives(b"waiting", b"1", b"2", b"3")
+    await second.receives(b"4")
     await eventually(lambda: _depth(broker, DEAD, 0))
 
 
 async def test_a_letter_may_die_again_and_go_back_again(broker: Broker) -> None:
-    hands = Hands(ack=False)
-    await broker.consume("h1", hands)
+    recorder = Recorder(ack=False)
+    await broker.consume("h1", recorder)
     await broker.publish(to("h1", b"stubborn"))
     for life in range(1, 4):
-        await eventually(lambda: len(hands.deliveries) == life)  # noqa: B023  # awaited in this turn
-        hands.deliveries[-1].dead(f"life {life}")
+        await eventually(lambda: len(recorder.deliveries) == life)  # noqa: B023  # awaited in this turn
+        recorder.deliveries[-1].dead(f"life {life}")
         await eventually(lambda: _depth(broker, DEAD, 1))
         assert [letter.reason for letter in await broker.dead_letters()] == [f"life {life}"]
         assert await broker.requeue_dead() == 1
-    await eventually(lambda: len(hands.deliveries) == 4)
-    assert dict(hands.deliveries[-1].headers) == {"flash-returned": 1}
+    await eventually(lambda: len(recorder.deliveries) == 4)
+    assert dict(recorder.deliveries[-1].headers) == {"flash-returned": 1}
 
 
-async def test_a_dropped_letter_is_gone_and_the_others_stay(broker: Broker, place: Place) -> None:
+async def test_a_dropped_letter_is_gone_and_the_others_stay(broker: Broker, storage: Storage) -> None:
     await bury(broker, "h1", b"keep", b"drop")
     unwanted = (await broker.dead_letters())[1]
     assert await broker.drop_dead([unwanted.id]) == 1
     assert await broker.drop_dead([unwanted.id]) == 0
     await broker.close()
-    again = place.new()
+    again = storage.new()
     await again.start()
     await again.wait_connected(10)
     assert [letter.body for letter in await again.dead_letters()] == [b"keep"]
     await again.close()
 
 
-async def test_a_requeued_letter_survives_a_restart_in_its_queue(broker: Broker, place: Place) -> None:
+async def test_a_requeued_letter_survives_a_restart_in_its_queue(broker: Broker, storage: Storage) -> None:
     await bury(broker, "h1", b"again")
     assert await broker.requeue_dead() == 1
     await broker.close()
-    later, hands = place.new(), Hands()
+    later, recorder = storage.new(), Recorder()
     await later.start()
     await later.wait_connected(10)
-    await later.consume("h1", hands)
-    await hands.hold(b"again")
+    await later.consume("h1", recorder)
+    await recorder.receives(b"again")
     assert await later.dead_letters() == []
     await later.close()
 
@@ -135,7 +135,7 @@ async def test_a_letter_that_is_in_its_queue_and_not_yet_out_of_the_other_is_in_
     rabbitmq: AnyRabbit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = rabbitmq.new_vhost()
-    await RabbitPlace(url).empty()
+    await RabbitStorage(url).empty()
     broker = RabbitBroker(url, "test")
     await broker.start()
     await broker.wait_connected(10)
@@ -149,9 +149,9 @@ async def test_a_letter_that_is_in_its_queue_and_not_yet_out_of_the_other_is_in_
         patched.setattr(Channel, "basic_ack", cut)
         with pytest.raises(Unavailable):
             await broker.requeue_dead()
-    hands = Hands()
-    await broker.consume("h1", hands)
-    await hands.hold(b"twice")
+    recorder = Recorder()
+    await broker.consume("h1", recorder)
+    await recorder.receives(b"twice")
     assert [letter.body for letter in await broker.dead_letters()] == [b"twice"]
     await broker.close()
 

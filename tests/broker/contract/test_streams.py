@@ -7,7 +7,7 @@ import pytest
 
 from broker.port import Broker, Outgoing, StreamItem
 from broker.topology import HISTORY, PRESENCE, PRESENCE_LOG
-from tests.broker.places import Place, events, take
+from tests.broker.storages import Storage, events, take
 
 
 async def all_of(items: AsyncIterator[StreamItem]) -> list[bytes]:
@@ -45,10 +45,10 @@ async def test_a_reader_follows_what_comes(broker: Broker) -> None:
         assert await take(items, 1) == [StreamItem(number, b"%d" % number)]
 
 
-async def test_a_stream_outlives_its_broker_and_offsets_go_on(broker: Broker, place: Place) -> None:
+async def test_a_stream_outlives_its_broker_and_offsets_go_on(broker: Broker, storage: Storage) -> None:
     await broker.publish(events(b"a", b"b"))
     await broker.close()
-    again = place.new()
+    again = storage.new()
     await again.start()
     await again.wait_connected(10)
     await again.publish(events(b"c"))

@@ -5,7 +5,7 @@ from collections import Counter
 
 from broker.port import MAX_PER_TURN, Broker, Delivery
 from broker.topology import HISTORY
-from tests.broker.places import events, to
+from tests.broker.storages import events, to
 from tests.support.waiting import eventually
 
 MANY = 1_000

@@ -12,7 +12,7 @@ from broker.embedded.queue import MAX_READY
 from broker.port import Outgoing
 from broker.topology import HISTORY, HOMES
 from domain.errors import Unavailable
-from tests.broker.places import Hands
+from tests.broker.storages import Recorder
 from tests.support.waiting import eventually
 
 PUBLISHER = """
@@ -53,11 +53,11 @@ async def test_what_was_confirmed_survives_kill_9(tmp_path: Path) -> None:
             publisher.kill()
     await publisher.wait()
 
-    broker, hands = await opened(path), Hands()
-    await broker.consume("h1", hands)
-    await eventually(lambda: len(hands.deliveries) > confirmed)
+    broker, recorder = await opened(path), Recorder()
+    await broker.consume("h1", recorder)
+    await eventually(lambda: len(recorder.deliveries) > confirmed)
     history = [item.body async for item in broker.read_stream(HISTORY, follow=False)]
-    assert hands.bodies[: confirmed + 1] == history[: confirmed + 1] == [b"%d" % number for number in range(confirmed + 1)]
+    assert recorder.bodies[: confirmed + 1] == history[: confirmed + 1] == [b"%d" % number for number in range(confirmed + 1)]
     assert len(history) <= confirmed + 2  # the one that was on its way
     await broker.close()
 
@@ -71,15 +71,15 @@ async def test_what_comes_together_is_committed_together(tmp_path: Path) -> None
 
 
 async def test_memory_holds_only_the_head_of_a_queue(tmp_path: Path) -> None:
-    broker, hands = await opened(tmp_path / "broker.sqlite"), Hands(ack=False)
-    await broker.consume("h1", hands, prefetch=1)
+    broker, recorder = await opened(tmp_path / "broker.sqlite"), Recorder(ack=False)
+    await broker.consume("h1", recorder, prefetch=1)
     bodies = [b"%d" % number for number in range(MAX_READY * 2)]
     for start in range(0, len(bodies), 256):
         await broker.publish([Outgoing(HOMES, "h1", body) for body in bodies[start : start + 256]])
     assert broker.in_memory <= MAX_READY + 256
-    hands.acks = True
-    hands.deliveries[0].ack()
-    await hands.hold(*bodies)
+    recorder.acks = True
+    recorder.deliveries[0].ack()
+    await recorder.receives(*bodies)
     await broker.close()
 
 
@@ -95,16 +95,16 @@ async def test_a_file_that_cannot_be_opened_is_said_clearly(tmp_path: Path) -> N
 
 async def test_when_the_disk_fails_publishing_fails_and_afterwards_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "broker.sqlite"
-    broker, hands = await opened(path), Hands(ack=False)
-    await broker.consume("h1", hands)
+    broker, recorder = await opened(path), Recorder(ack=False)
+    await broker.consume("h1", recorder)
     await broker.publish([Outgoing(HOMES, "h1", b"before"), Outgoing(HOMES, "h1", b"junk")])
-    await eventually(lambda: len(hands.deliveries) == 2)
+    await eventually(lambda: len(recorder.deliveries) == 2)
 
     saboteur = sqlite3.connect(path)
     saboteur.execute("CREATE TRIGGER full BEFORE INSERT ON messages BEGIN SELECT RAISE(FAIL, 'disk full'); END")
     saboteur.commit()
-    hands.deliveries[0].ack()
-    hands.deliveries[1].dead("junk")
+    recorder.deliveries[0].ack()
+    recorder.deliveries[1].dead("junk")
     with pytest.raises(Unavailable):
         await broker.publish([Outgoing(HOMES, "h1", b"lost")])
     saboteur.execute("DROP TRIGGER full")
@@ -112,22 +112,22 @@ async def test_when_the_disk_fails_publishing_fails_and_afterwards_goes_on(tmp_p
     saboteur.close()
 
     await broker.publish([Outgoing(HOMES, "h1", b"after")])
-    await hands.hold(b"before", b"junk", b"after")
+    await recorder.receives(b"before", b"junk", b"after")
     assert await broker.depths() == {"flash.home.h1": 1, "flash.dead": 1}
     await broker.close()
-    again, later = await opened(path), Hands()
+    again, later = await opened(path), Recorder()
     await again.consume("h1", later)
-    await later.hold(b"after")
+    await later.receives(b"after")
     await again.close()
 
 
 async def test_when_the_disk_fails_a_dead_letter_stays_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "broker.sqlite"
-    broker, hands = await opened(path), Hands(ack=False)
-    await broker.consume("h1", hands)
+    broker, recorder = await opened(path), Recorder(ack=False)
+    await broker.consume("h1", recorder)
     await broker.publish([Outgoing(HOMES, "h1", b"junk")])
-    await eventually(lambda: len(hands.deliveries) == 1)
-    hands.deliveries[0].dead("junk")
+    await eventually(lambda: len(recorder.deliveries) == 1)
+    recorder.deliveries[0].dead("junk")
     [letter] = await broker.dead_letters()
 
     saboteur = sqlite3.connect(path)
@@ -142,7 +142,7 @@ async def test_when_the_disk_fails_a_dead_letter_stays_where_it_is(tmp_path: Pat
     assert await broker.dead_letters() == [letter]
     assert await broker.depths() == {"flash.home.h1": 0, "flash.dead": 1}
     assert await broker.requeue_dead([letter.id]) == 1
-    await hands.hold(b"junk", b"junk")
+    await recorder.receives(b"junk", b"junk")
     assert await broker.depths() == {"flash.home.h1": 1, "flash.dead": 0}
     await broker.close()
 

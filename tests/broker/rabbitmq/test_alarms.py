@@ -12,7 +12,7 @@ from broker.rabbitmq.broker import RabbitBroker, RabbitConfig
 from broker.rabbitmq.link import Link, LinkConfig
 from broker.topology import HOMES
 from domain.errors import Unavailable
-from tests.broker.places import Hands
+from tests.broker.storages import Recorder
 from tests.support import alarms
 from tests.support.rabbitmq_choice import URL_VARIABLE, AnyRabbit
 from tests.support.waiting import eventually
@@ -37,10 +37,10 @@ async def test_what_waits_during_an_alarm_is_confirmed_and_delivered_when_it_is_
         return links[-1]
 
     config = RabbitConfig(link=LinkConfig(confirm_timeout_s=WATCH_S, look_s=WATCH_S / 10))
-    broker, hands = RabbitBroker(rabbit.new_vhost(), "test", config, open_link), Hands(ack=True)
+    broker, recorder = RabbitBroker(rabbit.new_vhost(), "test", config, open_link), Recorder(ack=True)
     await broker.start()
     await broker.wait_connected(10)
-    await broker.consume("h1", hands)
+    await broker.consume("h1", recorder)
     await asyncio.to_thread(alarms.low_on_memory, rabbit)
     sent = [asyncio.create_task(broker.publish([Outgoing(HOMES, "h1", b"%d" % number, mandatory=True)])) for number in range(20)]
     await eventually(lambda: links[0].blocked)
@@ -52,8 +52,8 @@ async def test_what_waits_during_an_alarm_is_confirmed_and_delivered_when_it_is_
     assert not all(task.done() for task in sent)
     await asyncio.to_thread(alarms.end, rabbit)
     await asyncio.gather(*sent)
-    await eventually(lambda: len(hands.bodies) == len(sent))
-    assert hands.bodies == [b"%d" % number for number in range(20)]
+    await eventually(lambda: len(recorder.bodies) == len(sent))
+    assert recorder.bodies == [b"%d" % number for number in range(20)]
     assert len(links) == 1
     await broker.close()
 

@@ -10,7 +10,7 @@ from broker.rabbitmq.broker import RabbitBroker
 from broker.rabbitmq.link import Link
 from broker.topology import EVENTS, HISTORY, HOMES
 from domain.errors import Unavailable
-from tests.broker.places import echo
+from tests.broker.storages import echo
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 

@@ -4,7 +4,7 @@ import aio_pika
 from pamqp.commands import Basic
 
 from broker.rabbitmq.broker import RabbitBroker
-from tests.broker.places import H1, Hands
+from tests.broker.storages import H1, Recorder
 from tests.support.rabbitmq_choice import AnyRabbit
 from tests.support.waiting import eventually
 
@@ -14,19 +14,19 @@ ODD = Basic.Properties(
 
 
 async def test_a_message_with_odd_properties_is_delivered_dies_and_can_be_looked_at(rabbitmq: AnyRabbit) -> None:
-    url, hands = rabbitmq.new_vhost(), Hands(ack=False)
+    url, recorder = rabbitmq.new_vhost(), Recorder(ack=False)
     broker = RabbitBroker(url, "test")
     await broker.start()
     await broker.wait_connected(10)
-    await broker.consume("h1", hands)
+    await broker.consume("h1", recorder)
     async with await aio_pika.connect(url) as connection:
         channel = await (await connection.channel()).get_underlay_channel()
         await channel.basic_publish(b"odd", exchange="flash.homes", routing_key="h1", properties=ODD)
-    await hands.hold(b"odd")
-    hands.deliveries[0].dead("not ours")
+    await recorder.receives(b"odd")
+    recorder.deliveries[0].dead("not ours")
     await eventually(lambda: _letters(broker, [(H1, b"odd")]))
     assert await broker.requeue_dead() == 1
-    await eventually(lambda: hands.bodies == [b"odd", b"odd"])
+    await eventually(lambda: recorder.bodies == [b"odd", b"odd"])
     await broker.close()
 
 

@@ -10,7 +10,7 @@ from broker.rabbitmq.broker import RabbitBroker, RabbitConfig
 from broker.rabbitmq.link import Link
 from broker.topology import EVENTS, HISTORY, HOMES
 from domain.errors import Unavailable
-from tests.broker.places import Hands
+from tests.broker.storages import Recorder
 from tests.support.rabbitmq_choice import URL_VARIABLE, AnyRabbit
 from tests.support.waiting import eventually
 
@@ -57,8 +57,8 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
     async def echo(body: bytes) -> bytes:
         return body
 
-    hands, beats, read = Hands(ack=False), list[bytes](), list[bytes]()
-    await broker.consume("h1", hands)
+    recorder, beats, read = Recorder(ack=False), list[bytes](), list[bytes]()
+    await broker.consume("h1", recorder)
     await broker.serve("echo", echo)
     await broker.listen_heartbeats(beats.append)
 
@@ -72,37 +72,37 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
     for turn in range(3):
         event = [Outgoing(EVENTS, "h1.1", b"event %d" % turn)]
         await publish_surely(broker, to_h1(b"message %d" % turn) + event)
-        await eventually(lambda wanted=turn: len(first_appearances(hands.bodies)) > wanted)  # type: ignore[misc]
+        await eventually(lambda wanted=turn: len(first_appearances(recorder.bodies)) > wanted)  # type: ignore[misc]
         assert await broker.request("echo", b"%d" % turn, 10) == b"%d" % turn
         await broker.send_heartbeat(b"%d" % turn)
         await eventually(lambda wanted=turn: beats[-1:] == [b"%d" % wanted])  # type: ignore[misc]
         await asyncio.to_thread(rabbit.reset_connections)
         await broker.wait_connected(30)
     await eventually(lambda: read == [b"event 0", b"event 1", b"event 2"])
-    await eventually(lambda: hands.bodies[-3:] == [b"message 0", b"message 1", b"message 2"])  # unacked: all came again
+    await eventually(lambda: recorder.bodies[-3:] == [b"message 0", b"message 1", b"message 2"])  # unacked: all came again
     following.cancel()
 
 
 async def test_a_delivery_of_an_old_connection_cannot_be_acked(broker: RabbitBroker, rabbit: AnyRabbit) -> None:
-    hands = Hands(ack=False)
-    await broker.consume("h1", hands)
+    recorder = Recorder(ack=False)
+    await broker.consume("h1", recorder)
     await broker.publish(to_h1(b"1", b"2"))
-    await hands.hold(b"1", b"2")
-    old = tuple(hands.deliveries)
+    await recorder.receives(b"1", b"2")
+    old = tuple(recorder.deliveries)
     await asyncio.to_thread(rabbit.reset_connections)
-    await eventually(lambda: broker.connected and hands.bodies == [b"1", b"2", b"1", b"2"])
+    await eventually(lambda: broker.connected and recorder.bodies == [b"1", b"2", b"1", b"2"])
     old[0].ack()
     old[1].dead("too late")
     assert broker.connected
     assert await broker.depths() == {"flash.dead": 0, "flash.home.h1": 2}
-    hands.deliveries[2].ack()
-    hands.deliveries[3].ack()
+    recorder.deliveries[2].ack()
+    recorder.deliveries[3].ack()
     await eventually(lambda: _depth_is(broker, 0))
 
 
 async def test_a_stopped_broker_is_noticed_at_once_and_used_again_when_it_is_back(broker: RabbitBroker, rabbit: AnyRabbit) -> None:
-    hands = Hands()
-    await broker.consume("h1", hands)
+    recorder = Recorder()
+    await broker.consume("h1", recorder)
     await broker.publish(to_h1(b"before"))
     await asyncio.to_thread(rabbit.stop)
     await eventually(lambda: not broker.connected, timeout_s=1)
@@ -112,27 +112,27 @@ async def test_a_stopped_broker_is_noticed_at_once_and_used_again_when_it_is_bac
     await asyncio.to_thread(rabbit.start)
     await broker.wait_connected(30)
     await broker.publish(to_h1(b"after"))
-    await eventually(lambda: first_appearances(hands.bodies) == [b"before", b"after"])
+    await eventually(lambda: first_appearances(recorder.bodies) == [b"before", b"after"])
 
 
 async def test_a_server_may_start_before_its_broker(rabbit: AnyRabbit) -> None:
     url = rabbit.new_vhost()
     await asyncio.to_thread(rabbit.stop)
-    broker, hands = RabbitBroker(url, "early"), Hands()
+    broker, recorder = RabbitBroker(url, "early"), Recorder()
     await broker.start()
-    await broker.consume("h1", hands)
+    await broker.consume("h1", recorder)
     with pytest.raises(Unavailable):
         await broker.wait_connected(0.5)
     await asyncio.to_thread(rabbit.start)
     await broker.wait_connected(30)
     await broker.publish(to_h1(b"hello"))
-    await hands.hold(b"hello")
+    await recorder.receives(b"hello")
     await broker.close()
 
 
 async def test_nothing_confirmed_is_lost_when_the_broker_is_killed_under_load(broker: RabbitBroker, rabbit: AnyRabbit) -> None:
-    hands, confirmed = Hands(), list[bytes]()
-    await broker.consume("h1", hands, prefetch=50)
+    recorder, confirmed = Recorder(), list[bytes]()
+    await broker.consume("h1", recorder, prefetch=50)
     killed = asyncio.Event()
     # RabbitMQ writes down a moment after it was made that a queue exists. One that is killed in this moment loses the queue.
     await asyncio.to_thread(rabbit.ctl, "eval", "[dets:sync(Table) || Table <- dets:all()].")
@@ -147,15 +147,15 @@ async def test_nothing_confirmed_is_lost_when_the_broker_is_killed_under_load(br
 
     publishing = asyncio.create_task(publish())
     for crash in (1, 2):
-        await eventually(lambda wanted=crash: len(hands.deliveries) > 500 * wanted, timeout_s=30)  # type: ignore[misc]
+        await eventually(lambda wanted=crash: len(recorder.deliveries) > 500 * wanted, timeout_s=30)  # type: ignore[misc]
         await asyncio.to_thread(rabbit.kill)
         await eventually(lambda: not broker.connected, timeout_s=5)
         await asyncio.to_thread(rabbit.start)
         await broker.wait_connected(30)
     killed.set()
     await publishing
-    await eventually(lambda: len(set(hands.bodies)) == len(confirmed), timeout_s=30)
-    assert first_appearances(hands.bodies) == confirmed
+    await eventually(lambda: len(set(recorder.bodies)) == len(confirmed), timeout_s=30)
+    assert first_appearances(recorder.bodies) == confirmed
     async with asyncio.timeout(30):
         history = [item.body async for item in broker.read_stream(HISTORY, follow=False)]
     assert first_appearances(history) == confirmed
@@ -170,10 +170,10 @@ async def test_a_hung_broker_is_noticed_by_its_silence(broker: RabbitBroker, rab
     assert not broker.connected
     await asyncio.to_thread(rabbit.resume)
     await broker.wait_connected(30)
-    hands = Hands()
-    await broker.consume("h1", hands)
+    recorder = Recorder()
+    await broker.consume("h1", recorder)
     await broker.publish(to_h1(b"again"))
-    await eventually(lambda: b"again" in hands.bodies)
+    await eventually(lambda: b"again" in recorder.bodies)
 
 
 async def _depth_is(broker: RabbitBroker, depth: int) -> bool:

@@ -15,7 +15,7 @@ LATE_S = 0.2  # a hundred calls on the same channel
 
 
 class LateLink(Link):
-    """Hands out every delivery `LATE_S` after it came."""
+    """Recorder out every delivery `LATE_S` after it came."""
 
     async def listen(self, channel: AbstractChannel, queue: str, handler: Handler, arguments: ArgumentsType | None = None) -> None:
         async def late(message: DeliveredMessage) -> None:

@@ -1,4 +1,4 @@
-"""Where the contract is tried: a place keeps what brokers leave behind. Rule: a test sees a broker only through the port."""
+"""The storages on which the contract is tried, with the files or vhosts of brokers. Rule: a test sees a broker through the port alone."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from broker.topology import EVENTS, HOMES
 from tests.support.waiting import eventually
 
 
-class Place(Protocol):
-    """Makes brokers that share one storage, and looks where the port does not."""
+class Storage(Protocol):
+    """Makes brokers that share one storage, and reads what the port does not show."""
 
     def new(self) -> Broker:
         """A broker that is not started."""
@@ -27,7 +27,7 @@ class Place(Protocol):
         """Headers and body of what is in `flash.dead`."""
 
 
-class EmbeddedPlace:
+class EmbeddedStorage:
     """One SQLite file."""
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class EmbeddedPlace:
         return EmbeddedBroker(self._path)
 
     async def dead_letters(self) -> list[tuple[Mapping[str, object], bytes]]:
-        """Read from the file beside the broker."""
+        """As the file has them."""
         database = sqlite3.connect(self._path)
         try:
             rows = database.execute("SELECT headers, body FROM messages WHERE queue = 'flash.dead' ORDER BY id").fetchall()
@@ -47,7 +47,7 @@ class EmbeddedPlace:
         return [(json.loads(headers), body) for headers, body in rows]
 
 
-class RabbitPlace:
+class RabbitStorage:
     """One vhost."""
 
     def __init__(self, url: str) -> None:
@@ -58,7 +58,7 @@ class RabbitPlace:
         return RabbitBroker(self._url, "test")
 
     async def dead_letters(self) -> list[tuple[Mapping[str, object], bytes]]:
-        """Taken from the queue."""
+        """As they are taken from the queue."""
         letters: list[tuple[Mapping[str, object], bytes]] = []
         async with aiormq.connect(self._url) as connection:
             channel = await connection.channel()
@@ -67,7 +67,7 @@ class RabbitPlace:
         return letters
 
     async def empty(self) -> None:
-        """Delete what tests before may have left, where the vhost is not fresh."""
+        """Delete what earlier tests may have left, when the vhost is not new."""
         async with aiormq.connect(self._url) as connection:
             channel = await connection.channel()
             names = [queue.name for queue in topology.QUEUES] + [topology.inbox(server).name for server in ("h1", "h2")]
@@ -75,8 +75,8 @@ class RabbitPlace:
                 await channel.queue_delete(name)
 
 
-class Hands:
-    """A handler that keeps what it is given: `bodies`, in order; while `acks`, it acks at once."""
+class Recorder:
+    """A handler that records its deliveries: `bodies`, in order. While `acks` is set it acks at once."""
 
     def __init__(self, *, ack: bool = True) -> None:
         self.deliveries: list[Delivery] = []
@@ -89,11 +89,11 @@ class Hands:
 
     @property
     def bodies(self) -> list[bytes]:
-        """What came, in order."""
+        """The bodies of all deliveries, in order."""
         return [delivery.body for delivery in self.deliveries]
 
-    async def hold(self, *bodies: bytes) -> None:
-        """Wait until exactly these have come."""
+    async def receives(self, *bodies: bytes) -> None:
+        """Wait until exactly these bodies have come."""
         await eventually(lambda: len(self.deliveries) >= len(bodies))
         assert self.bodies == list(bodies)
 
@@ -102,7 +102,7 @@ H1 = "flash.home.h1"
 
 
 def to(server: str, *bodies: bytes) -> list[Outgoing]:
-    """Messages to a server's inbox, which must be there."""
+    """Messages to the inbox of a server, which must exist."""
     return [Outgoing(HOMES, server, body, mandatory=True) for body in bodies]
 
 
@@ -118,5 +118,5 @@ async def take(items: AsyncIterator[StreamItem], count: int) -> list[StreamItem]
 
 
 async def echo(body: bytes) -> bytes:
-    """Serves a request with itself."""
+    """Answers a request with its own body."""
     return body
