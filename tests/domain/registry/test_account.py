@@ -54,9 +54,25 @@ def test_a_new_user_has_an_account_and_a_credential():
     given().when(register(profile={"full_name": " Ann Lee ", "city": "Miami", "note": "", "phone": None})).then(ANN, HER_PASSWORD)
 
 
-def test_a_uid_is_given_once():
+@pytest.mark.parametrize("history", [[ANN], [ANN, HER_PASSWORD]])
+def test_a_uid_is_given_once(history):
     with pytest.raises(UidTaken):
-        given(ANN, HER_PASSWORD).when(register(handle="bob"))
+        given(history).when(register(handle="bob"))
+
+
+def test_a_profile_field_of_the_largest_length_is_kept():
+    given(ANN).when(change(city="x" * MAX_FIELD_CHARS)).then(
+        ProfileChanged(uid=42, handle="ann", home="h1", name="Ann Lee", changes={"city": "x" * MAX_FIELD_CHARS}, **WHEN)
+    )
+
+
+def test_a_claimed_handle_knows_whose_it_is():
+    assert given(HandleClaimed(handle="ann", uid=42, **WHEN)).state("handle-ann").uid == 42
+
+
+def test_what_is_personal_in_a_snapshot_is_the_users_own():
+    *_, profile, password_hash, _ = given(ANN, HER_PASSWORD).state("account-42").to_snapshot()
+    assert (profile.owner, password_hash.owner) == (42, 42)
 
 
 @pytest.mark.parametrize("value", ["x" * (MAX_FIELD_CHARS + 1), "\x1b[2Jboo", "\ud800", 7])
