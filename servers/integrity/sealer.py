@@ -22,7 +22,6 @@ from servers.messaging.recent_commits import MAX_BYTES, RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
-RETRY_S = 1.0  # pause while the store is away
 SPREAD = 0.2  # of the seconds between seals, taken off at random, so that two Global Servers on one store seldom seal at the same moment
 PAGE = 1_000  # events read at a time: about half a megabyte
 
@@ -112,13 +111,13 @@ class Sealer:
                 self._unsure = True  # a commit whose answer was lost may have happened
                 if self._stopping:
                     return
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._policy.retry_s)
             except Exception:
                 log.exception("sealer.failed")
                 self._unsure = True
                 if self._stopping:
                     return
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._policy.retry_s)
             if self.unsealed < self._policy.events and not self._stopping:
                 self._log.full.clear()
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import msgpack
 
+from broker import envelope, topology
 from broker.embedded.broker import EmbeddedBroker
+from broker.port import Outgoing
+from domain.event import stored_fields
+from domain.events.global_server import AccountClosed
 from domain.registry.registered_home import GLOBAL
 from servers.home.assembly import assemble
 from servers.home.config import HomeConfig, HousekeepingConfig
@@ -185,6 +189,15 @@ class Town:
         for _ in range(3):
             await eventually(quiet)
             await asyncio.gather(*(home.writer.submit(()) for home in self.homes.values()))
+
+
+async def erases(town: Town, person: Person, position: int = 1) -> None:
+    """What the Global Server tells every home."""
+    event = AccountClosed(at=town.clock(), cause="erase", uid=person.uid, reason="test", home=person.home_name, homes=["h1", "h2"])
+    state = stored_fields(event) | {"class_version": 2}
+    record = envelope.EventRecord(position, f"account-{person.uid}", 4, event.TOPIC, event.at, msgpack.packb(state))
+    body = envelope.encode(GLOBAL, [record])
+    await town.broker.publish([Outgoing(topology.HOMES, home, body, mandatory=True) for home in event.homes])
 
 
 async def shown(look: Callable[[], object], expected: object) -> None:

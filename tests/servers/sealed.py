@@ -16,7 +16,7 @@ from servers.writing.writer import Writer
 from tests.servers.stores import HOME, NOW
 from tests.support.waiting import eventually
 
-AT_ONCE = SealPolicy(events=1_000, seconds=0.01)
+AT_ONCE = SealPolicy(events=1_000, seconds=0.01, retry_s=0.01)
 ONLY_FULL = SealPolicy(events=10, seconds=3600)
 
 

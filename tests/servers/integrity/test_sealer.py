@@ -162,7 +162,6 @@ async def test_a_store_that_was_away_leaves_no_hole(opened, url, monkeypatch):
         return real(events, stored, trackings)
 
     monkeypatch.setattr(log.store, "put", away)
-    monkeypatch.setattr("servers.integrity.sealer.RETRY_S", 0.01)
     await log.adopts(1, 2, 3)
     await log.sealed_up_to(3)
     holds(log)

@@ -22,7 +22,7 @@ from servers.maintenance.restore import JUMP, JUMP_BLIND
 from servers.store.databases import open_view
 from servers.store.event_log import Row
 from tests.faults.history import open_store
-from tests.servers.homes import shown
+from tests.servers.homes import erases, shown
 from tests.servers.maintenance.losses import AFTER, Place, ruin, state, told_by
 from tests.support.waiting import eventually
 
@@ -239,12 +239,16 @@ async def test_keys_that_are_still_there_win_and_missing_ones_are_counted(lost):
     assert (await lost.restore()).unreadable == 2
 
 
-async def test_nobody_who_was_erased_comes_back_with_an_old_backup_of_the_keys(lost, monkeypatch):
-    # The event of whoever erases; here ann's own stream has it.
-    monkeypatch.setattr("servers.maintenance.restore.ERASING", {"user.contact_added"})
-    lost.lose()
-    await lost.restore()
-    with closing(SqliteKeys(lost.directory / "keys" / "h1.db")) as keys:
+async def test_nobody_who_was_erased_comes_back_with_an_old_backup_of_the_keys(place):
+    """Ann closes her account after the keys were saved."""
+    await asyncio.to_thread(place.back_up)
+    await erases(place.town, place.ann)
+    await eventually(lambda: place.ann.uid in place.town.homes["h1"].projections.closed.uids)
+    await place.town.settled()
+    await place.town.closes("h1")
+    place.lose()
+    await place.restore()
+    with closing(SqliteKeys(place.directory / "keys" / "h1.db")) as keys:
         assert keys.read((1, 2))[1] is None
         assert keys.read((1, 2))[2]
 

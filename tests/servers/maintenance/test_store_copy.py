@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from eventsourcing.persistence import Tracking
 
@@ -102,9 +103,12 @@ def test_the_command_says_in_one_line_what_it_did_or_why_not(original, postgres)
     assert again.stderr == "flash: the schema of h1 in PostgreSQL is not empty\n"
 
 
-def test_a_copy_that_differs_is_not_made(original, postgres, tmp_path, monkeypatch):
+def test_a_copy_that_differs_is_not_made(original, postgres, tmp_path):
     database = postgres.new_database()
-    monkeypatch.setattr("servers.store.postgres.rows.PostgresTables.put", lambda end, rows: None)
+    Store(database, "h1", HOME).close()
+    with psycopg.connect(database) as other:
+        other.execute("CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+        other.execute("CREATE TRIGGER lossy BEFORE INSERT ON flash_h1.stored_events FOR EACH ROW EXECUTE FUNCTION lose()")
     with pytest.raises(NotCopied, match="differs"):
         copy_store("h1", original, database, tmp_path / "h1", True, print)
     assert look(database)[0] == []

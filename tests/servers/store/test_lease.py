@@ -257,18 +257,18 @@ async def test_who_was_fenced_out_tells_nothing_of_what_its_successor_commits(st
     assert (told, lost[:1]) == ([], [True])
 
 
-def test_a_process_that_is_stopped_while_it_makes_keys_keeps_no_other_from_making_them(stores):
+def test_a_process_that_is_stopped_while_it_makes_keys_keeps_no_other_from_making_them(stores, monkeypatch):
     """After no answer of the database is a transaction open."""
     table, statuses = stores[0].keys.table, []
     table.read([1])
-    wait = table._db.wait
+    wait = psycopg.Connection.wait
 
-    def watched(*arguments, **options):
-        answer = wait(*arguments, **options)
-        statuses.append(table._db.info.transaction_status)
+    def watched(connection, *arguments, **options):
+        answer = wait(connection, *arguments, **options)
+        statuses.append(connection.info.transaction_status)
         return answer
 
-    table._db.wait = watched
+    monkeypatch.setattr(psycopg.Connection, "wait", watched)
     table.add({7: b"7" * 32, 8: None})
     table.add({7: b"6" * 32, 9: b"9" * 32})
     assert table.read([7, 8, 9]) == {7: b"7" * 32, 8: None, 9: b"9" * 32}

@@ -1,17 +1,12 @@
 """A user leaves for good: what they wrote and were called is gone at every home, also at one that was down, and others see it sensibly."""
 
-import msgpack
 import pytest
 
 from broker import envelope, topology
-from broker.port import Outgoing
 from domain.errors import Unauthorized, UnknownUser
-from domain.event import stored_fields
-from domain.events.global_server import AccountClosed
-from domain.registry.registered_home import GLOBAL
 from projections.by_server import HomeProjections, by_name
 from servers.encryption.event_codec import EventDecoder
-from tests.servers.homes import Town, shown
+from tests.servers.homes import Town, erases, shown
 from tests.support.dumps import through_msgpack
 from tests.support.postgres import every_row
 
@@ -34,15 +29,6 @@ async def friends(town):
     await bob.adds(ann, alias="Annie")
     await town.settled()
     return ann, bob
-
-
-async def erases(town, person, position=1):
-    """What the Global Server tells every home."""
-    event = AccountClosed(at=town.clock(), cause="erase", uid=person.uid, reason="test", home=person.home_name, homes=["h1", "h2"])
-    state = stored_fields(event) | {"class_version": 2}
-    record = envelope.EventRecord(position, f"account-{person.uid}", 4, event.TOPIC, event.at, msgpack.packb(state))
-    body = envelope.encode(GLOBAL, [record])
-    await town.broker.publish([Outgoing(topology.HOMES, home, body, mandatory=True) for home in event.homes])
 
 
 async def erased_at(town, person, *homes):
