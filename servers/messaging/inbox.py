@@ -1,4 +1,4 @@
-"""What other servers tell this one. Rule: effects and position are one commit, then the ack; a repeat is dropped, junk is a dead letter.
+"""Applies the events of other servers. Rule: effects and position are one commit, then the ack; a repeat is dropped, junk is a dead letter.
 
 One unit is in flight at a time. Deliveries that arrive meanwhile go into the next one, so order holds, and load makes batches, not queues.
 """
@@ -39,7 +39,7 @@ class InboxConfig:
     max_events: int = 1_000  # per unit, and one delivery more: they are decided and encrypted in one turn of the loop, some 20 ms
     turn_events: int = 250  # read and decrypted before others get a turn of the loop: some 5 ms, and one delivery more
     prefetch: int = 256  # deliveries that a broker hands out before some are acked
-    retry_s: float = 0.5  # pause while our own store is away; the deliveries stay unacked
+    retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked
 
 
 @dataclass(slots=True)
@@ -93,7 +93,9 @@ class Inbox:
 
     def arrive(self, delivery: Delivery) -> None:
         """The broker hands over a delivery."""
-        if len(self._waiting) >= self._config.prefetch:  # while our store is away, each new connection brings all of them again
+        if (
+            len(self._waiting) >= self._config.prefetch
+        ):  # while the store is away, each new connection delivers all of them again
             self._waiting = deque(waiting for waiting in self._waiting if not waiting.gone)
         self._waiting.append(delivery)
         self._arrived.set()
@@ -165,9 +167,9 @@ class Inbox:
             try:
                 event = self._store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
                 events.append((record.position, event))
-            except Unavailable:  # the key, which the next try may find
+            except Unavailable:  # the key is missing, and the next try may find it
                 raise
-            except Exception as error:  # whatever it is: these bytes are not ours
+            except Exception as error:  # whatever it is, the bytes are another server's
                 events.append((record.position, None))
                 fault = f"event {record.topic!r} at {record.position} of {told.source!r} is unreadable ({type(error).__name__})"
         return Incoming(delivery, Arrived(told.source, events), fault)

@@ -1,7 +1,7 @@
-"""The broker of a home that holds a lease. Rule: who may not write says nothing, and takes nothing from its queue.
+"""The broker of a home that holds a lease. Rule: without the lease a home publishes nothing, and takes nothing from its queue.
 
-The database refuses a late commit, but no broker refuses a late beat or publication. What was committed stays true and may be told
-twice; it must not be told long after the next holder has told more.
+The database refuses a late commit, but no broker refuses a late heartbeat or publication. Committed events stay true and may be published
+twice; they must not be published long after the next holder has published later ones.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
 from servers.store.lease import Lease
 
-LOOK_S = 0.25  # a message that waits for us to step aside waits so much longer
+LOOK_S = 0.25  # so much longer a message waits for a home that has lost its lease to leave the queue
 
 
 def leased(broker: Broker, lease: Lease) -> Broker:
-    """`broker`, silent whenever the lease is not held."""
+    """`broker`, but silent while the lease is not held."""
     return cast(Broker, _LeasedBroker(broker, lease))
 
 
 class _LeasedBroker:
-    """What it does not name is the broker's own."""
+    """Passes on every call of the broker that it does not define itself."""
 
     def __init__(self, broker: Broker, lease: Lease) -> None:
         self._broker = broker
@@ -34,7 +34,7 @@ class _LeasedBroker:
 
     @property
     def connected(self) -> bool:
-        """Whether it is worth while to wait for it."""
+        """Whether the broker is connected and the lease is held."""
         return self._broker.connected and self._lease.held
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
@@ -52,13 +52,13 @@ class _LeasedBroker:
         await self._broker.serve(key, answer)
 
     async def consume(self, server: str, handler: Callable[[Delivery], None]) -> Consumer:
-        """As the broker does, while the lease is held: the queue has one consumer at a time, and ours must not stand in the way."""
+        """As the broker does, while the lease is held: only one consumer may have the queue, and the next holder needs it."""
         consumer = _LeasedConsumer(self._broker, self._lease, server, handler)
         await consumer.start()
         return consumer
 
     async def send_heartbeat(self, body: bytes) -> None:
-        """Live only as long as the lease is held."""
+        """As the broker does, while the lease is held; nothing otherwise."""
         if self._lease.held:
             await self._broker.send_heartbeat(body)
 
@@ -68,7 +68,7 @@ class _LeasedBroker:
 
 
 class _LeasedConsumer:
-    """A consumer that is there while the lease is held. What it had not acked comes again, to whoever consumes then."""
+    """A consumer that exists while the lease is held. Deliveries that it had not acked go to the next consumer."""
 
     def __init__(self, broker: Broker, lease: Lease, server: str, handler: Callable[[Delivery], None]) -> None:
         self._broker = broker
@@ -79,7 +79,7 @@ class _LeasedConsumer:
         self._task = BackgroundTask(f"leased-consumer-{server}")
 
     async def start(self) -> None:
-        """Consume, and look after the lease."""
+        """Consume, and follow the lease."""
         self._consumer = await self._broker.consume(self._server, self._handler)
         self._task.start(self._follow())
 
@@ -92,7 +92,7 @@ class _LeasedConsumer:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            with contextlib.suppress(Unavailable):  # then the link is lost, and the broker has taken everything back
+            with contextlib.suppress(Unavailable):  # the connection is lost, and the broker has taken every delivery back
                 if self._consumer is None and self._lease.held:
                     self._consumer = await self._broker.consume(self._server, self._handler)
                 elif self._consumer is not None and not self._lease.held:

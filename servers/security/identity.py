@@ -1,10 +1,10 @@
-"""Who is asking: what a verified token says. Rule: nothing here is trusted before `Verifier` has checked the signature."""
+"""The identity that a verified token proves. Rule: an `Identity` is made only after the token's signature was checked."""
 
 from dataclasses import dataclass
 
-OPS = "ops"  # the role of those who may look at everything, and close accounts
-INTEGRATOR = "integrator"  # the role of those who may read the presence that they were granted
-NO_ROLES: frozenset[str] = frozenset()  # one for all users: the interpreter makes a new one, of 216 bytes, each time
+OPS = "ops"  # the role of users who may read the whole history and close accounts
+INTEGRATOR = "integrator"  # the role of programs that may read the presence that they were granted
+NO_ROLES: frozenset[str] = frozenset()  # shared by all users, because the interpreter makes a new one of 216 bytes each time
 
 
 @dataclass(frozen=True, slots=True)

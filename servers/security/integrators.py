@@ -1,4 +1,4 @@
-"""Who may read whose presence: the role `integrator` and what each one was granted. Rule: granted by name, in the settings.
+"""Which integrator may read whose presence. Rule: every grant is made by handle, in the settings.
 
 `crm=all; helpdesk=organisation:Acme Ltd; door=uids:1,2,3`
 """
@@ -13,14 +13,14 @@ EXPECTED = "handle=all, handle=organisation:NAME or handle=uids:1,2,3, separated
 
 @dataclass(frozen=True, slots=True)
 class PresenceGrant:
-    """Whom one integrator sees: everybody, or those of an organisation (a profile field, compared without case), or these users."""
+    """The users that one integrator sees: all, those of an organisation (a profile field, compared without case), or the listed ones."""
 
     everybody: bool = False
     organisation: str = ""
     uids: frozenset[int] = frozenset()
 
     def covers(self, uid: int, user: Listed | None) -> bool:
-        """Whether a user, as the directory lists them now, is among them."""
+        """Whether the grant covers a user, as the directory lists the user now."""
         if self.everybody or uid in self.uids:
             return True
         return bool(self.organisation) and user is not None and _same(user.profile.get("organisation", "")) == self.organisation

@@ -1,6 +1,6 @@
 """Passwords: argon2id, in threads of their own. Rule: a password is never stored, logged, or compared on the event loop.
 
-An unknown handle costs as much time as a wrong password, so that nobody learns from the clock which handles exist.
+An unknown handle takes as long as a wrong password, so that nobody learns from the time which handles exist.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from argon2.profiles import get_default_parameters
 from domain.errors import Invalid, Unavailable
 
 MIN_CHARS, MAX_CHARS = 8, 256  # of the protocol; the upper bound keeps hashing a constant cost
-WORKERS = 2  # so many hashes at once: with 19 MiB each a storm takes 38 MiB and leaves the event loop its share of the processor
-MAX_WAITING = 1_000  # about twenty seconds of work for two workers; who comes later hears at once to try again
+WORKERS = 2  # so many hashes at once: with 19 MiB each, a storm of logins takes 38 MiB and leaves the event loop its share of the processor
+MAX_WAITING = 1_000  # about twenty seconds of work for two workers; later callers are told at once to try again
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one guess costs. The defaults are OWASP's least for argon2id: about 25 ms, yet a hundred logins a second on four cores."""
+    """The cost of one guess. The defaults are OWASP's minimum for argon2id: about 25 ms, yet a hundred logins a second on four cores."""
 
     memory_kib: int = 19_456
     passes: int = 2
@@ -73,7 +73,7 @@ class Passwords:
         return self._hasher.check_needs_rehash(stored)
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """End the threads."""
         self._threads.shutdown(cancel_futures=True)
 
     async def _run(self, work: Callable[..., T], *args: object) -> T:

@@ -1,4 +1,4 @@
-"""How often someone may do something. Rule: memory is bounded, whatever keys arrive; time comes from outside.
+"""Rate limits by token buckets. Rule: memory is bounded, whatever keys arrive; the time comes from outside.
 
 A token bucket in its one-number form (GCRA): per key we keep the moment at which its bucket is full again.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 
 from domain.errors import TooManyRequests
 
-MAX_KEYS = 50_000  # about 10 MB; past that the key that was quiet longest is forgotten, whose bucket is most likely full again
+MAX_KEYS = 50_000  # about 10 MB; past that the key that was unused longest is forgotten, because its bucket is most likely full again
 
 
 class RateLimit:
@@ -41,8 +41,8 @@ class RateLimit:
             self._full_at.move_to_end(key)
 
     def _forget_two(self, now: float) -> None:
-        """Forget those who were quiet longest, if their buckets are full again: so only those are kept who are still paying."""
-        for _ in range(2):  # for each that is new, so that there cannot be ever more
+        """Forget the two keys that were unused longest, if their buckets are full again: a full bucket needs no memory."""
+        for _ in range(2):  # for each new key, so that their number cannot grow for ever
             oldest, oldest_full_at = next(iter(self._full_at.items()))
             if oldest_full_at > now and len(self._full_at) <= self._max_keys:
                 break

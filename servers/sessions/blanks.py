@@ -1,8 +1,8 @@
 """Blanks and liveness for all sessions from one timer. Rule: no timer, task or wake-up per session.
 
-Sessions sit in the slots of a wheel that turns once per blank interval. When its slot comes up a session gets a blank; every quarter turn
-it is looked at: if it promised to answer and its last sign of life, which may come at any time, is older than two turns, it is dead.
-So that is noticed at most 2.25 intervals after it.
+Sessions sit in the slots of a wheel that turns once per blank interval. When its slot comes up, a session gets a blank. Every quarter turn
+the wheel checks it: a session that promised to answer blanks is dead when its last sign of life is older than two turns. So a death is
+noticed at most 2.25 intervals after the last sign of life.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ QUIET_TURNS = 2.0  # no sign of life for two turns: two blanks unanswered
 
 
 class Client(Protocol):
-    """What sits on the wheel: `servers.sessions.Session` at a home, `servers.subscribers.Subscriber` at the Global Server."""
+    """Sits on the wheel: a `Session` at a home, a `Subscriber` at the Global Server."""
 
     slot: int
 
@@ -27,7 +27,7 @@ class Client(Protocol):
 
     @property
     def pong(self) -> bool:
-        """Whether silence means that it is dead."""
+        """Whether it answers blanks, so that silence means that it is dead."""
 
     @property
     def seen_at(self) -> float:
@@ -50,21 +50,21 @@ class BlankWheel(Generic[C]):
         self._task = BackgroundTask("blanks")
 
     def add(self, session: C) -> None:
-        """Sessions are dealt around the wheel, so that a flood of logins does not become a flood of blanks."""
+        """Put a session on the wheel. Sessions go to the slots in turn, so that a flood of logins does not become a flood of blanks."""
         session.slot = self._next
         self._next = (self._next + 1) % SLOTS
         self._slots[session.slot][session] = None
 
     def remove(self, session: C) -> None:
-        """The session has ended."""
+        """Take a session off the wheel."""
         self._slots[session.slot].pop(session, None)
 
     def start(self) -> None:
-        """Begin to turn."""
+        """Turn the wheel from now on."""
         self._task.start(self._run())
 
     async def stop(self) -> None:
-        """Stand still."""
+        """Turn the wheel no more."""
         await self._task.stop()
 
     async def _run(self) -> None:

@@ -1,6 +1,6 @@
-"""What sessions are told after a commit, and after word from other homes. Rule: one write per session and commit, however much happened.
+"""Tells sessions what a commit or another home's event means for them. Rule: one write per session and commit, however much happened.
 
-Cost of a presence notice: two dict look-ups, a shared encoding, a share of one write per watcher.
+A change of presence costs two dict look-ups, a shared encoding and a share of one write for each watcher.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from servers.store.event_store import Committed
 
 
 class SessionNotifier:
-    """Folds commits into the indices and tells the sessions concerned."""
+    """Folds commits into the projections, then tells the sessions concerned."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class SessionNotifier:
     def home_down(self, home: str) -> None:
         """Nothing is known any more of that home's users."""
         uids = self._contacters.watched_at(home)
-        for uid in uids:  # what it said is out of date when it comes back, and must not be shown before it has said more
+        for uid in uids:  # what that home said will be out of date when it comes back, and must not be shown before it has said more
             self._presence.forget(uid)
         self.tell([Change(uid, "unknown", None, "", "home_down") for uid in uids])
 

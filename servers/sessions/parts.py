@@ -1,4 +1,4 @@
-"""What a session says to its client: parts, and the outlet through which they leave. Rule: nothing here knows HTTP."""
+"""Parts, which a session sends to its client, and the outlet through which they leave. Rule: nothing here knows HTTP."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -17,7 +17,7 @@ BLANK = Part("blank", b"{}")
 
 
 class Outlet(Protocol):
-    """Where a session's parts go: implemented by the edge, once per framing."""
+    """Where a session's parts go. The edge implements it, once per framing."""
 
     def write(self, parts: Sequence[Part]) -> None:
         """Frame the parts and hand them to the transport in one write. Never blocks, never raises."""

@@ -1,7 +1,8 @@
-"""Logged-in clients of one home. Rule: live and replay are one path: a session has a queue of what it has not been sent, and a window.
+"""Logged-in clients of one home. Rule: live and replay are one path: a session has a queue of unsent events, and a window.
 
-A session is sent what waits while its transport accepts and fewer than `ACK_WINDOW` messages are unacked; a slow client keeps only
-references to mailbox events, a bounded number of them, and delays nobody. Idle sessions own no queue, no window, no timer and no task.
+A session sends its queue while its transport accepts and fewer than `ACK_WINDOW` messages are unacked. For a slow client it keeps only
+references to mailbox events, a bounded number of them, and the client delays nobody. Idle sessions own no queue, no window, no timer and no
+task. One turn of the event loop sends a session at most `MAX_LAG` events, which takes about 10 ms.
 """
 
 from collections import deque
@@ -15,9 +16,9 @@ from servers.sessions.part_bodies import part_of
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.route import DirectRoute
 
-ACK_WINDOW = 64  # unacked messages per session: bounds what a client that stops reading holds in our memory to 64 × 16 KiB
-MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # what another session acked still waits here for us; a full mailbox must fit
-MAX_BACKLOG = 256  # parts that are not in the mailbox (presence, done, contacts) while the transport is full; past that: reconnect
+ACK_WINDOW = 64  # unacked messages per session: a client that stops reading holds at most 64 × 16 KiB of our memory
+MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # events queued here; those that another session acked stay queued, and a full mailbox must fit
+MAX_BACKLOG = 256  # parts outside the mailbox (presence, done, contacts) that wait for a full transport; past that: reconnect
 FLUSH = 64  # parts per write: keeps one write below the transport's high-water mark for ordinary texts
 
 
@@ -52,8 +53,8 @@ class Session:
         self.backlog: list[Part] | None = None
 
     def enqueue(self, events: list[Waiting]) -> None:
-        """Send these as far as transport and window allow, and remember the rest; the list becomes ours. A client too far behind is
-        dropped; it comes back and resumes."""
+        """Send these events as far as transport and window allow, and queue the rest; the list becomes the session's own. The connection of
+        a client that is too far behind is dropped; the client comes back and resumes."""
         queue = self.queue
         if queue is None:
             self.queue = queue = cast("list[Waiting | Part]", events)
@@ -64,7 +65,7 @@ class Session:
             self.outlet.abort()
 
     def drop(self, sender: int) -> None:
-        """Forget what this client has not been sent yet of one who was erased."""
+        """Take the messages of an erased sender out of the queue."""
         if self.queue:
             self.queue = [e for e in self.queue if not (isinstance(e, MessageQueued) and e.uid == sender)] or None
 
@@ -80,14 +81,14 @@ class Session:
             self.outlet.abort()
 
     def tell_in_order(self, part: Part) -> None:
-        """Send a part that says something about messages: behind those which still wait here."""
+        """Send a part about messages: after the messages that are still queued."""
         if self.queue:
             self.queue.append(part)
         else:
             self.tell(part)
 
     def wake(self) -> None:
-        """Send what waits, as far as transport and window allow."""
+        """Send the backlog and the queue, as far as transport and window allow."""
         if self.closed:
             return
         while self.outlet.writable:

@@ -1,8 +1,8 @@
-"""Tickets: a sender and a recipient in the same network may talk directly. Rule: a stamp is made only for what was committed just now.
+"""Tickets: a sender and a recipient in the same network may talk directly. Rule: a stamp is made only for a message committed just now.
 
-The recipient's home derives a ticket's key from the key of the recipient's direct route, so the recipient's client can derive it too; the
-sender's home keeps it and stamps with it. The sender's client gets what is derived from it once more, with which it and the recipient's
-know each other. Nothing of it outlives the process, or its minute.
+The recipient's home derives a ticket's key from the key of the recipient's direct route, so the recipient's client can derive it too. The
+sender's home keeps the key and makes stamps with it. The sender's client gets a second key that is derived from it: with that key the two
+clients prove to each other who they are. A ticket lives for a minute, and never longer than the process.
 """
 
 import hmac
@@ -22,8 +22,8 @@ from servers.messaging.questions import AskTicket, TicketRoute, ask, home_key
 from servers.sessions import views
 from servers.sessions.sessions import Sessions
 
-TICKET_S = 60.0  # asking again costs one request a minute; the sender's home checks each send all the same
-ASK_S = 2.0  # a home that takes longer is no shortcut
+TICKET_S = 60.0  # asking again costs one request a minute, and the sender's home checks each send in any case
+ASK_S = 2.0  # a direct way that takes longer to find is no shortcut
 NO_ROUTE = TicketRoute()
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What one user may do towards another until `expires`, seconds since 1970."""
+    """One user may send directly to another until `expires`, seconds since 1970."""
 
     sender: int
     to: int
@@ -40,12 +40,12 @@ class Ticket:
 
 
 def ticket_key(route_key: bytes, sender: int, to: int, expires_at: str) -> bytes:
-    """The key of a ticket, which only the recipient's client and the two homes can know."""
+    """The key of a ticket. Only the recipient's client and the two homes can know it."""
     return hmac.digest(route_key, f"ticket|{sender}|{to}|{expires_at}".encode(), "sha256")
 
 
 def door_key(key: bytes) -> bytes:
-    """What the holder of a ticket and the recipient prove to know before anything is said; it stamps nothing."""
+    """The key that sender's and recipient's clients prove to know before they talk. No stamp can be made with it."""
     return hmac.digest(key, b"door", "sha256")
 
 
@@ -73,7 +73,7 @@ class Tickets:
         self.held: dict[str, Ticket] = {}  # in the order in which they expire
 
     async def issue(self, sender: int, to: int, address: str) -> views.Ticket:
-        """Where `to` can be reached by `sender`, who is seen at `address`, with a ticket. Raises `NoRoute`."""
+        """Where `sender`, who is seen at `address`, can reach `to`, and a ticket for it. Raises `NoRoute`."""
         if sender not in self._contacters.watchers.get(to, {}):
             raise NoRoute
         home = self._contacters.home_of[to]
@@ -95,7 +95,7 @@ class Tickets:
         return views.Ticket(route.address, route.port, id, door_key(ticket.key).hex(), rfc3339(ticket.expires))
 
     def answer(self, question: AskTicket) -> TicketRoute:
-        """For a user of another home, or of this one: the route to one of ours and the ticket's key; empty when there is none."""
+        """The route to a user of this home and the ticket's key, for a sender of any home; empty when there is no route."""
         sender, to = question.sender, question.to
         if sender not in self._contacters.contacters.get(to, {}):
             return NO_ROUTE
@@ -109,7 +109,7 @@ class Tickets:
         return NO_ROUTE
 
     def stamp(self, id: str, send: Send, accepted_at: str) -> str | None:
-        """What proves to the recipient's client that this home has committed this very message; None without a ticket that fits."""
+        """A stamp, which proves to the recipient's client that this home has committed this message; None when the ticket does not fit."""
         ticket = self.held.get(id)
         if ticket is None or (ticket.sender, ticket.to) != (send.uid, send.to) or ticket.expires <= self._clock():
             return None

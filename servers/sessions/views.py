@@ -1,6 +1,6 @@
 """Every JSON shape that a home says to its users, in answers and in parts. Rule: a shape stands here once and is encoded from here.
 
-`docs/protocol.md` explains the fields. All times are RFC 3339, as `servers/runtime/times.py` writes them.
+`docs/protocol.md` explains the fields. All times are RFC 3339, as `runtime/times.py` writes them.
 """
 
 from typing import Annotated

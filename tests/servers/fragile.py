@@ -16,7 +16,7 @@ class FragileStore(Store):
         self.load_failures: list[Exception] = []
         self.read_failures: list[Exception] = []
         self.snapshot_failures: list[Exception] = []
-        self.keys_to_lose: list[int] = []  # one each time before events are packed
+        self.keys_to_lose: list[int] = []  # one each time that keys were fetched
         self.lost_answers = 0
 
     def put(self, events, stored, trackings=()):
@@ -43,10 +43,14 @@ class FragileStore(Store):
             raise self.snapshot_failures[0]
         super().snapshot(snapshots)
 
-    def pack(self, events):
-        if self.keys_to_lose:
-            self.keys.forget(self.keys_to_lose.pop())
-        return super().pack(events)
+    def run(self, function, *args):
+        if function == self.keys.make and self.keys_to_lose:
+            return super().run(self.make_and_lose, *args)
+        return super().run(function, *args)
+
+    def make_and_lose(self, owners):
+        self.keys.make(owners)
+        self.keys.forget(self.keys_to_lose.pop())
 
 
 class FragileBroker(EmbeddedBroker):
