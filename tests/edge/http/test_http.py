@@ -135,6 +135,7 @@ async def test_an_absolute_address_is_understood(home: RunningHome, wire: Wire):
         (b"\xef\xbb\xbf{}", 400, "malformed"),
         (b"[" * 60_000, 422, "invalid"),
         (b'{"id":' + b"[" * 60_000, 422, "invalid"),
+        (b'{"to":1.5,"id":' + b"[" * 30_000 + b"]" * 30_000 + b"}", 422, "invalid"),
         (b"null", 422, "invalid"),
         (b"{}", 422, "invalid"),
         (b'{"id":"","to":2,"text":"x"}', 422, "invalid"),
