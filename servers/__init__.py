@@ -3,8 +3,8 @@
 The servers add these errors to the tree in `domain/errors.py`; `servers/maintenance/errors.py` draws those of the commands:
 
 Unavailable
-├── Conflicted       servers/store/event_log.py: another process wrote to the same stream
-└── LeaseLost        servers/store/lease.py: another process serves this home
+├── Conflicted       servers/store/log/event_log.py: another process wrote to the same stream
+└── LeaseLost        servers/store/log/lease.py: another process serves this home
 
 ValueError
 └── NotDecryptable   servers/encryption/event_codec.py: the bytes or the key are not the right ones

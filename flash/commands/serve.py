@@ -19,7 +19,7 @@ from flash.process.compose import cancelled_when_told_to_stop, rabbit, running_a
 from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
 from flash.process.watchdog import leave_within
-from servers.store.lease import LeaseLost
+from servers.store.log.lease import LeaseLost
 
 SHORTEST_HEARTBEAT_S = 2.0  # with less, a busy moment would look like death
 NEWCOMERS = (("user add YOUR_HANDLE",), ("listen",))  # what people type in other shells to join

@@ -24,7 +24,7 @@ from servers.security.passwords import Passwords
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import KeyVerifier, Signer
 from servers.sessions.parts import Outlet
-from servers.store.event_log import Conflicted
+from servers.store.log.event_log import Conflicted
 from servers.writing.writer import Writer
 
 UID_TRIES = 20  # a try is lost when another Global Server registers a user in the same moment; both then go on, so few are needed

@@ -34,7 +34,7 @@ from servers.sessions.notifier import SessionNotifier
 from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
 from servers.store.event_store import Store
-from servers.store.lease import Lease
+from servers.store.log.lease import Lease
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer

@@ -21,7 +21,7 @@ from servers.security.tokens import KeyVerifier
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.sessions import Session
 from servers.store.event_store import Store
-from servers.store.lease import Lease
+from servers.store.log.lease import Lease
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer

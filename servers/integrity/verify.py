@@ -13,7 +13,7 @@ from domain.registry.registered_home import GLOBAL
 from servers.integrity.findings import Finding, gather
 from servers.integrity.witnesses import HistoryWitness, SealWitness, Witness, fingerprint_of
 from servers.store.databases import open_view
-from servers.store.event_log import LogView, Row
+from servers.store.log.event_log import LogView, Row
 
 PRIVATE = {kind.TOPIC for kind in every_event() if kind.PRIVATE}
 

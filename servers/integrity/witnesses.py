@@ -12,7 +12,7 @@ import msgpack
 
 from domain.integrity.chain import MARK_BYTES, MARK_CHARS, Seal, before_all, digest, fingerprint, mark, marks
 from servers.integrity.findings import Differences, Finding
-from servers.store.event_log import Row
+from servers.store.log.event_log import Row
 
 FIELDS = {f.name for f in fields(Seal)}
 SIZE = 32  # bytes of a fingerprint

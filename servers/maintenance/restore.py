@@ -25,8 +25,8 @@ from servers.maintenance.errors import NotRestored
 from servers.maintenance.history_since_backup import HistorySinceBackup, read_tail
 from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.databases import open_tables, open_view
-from servers.store.event_log import LogTables, LogView, Row
-from servers.store.positions import RELAY
+from servers.store.log.event_log import LogTables, LogView, Row
+from servers.store.log.positions import RELAY
 
 PAGE = 5_000  # events at a time: some megabytes
 JUMP = 100_000  # positions that are left out; a server at full load uses as many in half a minute, and its history is never so late

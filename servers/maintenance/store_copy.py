@@ -14,7 +14,7 @@ from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotCopied
 from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.databases import open_tables
-from servers.store.event_log import LogTables
+from servers.store.log.event_log import LogTables
 
 PAGE = 5_000  # events at a time: some megabytes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from domain.event import Event
-from servers.store.positions import APPLIED_LATER, SKIPPED
+from servers.store.log.positions import APPLIED_LATER, SKIPPED
 
 
 class Arrived(NamedTuple):

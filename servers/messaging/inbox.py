@@ -20,7 +20,7 @@ from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from servers.messaging.dedup import Arrived, Dedup, Fresh
 from servers.store.event_store import Store
-from servers.store.positions import note_of
+from servers.store.log.positions import note_of
 from servers.writing.writer import Writer
 
 NOTHING_NEW = (

@@ -12,7 +12,7 @@ from typing import Any, cast
 from broker.port import Broker, Consumer, Delivery, Outgoing
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
-from servers.store.lease import Lease
+from servers.store.log.lease import Lease
 
 LOOK_S = 0.25  # so much longer a message waits for a home that has lost its lease to leave the queue
 

@@ -17,7 +17,7 @@ from domain.events.home import PresenceEvent
 from servers.messaging.outbox_publisher import OutboxConfig, OutboxPublisher
 from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
-from servers.store.positions import RELAY
+from servers.store.log.positions import RELAY
 from servers.writing.writer import Writer
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from domain.errors import Unavailable
 from runtime.database_urls import sqlite_file
-from servers.store.event_log import EventLog, LogTables, LogView
+from servers.store.log.event_log import EventLog, LogTables, LogView
 from servers.store.sqlite.log import SqliteLog
 from servers.store.sqlite.rows import open_sqlite_tables, open_sqlite_view
 

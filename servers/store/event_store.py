@@ -21,9 +21,9 @@ from servers.encryption.key_store import KeysNeeded
 from servers.encryption.key_tables import open_keys
 from servers.encryption.snapshots import pack_snapshot, unpack_snapshot
 from servers.store.databases import open_event_log
-from servers.store.event_log import Row
-from servers.store.lease import LeaseTable
-from servers.store.positions import notes_of
+from servers.store.log.event_log import Row
+from servers.store.log.lease import LeaseTable
+from servers.store.log.positions import notes_of
 
 SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
 SNAPSHOT_FORMAT = 1  # raised when the snapshot of a state changes shape; older snapshots are then ignored
@@ -149,7 +149,7 @@ class Store:
         return self.log.tracked(source)
 
     def notes(self, source: str) -> dict[int, int]:
-        """The notes on events of `source` that were skipped, by position: see `servers.store.positions`. Raises `Unavailable`."""
+        """The notes on events of `source` that were skipped, by position: see `servers.store.log.positions`. Raises `Unavailable`."""
         prefix = notes_of(source)
         ends = ((name.removeprefix(prefix), note) for name, note in self.log.tracked_under(prefix).items())
         return {int(end): note for end, note in ends if end.isdecimal()}  # the others are of a source whose name goes on after a space

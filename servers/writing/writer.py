@@ -19,9 +19,9 @@ from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from runtime.deferred import Deferred
-from servers.store.event_log import Conflicted
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
-from servers.store.lease import LeaseLost
+from servers.store.log.event_log import Conflicted
+from servers.store.log.lease import LeaseLost
 from servers.writing.config import WriterConfig
 from servers.writing.erasure import Erasure
 from servers.writing.state_cache import StateCache

@@ -20,9 +20,9 @@ from psycopg_pool import ConnectionPool
 
 from domain.errors import Unavailable
 from runtime.postgres_options import KEEPALIVES
-from servers.store.event_log import Conflicted, NewRow, Row
-from servers.store.lease import LeaseLost
-from servers.store.positions import is_outbox
+from servers.store.log.event_log import Conflicted, NewRow, Row
+from servers.store.log.lease import LeaseLost
+from servers.store.log.positions import is_outbox
 from servers.store.postgres.lease import PostgresLease
 from servers.store.postgres.schema import COLUMNS, CONNECT_TIMEOUT_S, FENCED, commit_call, make_tables, program_name, schema_of
 

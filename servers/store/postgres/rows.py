@@ -12,8 +12,8 @@ from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
 from domain.errors import Unavailable
-from servers.store.event_log import Row
-from servers.store.positions import LIBRARYS_OWN
+from servers.store.log.event_log import Row
+from servers.store.log.positions import LIBRARYS_OWN
 from servers.store.postgres.schema import COLUMNS, make_tables, program_name, schema_of
 
 PAGE = 2_000  # rows fetched at a time: about 1 MB

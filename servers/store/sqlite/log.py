@@ -14,8 +14,8 @@ from typing import Any
 from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
-from servers.store.event_log import Conflicted, NewRow, Row
-from servers.store.positions import is_outbox
+from servers.store.log.event_log import Conflicted, NewRow, Row
+from servers.store.log.positions import is_outbox
 from servers.store.sqlite.schema import COLUMNS, STREAM, make_tables
 
 # Any number of rows fits one of these with a third to spare at most, and they are few enough to be kept compiled.

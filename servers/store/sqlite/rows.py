@@ -12,8 +12,8 @@ from typing import IO
 from urllib.parse import quote
 
 from domain.errors import Unavailable
-from servers.store.event_log import Row
-from servers.store.positions import LIBRARYS_OWN
+from servers.store.log.event_log import Row
+from servers.store.log.positions import LIBRARYS_OWN
 from servers.store.sqlite.schema import COLUMNS, make_tables
 
 PAGE = 2_000  # rows fetched at a time: about 1 MB

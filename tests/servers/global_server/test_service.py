@@ -9,7 +9,7 @@ from domain.events.global_server import AccountClosed, UserRegistered
 from domain.registry.commands import LookUpAccount
 from servers.global_server import views
 from servers.security.passwords import Cost
-from servers.store.event_log import Conflicted
+from servers.store.log.event_log import Conflicted
 from tests.servers.registry import HERE, PASSWORD, House
 from tests.support.waiting import eventually
 

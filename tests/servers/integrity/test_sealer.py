@@ -19,7 +19,7 @@ from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
 from servers.integrity.policy import SealPolicy
 from servers.security.passwords import CHEAP
-from servers.store.event_log import Conflicted
+from servers.store.log.event_log import Conflicted
 from tests.servers.homes import Town
 from tests.servers.sealed import AT_ONCE, ONLY_FULL, SealedLog
 from tests.servers.stores import adopted, put

@@ -9,7 +9,7 @@ import pytest
 from domain.errors import Unavailable
 from servers.integrity.policy import SealPolicy
 from servers.integrity.verify import History, verify
-from servers.store.event_log import Conflicted
+from servers.store.log.event_log import Conflicted
 from servers.store.postgres.schema import schema_of
 from tests.servers.genuine import found
 from tests.servers.sealed import SealedLog

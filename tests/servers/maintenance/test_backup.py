@@ -20,7 +20,7 @@ from servers.maintenance.backup import back_up_keys, back_up_log
 from servers.maintenance.errors import NotBackedUp, NotRestored
 from servers.maintenance.restore import JUMP, JUMP_BLIND
 from servers.store.databases import open_view
-from servers.store.event_log import Row
+from servers.store.log.event_log import Row
 from tests.faults.history import open_store
 from tests.servers.homes import erases, shown
 from tests.servers.maintenance.losses import AFTER, Place, ruin, state, told_by

@@ -12,9 +12,9 @@ from eventsourcing.persistence import Tracking
 from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotCopied
 from servers.maintenance.store_copy import copy_store
-from servers.store.event_log import Conflicted
 from servers.store.event_store import Store
-from servers.store.positions import RELAY
+from servers.store.log.event_log import Conflicted
+from servers.store.log.positions import RELAY
 from tests.servers.stores import HOME, adopted, put, sent
 
 KEYS = {901: b"k" * 32, -902: b"l" * 32, 903: None}

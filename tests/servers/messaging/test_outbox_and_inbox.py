@@ -18,7 +18,7 @@ from domain.events.home import LoggedIn
 from servers.messaging.inbox import InboxConfig
 from servers.messaging.outbox_publisher import OutboxConfig
 from servers.store.event_store import Store
-from servers.store.positions import RELAY
+from servers.store.log.positions import RELAY
 from tests.domain.home_stories import logged_in, message_sent
 from tests.servers.commands import contact, send
 from tests.servers.wires import Server

@@ -10,8 +10,8 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
 from servers.store.databases import is_log, open_event_log, open_tables, open_view
-from servers.store.event_log import Conflicted, EventLog, NewRow, Row
-from servers.store.positions import RELAY
+from servers.store.log.event_log import Conflicted, EventLog, NewRow, Row
+from servers.store.log.positions import RELAY
 from servers.store.postgres.log import PostgresLog, PostgresTimeouts
 from tests.support.waiting import wait_until
 

@@ -10,9 +10,9 @@ from domain.errors import Unavailable
 from domain.event import placed
 from domain.personal import Personal
 from servers.encryption.snapshots import pack_snapshot
-from servers.store.event_log import Conflicted
 from servers.store.event_store import SNAPSHOT_EVERY, Store
-from servers.store.positions import APPLIED_LATER, RELAY, SKIPPED, note_of
+from servers.store.log.event_log import Conflicted
+from servers.store.log.positions import APPLIED_LATER, RELAY, SKIPPED, note_of
 from tests.servers.stores import HOME, adopted, put, sent
 
 MANY = 100_000

@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 from domain.errors import Unavailable
 from servers.messaging.leased_broker import leased
 from servers.store.event_store import Store
-from servers.store.lease import Lease, LeaseLost
+from servers.store.log.lease import Lease, LeaseLost
 from servers.writing.writer import Writer
 from tests.servers.stores import HOME, NOW, adopted, put
 from tests.support.waiting import eventually

@@ -14,7 +14,7 @@ from eventsourcing.persistence import IntegrityError, Notification, ProcessRecor
 from eventsourcing.tests import persistence as library
 
 from servers.store.databases import open_event_log
-from servers.store.event_log import Conflicted, EventLog
+from servers.store.log.event_log import Conflicted, EventLog
 
 EVERYTHING = 1_000_000
 BEFORE_ALL = -1  # the library's test cases begin some streams with version 0

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from servers.store.databases import open_view
-from servers.store.event_log import Conflicted
 from servers.store.event_store import Store
+from servers.store.log.event_log import Conflicted
 from servers.store.sqlite.log import SqliteLog
 from tests.servers.stores import HOME, adopted, put
 

@@ -14,8 +14,8 @@ from domain.errors import NotAContact, Rejected, Unavailable
 from domain.events.home import ContactAdded, LoggedIn, MessageSent
 from domain.rules.rules import Rules
 from domain.user.commands import RemoveContact
-from servers.store.event_log import Conflicted
 from servers.store.event_store import SNAPSHOT_EVERY
+from servers.store.log.event_log import Conflicted
 from servers.writing.config import WriterConfig
 from servers.writing.writer import Writer
 from tests.servers.commands import contact, log_in, send

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
-from servers.store.lease import LeaseTable
+from servers.store.log.lease import LeaseTable
 
 NewRow = tuple[str, int, str, bytes]  # stream, version, topic, data of an event that has no position yet
 
