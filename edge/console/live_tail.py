@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 import structlog
+from msgspec import Struct
 
 from domain.errors import Unavailable
 from edge.console.contract import Console
@@ -29,6 +30,13 @@ PLACE = re.compile(r"[0-9]{1,18}", re.ASCII)  # an event's number in the audit s
 MAX_IGNORED_BYTES = 4_096  # a browser sends nothing on such a connection
 
 log = structlog.get_logger(__name__)
+
+
+class Rows(Struct):
+    """What the page's script gets: rows of the table as HTML, and whether some were left out."""
+
+    rows: str
+    cut: bool
 
 
 class Tails:
@@ -82,7 +90,7 @@ class LiveTail(asyncio.Protocol):
                 async for rows, cut in looks:
                     await self._writable.wait()
                     if rows:
-                        body = encode_json({"rows": str(text(*(event_row(row) for row in reversed(rows)))), "cut": cut})
+                        body = encode_json(Rows(str(text(*(event_row(row) for row in reversed(rows)))), cut))
                         transport.write(EVENT_STREAM.frame((Part("rows", body, rows[-1].id),)))
                     else:
                         transport.write(EVENT_STREAM.frame((BLANK,)))

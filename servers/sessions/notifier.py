@@ -5,6 +5,8 @@ A change of presence costs two dict look-ups, a shared encoding and a share of o
 
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec import Raw
+
 from domain.event import Event
 from domain.events.home import ContacterAdded, ContactRemoved, MessageDone, MessageQueued, PresenceEvent, ReceiptQueued, StatusChanged
 from domain.mailbox.state import Waiting
@@ -125,9 +127,9 @@ class SessionNotifier:
 
     def tell(self, changes: Sequence[Change]) -> None:
         """Tell every live session that watches one of the users; one part per session."""
-        told: dict[Session, list[bytes]] = {}
+        told: dict[Session, list[Raw]] = {}
         for change in changes:
-            views: list[bytes | None] = [None, None]
+            views: list[Raw | None] = [None, None]
             for watcher, notify in self._contacters.watchers.get(change.uid, {}).items():
                 for session in self._sessions.of(watcher):
                     view = views[notify]

@@ -5,7 +5,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 Status = Annotated[str, Meta(extra_json_schema={"enum": ["online", "away", "dnd", "offline", "unknown"]})]
 
@@ -88,6 +88,12 @@ class PresenceChange(Struct):
     note: str
     reason: str
     notify: bool
+
+
+class PresenceChanges(Struct):
+    """The part `presence`. Each change is a `PresenceChange`, encoded already because many watchers share it."""
+
+    changes: list[Raw]
 
 
 class Done(Struct):
