@@ -14,11 +14,7 @@ from typing import Any, ClassVar
 from domain.event import Event
 
 
-class GlobalEvent(Event, frozen=True, kw_only=True):
-    """Any event of the Global Server."""
-
-
-class UserRegistered(GlobalEvent, frozen=True, kw_only=True):
+class UserRegistered(Event, frozen=True, kw_only=True):
     """A person became a user and was given a home for good. The first event of `account-<uid>`; the directory lists the user from now on.
 
     `profile` holds the filled-in fields only (`domain.profile.PROFILE_FIELDS`).
@@ -32,7 +28,7 @@ class UserRegistered(GlobalEvent, frozen=True, kw_only=True):
     profile: dict[str, str]
 
 
-class ProfileChanged(GlobalEvent, frozen=True, kw_only=True):
+class ProfileChanged(Event, frozen=True, kw_only=True):
     """A user changed their profile. In `account-<uid>`; the directory shows and finds the new one, and the home is told the name.
 
     `changes` holds only the fields that changed: the new text, or `None` where a field was emptied.
@@ -47,7 +43,7 @@ class ProfileChanged(GlobalEvent, frozen=True, kw_only=True):
     changes: dict[str, str | None]
 
 
-class CredentialChanged(GlobalEvent, frozen=True, kw_only=True):
+class CredentialChanged(Event, frozen=True, kw_only=True):
     """A user's password was set, or hashed anew. In `account-<uid>`; private: it never leaves the store.
 
     `password_hash` is an argon2id string with its own salt and parameters; it never shows in a `repr`.
@@ -63,7 +59,7 @@ class CredentialChanged(GlobalEvent, frozen=True, kw_only=True):
         return f"CredentialChanged(uid={self.uid})"
 
 
-class AccountClosed(GlobalEvent, frozen=True, kw_only=True):
+class AccountClosed(Event, frozen=True, kw_only=True):
     """A user left for good. The last event of `account-<uid>`: nobody finds them any more, and they get no more tokens. The handle stays
     taken, so that old messages never seem to come from somebody else. `reason` is for the audit. The user's key is destroyed, and every
     home does the same (UserClosed). Version 1 told no home.
@@ -83,7 +79,7 @@ class AccountClosed(GlobalEvent, frozen=True, kw_only=True):
         state["home"], state["homes"] = "", []
 
 
-class HandleClaimed(GlobalEvent, frozen=True, kw_only=True):
+class HandleClaimed(Event, frozen=True, kw_only=True):
     """A handle belongs to a user from now on. Always the first event of `handle-<handle>`: the database's key on (stream, version) makes
     handles unique, even between two Global Servers on one store."""
 
@@ -92,7 +88,7 @@ class HandleClaimed(GlobalEvent, frozen=True, kw_only=True):
     uid: int
 
 
-class HomeAnnounced(GlobalEvent, frozen=True, kw_only=True):
+class HomeAnnounced(Event, frozen=True, kw_only=True):
     """A Home Server is part of this installation, and clients reach it at `url`. In `home-<name>`; new users may be given to it."""
 
     TOPIC: ClassVar[str] = "home.announced"
@@ -100,14 +96,14 @@ class HomeAnnounced(GlobalEvent, frozen=True, kw_only=True):
     url: str
 
 
-class HomeRetired(GlobalEvent, frozen=True, kw_only=True):
+class HomeRetired(Event, frozen=True, kw_only=True):
     """A Home Server takes no new users any more. In `home-<name>`; its present users stay there."""
 
     TOPIC: ClassVar[str] = "home.retired"
     name: str
 
 
-class AuditRead(GlobalEvent, frozen=True, kw_only=True):
+class AuditRead(Event, frozen=True, kw_only=True):
     """Somebody with the role `ops` looked at the history. In the `audit-<uid>` of that person, stored before anything was shown."""
 
     TOPIC: ClassVar[str] = "audit.read"
@@ -117,7 +113,7 @@ class AuditRead(GlobalEvent, frozen=True, kw_only=True):
     whom: str  # the person or thing that was asked about, and the moment; empty for everything
 
 
-class DeadLettersHandled(GlobalEvent, frozen=True, kw_only=True):
+class DeadLettersHandled(Event, frozen=True, kw_only=True):
     """Somebody with the role `ops` asked to put back or to throw away dead letters. In `audit-<uid>`, stored before it is done."""
 
     TOPIC: ClassVar[str] = "audit.dead_letters_handled"

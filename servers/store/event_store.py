@@ -42,13 +42,13 @@ class Committed(NamedTuple):
 class Store:
     """Events, snapshots and tracking positions of one server."""
 
-    def __init__(self, url: str, server: str, catalogue: Rules, keys_url: str = "") -> None:
+    def __init__(self, url: str, server: str, rules: Rules, keys_url: str = "") -> None:
         """`url`: `sqlite:///path` or `postgresql://user:password@host:port/database` (schema `flash_<server>`). `keys_url`: the same for
         the keys of personal data; a place of their own beside the events unless told otherwise (`servers/encryption/key_tables.py`).
 
         Raises `Unavailable` when the database cannot be reached, `ValueError` for another kind of URL.
         """
-        self.catalogue = catalogue
+        self.rules = rules
         self._thread = Worker(f"store-{server}")  # commits and loads, one after the other
         self._reader = Worker(f"reader-{server}")  # catching up never delays a commit
         self.log = open_event_log(url, server)
@@ -108,7 +108,7 @@ class Store:
 
     def load(self, stream: str) -> State:
         """The state of a stream: its latest snapshot and what came after. Raises `Unavailable`."""
-        state = self.catalogue.new_state(stream)
+        state = self.rules.new_state(stream)
         if isinstance(state, Snapshotable) and (snapshot := self.log.newest_snapshot(stream)) is not None:
             version, packed = snapshot
             form, data = unpack_snapshot(packed, self.keys)
@@ -116,7 +116,7 @@ class Store:
                 state.from_snapshot(data)
                 state.version = version
         for row in self.log.read_stream(stream, state.version):
-            self.catalogue.evolve(state, self._event(row))
+            self.rules.evolve(state, self._event(row))
         return state
 
     def load_all(self, streams: Sequence[str]) -> list[State]:

@@ -46,7 +46,7 @@ class Writer:
     ) -> None:
         """`fenced_out` is called when the store says that another process writes now."""
         self._store = store
-        self._rules = store.catalogue
+        self._rules = store.rules
         self._clock = clock
         self._fenced_out = fenced_out
         self._erasure = erasure

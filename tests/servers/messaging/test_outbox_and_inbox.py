@@ -275,7 +275,7 @@ async def test_a_home_may_be_named_relay(store_url, broker):
     await eventually(lambda: len(h2.mailbox(2)) == 1)
     await eventually(lambda: h2.outbox.lag == 0)
     await h2.stop()
-    store = Store(store_url("h2"), "h2", h2.store.catalogue)
+    store = Store(store_url("h2"), "h2", h2.store.rules)
     assert (store.tracked("relay"), store.tracked(RELAY)) == (1_000, store.last_position())
     store.put([], [], [Tracking("relay", 1_001)])
     store.close()

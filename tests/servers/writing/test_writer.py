@@ -48,13 +48,13 @@ def refuse(state, command, now):
     raise Rejected
 
 
-CATALOGUE = replace(HOME, deciders={**HOME.deciders, Explode: explode, Refuse: refuse})
+RULES = replace(HOME, deciders={**HOME.deciders, Explode: explode, Refuse: refuse})
 
 
 class Desk:
     """A writer and what it told."""
 
-    def __init__(self, url: str, rules: Rules = CATALOGUE, clock: Callable[[], float] = lambda: NOW, **bounds: Any) -> None:
+    def __init__(self, url: str, rules: Rules = RULES, clock: Callable[[], float] = lambda: NOW, **bounds: Any) -> None:
         self.store = FragileStore(url, "h1", rules)
         self.told: list[list[str]] = []
         self.failing_listener = False
@@ -105,7 +105,7 @@ async def test_a_state_that_a_fold_left_half_changed_is_forgotten(url):
         if failing:
             raise failing.pop()
 
-    async with opened(url, rules=replace(CATALOGUE, folds={**HOME.folds, LoggedIn: fold})) as desk:
+    async with opened(url, rules=replace(RULES, folds={**HOME.folds, LoggedIn: fold})) as desk:
         await desk.do(log_in(1, "s1"))
         failing.append(ZeroDivisionError())
         with pytest.raises(ZeroDivisionError):
