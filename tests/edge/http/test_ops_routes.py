@@ -2,15 +2,14 @@
 
 import asyncio
 from datetime import datetime
-from typing import get_args
 
 import msgspec
 import pytest
 
+import flash_sdk
 from domain import errors
 from domain.profile import PROFILE_FIELDS
 from edge.contracts import answers
-from edge.contracts.requests import ProfileField
 from edge.http import openapi
 from edge.http.problems import STATUS, problem, status_of
 from edge.http.route import Route
@@ -138,5 +137,5 @@ def test_times_have_microseconds_and_a_z(seconds: float):
     assert datetime.fromisoformat(text).timestamp() == seconds
 
 
-def test_the_profile_fields_are_those_of_the_domain():
-    assert get_args(ProfileField) == PROFILE_FIELDS
+def test_the_sdk_names_the_profile_fields_of_the_domain():
+    assert flash_sdk.PROFILE_FIELDS == PROFILE_FIELDS
