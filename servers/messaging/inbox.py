@@ -93,9 +93,7 @@ class Inbox:
 
     def arrive(self, delivery: Delivery) -> None:
         """The broker hands over a delivery."""
-        if (
-            len(self._waiting) >= self._config.prefetch
-        ):  # while the store is away, each new connection delivers all of them again
+        if len(self._waiting) >= self._config.prefetch:  # while the store is away, each new connection delivers all of them again
             self._waiting = deque(waiting for waiting in self._waiting if not waiting.gone)
         self._waiting.append(delivery)
         self._arrived.set()

@@ -9,7 +9,6 @@ import pytest
 from clients.command_line.running import run
 from clients.terminal.grants import Grants
 from flash.cli import people
-from flash.commands.doctor import stream as doctor_stream
 from flash.commands.doctor.machine import FAILURE, OK, Remark
 from tests.network import software
 from tests.network.conftest import BLANKS_PORT, Installations, Town
@@ -18,7 +17,6 @@ from tests.network.namespaces import OUTSIDE, Place
 from tests.network.timing import BLANK_S
 
 HOME, PROXY = BLANKS_PORT + 1, 8191
-WELCOME_S = 1.0  # instead of 5: the proxies are a hop away
 
 
 @pytest.mark.parametrize(
@@ -43,7 +41,6 @@ async def test_what_the_doctor_sees(
     says: str,
     do: str,
 ) -> None:
-    monkeypatch.setattr(doctor_stream, "WELCOME_S", WELCOME_S)
     monkeypatch.setenv("FLASH_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("FLASH_HOST", OUTSIDE)
     ann = await town.moves_in("ann", "outside", installations.with_blanks)

@@ -17,11 +17,19 @@ from flash.process.compose import public_url
 from flash.process.settings import Settings
 from flash_sdk import Blank, Disconnected, FlashClient, FlashClientError, Grant, Home, Patience, Welcome
 
-WELCOME_S = 5.0  # a home answers a login in milliseconds; a buffering proxy keeps the answer until its buffer is full
-LATE_S = 3.0  # how late a blank may come on a busy machine
 LOOK = {"nginx": "proxy_buffering off, gzip off", "haproxy": "option http-no-delay, no compression"}
 WAIT = {"nginx": "proxy_read_timeout", "haproxy": "timeout client, timeout server"}
 FILES = "docs/networks has both files"
+
+
+class Timeouts(NamedTuple):
+    """How long the doctor waits, in seconds."""
+
+    welcome_s: float = 5.0  # a home answers a login in milliseconds; a buffering proxy keeps the answer until its buffer is full
+    late_s: float = 3.0  # how late a blank may come on a busy machine
+
+
+DEFAULT = Timeouts()
 
 
 class Seen(NamedTuple):
@@ -34,7 +42,9 @@ class Seen(NamedTuple):
     after_s: float = 0.0
 
 
-async def stream_remarks(settings: Settings, server: str, port: int, grant: Grant, through: str | None) -> AsyncIterator[Remark]:
+async def stream_remarks(
+    settings: Settings, server: str, port: int, grant: Grant, through: str | None, timeouts: Timeouts = DEFAULT
+) -> AsyncIterator[Remark]:
     """Open the back connection of `grant` at `through`, or else at the public URL, and wait for two blanks."""
     who, home = grant.handle, grant.home
     if server not in (GLOBAL, home.name):
@@ -42,7 +52,7 @@ async def stream_remarks(settings: Settings, server: str, port: int, grant: Gran
         return
     url = through or (home.url if server == GLOBAL else public_url(settings, port))
     try:
-        seen = await look(grant, url, until_quiet=True)
+        seen = await look(grant, url, timeouts, until_quiet=True)
     except FlashClientError as error:
         yield Remark("stream", FAILURE, f"{url} refuses {who}: {error}", f"flash login {who}, or name somebody else with --as")
         return
@@ -52,7 +62,7 @@ async def stream_remarks(settings: Settings, server: str, port: int, grant: Gran
     elif seen.ended == "unreachable":
         yield Remark("stream", FAILURE, f"{url} makes no back connection", "start the home; look at the proxy, and at the log of either")
     elif seen.welcome_s is None:
-        yield await _no_welcome(settings, port, grant, url)
+        yield await _no_welcome(settings, port, grant, url, timeouts)
     elif seen.ended == "late":
         says = f"{url} holds streams back: the welcome came, blanks did not, in {seen.after_s:.0f} s; one is due every {seen.every_s:g} s"
         yield Remark("stream", FAILURE, says, _cure(LOOK))
@@ -61,20 +71,21 @@ async def stream_remarks(settings: Settings, server: str, port: int, grant: Gran
         yield Remark("stream", FAILURE, says, f"{_cure(WAIT)} above that; or FLASH_BLANK_S below")
 
 
-async def _no_welcome(settings: Settings, port: int, grant: Grant, url: str) -> Remark:
+async def _no_welcome(settings: Settings, port: int, grant: Grant, url: str, timeouts: Timeouts) -> Remark:
     """Ask the home without the proxy, to tell whose fault it is that no welcome came."""
     here = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104 - the operator set it
     seen = Seen()
     with contextlib.suppress(FlashClientError):
-        seen = await look(grant, here, until_quiet=False)
+        seen = await look(grant, here, timeouts, until_quiet=False)
     if seen.welcome_s is None:
         return Remark(
             "stream",
             FAILURE,
-            f"no welcome through {url} in {WELCOME_S:.0f} s, nor at {here}",
+            f"no welcome through {url} in {timeouts.welcome_s:.0f} s, nor at {here}",
             "look into the home's log; ask where it runs",
         )
-    says = f"{url} holds streams back: no welcome in {WELCOME_S:.0f} s, and at {here} in {seen.welcome_s:.2f} s; clients poll meanwhile"
+    compared = f"no welcome in {timeouts.welcome_s:.0f} s, and at {here} in {seen.welcome_s:.2f} s"
+    says = f"{url} holds streams back: {compared}; clients poll meanwhile"
     return Remark("stream", FAILURE, says, _cure(LOOK))
 
 
@@ -82,12 +93,12 @@ def _cure(settings: dict[str, str]) -> str:
     return "; ".join(f"{proxy}: {what}" for proxy, what in settings.items()) + f"; {FILES}"
 
 
-async def look(grant: Grant, url: str, *, until_quiet: bool) -> Seen:
+async def look(grant: Grant, url: str, timeouts: Timeouts, *, until_quiet: bool) -> Seen:
     """Open one back connection to the home at `url`. `until_quiet`: stay for a whole interval of silence. Raises `Refused`."""
     began = time.monotonic()
     first_blank: float | None = None
     seen = Seen()
-    async with FlashClient(url, client="doctor/1.0", patience=Patience(welcome_s=WELCOME_S)) as client:
+    async with FlashClient(url, client="doctor/1.0", patience=Patience(welcome_s=timeouts.welcome_s)) as client:
         client.use(dataclasses.replace(grant, home=Home(grant.home.name, url)))
         listener = client.listen(framing="multipart", blanks=True, peek=True)
         try:
@@ -98,13 +109,13 @@ async def look(grant: Grant, url: str, *, until_quiet: bool) -> Seen:
                         seen = Seen(passed, every_s=event.blank_s)
                         if not until_quiet:
                             break
-                        patience.reschedule(asyncio.get_running_loop().time() + event.blank_s + LATE_S)
+                        patience.reschedule(asyncio.get_running_loop().time() + event.blank_s + timeouts.late_s)
                     elif isinstance(event, Blank):
                         if first_blank is not None:
                             seen = seen._replace(quiet_s=passed - first_blank)
                             break
                         first_blank = passed
-                        patience.reschedule(asyncio.get_running_loop().time() + seen.every_s + LATE_S)
+                        patience.reschedule(asyncio.get_running_loop().time() + seen.every_s + timeouts.late_s)
                     elif isinstance(event, Disconnected):
                         seen = seen._replace(ended=event.reason, after_s=passed)
                         break

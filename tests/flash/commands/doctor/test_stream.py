@@ -5,20 +5,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from flash.commands.doctor import stream as doctor_stream
 from flash.commands.doctor.machine import FAILURE, OK, Remark
-from flash.commands.doctor.stream import stream_remarks
+from flash.commands.doctor.stream import Timeouts, stream_remarks
 from flash.process.settings import Settings
 from flash_sdk import FlashClient, Grant
 from tests.clients.sdk.peer import PASSWORD, Peer
 from tests.support.ports import free_ports
 
+IMPATIENT = Timeouts(welcome_s=0.3, late_s=0.2)
+
 
 @pytest.fixture
-async def home(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Peer]:
-    """Says what the test wants to be said. Nothing is waited for long."""
-    monkeypatch.setattr(doctor_stream, "WELCOME_S", 0.3)
-    monkeypatch.setattr(doctor_stream, "LATE_S", 0.2)
+async def home() -> AsyncIterator[Peer]:
+    """Says what the test wants to be said."""
     async with Peer() as peer:
         yield peer
 
@@ -31,7 +30,7 @@ async def ann(home: Peer) -> Grant:
 
 async def remarks(ann: Grant, url: str, server: str = "h1", port: int | None = None) -> list[Remark]:
     """`port`: where the home itself is thought to be."""
-    return [each async for each in stream_remarks(Settings(), server, port or free_ports(1)[0], ann, url)]
+    return [each async for each in stream_remarks(Settings(), server, port or free_ports(1)[0], ann, url, IMPATIENT)]
 
 
 @pytest.mark.parametrize("server", ["h1", "global"])
