@@ -7,6 +7,7 @@ import pytest
 
 from domain.event import stored_fields
 from domain.events.every import every_event
+from domain.events.global_server import AccountClosed
 from domain.events.home import MessageSent
 from domain.personal import owners
 from domain.rules.rules import Rules
@@ -85,6 +86,12 @@ def test_a_message_of_version_one_was_not_urgent():
     assert isinstance(event, MessageSent)
     assert event.urgent is False
     assert {**stored_fields(event), "urgent": None} == {**stored, "urgent": None}
+
+
+def test_an_account_that_was_closed_in_version_one_told_no_home():
+    closed = decode(json.loads(path("account.closed", 1).read_text(encoding="utf-8")))
+    assert isinstance(closed, AccountClosed)
+    assert (closed.home, closed.homes) == ("", [])
 
 
 def test_samples_are_never_overwritten():

@@ -132,6 +132,7 @@ def test_hashes_do_not_show_in_logs():
     state = given(ANN, HER_PASSWORD).state("account-42")
     assert state.password_hash == "$hash1"
     assert "$hash1" not in f"{HER_PASSWORD!r} {register()!r} {state!r}"
+    assert (repr(register()), repr(HER_PASSWORD)) == ("RegisterAccount(uid=42)", "CredentialChanged(uid=42)")
 
 
 def test_looking_changes_nothing():

@@ -7,6 +7,7 @@ from domain.events.home import MailboxClosed, MessageErased, MessageExpired, Mes
 from projections.server.waiting_mail import WaitingIndex
 from tests.domain.given import NOW
 from tests.domain.home_stories import BOB, WHEN, queued, receipt
+from tests.support.dumps import through_msgpack
 
 ANN, CAROL = 1, 3
 SETTLED = {"seq": 1, "id": "m1", "uid": BOB, "home": "h2", **WHEN}
@@ -52,6 +53,7 @@ def test_receipts_are_no_messages():
 
 def test_a_closed_mailbox_is_not_listed():
     assert folded(queued(1), queued(2, "m2"), MailboxClosed(**WHEN)).mailboxes == {}
+    assert folded(MailboxClosed(**WHEN)).mailboxes == {}
 
 
 def test_a_mailbox_that_was_emptied_begins_anew_with_its_next_message():
@@ -70,3 +72,12 @@ def test_a_repeat_changes_nothing():
     (again,) = placed([queued(2, "m2")], f"mailbox-{CAROL}", 1)
     index.apply(2, again)
     assert (index.mailboxes, index.position) == ({ANN: [2, NOW]}, 2)
+
+
+def test_a_checkpoint_is_the_index():
+    index = folded(queued(1, "m1"), queued(2, "m2", at=NOW + 5))
+    loaded = WaitingIndex()
+    assert loaded.from_checkpoint(through_msgpack(index.to_checkpoint()))
+    assert vars(loaded) == vars(index)
+    index.apply(3, placed([delivered(1, "m1")], f"mailbox-{ANN}", 2)[0])
+    assert loaded.mailboxes == {ANN: [2, NOW]}, "a checkpoint is a copy"

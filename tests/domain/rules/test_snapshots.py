@@ -1,0 +1,56 @@
+"""A snapshot holds the whole state, and says of each personal value whose it is."""
+
+from domain.events.home import MessageDone
+from domain.personal import Personal
+from domain.rules.home import rules_for
+from tests.domain.home_stories import (
+    ADOPTED,
+    ANN,
+    BOB,
+    BOB_WATCHES,
+    NOW,
+    WHEN,
+    chose,
+    contact_added,
+    given,
+    logged_in,
+    message_sent,
+    queued,
+    receipt,
+)
+from tests.support.dumps import through_msgpack
+
+USER = [ADOPTED, contact_added(), BOB_WATCHES, logged_in("s1"), chose("away", note="lunch", until=NOW + 60), message_sent("m1")]
+MAILBOX = [queued(1, "m1"), receipt(2), queued(3, "m2"), MessageDone(id="m2", uid=BOB, home="h2", **WHEN)]
+
+
+def restored(stream, history):
+    state = given(history).state(stream)
+    loaded = rules_for("h1").new_state(stream)
+    loaded.version = state.version
+    loaded.from_snapshot(through_msgpack(state.to_snapshot()))
+    return state, loaded
+
+
+def test_a_user_is_restored_whole():
+    state, loaded = restored("user-1", USER)
+    assert loaded == state
+    assert (state.contacters, state.sent, state.since, state.until) == ({BOB: "h2"}, {"m1": NOW}, NOW, NOW + 60)
+
+
+def test_a_mailbox_is_restored_whole():
+    state, loaded = restored("mailbox-1", MAILBOX)
+    assert loaded == state
+    assert (state.messages, state.open) == (2, {("m1", BOB): "h2", ("m2", BOB): None})
+
+
+def test_a_users_words_are_their_own_and_a_contacts_name_is_the_contacts():
+    snapshot = given(USER).state("user-1").to_snapshot()
+    assert (snapshot["name"], snapshot["note"]) == (Personal(ANN, "Ann Lee"), Personal(ANN, "lunch"))
+    assert snapshot["contacts"] == [[BOB, "bob", Personal(BOB, "Bob"), "h2", Personal(ANN, None), False]]
+
+
+def test_the_text_of_a_waiting_message_is_its_senders():
+    (_, message), (_, news), _ = given(MAILBOX).state("mailbox-1").to_snapshot()["waiting"]
+    assert (message["text"], message["name"]) == (Personal(BOB, "hi"), Personal(BOB, "Bob"))
+    assert not [value for value in news.values() if isinstance(value, Personal)]
