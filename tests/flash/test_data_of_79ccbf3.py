@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.terminal.running import run
+from clients.command_line.running import run
 from flash.cli import people
 from flash_sdk import Event, FlashClient, Message, Presence, Receipt, Refused, Welcome
 from servers.encryption.key_tables import SqliteKeys
