@@ -94,6 +94,15 @@ BINDINGS = (
 )
 
 
+STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
+
+
+def check_stream(stream: str, start: int | str) -> None:
+    """Raises `ValueError` unless `stream` is a stream, and `start` an offset, `"first"` or `"next"`."""
+    if stream not in STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
+        raise ValueError(f"no such stream or start: {stream}, {start}")
+
+
 def inbox(server: str) -> Queue:
     """The durable queue of one server's incoming messages."""
     return Queue(

@@ -16,13 +16,12 @@ from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, r
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox
 from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem
-from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, STREAMS, inbox
+from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, STREAM_NAMES, check_stream, inbox
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
 
 log = structlog.get_logger(__name__)
 
-_STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 _FIXED_ROUTES = {binding.exchange: binding.queue for binding in BINDINGS if binding.key == EVERYTHING}
 
 
@@ -32,7 +31,7 @@ class EmbeddedBroker:
     def __init__(self, path: str | Path) -> None:
         self._journal = Journal(path, self._committed)
         self._inboxes: dict[str, Inbox] = {DEAD: Inbox(DEAD, self._journal)}
-        self._ends = dict.fromkeys(_STREAM_NAMES, 0)  # the next offset of each stream
+        self._ends = dict.fromkeys(STREAM_NAMES, 0)  # the next offset of each stream
         self._grown = asyncio.Event()  # set, and replaced by a new one, whenever a stream has grown
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
         self._heartbeat_handlers: list[Callable[[bytes], None]] = []
@@ -112,13 +111,13 @@ class EmbeddedBroker:
         routed: list[tuple[str, bytes]] = []
         for message in outgoing:
             queue = inbox(message.key).name if message.exchange == HOMES else _FIXED_ROUTES.get(message.exchange, "")
-            if queue in _STREAM_NAMES or queue in self._inboxes:
+            if queue in STREAM_NAMES or queue in self._inboxes:
                 routed.append((queue, message.body))
             elif message.mandatory:
                 raise Unavailable(f"no queue takes {message.key} on {message.exchange}")
         batch = self._journal.batch
         for queue, body in routed:
-            if queue in _STREAM_NAMES:
+            if queue in STREAM_NAMES:
                 batch.streams.setdefault(queue, []).append(body)
             else:
                 batch.messages.append((queue, None, body))
@@ -180,8 +179,7 @@ class EmbeddedBroker:
         self._heartbeat_handlers.append(handler)
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
-        if stream not in _STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
-            raise ValueError(f"no such stream or start: {stream}, {start}")
+        check_stream(stream, start)
         end = self._ends[stream]
         offset = {"first": 0, "next": end if self._connected else -1}[start] if isinstance(start, str) else start
         return self._read(stream, offset, None if follow else end if self._connected else -1)

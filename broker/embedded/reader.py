@@ -10,13 +10,11 @@ from pathlib import Path
 
 from broker.embedded.journal import Row
 from broker.port import StreamItem
-from broker.topology import STREAMS
+from broker.topology import check_stream
 from domain.errors import Unavailable
 
 PAGE = 64  # messages read at a time: at most 64 MB of history
 LOOK_S = 0.1  # how late a message may be noticed; a look at an indexed file costs 50 µs
-
-_STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 
 class EmbeddedReader:
@@ -28,8 +26,7 @@ class EmbeddedReader:
     async def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         """The messages of a stream from `start`. Raises `ValueError` for an unknown stream; `Unavailable` when the file cannot be
         read."""
-        if stream not in _STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
-            raise ValueError(f"no such stream or start: {stream}, {start}")
+        check_stream(stream, start)
         database = await asyncio.to_thread(self._open)
         try:
             end = await asyncio.to_thread(self._end, database, stream)

@@ -20,15 +20,13 @@ from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.dead_letters import DeadLetters
 from broker.rabbitmq.link import Link, LinkConfig, or_unavailable
 from broker.rabbitmq.stream import StreamReader
-from broker.topology import DEAD, STREAMS, inbox
+from broker.topology import DEAD, check_stream, inbox
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask, BackgroundTasks
 
 log = structlog.get_logger(__name__)
 
 OpenLink = Callable[[str, str, LinkConfig], Awaitable[Link]]
-
-_STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +187,7 @@ class RabbitBroker:
             await self._attach(link, self._calls.attach_heartbeats(link))
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
-        if stream not in _STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
-            raise ValueError(f"no such stream or start: {stream}, {start}")
+        check_stream(stream, start)
         reader = StreamReader(stream, start, follow, self._readers.remove)
         if self._closed:
             reader.fail(Unavailable("the broker is closed"))
