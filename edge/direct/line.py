@@ -49,7 +49,7 @@ def may_be_told(local: str, seen: str, networks: "Sequence[Network]") -> bool:
 
 
 def _one_machine(address: str) -> IP | None:
-    """The address of one machine: no name, no group, nobody's."""
+    """The address of one machine. None for a name, a group's address, and an address that no machine may have."""
     ip = ip_of(address)
     many = ip is None or ip.is_multicast or ip.is_unspecified or (isinstance(ip, IPv4Address) and ip.packed[0] in (0, 255))
     return None if many else ip
@@ -84,7 +84,7 @@ class DirectLine(asyncio.Protocol):
         self.paused = False
 
     def send(self, data: bytes) -> None:
-        """Hand bytes to the transport; nothing when it is gone, of which the owner hears by itself."""
+        """Hand bytes to the transport. They are dropped when it is gone, because the owner is told of that."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -101,7 +101,7 @@ class DirectLine(asyncio.Protocol):
         self._transport.write(self._greeting)
 
     def data_received(self, data: bytes) -> None:
-        """The answer to the probe, then how many parts the client has taken. Anything else ends the line."""
+        """Read the answer to the probe, then how many parts the client has taken. Anything else ends the line."""
         self._buffer += data
         if not self.answered.done():
             if len(self._buffer) >= ANSWER_BYTES:
@@ -110,10 +110,10 @@ class DirectLine(asyncio.Protocol):
                 self.answered.set_result(None if right else "wrong_answer")
             return
         whole = len(self._buffer) // COUNT_BYTES * COUNT_BYTES
-        if self.owner is None:  # proven but not in use: there is nothing to count yet
+        if self.owner is None:  # the key is proven, but no part was sent yet that could be counted
             self.abort()
         elif whole:
-            count = int.from_bytes(self._buffer[whole - COUNT_BYTES : whole])  # the newest says it all
+            count = int.from_bytes(self._buffer[whole - COUNT_BYTES : whole])  # the newest count includes the older ones
             self._buffer = self._buffer[whole:]
             self.owner.confirmed(count)
 
@@ -152,7 +152,7 @@ async def call_client(address: str, port: int, key: bytes, probe_s: float) -> tu
             await connecting
             why = await line.answered
     except (TimeoutError, OSError):
-        pass  # `why` says it
+        pass  # `why` still is "no_answer"
     finally:
         if why is not None:
             line.abort()

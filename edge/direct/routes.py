@@ -1,4 +1,4 @@
-"""`PUT /v1/direct`, `POST /v1/tickets`: being called by one's home, and by contacts. Rule: only the address that is calling us counts.
+"""`PUT /v1/direct` and `POST /v1/tickets`. Rule: only the address from which a request comes counts.
 
 An offer must come from the port that it names: an established TCP connection proves that its peer owns both address and port.
 """
@@ -24,8 +24,8 @@ TOO_MANY = "Too many offers; go on over the back connection."
 
 
 class DirectOffers:
-    """Handles the offers to one home. One at a time per user, and only so often: nobody can make a home hold more than one connection
-    open for nothing, or call and call."""
+    """Handles the offers to one home. It tries one offer of a user at a time, and only so often, so that nobody can make a home hold
+    several connections open for nothing, or connect again and again."""
 
     def __init__(self, home: Home, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics) -> None:
         self._home = home
@@ -50,7 +50,7 @@ class DirectOffers:
     async def _offer(self, call: Call) -> Answer:
         body: requests.OfferDirect = call.body
         session = self._home.offering(call.identity, body.session)
-        session.route = None  # its key is over: the client takes calls and tickets with the new one only
+        session.route = None  # the client accepts calls and tickets with the new key only
         line, why = await self._call_back(call, body)
         try:
             await self._home.note_route(call.identity, body.session, why)
@@ -64,7 +64,7 @@ class DirectOffers:
         return answer_json(200, answers.Direct(why is None, why))
 
     def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:
-        """Where contacts in the client's network may try it. Behind a NAT or a firewall its home cannot call it, and neighbours can."""
+        """Where contacts in the client's network may try it. Behind a NAT they can reach it, and its home cannot."""
         seen, _ = call.connection.client
         if self._proxies.stands_between(call):
             return None
@@ -90,7 +90,7 @@ def direct_route(home: Home, gate: Gate, config: DirectConfig, proxies: TrustedP
 
 
 class TicketOffice:
-    """Handles those who want to send directly."""
+    """Answers senders who ask for the direct way to a contact."""
 
     def __init__(self, home: Home, proxies: TrustedProxies) -> None:
         self._home = home

@@ -1,4 +1,4 @@
-"""An outlet with two ways: a direct line, and the back connection behind it. Rule: what the client has not said it took goes again.
+"""An outlet with two ways: a direct line, and the back connection behind it. Rule: what the client has not confirmed is sent again.
 
 A `direct` part on the back connection says where the client must begin to read the line; the next part there that is neither blank nor
 goodbye says that the line is given up. So the back connection alone decides the order, and nothing is shown early, late or never:
@@ -22,7 +22,7 @@ BEGIN = Part("direct", b'{"active":true}')
 
 
 class TwoWayOutlet:
-    """A session's outlet for as long as its direct line holds; then the session has its back connection's again."""
+    """The outlet of a session while its direct line holds. Afterwards the session gets the outlet of its back connection again."""
 
     def __init__(self, session: HomeSession, line: DirectLine, metrics: EdgeMetrics, stall_s: float) -> None:
         self._session = session
@@ -85,7 +85,7 @@ class TwoWayOutlet:
     # -- the line's side -------------------------------------------------------------------------------------------------
 
     def confirmed(self, count: int) -> None:
-        """The client has taken so many parts from the line. One that counts what it was not sent is no client."""
+        """The client has taken so many parts from the line. A peer that confirms more than it was sent loses the line."""
         fresh = count - self.confirmed_count
         if not 0 <= fresh <= len(self._unconfirmed):
             self.retreat()
@@ -102,7 +102,7 @@ class TwoWayOutlet:
         self._session.resume()
 
     def retreat(self) -> None:
-        """Go on over the back connection, with what the client has not said it took."""
+        """Go on over the back connection, beginning with what the client has not confirmed."""
         if self._line is not None:
             self._give_up()
             self._session.resume()
@@ -130,7 +130,7 @@ class TwoWayOutlet:
         self._timer = asyncio.get_running_loop().call_later(self._stall_s, self._look)
 
     def _look(self) -> None:
-        """Something was unconfirmed a while ago: has the client taken anything since?"""
+        """Give the line up when the client has confirmed nothing since the timer was set."""
         self._timer = None
         if not self._unconfirmed:
             return

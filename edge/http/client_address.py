@@ -1,4 +1,4 @@
-"""Whose address counts when proxies stand in between. Rule: a word about another address is believed only from a proxy we were told of.
+"""The client's address when proxies stand in between. Rule: only a proxy that the settings name is believed about another address.
 
 Of `X-Forwarded-For` the rightmost hop that is no trusted proxy counts: everything left of it, the client may have written itself.
 `Forwarded` is not read: a proxy passes on unchanged whichever of the two it does not write, and nginx, haproxy and squid write this one.
@@ -16,7 +16,7 @@ MAX_HOPS = 16  # a chain of proxies has two or three; nobody makes us parse more
 
 
 class TrustedProxies:
-    """The proxies in front of this server."""
+    """The proxies in front of this server, as its settings name them."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks = tuple(networks)
@@ -30,12 +30,12 @@ class TrustedProxies:
         return self.choose(peer, getall(HEADER, ()) if getall is not None else ())
 
     def stands_between(self, call: Call) -> bool:
-        """Whether the peer is a proxy, as far as anybody can tell: one we were told of, or one that says so itself."""
+        """Whether the peer is a proxy, as far as a server can tell: the settings name it, or its headers say so."""
         peer = _address(call.connection.client[0])
         return peer is None or self._trusts(peer) or any(name in call.headers for name in (HEADER, "Forwarded", "Via"))
 
     def choose(self, peer: str, lines: Iterable[str]) -> str:
-        """`peer`: who has connected; `lines`: the header's values, in order."""
+        """The client's address. `peer`: the address that has connected; `lines`: the header's values, in order."""
         client = _address(peer)
         if client is None:
             return peer
@@ -43,7 +43,7 @@ class TrustedProxies:
             if not self._trusts(client):
                 break
             before = _address(hop)
-            if before is None:  # "unknown", a name, nothing: then the proxy that says so is the best we know
+            if before is None:  # "unknown", a name, nothing: then the proxy that says so is the nearest address that we know
                 break
             client = before
         return str(client)

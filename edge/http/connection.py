@@ -1,5 +1,5 @@
 """One HTTP connection until it closes or is detached. Rule: it answers one request at a time, and does one piece of work in one turn of
-the loop, so that whoever sends many requests at once keeps nobody else waiting.
+the loop, so that a client with many requests keeps no other client waiting.
 
 Past the transport's high-water mark nothing more is answered, parsed or read. So one connection never holds more than that mark, one
 answer, and one read of the loop.

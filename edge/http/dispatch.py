@@ -1,4 +1,4 @@
-"""From a request to its route, and from whatever happens there to an answer. Rule: nothing but an answer leaves `Dispatcher.run`."""
+"""Finds the route of a request, runs it, and turns whatever happens into an answer. Rule: nothing but an answer leaves this module."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class Asker(Peer, Protocol):
     """A connection that waits for an answer."""
 
     def answered(self, answer: Answer) -> None:
-        """Here it is."""
+        """Send this answer."""
 
 
 class Dispatcher:
@@ -51,7 +51,7 @@ class Dispatcher:
             try:
                 body = route.decode_body(raw)
             except Exception:
-                body = route.read_body(raw)  # says in our words what is wrong
+                body = route.read_body(raw)  # raises the refusal in our words
             call = Call(who, body, NO_PATH, None, connection, headers)
             deferred: Any = route.handle(call)
         except Exception as error:
@@ -87,7 +87,7 @@ class Dispatcher:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # What the route waited for was given up, not the request: the server behind it is going down.
+            # The server behind the route is going down: it gave up what the route waited for, not the request itself.
             answer, code = problem_for(Unavailable(), "")
             self._metrics.refused(code)
         except Exception as error:

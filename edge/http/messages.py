@@ -1,4 +1,4 @@
-"""Requests and answers as the routes see them, and answers as bytes. Rule: no route ever builds a status line or a header itself."""
+"""Requests and answers as the routes see them, and answers as bytes. Rule: no route builds a status line or a header itself."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ class Peer(Protocol):
         """Give the transport to `handoff`; no answer is written then. False: the client is gone."""
 
 
-NOBODY = Identity(uid=0, handle="", name="", home="", home_url="", expires_at=0.0)  # asks where no token is needed
+NOBODY = Identity(uid=0, handle="", name="", home="", home_url="", expires_at=0.0)  # the identity where a route needs no token
 
 
 class Call(NamedTuple):
@@ -57,7 +57,7 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a route says. `headers`: further header lines, each ending in CRLF; `cache`: None, or how long anybody may keep it."""
+    """The answer of a route. `headers`: further header lines, each ending in CRLF; `cache`: None, or how long a cache may keep it."""
 
     status: int
     body: bytes = b""
@@ -107,7 +107,7 @@ _date = _Clock().line
 
 CLOSE = b"Connection: close\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-KEEP = b"Connection: keep-alive\r\n"  # only said to HTTP/1.0 clients, who do not take it for granted
+KEEP = b"Connection: keep-alive\r\n"  # sent to HTTP/1.0 clients only, because they do not take it for granted
 
 
 def render(answer: Answer, connection_header: bytes = b"", *, head_only: bool = False) -> bytes:

@@ -1,4 +1,4 @@
-"""One server's edge: its port, its routes, its limits. Rule: several may run in one process; they share nothing."""
+"""The edge of one server: its port, its routes, its limits. Rule: several edges may run in one process, and they share nothing."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from edge.http.shared import Shared
 
 log = structlog.get_logger(__name__)
 
-BACKLOG = 4_096  # a home that comes back is called by all its clients within a second
+BACKLOG = 4_096  # all clients of a home connect within a second after it comes back
 # Half a blank interval: with the blank itself, a silent peer is given up within 2.5 of them even if it never answers blanks.
 DEAD_PEER_MS = 45_000
 KEEPALIVE_IDLE_S, KEEPALIVE_EVERY_S, KEEPALIVE_PROBES = 60, 15, 3  # for connections on which nothing is written at all
@@ -26,7 +26,8 @@ KEEPALIVE_IDLE_S, KEEPALIVE_EVERY_S, KEEPALIVE_PROBES = 60, 15, 3  # for connect
 class EdgeServer:
     """Serves `routes`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` besides.
 
-    `ready`: None, or why not. `drain`: waits until what was detached is gone too, for so many seconds at most.
+    `ready`: None, or the reason why the server is not ready. `drain` waits, so many seconds at most, until the detached connections are
+    gone too.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class EdgeServer:
         return int(self._socket.getsockname()[1])
 
     async def stop(self, drain_s: float = 5.0) -> None:
-        """Stop accepting, let running requests end and back connections flush, for `drain_s` each at most. The home says its
-        goodbyes before."""
+        """Stop accepting connections, then let running requests end and back connections flush, for `drain_s` each at most. The home
+        sends its goodbyes before."""
         self._stopping = True
         if self._listener is not None:
             self._listener.close()

@@ -2,8 +2,8 @@
 
 The Global Server's presence stream is one too.
 
-It becomes the transport's protocol *before* the home logs the session in, so whatever happens to the connection from then on, happens
-here: there is no moment at which a lost client could go unnoticed.
+It becomes the transport's protocol *before* the home logs the session in. From then on it hears of everything that happens to the
+connection, so no lost client goes unnoticed.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from edge.http.shared import OpenConnections
 from edge.transports.framing import GOODBYE, Framing
 from servers.sessions.parts import Part
 
-HIGH_WATER_BYTES = 65_536  # unsent bytes at which a session stops writing: a few messages, whatever their size
-MAX_IGNORED_BYTES = 4_096  # a client has nothing to say here; some proxies and browsers do send a little
+HIGH_WATER_BYTES = 65_536  # a session stops writing when so many bytes are unsent: they are a few of the longest messages
+MAX_IGNORED_BYTES = 4_096  # a client sends nothing here, but some proxies and browsers send a little
 RESET = struct.pack("ii", 1, 0)  # linger for 0 s: closing means a reset, and no half-open connection stays in the kernel
 
 
@@ -80,7 +80,7 @@ class BackConnection(asyncio.Protocol):
             session.resume()
 
     def refuse(self, answer: Answer) -> None:
-        """`log_in` has refused: say so, if nothing else has been said yet."""
+        """`log_in` has refused. Send the refusal, unless the response has begun."""
         if self._opened:
             self.abort()
         elif self._transport is not None and not self._ended:
@@ -141,13 +141,13 @@ class BackConnection(asyncio.Protocol):
     # -- the protocol ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Ignore a little; a client that goes on is no client."""
+        """Ignore a little. A peer that sends more than that is no client of ours, so it is dropped."""
         self._ignored_bytes += len(data)
         if self._ignored_bytes > MAX_IGNORED_BYTES:
             self.abort()
 
     def eof_received(self) -> None:
-        """A client that sends no more is taken for gone: behind most proxies it is."""
+        """Take a client that sends no more for gone, because behind most proxies it is."""
         self.abort()
 
     def pause_writing(self) -> None:
@@ -163,7 +163,7 @@ class BackConnection(asyncio.Protocol):
             self._resumed_early = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone: tell the home, and let go of everything."""
+        """Tell the home that the transport is gone, and let go of everything."""
         self._end()
         self._transport = None
         session, self._session = self._session, None

@@ -1,9 +1,9 @@
-"""The long poll: the same parts, fetched one request after the other, for networks that hold streams back.
+"""The long poll: the same parts, fetched by one request after the other, for networks that hold streams back.
 
-Rule: a session that nobody asks for costs its buffer and nothing else: no task, no timer. A poll in progress is a running request.
+Rule: a session that no client polls costs its buffer, and neither a task nor a timer. A poll in progress is a running request.
 
-A part leaves the buffer when a poll takes it. Whether its answer arrived, only the client knows: one that missed an answer opens a new
-session and says how far it got (`upto`), and the mailbox gives the rest again. So nothing has to be kept here for answers that got lost.
+A part leaves the buffer when a poll takes it. Only the client knows whether the answer arrived. A client that missed one opens a new
+session and says how far it got (`upto`), and the mailbox gives the rest again. So nothing is kept here for answers that got lost.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from servers.sessions.sessions import Hello
 
 MAX_BUFFERED_BYTES = 65_536  # as a back connection's high-water mark: one write of a session may pass it, then the session waits
 MAX_BUFFERED_PARTS = 128  # two writes of a session: many small parts cost more memory than their bytes
-MAX_FAREWELLS = 1_000  # sessions that ended while nobody asked: their clients come within a minute, or they are dead
+MAX_FAREWELLS = 1_000  # sessions that ended between two polls: their clients poll again within a minute, or they are dead
 
 
 class LongPolls:
@@ -61,7 +61,7 @@ class LongPolls:
         except BaseException:
             outlet.abort()
             raise
-        if call.connection.gone:  # it will never know the name of its session
+        if call.connection.gone:  # the client will never learn the name of its session
             self.home.lost(session)
             return problem(Unavailable("The client has gone."))
         outlet.opened(session)
@@ -117,25 +117,25 @@ class PollOutlet:
             self._owner.add(session.id, self)
 
     def take_turn(self) -> int:
-        """A new poll has come; the one before it, if it still waits, ends empty: its client has given it up."""
+        """A new poll has come. The one before it ends empty if it still waits, because its client has given it up."""
         self._turn += 1
         self._wake()
         return self._turn
 
     async def take(self, turn: int, wait_s: float, connection: Peer) -> list[Part]:
-        """What waits, else what comes first within `wait_s`. Raises `UnknownSession` when the session has ended without a goodbye."""
+        """The parts that wait, else the first that come within `wait_s`. Raises `UnknownSession` when it ended without a goodbye."""
         if turn == self._turn and wait_s > 0 and not self._parts and not self.ended:
             self._waiter = waiter = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(wait_s):
                     await waiter
             except TimeoutError:
-                pass  # nothing came: an empty answer says that the home is alive
+                pass  # an empty answer says that the home is alive
             finally:
                 if self._waiter is waiter:
                     self._waiter = None
             if connection.half_closed:
-                return []  # whoever hangs up while waiting reads no answer either; it goes to the next poll
+                return []  # a client that hangs up while it waits reads no answer either, so the parts go to the next poll
         if turn != self._turn or connection.gone:
             return []
         if self.ended and not self._parts:
@@ -143,7 +143,7 @@ class PollOutlet:
         return self.drain()
 
     def drain(self) -> list[Part]:
-        """Everything that waits, at once; the session may write on."""
+        """Every part that waits. The session may write on."""
         full = not self.writable
         parts, self._parts, self._bytes = self._parts, [], 0
         if self._session is not None:
@@ -161,7 +161,7 @@ class PollOutlet:
     # -- the outlet ------------------------------------------------------------------------------------------------------
 
     def write(self, parts: Sequence[Part]) -> None:
-        """Keep the parts for the next poll, or wake the one that waits. Blanks are not kept: each poll is an answer and a question."""
+        """Keep the parts for the next poll, or wake the one that waits. Blanks are not kept, because polls show that both are alive."""
         for part in parts:
             if self.ended:
                 return
@@ -184,7 +184,7 @@ class PollOutlet:
         return not self.ended and self._bytes < MAX_BUFFERED_BYTES and len(self._parts) < MAX_BUFFERED_PARTS
 
     def close(self) -> None:
-        """The session is over. Only its goodbye is kept: what waits in the mailbox comes again with the next session."""
+        """The session is over. Only its goodbye is kept, because what waits in the mailbox comes again with the next session."""
         self.ended = True
         del self._parts[:-1]
         if self._parts and self._parts[0].name != GOODBYE:
@@ -205,6 +205,6 @@ class PollOutlet:
         session = self._session
         if session is not None:
             self._owner.remove(session.id)
-            # Not here: the home may be in the middle of telling this very session something.
+            # Later, because the home may be writing to this very session now.
             asyncio.get_running_loop().call_soon(self._owner.home.lost, session)
         self._wake()
