@@ -14,7 +14,7 @@ MAX_BYTES = 10_000_000  # …and this many bytes
 
 class Follower:
     """Reads a log in order. `position`: it has everything up to here. `arrived`: set when there is something new for it. `full`: set when
-    it is `full_at` positions behind."""
+    it is `full_at` positions behind, or when a user was erased, so that it passes without waiting for more."""
 
     __slots__ = ("arrived", "full", "full_at", "kinds", "position", "recent")
 
@@ -67,8 +67,10 @@ class RecentCommits:
         first, last = committed[0].position, committed[-1].position
         size = 0
         kinds: set[type] = set()
+        erasing = False
         for _, event, record in committed:
             size += len(record.data)
+            erasing |= event.ERASES
             kinds.add(type(event))
         if first != self.last + 1:  # another process was first, or the database left numbers out
             self._drop(len(self._commits))
@@ -85,7 +87,7 @@ class RecentCommits:
                 follower.position = last
             else:
                 follower.arrived.set()
-                if self.last - follower.position >= follower.full_at:
+                if erasing or self.last - follower.position >= follower.full_at:  # words of an erased user leave the memory at once
                     follower.full.set()
 
     def after(self, position: int, max_events: int, max_bytes: int) -> list[Committed]:

@@ -10,9 +10,17 @@ from servers.store.event_store import Committed
 class Dull:
     """An event of a class that a follower does not wait for."""
 
+    ERASES = False
 
-class Wanted:
+
+class Wanted(Dull):
     """An event of a class that a follower waits for."""
+
+
+class Erasing(Dull):
+    """The end of a user."""
+
+    ERASES = True
 
 
 def commits(*positions: int, event: type = Dull) -> list[Committed]:
@@ -86,6 +94,15 @@ def test_a_commit_without_a_wanted_event_is_passed_without_waking_the_follower()
     assert (follower.position, follower.arrived.is_set()) == (2, False)
     recent.offer(commits(3) + commits(4, event=Wanted))
     assert (follower.position, follower.arrived.is_set()) == (2, True)
+
+
+def test_after_the_end_of_a_user_no_follower_waits_for_more():
+    recent = RecentCommits()
+    follower = recent.follow(full_at=1_000)
+    recent.offer(commits(1))
+    assert not follower.full.is_set()
+    recent.offer(commits(2, event=Erasing))
+    assert follower.full.is_set()
 
 
 def test_a_follower_that_is_behind_is_woken_for_every_commit():
