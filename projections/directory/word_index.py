@@ -75,8 +75,9 @@ class _Wish:
 class WordIndex:
     """Users by the words of their fields."""
 
-    def __init__(self, fields: Sequence[str]) -> None:
-        """`fields`: the names that `put` may use and `find` may narrow to."""
+    def __init__(self, fields: Sequence[str], few: int = FEW) -> None:
+        """`fields`: the names that `put` may use and `find` may narrow to. `few`: so many candidates are checked one by one."""
+        self._few = few
         self._fields = {name: _Field(mark=f"{chr(number)} ") for number, name in enumerate(fields, start=1)}
         self._by_mark = {where.mark[0]: where for where in self._fields.values()}
         self._texts: dict[int, str] = {}
@@ -125,9 +126,9 @@ class WordIndex:
 
     def _page(self, wishes: list[_Wish], after: int, count: int) -> list[int]:
         rarest, *others = wishes
-        if rarest.size > FEW:  # every word is common, so the first users checked will soon fill the page
+        if rarest.size > self._few:  # every word is common, so the first users checked will soon fill the page
             start = bisect_right(self._uids, after)
-            found = self._check(iter(self._uids[start : start + FEW]), wishes, count)
+            found = self._check(iter(self._uids[start : start + self._few]), wishes, count)
             if len(found) == count:
                 return found
             candidates = rarest.uids()

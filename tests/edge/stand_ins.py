@@ -195,10 +195,9 @@ class StandInHome:
         if to not in (ANN.uid, BOB.uid):
             raise NotAContact(uid=to)
         self.sent.append((who.uid, message_id, to, text))
-        accepted = answers.Accepted(message_id, ACCEPTED_AT)
         if ticket == "good":
-            accepted.stamp, accepted.sender = "00", answers.Sender(who.uid, who.handle, who.name)
-        return accepted
+            return answers.Accepted(message_id, ACCEPTED_AT, stamp="00", sender=answers.Sender(who.uid, who.handle, who.name))
+        return answers.Accepted(message_id, ACCEPTED_AT)
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
         await self._enter()
@@ -295,8 +294,9 @@ class StandInGlobal:
 
     async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> answers.User:
         user = await self.user(who, who.uid)
-        user.profile = {name: text for name, text in {**user.profile, **clean_changes(profile)}.items() if text}
-        return user
+        changed = {name: text for name, text in {**user.profile, **clean_changes(profile)}.items() if text}
+        self.users[user.handle] = msgspec.structs.replace(user, profile=changed)
+        return self.users[user.handle]
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
         self.addresses.append(client_address)

@@ -34,7 +34,7 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         self.starts = 0
         self._command = [FLASH, *command, "--port", str(port)]
-        self._environment = {**os.environ, **environment}
+        self.environment = {**os.environ, **environment}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +55,7 @@ class Server:
             self.starts += 1
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._log.parent
+                    self._command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._log.parent
                 )
 
     def start(self) -> None:

@@ -102,7 +102,7 @@ async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: S
     window = await bob.looks(direct=True)
     await eventually(lambda: window.calls)
     assert window.calls in ([flash_sdk.Direct(False, "no_answer")], [flash_sdk.Direct(False, "not_proven")])
-    both = Neighbours(ann, bob, window, town, Path(two_homes._environment["FLASH_DATA_DIR"]))
+    both = Neighbours(ann, bob, window, town, Path(two_homes.environment["FLASH_DATA_DIR"]))
     await ann.pops_up_at(window, bob, town.ledger)  # now both homes know that Bob is on Ann's list
     return both
 

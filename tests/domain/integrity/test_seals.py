@@ -8,7 +8,7 @@ from domain.integrity.chain import Seal, before_all, digest, fingerprint, mark, 
 from domain.integrity.commands import SealLog, WitnessSeal
 from domain.rules.global_server import RULES
 from tests.domain.given import NOW, Story
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import restored
 
 given = Story.of(RULES)
 WHEN = {"at": NOW, "cause": "c1"}
@@ -103,10 +103,7 @@ def test_a_witness_keeps_every_seal_and_says_whether_it_follows():
 def test_a_snapshot_is_the_state():
     state = given(sealed(FIRST)).state("log-h1")
     assert (state.last, state.digest, state.version) == (2, FIRST.digest, 1)
-    loaded = RULES.new_state("log-h1")
-    loaded.version = state.version
-    loaded.from_snapshot(through_msgpack(state.to_snapshot()))
-    assert loaded == state
+    assert restored(RULES.new_state("log-h1"), state) == state
 
 
 def test_of_a_restored_log_only_the_version_counts():

@@ -16,7 +16,7 @@ from domain.profile import MAX_FIELD_CHARS
 from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
 from domain.rules.global_server import RULES
 from tests.domain.given import NOW, Story
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import restored
 
 given = Story.of(RULES)
 WHEN = {"at": NOW, "cause": "c1"}
@@ -149,10 +149,7 @@ def test_looking_changes_nothing():
 )
 def test_a_snapshot_is_the_state(stream, history):
     state = given(history).state(stream)
-    loaded = RULES.new_state(stream)
-    loaded.version = state.version
-    loaded.from_snapshot(through_msgpack(state.to_snapshot()))
-    assert loaded == state
+    assert restored(RULES.new_state(stream), state) == state
 
 
 def test_only_the_credential_is_private():

@@ -14,7 +14,7 @@ from domain.user.decide import MAX_SESSIONS
 from domain.user.state import UserState
 from tests.domain.given import NOW
 from tests.domain.home_stories import BOBS_CONTACT, WHO, log_in, log_off, put_contact, queue, queue_receipt, send, set_status
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import restored
 
 SESSIONS = st.sampled_from([f"s{n}" for n in range(MAX_SESSIONS + 3)])
 OTHERS = st.integers(2, 5)
@@ -70,9 +70,7 @@ def check_replay(fresh, state, history, cut) -> None:
     before = fresh()
     for event in history[:cut]:
         RULES.evolve(before, event)
-    loaded = fresh()
-    loaded.from_snapshot(through_msgpack(before.to_snapshot()))
-    loaded.version = before.version
+    loaded = restored(fresh(), before)
     for event in history[cut:]:
         RULES.evolve(loaded, event)
         RULES.evolve(before, event)

@@ -18,28 +18,25 @@ from tests.domain.home_stories import (
     queued,
     receipt,
 )
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import restored
 
 USER = [ADOPTED, contact_added(), BOB_WATCHES, logged_in("s1"), chose("away", note="lunch", until=NOW + 60), message_sent("m1")]
 MAILBOX = [queued(1, "m1"), receipt(2), queued(3, "m2"), MessageDone(id="m2", uid=BOB, home="h2", **WHEN)]
 
 
-def restored(stream, history):
+def before_and_after(stream, history):
     state = given(history).state(stream)
-    loaded = rules_for("h1").new_state(stream)
-    loaded.version = state.version
-    loaded.from_snapshot(through_msgpack(state.to_snapshot()))
-    return state, loaded
+    return state, restored(rules_for("h1").new_state(stream), state)
 
 
 def test_a_user_is_restored_whole():
-    state, loaded = restored("user-1", USER)
+    state, loaded = before_and_after("user-1", USER)
     assert loaded == state
     assert (state.contacters, state.sent, state.since, state.until) == ({BOB: "h2"}, {"m1": NOW}, NOW, NOW + 60)
 
 
 def test_a_mailbox_is_restored_whole():
-    state, loaded = restored("mailbox-1", MAILBOX)
+    state, loaded = before_and_after("mailbox-1", MAILBOX)
     assert loaded == state
     assert (state.messages, state.open) == (2, {("m1", BOB): "h2", ("m2", BOB): None})
 

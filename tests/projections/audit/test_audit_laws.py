@@ -15,7 +15,7 @@ from servers.sessions.part_bodies import instant
 from tests.projections.histories import contents, fed, items_of
 from tests.projections.server.test_home_laws import live
 from tests.servers.homes import Town
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import through_msgpack
 from tests.support.waiting import eventually
 
 STEPS = 200

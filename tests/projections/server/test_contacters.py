@@ -4,7 +4,7 @@ from domain.event import placed
 from domain.events.home import ContactChanged, ContacterRemoved, ContactRemoved
 from projections.server.contacters import ContacterIndex
 from tests.domain.home_stories import ANN, BOB, BOB_WATCHES, WHEN, contact_added, logged_in
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import through_msgpack
 
 CAROL = 3
 NOTIFY = ContactChanged(uid=BOB, alias=None, notify=True, **WHEN)

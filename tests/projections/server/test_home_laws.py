@@ -12,7 +12,7 @@ from servers.home.config import HousekeepingConfig
 from servers.maintenance.rebuild_projections import rebuild_projections
 from servers.writing.projector import Projector, read_dump
 from tests.servers.homes import Person, Town
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import through_msgpack
 from tests.support.waiting import eventually
 
 STEPS = 250

@@ -7,7 +7,7 @@ from domain.events.home import ContacterAdded, UserClosed
 from projections.server.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
 from tests.domain.given import NOW
 from tests.domain.home_stories import ANN, BOB, WHEN, chose, contact_added, logged_in, logged_off
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import through_msgpack
 
 LATER = NOW + 60
 

@@ -7,7 +7,7 @@ from domain.events.home import MailboxClosed, MessageErased, MessageExpired, Mes
 from projections.server.waiting_mail import WaitingIndex
 from tests.domain.given import NOW
 from tests.domain.home_stories import BOB, WHEN, queued, receipt
-from tests.support.dumps import through_msgpack
+from tests.support.snapshots import through_msgpack
 
 ANN, CAROL = 1, 3
 SETTLED = {"seq": 1, "id": "m1", "uid": BOB, "home": "h2", **WHEN}

@@ -238,15 +238,12 @@ async def test_two_servers_on_one_store_give_nothing_twice(house):
 
 
 async def test_when_the_store_is_away_nothing_is_half_done(server, monkeypatch):
-    put = server.lifecycle.store.put
-
     def away(*args):
         raise Unavailable("The store is away.")
 
-    monkeypatch.setattr(server.lifecycle.store, "put", away)
-    with pytest.raises(Unavailable):
+    with monkeypatch.context() as patched, pytest.raises(Unavailable):
+        patched.setattr(server.lifecycle.store, "put", away)
         await server.register("ann", PASSWORD, {}, HERE)
-    monkeypatch.setattr(server.lifecycle.store, "put", put)
     assert (await server.register("ann", PASSWORD, {}, HERE)).handle == "ann"
 
 

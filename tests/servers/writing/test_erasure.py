@@ -7,8 +7,8 @@ from domain.errors import Unauthorized, UnknownUser
 from projections.by_server import HomeProjections, by_name
 from servers.encryption.event_codec import EventDecoder
 from tests.servers.homes import Town, erases, shown
-from tests.support.dumps import through_msgpack
 from tests.support.postgres import every_row
+from tests.support.snapshots import through_msgpack
 
 SECRET = "the very secret words"
 

@@ -10,7 +10,6 @@ import structlog
 
 from clients.command_line.running import run
 from flash.cli import people
-from flash.commands import session as audit_session
 from tests.servers.homes import START, Town
 from tests.support.waiting import eventually
 
@@ -67,7 +66,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ask(lived: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
     """`ask("log", "--user", "ann")`."""
-    monkeypatch.setattr(audit_session, "set_up_logs", lambda level, form: None)  # the test process keeps its own
     monkeypatch.delenv("FLASH_BROKER_URL", raising=False)
     monkeypatch.setenv("FLASH_DATA_DIR", str(lived))
     monkeypatch.setenv("NO_COLOR", "1")
