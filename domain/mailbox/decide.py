@@ -1,4 +1,4 @@
-"""What may happen to a mailbox. Rule: pure; acknowledgements and Done may be refused, mail never is."""
+"""What may happen to a mailbox. Rule: acknowledgements and Done may be refused, but mail never is: a full or closed mailbox bounces it."""
 
 from collections.abc import Collection
 

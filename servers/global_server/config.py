@@ -9,6 +9,7 @@ from servers.integrity.policy import SealPolicy
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost
+from servers.sessions import blanks
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class GlobalConfig:
     token_lifetime_s: float = 30 * 86_400.0  # people give their password once a month; a stolen token is of use no longer
     ops: frozenset[str] = frozenset()  # handles whose tokens carry the role `ops`
     integrators: Mapping[str, PresenceGrant] = field(default_factory=dict)  # by handle; their tokens carry the role `integrator`
-    blank_s: float = 30.0  # between blanks on presence streams
+    blank_s: float = blanks.INTERVAL_S  # on presence streams
     password_cost: Cost = field(default_factory=Cost)
     registrations_per_s: float = 10.0  # per address, lasting
     registrations_burst: int = 1_000  # a school behind one address registers in one lesson

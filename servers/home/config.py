@@ -5,6 +5,7 @@ from pathlib import Path
 
 from servers.integrity.policy import SealPolicy
 from servers.messaging.heartbeats import HeartbeatConfig
+from servers.sessions import blanks
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class HomeConfig:
     url: str
     store_url: str
     directory: Path
-    blank_s: float = 30.0  # common load balancers cut idle connections at 60 s; two blanks fit
+    blank_s: float = blanks.INTERVAL_S
     sends_per_s: float = 100.0  # per user, lasting: a program may do this, a person never
     sends_burst: int = 1_000  # a client that was offline sends at once what it kept
     changes_per_s: float = 10.0  # per user, lasting: logins, contacts, status; each is told to all contacters

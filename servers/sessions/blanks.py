@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from runtime.background_task import BackgroundTask
 from servers.sessions.parts import BLANK, Outlet
 
+INTERVAL_S = 30.0  # unless FLASH_BLANK_S says otherwise: common load balancers cut idle connections at 60 s, and two blanks fit
 SLOTS = 32  # ticks per turn: about one a second at the default 30 s; 10,000 sessions make 313 writes a tick
 QUIET_TURNS = 2.0  # no sign of life for two turns: two blanks unanswered
 

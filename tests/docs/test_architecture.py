@@ -10,7 +10,7 @@ from tests.docs import tree
 PAGE = Path("docs/architecture.md")
 PATH = re.compile(r"`([\w./-]+\.(?:py|md|sh|yml|toml)|[\w./-]+/)(?:::(\w+))?`")
 ROOMS = ("runtime", "domain", "projections", "broker", "servers", "edge", "flash", "clients")
-WAYS = ("The way of one popup", "The way of one login", "The way of one audit question")
+WAYS = ("The way of one popup", "The way of one login", "The way of one audit question", "The way of one field of the contact list")
 
 
 def section(title: str) -> str:
