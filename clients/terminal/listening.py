@@ -9,29 +9,12 @@ from typing import Annotated
 
 import typer
 
+import flash_sdk
 from clients.command_line.running import perform
 from clients.command_line.screen import complain, say
 from clients.terminal.contacts import STYLES
 from clients.terminal.grants import Grants
 from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
-from flash_sdk import (
-    Connected,
-    Contact,
-    Contacts,
-    Direct,
-    Disconnected,
-    Done,
-    Event,
-    FileSeen,
-    FlashClient,
-    FlashClientError,
-    Goodbye,
-    Message,
-    Presence,
-    Receipt,
-    Unreachable,
-    Welcome,
-)
 
 WHY_GONE = {
     "unreachable": "no answer from your home",
@@ -72,13 +55,13 @@ def listen(
     async def receive() -> None:
         async with acting(server, me) as client:
             _end_when_told()
-            seen = FileSeen(Grants(server).seen_file(client.grant.handle))
+            seen = flash_sdk.FileSeen(Grants(server).seen_file(client.grant.handle))
             try:
                 await _print_all(client, seen, done, direct)
             except asyncio.CancelledError:  # Ctrl-C is the usual way to end this command, so it is no error
                 pass
             finally:
-                with contextlib.suppress(FlashClientError):  # a home that does not answer notices the end by itself
+                with contextlib.suppress(flash_sdk.FlashClientError):  # a home that does not answer notices the end by itself
                     await client.logoff()
 
     perform(receive())
@@ -97,18 +80,18 @@ def _end_when_told() -> None:
         loop.add_signal_handler(signal.SIGTERM, end)
 
 
-async def _print_all(client: FlashClient, seen: FileSeen, done: bool, direct: bool) -> None:
+async def _print_all(client: flash_sdk.FlashClient, seen: flash_sdk.FileSeen, done: bool, direct: bool) -> None:
     window, met = Window(), False
     async for event in client.listen(seen=seen, direct=direct):
-        met = met or isinstance(event, Welcome)
-        if not met and isinstance(event, Disconnected) and event.reason == "unreachable":
-            raise Unreachable(f"no answer from your home at {client.grant.home.url}")
-        if not (done and isinstance(event, Done)):  # every session hears of the messages that we closed ourselves
+        met = met or isinstance(event, flash_sdk.Welcome)
+        if not met and isinstance(event, flash_sdk.Disconnected) and event.reason == "unreachable":
+            raise flash_sdk.Unreachable(f"no answer from your home at {client.grant.home.url}")
+        if not (done and isinstance(event, flash_sdk.Done)):  # every session hears of the messages that we closed ourselves
             window.show(event)
-        if done and isinstance(event, Message):
+        if done and isinstance(event, flash_sdk.Message):
             try:
                 await client.done(event.id)
-            except FlashClientError as error:  # the message was shown, and it may stay open elsewhere
+            except flash_sdk.FlashClientError as error:  # the message was shown, and it may stay open elsewhere
                 complain(str(error))
 
 
@@ -119,48 +102,48 @@ class Window:
         self._names: dict[int, str] = {}
         self._transport = "multipart"  # the usual transport is not mentioned
 
-    def show(self, event: Event) -> None:
+    def show(self, event: flash_sdk.Event) -> None:
         """Print the event, if a person needs to know of it."""
         match event:
-            case Connected() if event.transport != self._transport:
+            case flash_sdk.Connected() if event.transport != self._transport:
                 self._transport = event.transport
                 _remark(HOW[event.transport])
-            case Direct(active=True):
+            case flash_sdk.Direct(active=True):
                 _remark("your home calls you directly")
-            case Direct():
+            case flash_sdk.Direct():
                 _remark(f"your home cannot call you, popups come as usual: {WHY_NOT_CALLED.get(event.why or '', event.why)}")
-            case Welcome():
+            case flash_sdk.Welcome():
                 self._learn(event.contacts)
                 _remark("online; ", ", ".join(f"{self._name(c.uid)} {c.presence.status}" for c in event.contacts) or "no contacts yet")
                 if event.verdict == "gap":
                     _remark("some messages were taken by another client of yours, or lost")
-            case Message():
+            case flash_sdk.Message():
                 mark = " !" if event.urgent else ""
                 answers = f" re {event.in_reply_to}" if event.in_reply_to else ""
                 say(_time(event.sent_at), " ", (event.sender.handle + mark, "bold"), (f" [{event.id}{answers}] ", "dim"), event.text)
-            case Presence():
+            case flash_sdk.Presence():
                 for change in event.changes:
                     note = f" ({change.presence.note})" if change.presence.note else ""
                     style = STYLES.get(change.presence.status, "dim")
                     _remark(f"{self._name(change.uid)} is ", (change.presence.status, style), note)
-            case Receipt():
+            case flash_sdk.Receipt():
                 why = f": {event.why}" if event.why else ""
                 _remark(f"your message {event.id} to {self._name(event.to)}: {event.state}{why}")
-            case Done():
+            case flash_sdk.Done():
                 _remark(f"{event.id} was closed elsewhere")
-            case Contacts():
+            case flash_sdk.Contacts():
                 self._learn(event.added)
                 for contact in event.added:
                     _remark(f"{contact.handle} is on your contact list now")
                 for uid in event.removed:
                     _remark(f"{self._name(uid)} is off your contact list now")
-            case Goodbye():
+            case flash_sdk.Goodbye():
                 _remark(f"your home says goodbye: {event.reason}")
-            case Disconnected():
+            case flash_sdk.Disconnected():
                 again = "" if event.retry_in_s is None else f"; trying again in {event.retry_in_s:.0f} s"
                 complain(WHY_GONE.get(event.reason, event.reason), again)
 
-    def _learn(self, contacts: Iterable[Contact]) -> None:
+    def _learn(self, contacts: Iterable[flash_sdk.Contact]) -> None:
         self._names.update((contact.uid, contact.alias or contact.handle) for contact in contacts)
 
     def _name(self, uid: int) -> str:

@@ -1,20 +1,11 @@
 """How a mailbox's events change `MailboxState`. Rule: an event never fails to apply."""
 
 from domain.aggregate import Folds, unchanged
-from domain.events.home import (
-    MailboxClosed,
-    MessageBounced,
-    MessageDone,
-    MessageErased,
-    MessageExpired,
-    MessageQueued,
-    MessagesDelivered,
-    ReceiptQueued,
-)
+from domain.events import home as events
 from domain.mailbox.state import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState
 
 
-def _message_queued(mailbox: MailboxState, event: MessageQueued) -> None:
+def _message_queued(mailbox: MailboxState, event: events.MessageQueued) -> None:
     mailbox.last_seq = event.seq
     mailbox.waiting[event.seq] = event
     mailbox.messages += 1
@@ -23,15 +14,15 @@ def _message_queued(mailbox: MailboxState, event: MessageQueued) -> None:
         del mailbox.open[next(iter(mailbox.open))]
 
 
-def _receipt_queued(mailbox: MailboxState, event: ReceiptQueued) -> None:
+def _receipt_queued(mailbox: MailboxState, event: events.ReceiptQueued) -> None:
     mailbox.last_seq = event.seq
     mailbox.waiting[event.seq] = event
     if len(mailbox.waiting) - mailbox.messages > MAX_RECEIPTS:
-        oldest = next(seq for seq, waiting in mailbox.waiting.items() if isinstance(waiting, ReceiptQueued))
+        oldest = next(seq for seq, waiting in mailbox.waiting.items() if isinstance(waiting, events.ReceiptQueued))
         del mailbox.waiting[oldest]
 
 
-def _delivered(mailbox: MailboxState, event: MessagesDelivered) -> None:
+def _delivered(mailbox: MailboxState, event: events.MessagesDelivered) -> None:
     mailbox.messages -= len(event.messages)
     while mailbox.waiting:
         seq = next(iter(mailbox.waiting))
@@ -40,18 +31,18 @@ def _delivered(mailbox: MailboxState, event: MessagesDelivered) -> None:
         del mailbox.waiting[seq]
 
 
-def _done(mailbox: MailboxState, event: MessageDone) -> None:
+def _done(mailbox: MailboxState, event: events.MessageDone) -> None:
     if (event.id, event.uid) in mailbox.open:
         mailbox.open[event.id, event.uid] = None
 
 
-def _taken_out(mailbox: MailboxState, event: MessageExpired | MessageErased) -> None:
+def _taken_out(mailbox: MailboxState, event: events.MessageExpired | events.MessageErased) -> None:
     if mailbox.waiting.pop(event.seq, None) is not None:
         mailbox.messages -= 1
     mailbox.open.pop((event.id, event.uid), None)
 
 
-def _closed(mailbox: MailboxState, event: MailboxClosed) -> None:
+def _closed(mailbox: MailboxState, event: events.MailboxClosed) -> None:
     mailbox.closed = True
     mailbox.messages = 0
     mailbox.waiting.clear()
@@ -59,12 +50,12 @@ def _closed(mailbox: MailboxState, event: MailboxClosed) -> None:
 
 
 FOLDS: Folds = {
-    MessageQueued: _message_queued,
-    ReceiptQueued: _receipt_queued,
-    MessagesDelivered: _delivered,
-    MessageDone: _done,
-    MessageExpired: _taken_out,
-    MessageErased: _taken_out,
-    MailboxClosed: _closed,
-    MessageBounced: unchanged,  # its sender is told; a message that waited is taken out when the mailbox closes
+    events.MessageQueued: _message_queued,
+    events.ReceiptQueued: _receipt_queued,
+    events.MessagesDelivered: _delivered,
+    events.MessageDone: _done,
+    events.MessageExpired: _taken_out,
+    events.MessageErased: _taken_out,
+    events.MailboxClosed: _closed,
+    events.MessageBounced: unchanged,  # its sender is told; a message that waited is taken out when the mailbox closes
 }

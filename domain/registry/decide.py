@@ -6,59 +6,38 @@ Registering is one unit of two commands, `[ClaimHandle, RegisterAccount]`: both 
 from domain.aggregate import Deciders
 from domain.errors import HandleTaken, Invalid, UidTaken, UnknownUser
 from domain.event import Event
-from domain.events.global_server import (
-    AccountClosed,
-    AuditRead,
-    CredentialChanged,
-    DeadLettersHandled,
-    HandleClaimed,
-    HomeAnnounced,
-    HomeRetired,
-    ProfileChanged,
-    UserRegistered,
-)
+from domain.events import global_server as events
 from domain.profile import clean_changes, clean_handle, clean_profile, display_name
-from domain.registry.commands import (
-    AnnounceHome,
-    ChangeCredential,
-    ChangeProfile,
-    ClaimHandle,
-    CloseAccount,
-    LookUpAccount,
-    NoteDeadLetters,
-    NoteRead,
-    RegisterAccount,
-    RetireHome,
-)
+from domain.registry import commands
 from domain.registry.registered_home import GLOBAL, HOME_NAME, HOME_URL
 from domain.registry.state import AccountState, HandleState, HomeState, TrailState
 
 
-def claim_handle(state: HandleState, command: ClaimHandle, now: float) -> list[Event]:
+def claim_handle(state: HandleState, command: commands.ClaimHandle, now: float) -> list[Event]:
     """Reserve a handle. Raises `HandleTaken`, `Invalid`."""
     handle = clean_handle(command.handle)
     if state.version > 0:
         raise HandleTaken(handle=handle)
-    return [HandleClaimed(handle=handle, uid=command.uid, at=now, cause=command.cause)]
+    return [events.HandleClaimed(handle=handle, uid=command.uid, at=now, cause=command.cause)]
 
 
-def register_account(state: AccountState, command: RegisterAccount, now: float) -> list[Event]:
+def register_account(state: AccountState, command: commands.RegisterAccount, now: float) -> list[Event]:
     """Open an account. Raises `Invalid`; `UidTaken`, which is no refusal: the whole batch is undone, as after a conflict in the store."""
     if state.version > 0:
         raise UidTaken
     handle = clean_handle(command.handle)
     profile = clean_profile(command.profile)
-    registered = UserRegistered(uid=command.uid, handle=handle, home=command.home, profile=profile, at=now, cause=command.cause)
-    return [registered, CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
+    registered = events.UserRegistered(uid=command.uid, handle=handle, home=command.home, profile=profile, at=now, cause=command.cause)
+    return [registered, events.CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
 
 
-def look_up_account(state: AccountState, command: LookUpAccount, now: float) -> list[Event]:
+def look_up_account(state: AccountState, command: commands.LookUpAccount, now: float) -> list[Event]:
     """Nothing happens. Raises `UnknownUser`."""
     must_be_open(state)
     return []
 
 
-def change_profile(state: AccountState, command: ChangeProfile, now: float) -> list[Event]:
+def change_profile(state: AccountState, command: commands.ChangeProfile, now: float) -> list[Event]:
     """Change the profile. Nothing happens when no field changes. Raises `UnknownUser`, `Invalid`."""
     must_be_open(state)
     wished = clean_changes(command.profile)
@@ -67,24 +46,28 @@ def change_profile(state: AccountState, command: ChangeProfile, now: float) -> l
         return []
     after = {name: text for name, text in {**state.profile, **changes}.items() if text is not None}
     name = display_name(state.handle, after)
-    return [ProfileChanged(uid=command.uid, handle=state.handle, home=state.home, name=name, changes=changes, at=now, cause=command.cause)]
+    return [
+        events.ProfileChanged(
+            uid=command.uid, handle=state.handle, home=state.home, name=name, changes=changes, at=now, cause=command.cause
+        )
+    ]
 
 
-def change_credential(state: AccountState, command: ChangeCredential, now: float) -> list[Event]:
+def change_credential(state: AccountState, command: commands.ChangeCredential, now: float) -> list[Event]:
     """Replace the hash. Nothing happens when the present hash is no longer `instead_of`. Raises `UnknownUser`."""
     must_be_open(state)
     if command.instead_of is not None and command.instead_of != state.password_hash:
         return []
-    return [CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
+    return [events.CredentialChanged(uid=command.uid, password_hash=command.password_hash, at=now, cause=command.cause)]
 
 
-def close_account(state: AccountState, command: CloseAccount, now: float) -> list[Event]:
+def close_account(state: AccountState, command: commands.CloseAccount, now: float) -> list[Event]:
     """End the account. A repeat changes nothing. Raises `UnknownUser`."""
     if state.closed:
         return []
     must_be_open(state)
     homes = sorted({*command.homes, state.home})
-    return [AccountClosed(uid=command.uid, reason=command.reason, home=state.home, homes=homes, at=now, cause=command.cause)]
+    return [events.AccountClosed(uid=command.uid, reason=command.reason, home=state.home, homes=homes, at=now, cause=command.cause)]
 
 
 def must_be_open(state: AccountState) -> None:
@@ -93,7 +76,7 @@ def must_be_open(state: AccountState) -> None:
         raise UnknownUser
 
 
-def announce_home(state: HomeState, command: AnnounceHome, now: float) -> list[Event]:
+def announce_home(state: HomeState, command: commands.AnnounceHome, now: float) -> list[Event]:
     """Note a home's address. Homes send it at every start, so nothing happens when it is known. A retired home that starts is in use
     again. Raises `Invalid`."""
     if not HOME_NAME.fullmatch(command.name) or command.name == GLOBAL:
@@ -103,39 +86,39 @@ def announce_home(state: HomeState, command: AnnounceHome, now: float) -> list[E
     url = command.url.rstrip("/")
     if state.url == url and not state.retired:
         return []
-    return [HomeAnnounced(name=command.name, url=url, at=now, cause=command.cause)]
+    return [events.HomeAnnounced(name=command.name, url=url, at=now, cause=command.cause)]
 
 
-def retire_home(state: HomeState, command: RetireHome, now: float) -> list[Event]:
+def retire_home(state: HomeState, command: commands.RetireHome, now: float) -> list[Event]:
     """Give the home no new users. Nothing happens when it was never announced, or is retired."""
     if not state.url or state.retired:
         return []
-    return [HomeRetired(name=command.name, at=now, cause=command.cause)]
+    return [events.HomeRetired(name=command.name, at=now, cause=command.cause)]
 
 
-def note_read(state: TrailState, command: NoteRead, now: float) -> list[Event]:
+def note_read(state: TrailState, command: commands.NoteRead, now: float) -> list[Event]:
     """Every read is noted, also a repeated one."""
-    return [AuditRead(by=command.by, handle=command.handle, what=command.what, whom=command.whom, at=now, cause=command.cause)]
+    return [events.AuditRead(by=command.by, handle=command.handle, what=command.what, whom=command.whom, at=now, cause=command.cause)]
 
 
-def note_dead_letters(state: TrailState, command: NoteDeadLetters, now: float) -> list[Event]:
+def note_dead_letters(state: TrailState, command: commands.NoteDeadLetters, now: float) -> list[Event]:
     """Every action is noted."""
     return [
-        DeadLettersHandled(
+        events.DeadLettersHandled(
             by=command.by, handle=command.handle, action=command.action, letters=command.letters, at=now, cause=command.cause
         )
     ]
 
 
 DECIDERS: Deciders = {
-    ClaimHandle: claim_handle,
-    RegisterAccount: register_account,
-    LookUpAccount: look_up_account,
-    ChangeProfile: change_profile,
-    ChangeCredential: change_credential,
-    CloseAccount: close_account,
-    AnnounceHome: announce_home,
-    RetireHome: retire_home,
-    NoteRead: note_read,
-    NoteDeadLetters: note_dead_letters,
+    commands.ClaimHandle: claim_handle,
+    commands.RegisterAccount: register_account,
+    commands.LookUpAccount: look_up_account,
+    commands.ChangeProfile: change_profile,
+    commands.ChangeCredential: change_credential,
+    commands.CloseAccount: close_account,
+    commands.AnnounceHome: announce_home,
+    commands.RetireHome: retire_home,
+    commands.NoteRead: note_read,
+    commands.NoteDeadLetters: note_dead_letters,
 }

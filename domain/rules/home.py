@@ -11,20 +11,7 @@ from typing import Any
 
 from domain.event import Event
 from domain.events import global_server as global_events
-from domain.events.home import (
-    ContactAdded,
-    ContacterAdded,
-    ContactRemoved,
-    MessageBounced,
-    MessageDone,
-    MessageExpired,
-    MessagesDelivered,
-    MessageSent,
-    MessageSettled,
-    PresenceEvent,
-    StatusChanged,
-    UserClosed,
-)
+from domain.events import home as events
 from domain.events.integrity import LogSealed
 from domain.integrity import decide as seal_deciders
 from domain.integrity import evolve as seal_folds
@@ -58,18 +45,18 @@ def rules_for(home: str) -> Rules:
 
 def is_told(event: Event) -> bool:
     """Whether contacters hear of it: a change of status or note."""
-    return isinstance(event, PresenceEvent) and (event.status != event.previous or isinstance(event, StatusChanged))
+    return isinstance(event, events.PresenceEvent) and (event.status != event.previous or isinstance(event, events.StatusChanged))
 
 
 def react_to_mail(rules: Rules, closed: Container[int], event: Event, source: str) -> Sequence[Command]:
     """What a home does about another server's event. A message is ignored when its sender, one of `closed`, left before it arrived."""
     policy = rules.policies.get(type(event))
-    if policy is None or (isinstance(event, MessageSent) and event.uid in closed):
+    if policy is None or (isinstance(event, events.MessageSent) and event.uid in closed):
         return ()
     return policy(event, source, rules.server)
 
 
-def _message_sent(event: MessageSent, source: str, home: str) -> Sequence[Command]:
+def _message_sent(event: events.MessageSent, source: str, home: str) -> Sequence[Command]:
     commands: list[Command] = []
     if event.to_home == home and event.text:  # a message without a text: its sender was erased before it arrived
         commands.append(
@@ -92,7 +79,7 @@ def _message_sent(event: MessageSent, source: str, home: str) -> Sequence[Comman
     return commands
 
 
-def _delivered(event: MessagesDelivered, source: str, home: str) -> Sequence[Command]:
+def _delivered(event: events.MessagesDelivered, source: str, home: str) -> Sequence[Command]:
     return [
         QueueReceipt(uid=sender, cause=id_, id=id_, to=event.stream_uid, state="delivered", why=None, settled_at=event.at)
         for id_, sender, sender_home in event.messages
@@ -101,22 +88,22 @@ def _delivered(event: MessagesDelivered, source: str, home: str) -> Sequence[Com
 
 
 def _settled(state: str) -> Policy:
-    def policy(event: MessageSettled, source: str, home: str) -> Sequence[Command]:
+    def policy(event: events.MessageSettled, source: str, home: str) -> Sequence[Command]:
         if event.home != home:
             return []
-        why = event.why if isinstance(event, MessageBounced) else "expired" if isinstance(event, MessageExpired) else None
+        why = event.why if isinstance(event, events.MessageBounced) else "expired" if isinstance(event, events.MessageExpired) else None
         return [QueueReceipt(uid=event.uid, cause=event.id, id=event.id, to=event.stream_uid, state=state, why=why, settled_at=event.at)]
 
     return policy
 
 
-def _contact_added(event: ContactAdded, source: str, home: str) -> Sequence[Command]:
+def _contact_added(event: events.ContactAdded, source: str, home: str) -> Sequence[Command]:
     if event.home != home:
         return []
     return [AddContacter(uid=event.uid, cause=event.cause, contacter=event.stream_uid, home=source)]
 
 
-def _contact_removed(event: ContactRemoved, source: str, home: str) -> Sequence[Command]:
+def _contact_removed(event: events.ContactRemoved, source: str, home: str) -> Sequence[Command]:
     if event.home != home:
         return []
     return [RemoveContacter(uid=event.uid, cause=event.cause, contacter=event.stream_uid)]
@@ -138,7 +125,7 @@ def _account_closed(event: global_events.AccountClosed, source: str, home: str) 
     return [CloseUser(uid=event.uid, cause=event.cause, resident=event.home == home)]
 
 
-def _user_closed(event: UserClosed, source: str, home: str) -> Sequence[Command]:
+def _user_closed(event: events.UserClosed, source: str, home: str) -> Sequence[Command]:
     if source != home or not event.resident:
         return []
     return [CloseMailbox(uid=event.stream_uid, cause=event.cause)]
@@ -150,27 +137,27 @@ def _home(event: Any) -> Collection[str]:
 
 # The homes that must always hear of an event: those of its recipients or senders. Presence goes to the homes of contacters (`is_told`).
 RECIPIENTS: dict[type, Callable[[Any], Collection[str]]] = {
-    MessageSent: lambda event: (event.to_home,),
-    MessagesDelivered: lambda event: {home for _, _, home in event.messages},
-    MessageDone: _home,
-    MessageBounced: _home,
-    MessageExpired: _home,
-    ContactAdded: _home,
-    ContactRemoved: _home,
-    ContacterAdded: _home,
+    events.MessageSent: lambda event: (event.to_home,),
+    events.MessagesDelivered: lambda event: {home for _, _, home in event.messages},
+    events.MessageDone: _home,
+    events.MessageBounced: _home,
+    events.MessageExpired: _home,
+    events.ContactAdded: _home,
+    events.ContactRemoved: _home,
+    events.ContacterAdded: _home,
     LogSealed: lambda event: (GLOBAL,),  # it keeps the seal where this home cannot change it
 }
 
 POLICIES: dict[type, Policy] = {
-    MessageSent: _message_sent,
-    MessagesDelivered: _delivered,
-    MessageDone: _settled("done"),
-    MessageBounced: _settled("bounced"),
-    MessageExpired: _settled("bounced"),
-    ContactAdded: _contact_added,
-    ContactRemoved: _contact_removed,
+    events.MessageSent: _message_sent,
+    events.MessagesDelivered: _delivered,
+    events.MessageDone: _settled("done"),
+    events.MessageBounced: _settled("bounced"),
+    events.MessageExpired: _settled("bounced"),
+    events.ContactAdded: _contact_added,
+    events.ContactRemoved: _contact_removed,
     global_events.UserRegistered: _registered,
     global_events.ProfileChanged: _profile_changed,
     global_events.AccountClosed: _account_closed,
-    UserClosed: _user_closed,
+    events.UserClosed: _user_closed,
 }

@@ -3,33 +3,8 @@
 from domain.aggregate import Deciders
 from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, Unauthorized, UnknownUser
 from domain.event import Event
-from domain.events.home import (
-    ContactAdded,
-    ContactChanged,
-    ContacterAdded,
-    ContacterRemoved,
-    ContactRemoved,
-    LoggedIn,
-    LoggedOff,
-    MessageSent,
-    RouteProbed,
-    StatusChanged,
-    UserAdopted,
-)
-from domain.user.commands import (
-    AddContacter,
-    Adopt,
-    LapseStatus,
-    LogIn,
-    LogOff,
-    LookUp,
-    NoteRoute,
-    PutContact,
-    RemoveContact,
-    RemoveContacter,
-    Send,
-    SetStatus,
-)
+from domain.events import home as events
+from domain.user import commands
 from domain.user.state import UserState
 
 MAX_SESSIONS = 20  # a person's devices, and room for sessions whose death nobody has noticed yet
@@ -39,19 +14,19 @@ MAX_TEXT_CHARS = 4_096
 MAX_TEXT_BYTES = 16_384
 
 
-def look_up(user: UserState, command: LookUp, now: float) -> list[Event]:
+def look_up(user: UserState, command: commands.LookUp, now: float) -> list[Event]:
     """Nothing happens."""
     return []
 
 
-def adopt(user: UserState, command: Adopt | LogIn, now: float) -> list[Event]:
+def adopt(user: UserState, command: commands.Adopt | commands.LogIn, now: float) -> list[Event]:
     """Remember the user's handle and name. Nothing happens when they are known, or when the user has left."""
     if user.closed or (user.handle, user.name) == (command.handle, command.name):
         return []
-    return [UserAdopted(at=now, cause=command.cause, handle=command.handle, name=command.name)]
+    return [events.UserAdopted(at=now, cause=command.cause, handle=command.handle, name=command.name)]
 
 
-def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
+def log_in(user: UserState, command: commands.LogIn, now: float) -> list[Event]:
     """Begin a session, and then end the session that it replaces; in this order contacters see no gap. A status whose time is over lapses
     first, and the session begins as online. Raises `TooManyRequests` at 20 sessions, `Unauthorized` when the account is closed."""
     must_be_open(user)
@@ -63,7 +38,7 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
     known = adopt(user, command, now)
     # Contacters are notified by the StatusChanged only; the additional LoggedIn changes nothing that they can see.
     lapsed = [_status_changed(user, status, note, None, now, command.cause)] if over and user.sessions else []
-    begun = LoggedIn(
+    begun = events.LoggedIn(
         at=now,
         cause=command.cause,
         session=command.session,
@@ -76,7 +51,7 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
     )
     if replaced is None:
         return [*known, *lapsed, begun]
-    ended = LoggedOff(
+    ended = events.LoggedOff(
         at=now,
         cause=command.cause,
         session=replaced,
@@ -89,13 +64,13 @@ def log_in(user: UserState, command: LogIn, now: float) -> list[Event]:
     return [*known, *lapsed, begun, ended]
 
 
-def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
+def log_off(user: UserState, command: commands.LogOff, now: float) -> list[Event]:
     """End a session. Nothing happens when it has ended before."""
     if command.session not in user.sessions:
         return []
     status = "offline" if len(user.sessions) == 1 else user.status
     return [
-        LoggedOff(
+        events.LoggedOff(
             at=now,
             cause=command.cause,
             session=command.session,
@@ -108,15 +83,15 @@ def log_off(user: UserState, command: LogOff, now: float) -> list[Event]:
     ]
 
 
-def note_route(user: UserState, command: NoteRoute, now: float) -> list[Event]:
+def note_route(user: UserState, command: commands.NoteRoute, now: float) -> list[Event]:
     """Note whether a client can be called. Nothing happens when its session is over."""
     if command.session not in user.sessions:
         return []
     why = command.why
-    return [RouteProbed(at=now, cause=command.cause, session=command.session, behind_firewall=why is not None, why=why)]
+    return [events.RouteProbed(at=now, cause=command.cause, session=command.session, behind_firewall=why is not None, why=why)]
 
 
-def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
+def set_status(user: UserState, command: commands.SetStatus, now: float) -> list[Event]:
     """Choose a status. Nothing happens when nothing would change. Raises `Invalid` for a time that is over, `Unauthorized`."""
     must_be_open(user)
     if command.until is not None and not now < command.until <= LAST_MOMENT:
@@ -126,21 +101,21 @@ def set_status(user: UserState, command: SetStatus, now: float) -> list[Event]:
     return [_status_changed(user, command.status, command.note, command.until, now, command.cause)]
 
 
-def lapse_status(user: UserState, command: LapseStatus, now: float) -> list[Event]:
+def lapse_status(user: UserState, command: commands.LapseStatus, now: float) -> list[Event]:
     """Fall back to online when the time of the chosen status is over."""
     if user.until is None or user.until > now:
         return []
     return [_status_changed(user, "online", "", None, now, command.cause)]
 
 
-def _status_changed(user: UserState, chosen: str, note: str, until: float | None, now: float, cause: str) -> StatusChanged:
+def _status_changed(user: UserState, chosen: str, note: str, until: float | None, now: float, cause: str) -> events.StatusChanged:
     status = chosen if user.sessions else "offline"
-    return StatusChanged(
+    return events.StatusChanged(
         at=now, cause=cause, handle=user.handle, chosen=chosen, status=status, previous=user.status, note=note, until=until
     )
 
 
-def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]:
+def put_contact(user: UserState, command: commands.PutContact, now: float) -> list[Event]:
     """Add a contact, or change its alias and `notify`. Raises `Invalid` when the list is full; `UnknownUser` for a contact without a handle
     that is not on the list, because the caller has seen it there and it was removed meanwhile; `Unauthorized`."""
     must_be_open(user)
@@ -151,26 +126,26 @@ def put_contact(user: UserState, command: PutContact, now: float) -> list[Event]
             raise UnknownUser(uid=wanted.uid)
         if len(user.contacts) >= MAX_CONTACTS:
             raise Invalid("uid", f"at most {MAX_CONTACTS} contacts on a list")
-        return [ContactAdded(at=now, cause=command.cause, **wanted._asdict())]
+        return [events.ContactAdded(at=now, cause=command.cause, **wanted._asdict())]
     if (known.alias, known.notify) == (wanted.alias, wanted.notify):
         return []
-    return [ContactChanged(at=now, cause=command.cause, uid=wanted.uid, alias=wanted.alias, notify=wanted.notify)]
+    return [events.ContactChanged(at=now, cause=command.cause, uid=wanted.uid, alias=wanted.alias, notify=wanted.notify)]
 
 
-def remove_contact(user: UserState, command: RemoveContact, now: float) -> list[Event]:
+def remove_contact(user: UserState, command: commands.RemoveContact, now: float) -> list[Event]:
     """Take a contact off the list. Nothing happens when it is not on the list."""
     contact = user.contacts.get(command.contact)
     if contact is None:
         return []
-    return [ContactRemoved(at=now, cause=command.cause, uid=contact.uid, home=contact.home)]
+    return [events.ContactRemoved(at=now, cause=command.cause, uid=contact.uid, home=contact.home)]
 
 
-def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Event]:
+def add_contacter(user: UserState, command: commands.AddContacter, now: float) -> list[Event]:
     """Remember a contacter, and tell them the present presence. Nothing happens when the user has left, because nothing will change."""
     if user.closed:
         return []
     return [
-        ContacterAdded(
+        events.ContacterAdded(
             at=now,
             cause=command.cause,
             uid=command.contacter,
@@ -183,15 +158,15 @@ def add_contacter(user: UserState, command: AddContacter, now: float) -> list[Ev
     ]
 
 
-def remove_contacter(user: UserState, command: RemoveContacter, now: float) -> list[Event]:
+def remove_contacter(user: UserState, command: commands.RemoveContacter, now: float) -> list[Event]:
     """Forget a contacter. Nothing happens when they are not known."""
     home = user.contacters.get(command.contacter)
     if home is None:
         return []
-    return [ContacterRemoved(at=now, cause=command.cause, uid=command.contacter, home=home)]
+    return [events.ContacterRemoved(at=now, cause=command.cause, uid=command.contacter, home=home)]
 
 
-def send(user: UserState, command: Send, now: float) -> list[Event]:
+def send(user: UserState, command: commands.Send, now: float) -> list[Event]:
     """Accept a popup for a contact. A repeated id changes nothing. Raises `NotAContact`, `TooLarge`, `Unauthorized`."""
     if command.id in user.sent:
         return []
@@ -202,7 +177,7 @@ def send(user: UserState, command: Send, now: float) -> list[Event]:
     if len(command.text) > MAX_TEXT_CHARS or len(command.text.encode()) > MAX_TEXT_BYTES:
         raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters and {MAX_TEXT_BYTES} bytes.", field="text")
     return [
-        MessageSent(
+        events.MessageSent(
             at=now,
             cause=command.id,
             id=command.id,
@@ -225,16 +200,16 @@ def must_be_open(user: UserState) -> None:
 
 
 DECIDERS: Deciders = {
-    LookUp: look_up,
-    Adopt: adopt,
-    LogIn: log_in,
-    LogOff: log_off,
-    NoteRoute: note_route,
-    SetStatus: set_status,
-    LapseStatus: lapse_status,
-    PutContact: put_contact,
-    RemoveContact: remove_contact,
-    AddContacter: add_contacter,
-    RemoveContacter: remove_contacter,
-    Send: send,
+    commands.LookUp: look_up,
+    commands.Adopt: adopt,
+    commands.LogIn: log_in,
+    commands.LogOff: log_off,
+    commands.NoteRoute: note_route,
+    commands.SetStatus: set_status,
+    commands.LapseStatus: lapse_status,
+    commands.PutContact: put_contact,
+    commands.RemoveContact: remove_contact,
+    commands.AddContacter: add_contacter,
+    commands.RemoveContacter: remove_contacter,
+    commands.Send: send,
 }

@@ -1,34 +1,20 @@
 """How a user's events change `UserState`. Rule: an event never fails to apply."""
 
 from domain.aggregate import Folds, unchanged
-from domain.events.home import (
-    ContactAdded,
-    ContactChanged,
-    ContacterAdded,
-    ContacterRemoved,
-    ContactRemoved,
-    LoggedIn,
-    LoggedOff,
-    MessageSent,
-    PresenceEvent,
-    RouteProbed,
-    StatusChanged,
-    UserAdopted,
-    UserClosed,
-)
+from domain.events import home as events
 from domain.user.state import REMEMBERED_SENDS, Contact, UserState
 
 
-def _adopted(user: UserState, event: UserAdopted) -> None:
+def _adopted(user: UserState, event: events.UserAdopted) -> None:
     user.handle, user.name = event.handle, event.name
 
 
-def _presence(user: UserState, event: PresenceEvent) -> None:
+def _presence(user: UserState, event: events.PresenceEvent) -> None:
     if event.status != event.previous:
         user.since = event.at
 
 
-def _logged_in(user: UserState, event: LoggedIn) -> None:
+def _logged_in(user: UserState, event: events.LoggedIn) -> None:
     _presence(user, event)
     user.sessions[event.session] = event.client
     user.note = event.note
@@ -36,60 +22,60 @@ def _logged_in(user: UserState, event: LoggedIn) -> None:
         user.chosen, user.until = event.status, None
 
 
-def _logged_off(user: UserState, event: LoggedOff) -> None:
+def _logged_off(user: UserState, event: events.LoggedOff) -> None:
     _presence(user, event)
     user.sessions.pop(event.session, None)
 
 
-def _status_changed(user: UserState, event: StatusChanged) -> None:
+def _status_changed(user: UserState, event: events.StatusChanged) -> None:
     _presence(user, event)
     user.chosen, user.note, user.until = event.chosen, event.note, event.until
 
 
-def _closed(user: UserState, event: UserClosed) -> None:
+def _closed(user: UserState, event: events.UserClosed) -> None:
     user.closed = True
     user.name = user.note = ""
 
 
-def _contact_added(user: UserState, event: ContactAdded) -> None:
+def _contact_added(user: UserState, event: events.ContactAdded) -> None:
     user.contacts[event.uid] = Contact(event.uid, event.handle, event.name, event.home, event.alias, event.notify)
 
 
-def _contact_changed(user: UserState, event: ContactChanged) -> None:
+def _contact_changed(user: UserState, event: events.ContactChanged) -> None:
     contact = user.contacts.get(event.uid)
     if contact is not None:
         user.contacts[event.uid] = contact._replace(alias=event.alias, notify=event.notify)
 
 
-def _contact_removed(user: UserState, event: ContactRemoved) -> None:
+def _contact_removed(user: UserState, event: events.ContactRemoved) -> None:
     user.contacts.pop(event.uid, None)
 
 
-def _contacter_added(user: UserState, event: ContacterAdded) -> None:
+def _contacter_added(user: UserState, event: events.ContacterAdded) -> None:
     user.contacters[event.uid] = event.home
 
 
-def _contacter_removed(user: UserState, event: ContacterRemoved) -> None:
+def _contacter_removed(user: UserState, event: events.ContacterRemoved) -> None:
     user.contacters.pop(event.uid, None)
 
 
-def _message_sent(user: UserState, event: MessageSent) -> None:
+def _message_sent(user: UserState, event: events.MessageSent) -> None:
     user.sent[event.id] = event.at
     if len(user.sent) > REMEMBERED_SENDS:
         del user.sent[next(iter(user.sent))]
 
 
 FOLDS: Folds = {
-    UserAdopted: _adopted,
-    LoggedIn: _logged_in,
-    LoggedOff: _logged_off,
-    RouteProbed: unchanged,  # for the history only: a route lives as long as its session's connection
-    StatusChanged: _status_changed,
-    UserClosed: _closed,
-    ContactAdded: _contact_added,
-    ContactChanged: _contact_changed,
-    ContactRemoved: _contact_removed,
-    ContacterAdded: _contacter_added,
-    ContacterRemoved: _contacter_removed,
-    MessageSent: _message_sent,
+    events.UserAdopted: _adopted,
+    events.LoggedIn: _logged_in,
+    events.LoggedOff: _logged_off,
+    events.RouteProbed: unchanged,  # for the history only: a route lives as long as its session's connection
+    events.StatusChanged: _status_changed,
+    events.UserClosed: _closed,
+    events.ContactAdded: _contact_added,
+    events.ContactChanged: _contact_changed,
+    events.ContactRemoved: _contact_removed,
+    events.ContacterAdded: _contacter_added,
+    events.ContacterRemoved: _contacter_removed,
+    events.MessageSent: _message_sent,
 }

@@ -4,27 +4,18 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from domain.events.home import (
-    MessageBounced,
-    MessageDone,
-    MessageErased,
-    MessageExpired,
-    MessageQueued,
-    MessagesDelivered,
-    MessageSent,
-    ReceiptQueued,
-)
+from domain.events import home as events
 from projections.audit.facts import fields_of
 from projections.audit.rows import AuditRow, Life, Step
 
 _NAMES = {
-    MessageSent.TOPIC: "sent",
-    MessageQueued.TOPIC: "queued",
-    MessageBounced.TOPIC: "bounced",
-    MessagesDelivered.TOPIC: "delivered",
-    MessageExpired.TOPIC: "expired",
-    MessageErased.TOPIC: "erased",
-    MessageDone.TOPIC: "done",
+    events.MessageSent.TOPIC: "sent",
+    events.MessageQueued.TOPIC: "queued",
+    events.MessageBounced.TOPIC: "bounced",
+    events.MessagesDelivered.TOPIC: "delivered",
+    events.MessageExpired.TOPIC: "expired",
+    events.MessageErased.TOPIC: "erased",
+    events.MessageDone.TOPIC: "done",
 }
 _CAUSES = {  # step -> its possible causes; the first of them that happened counts
     "sent": (),
@@ -63,6 +54,6 @@ def _life(message: str, sender: int, rows: list[AuditRow]) -> Life:
 
 
 def _name(row: AuditRow) -> str:
-    if row.topic == ReceiptQueued.TOPIC:
+    if row.topic == events.ReceiptQueued.TOPIC:
         return f"receipt {fields_of(row.data).get('state')}"
     return _NAMES.get(row.topic, row.topic)

@@ -14,19 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from clients.tk.model.effects import (
-    COMMANDS,
-    Command,
-    ConversationChanged,
-    Effect,
-    EntryAdded,
-    EntryChanged,
-    HidePopup,
-    Say,
-    ShowPopup,
-    UpdatePopup,
-    ViewEffect,
-)
+from clients.tk.model import effects as fx
 from clients.tk.model.inputs import Intent, Report, Tick
 from clients.tk.model.model import Model
 from flash_sdk import Event as SdkEvent
@@ -48,8 +36,8 @@ class Bridge:
         self.model = model
         self._clock = clock
         self._reports: deque[tuple[Report | SdkEvent, float]] = deque()
-        self._submit: Callable[[Command], None] | None = None
-        self._unsent: deque[Command] = deque()
+        self._submit: Callable[[fx.Command], None] | None = None
+        self._unsent: deque[fx.Command] = deque()
         self._lock = threading.Lock()  # it is held for a few instructions, never while folding or drawing
         self._bell_in, self._bell_out = socket.socketpair()
         self._bell_in.setblocking(False)
@@ -70,7 +58,7 @@ class Bridge:
         with contextlib.suppress(OSError):  # the socket is closed, or it is full and so a ring waits already
             self._bell_in.send(b"\0")
 
-    def bind(self, submit: Callable[[Command], None]) -> None:
+    def bind(self, submit: Callable[[fx.Command], None]) -> None:
         """Say where commands go. `submit` is called on the views' thread and must not wait; it gets the earlier commands as well."""
         self._submit = submit
         while self._unsent:
@@ -87,10 +75,10 @@ class Bridge:
         """How many reports wait to be folded. If some are left after `drain`, call it again after the views have drawn."""
         return len(self._reports)
 
-    def drain(self, limit_ms: float = FOLD_MS) -> list[ViewEffect]:
+    def drain(self, limit_ms: float = FOLD_MS) -> list[fx.ViewEffect]:
         """Fold reports in order, for at most about `limit_ms` but at least one. Call it at least every 250 ms."""
         start = time.monotonic()
-        effects: list[Effect] = []
+        effects: list[fx.Effect] = []
         self._unring()
         if start - self._ticked >= TICK_S:
             self._ticked = start
@@ -106,7 +94,7 @@ class Bridge:
             self._ring_again()
         return self._sorted_out(effects)
 
-    def do(self, intent: Intent) -> list[ViewEffect]:
+    def do(self, intent: Intent) -> list[fx.ViewEffect]:
         """Fold an intent. The engine gets the commands, and the caller draws the other effects."""
         return self._sorted_out(self.model.fold(intent, self._clock()))
 
@@ -120,33 +108,31 @@ class Bridge:
         self._bell_in.close()
         self._bell_out.close()
 
-    def _sorted_out(self, effects: Sequence[Effect]) -> list[ViewEffect]:
+    def _sorted_out(self, effects: Sequence[fx.Effect]) -> list[fx.ViewEffect]:
         """Give commands to the engine in order, and drop effects that need no drawing. Of equal effects that ask for a part of the model
         to be drawn again the first is enough. When a whole conversation is drawn again, its entries must not be appended once more."""
-        for_views: list[ViewEffect] = []
-        seen: set[ViewEffect] = set()
-        whole = {effect.uid for effect in effects if isinstance(effect, ConversationChanged)}
+        for_views: list[fx.ViewEffect] = []
+        seen: set[fx.ViewEffect] = set()
+        whole = {effect.uid for effect in effects if isinstance(effect, fx.ConversationChanged)}
         for effect in effects:
-            if isinstance(effect, COMMANDS):
+            if isinstance(effect, fx.COMMANDS):
                 if self._submit is None:
                     self._unsent.append(effect)
                 else:
                     self._submit(effect)
-            elif isinstance(effect, EntryAdded | EntryChanged):
+            elif isinstance(effect, fx.EntryAdded | fx.EntryChanged):
                 if effect.uid not in whole:
                     for_views.append(effect)
-            elif isinstance(
-                effect, ShowPopup | UpdatePopup | HidePopup | Say
-            ):  # these are steps, so showing again after hiding is no repeat
+            elif isinstance(effect, fx.ShowPopup | fx.UpdatePopup | fx.HidePopup | fx.Say):  # steps, of which none is a repeat
                 for_views.append(effect)
             elif effect not in seen:
                 seen.add(effect)
                 for_views.append(effect)
         return for_views
 
-    def _remember(self, effects: Sequence[Effect], came_at: float) -> None:
+    def _remember(self, effects: Sequence[fx.Effect], came_at: float) -> None:
         for effect in effects:
-            if isinstance(effect, ShowPopup):
+            if isinstance(effect, fx.ShowPopup):
                 self._arrivals[effect.popup.id] = came_at
                 if len(self._arrivals) > _REMEMBERED:
                     del self._arrivals[next(iter(self._arrivals))]
