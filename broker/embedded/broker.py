@@ -16,7 +16,7 @@ from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, r
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox
 from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem
-from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, STREAM_NAMES, check_stream, inbox
+from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES, check_stream
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
 
@@ -92,7 +92,7 @@ class EmbeddedBroker:
             raise Unavailable("the broker is closed")
 
     async def declare_inbox(self, server: str) -> None:
-        name = inbox(server).name
+        name = INBOX_PREFIX + server
         if name in self._inboxes:
             return
         self._inbox(name)
@@ -110,7 +110,7 @@ class EmbeddedBroker:
             raise _closed()
         routed: list[tuple[str, bytes]] = []
         for message in outgoing:
-            queue = inbox(message.key).name if message.exchange == HOMES else _FIXED_ROUTES.get(message.exchange, "")
+            queue = INBOX_PREFIX + message.key if message.exchange == HOMES else _FIXED_ROUTES.get(message.exchange, "")
             if queue in STREAM_NAMES or queue in self._inboxes:
                 routed.append((queue, message.body))
             elif message.mandatory:
@@ -150,7 +150,7 @@ class EmbeddedBroker:
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
         await self.declare_inbox(server)
-        return self._inboxes[inbox(server).name].join(handler, prefetch)
+        return self._inboxes[INBOX_PREFIX + server].join(handler, prefetch)
 
     async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
         handler = self._served.get(key)

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta, Struct, defstruct
 
-from domain.errors import TooLarge
 from domain.profile import CONTROL, HANDLE, MAX_FIELD_CHARS, PROFILE_FIELDS, ProfileField
 from domain.user.decide import MAX_TEXT_CHARS
 from projections.directory.directory import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS_CHARS
@@ -102,15 +101,11 @@ class SendMessage(Request, frozen=True):
 
     id: Id
     to: Uid
+    # The home refuses a longer text: with 413 and not with 422, so that a client can offer to shorten it.
     text: Annotated[str, Meta(min_length=1, extra_json_schema={"maxLength": MAX_TEXT_CHARS})]
     in_reply_to: Id | None = None
     urgent: bool = False
     ticket: Id | None = None
-
-    def __post_init__(self) -> None:
-        # A text that is too long is answered with 413 and not with 422, so that a client can offer to shorten it.
-        if len(self.text) > MAX_TEXT_CHARS:
-            raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters.", field="text")
 
 
 class Acknowledge(Request, frozen=True):

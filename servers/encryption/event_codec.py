@@ -80,7 +80,7 @@ class EventDecoder:
     def decrypt_fields(self, state: dict[str, Any], kind: type[Event], stream: str, version: int, strict: bool = False) -> None:
         """Decrypt the personal fields in the stored `state` of an event of the class `kind`. `strict`: as in `decode`."""
         for owner, encrypted in state.pop(ENCRYPTED, ()):
-            cipher = self._ciphers.cipher(owner)
+            cipher = self._ciphers.ready.get(owner) or self._ciphers.cipher(owner)
             try:
                 if cipher is not None:
                     state.update(decrypt(cipher, encrypted, _place(stream, version, kind.TOPIC)))
@@ -105,7 +105,10 @@ class EventCodec(EventDecoder):
         """The events as they are stored; their positions are 0 until they have some. An owner whose key is destroyed loses the personal
         fields. Raises `KeysNeeded`."""
         taken = [_take_personal(event) for event in events]
-        ciphers = self._keys.at_hand({owner for _, groups in taken for owner, _ in groups})
+        ready = self._keys.ready
+        ciphers = {owner: ready.get(owner) for _, groups in taken for owner, _ in groups}
+        if None in ciphers.values():
+            ciphers = self._keys.at_hand(ciphers.keys())
         records = []
         for event, (state, groups) in zip(events, taken, strict=True):
             stream, version, topic = event.originator_id, event.originator_version, event.TOPIC
@@ -120,7 +123,7 @@ class EventCodec(EventDecoder):
         """The stored form of an event with all its personal fields under the transit key of this number. Raises `Unavailable`."""
         state = _stored(event)
         values = {field: state.pop(field) for field in event.PERSONAL if state[field]}
-        cipher = self._keys.cipher(number)
+        cipher = self._keys.ready.get(number) or self._keys.cipher(number)
         if values and cipher is not None:
             place = _place(event.originator_id, event.originator_version, event.TOPIC)
             state[ENCRYPTED] = ((number, encrypt(cipher, values, place)),)

@@ -32,7 +32,10 @@ class KeysNeeded(Exception):
 
 
 class Ciphers(Protocol):
-    """Whoever can decrypt personal data."""
+    """Whoever can decrypt personal data. `ready`: the ciphers of those who are active now; `cipher` has the others as well."""
+
+    @property
+    def ready(self) -> Mapping[int, AESGCM]: ...
 
     def cipher(self, owner: int) -> AESGCM | None:
         """The cipher of a user's key; None when the key is destroyed or not ours to have. May raise `Unavailable`."""
@@ -40,6 +43,8 @@ class Ciphers(Protocol):
 
 class NoKeys:
     """Decrypts nothing: for readers without the right to see personal data."""
+
+    ready: Mapping[int, AESGCM] = {}
 
     def cipher(self, owner: int) -> AESGCM | None:
         return None
@@ -85,22 +90,22 @@ class KeyStore:
         self._ciphers_in_memory = ciphers_in_memory
         self._lock = threading.Lock()  # held by whoever changes what is in memory; looking there needs none
         self._keys: dict[int, bytes | None] = {}  # those that were asked for longest ago come first
-        self._ciphers: dict[int, AESGCM] = {}
+        self.ready: dict[int, AESGCM] = {}  # ciphers; any thread may look here, and ask the store for those that are not here
 
     def at_hand(self, owners: Collection[int]) -> dict[int, AESGCM | None]:
         """The ciphers of keys in memory, None for a destroyed key. Raises `KeysNeeded` when only the table knows one of them."""
         found: dict[int, AESGCM | None] = {}
         for owner in owners:
-            cipher = self._ciphers.get(owner)
+            cipher = self.ready.get(owner)
             if cipher is None:
                 try:
                     key = self._keys[owner]
                 except KeyError:
                     raise KeysNeeded(set(owners)) from None
                 if key is not None:
-                    if len(self._ciphers) >= self._ciphers_in_memory:
-                        self._ciphers.clear()
-                    cipher = self._ciphers[owner] = AESGCM(key)
+                    if len(self.ready) >= self._ciphers_in_memory:
+                        self.ready.clear()
+                    cipher = self.ready[owner] = AESGCM(key)
             found[owner] = cipher
         return found
 
@@ -142,7 +147,7 @@ class KeyStore:
         """Keep nothing of a key in memory: it was destroyed, here or by another process."""
         with self._lock:
             self._keys.pop(owner, None)
-            self._ciphers.pop(owner, None)
+            self.ready.pop(owner, None)
 
     def transit_key(self) -> int:
         """The number (below zero) of the newest transit key; 0 before one has arrived. Raises `Unavailable`."""

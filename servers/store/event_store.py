@@ -3,9 +3,8 @@
 Events are stored as `servers/encryption/event_codec.py` says; the same bytes travel in the broker's envelope to the history.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from eventsourcing.persistence import Tracking
 from msgspec.structs import force_setattr, replace
@@ -28,7 +27,6 @@ from servers.store.log.positions import notes_of
 SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
 SNAPSHOT_FORMAT = 1  # raised when the snapshot of a state changes shape; older snapshots are then ignored
 MAX_FETCHES = 10  # of keys for one batch; a second one is needed only when another thread has just let go of a key
-T = TypeVar("T")
 
 
 class Committed(NamedTuple):
@@ -49,8 +47,10 @@ class Store:
         Raises `Unavailable` when the database cannot be reached, `ValueError` for another kind of URL.
         """
         self.rules = rules
-        self._thread = Worker(f"store-{server}")  # commits and loads, one after the other
-        self._reader = Worker(f"reader-{server}")  # catching up never delays a commit
+        self._thread = Worker(f"store-{server}")
+        self._reader = Worker(f"reader-{server}")
+        self.run = self._thread.run  # calls a blocking method in the store's own thread: commits and loads, one after the other
+        self.run_reader = self._reader.run  # calls a blocking read that may take long, so that it never delays a commit
         self.log = open_event_log(url, server)
         self.keys = open_keys(keys_url, url, server)
         self.transit_key = self.keys.transit_key()  # the number of the key for mail to other servers; 0 before it has arrived
@@ -63,14 +63,6 @@ class Store:
     def fence(self, epoch: int) -> None:
         """From now on every commit is made under the lease of this number, and fails when a newer one was given."""
         self.log.fence(epoch)
-
-    def run(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
-        """Call a blocking method in the store's own thread."""
-        return self._thread.run(function, *args)
-
-    def run_reader(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
-        """Call a blocking read that may take long in the reader's thread."""
-        return self._reader.run(function, *args)
 
     async def packed(self, events: Sequence[Event]) -> list[EventRecord]:
         """The events as they will be stored, at positions that `put` fills in. Encoded on the loop, so that the store's thread has nothing

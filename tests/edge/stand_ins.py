@@ -15,12 +15,14 @@ from domain.errors import (
     Invalid,
     NoRoute,
     NotAContact,
+    TooLarge,
     Unauthorized,
     UnknownMessage,
     UnknownSession,
     UnknownUser,
 )
 from domain.profile import clean_changes, clean_profile
+from domain.user.decide import MAX_TEXT_CHARS
 from edge.contracts import answers
 from runtime.deferred import Deferred
 from servers.security.identity import Identity
@@ -194,6 +196,8 @@ class StandInHome:
         await self._enter()
         if to not in (ANN.uid, BOB.uid):
             raise NotAContact(uid=to)
+        if len(text) > MAX_TEXT_CHARS:
+            raise TooLarge(field="text")
         self.sent.append((who.uid, message_id, to, text))
         if ticket == "good":
             return answers.Accepted(message_id, ACCEPTED_AT, stamp="00", sender=answers.Sender(who.uid, who.handle, who.name))
