@@ -168,14 +168,14 @@ def remove_contacter(user: UserState, command: commands.RemoveContacter, now: fl
 
 def send(user: UserState, command: commands.Send, now: float) -> list[Event]:
     """Accept a popup for a contact. A repeated id changes nothing. Raises `NotAContact`, `TooLarge`, `Unauthorized`."""
+    if len(command.text) > MAX_TEXT_CHARS or len(command.text.encode()) > MAX_TEXT_BYTES:
+        raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters and {MAX_TEXT_BYTES} bytes.", field="text")
     if command.id in user.sent:
         return []
     must_be_open(user)
     contact = user.contacts.get(command.to)
     if contact is None:
         raise NotAContact(uid=command.to)
-    if len(command.text) > MAX_TEXT_CHARS or len(command.text.encode()) > MAX_TEXT_BYTES:
-        raise TooLarge(f"A text has at most {MAX_TEXT_CHARS} characters and {MAX_TEXT_BYTES} bytes.", field="text")
     return [
         events.MessageSent(
             at=now,

@@ -194,10 +194,10 @@ class StandInHome:
 
     async def _send(self, who: Identity, message_id: str, to: int, text: str, ticket: str | None) -> answers.Accepted:
         await self._enter()
-        if to not in (ANN.uid, BOB.uid):
-            raise NotAContact(uid=to)
         if len(text) > MAX_TEXT_CHARS:
             raise TooLarge(field="text")
+        if to not in (ANN.uid, BOB.uid):
+            raise NotAContact(uid=to)
         self.sent.append((who.uid, message_id, to, text))
         if ticket == "good":
             return answers.Accepted(message_id, ACCEPTED_AT, stamp="00", sender=answers.Sender(who.uid, who.handle, who.name))
