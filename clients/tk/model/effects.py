@@ -1,111 +1,94 @@
 """What a fold asks of views and engine. Rule: values only; `ViewEffect`s are for the views, `Command`s for the engine."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clients.tk.model.inputs import ContactWish
-from clients.tk.model.values import Entry, MessageKey, OwnStatus, Popup, Sent
+from clients.tk.model.values import Entry, MessageKey, OwnStatus, Popup, Sent, Value
 
 # --- for the views: draw this again, or open and close that ---
 
 
-@dataclass(frozen=True, slots=True)
-class AccountChanged:
+class AccountChanged(Value):
     """Somebody has signed in or out, or the sign-in window shows another sentence: look at `model.account` and `model.sign_in`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionChanged:
+class ConnectionChanged(Value):
     """The connection has changed: look at `model.connection`."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusChanged:
+class StatusChanged(Value):
     """My own status has changed: look at `model.status`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContactsChanged:
+class ContactsChanged(Value):
     """Rows came, went or moved between groups: look at `model.groups()`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContactChanged:
+class ContactChanged(Value):
     """One row looks different but stays where it is (unread, note, since, saving): look at `model.row(uid)`."""
 
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class EntryAdded:
+class EntryAdded(Value):
     """A conversation has a new entry at its end."""
 
     uid: int
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class EntryChanged:
+class EntryChanged(Value):
     """An entry of a conversation has a new state; `entry` replaces the one of the same id (`Sent`) or key (`Received`)."""
 
     uid: int
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationChanged:
+class ConversationChanged(Value):
     """Draw the whole conversation again (older entries were loaded, or everything is new): look at `model.conversation(uid)`."""
 
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayChanged:
+class ReplayChanged(Value):
     """A long backlog has moved on: look at `model.replay`, which is None when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalsChanged:
+class RemovalsChanged(Value):
     """Other removals can be undone than before: look at `model.removals`."""
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryChanged:
+class DirectoryChanged(Value):
     """The directory search has changed: look at `model.directory`."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryChanged:
+class HistoryChanged(Value):
     """The search in the history has changed: look at `model.history`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShowPopup:
+class ShowPopup(Value):
     """Open this popup, without taking the focus; then `bridge.do(PopupMapped(popup.id))`."""
 
     popup: Popup
 
 
-@dataclass(frozen=True, slots=True)
-class UpdatePopup:
+class UpdatePopup(Value):
     """An open popup has another count."""
 
     popup: Popup
 
 
-@dataclass(frozen=True, slots=True)
-class HidePopup:
+class HidePopup(Value):
     """Close a popup that was answered, put off, or closed on another session."""
 
     popup_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
+class Ring(Value):
     """Ring the bell once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Value):
     """Tell the user one sentence, without a dialog that must be answered."""
 
     what: str
@@ -120,8 +103,7 @@ ViewEffect = (
 # --- for the engine: keep this, send that. Doing any of them twice does no harm ---
 
 
-@dataclass(frozen=True, slots=True)
-class DoSignIn:
+class DoSignIn(Value):
     """Get a grant and go online."""
 
     server: str
@@ -131,71 +113,61 @@ class DoSignIn:
     full_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class DoSignOut:
+class DoSignOut(Value):
     """Log off, forget the grant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Value):
     """Put a message on disk, then send it when there is a connection."""
 
     sent: Sent
 
 
-@dataclass(frozen=True, slots=True)
-class MarkDone:
+class MarkDone(Value):
     """Mark a message on disk as closed and read. With `tell`, tell the home when there is a connection; otherwise the home told us."""
 
     key: MessageKey
     tell: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MarkShown:
+class MarkShown(Value):
     """Mark these messages on disk as shown in a popup."""
 
     keys: tuple[MessageKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MarkAllRead:
+class MarkAllRead(Value):
     """Mark everything from `uid` on disk as read."""
 
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Value):
     """Put a wish on disk, then ask the home when there is a connection."""
 
     wish: ContactWish
 
 
-@dataclass(frozen=True, slots=True)
-class PutStatus:
+class PutStatus(Value):
     """Put my status on disk, then tell the home when there is a connection."""
 
     status: OwnStatus
 
 
-@dataclass(frozen=True, slots=True)
-class FindPeople:
+class FindPeople(Value):
     """Search the directory; a newer search replaces an older one."""
 
     query: str
 
 
-@dataclass(frozen=True, slots=True)
-class FindEntries:
+class FindEntries(Value):
     """Search the history on disk."""
 
     query: str
     uid: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOlder:
+class ReadOlder(Value):
     """Read the entries of a conversation from disk that come before the entry `before`; None for the newest."""
 
     uid: int

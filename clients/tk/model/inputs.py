@@ -3,18 +3,17 @@
 Intents come from views through `Bridge.do`. Reports come from the engine through `Bridge.report`; views never make one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
-from clients.tk.model.values import Account, Entry, Found, MessageKey, OwnStatus, StatusName
+from clients.tk.model.values import Account, Entry, Found, MessageKey, OwnStatus, StatusName, Value
 from flash_sdk import Contact
 from flash_sdk import Event as SdkEvent
 
 # --- intents of the person at the window ---
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
+class SignIn(Value):
     """Log in. With `register`, become a user first; `full_name` goes into the profile and may be empty."""
 
     server: str
@@ -24,13 +23,11 @@ class SignIn:
     full_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SignOut:
+class SignOut(Value):
     """Log off and forget the grant. Messages that wait to be sent stay on disk for the next login of this user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Value):
     """Send a message. `id`: made together with the intent (`new_id()`), so that nothing is ever doubled. `answers`: the message to which
     this one replies, and which is closed with it. A recipient who is not on the list is put there first."""
 
@@ -41,65 +38,56 @@ class Write:
     answers: MessageKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CloseMessage:
+class CloseMessage(Value):
     """Done: close the message, here and on my other sessions."""
 
     key: MessageKey
 
 
-@dataclass(frozen=True, slots=True)
-class ClosePopup:
+class ClosePopup(Value):
     """Later, or a notification that was clicked away or timed out: the popup goes, and its messages wait in the inbox."""
 
     popup_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class PopupMapped:
+class PopupMapped(Value):
     """The popup is on the screen, so its messages need not pop up again after a restart."""
 
     popup_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class MarkRead:
+class MarkRead(Value):
     """The person looks at the conversation with `uid`."""
 
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOlder:
+class LoadOlder(Value):
     """Load older entries of the conversation with `uid` from this machine's disk. The newest ones are there from the start."""
 
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class FilterContacts:
+class FilterContacts(Value):
     """Search as you type in the contact window: words, by prefix, in title, handle, name and note. An empty text shows everyone."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class SearchDirectory:
+class SearchDirectory(Value):
     """Search the directory for people to add."""
 
     query: str
 
 
-@dataclass(frozen=True, slots=True)
-class SearchHistory:
+class SearchHistory(Value):
     """Search the messages that were received and sent on this machine, only those with `uid` when it is given."""
 
     query: str
     uid: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AddContact:
+class AddContact(Value):
     """Put someone on the list. `handle`, `name`: as the search gave them, to be shown at once."""
 
     uid: int
@@ -107,22 +95,19 @@ class AddContact:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveContact:
+class RemoveContact(Value):
     """Take someone off the list. The home is told after `UNDO_S`; until then `UndoRemoval` brings them back."""
 
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class UndoRemoval:
+class UndoRemoval(Value):
     """Bring back a contact that was removed less than `UNDO_S` ago."""
 
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeContact:
+class ChangeContact(Value):
     """Set my own name for a contact (None or empty for none) and whether to tell me when they come online."""
 
     uid: int
@@ -130,8 +115,7 @@ class ChangeContact:
     notify: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SetStatus:
+class SetStatus(Value):
     """Set my own status, perhaps until some moment (aware datetime)."""
 
     status: StatusName
@@ -147,21 +131,18 @@ Intent = (
 # --- reports of the engine ---
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Value):
     """Time has passed. Given by `Bridge.drain` a few times a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class SigningIn:
+class SigningIn(Value):
     """The engine works on a sign-in, for instance of a remembered user."""
 
     server: str
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignedIn(Value):
     """The user for whom the client acts from now on, with everything on its disk. It comes before any connection, so all works offline.
 
     `contacts`: as last heard. `entries`: the newest of each conversation and all that are open or under way, oldest first. `unshown`:
@@ -179,8 +160,7 @@ class SignedIn:
     older: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class SignedOut:
+class SignedOut(Value):
     """Nobody is signed in. `why`: one sentence, empty after a sign-out of the user. `server`, `handle`: to prefill the next sign-in."""
 
     why: str = ""
@@ -188,8 +168,7 @@ class SignedOut:
     handle: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ContactWish:
+class ContactWish(Value):
     """One entry of the list as the user wants it. The latest wish counts, and stays on disk until the home has confirmed it.
 
     `not_before`: the home is not asked earlier, so that a removal can be undone without the home.
@@ -204,53 +183,46 @@ class ContactWish:
     not_before: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WishGranted:
+class WishGranted(Value):
     """The home has fulfilled a wish. `contact`: the new entry; None after a removal."""
 
     wish: ContactWish
     contact: Contact | None
 
 
-@dataclass(frozen=True, slots=True)
-class WishRefused:
+class WishRefused(Value):
     """The home has refused a wish, so the entry is again as the home told it last. `why`: one sentence."""
 
     wish: ContactWish
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Value):
     """A message of mine is on this machine's disk, so a crash does not lose it."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Value):
     """The home has a message of mine on disk."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class SendRefused:
+class SendRefused(Value):
     """A message of mine will never be sent. `why`: the reason."""
 
     id: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class StatusSaved:
+class StatusSaved(Value):
     """The home has this status."""
 
     status: OwnStatus
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryAnswer:
+class DirectoryAnswer(Value):
     """The result of a directory search so far. `error`: one sentence when it failed."""
 
     query: str
@@ -259,8 +231,7 @@ class DirectoryAnswer:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryAnswer:
+class HistoryAnswer(Value):
     """The result of a search in the history, newest first."""
 
     query: str
@@ -268,8 +239,7 @@ class HistoryAnswer:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OlderLoaded:
+class OlderLoaded(Value):
     """Earlier entries of a conversation, oldest first. `more`: there may be still earlier ones."""
 
     uid: int
@@ -277,8 +247,7 @@ class OlderLoaded:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Value):
     """A fault of which the user should know. `what`: one sentence."""
 
     what: str

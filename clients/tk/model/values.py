@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, dataclass_transform
 
 ORDER = ("online", "away", "dnd", "offline", "unknown")  # the contact window's groups; the people who answer soonest come first
 STRANGERS = "strangers"  # the sixth and last group: people who wrote and are not on the list
@@ -12,6 +12,14 @@ MAX_TEXT_CHARACTERS = 4096  # the protocol's bound of a message's text (its othe
 
 StatusName = Literal["online", "away", "dnd"]  # a status that a person may choose
 MessageKey = tuple[int, str]  # (sender's uid, id): senders choose ids, so only together are they unique
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class Value:
+    """The base of everything that a fold takes or gives: each class that derives from it is a frozen dataclass."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
 
 
 class SentState(IntEnum):
