@@ -1,4 +1,4 @@
-"""The base of every event. Rule: an event's `TOPIC` and its stored fields are never renamed."""
+"""The bases of events and of commands, and the streams that both name. Rule: a topic, a stored field and a stream are never renamed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -18,6 +18,19 @@ def stream_uid(stream: str) -> int:
     return int(stream.partition("-")[2])
 
 
+class AggregateCommand(Struct, frozen=True, kw_only=True, gc=False):
+    """A wish concerning one aggregate of one user."""
+
+    AGGREGATE: ClassVar[str]
+    uid: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides: `user-42` for the aggregate `user`."""
+        return f"{self.AGGREGATE}-{self.uid}"
+
+
 PLACE = ("originator_id", "originator_version")  # where an event stands; stored beside its fields
 
 
@@ -25,7 +38,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened, in the past tense.
 
     `originator_id` is the stream (`user-42`), `originator_version` the event's number in it, from 1. Deciders leave both unset;
-    the writer makes placed copies (`placed`).
+    the writer makes placed copies.
     """
 
     TOPIC: ClassVar[str]
@@ -51,7 +64,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def placed(events: Iterable[Event], stream: str, version: int) -> list[Event]:
-    """The same events as they stand in `stream`, after `version`."""
+    """The same events as they stand in `stream`, after `version`: for logs that are made without a writer, as load tests make them."""
     return [replace(event, originator_id=stream, originator_version=number) for number, event in enumerate(events, version + 1)]
 
 

@@ -1,18 +1,12 @@
 """What can be asked of a mailbox. Rule: plain values, which nobody changes; `decide.py` says what comes of them."""
 
-from msgspec import Struct
+from domain.event import AggregateCommand
 
 
-class MailboxCommand(Struct, frozen=True, kw_only=True, gc=False):
+class MailboxCommand(AggregateCommand, frozen=True, kw_only=True):
     """A wish concerning one mailbox."""
 
-    uid: int
-    cause: str
-
-    @property
-    def stream(self) -> str:
-        """The stream whose state decides."""
-        return f"mailbox-{self.uid}"
+    AGGREGATE = "mailbox"
 
 
 class QueueMessage(MailboxCommand, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from domain.event import AggregateCommand
+
 
 class ClaimHandle(Struct, frozen=True, kw_only=True, gc=False):
     """Reserve `handle` for `uid`, for good."""
@@ -19,16 +21,10 @@ class ClaimHandle(Struct, frozen=True, kw_only=True, gc=False):
         return f"handle-{self.handle.lower()}"
 
 
-class AccountCommand(Struct, frozen=True, kw_only=True, gc=False):
+class AccountCommand(AggregateCommand, frozen=True, kw_only=True):
     """A wish concerning one account."""
 
-    uid: int
-    cause: str
-
-    @property
-    def stream(self) -> str:
-        """The stream whose state decides."""
-        return f"account-{self.uid}"
+    AGGREGATE = "account"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(uid={self.uid})"  # neither a hash of a password nor a profile belongs in a log

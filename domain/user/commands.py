@@ -1,20 +1,13 @@
 """What can be asked of a user's state. Rule: plain values, which nobody changes; `decide.py` says what comes of them."""
 
-from msgspec import Struct
-
+from domain.event import AggregateCommand
 from domain.user.state import Contact
 
 
-class UserCommand(Struct, frozen=True, kw_only=True, gc=False):
+class UserCommand(AggregateCommand, frozen=True, kw_only=True):
     """A wish concerning one user."""
 
-    uid: int
-    cause: str
-
-    @property
-    def stream(self) -> str:
-        """The stream whose state decides."""
-        return f"user-{self.uid}"
+    AGGREGATE = "user"
 
 
 class LookUp(UserCommand, frozen=True, kw_only=True):

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventsourcing.persistence import Tracking
+from msgspec.structs import replace
 
 from domain.errors import Rejected
-from domain.event import Event, placed
+from domain.event import Event
 from domain.rules.rules import Command, Rules
 from runtime.deferred import Deferred
 from servers.writing.state_cache import StateCache
@@ -26,12 +27,8 @@ class UnitOfWork:
     def decide(self, waiting: list[Command], now: float, states: StateCache, rules: Rules) -> str | None:
         """Decide the waiting commands, and those that follow from them. Returns the stream whose state must be loaded first, or None when
         all are decided."""
-        decided, deciders, folds, policies = (
-            self.events,
-            rules.deciders,
-            rules.folds,
-            rules.policies,
-        )  # plain tables: a call each costs more
+        decided = self.events
+        deciders, folds, policies = rules.deciders, rules.folds, rules.policies  # plain tables: a call each costs more
         for number, command in enumerate(waiting):  # the list grows meanwhile
             stream = command.stream
             state = states.get(stream)
@@ -46,12 +43,12 @@ class UnitOfWork:
                     raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
                 self.refusal = refusal
                 return None
-            events = placed(events, stream, state.version)
-            decided += events  # before they are folded: if a fold fails half way, the changed states are known and forgotten
-            for event in events:
+            for version, decision in enumerate(events, state.version + 1):
+                event = replace(decision, originator_id=stream, originator_version=version)
+                decided.append(event)  # before it is folded: if the fold fails half way, the changed state is known and forgotten
                 kind = type(event)
                 folds[kind](state, event)
-                state.version = event.originator_version
+                state.version = version
                 if kind in policies:
                     waiting += policies[kind](event, rules.server, rules.server)
         return None
