@@ -70,17 +70,17 @@ class HomeRoutes:
 
     async def contacts(self, call: Call) -> Answer:
         """My contacts and how they stand."""
-        return answer_json(200, answers.Contacts(await self._home.contacts(call.identity)))
+        return answer_json(200, answers.Contacts(await self._home.contacts.read(call.identity)))
 
     async def put_contact(self, call: Call) -> Answer:
         """Add a contact, or change its alias and whether to notify."""
         body: requests.PutContact = call.body
-        created, contact = await self._home.put_contact(call.identity, uid_of(call), body.alias, body.notify)
+        created, contact = await self._home.contacts.put(call.identity, uid_of(call), body.alias, body.notify)
         return answer_json(201 if created else 200, contact)
 
     async def remove_contact(self, call: Call) -> Answer:
         """Take a contact off the list."""
-        await self._home.remove_contact(call.identity, uid_of(call))
+        await self._home.contacts.remove(call.identity, uid_of(call))
         return NO_CONTENT
 
     def send(self, call: Call) -> Deferred[Answer]:

@@ -43,6 +43,19 @@ class Streams(Protocol):
         """The session's transport is gone. Idempotent."""
 
 
+class ContactList(Protocol):
+    """The calls about contact lists (`servers/home/contact_list.py`)."""
+
+    async def read(self, who: Identity) -> list[answers.Contact]:
+        """The contact list."""
+
+    async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
+        """Add or change a contact. Returns whether the contact is new, and the contact."""
+
+    async def remove(self, who: Identity, uid: int) -> None:
+        """Take a contact off the list."""
+
+
 class Home(Streams, Protocol):
     """A Home Server (`servers/home/service.py`). Every method raises `FlashError` only."""
 
@@ -54,20 +67,15 @@ class Home(Streams, Protocol):
     def blank_s(self) -> float:
         """The interval between blanks. A client that promised to answer them and is silent for two intervals is dead."""
 
+    @property
+    def contacts(self) -> ContactList:
+        """The calls about contact lists."""
+
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Register a session and write its first parts through `outlet`, before returning."""
 
     async def log_off(self, who: Identity, session_id: str) -> None:
         """End a session with a goodbye."""
-
-    async def contacts(self, who: Identity) -> list[answers.Contact]:
-        """The contact list."""
-
-    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
-        """Add or change a contact. Returns whether the contact is new, and the contact."""
-
-    async def remove_contact(self, who: Identity, uid: int) -> None:
-        """Take a contact off the list."""
 
     def send(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None, /

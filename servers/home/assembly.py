@@ -13,6 +13,7 @@ from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
 from runtime.ids import new_id
 from servers.home.config import HomeConfig
+from servers.home.contact_list import ContactList
 from servers.home.departures import Departures
 from servers.home.global_client import GlobalClient
 from servers.home.health import Health
@@ -83,8 +84,9 @@ def assemble(
                           housekeeping=housekeeping, blanks=blanks)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
+    contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)
     server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, closed=lifecycle.closed, health=health, verifier=verifier,
-                        writer=writer, sessions=sessions, projections=projections, notifier=notifier, housekeeping=housekeeping,
+                        writer=writer, sessions=sessions, contacts=contacts, projections=projections, housekeeping=housekeeping,
                         blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, monotonic=monotonic,
                         new_id=new_id)  # fmt: skip
     return server

@@ -1,20 +1,20 @@
 """A Home Server without HTTP: the calls of its users. Rule: every change is a command to the writer, and the answer follows the commit."""
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from domain.errors import Invalid, Rejected, UnknownSession, UnknownUser
+from domain.errors import Invalid, Rejected, UnknownSession
 from domain.event import Event
-from domain.events.home import ContactAdded, MessageQueued
+from domain.events.home import MessageQueued
 from domain.mailbox.commands import Acknowledge, MarkDone, Resume
 from domain.mailbox.state import MailboxState
-from domain.user.commands import LogIn, LogOff, LookUp, NoteRoute, PutContact, RemoveContact, Send, SetStatus
+from domain.user.commands import LogIn, LogOff, NoteRoute, Send, SetStatus
 from domain.user.decide import must_be_open
-from domain.user.state import Contact, UserState
+from domain.user.state import UserState
 from projections.by_server import HomeProjections
 from runtime.deferred import Deferred, succeeded
 from runtime.times import rfc3339
+from servers.home.contact_list import ContactList
 from servers.home.global_client import GlobalClient
 from servers.home.health import Health
 from servers.home.housekeeping import Housekeeping
@@ -24,8 +24,7 @@ from servers.security.rate_limit import RateLimit
 from servers.security.tokens import KeyVerifier
 from servers.sessions import views
 from servers.sessions.blanks import BlankWheel
-from servers.sessions.notifier import SessionNotifier
-from servers.sessions.part_bodies import contact_view, contacts_part, goodbye_part, welcome_part
+from servers.sessions.part_bodies import goodbye_part, welcome_part
 from servers.sessions.parts import Outlet
 from servers.sessions.sessions import Hello, Session, Sessions
 from servers.sessions.tickets import Tickets
@@ -48,8 +47,8 @@ class HomeServer:
     verifier: KeyVerifier
     writer: Writer
     sessions: Sessions
+    contacts: ContactList
     projections: HomeProjections
-    notifier: SessionNotifier
     housekeeping: Housekeeping
     blanks: BlankWheel[Session]
     tickets: Tickets
@@ -133,7 +132,7 @@ class HomeServer:
             missed = mailbox.last_seq - hello.resume_seq - sum(event.seq > hello.resume_seq for event in waiting)
             if missed:  # acknowledged on another session, expired, or a number that this home never gave
                 verdict = "gap"
-        contacts = [self._view(contact) for contact in user.contacts.values()]
+        contacts = [self.contacts.view(contact) for contact in user.contacts.values()]
         welcome = welcome_part(login.session, user, self.blanks.interval_s, verdict, count, contacts)
         session = Session(login.session, login.uid, outlet, hello.pong, self.monotonic(), sent)
         self.sessions.add(session)
@@ -172,49 +171,6 @@ class HomeServer:
     def _forget(self, session: Session) -> bool:
         self.blanks.remove(session)
         return self.sessions.remove(session)
-
-    async def contacts(self, who: Identity) -> list[views.Contact]:
-        """The user's contact list, in the shapes of the protocol."""
-        stream = f"user-{who.uid}"
-        contacts: list[views.Contact] = await self.writer.submit(
-            (LookUp(uid=who.uid, cause=""),),
-            answer=lambda _: [self._view(contact) for contact in self.writer.state(stream).contacts.values()],
-        )
-        return contacts
-
-    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
-        """Add or change a contact; return whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
-        self.changes.take(who.uid)
-        index = self.projections.contacters
-        if who.uid in index.watchers.get(uid, {}):  # a contact already: only alias and notify change, so the Global Server is not asked
-            with contextlib.suppress(UnknownUser):  # the contact was removed meanwhile: add it anew
-                return await self._put_contact(who, Contact(uid, "", "", index.home_of[uid], alias, notify))
-        if uid in self.projections.closed.uids:
-            raise UnknownUser(uid=uid)
-        known = await self.global_client.user(uid)
-        return await self._put_contact(who, Contact(uid, known.handle, known.name, known.home, alias, notify))
-
-    async def _put_contact(self, who: Identity, contact: Contact) -> tuple[bool, views.Contact]:
-        command = PutContact(uid=who.uid, cause=self.new_id(), contact=contact)
-
-        def answer(events: list[Event]) -> tuple[bool, views.Contact]:
-            view = self._view(self.writer.state(command.stream).contacts[contact.uid])
-            if events:
-                self._tell_contacts(who.uid, [view], [])
-            return any(isinstance(event, ContactAdded) for event in events), view
-
-        result: tuple[bool, views.Contact] = await self.writer.submit((command,), answer=answer)
-        return result
-
-    async def remove_contact(self, who: Identity, uid: int) -> None:
-        """Take a contact off the list, if it is there. Raises `TooManyRequests`."""
-        self.changes.take(who.uid)
-
-        def answer(events: list[Event]) -> None:
-            if events:
-                self._tell_contacts(who.uid, [], [uid])  # here, so that sessions hear of changes in the order of the commits
-
-        await self.writer.submit((RemoveContact(uid=who.uid, cause=self.new_id(), contact=uid),), answer=answer)
 
     def send(
         self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None = None
@@ -276,11 +232,3 @@ class HomeServer:
         await self.writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),))
         if self.sessions.get(session_id) is None:
             raise UnknownSession
-
-    def _view(self, contact: Contact) -> views.Contact:
-        return contact_view(contact, self.notifier.shown(contact.uid, contact.home))
-
-    def _tell_contacts(self, uid: int, added: list[views.Contact], removed: list[int]) -> None:
-        part = contacts_part(added, removed)
-        for session in self.sessions.of(uid):
-            session.tell(part)

@@ -98,6 +98,30 @@ def welcome_of(session: str, uid: int) -> bytes:
     return msgspec.json.encode(welcome)
 
 
+class StandInContacts:
+    """The contact list of `StandInHome`."""
+
+    def __init__(self, home: "StandInHome") -> None:
+        self._home = home
+
+    async def read(self, who: Identity) -> list[answers.Contact]:
+        if self._home.refusal is not None:
+            raise self._home.refusal
+        return list(self._home.listed.values())
+
+    async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
+        await self._home.enter()
+        if uid not in (ANN.uid, BOB.uid):
+            raise UnknownUser(uid=uid)
+        created = uid not in self._home.listed
+        self._home.listed[uid] = answers.Contact(uid, "bob", "Bob", alias, notify, answers.Presence("offline", None, ""))
+        return created, self._home.listed[uid]
+
+    async def remove(self, who: Identity, uid: int) -> None:
+        await self._home.enter()
+        self._home.listed.pop(uid, None)
+
+
 class StandInHome:
     """A home for Ann and Bob; each is the other's only contact."""
 
@@ -114,6 +138,7 @@ class StandInHome:
         self.finished: list[str] = []
         self.routes: list[str | None] = []
         self.neighbours: set[int] = set()  # users for whom a ticket may be issued
+        self.contacts = StandInContacts(self)
         self.listed: dict[int, answers.Contact] = {}
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
@@ -141,7 +166,7 @@ class StandInHome:
         task.add_done_callback(self._tasks.discard)
         return deferred
 
-    async def _enter(self) -> None:
+    async def enter(self) -> None:
         if self.yields:
             await asyncio.sleep(0)
         if self.gate is not None:
@@ -152,7 +177,7 @@ class StandInHome:
         self.calls += 1
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> StandInSession:
-        await self._enter()
+        await self.enter()
         session = StandInSession(f"s{len(self.sessions) + 1}", who.uid, outlet, hello)
         self.sessions[session.id] = session
         outlet.write((Part("welcome", welcome_of(session.id, who.uid)),))
@@ -162,7 +187,7 @@ class StandInHome:
         self.gone.append(session)
 
     async def log_off(self, who: Identity, session_id: str) -> None:
-        await self._enter()
+        await self.enter()
         session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             return
@@ -170,30 +195,13 @@ class StandInHome:
         session.outlet.write((part("goodbye", {"reason": "logoff", "reconnect_after_s": None}),))
         session.outlet.close()
 
-    async def contacts(self, who: Identity) -> list[answers.Contact]:
-        if self.refusal is not None:
-            raise self.refusal
-        return list(self.listed.values())
-
-    async def put_contact(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
-        await self._enter()
-        if uid not in (ANN.uid, BOB.uid):
-            raise UnknownUser(uid=uid)
-        created = uid not in self.listed
-        self.listed[uid] = answers.Contact(uid, "bob", "Bob", alias, notify, answers.Presence("offline", None, ""))
-        return created, self.listed[uid]
-
-    async def remove_contact(self, who: Identity, uid: int) -> None:
-        await self._enter()
-        self.listed.pop(uid, None)
-
     def send(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None, /
     ) -> Deferred[answers.Accepted]:
         return self._doing(self._send(who, message_id, to, text, ticket))
 
     async def _send(self, who: Identity, message_id: str, to: int, text: str, ticket: str | None) -> answers.Accepted:
-        await self._enter()
+        await self.enter()
         if len(text) > MAX_TEXT_CHARS:
             raise TooLarge(field="text")
         if to not in (ANN.uid, BOB.uid):
@@ -204,7 +212,7 @@ class StandInHome:
         return answers.Accepted(message_id, ACCEPTED_AT)
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
-        await self._enter()
+        await self.enter()
         if to not in self.neighbours:
             raise NoRoute
         return answers.Ticket(address, 40_123, "good", "00", "2026-01-01T00:00:00.000000Z")
@@ -213,20 +221,20 @@ class StandInHome:
         return self._doing(self._acknowledge(who, session_id, upto))
 
     async def _acknowledge(self, who: Identity, session_id: str, upto: int) -> None:
-        await self._enter()
+        await self.enter()
         session = self._own(who, session_id)
         if upto > session.sent:
             raise Invalid("upto", f"a number up to {session.sent}, the last one sent to this session")
         session.acked = upto
 
     async def done(self, who: Identity, message_id: str) -> None:
-        await self._enter()
+        await self.enter()
         if not any((to, id) == (who.uid, message_id) for _, id, to, _ in self.sent):
             raise UnknownMessage
         self.finished.append(message_id)
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
-        await self._enter()
+        await self.enter()
         if until is not None and until <= time.time():
             raise Invalid("until", "a time to come")
         self.statuses[who.uid] = (status, note, until)
@@ -235,7 +243,7 @@ class StandInHome:
         return self._own(who, session_id)
 
     async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
-        await self._enter()
+        await self.enter()
         self.routes.append(why)
 
     def ready(self) -> str | None:

@@ -101,7 +101,7 @@ class Person:
 
     async def adds(self, other: "Person", **options: Any) -> views.Contact:
         """Put somebody on the contact list."""
-        _, view = await self.home.put_contact(self.who, other.uid, options.get("alias"), options.get("notify", False))
+        _, view = await self.home.contacts.put(self.who, other.uid, options.get("alias"), options.get("notify", False))
         return view
 
     async def sends(self, other: "Person", text: str, id: str | None = None, in_reply_to: str | None = None) -> str:

@@ -49,7 +49,7 @@ async def live(town: Town, people: list[Person], chance: random.Random, steps: i
             elif deed == "add":
                 await ann.adds(bob, alias=chance.choice([None, "x"]), notify=chance.random() < 0.5)
             elif deed == "remove":
-                await ann.home.remove_contact(ann.who, bob.uid)
+                await ann.home.contacts.remove(ann.who, bob.uid)
             elif deed == "send":
                 sent.append(f"m{step}")
                 await ann.sends(bob, "hi", id=sent[-1], in_reply_to=chance.choice([None, chance.choice(sent)]))
@@ -120,7 +120,7 @@ async def test_what_homes_know_of_each_other_is_true(town, seed):
     await live(town, people, chance, STEPS)
     await town.settled()
     for person in people:
-        for view in await person.home.contacts(person.who):
+        for view in await person.home.contacts.read(person.who):
             contact = town.people[view.uid]
             (truth,) = [contact.home.projections.presence.of(contact.uid)]
             assert view.presence.status == truth.status, f"{person.who.handle} sees {contact.who.handle}"

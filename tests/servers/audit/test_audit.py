@@ -133,7 +133,7 @@ async def test_a_home_that_has_not_spoken_leaves_its_users_unknown(town: Town, a
     await ann.adds(bob)
     town.clock.now += 10
     await audit.grown(2, 10)
-    assert [view.presence.status for view in await ann.home.contacts(ann.who)] == ["unknown"]
+    assert [view.presence.status for view in await ann.home.contacts.read(ann.who)] == ["unknown"]
     assert [shown.status for shown in await audit.window_at(ann.uid, START)] == ["unknown"]
 
     await town.opens("h2")

@@ -165,7 +165,7 @@ async def test_presence_shows_and_stops_when_the_contact_is_removed(town, friend
     await shown(lambda: anns.statuses(bob.uid)[1:], [("away", "status")])
     await bob.opens()
     await bob.home.log_off(bob.who, session.id)
-    await ann.home.remove_contact(ann.who, bob.uid)
+    await ann.home.contacts.remove(ann.who, bob.uid)
     assert anns.bodies("contacts") == [{"added": [], "removed": [bob.uid]}]
     await town.settled()
     await bob.home.set_status(bob.who, "dnd", "", None)
@@ -213,7 +213,7 @@ async def test_a_note_that_lapses_with_a_second_login_is_gone_for_everybody(town
     await bob.opens()
     await shown(lambda: [c["note"] for body in anns.bodies("presence") for c in body["changes"]][-1:], [""])
     assert bobs.bodies("status")[1:] == [{"status": "online", "note": "", "until": None}]
-    (view,) = await ann.home.contacts(ann.who)
+    (view,) = await ann.home.contacts.read(ann.who)
     assert view.presence.note == ""
 
 
@@ -250,7 +250,7 @@ async def test_a_home_that_falls_silent_is_unknown_and_comes_back(town):
     await town.closes("h2")
     town.monotonic.now += 10
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("unknown", "home_down")])
-    assert (await ann.home.contacts(ann.who))[0].presence.status == "unknown"
+    assert (await ann.home.contacts.read(ann.who))[0].presence.status == "unknown"
     town.housekeeping = replace(town.housekeeping, restart_grace_s=100)
     await town.opens("h2")
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("online", "home_up")])
@@ -272,7 +272,7 @@ async def test_nobody_acts_for_somebody_else(friends):
     await ann.home.log_off(ann.who, session.id)
     assert not window.closed
     with pytest.raises(UnknownUser):
-        await ann.home.put_contact(ann.who, 999, None, False)
+        await ann.home.contacts.put(ann.who, 999, None, False)
 
 
 async def test_contacts_change_on_every_session_in_order(town):
@@ -281,11 +281,11 @@ async def test_contacts_change_on_every_session_in_order(town):
     _, second = await ann.opens()
     await ann.adds(bob)
     await asyncio.gather(
-        ann.home.remove_contact(ann.who, bob.uid), ann.adds(bob, alias="B"), ann.home.remove_contact(ann.who, bob.uid), ann.adds(bob)
+        ann.home.contacts.remove(ann.who, bob.uid), ann.adds(bob, alias="B"), ann.home.contacts.remove(ann.who, bob.uid), ann.adds(bob)
     )
     await town.settled()
     ends = [(len(body["added"]), body["removed"]) for body in first.bodies("contacts")]
     assert first.parts[1:] == second.parts[1:]
-    listed = bool(await ann.home.contacts(ann.who))
+    listed = bool(await ann.home.contacts.read(ann.who))
     assert ends[-1] == ((1, []) if listed else (0, [bob.uid]))
-    assert all(contact.handle == "bob" for contact in await ann.home.contacts(ann.who))
+    assert all(contact.handle == "bob" for contact in await ann.home.contacts.read(ann.who))

@@ -97,7 +97,7 @@ async def test_a_user_who_changes_too_much_does_not_keep_the_contacters_busy(tmp
         attempts = (
             lambda: ann.home.set_status(ann.who, "dnd", "", None),
             lambda: ann.adds(bob),
-            lambda: ann.home.remove_contact(ann.who, bob.uid),
+            lambda: ann.home.contacts.remove(ann.who, bob.uid),
             ann.opens,
         )
         for attempt in attempts:
