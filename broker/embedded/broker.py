@@ -5,14 +5,14 @@ memory.
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
 import structlog
 
 from broker.answering import answer_of
-from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, returned_headers
+from broker.dead_letter import DeadLetter
+from broker.embedded.dead_letters import DeadLetters
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox
 from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem
@@ -37,7 +37,7 @@ class EmbeddedBroker:
         self._heartbeat_handlers: list[Callable[[bytes], None]] = []
         self._answering = BackgroundTasks("broker.answer")
         self._asking: set[asyncio.Future[bytes]] = set()
-        self._dead_lock = asyncio.Lock()  # two concurrent visits would move the same dead letters twice
+        self._dead = DeadLetters(self._journal, self._inboxes, self._rows, self._commit)
         self._opening: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # the file is open, or could not be opened
         self._connected = False
@@ -133,7 +133,7 @@ class EmbeddedBroker:
     def _committed(self, batch: Batch) -> None:
         touched: set[Inbox] = set()
         self._inboxes[DEAD].depth -= len(batch.moves)
-        for id_, (queue, headers, body) in enumerate(batch.arrivals, batch.first_id):
+        for id_, queue, headers, body in batch.arrivals:
             target = self._inboxes[queue]
             target.committed(id_, headers, body)
             touched.add(target)
@@ -206,6 +206,8 @@ class EmbeddedBroker:
         return await self._rows(sql, (offset, self._ends[stream] if end is None else end, PAGE))
 
     async def _rows(self, sql: str, arguments: Row) -> list[Row]:
+        if not self._connected:
+            raise _closed()
         page: asyncio.Future[list[Row] | None] = asyncio.get_running_loop().create_future()
         read = Read(sql, arguments, lambda rows: None if page.done() else page.set_result(rows))
         self._journal.batch.reads.append(read)
@@ -221,38 +223,13 @@ class EmbeddedBroker:
         return {name: queue.depth for name, queue in self._inboxes.items()}
 
     async def dead_letters(self) -> list[DeadLetter]:
-        return [read_dead_letter(headers, body) for _, headers, body in await self._dead_letters()]
+        return await self._dead.look()
 
     async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
-        """As the port says, and all in one transaction: when it raises `Unavailable`, no dead letter was moved."""
-        async with self._dead_lock:
-            moves = []
-            for id_, headers, body in await self._dead_letters():
-                letter = read_dead_letter(headers, body)
-                if ids is None or letter.id in ids:
-                    if letter.queue not in self._inboxes:
-                        raise Unavailable(f"no queue takes the dead letter of {letter.queue or 'nowhere'}")
-                    moves.append((id_, letter.queue, json.dumps(returned_headers(headers)), body))
-            self._journal.batch.moves.extend(moves)
-            if moves:
-                await self._commit()
-            return len(moves)
+        return await self._dead.requeue(ids)
 
     async def drop_dead(self, ids: Collection[str]) -> int:
-        """As the port says; when it raises `Unavailable`, the dead letters are deleted later."""
-        async with self._dead_lock:
-            gone = [id_ for id_, headers, body in await self._dead_letters() if read_dead_letter(headers, body).id in ids]
-            self._journal.batch.gone.extend(gone)
-            self._inboxes[DEAD].depth -= len(gone)
-            if gone:
-                await self._commit()
-            return len(gone)
-
-    async def _dead_letters(self) -> list[tuple[int, Mapping[str, object], bytes]]:
-        if not self._connected:
-            raise _closed()
-        rows = await self._rows("SELECT id, headers, body FROM messages WHERE queue = ? ORDER BY id LIMIT ?", (DEAD, MAX_DEAD_LETTERS))
-        return [(id_, json.loads(headers or "{}"), body) for id_, headers, body in rows]
+        return await self._dead.drop(ids)
 
 
 async def _answer(key: str, handler: Callable[[bytes], Awaitable[bytes]], body: bytes, answer: "asyncio.Future[bytes]") -> None:

@@ -41,7 +41,7 @@ class Read:
 
 @dataclass(slots=True)
 class Batch:
-    """The work of one transaction. Its messages are numbered from `first_id`, which the worker sets."""
+    """The work of one transaction. The worker numbers the messages; `arrivals` are those that are new in their queues, by number."""
 
     queues: list[str] = field(default_factory=list)
     messages: list[tuple[str, str | None, bytes]] = field(default_factory=list)  # queue, headers, body
@@ -50,15 +50,10 @@ class Batch:
     moves: list[tuple[int, str, str | None, bytes]] = field(default_factory=list)  # id; new queue, headers, body
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
-    first_id: int = 0
+    arrivals: list[tuple[int, str, str | None, bytes]] = field(default_factory=list)  # id, queue, headers, body
 
     def __bool__(self) -> bool:
         return bool(self.messages or self.streams or self.gone or self.moves or self.waiters or self.reads or self.queues)
-
-    @property
-    def arrivals(self) -> list[tuple[str, str | None, bytes]]:
-        """Every message that is new in its queue, in the order of their ids."""
-        return self.messages + [(queue, headers, body) for _, queue, headers, body in self.moves] if self.moves else self.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +155,7 @@ class Journal:
             self._idle.set_result(None)
         if self.batch.waiters or self.batch.reads:
             self._hand_over()
-        elif self.batch:
+        elif self.batch.gone or self.batch.messages:  # acks, and dead letters that could not be written
             self.wake_later(LINGER_S)
 
     # -- in the worker thread
@@ -195,10 +190,10 @@ class Journal:
     def _commit(self, database: sqlite3.Connection, batch: Batch) -> sqlite3.Error | None:
         if not (batch.messages or batch.streams or batch.gone or batch.moves or batch.queues):
             return None
-        batch.first_id = self._next_id
-        arrivals = [(id_, *message) for id_, message in enumerate(batch.arrivals, batch.first_id)]
+        messages = batch.messages + [(queue, headers, body) for _, queue, headers, body in batch.moves]
+        batch.arrivals = [(id_, *message) for id_, message in enumerate(messages, self._next_id)]
         statements = [*_inserts("INSERT OR IGNORE INTO queues (name) VALUES", [(name,) for name in batch.queues])]
-        statements += _inserts("INSERT INTO messages (id, queue, headers, body) VALUES", arrivals)
+        statements += _inserts("INSERT INTO messages (id, queue, headers, body) VALUES", batch.arrivals)
         for stream, bodies in batch.streams.items():
             statements += _inserts(f'INSERT INTO "{stream}" (offset, body) VALUES', list(enumerate(bodies, self._ends[stream])))
         if gone := batch.gone + [id_ for id_, *_ in batch.moves]:
@@ -212,7 +207,7 @@ class Journal:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             return error
-        self._next_id += len(arrivals)
+        self._next_id += len(messages)
         for stream, bodies in batch.streams.items():
             self._ends[stream] += len(bodies)
         return None
