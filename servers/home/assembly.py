@@ -80,12 +80,12 @@ def assemble(
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
-                          questions=Questions(health, tickets, presence), verifier=verifier, global_client=global_client,
+                          questions=Questions(health, tickets, presence), global_client=global_client,
                           housekeeping=housekeeping, blanks=blanks)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)
-    server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, closed=lifecycle.closed, health=health, verifier=verifier,
+    server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, health=health, verifier=verifier,
                         writer=writer, sessions=sessions, contacts=contacts, projections=projections, housekeeping=housekeeping,
                         blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, monotonic=monotonic,
                         new_id=new_id)  # fmt: skip

@@ -17,7 +17,6 @@ from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
 from servers.messaging.questions import home_key
-from servers.security.tokens import KeyVerifier
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.sessions import Session
 from servers.store.event_store import Store
@@ -31,7 +30,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Lifecycle:
-    """One home's start, stop and readiness. `lease` is None where the store allows one process only, as SQLite does."""
+    """One home's start and stop. `lease` is None where the store allows one process only, as SQLite does."""
 
     name: str
     broker: Broker
@@ -47,12 +46,11 @@ class Lifecycle:
     peers: PeerMonitor
     peer_presence: PeerPresence
     questions: Questions
-    verifier: KeyVerifier
     global_client: GlobalClient
     housekeeping: Housekeeping
     blanks: BlankWheel[Session]
     life: str = field(default="", init=False)  # how often the log was restored, if ever: the ids of sessions begin with it
-    _started: bool = field(default=False, init=False)
+    started: bool = field(default=False, init=False)
 
     async def start(self) -> None:
         """Open for business. Where another process holds the lease, this waits for it and keeps the projections up to date meanwhile."""
@@ -76,7 +74,7 @@ class Lifecycle:
         self.global_client.start()
         self.housekeeping.start()
         self.blanks.start()
-        self._started = True
+        self.started = True
         log.info("home.started", home=self.name, position=self.presence.position, users=len(self.presence.users))
 
     async def stop(self) -> None:
@@ -96,22 +94,6 @@ class Lifecycle:
             await self.lease.stop()
         await asyncio.to_thread(self.store.close)
         log.info("home.stopped", home=self.name)
-
-    def ready(self) -> str | None:
-        """None when users can be served, else why not."""
-        if (closed := self.closed()) is not None:
-            return closed
-        if not self.writer.alive:
-            return "The writer has stopped; restart this home."
-        if not self.verifier.has_keys:
-            return "The Global Server's public key is not known yet."
-        return None
-
-    def closed(self) -> str | None:
-        """None when calls may come in, else why not: a process that may not write must not answer either."""
-        if self.lease is not None and (why_not := self.lease.why_not()) is not None:
-            return why_not
-        return None if self._started else "This home is starting."
 
     @property
     def idle(self) -> bool:

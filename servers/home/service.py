@@ -42,7 +42,6 @@ class HomeServer:
     name: str
     url: str
     lifecycle: Lifecycle
-    closed: Callable[[], str | None]  # None when calls may come in, else why not: the home starts, stands by, or has lost its lease
     health: Health
     verifier: KeyVerifier
     writer: Writer
@@ -80,7 +79,20 @@ class HomeServer:
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
-        return "This home is shutting down." if self._stopping else self.lifecycle.ready()
+        if self._stopping:
+            return "This home is shutting down."
+        if (closed := self.closed()) is not None:
+            return closed
+        if not self.writer.alive:
+            return "The writer has stopped; restart this home."
+        return None if self.verifier.has_keys else "The Global Server's public key is not known yet."
+
+    def closed(self) -> str | None:
+        """None when calls may come in, else why not: a process that may not write must not answer either."""
+        lease = self.lifecycle.lease
+        if lease is not None and (why_not := lease.why_not()) is not None:
+            return why_not
+        return None if self.lifecycle.started else "This home is starting."
 
     @property
     def idle(self) -> bool:
