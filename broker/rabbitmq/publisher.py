@@ -94,11 +94,9 @@ class Publisher:
             message_id = message_id or str(channel.delivery_tag)  # a message that is returned tells only its id
             channel.message_id_delivery_tag[message_id] = channel.delivery_tag
             batch.add_done_callback(partial(_forget, channel.message_id_delivery_tag, message_id, channel.delivery_tag))
-        properties = _properties(message.content_type)
-        if headers or message_id:
-            properties = Basic.Properties(
-                content_type=message.content_type, delivery_mode=PERSISTENT, message_id=message_id, headers=dict(headers or {})
-            )
+        properties = Basic.Properties(
+            content_type=message.content_type, delivery_mode=PERSISTENT, message_id=message_id, headers=dict(headers) if headers else None
+        )
         size, piece = len(message.body), channel.max_content_size
         self._writer.send(
             channel.number,
@@ -123,11 +121,6 @@ class Publisher:
 def _forget(tags: dict[str, int], message_id: str, tag: int, _: object) -> None:
     if tags.get(message_id) == tag:  # a later message may have the same id
         del tags[message_id]
-
-
-@lru_cache(maxsize=16)
-def _properties(content_type: str) -> Basic.Properties:
-    return Basic.Properties(content_type=content_type, delivery_mode=PERSISTENT)
 
 
 @lru_cache(maxsize=4096)  # a home's keys: one for each other home, each size of a batch, and each user who comes and goes

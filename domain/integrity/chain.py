@@ -15,7 +15,6 @@ from struct import pack
 
 MARK_BYTES = 6  # 8 characters of base64 without padding; two events of one log share a mark once in 10^14
 MARK_CHARS = 8
-_NOTHING = sha256()  # to copy it costs a quarter of making a new one, which looks the method up in the system's library
 MAX_COVERED = 10_000_000  # positions under one seal; a seal that claims more is not ours, and must not cost memory
 
 
@@ -44,9 +43,7 @@ class Seal:
 
 def fingerprint(stream: str, version: int, topic: str, data: bytes) -> bytes:
     """32 bytes that stand for one stored event. About 1 µs."""
-    hashed = _NOTHING.copy()
-    hashed.update(f"{len(stream)}:{stream}{version}:{len(topic)}:{topic}{len(data)}:".encode() + data)
-    return hashed.digest()
+    return sha256(f"{len(stream)}:{stream}{version}:{len(topic)}:{topic}{len(data)}:".encode() + data).digest()
 
 
 def before_all(server: str) -> str:

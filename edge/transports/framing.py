@@ -41,8 +41,6 @@ class Multipart:
 
     def frame(self, parts: Sequence[Part]) -> bytes:
         """Headers, body and the next boundary of each part; after a goodbye the closing one."""
-        if len(parts) == 1:
-            return _BLANK_PART if parts[0] is BLANK else _multipart(parts[0])
         return b"".join([_multipart(part) for part in parts])
 
 
@@ -54,9 +52,6 @@ def _multipart(part: Part) -> bytes:
         part.body,
         after,
     )
-
-
-_BLANK_PART = _multipart(BLANK)  # one in a thousand parts is something else
 
 
 class EventStream:

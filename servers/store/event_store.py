@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from eventsourcing.persistence import Tracking
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import replace
 
 from broker.envelope import EventRecord
 from domain.aggregate import Snapshotable, State
@@ -89,9 +89,8 @@ class Store:
         then nothing is stored."""
         rows = [(record.stream, record.version, record.topic, record.data) for record in packed]
         positions = self.log.append(rows, trackings)
-        for position, record in zip(positions, packed, strict=True):
-            force_setattr(record, "position", position)  # once, before anybody else sees it
-        return [Committed(*row) for row in zip(positions, events, packed, strict=True)]
+        placed = zip(positions, events, packed, strict=True)
+        return [Committed(position, event, replace(record, position=position)) for position, event, record in placed]
 
     def learn_transit_key(self, number: int, key: bytes) -> None:
         """Keep, and use from now on, the key that the Global Server told. Raises `Unavailable`, `ValueError`."""
