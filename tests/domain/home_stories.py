@@ -88,18 +88,19 @@ def message_sent(id="m1", text="hi", at=NOW, in_reply_to=None):
     )
 
 
-def queue(id="m1", text="hi"):
+def queue(id="m1", text="hi", in_reply_to=None):
     """Bob's popup for Ann."""
     return QueueMessage(
-        uid=ANN, cause=id, id=id, sender=BOB, sender_home="h2", handle="bob", name="Bob", text=text, sent_at=NOW, in_reply_to=None,
-        urgent=True,
+        uid=ANN, cause=id, id=id, sender=BOB, sender_home="h2", handle="bob", name="Bob", text=text, sent_at=NOW,
+        in_reply_to=in_reply_to, urgent=True,
     )  # fmt: skip
 
 
-def queued(seq, id="m1", text="hi", at=NOW):
+def queued(seq, id="m1", text="hi", at=NOW, in_reply_to=None):
     return MessageQueued(
-        at=at, cause=id, seq=seq, id=id, uid=BOB, home="h2", handle="bob", name="Bob", text=text, sent_at=NOW, in_reply_to=None, urgent=True
-    )
+        at=at, cause=id, seq=seq, id=id, uid=BOB, home="h2", handle="bob", name="Bob", text=text, sent_at=NOW, in_reply_to=in_reply_to,
+        urgent=True,
+    )  # fmt: skip
 
 
 def queue_receipt(id="m9", state="delivered", why=None):

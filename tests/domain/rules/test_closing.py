@@ -4,6 +4,7 @@ from domain.errors import Unauthorized
 from domain.events.home import ContactRemoved, MailboxClosed, MessageBounced, MessageErased, UserClosed
 from domain.mailbox.commands import Expire
 from domain.rules.closing import CloseMailbox, CloseUser, DropErased
+from domain.user.commands import AddContacter, Adopt
 from tests.domain.home_stories import (
     ADOPTED,
     BOB,
@@ -17,11 +18,13 @@ from tests.domain.home_stories import (
     logged_in,
     logged_off,
     message_sent,
+    put_contact,
     queue,
     queue_receipt,
     queued,
     receipt,
     send,
+    set_status,
 )
 
 CAROL = 3
@@ -58,6 +61,10 @@ def test_a_user_is_closed_once_and_may_do_nothing_afterwards():
     story.when(CLOSE_USER).then_nothing()
     story.when(log_in()).refuses(Unauthorized)
     story.when(send()).refuses(Unauthorized)
+    story.when(set_status("away")).refuses(Unauthorized)
+    story.when(put_contact(alias="Bobby")).refuses(Unauthorized)
+    story.when(Adopt(handle="ann", name="Ann Bee", **WHO)).then_nothing()
+    story.when(AddContacter(contacter=BOB, home="h2", **WHO)).then_nothing()
     assert (story.state("user-1").name, story.state("user-1").closed) == ("", True)
 
 

@@ -1,6 +1,8 @@
 """A snapshot holds the whole state, and says of each personal value whose it is."""
 
-from domain.events.home import MessageDone
+import pytest
+
+from domain.events.home import ContactChanged, MailboxClosed, MessageDone, UserClosed
 from domain.personal import Personal
 from domain.rules.home import rules_for
 from tests.domain.home_stories import (
@@ -18,7 +20,7 @@ from tests.domain.home_stories import (
     queued,
     receipt,
 )
-from tests.support.snapshots import restored
+from tests.support.snapshots import restored, through_msgpack
 
 USER = [ADOPTED, contact_added(), BOB_WATCHES, logged_in("s1"), chose("away", note="lunch", until=NOW + 60), message_sent("m1")]
 MAILBOX = [queued(1, "m1"), receipt(2), queued(3, "m2"), MessageDone(id="m2", uid=BOB, home="h2", **WHEN)]
@@ -41,10 +43,31 @@ def test_a_mailbox_is_restored_whole():
     assert (state.messages, state.open) == (2, {("m1", BOB): "h2", ("m2", BOB): None})
 
 
+def test_who_left_has_left_after_a_restart_as_well():
+    for stream, history in (("user-1", [*USER, UserClosed(resident=True, **WHEN)]), ("mailbox-1", [*MAILBOX, MailboxClosed(**WHEN)])):
+        state, loaded = before_and_after(stream, history)
+        assert loaded == state
+        assert loaded.closed
+
+
+def test_a_mailbox_whose_snapshot_is_older_than_closing_is_open():
+    state = given(MAILBOX).state("mailbox-1")
+    stored = {name: value for name, value in through_msgpack(state.to_snapshot()).items() if name != "closed"}
+    loaded = rules_for("h1").new_state("mailbox-1")
+    loaded.from_snapshot(stored)
+    assert loaded.closed is False
+
+
+@pytest.mark.parametrize("stream", ["user-", "user-ann", "mailbox-", "mailbox-ann"])
+def test_a_stream_that_no_user_can_have_has_no_state(stream):
+    with pytest.raises(ValueError):
+        rules_for("h1").new_state(stream)
+
+
 def test_a_users_words_are_their_own_and_a_contacts_name_is_the_contacts():
-    snapshot = given(USER).state("user-1").to_snapshot()
+    snapshot = given(USER, ContactChanged(uid=BOB, alias="Bobby", notify=False, **WHEN)).state("user-1").to_snapshot()
     assert (snapshot["name"], snapshot["note"]) == (Personal(ANN, "Ann Lee"), Personal(ANN, "lunch"))
-    assert snapshot["contacts"] == [[BOB, "bob", Personal(BOB, "Bob"), "h2", Personal(ANN, None), False]]
+    assert snapshot["contacts"] == [[BOB, "bob", Personal(BOB, "Bob"), "h2", Personal(ANN, "Bobby"), False]]
 
 
 def test_the_text_of_a_waiting_message_is_its_senders():

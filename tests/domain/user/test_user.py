@@ -76,11 +76,44 @@ def test_a_client_that_comes_back_replaces_its_dead_session_without_a_gap():
     assert len(given(full).when(log_in("one more", replaces="s7")).events) == 2
 
 
+def test_a_client_that_comes_back_under_a_new_name_brings_the_name_along():
+    history = [UserAdopted(handle="ann", name="Ann Bee", **WHEN), logged_in()]
+    adopted = UserAdopted(at=NOW, cause="s2", handle="ann", name="Ann Lee")
+    ended = logged_off("s1", status="online", reason="lost", cause="s2")
+    given(history).when(log_in("s2", replaces="s1")).then(adopted, logged_in("s2", previous="online"), ended)
+
+
+def test_a_session_that_ends_beside_another_leaves_the_note():
+    history = [ADOPTED, logged_in(), logged_in("s2", previous="online"), chose("away", note="lunch")]
+    given(history).when(log_off()).then(logged_off(status="away", previous="away", note="lunch"))
+
+
 def test_a_chosen_status_and_its_note_outlive_the_session():
     history = [ADOPTED, logged_in(), chose("away", note="lunch")]
     over = logged_off(status="offline", previous="away")
     given(history).when(log_off()).then(over)
     given(history, over).when(log_in("s2")).then(logged_in("s2", status="away", note="lunch"))
+
+
+def test_a_status_lasts_since_the_moment_at_which_others_saw_it_change():
+    first = [ADOPTED, logged_in(at=NOW)]
+    both = [*first, logged_in("s2", previous="online", at=NOW + 1)]
+    one = [*both, logged_off("s1", status="online", at=NOW + 2)]
+    none = [*one, logged_off("s2", at=NOW + 3)]
+    assert [given(history).state("user-1").since for history in (first, both, one, none)] == [NOW, NOW, NOW, NOW + 3]
+
+
+def test_a_session_is_known_by_its_client_until_it_ends():
+    assert given(ADOPTED, logged_in("s1")).state("user-1").sessions == {"s1": "tk"}
+    assert given(ADOPTED, logged_in("s1"), logged_off("s1")).state("user-1").sessions == {}
+
+
+def test_what_is_told_of_a_session_or_a_contact_that_is_gone_changes_nothing():
+    changed = ContactChanged(uid=BOB, alias="Bobby", notify=True, **WHEN)
+    removed = ContactRemoved(uid=BOB, home="h2", **WHEN)
+    gone = ContacterRemoved(uid=BOB, home="h2", **WHEN)
+    state = given(ADOPTED, logged_off("never begun", status="offline", previous="offline"), changed, removed, gone).state("user-1")
+    assert (state.sessions, state.contacts, state.contacters) == ({}, {}, {})
 
 
 def test_looking_changes_nothing():
@@ -95,6 +128,10 @@ def test_a_status_is_chosen():
 def test_a_status_may_be_chosen_offline_and_shows_at_the_next_login():
     given(ADOPTED).when(set_status("away")).then(chose("away", status="offline", previous="offline"))
     given(ADOPTED, chose("away", status="offline", previous="offline")).when(log_in()).then(logged_in(status="away"))
+
+
+def test_a_status_may_last_until_the_end_of_the_year_9999():
+    given(ADOPTED, logged_in()).when(set_status("dnd", until=LAST_MOMENT)).then(chose("dnd", until=LAST_MOMENT))
 
 
 @pytest.mark.parametrize("until", [NOW, NOW - 1, LAST_MOMENT + 0.5, 253_402_300_800.0])
@@ -112,7 +149,7 @@ def test_a_status_lapses_when_its_time_is_over_and_not_before():
 
 def test_a_status_that_lapsed_while_the_user_was_away_is_gone_at_login():
     history = [ADOPTED, chose("dnd", status="offline", previous="offline", note="meeting", until=SOON)]
-    state = given(given(history).when(log_in(), now=SOON).then(logged_in(at=SOON)).events).state("user-1")
+    state = given(history, given(history).when(log_in(), now=SOON).then(logged_in(at=SOON)).events).state("user-1")
     assert (state.status, state.note, state.until) == ("online", "", None)
 
 
@@ -147,6 +184,12 @@ def test_a_contact_is_added_changed_and_removed():
     given(ADOPTED, BOB_ADDED).when(RemoveContact(contact=BOB, **WHO)).then(ContactRemoved(uid=BOB, home="h2", **WHEN))
 
 
+def test_a_contact_is_listed_as_it_was_added():
+    contact = BOBS_CONTACT._replace(alias="Bobby", notify=True)
+    (added,) = given(ADOPTED).when(put_contact(contact)).events
+    assert given(ADOPTED, added).state("user-1").contacts == {BOB: contact}
+
+
 def test_who_is_no_contact_cannot_be_removed():
     given(ADOPTED).when(RemoveContact(contact=BOB, **WHO)).then_nothing()
 
@@ -168,6 +211,11 @@ def test_a_contacter_is_told_how_things_stand():
     given(ADOPTED, logged_in(at=NOW - 5), chose("away", note="lunch")).when(watch).then(online)
 
 
+def test_a_contacter_is_not_told_the_note_of_a_user_who_is_offline():
+    history = [ADOPTED, chose("away", status="offline", previous="offline", note="lunch")]
+    given(history).when(AddContacter(contacter=BOB, home="h2", **WHO)).then(BOB_WATCHES)
+
+
 def test_a_contacter_leaves_once():
     leave = RemoveContacter(contacter=BOB, **WHO)
     gone = ContacterRemoved(uid=BOB, home="h2", **WHEN)
@@ -177,6 +225,7 @@ def test_a_contacter_leaves_once():
 
 def test_a_popup_for_a_contact_is_accepted():
     given(ADOPTED, BOB_ADDED).when(send()).then(message_sent())
+    given(ADOPTED, BOB_ADDED).when(send(in_reply_to="m0")).then(message_sent(in_reply_to="m0"))
 
 
 def test_a_repeated_id_changes_nothing_whatever_it_says():
