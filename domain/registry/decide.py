@@ -7,7 +7,7 @@ from domain.aggregate import Deciders
 from domain.errors import HandleTaken, Invalid, UidTaken, UnknownUser
 from domain.event import Event
 from domain.events import global_server as events
-from domain.profile import clean_changes, clean_handle, clean_profile, display_name
+from domain.profile import clean_changes, clean_handle, clean_profile, display_name, with_changes
 from domain.registry import commands
 from domain.registry.registered_home import GLOBAL, HOME_NAME, HOME_URL
 from domain.registry.state import AccountState, HandleState, HomeState, TrailState
@@ -44,8 +44,7 @@ def change_profile(state: AccountState, command: commands.ChangeProfile, now: fl
     changes = {name: text for name, text in wished.items() if text != state.profile.get(name)}
     if not changes:
         return []
-    after = {name: text for name, text in {**state.profile, **changes}.items() if text is not None}
-    name = display_name(state.handle, after)
+    name = display_name(state.handle, with_changes(state.profile, changes))
     return [
         events.ProfileChanged(
             uid=command.uid, handle=state.handle, home=state.home, name=name, changes=changes, at=now, cause=command.cause

@@ -91,6 +91,12 @@ def test_only_what_changed_is_recorded():
     )
 
 
+@pytest.mark.parametrize(("full_name", "name"), [("Ann Bee", "Ann Bee"), (None, "ann")])
+def test_a_new_name_is_told_and_without_one_the_handle(full_name, name):
+    changed = ProfileChanged(uid=42, handle="ann", home="h1", name=name, changes={"full_name": full_name}, **WHEN)
+    given(ANN).when(change(full_name=full_name)).then(changed)
+
+
 def test_a_blank_empties_a_field():
     outcome = (
         given(ANN)
@@ -110,6 +116,11 @@ def test_a_password_changes():
     )
 
 
+def test_a_rehash_takes_the_place_of_the_hash_that_it_was_made_from():
+    rehash = ChangeCredential(uid=42, password_hash="$again", instead_of="$hash1", cause="c1")
+    given(ANN, HER_PASSWORD).when(rehash).then(CredentialChanged(uid=42, password_hash="$again", **WHEN))
+
+
 def test_a_rehash_never_undoes_a_new_password():
     rehash = ChangeCredential(uid=42, password_hash="$old-again", instead_of="$hash0", cause="c1")
     given(ANN, HER_PASSWORD).when(rehash).then_nothing()
@@ -121,11 +132,20 @@ def test_an_account_closes_once():
     given(ANN, HER_PASSWORD, SHE_LEFT).when(close).then_nothing()
 
 
+def test_of_a_closed_account_neither_profile_nor_hash_is_kept():
+    state = given(ANN, HER_PASSWORD, SHE_LEFT).state("account-42")
+    assert (state.closed, state.profile, state.password_hash) == (True, {}, "")
+
+
 @pytest.mark.parametrize("history", [[], [ANN, HER_PASSWORD, SHE_LEFT]])
 def test_nobody_changes_an_account_that_is_not_there(history):
     given(history).when(LookUpAccount(uid=42, cause="c1")).refuses(UnknownUser)
     given(history).when(change(city="Orlando")).refuses(UnknownUser)
     given(history).when(ChangeCredential(uid=42, password_hash="$2", cause="c1")).refuses(UnknownUser)
+
+
+def test_an_account_that_was_never_opened_cannot_be_closed():
+    given().when(CloseAccount(uid=42, reason="asked", homes=["h2"], cause="c1")).refuses(UnknownUser)
 
 
 def test_hashes_do_not_show_in_logs():
