@@ -128,7 +128,7 @@ def main() -> int:
     print(table([HEAD, *(row for outcome in outcomes for row in outcome.rows())]))
     print()
     print("Load after it, our own included: " + ", ".join(f"{value:.2f}" for value in os.getloadavg()))
-    print("One machine, one moment: servers, broker and generator share its cores, and a neighbour's work shows in every figure.")
+    print("One machine, one moment: servers, broker and generator share its cores, and the work of other programs shows in every figure.")
     if arguments.quick:
         print("--quick: one short run with few people; the figures are not comparable with the targets.")
     else:

@@ -91,7 +91,7 @@ class MadeHistory:
             self._do(_home(uid), LogIn(uid=uid, cause=session, handle=f"u{uid}", name=f"U {uid}", session=session, client="bench"))
 
     def _do(self, home: str, command: Command) -> None:
-        """Decide, fold, and let every home react, as writer, relay and inbox do."""
+        """Decide, fold, and let every home react, as writer, outbox and inbox do."""
         waiting = deque([(home, command)])
         while waiting:
             home, command = waiting.popleft()
@@ -135,5 +135,5 @@ class MadeHistory:
 
 
 def _home(uid: int) -> str:
-    """The home of a user: users with neighbouring uids have different homes."""
+    """The home of a user: users with consecutive uids have different homes."""
     return HOMES[uid % len(HOMES)]

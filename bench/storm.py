@@ -20,7 +20,7 @@ from bench.wire import Stream, request
 from tests.support.waiting import eventually
 
 COLD_TOO = ("CPU µs/notification", "p99 ms")
-CONTACTS = 20  # of each user, all mutual: ten neighbours on either side of a ring
+CONTACTS = 20  # of each user, all mutual: the ten next users on either side of a ring
 TIMEOUT_S = 30.0  # a storm takes one second
 SETTLE_S = 0.5  # time for notifications that come twice, and for work of the servers after the last one
 ONLINE = b'"status":"online"'

@@ -128,7 +128,7 @@ class Calls:
             try:
                 handler(message.body)
             except Exception:
-                log.exception("broker.beat_failed")
+                log.exception("broker.heartbeat_failed")
 
     async def _on_request(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
         if len(self._answering) < self._max_answering:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import structlog
 
-BEAT_MS = 10  # a stall that is shorter than a beat is not seen, and nobody feels it
+HEARTBEAT_MS = 10  # a stall that is shorter than this is not seen, and nobody feels it
 WORTH_SAYING_MS = 30.0  # two frames
 
 log = structlog.get_logger("flash.tk")
 
 
 class StallWatch:
-    """A heartbeat on Tk's thread. Each late beat is a stall, and stalls that a person may feel are logged.
+    """A heartbeat on Tk's thread. Each late heartbeat is a stall, and stalls that a person may feel are logged.
 
     `late_ms`: the stall as the person at the window feels it. `queued_ms`: for how much of it the thread of this program that waited
     longest was ready and waited for a processor, because other programs had it (Linux only; 0 elsewhere). No program can change that part.
@@ -21,18 +21,18 @@ class StallWatch:
 
     def __init__(self, root: tk.Tk) -> None:
         self._root = root
-        self._due = float("inf")  # the first beat comes when the main loop runs: before, there is no window that could be felt
+        self._due = float("inf")  # the first heartbeat comes when the main loop runs: before, there is no window that could be felt
         self._queued: dict[str, float] = {}
-        root.after(0, self._beat)
+        root.after(0, self._on_heartbeat)
 
-    def _beat(self) -> None:
+    def _on_heartbeat(self) -> None:
         late_ms = (time.monotonic() - self._due) * 1000
         before, self._queued = self._queued, _queued()
         if late_ms >= WORTH_SAYING_MS:
             queued_ms = max((waited - before.get(thread, waited) for thread, waited in self._queued.items()), default=0.0)
             log.debug("tk.stall", late_ms=round(late_ms, 1), queued_ms=round(queued_ms, 1))
-        self._due = time.monotonic() + BEAT_MS / 1000
-        self._root.after(BEAT_MS, self._beat)
+        self._due = time.monotonic() + HEARTBEAT_MS / 1000
+        self._root.after(HEARTBEAT_MS, self._on_heartbeat)
 
 
 def _queued() -> dict[str, float]:

@@ -6,7 +6,7 @@
 #
 # -j: the same as two fields of a definitions file, as deploy/secrets.sh wants them.
 #
-# A home makes its own queue and reads it, hears requests and beats, and publishes; as a source of events and presence only in its own name.
+# A home makes its own queue and reads it, hears requests and heartbeats, and publishes; as a source of events and presence only in its own name.
 set -euo pipefail
 
 as_definitions=
@@ -16,7 +16,7 @@ if [ "${1:-}" = -j ]; then
 fi
 server=${1:?permissions.sh [-j] SERVER [VHOST]}
 vhost=${2:-/}
-transient='amq\.gen-.*'  # queues of one connection: requests to this server, beats
+transient='amq\.gen-.*'  # queues of one connection: requests to this server, heartbeats
 
 if [ "$server" = global ]; then
     configure="^(flash\\..*|$transient)\$"
@@ -30,7 +30,7 @@ else
     read="^(flash\\.(homes|requests|beats)|flash\\.home\\.$name|$transient)\$"
     events="^$name\\." presence="^presence\\.$name\\."
 fi
-# The beats and requests that a server hears are bound by any key; what it may say is another matter.
+# The heartbeats and requests that a server hears are bound by any key; what it may say is another matter.
 if [ -n "$as_definitions" ]; then
     whose="\"user\": \"$server\", \"vhost\": \"$vhost\""
     sed 's/\\/\\\\/g' <<END

@@ -26,7 +26,7 @@ class ServerPages:
     async def homes(self, call: Call) -> Answer:
         """The state of every server. A script refreshes it every few seconds."""
         homes = await self._console.homes()
-        headings = ("Home", "State", "Users", "Sessions", "Waiting", "Relay lag", "Inbox", "Writer", "Projection lag", "Dead", "Position")
+        headings = ("Home", "State", "Users", "Sessions", "Waiting", "Outbox lag", "Inbox", "Writer", "Projection lag", "Dead", "Position")
         shown = tag(
             "section",
             _global(await self._console.own_health()),
@@ -114,7 +114,7 @@ def _global(health: Mapping[str, Any]) -> Html:
         ("Users", health["users"]),
         ("Position", health["position"]),
         ("Writer waiting", health["writer"]),
-        ("Relay lag", health["relay_lag"]),
+        ("Outbox lag", health["relay_lag"]),
         ("Inbox", _known(health["inbox"])),
         ("Dead letters", tag("a", _known(health["dead"]), href="/ops/dead")),
         ("Projection lag", _lags(health["projections"])),

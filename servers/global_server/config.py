@@ -34,7 +34,7 @@ class GlobalConfig:
     lookups_per_s: float = 20.0  # per user, lasting: searches and look-ups; the directory is for finding people, not for copying
     lookups_burst: int = 6_000  # a client that learns the names of a contact list of the largest size
     kept_changes: int = KEPT_CHANGES  # of presence, for integrators who were away
-    home_wait_s: float = 3.0  # a new user waits so long for a home; homes beat once a second, so a living one is heard within this time
+    home_wait_s: float = 3.0  # a new user waits so long for a home; a home sends a heartbeat each second, so one that lives is heard
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""

@@ -48,7 +48,7 @@ class ConsoleConfig:
 
 @dataclass(frozen=True, slots=True)
 class HomeSeen:
-    """A home as the Global Server knows it. `up`: its beat was heard lately; `residents`: number of users who live there; `health`:
+    """A home as the Global Server knows it. `up`: its heartbeat was heard lately; `residents`: number of users who live there; `health`:
     `HomeHealth` as a map, None without an answer."""
 
     name: str
@@ -227,12 +227,12 @@ class OpsConsole:
         return [_letter(letter) for letter in await self.broker.dead_letters()]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
-        """Put letters back into their queues (None: all); how many. Raises `Unavailable`."""
+        """Put dead letters back into their queues (None: all) and return their number. Raises `Unavailable`."""
         await self._note_letters(who, "requeue", ids or ["all"])
         return await self.broker.requeue_dead(ids)
 
     async def drop(self, who: Identity, ids: Sequence[str]) -> int:
-        """Throw letters away; how many. Raises `Unavailable`."""
+        """Throw dead letters away and return their number. Raises `Unavailable`."""
         await self._note_letters(who, "drop", ids)
         return await self.broker.drop_dead(ids)
 

@@ -17,9 +17,9 @@ from domain.errors import Unavailable
 from projections.server.presence_feed import Change, Feed, Standing
 from runtime.background_task import BackgroundTasks
 from servers.messaging.presence_events import TYPE
-from servers.writing.projector import read_dump, write_dump
+from servers.writing.projector import read_checkpoint, write_checkpoint
 
-DUMP_EVERY_S = 60.0  # a restart after a crash folds at most a minute of changes
+CHECKPOINT_EVERY_S = 60.0  # a restart after a crash folds at most a minute of changes
 RETRY_S = 1.0
 
 log = structlog.get_logger()
@@ -63,26 +63,26 @@ class FeedReader:
         self._clock = clock
         self._meet = meet
         self._news = news
-        self._dumped = ""
+        self._saved = ""
         self._tasks = BackgroundTasks("presence-feed")
 
     async def start(self) -> None:
         """Load the checkpoint and begin to read. `caught_up` is set later, because the broker may be away."""
-        data = await asyncio.to_thread(read_dump, self._file)
+        data = await asyncio.to_thread(read_checkpoint, self._file)
         if data is not None:
             try:
                 self.feed.from_checkpoint(data)
             except (KeyError, TypeError, ValueError) as error:  # nothing was taken from it, and the log holds everything
-                log.warning("feed.dump_unusable", error=type(error).__name__)
-        self._dumped = self.feed.cursor
+                log.warning("feed.checkpoint_unusable", error=type(error).__name__)
+        self._saved = self.feed.cursor
         self._tasks.start(self._run())
-        self._tasks.start(self._dump_now_and_then())
+        self._tasks.start(self._save_now_and_then())
 
     async def stop(self) -> None:
         """Stop, and write a checkpoint."""
         if self._tasks:
             await self._tasks.stop()
-            await self._dump()
+            await self._save()
 
     async def _run(self) -> None:
         while True:
@@ -142,17 +142,17 @@ class FeedReader:
             self.delay_s = max(0.0, self._clock() - at)
             self._news()
 
-    async def _dump_now_and_then(self) -> None:
+    async def _save_now_and_then(self) -> None:
         while True:
-            await asyncio.sleep(DUMP_EVERY_S)
-            await self._dump()
+            await asyncio.sleep(CHECKPOINT_EVERY_S)
+            await self._save()
 
-    async def _dump(self) -> None:
+    async def _save(self) -> None:
         cursor = self.feed.cursor
-        if cursor == self._dumped:
+        if cursor == self._saved:
             return
         try:
-            await asyncio.to_thread(write_dump, self._file, self.feed.to_checkpoint())
-            self._dumped = cursor
+            await asyncio.to_thread(write_checkpoint, self._file, self.feed.to_checkpoint())
+            self._saved = cursor
         except OSError as error:
-            log.warning("feed.dump_failed", error=type(error).__name__)
+            log.warning("feed.checkpoint_failed", error=type(error).__name__)

@@ -209,7 +209,7 @@ class GlobalServer:
         return self._last_uid
 
     async def _password_hash(self, uid: int) -> str | None:
-        """The stored hash of an open account. It lives in the account's state only, never in the directory or its dump."""
+        """The stored hash of an open account. It lives in the account's state only, never in the directory or its checkpoint."""
         command = LookUpAccount(uid=uid, cause=self.new_id())
         try:
             found: str = await self.writer.submit((command,), answer=lambda _: self.writer.state(command.stream).password_hash)

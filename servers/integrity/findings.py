@@ -80,7 +80,7 @@ class Differences:
 
 
 def gather(findings: Iterable[Finding]) -> list[Finding]:
-    """Merge findings that several witnesses share, and those of neighbouring positions. Sorted by position."""
+    """Merge findings that several witnesses share, and those of adjacent positions. Sorted by position."""
     single: dict[tuple[str, int, int | None], Finding] = {}
     for finding in findings:
         known = single.setdefault((finding.kind, finding.position, finding.was), finding)

@@ -9,7 +9,7 @@ from pathlib import Path
 from domain.rules.home import rules_for
 from projections.by_server import HomeProjections, by_name
 from servers.store.event_store import Store
-from servers.writing.projector import Projection, Projector, read_dump
+from servers.writing.projector import Projection, Projector, read_checkpoint
 
 
 def drop_projections(directory: Path) -> None:
@@ -28,21 +28,19 @@ async def rebuild_projections(store_url: str, home: str, directory: Path, keys_u
     try:
         before, after = by_name(HomeProjections()), by_name(HomeProjections())
         loaded = {
-            name: (data := read_dump(directory / f"{name}.projection", store.keys)) is not None and p.from_checkpoint(data)
+            name: (data := read_checkpoint(directory / f"{name}.projection", store.keys)) is not None and p.from_checkpoint(data)
             for name, p in before.items()
         }
         await Projector(store, directory, before).catch_up()
         rebuilt = Projector(store, directory, after)
         await rebuilt.catch_up()
-        await rebuilt.dump()
+        await rebuilt.save()
     finally:
         await asyncio.to_thread(store.close)
-    return [
-        f"{name}: {p.position} events, {_compared(p, before[name]) if loaded[name] else 'no earlier dump'}" for name, p in after.items()
-    ]
+    return [f"{name}: {p.position} events, {_compared(p, before[name] if loaded[name] else None)}" for name, p in after.items()]
 
 
 def _compared(new: Projection, old: Projection | None) -> str:
     if old is None:
-        return "no earlier dump"
+        return "no earlier checkpoint"
     return "same as before" if new.to_checkpoint() == old.to_checkpoint() else "DIFFERENT from before"

@@ -1,4 +1,4 @@
-"""A failure detector: each server beats, and hears the others' beats. Rule: a silent server's users are unknown, never offline."""
+"""A failure detector: each server sends heartbeats and hears the others. Rule: a silent server's users are unknown, never offline."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,17 +10,17 @@ import structlog
 from broker.port import Broker
 from runtime.background_task import BackgroundTask
 
-MAX_SERVERS = 10_000  # a beat is not signed, so a broken server could invent names; this bounds what is remembered
+MAX_SERVERS = 10_000  # a heartbeat is not signed, so a broken server could invent names; this bounds what is remembered
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatConfig:
-    """How often a server beats, and after which silence it counts as down."""
+    """How often a server sends a heartbeat, and after which silence it counts as down."""
 
     beat_s: float = 1.0  # cheap: one small message per server and second
-    down_after_s: float = 3.5  # three beats missed, and half a beat of grace
+    down_after_s: float = 3.5  # three heartbeats missed, and half an interval of grace
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Peer:
 
 
 class PeerMonitor:
-    """Beats, and listens to beats. `on_up(server)`: the server came up or was restarted; `on_down(server)`: the server fell silent."""
+    """Sends heartbeats and hears others. `on_up(server)`: the server is up or was restarted; `on_down(server)`: it fell silent."""
 
     def __init__(
         self,
@@ -65,12 +65,12 @@ class PeerMonitor:
         return server == self._server or (peer is not None and peer.up)
 
     async def start(self) -> None:
-        """Begin to beat and to listen."""
+        """Begin to send heartbeats and to listen."""
         await self._broker.listen_heartbeats(self._heard)
         self._task.start(self._beat())
 
     async def stop(self) -> None:
-        """Beat no more."""
+        """Send no more heartbeats."""
         await self._task.stop()
 
     async def _beat(self) -> None:
@@ -89,13 +89,13 @@ class PeerMonitor:
                 log.warning("peer.down", server=name)
                 try:
                     self._on_down(name)
-                except Exception:  # a listener may fail; the beats must go on
+                except Exception:  # a listener may fail; the heartbeats must go on
                     log.exception("peer.listener_failed")
 
     def _heard(self, body: bytes) -> None:
         try:
-            beat = msgpack.unpackb(body)
-            name, run = beat["server"], beat["run"]
+            heartbeat = msgpack.unpackb(body)
+            name, run = heartbeat["server"], heartbeat["run"]
             if not (isinstance(name, str) and isinstance(run, str)):
                 raise TypeError
         except (ValueError, TypeError, KeyError, msgpack.UnpackException):

@@ -140,7 +140,7 @@ class Inbox:
                     await self._apply_singly(incoming)
 
     async def _read_later(self, delivery: Delivery, reason: Unavailable) -> Incoming:
-        """Read a delivery as soon as the key of the mail can be had: without the key good letters look like junk."""
+        """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk."""
         while True:
             log.warning("inbox.key_away", detail=reason.detail)
             await asyncio.sleep(self._config.retry_s)

@@ -124,7 +124,7 @@ class OutboxPublisher:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
                 pause_s = min(pause_s * 2, config.longest_retry_s)
             except Exception:
-                log.exception("relay.failed")
+                log.exception("outbox.failed")
                 await asyncio.sleep(config.longest_retry_s)
 
     async def _read(self) -> list[Committed]:
@@ -136,7 +136,7 @@ class OutboxPublisher:
         try:
             batch = await self._store.run_reader(self._store.read, position, config.max_batch)
         except Unavailable as error:
-            log.warning("relay.read_failed", detail=error.detail)
+            log.warning("outbox.read_failed", detail=error.detail)
             await asyncio.sleep(config.longest_retry_s)
             return []
         if not batch:

@@ -46,22 +46,22 @@ class Projector:
         self._directory = directory
         self._projections = projections
         self._config = config or ProjectorConfig()
-        self._dumped: dict[str, int] = {}
+        self._saved: dict[str, int] = {}
         self._task = BackgroundTask("projector")
 
     async def start(self) -> None:
         """Load the checkpoints and catch up: afterwards every projection stands at the end of the log."""
         newest = await self._store.run(self._store.last_position)
         for name, projection in self._projections.items():
-            data = await self._store.run_reader(read_dump, self._directory / f"{name}.projection", self._store.keys)
+            data = await self._store.run_reader(read_checkpoint, self._directory / f"{name}.projection", self._store.keys)
             if data is not None and data.get("position", 0) <= newest:  # else it is a checkpoint of another log
                 try:
                     projection.from_checkpoint(data)
                 except (KeyError, TypeError, ValueError, AttributeError) as error:  # nothing was loaded: the log has it all
-                    log.warning("projector.dump_unusable", projection=name, error=type(error).__name__)
-            self._dumped[name] = projection.position
+                    log.warning("projector.checkpoint_unusable", projection=name, error=type(error).__name__)
+            self._saved[name] = projection.position
         await self.catch_up()
-        self._task.start(self._dump_now_and_then())
+        self._task.start(self._save_now_and_then())
 
     async def catch_up(self) -> None:
         """Fold what the log has beyond the projections."""
@@ -76,45 +76,45 @@ class Projector:
         """Stop, and write the last checkpoints."""
         if self._task.alive:
             await self._task.stop()
-            await self.dump()
+            await self.save()
 
     def lag(self, newest: int) -> dict[str, int]:
         """How far each projection is behind `newest`, by name."""
         return {name: newest - p.position for name, p in self._projections.items()}
 
-    async def _dump_now_and_then(self) -> None:
+    async def _save_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(self._config.checkpoint_every_s)
-            await self.dump()
+            await self.save()
 
-    async def dump(self) -> None:
+    async def save(self) -> None:
         """Write the checkpoint of every projection that has changed."""
         for name, projection in self._projections.items():
-            if projection.position == self._dumped.get(name):
+            if projection.position == self._saved.get(name):
                 continue
             position, data = projection.position, projection.to_checkpoint()
             try:
-                await self._store.run_reader(write_dump, self._directory / f"{name}.projection", data, self._store.keys)
-                self._dumped[name] = position
+                await self._store.run_reader(write_checkpoint, self._directory / f"{name}.projection", data, self._store.keys)
+                self._saved[name] = position
             except (OSError, Unavailable) as error:
-                log.warning("projector.dump_failed", projection=name, error=type(error).__name__)
+                log.warning("projector.checkpoint_failed", projection=name, error=type(error).__name__)
             except Exception:  # the next checkpoint may succeed, and a server that stops goes on stopping
-                log.exception("projector.dump_failed", projection=name)
+                log.exception("projector.checkpoint_failed", projection=name)
 
 
-def read_dump(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | None:
+def read_checkpoint(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | None:
     """The data of a checkpoint; None when there is none that can be read. Raises `Unavailable` when the keys are away."""
     try:
         data = unpack_snapshot(path.read_bytes(), ciphers)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, msgpack.UnpackException) as error:
-        log.warning("projector.dump_unreadable", projection=path.stem, error=type(error).__name__)
+        log.warning("projector.checkpoint_unreadable", projection=path.stem, error=type(error).__name__)
         return None
     return data if isinstance(data, dict) else None
 
 
-def write_dump(path: Path, data: dict[str, Any], keys: KeyStore | None = None) -> None:
+def write_checkpoint(path: Path, data: dict[str, Any], keys: KeyStore | None = None) -> None:
     """Write a checkpoint, whole or not at all; without `keys` it must hold nothing personal. Raises `OSError`, `Unavailable`."""
     packed = msgpack.packb(data) if keys is None else pack_snapshot(data, keys)
     path.parent.mkdir(parents=True, exist_ok=True)

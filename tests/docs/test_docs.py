@@ -41,6 +41,16 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     assert not lost
 
 
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list() -> None:
+    decisions = sorted(page for page in tree.pages() if page.parent == Path("docs/decisions") and page.name != "README.md")
+    titles = {page.name: tree.text(page).partition("\n")[0].removeprefix("# ") for page in decisions}
+    assert (
+        [int(title.partition(".")[0]) for title in titles.values()] == [int(name[:4]) for name in titles] == list(range(1, len(titles) + 1))
+    )
+    listed = re.findall(r"^(\d+\. )\[(.+)\]\((.+\.md)\)", tree.text(Path("docs/decisions/README.md")), re.MULTILINE)
+    assert {name: number + title for number, title, name in listed} == titles
+
+
 def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):(?!=)", tree.text(Path("Makefile")), re.MULTILINE))
 

@@ -137,7 +137,7 @@ class StandInHome:
         self.statuses: dict[int, tuple[str, str, float | None]] = {}
         self.finished: list[str] = []
         self.routes: list[str | None] = []
-        self.neighbours: set[int] = set()  # users for whom a ticket may be issued
+        self.nearby: set[int] = set()  # users for whom a ticket may be issued
         self.contacts = StandInContacts(self)
         self.listed: dict[int, answers.Contact] = {}
         self.calls = 0  # everything that changes something
@@ -213,7 +213,7 @@ class StandInHome:
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
         await self.enter()
-        if to not in self.neighbours:
+        if to not in self.nearby:
             raise NoRoute
         return answers.Ticket(address, 40_123, "good", "00", "2026-01-01T00:00:00.000000Z")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     People = dict[int, Person]
 
-SETTLE_S = 60.0  # a broker that comes back, a relay in its longest pause, and then everything that waited
+SETTLE_S = 60.0  # a broker that comes back, an outbox in its longest pause, and then everything that waited
 
 
 @dataclass(frozen=True, slots=True)

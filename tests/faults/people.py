@@ -30,7 +30,7 @@ class Window:
         self.goodbyes: list[flash_sdk.Goodbye] = []
         self.welcomes = 0
         self.open = False  # what the person wants; the line may be down
-        self.direct = False  # whether to offer a port, to the home and to neighbours
+        self.direct = False  # whether to offer a port, to the home and to contacts near by
         self.calls: list[flash_sdk.Direct] = []
         self.connected = False
         self._seen = flash_sdk.MemorySeen()  # outlives a killed client, as a file does

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 CHANGES = 150  # that the integrator hears of before everybody goes home
 PEOPLE = 8
-SETTLED_S = 45.0  # a restarted home's grace, and a relay that pauses for five seconds before it tries again
+SETTLED_S = 45.0  # a restarted home's grace, and an outbox that pauses for five seconds before it tries again
 Told = dict[int, list[tuple[str, str]]]  # uid -> (CloudEvent id, status), in order
 
 

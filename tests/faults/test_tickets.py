@@ -48,7 +48,7 @@ async def test_a_ticket_comes_over_rabbitmq_and_serves_while_its_home_hangs(
     await ann.opens()
     window = await bob.opens(direct=True)
     await eventually(lambda: window.calls)
-    assert window.calls == [Direct(False, "not_allowed")]  # the home may not call 127.0.0.1; a neighbour may be told of it
+    assert window.calls == [Direct(False, "not_allowed")]  # the home may not call 127.0.0.1; a contact near by may be told of it
     await shows(window, ann, (await ann.insists(bob, ledger)).id)  # now both homes know that Bob is on Ann's list
     before = await told(installation)
     for _ in range(ROUNDS):

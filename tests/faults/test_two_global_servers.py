@@ -17,7 +17,7 @@ from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 EACH = 25  # handles that are asked for at one server only
-TOLD_S = 20.0  # the relays have a few hundred events to publish
+TOLD_S = 20.0  # the outboxes have a few hundred events to publish
 CONTESTED = 10  # handles that are asked for at both
 
 

@@ -14,7 +14,7 @@ import msgpack
 
 from broker.envelope import EventRecord
 from projections.by_server import HomeProjections, by_name
-from servers.writing.projector import read_dump
+from servers.writing.projector import read_checkpoint
 from tests.faults.checker import Ledger, verify
 from tests.faults.history import close, first_difference, fold, open_store, read_history, stored_records
 from tests.faults.installation import FLASH, Installation
@@ -38,7 +38,7 @@ async def test_replaying_the_history_gives_the_live_state(
         await ledger.grown(50)
     await verify(ledger, people)
     for server in installation.servers:
-        await asyncio.to_thread(server.stop)  # a graceful stop publishes what is left, and dumps the live state
+        await asyncio.to_thread(server.stop)  # a graceful stop publishes what is left, and writes the checkpoints of the live state
 
     history = await read_history(installation.amqp_url)
     assert not history.disorder, history.disorder[:5]
@@ -51,9 +51,9 @@ async def test_replaying_the_history_gives_the_live_state(
             if server.name in installation.homes:
                 for name, index in fold(store, told).items():
                     live = by_name(HomeProjections())[name]
-                    dump = read_dump(installation.data / server.name / f"{name}.projection", store.keys)
-                    assert dump is not None
-                    assert live.from_checkpoint(dump)
+                    checkpoint = read_checkpoint(installation.data / server.name / f"{name}.projection", store.keys)
+                    assert checkpoint is not None
+                    assert live.from_checkpoint(checkpoint)
                     assert index.to_checkpoint() | {"position": 0} == live.to_checkpoint() | {"position": 0}, (server.name, name)
                 assert_queued_once(told)
             lines.append(f"{server.name} {len(told)} events")

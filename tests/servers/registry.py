@@ -29,7 +29,7 @@ class Clock:
 
 
 class House:
-    """Global Servers on one store, and homes that beat when told to."""
+    """Global Servers on one store, and homes that send a heartbeat when told to."""
 
     def __init__(self, directory: Path, store_url: Callable[[str], str]) -> None:
         self.directory = directory
@@ -72,7 +72,7 @@ class House:
         return msgpack.unpackb(await self.broker.request(GLOBAL, msgpack.packb(question), 5))
 
     async def home(self, name: str) -> None:
-        """A home announces itself and beats once; the clock stands still, so it stays alive."""
+        """A home announces itself and sends one heartbeat; the clock stands still, so it stays alive."""
         assert "keys" in await self.ask(ask="announce", name=name, url=f"http://{name}.example")
         await self.broker.send_heartbeat(msgpack.packb({"server": name, "run": "1"}))
         for server in self.running:

@@ -19,7 +19,7 @@ COLUMNS = (27, 7, 12, 26)  # widths of time, home, user and topic; most values f
 STYLES = {"online": "green", "away": "yellow", "dnd": "red", "offline": "dim", "unknown": "dim"}
 
 
-def dump(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Print one JSON line."""
     print(json.dumps(value, ensure_ascii=False, default=_bytes), flush=True)
 
@@ -45,7 +45,7 @@ def entry(row: AuditRow, fields: Mapping[str, Any], *, as_json: bool) -> None:
         shown = "  ".join(f"{name}={_brief(value)}" for name, value in fields.items() if value not in (None, ""))
         columns(str(instant(row.time)), row.source, name_of(row.uid, row.handle), row.topic, shown)
         return
-    dump(
+    print_json(
         {
             "id": row.id,
             "offset": row.offset,
@@ -71,7 +71,7 @@ def life(found: Life, names: dict[int, str], *, as_json: bool) -> None:
             {"step": s.name, "time": instant(s.row.time), "source": s.row.source, "took_s": s.took_s, "cause": s.row.cause, "id": s.row.id}
             for s in found.steps
         ]
-        dump({"message": found.message, "from": found.sender, "to": found.to, "steps": steps})
+        print_json({"message": found.message, "from": found.sender, "to": found.to, "steps": steps})
         return
     say(f"popup {found.message}: {name_of(found.sender, names.get(found.sender))} -> {to}")
     for step in found.steps:
@@ -84,7 +84,7 @@ def state(found: StateAt, *, as_json: bool, text: bool) -> None:
     """Print the state of a user at a moment."""
     view = state_view(found, text)
     if as_json:
-        dump(view)
+        print_json(view)
         return
     say(f"{found.person.handle} (uid {found.person.uid}, {found.person.home or 'home unknown'}) at {view['at']}: ", _status(view["status"]))
     say(f"  since {view['since'] or 'never'}; chosen {view['chosen']}{', until ' + view['until'] if view['until'] else ''}")
@@ -129,7 +129,7 @@ def window(shown: Iterable[Shown], *, as_json: bool, text: bool) -> None:
         view = contact._asdict() | {"since": instant(contact.since)}
         view = view if text else {name: value for name, value in view.items() if name not in ("name", "alias", "note")}
         if as_json:
-            dump(view)
+            print_json(view)
             continue
         names = f"  {contact.alias or contact.name or ERASED}" if text else ""
         note = f"  {contact.note}" if text and contact.note else ""
@@ -142,7 +142,7 @@ def online(found: Sequence[Online], *, as_json: bool) -> None:
     """Print everybody who was online."""
     for each in found:
         if as_json:
-            dump({**each.person._asdict(), "status": each.status, "since": instant(each.since)})
+            print_json({**each.person._asdict(), "status": each.status, "since": instant(each.since)})
         else:
             person = name_of(each.person.uid, each.person.handle)
             say(f"  {person:<16}", _status(f"{each.status:<8}"), f"  {each.person.home:<7}  since {instant(each.since)}")

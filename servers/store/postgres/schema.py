@@ -31,7 +31,7 @@ _NOBODY = "INSERT INTO {schema}.lease SELECT 0, '', '', '-infinity' WHERE NOT EX
 
 # The advisory lock makes positions rise in the order of the commits when two servers write to one log: readers go by position. The
 # table itself stays open to VACUUM, which a commit would wait for: one that prevents a wraparound does not give way.
-# An inbox position that does not rise means that another process consumed it: a conflict; one of a relay does no harm.
+# An inbox position that does not rise means that another process consumed it: a conflict; one of an outbox does no harm.
 _COMMIT = """
 CREATE OR REPLACE FUNCTION {schema}.flash_commit(
     fence bigint, streams text[], versions bigint[], topics text[], states bytea[],

@@ -1,4 +1,4 @@
-"""The contract of `broker.port.Broker`: requests, beats, and a broker that is away. Tried on every implementation."""
+"""The contract of `broker.port.Broker`: requests, heartbeats, and a broker that is away. Tried on every implementation."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 
 async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_waits(storage: Storage) -> None:
-    broker, recorder, beats = storage.new(), Recorder(), list[bytes]()
+    broker, recorder, heartbeats = storage.new(), Recorder(), list[bytes]()
     began = time.monotonic()
     assert not broker.connected
     for call in (broker.publish(to("h1", b"x")), broker.request("home-of", b"", 10), broker.depths(), broker.wait_connected(0.01)):
@@ -23,7 +23,7 @@ async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_wa
     await broker.declare_inbox("h2")
     await broker.consume("h1", recorder)
     await broker.serve("echo", echo)
-    await broker.listen_heartbeats(beats.append)
+    await broker.listen_heartbeats(heartbeats.append)
     await broker.send_heartbeat(b"nobody hears this")
     following = broker.read_stream(HISTORY)
     assert time.monotonic() - began < 2
@@ -35,7 +35,7 @@ async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_wa
     await recorder.receives(b"now")
     assert await broker.request("echo", b"!", 10) == b"!"
     await broker.send_heartbeat(b"here")
-    await eventually(lambda: beats == [b"here"])
+    await eventually(lambda: heartbeats == [b"here"])
     assert [item.body for item in await take(following, 1)] == [b"event"]
     await broker.close()
 
@@ -87,7 +87,7 @@ async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker, erro
     assert [(line["log_level"], line["event"]) for line in logs if line.get("key") == "raises"] == [said]
 
 
-async def test_a_beat_reaches_all_who_listen(broker: Broker) -> None:
+async def test_a_heartbeat_reaches_all_who_listen(broker: Broker) -> None:
     first, second = list[bytes](), list[bytes]()
     await broker.listen_heartbeats(first.append)
     await broker.listen_heartbeats(second.append)

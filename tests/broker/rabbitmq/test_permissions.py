@@ -59,9 +59,9 @@ async def running(url: str, server: str) -> AsyncIterator[RabbitBroker]:
 
 
 async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) -> None:
-    """Mail for another home, history, presence, dead letters, requests and beats, each as its own user."""
+    """Mail for another home, history, presence, dead letters, requests and heartbeats, each as its own user."""
     got: list[bytes] = []
-    beats: list[bytes] = []
+    heartbeats: list[bytes] = []
 
     def take(delivery: Delivery) -> None:
         got.append(delivery.body)
@@ -77,7 +77,7 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
         await h2.consume("h2", take)
         await h1.declare_inbox("global")  # as a home does, whose seals go there
         await directory.serve("global", echo)
-        await directory.listen_heartbeats(beats.append)
+        await directory.listen_heartbeats(heartbeats.append)
         await h1.publish(
             [
                 Outgoing(HOMES, "h2", b"mail", mandatory=True),
@@ -89,7 +89,7 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
         )
         assert await h1.request("global", b"who owns 42?", 5) == b"who owns 42?"
         await h1.send_heartbeat(b"alive")
-        await eventually(lambda: got == [b"mail", b"junk"] and b"alive" in beats)
+        await eventually(lambda: got == [b"mail", b"junk"] and b"alive" in heartbeats)
         assert [item.body async for item in directory.read_stream(HISTORY, follow=False)] == [b"history"]
         assert [item.body async for item in directory.read_stream(PRESENCE_LOG, follow=False)] == [b"presence"]
         await eventually(lambda: _depth(directory))

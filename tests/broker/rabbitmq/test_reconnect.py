@@ -41,7 +41,7 @@ def to_h1(*bodies: bytes) -> list[Outgoing]:
 
 
 async def publish_surely(broker: RabbitBroker, outgoing: list[Outgoing]) -> None:
-    """As the relay does: again, until it is confirmed."""
+    """Publish again and again until the broker confirms, as the outbox does."""
     while True:
         try:
             return await broker.publish(outgoing)
@@ -57,10 +57,10 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
     async def echo(body: bytes) -> bytes:
         return body
 
-    recorder, beats, read = Recorder(ack=False), list[bytes](), list[bytes]()
+    recorder, heartbeats, read = Recorder(ack=False), list[bytes](), list[bytes]()
     await broker.consume("h1", recorder)
     await broker.serve("echo", echo)
-    await broker.listen_heartbeats(beats.append)
+    await broker.listen_heartbeats(heartbeats.append)
 
     items = broker.read_stream(HISTORY, "next")
 
@@ -75,7 +75,7 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
         await eventually(lambda wanted=turn: len(first_appearances(recorder.bodies)) > wanted)  # type: ignore[misc]
         assert await broker.request("echo", b"%d" % turn, 10) == b"%d" % turn
         await broker.send_heartbeat(b"%d" % turn)
-        await eventually(lambda wanted=turn: beats[-1:] == [b"%d" % wanted])  # type: ignore[misc]
+        await eventually(lambda wanted=turn: heartbeats[-1:] == [b"%d" % wanted])  # type: ignore[misc]
         await asyncio.to_thread(rabbit.reset_connections)
         await broker.wait_connected(30)
     await eventually(lambda: read == [b"event 0", b"event 1", b"event 2"])

@@ -23,7 +23,7 @@ POPUP = Message(0, "m9", Sender(7, "bob", "Bob"), "pop over?", datetime(2026, 1,
 
 
 @dataclass
-class Neighbours:
+class Nearby:
     """Ann listens and can be called; Bob has heard that she is his contact, and her home that he is."""
 
     ann: FlashClient
@@ -43,13 +43,13 @@ class Neighbours:
 
 
 @contextlib.asynccontextmanager
-async def neighbours(directory: Path, timeouts: DirectTimeouts | None = None) -> AsyncIterator[Neighbours]:
+async def nearby(directory: Path, timeouts: DirectTimeouts | None = None) -> AsyncIterator[Nearby]:
     async with running_town(directory, timeouts=timeouts) as (ann, bob), ann.listen(direct=(port := RecordingPort(ann))) as events:
         assert await next_of(events, Direct) == Direct(active=True)
         await bob.send(ann.grant.uid, "hello")
         assert await texts(events, 1) == ["hello"]
         await route(bob, ann.grant.uid)
-        yield Neighbours(ann, bob, events, port)
+        yield Nearby(ann, bob, events, port)
 
 
 async def route(sender: FlashClient, to: int) -> PeerRoute:
@@ -72,7 +72,7 @@ def told(directory: Path) -> int:
 
 
 async def test_a_popup_comes_directly_is_shown_once_and_told_once(tmp_path: Path):
-    async with neighbours(tmp_path) as town:
+    async with nearby(tmp_path) as town:
         accepted = await town.bob.send(town.ann.grant.uid, "pop over?", direct=True)
         shown = await next_of(town.events, Message)
         assert (shown.id, shown.text, shown.seq, shown.sender.uid) == (accepted.id, "pop over?", 0, town.bob.grant.uid)
@@ -86,7 +86,7 @@ async def test_a_popup_comes_directly_is_shown_once_and_told_once(tmp_path: Path
 
 
 async def test_done_is_not_lost_while_the_home_waits_for_its_copy(tmp_path: Path):
-    async with neighbours(tmp_path, DirectTimeouts(home_copy_s=0.04)) as town:
+    async with nearby(tmp_path, DirectTimeouts(home_copy_s=0.04)) as town:
         now = datetime.now(UTC)
         assert town.port.deliver(replace(POPUP, id="m9", sent_at=now))
         with pytest.raises(Unreachable):
@@ -97,7 +97,7 @@ async def test_done_is_not_lost_while_the_home_waits_for_its_copy(tmp_path: Path
 
 
 async def test_without_its_listener_a_popup_comes_by_the_home_once(tmp_path: Path):
-    async with neighbours(tmp_path) as town:
+    async with nearby(tmp_path) as town:
         town.port.close()
         await town.bob.send(town.ann.grant.uid, "pop over?", direct=True)
         await town.bob.send(town.ann.grant.uid, "and the next?", direct=True)
@@ -106,7 +106,7 @@ async def test_without_its_listener_a_popup_comes_by_the_home_once(tmp_path: Pat
 
 
 async def test_what_is_replayed_or_changed_is_not_shown(tmp_path: Path):
-    async with neighbours(tmp_path) as town:
+    async with nearby(tmp_path) as town:
         ann, bob, events = town.ann, town.bob, town.events
         there = await route(bob, ann.grant.uid)
         answer = await sent(bob, there.ticket, ann.grant.uid, "pop over?")
@@ -123,7 +123,7 @@ async def test_what_is_replayed_or_changed_is_not_shown(tmp_path: Path):
 
 
 async def test_no_ticket_for_strangers_nor_to_whom_no_way_leads(tmp_path: Path):
-    async with neighbours(tmp_path) as town:
+    async with nearby(tmp_path) as town:
         ann, bob = town.ann, town.bob
         for sender, to in ((ann, bob.grant.uid), (bob, 999), (bob, bob.grant.uid)):
             with pytest.raises(Refused) as refused:
@@ -135,7 +135,7 @@ async def test_no_ticket_for_strangers_nor_to_whom_no_way_leads(tmp_path: Path):
 
 
 async def test_only_what_the_home_commits_now_under_the_right_ticket_gets_a_stamp(tmp_path: Path):
-    async with neighbours(tmp_path) as town:
+    async with nearby(tmp_path) as town:
         ann, bob = town.ann, town.bob
         there = await route(bob, ann.grant.uid)
         assert "stamp" in await sent(bob, there.ticket, ann.grant.uid, "pop over?")

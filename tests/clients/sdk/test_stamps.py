@@ -133,7 +133,7 @@ def test_a_way_that_leads_to_nobody_is_none(spoiled):
         ("", "", False),
     ],
 )
-def test_neighbours(one, other, same):
+def test_which_addresses_are_near_by(one, other, same):
     assert same_network(one, other) is same
 
 
@@ -155,6 +155,6 @@ async def test_a_ticket_that_takes_long_is_not_waited_for():
         (("10.0.0.5", True, None), "10.0.0.6", "10.0.0.5"),
     ],
 )
-def test_neighbours_are_told_the_address_that_they_can_try(route, asker, told):
+def test_contacts_near_by_are_told_the_address_that_they_can_try(route, asker, told):
     address, called, local = route
     assert DirectRoute(address, 40_123, KEY, called, local).from_where(asker) == told

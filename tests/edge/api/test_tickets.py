@@ -9,14 +9,14 @@ BODY = {"id": "m1", "to": 2, "text": "pop over?"}
 
 
 async def test_the_address_that_calls_is_the_one_that_counts(home: RunningHome, wire: Wire):
-    home.home.neighbours.add(2)
+    home.home.nearby.add(2)
     answer = await wire.ask("POST", "/v1/tickets", {"to": 2}, headers=ANN)
     assert (answer.status, answer.json["address"], answer.json["ticket"]) == (200, "127.0.0.1", "good")
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
 async def test_none_through_a_proxy(home: RunningHome, wire: Wire, header):
-    home.home.neighbours.add(2)
+    home.home.nearby.add(2)
     answer = await wire.ask("POST", "/v1/tickets", {"to": 2}, headers=ANN | {header: "10.0.0.1"})
     assert (answer.status, answer.code) == (404, "no_route")
 

@@ -153,7 +153,7 @@ def test_what_is_configured_may_be_told_but_never_what_is_no_machine():
         ({}, [], None),
     ],
 )
-async def test_one_who_cannot_be_called_may_be_known_to_neighbours(client, offer, networks, local):
+async def test_a_client_that_cannot_be_called_may_be_known_to_contacts_near_by(client, offer, networks, local):
     async with running(networks, call=Calls()) as home, wire_to(home.edge.port) as wire:
         session = home.home.sessions[(await wire.log_in())["session"]]
         session.route = DirectRoute("127.0.0.1", 1024, KEY)  # of an offer before, which is over
@@ -162,7 +162,7 @@ async def test_one_who_cannot_be_called_may_be_known_to_neighbours(client, offer
         assert session.route == (None if local is None else known)
 
 
-async def test_behind_a_proxy_that_we_know_nobody_is_anybodys_neighbour(client):
+async def test_behind_a_known_proxy_nobody_counts_as_near_by(client):
     calls = Calls()
     async with running(proxies=TrustedProxies(LOOPBACK), call=calls) as home, wire_to(home.edge.port) as wire:
         session: RunningHome = home.home.sessions[(await wire.log_in())["session"]]

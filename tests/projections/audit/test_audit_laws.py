@@ -40,11 +40,11 @@ async def windows(town, people):
         views = await person.home.contacts.read(person.who)
         shown = [(v.uid, v.alias, v.notify, v.name, *msgspec.structs.astuple(v.presence)) for v in views]
         states = person.home.writer.states
-        seen[person.uid] = (shown, *(_dump(states.get(f"{kind}-{person.uid}")) for kind in ("user", "mailbox")))
+        seen[person.uid] = (shown, *(_snapshot(states.get(f"{kind}-{person.uid}")) for kind in ("user", "mailbox")))
     return seen
 
 
-def _dump(state):
+def _snapshot(state):
     return state and state.version and (state.version, state.to_snapshot())
 
 
@@ -59,7 +59,7 @@ def told(reader, people, at):
             continue
         assert state.complete
         shown = [(s.uid, s.alias, s.notify, s.name, s.status, instant(s.since), s.note) for s in reader.moments.window(person.uid, at)]
-        seen[person.uid] = (shown, _dump(state.user), _dump(state.mailbox))
+        seen[person.uid] = (shown, _snapshot(state.user), _snapshot(state.mailbox))
     return seen
 
 

@@ -145,7 +145,7 @@ def test_a_retired_home_gets_no_new_users_until_it_is_back():
     assert directory(announced, HomeRetired(name="h1", **WHEN), announced).pick_home({"h1"}) == "h1"
 
 
-def test_a_dump_of_another_format_is_not_trusted():
+def test_a_checkpoint_of_another_format_is_not_trusted():
     fresh = Directory()
     assert fresh.from_checkpoint({**PEOPLE.to_checkpoint(), "format": 0}) is False
     assert fresh.position == 0

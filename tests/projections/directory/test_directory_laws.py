@@ -1,4 +1,7 @@
-"""The laws of the directory: replaying changes nothing, a dump and its tail are the whole, a search finds what a plain look would."""
+"""The laws of the directory: replaying changes nothing, a checkpoint and the events after it are the whole.
+
+A search finds what comparing every user would find.
+"""
 
 from collections.abc import Iterable
 
@@ -56,11 +59,11 @@ def fold(events: list[Event], into: Directory | None = None, after: int = 0) -> 
 
 def picture(directory: Directory) -> object:
     """Everything that can be seen of a directory."""
-    dump = directory.to_checkpoint()
-    dump["users"].sort()
-    dump["homes"].sort()
+    checkpoint = directory.to_checkpoint()
+    checkpoint["users"].sort()
+    checkpoint["homes"].sort()
     searches = [directory.search(q, limit=100) for q in ("", "a", "an b", "zoe", "7", "u1")]
-    return dump, searches, [directory.residents(home) for home in HOMES], directory.pick_home(HOMES)
+    return checkpoint, searches, [directory.residents(home) for home in HOMES], directory.pick_home(HOMES)
 
 
 @given(histories())
@@ -71,7 +74,7 @@ def test_replaying_changes_nothing(events: list[Event]) -> None:
 
 
 @given(histories(), st.data())
-def test_a_dump_and_its_tail_are_the_whole(events: list[Event], data: st.DataObject) -> None:
+def test_a_checkpoint_and_the_events_after_it_are_the_whole(events: list[Event], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(events)))
     stored = through_msgpack(fold(events[:cut]).to_checkpoint())
     loaded = Directory()
@@ -81,7 +84,7 @@ def test_a_dump_and_its_tail_are_the_whole(events: list[Event], data: st.DataObj
 
 @settings(max_examples=200)
 @given(histories(), TEXT, ASKED, st.integers(1, 5), st.sampled_from([0, 2, 5_000]))
-def test_a_search_finds_what_a_plain_look_would(events: list[Event], q: str, fields: dict[str, str], limit: int, few: int) -> None:
+def test_a_search_finds_what_comparing_every_user_would(events: list[Event], q: str, fields: dict[str, str], limit: int, few: int) -> None:
     directory = fold(events, into=Directory(few=few))  # so that every way of searching has its turn
     expected = [uid for uid in sorted(directory.users) if matches(directory, uid, q, fields)]
     found: list[int] = []

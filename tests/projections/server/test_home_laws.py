@@ -1,4 +1,7 @@
-"""The laws of a home's projections, over random lives of real homes: replay is live, repeats do nothing, dump and tail are the whole."""
+"""The laws of a home's projections, over random lives of real homes: replay is live, repeats change nothing.
+
+A checkpoint and the events after it are the whole.
+"""
 
 import random
 from pathlib import Path
@@ -10,7 +13,7 @@ from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
 from servers.home.config import HousekeepingConfig
 from servers.maintenance.rebuild_projections import rebuild_projections
-from servers.writing.projector import Projector, read_dump
+from servers.writing.projector import Projector, read_checkpoint
 from tests.servers.homes import Person, Town
 from tests.support.snapshots import through_msgpack
 from tests.support.waiting import eventually
@@ -62,7 +65,7 @@ async def live(town: Town, people: list[Person], chance: random.Random, steps: i
             continue
 
 
-def dumps(indices):
+def checkpoints(indices):
     return {name: through_msgpack(index.to_checkpoint()) for name, index in indices.items()}
 
 
@@ -81,12 +84,12 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
         for committed in log:
             for index in fresh.values():
                 index.apply(committed.position, committed.event)
-        assert dumps(fresh) == dumps(running), "replaying the log gives the live indices"
+        assert checkpoints(fresh) == checkpoints(running), "replaying the log gives the live indices"
 
         for committed in chance.sample(log, len(log) // 2):
             for index in fresh.values():
                 index.apply(committed.position, committed.event)
-        assert dumps(fresh) == dumps(running), "repeats change nothing, in whatever order"
+        assert checkpoints(fresh) == checkpoints(running), "repeats change nothing, in whatever order"
 
         cut = chance.randrange(len(log))
         before, after = by_name(HomeProjections()), by_name(HomeProjections())
@@ -98,7 +101,7 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
         for committed in log:
             for index in after.values():
                 index.apply(committed.position, committed.event)
-        assert dumps(after) == dumps(running), "a dump and its tail are the whole"
+        assert checkpoints(after) == checkpoints(running), "a checkpoint and the events after it are the whole"
 
         for stream in {committed.event.originator_id for committed in log}:
             known = home.writer.states.get(stream)
@@ -106,11 +109,13 @@ async def test_replay_is_live_whatever_people_do(town, tmp_path: Path, store_url
                 assert home.lifecycle.store.load(stream).to_snapshot() == known.to_snapshot(), "a state in memory is what the log says"
 
         projector = Projector(home.lifecycle.store, tmp_path / name, running)
-        await projector.dump()
+        await projector.save()
         lines = await rebuild_projections(store_url(name), name, tmp_path / name)
         assert [line.rpartition(", ")[2] for line in lines] == ["same as before"] * len(running)
         for key, index in running.items():
-            assert read_dump(tmp_path / name / f"{key}.projection", home.lifecycle.store.keys) == through_msgpack(index.to_checkpoint())
+            assert read_checkpoint(tmp_path / name / f"{key}.projection", home.lifecycle.store.keys) == through_msgpack(
+                index.to_checkpoint()
+            )
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -142,11 +147,11 @@ async def test_after_a_restart_the_indices_are_the_same(town):
     await eventually(
         lambda: all(until > town.clock() for until in home.projections.presence.lapses.values())
     )  # so would a status whose time is over
-    before = dumps(by_name(home.projections))
+    before = checkpoints(by_name(home.projections))
     await town.closes("h1")
     await town.opens("h1")
     home = town.homes["h1"]
-    assert dumps(by_name(home.projections)) == before
+    assert checkpoints(by_name(home.projections)) == before
 
 
 class OddAtFirst(PresenceIndex):
@@ -160,14 +165,14 @@ class OddAtFirst(PresenceIndex):
 
 
 async def test_a_checkpoint_that_cannot_be_written_is_tried_again(town, tmp_path: Path):
-    projector = Projector(town.homes["h1"].lifecycle.store, tmp_path / "dumps", {"presence": OddAtFirst()})
-    await projector.dump()
-    assert not (tmp_path / "dumps" / "presence.projection").exists()
-    await projector.dump()
-    assert (tmp_path / "dumps" / "presence.projection").exists()
+    projector = Projector(town.homes["h1"].lifecycle.store, tmp_path / "checkpoints", {"presence": OddAtFirst()})
+    await projector.save()
+    assert not (tmp_path / "checkpoints" / "presence.projection").exists()
+    await projector.save()
+    assert (tmp_path / "checkpoints" / "presence.projection").exists()
 
 
-def test_a_dump_of_another_format_is_refused_and_changes_nothing():
+def test_a_checkpoint_of_another_format_is_refused_and_changes_nothing():
     for index in by_name(HomeProjections()).values():
         before = index.to_checkpoint()
         assert not index.from_checkpoint({**before, "format": -1, "position": 99})

@@ -28,7 +28,7 @@ def seen(feed: Feed, cursor: str) -> list[bytes] | None:
     return None if place is None else [change.body for change in feed.after(place, 10_000) or ()]
 
 
-def test_a_relay_that_repeats_changes_nothing():
+def test_an_outbox_that_repeats_changes_nothing():
     feed = folded((1, 1), (1, 2), (2, 1), (1, 1), (1, 2), (2, 1), (1, 3))
     assert [change.body for change in feed.changes] == [b"1/1 away", b"1/2 offline", b"2/1 away", b"1/3 online"]
     assert feed.repeats == 3
@@ -78,7 +78,7 @@ def test_a_beginning_that_was_cut_off_is_no_place_to_start():
     assert seen(feed, BEGINNING) is None
 
 
-def test_a_dump_of_another_format_is_refused():
+def test_a_checkpoint_of_another_format_is_refused():
     feed = Feed()
     assert not feed.from_checkpoint({"format": 0})
     assert feed.to_checkpoint() == Feed().to_checkpoint()
@@ -88,7 +88,7 @@ LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 6)), max_size=40)
 
 
 @given(LOGS, st.integers(0, 40))
-def test_a_dump_and_the_rest_give_what_all_gives(log: list[tuple[int, int]], cut: int):
+def test_a_checkpoint_and_the_rest_give_what_all_gives(log: list[tuple[int, int]], cut: int):
     whole = folded(*log)
     loaded = Feed()
     assert loaded.from_checkpoint(msgpack.unpackb(msgpack.packb(folded(*log[:cut]).to_checkpoint()), strict_map_key=False))

@@ -200,7 +200,7 @@ def test_keys_are_asked_for_by_several_threads(store):
         assert list(found) == [len(everybody)] * len(orders)
 
 
-def test_snapshots_and_dumps_hold_no_text(store):
+def test_snapshots_and_checkpoints_hold_no_text(store):
     put(store, "user-1", 0, [contact()])
     store.snapshot([("user-1", 1, store.load("user-1").to_snapshot())])
     _, snapshot = store.log.newest_snapshot("user-1")

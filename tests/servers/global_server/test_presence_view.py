@@ -114,17 +114,17 @@ async def test_a_snapshot_and_the_stream_from_its_cursor_are_complete(office, se
     assert ear.parts[0].name == "homes"
 
 
-async def test_cursors_outlive_a_restart_with_and_without_the_dump(office, server):
+async def test_cursors_outlive_a_restart_with_and_without_the_checkpoint(office, server):
     crm = await as_(server, "crm")
     await office.tells(1, "online")
     cursor = server.presence(crm, None, 1_000, 0).cursor
     await office.tells(1, "away", "offline", again=2)
-    dump = server.config.directory / "presence.projection"
+    checkpoint = server.config.directory / "presence.projection"
     await office.closes(server)
-    assert dump.exists()
+    assert checkpoint.exists()
     for there in (True, False):
         if not there:
-            dump.unlink()
+            checkpoint.unlink()
         restarted = await office.opens(integrators=GRANTS)
         await restarted.presence_view.reader.caught_up.wait()
         ear = Ear()

@@ -11,7 +11,7 @@ from domain.events.every import every_event
 from servers.integrity.verify import PRIVATE
 from tests.servers.genuine import USERS, Forger, check, found, make
 
-SENT, ENCRYPTED, QUEUED = "user.message_sent", "log.sealed", "mailbox.message_queued"
+SENT, SEALED, QUEUED = "user.message_sent", "log.sealed", "mailbox.message_queued"
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_an_event_before_the_first(copy, forger, position):
 
 
 def test_an_end_that_was_cut_off_with_its_seals(copy, forger):
-    start = forger.position(ENCRYPTED, 2)  # two seals are left: the log looks as it once did
+    start = forger.position(SEALED, 2)  # two seals are left: the log looks as it once did
     forger.do("DELETE FROM stored_events WHERE rowid >= ?", start)
     assert found(check(copy)) == []
     assert found(check(copy, history=True)) == [("cut_off", start, forger.last)]
@@ -138,8 +138,8 @@ def test_an_end_that_was_cut_off_with_its_seals(copy, forger):
 
 
 def test_an_end_that_was_cut_off_but_for_its_seals(copy, forger):
-    start = forger.position(ENCRYPTED, 2)
-    forger.do("DELETE FROM stored_events WHERE rowid >= ? AND topic != ?", start, ENCRYPTED)
+    start = forger.position(SEALED, 2)
+    forger.do("DELETE FROM stored_events WHERE rowid >= ? AND topic != ?", start, SEALED)
     assert {kind for kind, *_ in found(check(copy))} == {"removed"}
     report = check(copy, copies=True, history=True)
     gone = [p for f in report.findings for p in range(f.position, f.to + 1)]
@@ -150,7 +150,7 @@ def test_an_end_that_was_cut_off_but_for_its_seals(copy, forger):
 
 @pytest.mark.parametrize("change", ["digest", "previous", "marks", "last", "gaps"])
 def test_a_changed_seal(copy, forger, change):
-    position = forger.position(ENCRYPTED, 1)
+    position = forger.position(SEALED, 1)
     values = {"digest": "0" * 64, "previous": "0" * 64, "marks": "A" * 160, "last": 41, "gaps": [[21, 21]]}
     forger.rewrite(position, lambda event: event.update({change: values[change]}))
     everybody_finds(copy, ("changed", position))
@@ -158,7 +158,7 @@ def test_a_changed_seal(copy, forger, change):
 
 @pytest.mark.parametrize("change", ["digest", "previous", "marks", "first"])
 def test_a_changed_newest_seal_which_no_other_covers(copy, forger, change):
-    position = forger.position(ENCRYPTED, -1)
+    position = forger.position(SEALED, -1)
     values = {"digest": "0" * 64, "previous": "0" * 64, "first": 1}
     forger.rewrite(position, lambda event: event.update({change: values.get(change, "A" * len(event["marks"]))}))
     assert found(check(copy)) == [("seal", position)]
@@ -166,7 +166,7 @@ def test_a_changed_newest_seal_which_no_other_covers(copy, forger, change):
 
 
 def test_a_removed_seal(copy, forger):
-    position = forger.position(ENCRYPTED, 1)
+    position = forger.position(SEALED, 1)
     forger.do("DELETE FROM stored_events WHERE rowid = ?", position)
     everybody_finds(copy, ("removed", position))
 
@@ -175,7 +175,7 @@ def test_a_change_after_which_the_whole_log_was_chained_anew(copy, forger):
     position = forger.position(SENT, 2)
     forger.rewrite(position, lambda event: event.update(text="I never said that"))
     forger.chain_anew()
-    seals = [p for (p,) in forger.ask("SELECT rowid FROM stored_events WHERE topic = ? ORDER BY rowid", ENCRYPTED) if p > position]
+    seals = [p for (p,) in forger.ask("SELECT rowid FROM stored_events WHERE topic = ? ORDER BY rowid", SEALED) if p > position]
     expected = [("changed", p) for p in sorted([position, *seals])]
     assert found(check(copy)) == []
     assert found(check(copy, history=True)) == expected
@@ -186,7 +186,7 @@ def test_a_chain_that_begins_elsewhere(copy, forger):
     """Each seal fits its events and the seal before: but this is the end of another log."""
     forger.chain_anew(previous="0" * 64)
     report = check(copy)
-    assert found(report) == [("seal", forger.position(ENCRYPTED, 0))]
+    assert found(report) == [("seal", forger.position(SEALED, 0))]
     assert "does not continue" in str(report.findings[0])
 
 

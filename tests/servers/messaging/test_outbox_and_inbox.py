@@ -132,7 +132,7 @@ POISON = {
 
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
-async def test_a_poison_event_is_set_aside_with_its_reason_and_its_neighbours_take_effect(servers, broker, tmp_path, poison):
+async def test_a_poison_event_is_skipped_with_its_reason_and_the_others_of_its_letter_take_effect(servers, broker, tmp_path, poison):
     _, h2 = servers
     body = envelope.encode("h7", [record(message_sent("a"), 1), poison, record(message_sent("b"), 3)])
     await deliver(broker, body)

@@ -40,7 +40,7 @@ async def sends(bob: Person, ann: Person, ticket: str, id: str = "m1"):
 
 
 @pytest.mark.parametrize("home", ["h1", "h2"])
-async def test_a_neighbour_is_told_the_way(town: Town, home):
+async def test_a_contact_near_by_is_told_the_way(town: Town, home):
     ann, bob = await friends(town, home)
     answer = await bob.home.issue_ticket(bob.who, ann.uid, NEAR)
     assert (answer.address, answer.port) == ("10.0.0.1", 40_123)

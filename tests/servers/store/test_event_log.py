@@ -135,12 +135,12 @@ def test_where_there_is_no_log_none_is_made_by_looking(url: str):
 def test_a_commit_on_postgresql_waits_for_the_one_before_but_not_for_ever(postgres):
     """Else a reader could see the later one first, go on from its position, and miss the earlier one."""
     database = postgres.new_database()
-    with closing(PostgresLog(database, "h1", IMPATIENT)) as log, closing(PostgresLog(database, "h2", IMPATIENT)) as neighbour:
+    with closing(PostgresLog(database, "h1", IMPATIENT)) as log, closing(PostgresLog(database, "h2", IMPATIENT)) as other:
         with psycopg.connect(database) as other:
             other.execute("SELECT flash_h1.flash_commit(0, '{a}', '{1}', '{any}', '{any}', '{}', '{}', '{}', '{}')")
             with pytest.raises(Unavailable, match="lock timeout"):
                 log.append([event("b", 1)])
-            neighbour.append([event("b", 1)])  # another server's log
+            other.append([event("b", 1)])  # another server's log
         log.append([event("b", 1)])
         assert [row.stream for row in log.read(0, 10)] == ["a", "b"]
 

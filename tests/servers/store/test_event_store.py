@@ -125,7 +125,7 @@ def test_what_was_set_aside_is_told_by_source_and_takes_effect_only_once(store, 
     assert (len(again.read(0, 10)), again.tracked("h2")) == (1, 0)
 
 
-def test_a_relay_position_that_does_not_rise_is_ignored(store):
+def test_an_outbox_position_that_does_not_rise_is_ignored(store):
     store.put([], [], [Tracking(RELAY, 7)])
     put(store, "user-1", 0, [adopted(1)], [Tracking(RELAY, 6), Tracking("h2", 1)])
     assert (len(store.read(0, 10)), store.tracked(RELAY), store.tracked("h2")) == (1, 7, 1)
@@ -163,10 +163,10 @@ def test_a_snapshot_of_another_format_is_ignored(store):
 
 def test_the_same_snapshot_twice_is_harmless(store):
     put(store, "user-1", 0, [adopted(1)])
-    dump = store.load("user-1").to_snapshot()
-    store.snapshot([("user-1", 1, dump)])
+    snapshot = store.load("user-1").to_snapshot()
+    store.snapshot([("user-1", 1, snapshot)])
     with pytest.raises(Unavailable):
-        store.snapshot([("user-1", 1, dump)])
+        store.snapshot([("user-1", 1, snapshot)])
     assert store.load("user-1").handle == "ann1"
 
 

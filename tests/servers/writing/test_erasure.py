@@ -70,7 +70,7 @@ async def test_what_ann_wrote_is_gone_from_every_home_and_the_history(town, frie
     await town.settled()
     assert words_in(await history(town)), "with the keys it can be read"
     assert places_with(town, "ann-1") & {"h1.db", "h1.db-wal", "PostgreSQL"}, "what is stored in the clear is found"
-    assert not places_with(town, SECRET), "sealed wherever it is from the start"
+    assert not places_with(town, SECRET), "encrypted in every file from the start"
     await erases(town, ann)
     await erased_at(town, ann, "h1", "h2")
     events = await history(town)

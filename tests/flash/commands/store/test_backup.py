@@ -10,7 +10,7 @@ import pytest
 from clients.command_line.running import run
 from flash.cli import people
 from servers.encryption.key_tables import SqliteKeys
-from servers.writing.projector import write_dump
+from servers.writing.projector import write_checkpoint
 from tests.servers.genuine import make
 from tests.servers.homes import Town
 
@@ -51,7 +51,7 @@ def test_a_whole_installation_is_lost_and_put_back_with_its_broker(data, tmp_pat
     assert run(people(), ["projections", "rebuild", "h1", "--data", str(data)]) == 0
 
 
-def test_dumps_of_the_lost_life_are_thrown_away(data, tmp_path):
+def test_checkpoints_of_the_lost_life_are_thrown_away(data, tmp_path):
     saved = tmp_path / "saved"
     assert flash("backup", saved, "--data", data) == 0
     assert (data / "h1" / "presence.projection").exists()
@@ -68,7 +68,7 @@ async def test_a_projection_of_the_lost_life_destroys_no_key(data, tmp_path, mon
     assert await asyncio.to_thread(flash, "backup", saved, "h1", "--data", data) == 0
     for path in [*data.glob("h1.db*"), *data.glob("keys/h1.db*")]:
         path.unlink()
-    write_dump(data / "h1" / "closed.projection", {"format": 1, "position": 5, "uids": [1]})
+    write_checkpoint(data / "h1" / "closed.projection", {"format": 1, "position": 5, "uids": [1]})
     if command == "restore":
         assert await asyncio.to_thread(flash, "restore", saved, "h1", "--data", data) == 0
     else:

@@ -50,7 +50,7 @@ def two_homes(outside: Place, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @dataclass
-class Neighbours:
+class Nearby:
     """Ann writes from one host to Bob, who listens on the other. They have different homes."""
 
     ann: Resident
@@ -92,7 +92,7 @@ class Neighbours:
 
 
 @pytest.fixture
-async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: Server, masquerades: bool) -> Neighbours:
+async def nearby(firewall: Firewall, town: Town, beside: Place, two_homes: Server, masquerades: bool) -> Nearby:
     """Both at home, and nobody outside can call them."""
     firewall.lets_out(masquerades=masquerades)
     ann = await town.moves_in("ann", "inside", two_homes)
@@ -102,80 +102,80 @@ async def neighbours(firewall: Firewall, town: Town, beside: Place, two_homes: S
     window = await bob.looks(direct=True)
     await eventually(lambda: window.calls)
     assert window.calls in ([flash_sdk.Direct(False, "no_answer")], [flash_sdk.Direct(False, "not_proven")])
-    both = Neighbours(ann, bob, window, town, Path(two_homes.environment["FLASH_DATA_DIR"]))
+    both = Nearby(ann, bob, window, town, Path(two_homes.environment["FLASH_DATA_DIR"]))
     await ann.pops_up_at(window, bob, town.ledger)  # now both homes know that Bob is on Ann's list
     return both
 
 
 @pytest.mark.parametrize("masquerades", [True, False], ids=["behind one NAT", "behind one firewall"])
-async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_recipient(firewall: Firewall, neighbours: Neighbours) -> None:
-    before = neighbours.told()
+async def test_a_popup_crosses_the_local_network_while_no_home_can_reach_its_recipient(firewall: Firewall, nearby: Nearby) -> None:
+    before = nearby.told()
     firewall.keeps_from(BESIDE)
-    accepted, shown_s = await neighbours.sends()
+    accepted, shown_s = await nearby.sends()
     assert accepted.direct
-    assert (neighbours.ann.uid, accepted.id) in neighbours.window.shown_once
-    assert (accepted.id, "delivered") not in neighbours.ann.receipts
+    assert (nearby.ann.uid, accepted.id) in nearby.window.shown_once
+    assert (accepted.id, "delivered") not in nearby.ann.receipts
     await eventually(firewall.kept)  # the home's copy, which knocks in vain
     firewall.mends_the_cable()
-    await eventually(lambda: (accepted.id, "delivered") in neighbours.ann.receipts)
-    await neighbours.bob.place.run(neighbours.window.client.done(accepted.id))
-    await eventually(lambda: (accepted.id, "done") in neighbours.ann.receipts)
-    await neighbours.town.account(shown_s, f"over the local network, with the way from the homes to {BESIDE} cut")
-    assert [now - then for now, then in zip(neighbours.told(), before, strict=True)] == [1, 1]
+    await eventually(lambda: (accepted.id, "delivered") in nearby.ann.receipts)
+    await nearby.bob.place.run(nearby.window.client.done(accepted.id))
+    await eventually(lambda: (accepted.id, "done") in nearby.ann.receipts)
+    await nearby.town.account(shown_s, f"over the local network, with the way from the homes to {BESIDE} cut")
+    assert [now - then for now, then in zip(nearby.told(), before, strict=True)] == [1, 1]
 
 
-def held_by(neighbours: Neighbours, route: PeerRoute | None) -> None:
+def held_by(nearby: Nearby, route: PeerRoute | None) -> None:
     """What Ann's client thinks that it holds."""
-    neighbours.ann.client.peer_routes.remember(neighbours.bob.uid, route)
+    nearby.ann.client.peer_routes.remember(nearby.bob.uid, route)
 
 
-def over(neighbours: Neighbours, route: PeerRoute) -> PeerRoute:
+def over(nearby: Nearby, route: PeerRoute) -> PeerRoute:
     """A ticket that was right once, and is over."""
-    agreed = neighbours.port.agreed_key
+    agreed = nearby.port.agreed_key
     assert agreed is not None
-    key = ticket_key(agreed, neighbours.ann.uid, neighbours.bob.uid, LONG_AGO)
+    key = ticket_key(agreed, nearby.ann.uid, nearby.bob.uid, LONG_AGO)
     assert datetime.now(UTC).isoformat() > LONG_AGO
     return replace(route, expires_at=LONG_AGO, key=door_key(key))
 
 
 @pytest.mark.parametrize("masquerades", [True], ids=["behind one NAT"])
 async def test_whatever_is_wrong_with_the_short_way_the_homes_copy_is_there_at_once(
-    neighbours: Neighbours, town: Town, two_homes: Server, beside: Place
+    nearby: Nearby, town: Town, two_homes: Server, beside: Place
 ) -> None:
     carol = await town.moves_in("carol", "inside", two_homes)
-    await carol.pops_up_at(neighbours.window, neighbours.bob, town.ledger)
-    anns, carols = await neighbours.route(neighbours.ann), await neighbours.route(carol)
+    await carol.pops_up_at(nearby.window, nearby.bob, town.ledger)
+    anns, carols = await nearby.route(nearby.ann), await nearby.route(carol)
     assert (anns.address, carols.address) == (BESIDE, BESIDE)
     wrong: dict[str, Callable[[], PeerRoute | None]] = {
         "forged at the door": lambda: replace(anns, key=b"k" * 32),
         "forged at the home": lambda: replace(anns, ticket="forged"),
-        "over": lambda: over(neighbours, anns),
+        "over": lambda: over(nearby, anns),
         "somebody else's at the door": lambda: replace(carols, ticket=anns.ticket),
         "somebody else's at the home": lambda: carols,
         "no ticket": lambda: None,
     }
-    before, took = neighbours.told(), {}
+    before, took = nearby.told(), {}
     for what, spoil in wrong.items():
-        held_by(neighbours, spoil())
-        accepted, took[what] = await neighbours.sends()
+        held_by(nearby, spoil())
+        accepted, took[what] = await nearby.sends()
         assert not accepted.direct, what
-    held_by(neighbours, anns)
-    assert (await neighbours.sends())[0].direct  # it was not for another reason
+    held_by(nearby, anns)
+    assert (await nearby.sends())[0].direct  # it was not for another reason
     beside.command(
         "nft", "-f", "-", given=f"table inet near {{ chain in {{ type filter hook input priority 0; ip saddr {INSIDE} drop; }}; }}"
     )
     try:
-        accepted, took["packets vanish"] = await neighbours.sends()
+        accepted, took["packets vanish"] = await nearby.sends()
     finally:
         beside.command("nft", "delete table inet near")
     assert not accepted.direct
-    await neighbours.bob.place.run(closed(neighbours.port))
-    held_by(neighbours, anns)
-    accepted, took["port closed"] = await neighbours.sends()
+    await nearby.bob.place.run(closed(nearby.port))
+    held_by(nearby, anns)
+    accepted, took["port closed"] = await nearby.sends()
     assert not accepted.direct
     said = ", ".join(f"{what} {seconds * 1000:.0f} ms" for what, seconds in took.items())
     await town.account(max(took.values()), f"by the home: {said}", len(took))
-    assert [now - then for now, then in zip(neighbours.told(), before, strict=True)] == [len(took) + 1, len(took) + 1]
+    assert [now - then for now, then in zip(nearby.told(), before, strict=True)] == [len(took) + 1, len(took) + 1]
 
 
 async def closed(port: DirectPort) -> None:
