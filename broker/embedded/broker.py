@@ -14,7 +14,7 @@ from broker.answering import answer_of
 from broker.dead_letter import DeadLetter
 from broker.embedded.dead_letters import DeadLetters
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
-from broker.embedded.queue import Inbox
+from broker.embedded.queue import Inbox, Message
 from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem
 from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES, check_stream
 from domain.errors import Unavailable
@@ -131,14 +131,12 @@ class EmbeddedBroker:
         await waiter
 
     def _committed(self, batch: Batch) -> None:
-        touched: set[Inbox] = set()
         self._inboxes[DEAD].depth -= len(batch.moves)
+        arrivals: dict[str, list[Message]] = {}
         for id_, queue, headers, body in batch.arrivals:
-            target = self._inboxes[queue]
-            target.committed(id_, headers, body)
-            touched.add(target)
-        for target in touched:
-            target.pump()
+            arrivals.setdefault(queue, []).append((id_, headers, body))
+        for queue, messages in arrivals.items():
+            self._inboxes[queue].arrive(messages)
         for stream, bodies in batch.streams.items():
             self._ends[stream] += len(bodies)
         if batch.streams:

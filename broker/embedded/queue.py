@@ -5,7 +5,7 @@ The consumer that came first is active, the others stand by. When it leaves, the
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 MAX_READY = 1024  # messages kept in memory for a slow consumer; those beyond are read from the journal later
 RETRY_S = 1.0  # until the next read after the disk failed one
+Message = tuple[int, str | None, bytes]  # id, headers, body
 _NO_HEADERS: Mapping[str, object] = {}
 
 
@@ -69,7 +70,7 @@ class Inbox:
         self.depth = 0
         self.journal = journal
         self._consumers: list[EmbeddedConsumer] = []
-        self._ready: deque[tuple[int, str | None, bytes]] = deque()
+        self._ready: deque[Message] = deque()
         self._last = 0  # the id of the last message that is in `_ready` or was handed out
         self._complete = False  # no message after `_last` is in the journal alone
         self._reading: object | None = None  # identifies the read under way; the rows of an earlier read are ignored
@@ -102,14 +103,16 @@ class Inbox:
             self._consumers.remove(consumer)
             self.pump_soon()
 
-    def committed(self, id_: int, headers: str | None, body: bytes) -> None:
-        """A message is on disk. `pump` must follow."""
-        self.depth += 1
-        if self._complete and len(self._ready) < MAX_READY and self._consumers:
-            self._ready.append((id_, headers, body))
-            self._last = id_
-        else:
-            self._complete = False
+    def arrive(self, messages: Sequence[Message]) -> None:
+        """These messages are on disk: keep those that fit in memory, and hand out what may be."""
+        self.depth += len(messages)
+        if self._complete:
+            fitting = messages[: max(MAX_READY - len(self._ready), 0)] if self._consumers else ()
+            if fitting:
+                self._ready.extend(fitting)
+                self._last = fitting[-1][0]
+            self._complete = len(fitting) == len(messages)
+        self.pump()
 
     def settled(self, consumer: EmbeddedConsumer, id_: int) -> None:
         """The active consumer is done with a message; it is deleted with the next transaction."""
