@@ -34,7 +34,7 @@ class LinkConfig:
     connect_timeout_s: float = 10.0  # a connection, its channels and the topology take 0.1 s; a broker that hangs answers none of it
     close_timeout_s: float = 3.0  # for a farewell to a broker that may be gone
     confirm_timeout_s: float = 20.0  # without a confirm for this long, and without an alarm, the broker hangs
-    look_s: float = 1.0  # between two looks for alarms and overdue confirms; one costs 20 µs, a timeout for each message more
+    look_s: float = 1.0  # between two looks for alarms and overdue confirms; one costs 20 µs, a timeout for each message 5
 
 
 DEFAULT = LinkConfig()
