@@ -1,6 +1,6 @@
 """Users for the workloads: registered over HTTP, or, for a home alone, strangers with tokens minted under the key of the installation.
 
-Rule: whoever is on a contact list is really registered; only strangers (`mint`) are not.
+Rule: everybody on a contact list is really registered; only strangers (`mint`) are not.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Dead letters as people look at them. Rule: the headers of a dead letter may be junk; reading it never fails.
 
-The headers say why a message could not be handled, which queue it came from, and when. A message that RabbitMQ itself set aside has
-only RabbitMQ's own headers.
+The headers say why a message could not be handled, which queue it came from, and when. A message that RabbitMQ itself made a dead letter
+has only RabbitMQ's own headers.
 """
 
 import hashlib

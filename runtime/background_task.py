@@ -1,4 +1,4 @@
-"""Coroutines that run beside the rest. Rule: whoever starts such a coroutine stops it, and no failure of it goes unlogged.
+"""Coroutines that run beside the rest. Rule: the owner that starts such a coroutine stops it, and no failure of it goes unlogged.
 
 `BackgroundTask` is for a loop that lasts as long as its owner. `BackgroundTasks` is for any number of short ones.
 """

@@ -1,4 +1,4 @@
-"""Every class of event that a server stores. Rule: whoever needs all of them asks here, so that no kind of event is forgotten."""
+"""Every class of event that a server stores. Rule: code that needs all of them asks here, so that no kind of event is forgotten."""
 
 from domain.event import Event
 from domain.events import global_server, home, integrity

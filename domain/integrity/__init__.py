@@ -1,1 +1,1 @@
-"""The hash chain over a log, and the seals that fix it. Rule: whoever has the log can compute the same chain again."""
+"""The hash chain over a log, and the seals that fix it. Rule: everybody who has the log can compute the same chain again."""

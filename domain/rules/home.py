@@ -74,7 +74,7 @@ def _message_sent(event: events.MessageSent, source: str, home: str) -> Sequence
                 urgent=event.urgent,
             )
         )
-    if event.in_reply_to is not None and source == home:  # whoever answers a popup is done with it
+    if event.in_reply_to is not None and source == home:  # a recipient who answers a popup is done with it
         commands.append(MarkDone(uid=event.uid, cause=event.id, id=event.in_reply_to, sender=event.to, reply=True))
     return commands
 

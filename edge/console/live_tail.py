@@ -101,7 +101,7 @@ class LiveTail(asyncio.Protocol):
             transport.close()  # the browser comes back by itself; without a valid cookie it is told to sign in
 
     def data_received(self, data: bytes) -> None:
-        """Ignore a few bytes; whoever sends more is no browser."""
+        """Ignore a few bytes; a client that sends more is no browser."""
         self._ignored_bytes += len(data)
         if self._ignored_bytes > MAX_IGNORED_BYTES and self._transport is not None:
             self._transport.abort()

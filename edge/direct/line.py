@@ -35,7 +35,7 @@ def may_be_called(address: str, networks: "Sequence[Network]") -> bool:
     if any(ip in network for network in networks):
         return True
     if isinstance(ip, IPv6Address) and (ip.sixtofour or ip.teredo or ip.packed[:2] == b"\x00\x64"):
-        return False  # another address is inside, and somebody else's machine would unwrap it
+        return False  # another address is inside, and another machine would unwrap it
     return ip.is_global and not (ip.is_private or ip.is_reserved)
 
 
@@ -56,7 +56,7 @@ def _one_machine(address: str) -> IP | None:
 
 
 class Owner(Protocol):
-    """Whose parts a line carries."""
+    """The owner of a line: the outlet whose parts the line carries."""
 
     def confirmed(self, count: int) -> None:
         """The client has taken so many parts."""
@@ -65,11 +65,11 @@ class Owner(Protocol):
         """The transport takes more again."""
 
     def retreat(self) -> None:
-        """The line is of no more use."""
+        """The line is closed."""
 
 
 class DirectLine(asyncio.Protocol):
-    """The home's end. `answered`: why the client cannot be called, None when it can."""
+    """The home's end of a line. `answered`: the reason why the client cannot be called, or None when it can."""
 
     __slots__ = ("_buffer", "_expected", "_greeting", "_transport", "answered", "owner", "paused")
 
@@ -95,7 +95,7 @@ class DirectLine(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say who calls."""
+        """Send the greeting."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._transport.write(self._greeting)
@@ -138,12 +138,12 @@ class DirectLine(asyncio.Protocol):
 
     @property
     def gone(self) -> bool:
-        """Whether nothing can be said any more."""
+        """Whether the line is closed."""
         return self._transport is None or self._transport.is_closing()
 
 
 async def call_client(address: str, port: int, key: bytes, probe_s: float) -> tuple[DirectLine | None, str | None]:
-    """Connect and let the client prove its key, within `probe_s`: the line, or why there is none."""
+    """Connect and let the client prove its key, within `probe_s`. Returns the line, or the reason why there is none."""
     line = DirectLine(key)
     why: str | None = "no_answer"
     try:

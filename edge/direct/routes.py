@@ -24,7 +24,7 @@ TOO_MANY = "Too many offers; go on over the back connection."
 
 
 class DirectOffers:
-    """Handles the offers to one home. It tries one offer of a user at a time, and only so often, so that nobody can make a home hold
+    """Handles the offers to one home. It tries one offer of a user at a time, and limits how often, so that nobody can make a home hold
     several connections open for nothing, or connect again and again."""
 
     def __init__(self, home: Home, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics) -> None:

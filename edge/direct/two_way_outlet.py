@@ -2,7 +2,7 @@
 
 A `direct` part on the back connection says where the client must begin to read the line; the next part there that is neither blank nor
 goodbye says that the line is given up. So the back connection alone decides the order, and nothing is shown early, late or never:
-what comes twice after a line broke, clients recognise by its ids. Presence and the like may come twice, and end as they should.
+clients recognise by their ids the messages that come twice after a line broke. Presence may come twice; the last one is right.
 
 Memory: at most `MAX_UNCONFIRMED` parts and one write more; a timer only while something is unconfirmed; no task.
 """
@@ -73,12 +73,12 @@ class TwoWayOutlet:
         return not line.paused and len(self._unconfirmed) < MAX_UNCONFIRMED
 
     def close(self) -> None:
-        """End both, what was written included."""
+        """End both ways after everything that was written is sent."""
         self._give_up()
         self._back.close()
 
     def abort(self) -> None:
-        """Drop both."""
+        """Drop both ways at once."""
         self._drop_line()
         self._back.abort()
 

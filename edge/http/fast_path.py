@@ -66,7 +66,7 @@ def remember(data: bytes, headers: Mapping[str, str], route: Route) -> CachedHea
 
 class WriteBuffer:
     """The bytes that a server writes in one turn of the loop, handed to the kernel together. First written is first sent on each
-    connection, so whoever closes a transport, or writes to it by other ways, calls `flush` before."""
+    connection, so code that closes a transport, or writes to it in another way, calls `flush` before."""
 
     __slots__ = ("_unsent",)
 

@@ -1,4 +1,4 @@
-"""What every server answers about itself. Rule: open to whoever reaches the port, so nothing personal is said here."""
+"""What every server answers about itself. Rule: open to everybody who reaches the port, so nothing personal is said here."""
 
 from collections.abc import Callable, Sequence
 from functools import cache

@@ -71,7 +71,7 @@ class RequestReader:
 
     @property
     def unread_bytes(self) -> int:
-        """How many bytes wait unparsed, those aside that the parser keeps of one slice."""
+        """How many bytes wait unparsed, without those that the parser itself keeps of one slice."""
         return len(self._unread)
 
     @property

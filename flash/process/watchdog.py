@@ -35,7 +35,7 @@ def leave_within(seconds: float = LEFT_S) -> None:
 
 
 def _hanging(loop: asyncio.AbstractEventLoop) -> list[str]:
-    """What each task waits for, and which threads live. The log shows it to whoever looks for the cause."""
+    """What each task waits for, and which threads live: the log shows both to people who look for the cause."""
     try:
         tasks = asyncio.all_tasks(loop)
     except RuntimeError:  # the set of tasks changed while it was read

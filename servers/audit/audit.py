@@ -74,7 +74,7 @@ class Audit:
         self.reached = await self._feeding.run(self._feeder.reached)
 
     def start(self) -> None:
-        """Follow the history from where the store stands, over every loss of the broker, until `stop`."""
+        """Follow the history from where the store stands, also after each loss of the broker, until `stop`."""
         self._task.start(self._follow())
 
     async def stop(self) -> None:
@@ -87,12 +87,12 @@ class Audit:
         self._feeder = self._reader = None
 
     async def catch_up(self) -> Reached:
-        """Store everything that the history holds now; how far that is. Raises `Unavailable`."""
+        """Store everything that the history holds now, and return how far that is. Raises `Unavailable`."""
         await self._read(follow=False)
         return self.reached
 
     async def grown(self, entries: int, timeout_s: float | None = None) -> bool:
-        """Wait until the store holds more than `entries` (`reached.entries` of an earlier look). False when it did not in time."""
+        """Wait until the store holds more than `entries` (`reached.entries` of an earlier look). False when the time is over before."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while self.reached.entries <= entries:
@@ -121,7 +121,7 @@ class Audit:
         return await self._ask(lambda r: r.moments.window(uid, at))
 
     async def online_at(self, at: float) -> list[Online]:
-        """Everybody who was online, by uid."""
+        """The users who were online, by uid."""
         return await self._ask(lambda r: r.moments.online(at))
 
     async def person(self, uid: int) -> Person:
@@ -145,7 +145,7 @@ class Audit:
         return await self._ask(lambda r: r.log.sources())
 
     async def texts(self, rows: Sequence[AuditRow]) -> list[dict[str, Any]]:
-        """All stored fields of these rows, what people wrote and what they are called included, for whoever has a `decoder`."""
+        """All stored fields of these rows, texts and names included, for an audit that has a `decoder`."""
         decoder = self._decoder
         if decoder is None:
             raise Unavailable("this audit has no keys")
@@ -173,8 +173,8 @@ class Audit:
             await asyncio.sleep(RETRY_S)
 
     async def _read(self, *, follow: bool) -> None:
-        """Read the history into the store; what comes while a batch is stored is the next batch. The last message of the time before is
-        read again: it shows whether this is the history that it was. Raises `OtherHistory`, `Unavailable`."""
+        """Read the history into the store; what comes while a batch is stored is the next batch. The last message of the previous time
+        is read again, because it shows whether this is still the same history. Raises `OtherHistory`, `Unavailable`."""
         known = self.reached.offset > 0
         waiting: asyncio.Queue[StreamItem | None] = asyncio.Queue(MAX_WAITING)
         items = self._history.read_stream(HISTORY, max(0, self.reached.offset - 1), follow=follow)

@@ -34,16 +34,16 @@ class NotDecryptable(ValueError):
     """Encrypted bytes were changed, moved elsewhere, or encrypted with another key."""
 
 
-def encrypt(cipher: AESGCM, values: Any, place: bytes) -> bytes:
-    """Plain data -> bytes that can be decrypted with the same key at the same place only."""
+def encrypt(cipher: AESGCM, values: Any, bound_to: bytes) -> bytes:
+    """Plain data -> bytes that can be decrypted with the same key and the same `bound_to` only."""
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + cipher.encrypt(nonce, _encode(values), place)
+    return nonce + cipher.encrypt(nonce, _encode(values), bound_to)
 
 
-def decrypt(cipher: AESGCM, encrypted: bytes, place: bytes) -> Any:
+def decrypt(cipher: AESGCM, encrypted: bytes, bound_to: bytes) -> Any:
     """The reverse of `encrypt`. Raises `NotDecryptable`."""
     try:
-        return unpack(cipher.decrypt(encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:], place))
+        return unpack(cipher.decrypt(encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:], bound_to))
     except (InvalidTag, ValueError) as error:
         raise NotDecryptable from error
 

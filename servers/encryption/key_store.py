@@ -1,5 +1,5 @@
 """The keys with which a server encrypts personal data, one per user. Rule: a key is on disk before anything is encrypted with it, and is
-kept apart from the events: whoever has the events alone can read no text and no name.
+kept apart from the events: a reader of the events alone can read no text and no name.
 
 A destroyed key leaves a tombstone: no new key is ever made for that user. Numbers below zero are transit keys: personal fields that travel
 between servers are encrypted with them, because servers have no keys of users in common.
@@ -32,7 +32,7 @@ class KeysNeeded(Exception):
 
 
 class Ciphers(Protocol):
-    """Whoever can decrypt personal data. `ready`: the ciphers of those who are active now; `cipher` has the others as well."""
+    """Decrypts personal data. `ready`: the ciphers of users who are active now; `cipher` has those of the others as well."""
 
     @property
     def ready(self) -> Mapping[int, AESGCM]: ...
@@ -88,7 +88,7 @@ class KeyStore:
         self.table = table
         self._keys_in_memory = keys_in_memory
         self._ciphers_in_memory = ciphers_in_memory
-        self._lock = threading.Lock()  # held by whoever changes what is in memory; looking there needs none
+        self._lock = threading.Lock()  # held while the keys in memory are changed; to read them needs no lock
         self._keys: dict[int, bytes | None] = {}  # those that were asked for longest ago come first
         self.ready: dict[int, AESGCM] = {}  # ciphers; any thread may look here, and ask the store for those that are not here
 

@@ -125,16 +125,16 @@ class OpsConsole:
         return (oldest[0].time if oldest else now), now
 
     def newest(self) -> str:
-        """Where a tail begins that shows only what comes from now on."""
+        """The cursor for a live tail that shows only events from now on."""
         return str(max(0, self.audit.reached.offset * ENTRIES_PER_OFFSET - 1))
 
     async def events(self, who: Identity, wanted: AuditFilter, cursor: str | None, limit: int, *, what: str = "log") -> Page:
-        """A page of events, newest first. Raises `Invalid` for a cursor that is none."""
+        """A page of events, newest first. Raises `Invalid` for a malformed cursor."""
         await self._note(who, what, _described(wanted))
         return await self.audit.log(wanted, cursor=cursor, limit=limit)
 
     async def tail(self, who: Identity, wanted: AuditFilter, after: str) -> AsyncGenerator[tuple[Sequence[AuditRow], bool], None]:
-        """What comes after `after`, as it comes: rows, and whether some were left out because too many came at once. No rows: a blank.
+        """New events after `after`: rows, and whether some were left out because too many came at once. No rows are a blank.
         Ends with the console, or with the token."""
         await self._note(who, "tail", _described(wanted))
         cursor = after
@@ -160,7 +160,7 @@ class OpsConsole:
         return self.audit.reached.entries > entries
 
     async def moment(self, who: Identity, person: Person, at: float) -> tuple[StateAt, Sequence[Shown]]:
-        """How a user stood, and what their contact window showed. Raises `UnknownUser`."""
+        """A user's state at a moment, and what their contact window showed. Raises `UnknownUser`."""
         await self._note(who, "timeline", f"user {person.uid} at {at:.3f}")
         return await self.audit.state_at(person.uid, at), await self.audit.window_at(person.uid, at)
 
@@ -180,7 +180,7 @@ class OpsConsole:
     # -- the servers
 
     async def homes(self) -> Sequence[HomeSeen]:
-        """Every announced home, asked how it is."""
+        """Every announced home with its health."""
         listed = sorted(self.directory.homes.values(), key=lambda home: (len(home.name), home.name))
         health = await asyncio.gather(*(self._health(home.name) for home in listed))
         residents, is_up = self.directory.residents, self.peers.is_up
@@ -223,7 +223,7 @@ class OpsConsole:
         }
 
     async def dead_letters(self) -> Sequence[Letter]:
-        """What could not be handled, oldest first. Raises `Unavailable`."""
+        """The dead letters, oldest first. Raises `Unavailable`."""
         return [_letter(letter) for letter in await self.broker.dead_letters()]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
@@ -242,7 +242,7 @@ class OpsConsole:
 
 
 def _described(wanted: AuditFilter) -> str:
-    """A filter in words, for the one who audits the auditors."""
+    """A filter in words, for those who audit the auditors."""
     parts = {
         "user": wanted.user,
         "server": wanted.source,

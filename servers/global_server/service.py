@@ -104,7 +104,7 @@ class GlobalServer:
             except (Conflicted, UidTaken):
                 await self.current.catch_up()
                 continue
-            if user.uid not in self.directory.users:  # whoever has the grant must find the user in the directory
+            if user.uid not in self.directory.users:  # the owner of the grant must find the user in the directory
                 await self.current.catch_up()
             log.info("global.registered", uid=user.uid, home=home)
             return self._grant(user)

@@ -95,7 +95,7 @@ class Housekeeping:
 
     async def _submit(self, commands: Sequence[Command]) -> None:
         for start in range(0, len(commands), CHUNK):
-            outcomes = [self.writer.submit((command,)) for command in commands[start : start + CHUNK]]
-            for result in await asyncio.gather(*outcomes, return_exceptions=True):
+            results = [self.writer.submit((command,)) for command in commands[start : start + CHUNK]]
+            for result in await asyncio.gather(*results, return_exceptions=True):
                 if isinstance(result, BaseException) and not isinstance(result, Unavailable):
                     log.error("home.housekeeping_failed", error=type(result).__name__)

@@ -8,7 +8,7 @@ moved      the event of another position stands there        seal       a seal i
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-MAX_DIFFERENCES = 100_000  # per witness: nobody mends a log that differs in more by looking at each
+MAX_DIFFERENCES = 100_000  # per witness: a log that differs in more is not mended by looking at each
 
 
 @dataclass(slots=True)

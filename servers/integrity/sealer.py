@@ -1,7 +1,7 @@
 """Seals this server's log: from time to time an event says what the log holds. Rule: each event is hashed once, and nothing waits for it.
 
 Commits are hashed when a seal is due, 2 µs an event. They are taken from memory; older ones (after a crash, or of another process on the
-same store) are read from the store. No seal without an event that is no seal: an idle server stays quiet.
+same store) are read from the store. A seal is made only when there is an event other than a seal, so an idle server stays quiet.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Sealer:
         self.task.start(self._run())
 
     async def stop(self) -> None:
-        """Seal what is at hand, then stop: a server that was stopped leaves nothing unsealed but its last seal."""
+        """Seal the rest and stop: a server that was stopped leaves nothing unsealed but its last seal."""
         self._stopping = True
         self._log.arrived.set()
         self._log.full.set()

@@ -69,7 +69,7 @@ class History:
 def verify(server: str, store_url: str, global_url: str | None = None, history: History | None = None) -> Report:
     """Compare the log of `server` with its own seals, and with the Global Server's copies and the history where they are given.
 
-    Raises `Unavailable` when a store cannot be read, `ValueError` for a URL that is none.
+    Raises `Unavailable` when a store cannot be read, `ValueError` for text that is no URL.
     """
     with ExitStack() as stack:
         witnesses: list[Witness] = history.witnesses() if history else []
@@ -94,14 +94,14 @@ def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Wi
             witness.see(row, fingerprint)
         events += 1
         last = row.position
-        if own.tail and row.topic == LogSealed.TOPIC:
+        if own.unwitnessed and row.topic == LogSealed.TOPIC:
             seals += 1
     for witness in witnesses:
         witness.finish()
     found: list[Finding] = []
     for witness in witnesses:
         if witness.differences:
-            found.extend(witness.differences.findings(witness.name, witness.tail.by_mark(), last))
+            found.extend(witness.differences.findings(witness.name, witness.unwitnessed.by_mark(), last))
     wrong = {position for finding in found for position in (finding.position, finding.was)}
     for witness in witnesses:
         found.extend(f.finding for f in witness.faults if not any(f.start <= p <= f.end for p in wrong if p is not None))
@@ -110,7 +110,7 @@ def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Wi
         events,
         last,
         own.last,
-        len(own.tail),
+        len(own.unwitnessed),
         seals,
         [Asked(witness.name, witness.checked, witness.last) for witness in witnesses],
         gather(found),

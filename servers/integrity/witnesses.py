@@ -1,6 +1,6 @@
 """The witnesses of a log: its own seals, the Global Server's copies of them, the history. Rule: each is asked alone.
 
-A witness is shown every row, in order, and notes where it knows something else.
+Each witness gets every row of the log, in order, and notes the positions where it knows another event.
 """
 
 from array import array
@@ -53,7 +53,7 @@ class Witness(Protocol):
     name: str
     differences: Differences
     faults: list[Fault]
-    tail: Unwitnessed
+    unwitnessed: Unwitnessed
     checked: int
 
     @property
@@ -74,7 +74,7 @@ class SealWitness:
         self.name = name
         self.differences = Differences()
         self.faults: list[Fault] = []
-        self.tail = Unwitnessed()
+        self.unwitnessed = Unwitnessed()
         self.last = 0
         self.checked = 0
         self._own = own
@@ -108,7 +108,7 @@ class SealWitness:
             self._compare(*self._current)
             self._current = next(self._seals, None)
         if self._current is None:
-            self.tail.add(row.position, fingerprint)
+            self.unwitnessed.add(row.position, fingerprint)
         elif row.position >= self._current[1].first:
             self._rows.append(row)
             self._fingerprints.append(fingerprint)
@@ -157,7 +157,7 @@ class HistoryWitness:
         """`private`: whether events of a topic never leave the store."""
         self.differences = Differences()
         self.faults: list[Fault] = []
-        self.tail = Unwitnessed()
+        self.unwitnessed = Unwitnessed()
         self._private = private
         self._positions = array("q")
         self._fingerprints = bytearray()
@@ -170,7 +170,7 @@ class HistoryWitness:
 
     @property
     def first(self) -> int:
-        """The first position it holds; 0 without any."""
+        """The first position that it knows; 0 when it knows none."""
         return self._positions[0] if self._positions else 0
 
     def learn(self, position: int, stream: str, version: int, topic: str, data: bytes) -> bool:
@@ -198,7 +198,7 @@ class HistoryWitness:
         elif positions and positions[0] < row.position < positions[-1] and not self._private(row.topic):
             self.differences.add_here(row.position, mark(fingerprint), name_of(row))
         elif not positions or row.position > positions[-1]:
-            self.tail.add(row.position, fingerprint)
+            self.unwitnessed.add(row.position, fingerprint)
         self._next = index
 
     def finish(self) -> None:

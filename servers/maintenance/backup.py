@@ -1,6 +1,6 @@
 """Backs up a server while it runs. Rule: events and tracking positions are of one moment; the keys come after them, in another file.
 
-A backup lies as a data directory does: `<server>.db` is a store that can be read, verified and served from; `keys/<server>.db` its keys.
+A backup lies as a data directory does: `<server>.db` is a store to read, verify and serve from; `keys/<server>.db` has its keys.
 """
 
 import os
@@ -29,7 +29,7 @@ class BackedUp:
 
 def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
     """Copy the events of `server` at their positions and its tracking positions into the new SQLite file `target`. The server may run.
-    Blocks. Raises `NotBackedUp`, `Unavailable`, `OSError`, `ValueError` for a URL that is none."""
+    Blocks. Raises `NotBackedUp`, `Unavailable`, `OSError`, `ValueError` for text that is no URL."""
     with closing(open_view(store_url, server)) as log, _new_file(target) as fresh, open_tables(f"sqlite:///{fresh}", server) as tables:
         rows, events = log.rows(), 0
         while page := list(islice(rows, PAGE)):
@@ -41,8 +41,8 @@ def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
 
 
 def back_up_keys(server: str, keys_url: str, store_url: str, target: Path) -> int:
-    """Copy the keys of `server`, destroyed ones as such, into the new file `target`. Returns how many. Called after `back_up_log`, so that
-    no event in the backup lacks its key. Blocks. Raises as `back_up_log`."""
+    """Copy the keys of `server`, destroyed ones as destroyed, into the new file `target`. Returns their number. Called after
+    `back_up_log`, so that no event in the backup lacks its key. Blocks. Raises as `back_up_log`."""
     with closing(open_table(keys_url, store_url, server)) as table:
         keys = table.everything()
     with _new_file(target) as fresh, closing(SqliteKeys(fresh)) as copy:

@@ -1,7 +1,7 @@
 """Why a maintenance command did nothing. Rule: after one of these errors the target holds nothing new but, at most, keys that it needs.
 
 Rejected
-├── NotBackedUp   something lies already where the backup should go
+├── NotBackedUp   the backup's target exists already
 ├── NotRestored   the target is in use or not empty, or something is missing and nobody said to go on without it
 └── NotCopied     a server is at work, the target is not empty, or the copy differs from the original
 """
@@ -10,7 +10,7 @@ from domain.errors import Rejected
 
 
 class NotBackedUp(Rejected):
-    """There is something already where the backup should go."""
+    """The backup's target exists already."""
 
 
 class NotRestored(Rejected):

@@ -1,4 +1,4 @@
-"""Reads what the history has of a server beyond a backup of it. Rule: the history is only read, and each record counts once.
+"""Reads the events that the history has and a backup lacks. Rule: the history is only read, and each record counts once.
 
 The history has the stored bytes of every event that may leave a store. From the events of other servers and their effects here it also
 follows how far this server had consumed them: an event whose effect is in the log was consumed, and so was every event before it.
@@ -28,7 +28,7 @@ _DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     QueueReceipt: lambda command: (command.id, command.to, command.state),
     ReceiptQueued: lambda event: (event.id, event.to, event.state),
 }
-UNREAD = "…"  # stands for a text that only its owner's server can decrypt
+UNREAD = "…"  # in the place of a text that only its owner's server can decrypt
 
 log = structlog.get_logger()
 
@@ -44,9 +44,9 @@ class HistorySinceBackup:
     consumed: dict[str, int] = field(default_factory=dict)
 
 
-async def read_tail(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> HistorySinceBackup:
-    """Read from `history` (a `read_stream`) what it has of `server` after the position `backed_up`. Raises `Unavailable`."""
-    tail = HistorySinceBackup()
+async def read_history_since_backup(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> HistorySinceBackup:
+    """Read from `history` (a `read_stream`) the events of `server` after the position `backed_up`. Raises `Unavailable`."""
+    since = HistorySinceBackup()
     others: dict[str, list[EventRecord]] = {}
     seen = dict(trackings)
     async for item in history.read_stream(topology.HISTORY, "first", follow=False):
@@ -57,18 +57,18 @@ async def read_tail(history: Any, server: str, backed_up: int, trackings: Mappin
             continue
         for record in told.events:
             if told.source == server:
-                if record.position <= tail.last:
+                if record.position <= since.last:
                     continue
-                tail.last = record.position
+                since.last = record.position
                 if record.position > backed_up:
-                    tail.records.append(record)
+                    since.records.append(record)
                 elif record.position == backed_up:
-                    tail.at_end = record
+                    since.at_end = record
             elif record.position > seen.get(told.source, 0):
                 seen[told.source] = record.position
                 others.setdefault(told.source, []).append(record)
-    tail.consumed = _consumed(server, tail.records, others)
-    return tail
+    since.consumed = _consumed(server, since.records, others)
+    return since
 
 
 def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, Sequence[EventRecord]]) -> dict[str, int]:
@@ -97,7 +97,7 @@ def _event(decoder: EventDecoder, record: EventRecord) -> Event | None:
     """The event without its texts; None when no server of ours wrote these bytes."""
     try:
         event = decoder.decode(record.stream, record.version, record.topic, record.data)
-    except Exception as error:  # whatever it is: the bytes are not ours
+    except Exception as error:  # any error here means that the bytes are not ours
         log.warning("restore.event_unreadable", topic=record.topic, error=type(error).__name__)
         return None
     if isinstance(event, MessageSent):  # its text cannot be decrypted here, but there was one

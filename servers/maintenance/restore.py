@@ -22,7 +22,7 @@ from domain.events.integrity import LogRestored
 from servers.encryption.event_codec import ENCRYPTED
 from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotRestored
-from servers.maintenance.history_since_backup import HistorySinceBackup, read_tail
+from servers.maintenance.history_since_backup import HistorySinceBackup, read_history_since_backup
 from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.databases import open_tables, open_view
 from servers.store.log.event_log import LogTables, LogView, Row
@@ -70,17 +70,17 @@ async def restore(
         trackings = log.trackings()
         versions, owners, erased, end, count = _look(log)
         backed_up = end.position if end else 0
-        tail = HistorySinceBackup() if history is None else await read_tail(history, server, backed_up, trackings)
-        _same_life(server, end, tail)
-        missing = _missing(tail.records, versions)
-        blind = not tail.last or tail.last < trackings.get(HISTORY, 0)
-        for line in _doubts(server, tail, missing, blind, history is None):
+        since = HistorySinceBackup() if history is None else await read_history_since_backup(history, server, backed_up, trackings)
+        _same_life(server, end, since)
+        missing = _missing(since.records, versions)
+        blind = not since.last or since.last < trackings.get(HISTORY, 0)
+        for line in _doubts(server, since, missing, blind, history is None):
             say(line)
             if not incomplete:
                 raise NotRestored(f"{line}; --incomplete restores what there is")
-        owners |= _owners(record.data for record in tail.records)
-        erased |= _erased((record.topic, record.stream) for record in tail.records)
-        last = max(backed_up, tail.last)
+        owners |= _owners(record.data for record in since.records)
+        erased |= _erased((record.topic, record.stream) for record in since.records)
+        last = max(backed_up, since.last)
         marker = _marker(server, backed_up, last, len(missing), versions, last + (JUMP_BLIND if blind else JUMP), now)
         with open_tables(target_url, server) as target:
             _refuse_unless_empty(target)
@@ -89,11 +89,11 @@ async def restore(
             rows = log.rows()
             while page := list(islice(rows, PAGE)):
                 target.put(page)
-            target.put([Row(r.position, r.stream, r.version, r.topic, r.data) for r in tail.records])
+            target.put([Row(r.position, r.stream, r.version, r.topic, r.data) for r in since.records])
             target.put([marker])
-            target.track(_trackings(trackings, tail, blind))
+            target.track(_trackings(trackings, since, blind))
             target.commit()
-    return Restored(count, backed_up, len(tail.records), last, len(missing), unreadable, marker.position)
+    return Restored(count, backed_up, len(since.records), last, len(missing), unreadable, marker.position)
 
 
 def _look(log: LogView) -> tuple[dict[str, int], set[int], set[int], Any, int]:
@@ -118,8 +118,8 @@ def _owners(states: Any) -> set[int]:
     return {owner for state in states for owner, _ in msgpack.unpackb(state, strict_map_key=False).get(ENCRYPTED, ())}
 
 
-def _same_life(server: str, end: Any, tail: HistorySinceBackup) -> None:
-    told = tail.at_end
+def _same_life(server: str, end: Any, since: HistorySinceBackup) -> None:
+    told = since.at_end
     if end is not None and told is not None and (told.stream, told.version, told.data) != (end.stream, end.version, end.data):
         raise NotRestored(
             f"at position {end.position} the history has another event of {server} than the backup: it is not of this one's life"
@@ -138,7 +138,7 @@ def _missing(records: list[EventRecord], versions: dict[str, int]) -> list[str]:
     return missing
 
 
-def _doubts(server: str, tail: HistorySinceBackup, missing: list[str], blind: bool, without: bool) -> Iterator[str]:
+def _doubts(server: str, since: HistorySinceBackup, missing: list[str], blind: bool, without: bool) -> Iterator[str]:
     if without:
         yield f"{server}: there is no history: what came after the backup is lost"
     elif blind:
@@ -171,11 +171,11 @@ def _marker(server: str, backed_up: int, last: int, missing: int, versions: Mapp
     return Row(position, stream, versions.get(stream, 0) + 1, event.TOPIC, msgpack.packb(stored_fields(event)))
 
 
-def _trackings(saved: Mapping[str, int], tail: HistorySinceBackup, blind: bool) -> dict[str, int]:
+def _trackings(saved: Mapping[str, int], since: HistorySinceBackup, blind: bool) -> dict[str, int]:
     """The positions at which the server goes on. Mail to other servers is repeated from the backup's position, because they drop what they
     have; where the broker was lost as well, it is repeated from the start."""
-    trackings = {**saved, **{source: max(position, saved.get(source, 0)) for source, position in tail.consumed.items()}}
-    trackings |= {HISTORY: tail.last}
+    trackings = {**saved, **{source: max(position, saved.get(source, 0)) for source, position in since.consumed.items()}}
+    trackings |= {HISTORY: since.last}
     if blind:
         trackings[RELAY] = 0
     return {name: position for name, position in trackings.items() if position}

@@ -31,7 +31,7 @@ class Copied:
 
 def copy_store(server: str, source_url: str, target_url: str, directory: Path, keys: bool, say: Callable[[str], None]) -> Copied:
     """Copy `server`'s events, tracking positions and, with `keys`, the keys that lie beside them. Projections that were saved in
-    `directory` are dropped: they may be of another log, and the server folds them again. Blocks. Raises `NotCopied` when a server still
+    `directory` are dropped, because they may be of another log; the server folds them again. Blocks. Raises `NotCopied` when a server still
     works on one of the stores or the target is not empty, `Unavailable`."""
     with open_tables(source_url, server) as source, open_tables(target_url, server) as target:
         for tables in (source, target):
@@ -63,8 +63,8 @@ def _copy_events(source: LogTables, target: LogTables, say: Callable[[str], None
 
 
 def _copy_keys(server: str, source_url: str, target_url: str, target: str) -> int:
-    """Copy the keys beside the events, destroyed ones as such. Called before the events are committed, so that none lies there without
-    its key. Returns how many there are."""
+    """Copy the keys beside the events, destroyed ones as destroyed. Called before the events are committed, so that none lies there without
+    its key. Returns their number."""
     with closing(open_table("", source_url, server)) as mine, closing(open_table("", target_url, server)) as theirs:
         every = mine.everything()
         theirs.add(every)

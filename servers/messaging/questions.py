@@ -1,6 +1,6 @@
 """What servers ask each other over the broker, and how they answer. Rule: each shape stands here once; both sides use it.
 
-A question to a home has the key `home.<name>`, a question to the Global Server the key `global`. On the wire each is a msgpack map, in
+A question to a home has the key `home.<name>`, a question to the Global Server the key `global`. In the message each is a msgpack map, in
 which `ask` names the question; a reader ignores fields that it does not know.
 """
 

@@ -126,7 +126,7 @@ class Person:
         return window
 
     def next_id(self, to: int) -> str:
-        """An id of our own, which tells sender, recipient and number to whoever reads a failure."""
+        """An id of our own, which shows sender, recipient and number in a failure's message."""
         self._numbers[to] = self._numbers.get(to, 0) + 1
         return f"{self.uid}-{to}-{self._numbers[to]}"
 

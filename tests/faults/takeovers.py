@@ -1,4 +1,4 @@
-"""Takeovers by any fault, while people talk, and what must be true of all of them. Rule: never two writers, whoever wakes up."""
+"""Takeovers by any fault, while people talk, and what must be true of all of them. Rule: never two writers, whichever process wakes up."""
 
 import asyncio
 import time

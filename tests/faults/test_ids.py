@@ -41,7 +41,7 @@ async def test_one_id_sent_again_after_a_crash_of_the_home(installation: Install
 async def test_one_id_sent_fifty_times_into_a_crash(
     installation: Installation, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Callable[[object], None]
 ) -> None:
-    """Some get their answer before the home dies, some none; whoever asks again gets the same one."""
+    """Some senders get their answer before the home dies, others do not; a sender who asks again gets the same answer."""
     ann, bob = await crowd.pair("h1", "h2")
     await ann.opens()
     await bob.opens()

@@ -1,4 +1,6 @@
-"""The process that serves a home dies, hangs, or loses its database, and the standby takes over. Rule: never two writers, whoever wakes up.
+"""The process that serves a home dies, hangs, or loses its database, and the standby takes over.
+
+Rule: never two writers, whichever process wakes up.
 
 `FLASH_TEST_TAKEOVERS=20` plays more rounds than the suite has time for; `make bench ARGS=takeover` plays them with default settings.
 """

@@ -94,7 +94,7 @@ async def history_is_whole(installation: Installation) -> None:
 
 
 async def each_knows_all(server: Server, granted: list[Grant]) -> None:
-    """Whoever was registered anywhere is known here by the token they were given there, can log in, and is the same."""
+    """A user who was registered at any Global Server is known here by the token from there, can log in, and has the same uid."""
     async with FlashClient(server.url) as client:
         for grant in granted[::10]:
             client.use(grant)

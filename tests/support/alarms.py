@@ -1,6 +1,6 @@
 """RabbitMQ's alarms, raised for real: it is told that it may use next to nothing, or must have more disk than there is.
 
-Rule: whoever raises one ends it.
+Rule: the test that raises an alarm ends it.
 """
 
 from tests.support.rabbitmq_choice import AnyRabbit

@@ -63,7 +63,7 @@ class GivenRabbit:
         self.url = url
 
     def new_vhost(self) -> str:
-        """The one we were given; whoever uses it empties it."""
+        """The virtual host that we were given; each test that uses it empties it first."""
         return self.url
 
     def start(self) -> None:

@@ -27,7 +27,7 @@ async def presence(
 
     `key`: the changes to receive, `presence.<home>.<uid>.<status>` with AMQP's `*` and `#`. `start`: read the log instead, from an offset
     or from the first change that it still has, and go on with later changes; `key` is not applied then. Raises aio-pika's errors when the
-    broker cannot be reached or the connection breaks. Whoever then reads the log from the last `offset + 1` misses nothing.
+    broker cannot be reached or the connection breaks. A program that then reads the log from the last `offset + 1` misses nothing.
     """
     connection = await aio_pika.connect(url)
     async with connection:

@@ -199,7 +199,7 @@ class DirectPort:
             async with asyncio.timeout(self._timeouts.greeting_s):
                 line = await self._greeted(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):  # a timeout is an OSError
-            pass  # whoever it was, nothing has happened
+            pass  # the caller proved nothing, so nothing has happened
         finally:
             self.callers -= 1
             if line is None:

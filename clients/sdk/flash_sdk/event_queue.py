@@ -1,4 +1,4 @@
-"""The events that wait for their consumer. Rule: bounded in number and in bytes; whoever puts in waits until there is room."""
+"""The events that wait for their consumer. Rule: bounded in number and in bytes; a producer waits until there is room."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The presence feed of integrators, over HTTP or AMQP. Rule: values only, read from the wire by `of`.
+"""The presence feed of integrators, over HTTP or AMQP. Rule: values only, read from JSON by `of`.
 
 Snapshot → (PresenceEvent | SilentHomes)… → Disconnected → … ; another Snapshot only after a gap.
 """

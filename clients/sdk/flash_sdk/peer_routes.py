@@ -5,7 +5,7 @@
     sender     as many bytes of JSON as said: {"to","expires_at","stamp","message"}
     recipient  taken\\n, or hangs up
 
-The key is the ticket's. Whoever does not have the key hears no text. The home sends its own copy in any case, so a recipient who is in
+The key is the ticket's. A caller without the key hears no text. The home sends its own copy in any case, so a recipient who is in
 doubt drops what came directly.
 """
 

@@ -1,4 +1,4 @@
-"""Which messages this client has already shown. Rule: bounded, and whoever reads the file learns nothing about the messages."""
+"""Which messages this client has already shown. Rule: bounded, and a reader of the file learns nothing about the messages."""
 
 import contextlib
 import hashlib

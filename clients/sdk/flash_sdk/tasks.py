@@ -1,4 +1,4 @@
-"""Ending tasks. Rule: whoever cancels a task waits for its end, and nobody's own cancellation is swallowed meanwhile."""
+"""Ending tasks. Rule: the function that cancels a task waits for its end, and its own cancellation is never swallowed meanwhile."""
 
 import asyncio
 from typing import Any

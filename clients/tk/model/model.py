@@ -20,7 +20,7 @@ _WHILE_SIGNED_OUT = frozenset({SignIn, SigningIn, SignedIn, SignedOut, Trouble, 
 
 
 def new_id() -> str:
-    """The id of a message that is about to be written. Whoever makes the `Write` makes it, once."""
+    """The id of a message that is about to be written. The code that makes the `Write` calls this once."""
     return str(uuid.uuid4())
 
 

@@ -140,11 +140,11 @@ class Connection:
     def line(self, now: datetime) -> str:
         """The connection line: `connected`, `reconnecting in 4 s: …`, `signed out: …`. Draw it again every second."""
         why = "popups come directly" if self.direct else self.why
-        tail = f": {why}" if why else ""
+        reason = f": {why}" if why else ""
         if self.state == "reconnecting":
             left = 0 if self.retry_at is None else round((self.retry_at - now).total_seconds())
-            return f"reconnecting in {left} s{tail}" if left > 0 else f"reconnecting{tail}"
-        return self.state.replace("_", " ") + tail
+            return f"reconnecting in {left} s{reason}" if left > 0 else f"reconnecting{reason}"
+        return self.state.replace("_", " ") + reason
 
 
 @dataclass(frozen=True, slots=True)

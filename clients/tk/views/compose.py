@@ -70,8 +70,8 @@ class Compose(ttk.Frame):
     def _changed(self, event: object = None) -> None:
         self.text.edit_modified(False)
         said, good = words.count(self.written)
-        tail = said.endswith(("left", "many"))
-        self._count.configure(text=said if self.written else "Ctrl+Enter sends", foreground=self._theme.palette.warn if tail else "")
+        warns = said.endswith(("left", "many"))
+        self._count.configure(text=said if self.written else "Ctrl+Enter sends", foreground=self._theme.palette.warn if warns else "")
         self.button.configure(state="normal" if good else "disabled")
 
     def _leave(self, to: tk.Misc | None) -> str:

@@ -207,11 +207,11 @@ class PopupWindow(tk.Toplevel):
         else:
             uid = self.popup.uid if self._message is None else self._message.uid
             row = model.row(uid or 0)
-            tail = f" · {words.clock(self._message.at, now)}" if self._message is not None else ""
+            sent_at = f" · {words.clock(self._message.at, now)}" if self._message is not None else ""
             urgent = "Urgent · " if self.popup.urgent else ""
             self._who.configure(text=row.title)
             said = words.presence(row, now) if self.popup.kind == "online" else WORDS.get(row.status, row.status)
-            self._second.configure(text=f"{urgent}{said}{tail}")
+            self._second.configure(text=f"{urgent}{said}{sent_at}")
             self.title(f"Flash: {row.title}")
         self._draw_face()
 

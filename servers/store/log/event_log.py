@@ -1,4 +1,4 @@
-"""The port to the event log of one server. Rule: whoever needs stored events asks for one of these; the adapters alone know tables.
+"""The port to the event log of one server. Rule: code that needs stored events asks for one of these; the adapters alone know tables.
 
 EventLog   what a server at work needs
 LogView    every row as it lies, all of one moment, for backup and verification; the server may run

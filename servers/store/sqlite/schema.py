@@ -1,6 +1,6 @@
 """How a server's log lies in SQLite: events in the order of the log, and for each stream a way back through it from its newest event.
 
-Rule: whoever inserts a row, the links are made by the database, and a version that is not above the last of its stream is refused.
+Rule: the database makes the links, whichever program inserts a row, and refuses a version that is not above the last of its stream.
 
 The library's index over (stream, version) has a page for each stream that is alive: every event then writes, reads and checkpoints a page
 of its own, more than half of what a commit costs. The ends of all streams lie on a few pages, the links next to each other.

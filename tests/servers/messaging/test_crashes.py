@@ -1,4 +1,4 @@
-"""Both ends of the wire die again and again, wherever they stand."""
+"""The outbox and the inbox are killed again and again, at every step."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""From one server's log to another's over a real embedded broker: nothing is lost, nothing takes effect twice, junk is set aside."""
+"""From one server's log to another's over a real embedded broker: nothing is lost or takes effect twice, junk becomes a dead letter."""
 
 import asyncio
 import contextlib

@@ -143,7 +143,7 @@ async def sign_in(page: Page, handle: str) -> None:
 
 
 async def bury(house: House, body: bytes) -> None:
-    """Let junk arrive at h1, which sets it aside."""
+    """Let junk arrive at h1, which makes it a dead letter."""
     before = house.home.lifecycle.inbox.dead
     await house.broker.publish([Outgoing(HOMES, "h1", body, mandatory=True)])
     await eventually(lambda: house.home.lifecycle.inbox.dead > before)
