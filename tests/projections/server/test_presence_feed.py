@@ -1,6 +1,7 @@
 """The fold of the public feed: each change once, in order, whatever the broker repeats; cursors that are good, and those that are not."""
 
 import msgpack
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,25 @@ def test_an_outbox_that_repeats_changes_nothing():
     assert feed.users == {1: Standing(3, "online", "t3"), 2: Standing(1, "away", "t1")}
 
 
+def test_a_message_is_told_from_its_repeat():
+    feed = Feed()
+    assert (told(feed, 0, 1, 5), told(feed, 1, 1, 5), told(feed, 2, 1, 4), told(feed, 3, 1, 6)) == (True, False, False, True)
+
+
+@pytest.mark.parametrize(("kept", "portion"), [(4, 1), (16, 2), (56, 7)])
+def test_old_changes_are_forgotten_in_portions_and_places_count_on(kept, portion):
+    feed = Feed(kept_changes=kept)
+    for version in range(1, kept + portion + 1):
+        told(feed, version, 1, version)
+        assert (feed.first, feed.end, len(feed.changes)) == (0, version, version)
+    for forgotten in (1, 2, 3):
+        for _ in range(portion):
+            told(feed, feed.end + 1, 1, feed.end + 1)
+            assert feed.first == forgotten * portion
+        assert (feed.end, len(feed.changes)) == (kept + (forgotten + 1) * portion, kept + portion)
+        assert feed.place_of(feed.cursor) == feed.end
+
+
 def test_a_cursor_taken_amid_repeats_gives_only_what_is_new():
     feed = folded((1, 1), (1, 2))
     cursor = feed.cursor
@@ -64,6 +84,22 @@ def test_the_beginning_is_a_cursor_until_it_is_forgotten():
     assert seen(feed, feed.changes[-2].cursor) == [b"1/19 away"]
 
 
+def test_a_page_has_at_most_as_many_changes_as_were_asked_for():
+    feed = folded((1, 1), (1, 2), (1, 3))
+    assert [change.offset for change in feed.after(0, 2) or ()] == [0, 1]
+    assert [change.offset for change in feed.after(1, 5) or ()] == [1, 2]
+    assert feed.after(3, 5) == []
+
+
+def test_a_feed_that_was_stored_after_it_began_anew_is_whole_or_not_as_before():
+    feed = folded((1, 1), (1, 2))
+    feed.begin_anew()
+    feed.whole = False
+    loaded = Feed()
+    assert loaded.from_checkpoint(feed.to_checkpoint())
+    assert (loaded.whole, loaded.first, loaded.end) == (False, feed.first, feed.end)
+
+
 def test_who_begins_anew_refuses_every_old_cursor_and_place():
     feed = folded((1, 1), (1, 2))
     cursor, place = feed.cursor, feed.end
@@ -80,7 +116,7 @@ def test_a_beginning_that_was_cut_off_is_no_place_to_start():
 
 def test_a_checkpoint_of_another_format_is_refused():
     feed = Feed()
-    assert not feed.from_checkpoint({"format": 0})
+    assert feed.from_checkpoint({"format": 0}) is False
     assert feed.to_checkpoint() == Feed().to_checkpoint()
 
 
@@ -90,8 +126,9 @@ LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 6)), max_size=40)
 @given(LOGS, st.integers(0, 40))
 def test_a_checkpoint_and_the_rest_give_what_all_gives(log: list[tuple[int, int]], cut: int):
     whole = folded(*log)
-    loaded = Feed()
-    assert loaded.from_checkpoint(msgpack.unpackb(msgpack.packb(folded(*log[:cut]).to_checkpoint()), strict_map_key=False))
+    before, loaded = folded(*log[:cut]), Feed()
+    assert loaded.from_checkpoint(msgpack.unpackb(msgpack.packb(before.to_checkpoint()), strict_map_key=False))
+    assert (loaded.users, loaded.changes, loaded.first) == (before.users, before.changes, before.first)
     start = loaded.changes[-1].offset if loaded.changes else 0
     for offset, (uid, version) in enumerate(log):
         if offset >= start:  # a restart reads from the last change that counted, itself included

@@ -67,6 +67,10 @@ def test_those_whose_first_message_is_old_are_found():
     assert index.since_before(NOW) == []
 
 
+def test_what_is_told_of_a_mailbox_that_is_not_listed_changes_nothing():
+    assert folded(*TAKEN_OUT.values()).mailboxes == {}
+
+
 def test_a_repeat_changes_nothing():
     index = folded(queued(1), queued(2, "m2"))
     (again,) = placed([queued(2, "m2")], f"mailbox-{CAROL}", 1)
@@ -81,3 +85,10 @@ def test_a_checkpoint_is_the_index():
     assert vars(loaded) == vars(index)
     index.apply(3, placed([delivered(1, "m1")], f"mailbox-{ANN}", 2)[0])
     assert loaded.mailboxes == {ANN: [2, NOW]}, "a checkpoint is a copy"
+
+
+def test_a_checkpoint_of_another_format_is_refused_and_changes_nothing():
+    index = folded(queued(1, "m1"))
+    fresh = WaitingIndex()
+    assert fresh.from_checkpoint(index.to_checkpoint() | {"format": 0}) is False
+    assert vars(fresh) == vars(WaitingIndex())
