@@ -1,4 +1,4 @@
-"""The msgpack envelope of PROTOCOL.md in which stored events travel. Rule: whatever the bytes, `decode` answers or raises `Malformed`.
+"""The msgpack envelope of docs/protocol.md in which stored events travel. Rule: whatever the bytes, `decode` answers or raises `Malformed`.
 
     {"v": 1, "source": "h1", "events": [{"position", "stream", "version", "topic", "time", "data"}, ...]}
 

@@ -6,7 +6,7 @@ set -euo pipefail
 domain=${1:-${FLASH_DOMAIN:-localhost}}
 cd "$(dirname "$0")"
 mkdir -p secrets
-chmod 700 secrets  # nobody else of this machine gets in; the files themselves are read by the containers' own users
+chmod 700 secrets  # no other user of this machine gets in; the containers' own users read the files
 cd secrets
 
 random() { openssl rand -hex 24; }

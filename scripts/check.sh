@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh: every check that needs no running server, all of them even when one fails. Expects the tools on PATH.
+# check.sh: runs every check that needs no running server, also after one has failed. Expects the tools on PATH.
 set -uo pipefail
 
 failed=()

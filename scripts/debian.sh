@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # debian.sh WHY PACKAGE...: installs Debian packages when we are root on Debian, else says exactly what to do and fails.
-# The one rule: no service is started by it. Flash's tests start their own private ones.
+# The one rule: it starts no service. Flash's tests start their own private ones.
 set -euo pipefail
 
 why=$1
@@ -48,7 +48,7 @@ wanted_before=$(ls "$wanted" 2>/dev/null || true)
 quietly apt-get -q -o DPkg::Lock::Timeout=120 update
 quietly apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
 
-# Nor are they to start with the next boot: what these packages enabled is disabled again. (Without systemd nothing would start it.)
+# The next boot must not start the services either, so what these packages enabled is disabled again. (Without systemd nothing would start it.)
 if command -v systemctl >/dev/null; then
     for unit in $(ls "$wanted" 2>/dev/null || true); do
         if ! grep -qxF "$unit" <<<"$wanted_before"; then quietly systemctl disable "$unit"; fi

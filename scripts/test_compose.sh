@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test_compose.sh: docker-compose.yml on a real Docker engine: brought up, used through its proxy, each service killed once, taken down; then the
-# tests' own containers. The one rule: an engine or images that are not there are made, and what cannot be made is said (exit 77).
+# tests' own containers. The one rule: a missing engine or image is made, and the script names what cannot be made (exit 77).
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test_needs.sh: the programs outside Python that the tests use. Looks for each; installs what is missing (see debian.sh).
-# The one rule: a need is one line of the table, and is looked for by what it offers, not by its package.
+# The one rule: a need is one line of the table, and the script looks for the program, not for its package.
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/sbin  # where Debian puts daemons; not on the path of ordinary users

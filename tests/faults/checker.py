@@ -1,6 +1,6 @@
-"""The promises of DESIGN §6, checked over every message of a run. Rule: what was accepted is never forgotten by the ledger.
+"""The promises of the system, checked over every message of a run. Rule: the ledger never forgets a message that was accepted.
 
-`Ledger` is the truth the test knows: which sends got a 202. `verify` waits until the dust has settled and compares it with what the
+`Ledger` is the truth the test knows: which sends got a 202. `verify` waits until nothing changes any more and compares it with what the
 people's windows showed.
 """
 
@@ -103,7 +103,7 @@ async def settled(find: Callable[[], Sequence[object]], what: str, timeout_s: fl
 
 
 class Pending:
-    """What is accepted and not yet well; shrinks with each look, so that looking often is cheap."""
+    """The accepted messages that are not yet shown and receipted. The set shrinks with each check, so that frequent checks are cheap."""
 
     def __init__(self, ledger: Ledger, is_well: Callable[[Accepted], bool]) -> None:
         self._left = list(ledger.accepted)

@@ -1,6 +1,6 @@
 """An installation on each kind of database, people for each test, and seeded chance. Rule: `FLASH_TEST_SEED` plays a failure again.
 
-Every test leaves a running installation behind; whatever one broke is mended before the next begins.
+Every test leaves a running installation behind; what one test broke is mended before the next begins.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What somebody does to a server's database behind its back, and what stands in it. Rule: the same deeds on each kind of database."""
+"""Faults of a server's database that a test causes, and reads of its rows. Rule: the same faults on each kind of database."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the history stream and the stores tell of one installation. Rule: read only; both sides are read after the dust has settled."""
+"""What the history stream and the stores tell of one installation. Rule: read only; both sides are read when nothing changes any more."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ READ = 5_000  # events at a time
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The stream, sorted by source. `repeats`: records that were there already; `disorder`: first ones that came too late."""
+    """The stream, sorted by source. `repeats`: records that had come before; `disorder`: first records that came too late."""
 
     records: dict[str, list[EventRecord]]
     repeats: int
@@ -27,7 +27,7 @@ class History:
 
 
 async def read_history(amqp_url: str) -> History:
-    """The whole stream, each record once, as PROTOCOL tells readers to do it."""
+    """The whole stream, each record once, as docs/protocol.md tells readers to read it."""
     broker = RabbitBroker(amqp_url, "history-test")
     await broker.start()
     try:
@@ -79,7 +79,7 @@ def fold(store: Store, records: Iterable[EventRecord]) -> dict[str, Projection]:
 
 
 def first_difference(left: Sequence[EventRecord], right: Sequence[EventRecord]) -> str | None:
-    """Where two rows of records part; None when they are the same."""
+    """The first difference between two rows of records; None when they are equal."""
     for number, (one, other) in enumerate(zip(left, right, strict=False)):
         if one != other:
             return f"record {number}: position {one.position} {one.topic} / position {other.position} {other.topic}"

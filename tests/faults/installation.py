@@ -81,7 +81,7 @@ class Server:
         self._end(signal.SIGTERM)
 
     def pause(self) -> None:
-        """SIGSTOP: it hangs, its connections stay open."""
+        """SIGSTOP: the process hangs, and its connections stay open."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -156,7 +156,7 @@ class Installation:
         return self.data / f"{server}.db"
 
     def store_url(self, server: str) -> str:
-        """As the server has it."""
+        """The store's URL, as the server has it."""
         return self.environment.get("FLASH_STORE_URL") or f"sqlite:///{self.store(server)}"
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Scripted people, who use the real SDK. Rule: a sender gives up on nothing; a window writes down everything it shows, in order."""
+"""Scripted people, who use the real SDK. Rule: a sender gives up on nothing; a window records everything that it shows, in order."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ class Window:
         self.changes: list[flash_sdk.PresenceChange] = []
         self.goodbyes: list[flash_sdk.Goodbye] = []
         self.welcomes = 0
-        self.open = False  # what the person wants; the line may be down
+        self.open = False  # whether the person wants to be online; the connection may be down
         self.direct = False  # whether to offer a port, to the home and to contacts near by
         self.calls: list[flash_sdk.Direct] = []
         self.connected = False
@@ -77,13 +77,15 @@ class Window:
                 self.connected = False
 
     async def die(self) -> None:
-        """The client is gone in the middle of whatever it did: no ack, no goodbye, its sockets just close. `start` runs it again."""
+        """Kill the client at any point: no ack, no goodbye, its sockets just close. `start` runs it again."""
         self.open = False
         if self.client is not None and self.client._opened is not None:
-            await self.client._opened.close()  # the sockets go first, so that nothing polite can be said any more
+            await self.client._opened.close()  # the sockets close first, so that the client can send no goodbye
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, flash_sdk.FlashClientError, RuntimeError):  # it complains of its sockets
+            with contextlib.suppress(
+                asyncio.CancelledError, flash_sdk.FlashClientError, RuntimeError
+            ):  # raised because its sockets are gone
                 await self._task
         self.connected = False
 
@@ -145,7 +147,7 @@ class Person:
         return accepted
 
     async def tries(self, to: "Person", id_: str, text: str = "pop over?") -> Accepted:
-        """Send once, and not again. Raises what the server, or the lack of one, made of it."""
+        """Send once, without a retry. Raises the error of the server or of the connection."""
         http = flash_sdk.requests.Http(timeout_s=OPEN_S)
         try:
             body = {"id": id_, "to": to.uid, "text": text}
@@ -174,7 +176,7 @@ async def knows(people: Sequence[Person]) -> None:
 
 
 class Crowd:
-    """Registers people and lets them go again. Use as an async context manager."""
+    """Registers people and closes their clients at the end. Use as an async context manager."""
 
     def __init__(self, server_url: str, tag: str, pace: Pace = PACE) -> None:
         self._server_url = server_url
@@ -205,7 +207,7 @@ class Crowd:
         return Person(self._server_url, grant, client, self._pace)
 
     async def lives_at(self, home: str, count: int) -> list[Person]:
-        """`count` people of that home who are in nobody's test yet; as many newcomers as it takes."""
+        """`count` people of that home whom no test uses yet; registers as many new ones as are needed."""
         while len(here := [person for person in self._free if person.home == home]) < count:
             self._free.extend(await self.registers(max(2, count - len(here))))
         chosen = here[:count]

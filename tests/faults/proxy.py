@@ -1,4 +1,4 @@
-"""A proxy between clients and a home, as it stands at every firewall. Rule: bytes pass unchanged, until the test lets the line die."""
+"""A proxy between clients and a home, as it stands at every firewall. Rule: bytes pass unchanged until the test cuts the line."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ class Proxy:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def freeze(self) -> None:
-        """The client is gone, but nobody says so: connections stay open, no byte passes."""
+        """Let the client vanish in silence: connections stay open, and no byte passes."""
         self._flows.clear()
 
     def thaw(self) -> None:
@@ -45,7 +45,7 @@ class Proxy:
         self._flows.set()
 
     def cut(self) -> None:
-        """The client is gone: both ends of every connection are reset, and nobody is let in any more."""
+        """Reset both ends of every connection, and let no client in any more."""
         self._refuses = True
         for writer in list(self._open):
             writer.transport.abort()
@@ -60,7 +60,7 @@ class Proxy:
             return
         try:
             upstream, onward = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:  # the home is down: so is the way to it
+        except OSError:  # the home is down, so the proxy leads nowhere
             writer.transport.abort()
             return
         self._open |= {writer, onward}

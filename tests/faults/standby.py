@@ -91,11 +91,11 @@ class Pair:
         self._database = database
 
     def swap(self) -> None:
-        """The standby serves now."""
+        """Note that the standby serves now."""
         self.serving, self.standby = self.standby, self.serving
 
     def call_witness(self) -> None:
-        """From now on the database writes down who commits."""
+        """From now on the database records which process commits."""
         with psycopg.connect(self._database, autocommit=True) as connection:
             connection.execute(WITNESS)
 

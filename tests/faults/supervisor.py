@@ -1,4 +1,4 @@
-"""What a service manager does: a process that ends is started again, and its number is in a file. Rule: it asks nobody why it ended."""
+"""What a service manager does: a process that ends is started again, with its process id in a file. Rule: why it ended is not asked."""
 
 import contextlib
 import threading

@@ -46,7 +46,7 @@ class Takeover(NamedTuple):
 
 
 async def take_over(both: Pair, fault: Fault, ann: Person, bob: Person, ledger: Ledger, within_s: float = TAKEN_OVER_S) -> Takeover:
-    """One round. Ann at h1 and Bob at h2 say when all is as it was; the one that was away comes back as the standby."""
+    """One round. Ann at h1 and Bob at h2 show when messages flow again; the process that was away comes back as the standby."""
     began = time.monotonic()
     await fault(both.serving)
     await eventually(both.standby.serves, within_s)
@@ -60,7 +60,7 @@ async def take_over(both: Pair, fault: Fault, ann: Person, bob: Person, ledger: 
 
 
 async def woken(node: Node) -> None:
-    """Whatever was done to it is over: it goes on where it was, finds that it may not, and ends by itself."""
+    """End the fault: the process continues, finds that it has lost the lease, and ends by itself."""
     if node.server.running:
         node.line.mend()
         node.line.thaw()
@@ -96,7 +96,7 @@ def logoffs(people: Sequence[Person], watchers: Sequence[Person]) -> list[str]:
 
 
 def two_writers(testimony: Sequence[tuple[str, int, str]], takeovers: int) -> list[str]:
-    """Each commit that was not made by who held the lease in that moment, each number that went back, and leases too many or too few."""
+    """Each commit by a process that did not hold the lease at that moment, each epoch that went back, and leases too many or too few."""
     found = [f"{process} committed under lease {epoch} of {holder}" for process, epoch, holder in testimony if process != holder]
     found += [f"lease {after} after {before}" for (_, before, _), (_, after, _) in pairwise(testimony) if after < before]
     leases = len({epoch for _, epoch, _ in testimony})

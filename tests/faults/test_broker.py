@@ -29,7 +29,7 @@ MAX_GROWTH_BYTES = 60 * 2**20  # of a home's memory, while it keeps all that for
 async def test_connections_to_the_broker_are_reset_while_people_talk(
     rabbit: AnyRabbit, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
 ) -> None:
-    """Again and again, in the middle of whatever is being published."""
+    """The broker is killed again and again while messages are published."""
     people = await crowd.settle_in(8)
     async with chatter(people, ledger, chance):
         for _ in range(RESETS):
@@ -41,7 +41,7 @@ async def test_connections_to_the_broker_are_reset_while_people_talk(
 async def test_the_broker_is_low_on_memory_while_people_talk(
     installation: Installation, rabbit: AnyRabbit, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
 ) -> None:
-    """It takes nothing from publishers then: sends are accepted all the same, and arrive when it has memory again."""
+    """During an alarm the broker takes nothing from publishers; homes accept sends, and popups arrive after it."""
     people = await crowd.settle_in(8)
     async with chatter(people, ledger, chance):
         await ledger.grown(chance.randint(20, 100))
@@ -63,7 +63,7 @@ async def test_the_broker_is_low_on_memory_while_people_talk(
 async def test_the_broker_goes_away_and_comes_back_while_people_talk(
     how: str, rabbit: AnyRabbit, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
 ) -> None:
-    """`kill -9`, and an orderly stop."""
+    """The broker is killed once and stopped in order once."""
     people = await crowd.settle_in(8)
     async with chatter(people, ledger, chance):
         await ledger.grown(chance.randint(20, 150))

@@ -1,4 +1,4 @@
-"""The checker itself: it must see what it is there to see. Rule: every kind of broken promise is shown to it once."""
+"""The checker itself must see every broken promise. Rule: every kind of broken promise is shown to it once."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

@@ -24,7 +24,7 @@ MAX_DELAY_S = 1.0  # of a message to somebody else during the flood
 
 
 async def test_a_client_that_is_cut_off_is_offline_at_once(installation: Installation, crowd: Crowd, tell: Tell) -> None:
-    """TCP says so, and the contacter at the other home sees it."""
+    """TCP reports the death, and the contacter at the other home sees it."""
     ann, bob = await crowd.pair("h1", "h2")
     window = await ann.opens()
     async with Proxy(installation.homes["h2"].port) as proxy:
@@ -127,7 +127,7 @@ async def deaf_client(person: Person) -> AsyncIterator[None]:
 
 
 async def time_until(check: Callable[[], object], timeout_s: float) -> float:
-    """How long it took, in seconds. `AssertionError` after `timeout_s`."""
+    """The seconds until the condition held. `AssertionError` after `timeout_s`."""
     clock = asyncio.get_running_loop().time
     began = clock()
     await eventually(check, timeout_s)

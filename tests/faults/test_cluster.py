@@ -56,7 +56,7 @@ async def people(crowd: Crowd) -> list[Person]:
 
 
 async def a_popup_passes(people: list[Person], ledger: Ledger) -> None:
-    """From one home to the other, and is shown."""
+    """Send a popup from one home to the other, and wait until it is shown."""
     ann, bob = (next(person for person in people if person.home == home) for home in ("h1", "h2"))
     message = await ann.insists(bob, ledger)
     await eventually(lambda: any((ann.uid, message.id) in window.shown_once for window in bob.windows), BACK_S)
@@ -77,7 +77,7 @@ async def test_queues_and_streams_have_a_copy_on_every_node(standing: Installati
 async def test_any_node_is_killed_and_comes_back_while_people_talk(
     cluster: RabbitCluster, people: list[Person], ledger: Ledger, chance: random.Random, tell: Callable[[object], None]
 ) -> None:
-    """`kill -9`; the homes that were connected to it go to another one by themselves."""
+    """The node is killed; the homes that were connected to it go to another node by themselves."""
     normal_s: list[float] = []
     for node in victims(cluster, chance):
         async with chatter(people, ledger, chance):
@@ -97,7 +97,7 @@ async def test_any_node_is_killed_and_comes_back_while_people_talk(
 async def test_any_node_is_cut_off_and_comes_back_while_people_talk(
     cluster: RabbitCluster, people: list[Person], ledger: Ledger, chance: random.Random, tell: Callable[[object], None]
 ) -> None:
-    """No reset, just silence between it and the others. It pauses, being the minority; the homes go to the majority."""
+    """No packet passes between the node and the others. The node pauses, because it is the minority; the homes go to the majority."""
     if os.geteuid() != 0 or shutil.which("nft") is None:
         pytest.skip("cutting a node off takes root and nft (apt-get install nftables)")
     normal_s: list[float] = []

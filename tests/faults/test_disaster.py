@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 async def test_a_home_loses_its_database_and_nobody_loses_a_popup(
     installation: Installation, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Callable[[object], None]
 ) -> None:
-    """What came after the backup is in the history; clients come back and talk on."""
+    """The history has what came after the backup; clients come back and go on talking."""
     people = await crowd.settle_in(6)
     home, saved = installation.homes["h1"], installation.directory / f"saved-{chance.random()}"
     async with chatter(people, ledger, chance):

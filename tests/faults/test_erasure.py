@@ -1,4 +1,4 @@
-"""Ann leaves for good while Bob's home is down and servers are killed: what she wrote and was called is found in no file and no row."""
+"""Ann leaves for good while Bob's home is down and servers are killed: her texts and names are in no file and no row."""
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ async def test_what_ann_wrote_is_found_nowhere(
         await asyncio.to_thread(server.stop)
     command, environment = [FLASH, "audit", "verify", *(s.name for s in installation.servers)], os.environ | installation.environment
     verified = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=False)
-    assert verified.returncode == 0, verified.stdout + verified.stderr  # the chains go over what is stored, which nobody touched
+    assert verified.returncode == 0, verified.stdout + verified.stderr  # the hash chains cover the stored bytes, which did not change
     rows: list[str] = []
     folders = [installation.directory]
     if on_postgresql(installation):

@@ -1,4 +1,4 @@
-"""Everything breaks at random moments, for as long as people talk. Rule: whatever order things die in, the promises hold."""
+"""Everything breaks at random moments, for as long as people talk. Rule: the promises hold in whatever order processes die."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ class Monkey:
         self._chance = chance
 
     async def while_people_talk(self, at_most: int) -> None:
-        """Until some more messages are accepted."""
+        """Wait until some more messages are accepted."""
         await self._ledger.grown(self._chance.randint(1, at_most))
 
     async def kills_a_home(self) -> None:
@@ -35,7 +35,7 @@ class Monkey:
         await asyncio.to_thread(home.start)
 
     async def pauses_a_home(self) -> None:
-        """It hangs: nobody is told anything, and then it goes on as if nothing had been."""
+        """The process hangs: nobody is told, and then it goes on as before."""
         home = self._chance.choice(list(self._installation.homes.values()))
         home.pause()
         try:
@@ -50,7 +50,7 @@ class Monkey:
         await asyncio.to_thread(self._installation.global_server.start)
 
     async def resets_the_broker(self) -> None:
-        """Every connection to it is closed."""
+        """Every connection to the broker is closed."""
         await asyncio.to_thread(self._rabbit.reset_connections)
 
     async def kills_the_broker_and_a_home(self) -> None:

@@ -55,7 +55,7 @@ class Integrator:
                         self.cuts += 1
 
     async def stop(self) -> None:
-        """The program ends, wherever it stands. Raises what it failed with."""
+        """End the program at any point. Raises the error with which it failed."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -96,7 +96,7 @@ def presence_feed_of(each, home: str) -> list[bytes]:
 
 
 async def comes_and_goes(person: Person, stop: asyncio.Event, chance: random.Random) -> None:
-    """Log in, be away or busy for a moment, and be gone without a word; again and again until `stop`."""
+    """Log in, be away or busy for a moment, and vanish; again and again until `stop`."""
     while not stop.is_set():
         window = await person.opens()
         for _ in range(chance.randint(0, 3)):

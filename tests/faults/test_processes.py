@@ -1,4 +1,4 @@
-"""Servers that are killed, stopped and restarted while people talk. Rule: nobody who got a 202 is disappointed."""
+"""Servers that are killed, stopped and restarted while people talk. Rule: every popup that got a 202 arrives."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ NOTICE_S = 12.0  # a silent home is noticed after 3.5 s; the rest is for a machi
 async def test_homes_are_killed_while_people_talk(
     victims: tuple[str, ...], installation: Installation, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Tell
 ) -> None:
-    """Each home is the senders' for some messages, the recipients' for others."""
+    """Each home is the sender's home for some messages and the recipient's for others."""
     people = await crowd.settle_in(8)
     homes = [installation.homes[name] for name in victims]
     async with chatter(people, ledger, chance):

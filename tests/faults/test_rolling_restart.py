@@ -26,7 +26,7 @@ def restart(*arguments: str) -> "subprocess.CompletedProcess[str]":
 async def test_every_server_is_restarted_under_load_and_nobody_is_seen_to_leave(
     installation: Installation, crowd: Crowd, ledger: Ledger, chance: random.Random, tell: Callable[[object], None], tmp_path: Path
 ) -> None:
-    """No popup lost, doubled or out of order; contacts see no logoff, for everybody is back within the grace time."""
+    """No popup lost, doubled or out of order; contacts see no logoff, because everybody is back within the grace time."""
     people = await crowd.settle_in(6)
     windows = [window for person in people for window in person.windows]
     lives = [server.starts for server in installation.servers]

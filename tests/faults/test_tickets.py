@@ -1,4 +1,4 @@
-"""Tickets of a home in another process, asked for over RabbitMQ: directly to the recipient, whatever becomes of their home meanwhile."""
+"""Tickets of a home in another process, asked for over RabbitMQ: popups go directly, whatever happens to the recipient's home."""
 
 import asyncio
 from collections import Counter
@@ -75,7 +75,7 @@ async def test_a_ticket_comes_over_rabbitmq_and_serves_while_its_home_hangs(
 
 
 async def test_nobody_else_gets_one_over_rabbitmq(installation: Installation, crowd: Crowd, ledger: Ledger) -> None:
-    """Neither one who has them not on the list, nor one whose contact does not listen so."""
+    """No ticket for a sender without the recipient on the list, nor for a recipient who takes no calls."""
     ann, bob = await crowd.pair("h1", "h2")
     (carol,) = await crowd.lives_at("h1", 1)
     await ann.opens()

@@ -40,7 +40,7 @@ def second(installation: Installation, tmp_path: Path) -> Iterator[Server]:
 async def test_no_uid_and_no_handle_is_given_twice(
     installation: Installation, second: Server, chance: random.Random, tell: Callable[[object], None]
 ) -> None:
-    """Both are hammered at once, partly for the same handles."""
+    """Many users register at both at once, some with the same handles."""
     tag = f"{chance.randrange(16**6):06x}"
     contested = [f"both{number}-{tag}" for number in range(CONTESTED)]
     granted: list[Grant] = []
@@ -78,7 +78,7 @@ async def test_no_uid_and_no_handle_is_given_twice(
 
 
 async def history_is_whole(installation: Installation) -> None:
-    """Both publish the one log, and still nobody who reads it misses an event: none comes after a later one."""
+    """Both publish the one log, and no reader misses an event, because no event comes after a later one."""
     store = open_store(installation.store_url("global"), "global")
     try:
         stored = await stored_records(store)

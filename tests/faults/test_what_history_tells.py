@@ -1,6 +1,6 @@
 """The replay law over everything that the tests before have done to the installation. Rule: replaying the history gives the live state.
 
-By itself it judges its own short talk; at the end of the folder, all the crashes too.
+Run alone, it checks a short talk of its own; at the end of the folder, it checks all the crashes as well.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""RabbitMQ's alarms, raised for real: it is told that it may use next to nothing, or must have more disk than there is.
+"""RabbitMQ's alarms, raised for real: the test sets its memory limit near zero, or its disk limit above what any disk has.
 
 Rule: the test that raises an alarm ends it.
 """
@@ -10,12 +10,12 @@ DISK_BYTES = "50MB"  # as `tests/support/rabbitmq.py` sets it
 
 
 def low_on_memory(rabbit: AnyRabbit) -> None:
-    """It has less memory than it uses already."""
+    """Raise the memory alarm: the limit is below what RabbitMQ uses already."""
     rabbit.ctl("set_vm_memory_high_watermark", "0.0001")
 
 
 def low_on_disk(rabbit: AnyRabbit) -> None:
-    """It wants more room than any disk has."""
+    """Raise the disk alarm: the limit is above what any disk has."""
     rabbit.ctl("set_disk_free_limit", "1000000GB")
 
 

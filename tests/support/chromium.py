@@ -1,4 +1,4 @@
-"""Debian's Chromium without a screen, driven over the DevTools protocol. Rule: what a page complains about is kept, and can be asked for.
+"""Debian's Chromium without a screen, driven over the DevTools protocol. Rule: every error of a page is kept for the test.
 
 Only what the tests need: keys, looking, waiting, pictures. Keys go through the browser's own input, so focus and forms are the real ones.
 """
@@ -53,7 +53,7 @@ class Chromium:
         self._reader = asyncio.create_task(self._read())
 
     async def send(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """One call. Raises `AssertionError` with what the browser says."""
+        """One call. Raises `AssertionError` with the browser's error."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         call = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
@@ -115,7 +115,7 @@ class Page:
             self.complaints.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
 
     async def goes_to(self, url: str) -> None:
-        """Open an address and wait until it is there."""
+        """Open an address and wait until the page is loaded."""
         before = self.loads
         told = await self.send("Page.navigate", url=url)
         assert not told.get("errorText"), told
@@ -128,7 +128,7 @@ class Page:
         return told["result"].get("value")
 
     async def until(self, script: str, timeout_s: float = 10) -> Any:
-        """The first true value of an expression; a page that is just being left counts as not yet."""
+        """The first true value of an expression; while the browser leaves a page, the value counts as false."""
 
         async def look() -> Any:
             try:
@@ -145,7 +145,7 @@ class Page:
         await eventually(lambda: self.loads > before, ANSWER_S)
 
     async def presses(self, *keys: str, shift: bool = False) -> None:
-        """Keys of `KEYS`, one after the other."""
+        """Press keys of `KEYS`, one after the other."""
         for key in keys:
             typed, number = KEYS[key]
             event = {"key": key, "code": key, "windowsVirtualKeyCode": number, "modifiers": SHIFT if shift else 0}
@@ -153,7 +153,7 @@ class Page:
             await self.send("Input.dispatchKeyEvent", type="keyUp", **event)
 
     async def types(self, text: str) -> None:
-        """Text into whatever has the focus."""
+        """Type text into the focused element."""
         await self.send("Input.insertText", text=text)
 
     async def tabs_to(self, script: str, at_most: int = 60) -> None:
@@ -165,7 +165,7 @@ class Page:
         raise AssertionError(f"not reached with {at_most} tabs: {script}")
 
     async def looks(self, *, dark: bool = False, width: int = 1200, height: int = 800) -> None:
-        """Take on a colour scheme and a size."""
+        """Set the colour scheme and the window's size."""
         await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         await self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
 

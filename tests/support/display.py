@@ -1,7 +1,7 @@
-"""A screen nobody sees, with a real window manager, a keyboard and a mouse. Rule: its display number is its own, and it takes all with it.
+"""A virtual screen with a real window manager, a keyboard and a mouse. Rule: its display number is its own, and it ends its programs.
 
-Xvfb chooses a free number itself; openbox (or who is named) manages the windows; xdotool types and clicks as a person does; `import` takes
-pictures.
+Xvfb chooses a free number itself; openbox (or the named program) manages the windows; xdotool types and clicks as a person does;
+`import` takes pictures.
 """
 
 import os
@@ -48,7 +48,7 @@ class Display:
 
     def __enter__(self) -> Self:
         read, write = os.pipe()
-        # Without -noreset it starts anew whenever its last client leaves, and drops who is just coming.
+        # Without -noreset it starts anew whenever its last client leaves, and drops a client that connects at that moment.
         server = ["Xvfb", "-displayfd", str(write), "-screen", "0", SCREEN, "-dpi", DOTS_AN_INCH, "-nolisten", "tcp", "-noreset"]
         self._run_on(server, write)
         os.close(write)

@@ -2,4 +2,4 @@
 
 
 class Missing(RuntimeError):
-    """What is needed is not there."""
+    """A needed program is not installed."""

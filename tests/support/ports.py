@@ -1,4 +1,4 @@
-"""Free ports of this machine, for servers that are told where to listen. Rule: nobody else is given the same one for a while.
+"""Free ports of this machine, for servers that are told where to listen. Rule: no port is given twice within a short time.
 
 They lie below those that the system gives to outgoing connections, and each process of a test run (`pytest -n`) has a range of its own:
 what is free when we look is then still free when the server that was told of it listens.

@@ -29,8 +29,8 @@ from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 URL_VARIABLE = "FLASH_TEST_POSTGRES_URL"
-START_TIMEOUT_S = 60  # a loaded machine needs 5; then something is wrong
-LOCK_TIMEOUT_MS = 10_000  # a test that left a transaction open is told so, and keeps nobody waiting for ever
+START_TIMEOUT_S = 60  # a loaded machine needs 5; past that, something is wrong
+LOCK_TIMEOUT_MS = 10_000  # a transaction that a test left open ends with an error, instead of blocking others for ever
 USER = "postgres"  # made by the Debian package; also the name of the cluster's superuser
 
 
@@ -44,7 +44,7 @@ def find_binaries() -> Path | None:
 
 
 class AnyPostgres(Protocol):
-    """What tests may do with it. Only with `can_be_controlled` does more than `new_database` work."""
+    """What tests may do with a PostgreSQL. Only with `can_be_controlled` does more than `new_database` work."""
 
     can_be_controlled: bool
 
@@ -58,14 +58,14 @@ class AnyPostgres(Protocol):
         """Start it and return when it takes connections."""
 
     def kill(self) -> None:
-        """Its processes end at once; what was committed stays."""
+        """End its processes at once; what was committed stays."""
 
     def close(self) -> None:
-        """It goes away for good."""
+        """End it for good."""
 
 
 class GivenPostgres:
-    """The one behind `FLASH_TEST_POSTGRES_URL`, which is not ours to stop."""
+    """The PostgreSQL behind `FLASH_TEST_POSTGRES_URL`, which tests may not stop."""
 
     can_be_controlled = False
 
@@ -83,7 +83,7 @@ class GivenPostgres:
 
     @contextlib.contextmanager
     def lend_database(self) -> Iterator[str]:
-        """One that was made before, if there is one: to empty it takes a tenth of the time that it takes to make another."""
+        """A database that was made before, if there is one, because emptying it takes a tenth of the time of making one."""
         url = self._idle.pop() if self._idle else self.new_database()
         yield url
         with psycopg.connect(url, autocommit=True) as connection:
@@ -120,7 +120,7 @@ class PrivatePostgres(GivenPostgres):
             raise Missing(f"these tests need PostgreSQL: set {URL_VARIABLE}, or `apt-get install postgresql-15` (13 or later)")
         self._binaries = binaries
         self._owner: dict[str, str] = {"user": USER, "group": USER} if os.geteuid() == 0 else {}
-        # not pytest's own folder: only its owner may enter that, and the server may have to be another user
+        # not pytest's own folder, because only its owner may enter that, and the server may run as another user
         self.directory = Path(tempfile.mkdtemp(prefix="flash-postgres-"))
         if self._owner:
             shutil.chown(self.directory, USER, USER)
@@ -137,7 +137,7 @@ class PrivatePostgres(GivenPostgres):
             made = [str(self._binaries / "initdb"), "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
             subprocess.run(made, check=True, capture_output=True, cwd=self.directory, timeout=START_TIMEOUT_S, **self._owner)  # type: ignore[call-overload]
         settings = {"listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": "", "max_connections": 200}
-        settings["fsync"] = "off"  # here processes are killed, never the machine: what the kernel was told outlives them
+        settings["fsync"] = "off"  # tests kill processes and never the machine, so what the kernel was given survives
         command = [str(self._binaries / "postgres"), "-D", str(data), *[f"--{name}={value}" for name, value in settings.items()]]
         with (self.directory / "server.out").open("ab") as output:
             self._server = subprocess.Popen(
@@ -159,7 +159,7 @@ class PrivatePostgres(GivenPostgres):
     def kill(self) -> None:
         """`kill -9` of every process; the next start recovers from its log."""
         if self._server is not None:
-            processes = self.pids()  # each is in a session of its own
+            processes = self.pids()  # each process is in a session of its own
             self._server.kill()
             self._server.wait(START_TIMEOUT_S)
             for pid in processes:
@@ -169,7 +169,7 @@ class PrivatePostgres(GivenPostgres):
             self._server = None
 
     def pids(self) -> list[int]:
-        """Its processes, connections' included."""
+        """Its processes, those of connections included."""
         if self._server is None:
             return []
         own = self._server.pid
@@ -182,7 +182,7 @@ class PrivatePostgres(GivenPostgres):
 
 
 def every_row(url: str) -> list[str]:
-    """All that a database holds of Flash, a text for each row of each table; bytes are shown as characters where they are some."""
+    """All that a database holds of Flash, a text for each row of each table; bytes are shown as characters where possible."""
     with psycopg.connect(url) as connection:
         connection.execute("SET bytea_output = 'escape'")
         tables = connection.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname LIKE 'flash%'").fetchall()
@@ -191,6 +191,6 @@ def every_row(url: str) -> list[str]:
 
 
 def choose_postgres() -> AnyPostgres:
-    """The first that can be had, not yet started. Raises `RuntimeError` that says what to install when there is none."""
+    """The first PostgreSQL that is available, not yet started. Raises `RuntimeError` that says what to install when there is none."""
     url = os.environ.get(URL_VARIABLE)
     return GivenPostgres(url) if url else PrivatePostgres()

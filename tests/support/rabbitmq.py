@@ -22,7 +22,7 @@ from tests.support.missing import Missing
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
-START_TIMEOUT_S = 60  # a loaded machine needs 15; then something is wrong
+START_TIMEOUT_S = 60  # a loaded machine needs 15; past that, something is wrong
 # Debian's /usr/sbin wrapper insists on the user rabbitmq and on /var/lib; the scripts behind it do not.
 _SCRIPT_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin")
 
@@ -90,11 +90,11 @@ class PrivateRabbit:
         return answers(self._port, AMQP_GREETING, self._address)
 
     def stop(self) -> None:
-        """Stop it gracefully: it closes connections and writes everything down."""
+        """Stop it gracefully: it closes connections and writes everything to disk."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """`kill -9`: it writes nothing down any more."""
+        """`kill -9`: it writes nothing more to disk."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
@@ -103,20 +103,20 @@ class PrivateRabbit:
         self.start()
 
     def close(self) -> None:
-        """End every process of it, however it is."""
+        """End every process of it, in whatever state it is."""
         self.kill()
 
     def pause(self) -> None:
-        """It hangs: connections stay open and nothing answers."""
+        """Make it hang: connections stay open and nothing answers."""
         pids = self._signal(signal.SIGSTOP)  # the kernel stops thread after thread, and an Erlang machine has many
         wait_until(lambda: all(_is_stopped(pid) for pid in pids), START_TIMEOUT_S, "RabbitMQ's threads stop")
 
     def resume(self) -> None:
-        """It goes on after `pause`."""
+        """Let it continue after `pause`."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, which: signal.Signals) -> list[int]:
-        """Send it to the start script, the Erlang machine below it, and that one's helpers; those that were there."""
+        """Send the signal to the start script, the Erlang machine and its helpers; returns the processes that existed."""
         if self._server is None:
             return []
         pids = [self._server.pid, *_descendants(self._server.pid)]
@@ -142,7 +142,7 @@ class PrivateRabbit:
         return subprocess.run(command, env=self._environment(), check=True, capture_output=True, text=True, timeout=START_TIMEOUT_S).stdout
 
     def pids(self) -> list[int]:
-        """All its processes, for CPU accounting."""
+        """All its processes, to count their CPU time."""
         roots = [process.pid for process in (self._epmd, self._server) if process is not None]
         return [pid for root in roots for pid in [root, *_descendants(root)]]
 
@@ -173,7 +173,7 @@ class PrivateRabbit:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "config"),
             "RABBITMQ_PID_FILE": str(here / "pid"),
-            # No busy waiting: the test shares the machine's few cores with it.
+            # No busy waiting, because the test shares the machine's few cores with RabbitMQ.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
         }
 

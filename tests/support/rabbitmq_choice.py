@@ -1,4 +1,4 @@
-"""Which RabbitMQ the tests get. Rule: one that runs already, else one in a container, else one of the local package, else a refusal."""
+"""Which RabbitMQ the tests get. Rule: a running one if its URL is given, else one in a container, else the local package, else an error."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ URL_VARIABLE = "FLASH_TEST_AMQP_URL"
 
 
 class AnyRabbit(Protocol):
-    """What tests may do with it. Only with `can_be_controlled` does more than `url` and `new_vhost` work."""
+    """What tests may do with a RabbitMQ. Only with `can_be_controlled` does more than `url` and `new_vhost` work."""
 
     can_be_controlled: bool
 
@@ -21,7 +21,7 @@ class AnyRabbit(Protocol):
         """Of the default vhost."""
 
     def new_vhost(self) -> str:
-        """The URL of a fresh, empty vhost; the given URL when it is not ours to make one."""
+        """The URL of a fresh, empty vhost; the given URL when tests may make no vhost."""
 
     def start(self) -> None:
         """Start it and return when it takes connections."""
@@ -48,14 +48,14 @@ class AnyRabbit(Protocol):
         """What `rabbitmqctl <arguments>` prints."""
 
     def pids(self) -> list[int]:
-        """All its processes, for CPU accounting."""
+        """All its processes, to count their CPU time."""
 
     def close(self) -> None:
-        """It goes away for good."""
+        """End it for good."""
 
 
 class GivenRabbit:
-    """The one behind `FLASH_TEST_AMQP_URL`: an empty vhost of a server that is not ours to stop."""
+    """The one behind `FLASH_TEST_AMQP_URL`: an empty vhost of a server that tests may not stop."""
 
     can_be_controlled = False
 
@@ -79,7 +79,7 @@ class GivenRabbit:
 
 
 def choose_rabbit(directory: Path) -> AnyRabbit:
-    """The first that can be had, not yet started. Raises `RuntimeError` that says what to install when there is none."""
+    """The first RabbitMQ that is available, not yet started. Raises `RuntimeError` that says what to install when there is none."""
     if url := os.environ.get(URL_VARIABLE):
         return GivenRabbit(url)
     if _docker_answers():

@@ -1,4 +1,4 @@
-"""Three RabbitMQ nodes on loopback addresses of their own. Rule: what happens between two nodes can be cut, and only that.
+"""Three RabbitMQ nodes on loopback addresses of their own. Rule: a test can cut the traffic between two nodes, and only that.
 
 Each node has an address (127.0.77.1, …) for its clients and its peers; they share one port, one cookie and one epmd. `cut` drops every
 packet between one node and the others, without a reset, by a table of nftables that is ours alone; that needs root.
@@ -15,8 +15,8 @@ from tests.support.ports import free_ports
 from tests.support.rabbitmq import START_TIMEOUT_S, PrivateRabbit, answers
 from tests.support.waiting import wait_until
 
-# A node that says nothing for so long (at most 1.25 times) is down. RabbitMQ's own 60 would make the test wait; with 4, nodes that start
-# side by side on a busy machine gave each other up, and the cluster was broken before it was whole.
+# A node that says nothing for so long (at most 1.25 times) is down. RabbitMQ's own 60 would make the test wait; with 4, nodes that started
+# side by side on a busy machine took each other for down before the cluster was complete.
 TICK_S = 10
 RUNNING = "length([N || N <- [node() | nodes()], rpc:call(N, rabbit, is_running, []) =:= true])."
 COOKIE = "flashclustertest"
@@ -35,11 +35,11 @@ class ClusterNode(PrivateRabbit):
 
     @property
     def address(self) -> str:
-        """Where its clients and peers find it."""
+        """The address at which clients and peers find the node."""
         return self._address
 
     def _start_epmd(self) -> None:
-        """It runs for the whole cluster."""
+        """Does nothing, because one epmd runs for the whole cluster."""
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -92,7 +92,7 @@ class RabbitCluster:
         except AssertionError:
             if self._formed:
                 raise
-            for node in self.nodes:  # given up by each other while they started: begin again, with nothing
+            for node in self.nodes:  # the nodes took each other for down while they started, so begin again with empty data
                 node.close()
                 shutil.rmtree(node.directory, ignore_errors=True)
             self._start_nodes()
@@ -108,7 +108,7 @@ class RabbitCluster:
         return all(self.running(node) == len(self.nodes) for node in self.nodes)
 
     def running(self, node: ClusterNode) -> int:
-        """How many nodes run as far as this one can see; 0 when it does not run itself."""
+        """How many running nodes this node sees; 0 when it does not run itself."""
         try:
             return int(node.ctl("eval", RUNNING))
         except subprocess.SubprocessError:
@@ -122,7 +122,7 @@ class RabbitCluster:
         return ",".join(node.url.removesuffix("%2F") + quote(name, safe="") for node in self.nodes)
 
     def cut(self, node: ClusterNode) -> None:
-        """Nothing passes between the node and its peers any more. Its clients still reach it."""
+        """Cut the node off from its peers; its clients still reach it."""
         rules = [
             f"add rule inet {TABLE} out ip saddr {a.address} ip daddr {b.address} drop"
             for other in self.nodes
@@ -133,12 +133,12 @@ class RabbitCluster:
         subprocess.run(["nft", "-f", "-"], input=chain + "\n".join(rules), text=True, check=True, capture_output=True)
 
     def mend(self) -> None:
-        """Everything passes again."""
+        """Let everything pass again."""
         with suppress(subprocess.CalledProcessError):  # nothing was cut
             subprocess.run(["nft", "delete", "table", "inet", TABLE], check=True, capture_output=True)
 
     def close(self) -> None:
-        """End every process, and what was cut."""
+        """End every process, and remove the cuts."""
         self.mend()
         for node in self.nodes:
             node.close()

@@ -66,11 +66,11 @@ class ContainerRabbit:
             self._container.stop()
 
     def pause(self) -> None:
-        """It hangs: connections stay open and nothing answers."""
+        """Make it hang: connections stay open and nothing answers."""
         self._wrapped.pause()
 
     def resume(self) -> None:
-        """It goes on after `pause`; nothing happens when it is not paused, which the engine would call an error."""
+        """Let it continue after `pause`. Does nothing when it is not paused, which the engine would call an error."""
         container = self._wrapped
         container.reload()
         if container.status == "paused":
@@ -96,5 +96,5 @@ class ContainerRabbit:
         return output
 
     def pids(self) -> list[int]:
-        """All its processes, as the engine's host numbers them."""
+        """All its processes, with the process ids of the engine's host."""
         return [int(row[1]) for row in self._wrapped.top()["Processes"]]

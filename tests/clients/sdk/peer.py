@@ -30,7 +30,7 @@ class BackConnection:
         await self._response.write(raw)
 
     async def part(self, name: str, **body: Any) -> None:
-        """A well-formed part, as PROTOCOL has it."""
+        """A well-formed part, as docs/protocol.md describes it."""
         await self.write(framed(name, body))
 
     async def welcome(self, session: str = "s1", verdict: str = "fresh", blank_s: float = 30, contacts: Any = ()) -> None:
