@@ -67,7 +67,7 @@ def test_a_receipt_is_about_a_popup_of_the_owner_of_the_mailbox():
 
 def test_a_delivery_is_about_every_message_that_it_names():
     assert told(MessagesDelivered, messages=[["m1", BOB, "h2"], ["m2", 3, "h1"]]).popups == (("m1", BOB), ("m2", 3))
-    assert told(MessagesDelivered, messages=[["m1"], "m2", ["m3", "x"], ["m4", BOB]]).popups == (("m4", BOB),)
+    assert told(MessagesDelivered, messages=[["m1"], "m2", 7, ["m3", "x"], ["m4", BOB]]).popups == (("m4", BOB),)
     assert told(MessagesDelivered, messages="m1").popups == told(MessagesDelivered).popups == ()
 
 

@@ -87,7 +87,9 @@ def test_an_id_that_two_senders_have_used_is_two_lives():
     assert lives("m1", []) == []
 
 
-def test_a_recipient_that_is_no_number_is_not_told():
+def test_a_recipient_is_told_by_the_sending_only():
+    (life,) = lives("m1", [(ANN, row(ReceiptQueued, 4.0, state="delivered", to=BOB))])
+    assert life.to is None
     (life,) = lives("m1", [(ANN, sent(to="bob"))])
     assert life.to is None
 

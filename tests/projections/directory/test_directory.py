@@ -120,6 +120,11 @@ def test_one_who_left_is_not_found():
     assert where.last_uid == 1, "a number is never given twice"
 
 
+def test_the_highest_number_that_was_given_is_known():
+    assert directory().last_uid == 0
+    assert directory(registered(7, "ann"), registered(3, "abe")).last_uid == 7
+
+
 def test_a_handle_is_looked_up_in_any_case():
     user = PEOPLE.by_handle("BOB.Jones")
     assert user is not None
