@@ -46,9 +46,9 @@ def _life(message: str, sender: int, rows: list[AuditRow]) -> Life:
     for name, row in named:
         cause = next((cause for cause in _CAUSES.get(name, ()) if cause in times), None)
         times.setdefault(name, row.time)
-        place = max(row.time, after[cause]) if cause is not None else row.time
-        after.setdefault(name, place)
-        steps.append((place, Step(name, row, None if cause is None else row.time - times[cause])))
+        shown_at = max(row.time, after[cause]) if cause is not None else row.time
+        after.setdefault(name, shown_at)
+        steps.append((shown_at, Step(name, row, None if cause is None else row.time - times[cause])))
     steps.sort(key=itemgetter(0))  # steps of one moment stay in the order of `_CAUSES`
     return Life(message, sender, to if isinstance(to, int) else None, tuple(step for _, step in steps))
 

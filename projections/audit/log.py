@@ -74,13 +74,13 @@ class Log:
             ends[0].append(f"(e.time, e.id) {'<' if newest else '>'} (?, ?)")
             ends[1].extend(after)
         order = "e.time DESC, e.id DESC" if newest else "e.time, e.id"
-        parts = [
+        pages = [
             self._read(index, [*conditions, *ends[0]], [*values, *ends[1]], order, limit)
             for index, conditions, values in self._parts(wanted)
         ]
-        if len(parts) == 1:
-            return parts[0]
-        return list(islice(merge(*parts, key=lambda row: (row.time, row.id), reverse=newest), limit))
+        if len(pages) == 1:
+            return pages[0]
+        return list(islice(merge(*pages, key=lambda row: (row.time, row.id), reverse=newest), limit))
 
     def _parts(self, wanted: AuditFilter) -> list[tuple[str, list[str], list[Any]]]:
         """The queries whose merged rows are the answer. Each: the index, the conditions, their values."""

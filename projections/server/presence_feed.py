@@ -1,7 +1,7 @@
 """What the public feed has said about everybody, and its newest changes. Rule: a pure fold of `flash.presence.log`; repeats do nothing.
 
 An outbox may publish the same changes again after a crash, in the same order. A change of a user counts only when its version of the
-user's stream is above that of the last change that counted. So each change is here once, in order, and has one place: its cursor.
+user's stream is above that of the last change that counted. So each change is here once, in order, and has one position: its cursor.
 """
 
 import re
@@ -25,7 +25,7 @@ class Standing(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One change that counted. `offset`: its place in the log; `uid`: the user it is about; `body`: the CloudEvent as it was published."""
+    """One change that counted. `offset`: its position in the log; `uid`: the user it is about; `body`: the CloudEvent as published."""
 
     offset: int
     uid: int
@@ -33,12 +33,12 @@ class Change(NamedTuple):
 
     @property
     def cursor(self) -> str:
-        """The place right after this change. The checksum distinguishes a log that was made anew from the log that gave the cursor."""
+        """The position right after this change. The checksum distinguishes a log that was made anew from the log that gave the cursor."""
         return f"{self.offset:x}.{crc32(self.body):08x}"
 
 
 class Feed:
-    """Users and changes. A place is the number of a change, counted from the first one that this object has kept.
+    """Users and changes. A position is the number of a change, counted from the first one that this object has kept.
 
     `whole`: the log was read from its first message on, so a user who is not in `users` was never online.
     """
@@ -49,17 +49,17 @@ class Feed:
         self.whole = True
         self.users: dict[int, Standing] = {}
         self.changes: list[Change] = []
-        self.first = 0  # the place of `changes[0]`
+        self.first = 0  # the position of `changes[0]`
         self.repeats = 0
 
     @property
     def end(self) -> int:
-        """The place of the next change."""
+        """The position of the next change."""
         return self.first + len(self.changes)
 
     @property
     def cursor(self) -> str:
-        """The place after the newest change."""
+        """The position after the newest change."""
         return self.changes[-1].cursor if self.changes else BEGINNING
 
     def apply(self, change: Change, standing: Standing) -> bool:
@@ -75,8 +75,8 @@ class Feed:
             self.first += self._portion
         return True
 
-    def place_of(self, cursor: str) -> int | None:
-        """The place of the first change after `cursor`; None when it is not known, or no longer."""
+    def position_of(self, cursor: str) -> int | None:
+        """The position of the first change after `cursor`; None when it is not known, or no longer."""
         if cursor == BEGINNING:
             return 0 if self.whole and self.first == 0 else None
         read = _CURSOR.fullmatch(cursor)
@@ -86,14 +86,14 @@ class Feed:
         known = index < len(self.changes) and self.changes[index].cursor == cursor
         return self.first + index + 1 if known else None
 
-    def after(self, place: int, limit: int) -> Sequence[Change] | None:
-        """At most `limit` changes from `place` on; None when some of them are gone."""
-        index = place - self.first
+    def after(self, position: int, limit: int) -> Sequence[Change] | None:
+        """At most `limit` changes from `position` on; None when some of them are gone."""
+        index = position - self.first
         return None if index < 0 else self.changes[index : index + limit]
 
     def begin_anew(self) -> None:
-        """Forget everything, because the log is another one than was folded, or a part of it is gone. Places continue, so that a reader who
-        holds an old place never takes a new change for an old one."""
+        """Forget everything, because the log is another one than was folded, or a part of it is gone. Positions continue, so that a reader
+        who holds an old position never takes a new change for an old one."""
         self.users, self.first, self.changes = {}, self.end + 1, []
 
     def to_checkpoint(self) -> dict[str, Any]:

@@ -243,7 +243,7 @@ class OpsConsole:
 
 def _described(wanted: AuditFilter) -> str:
     """A filter in words, for those who audit the auditors."""
-    parts = {
+    given = {
         "user": wanted.user,
         "server": wanted.source,
         "topic": " ".join(wanted.topics),
@@ -251,7 +251,7 @@ def _described(wanted: AuditFilter) -> str:
         "since": wanted.since,
         "until": wanted.until,
     }
-    return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+    return ", ".join(f"{name} {value}" for name, value in given.items() if value)
 
 
 def _letter(letter: DeadLetter) -> Letter:

@@ -1,6 +1,6 @@
 """Presence for integrators: a snapshot, and the feed from the snapshot on. Rule: an integrator sees only the users granted to it.
 
-A snapshot's cursor names the place in the feed at which it was taken, so the changes after it are exactly those that it lacks.
+A snapshot's cursor names the position in the feed at which it was taken, so the changes after it are exactly those that it lacks.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -71,10 +71,10 @@ class PresenceView:
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
         """Send the changes after the cursor `after` (None: those to come) through `outlet`. Raises what `snapshot` raises, and `Gap`."""
         grant = self._granted(who, uids)
-        place = self.feed.end if after is None else self.feed.place_of(after)
-        if place is None:
+        position = self.feed.end if after is None else self.feed.position_of(after)
+        if position is None:
             raise Gap
-        return self.subscribers.add(grant, None if uids is None else frozenset(uids), place, outlet)
+        return self.subscribers.add(grant, None if uids is None else frozenset(uids), position, outlet)
 
     def homes_changed(self) -> None:
         """A home came up or fell silent."""

@@ -1,6 +1,6 @@
-"""The readers of the presence feed over HTTP. Rule: a subscriber holds only its place in the feed, so a slow reader costs one number.
+"""The readers of the presence feed over HTTP. Rule: a subscriber holds only its position in the feed, so a slow reader costs one number.
 
-Changes are kept once, in `projections.server.presence_feed`. Each subscriber is sent the changes after its place while its transport
+Changes are kept once, in `projections.server.presence_feed`. Each subscriber is sent the changes after its position while its transport
 accepts them. A subscriber that accepts nothing for two blanks, or falls behind the kept changes, is cut off: its client resumes by
 cursor, or is told of the gap.
 """
@@ -24,21 +24,21 @@ PRESENCE = "presence"
 class Subscriber:
     """One open stream. `only`: the users whom it asked for among those granted to it; None: all of those."""
 
-    __slots__ = ("_clock", "_seen_at", "going_on", "grant", "only", "outlet", "owner", "place", "pong", "slot")
+    __slots__ = ("_clock", "_seen_at", "going_on", "grant", "only", "outlet", "owner", "pong", "position", "slot")
 
     def __init__(
         self,
         owner: "Subscribers",
         grant: PresenceGrant,
         only: Collection[int] | None,
-        place: int,
+        position: int,
         outlet: Outlet,
         clock: Callable[[], float],
     ) -> None:
         self.owner = owner
         self.grant = grant
         self.only = only
-        self.place = place
+        self.position = position
         self.outlet = outlet
         self.going_on = False  # whether the next portion is sent in the next turn of the loop
         self.pong = True  # see `seen_at`
@@ -89,9 +89,9 @@ class Subscribers:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, grant: PresenceGrant, only: Collection[int] | None, place: int, outlet: Outlet) -> Subscriber:
-        """Begin a stream: first it tells which homes are silent, then the changes from `place` on."""
-        subscriber = Subscriber(self, grant, only, place, outlet, self._monotonic)
+    def add(self, grant: PresenceGrant, only: Collection[int] | None, position: int, outlet: Outlet) -> Subscriber:
+        """Begin a stream: first it tells which homes are silent, then the changes from `position` on."""
+        subscriber = Subscriber(self, grant, only, position, outlet, self._monotonic)
         self._open.add(subscriber)
         self.blanks.add(subscriber)
         outlet.write((self._homes(),))
@@ -122,16 +122,16 @@ class Subscribers:
             subscriber.outlet.write((part,))  # a few bytes, and rare: a queue is not worth its code
 
     def send(self, subscriber: Subscriber) -> None:
-        """Send the next portion after its place, if the transport accepts data. The portion after that follows in a later turn of the loop,
+        """Send the next portion after its position, if the transport accepts data. The next one follows in a later turn of the loop,
         so that a long backlog delays nobody else."""
         outlet = subscriber.outlet
         if subscriber.going_on or not outlet.writable:
             return
-        changes = self._feed.after(subscriber.place, PORTION)
+        changes = self._feed.after(subscriber.position, PORTION)
         if changes is None:
             outlet.abort()
             return
-        subscriber.place += len(changes)
+        subscriber.position += len(changes)
         parts = [Part(PRESENCE, c.body, cursor=c.cursor) for c in changes if subscriber.sees(c, self._user(c.uid))]
         if parts:
             outlet.write(parts)

@@ -80,28 +80,28 @@ class SealWitness:
         self._own = own
         self._seals = self._read(iter(seals))
         self._digest = before_all(server) if whole else ""
-        self._place = 0  # of the previous seal
+        self._previous_at = 0  # of the previous seal
         self._rows: list[Row] = []
         self._fingerprints: list[bytes] = []
         self._current = next(self._seals, None)
 
     def _read(self, seals: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, Seal, list[int]]]:
         """The seals that can be read, each with the positions that it covers."""
-        for place, data in seals:
+        for seal_at, data in seals:
             try:
                 told = msgpack.unpackb(data, strict_map_key=False)
                 seal = Seal(**{name: told[name] for name in FIELDS})
                 positions = seal.positions()
             except (ValueError, TypeError, KeyError, msgpack.UnpackException):
-                self._fault(place, "it cannot be read", place)
+                self._fault(seal_at, "it cannot be read", seal_at)
                 continue
             if self._digest and (seal.first != self.last + 1 or seal.previous != self._digest):
                 what = f"over {seal.first} to {seal.last}, it does not continue the one before, which ended with {self.last}"
-                self._fault(place, what, self._place)
-            self._digest, self._place = seal.digest, place
+                self._fault(seal_at, what, self._previous_at)
+            self._digest, self._previous_at = seal.digest, seal_at
             if seal.first > self.last:  # an earlier seal over the same positions counts
                 self.last = seal.last
-                yield place, seal, positions
+                yield seal_at, seal, positions
 
     def see(self, row: Row, fingerprint: bytes) -> None:
         while self._current is not None and row.position > self._current[1].last:
@@ -120,14 +120,14 @@ class SealWitness:
             self._compare(*self._current)
             self._current = next(self._seals, None)
 
-    def _compare(self, place: int, seal: Seal, positions: list[int]) -> None:
+    def _compare(self, seal_at: int, seal: Seal, positions: list[int]) -> None:
         rows, fingerprints = self._rows, self._fingerprints
         self._rows, self._fingerprints = [], []
         self.checked += 1
         stand = [row.position for row in rows]
         if stand == positions and digest(seal.previous, seal.first, seal.last, stand, fingerprints) == seal.digest:
             if marks(fingerprints) != seal.marks:
-                self._fault(place, "its marks were changed", place)
+                self._fault(seal_at, "its marks were changed", seal_at)
             return
         known = {position: seal.marks[MARK_CHARS * i : MARK_CHARS * (i + 1)] for i, position in enumerate(positions)}
         here = {row.position: (mark(each), row) for row, each in zip(rows, fingerprints, strict=True)}
@@ -141,11 +141,11 @@ class SealWitness:
                 self.differences.add_here(row.position, mark(each), name_of(row))
                 same = False
         if same:
-            self._fault(place, f"its digest is not that of {seal.first} to {seal.last}", place)
+            self._fault(seal_at, f"its digest is not that of {seal.first} to {seal.last}", seal_at)
 
-    def _fault(self, place: int, what: str, start: int) -> None:
-        finding = Finding("seal", place, place, {self.name}, what=what)
-        self.faults.append(Fault(finding, start, place) if self._own else Fault(finding))
+    def _fault(self, seal_at: int, what: str, start: int) -> None:
+        finding = Finding("seal", seal_at, seal_at, {self.name}, what=what)
+        self.faults.append(Fault(finding, start, seal_at) if self._own else Fault(finding))
 
 
 class HistoryWitness:

@@ -25,8 +25,8 @@ def folded(*messages: tuple[int, int]) -> Feed:
 
 def seen(feed: Feed, cursor: str) -> list[bytes] | None:
     """What comes after a cursor."""
-    place = feed.place_of(cursor)
-    return None if place is None else [change.body for change in feed.after(place, 10_000) or ()]
+    position = feed.position_of(cursor)
+    return None if position is None else [change.body for change in feed.after(position, 10_000) or ()]
 
 
 def test_an_outbox_that_repeats_changes_nothing():
@@ -52,7 +52,7 @@ def test_old_changes_are_forgotten_in_portions_and_places_count_on(kept, portion
             told(feed, feed.end + 1, 1, feed.end + 1)
             assert feed.first == forgotten * portion
         assert (feed.end, len(feed.changes)) == (kept + (forgotten + 1) * portion, kept + portion)
-        assert feed.place_of(feed.cursor) == feed.end
+        assert feed.position_of(feed.cursor) == feed.end
 
 
 def test_a_cursor_taken_amid_repeats_gives_only_what_is_new():
@@ -102,9 +102,9 @@ def test_a_feed_that_was_stored_after_it_began_anew_is_whole_or_not_as_before():
 
 def test_who_begins_anew_refuses_every_old_cursor_and_place():
     feed = folded((1, 1), (1, 2))
-    cursor, place = feed.cursor, feed.end
+    cursor, position = feed.cursor, feed.end
     feed.begin_anew()
-    assert (seen(feed, cursor), seen(feed, BEGINNING), feed.after(place, 1)) == (None, None, None)
+    assert (seen(feed, cursor), seen(feed, BEGINNING), feed.after(position, 1)) == (None, None, None)
     assert feed.users == {}
 
 

@@ -204,7 +204,7 @@ async def test_pages_hold_everybody_once(server):
             assert handles == everybody
 
 
-async def test_a_slow_reader_keeps_only_its_place_and_goes_on_in_order(office, server):
+async def test_a_slow_reader_keeps_only_its_position_and_goes_on_in_order(office, server):
     crm = await as_(server, "crm")
     ear = Ear()
     subscriber = server.subscribe(crm, None, None, ear)
