@@ -33,11 +33,6 @@ class MailboxState:
     def __post_init__(self) -> None:
         stream_uid(self.stream)  # nothing may be decided in a stream that no user can have, whatever another server sent
 
-    @property
-    def uid(self) -> int:
-        """Whose mailbox this is."""
-        return stream_uid(self.stream)
-
     def to_snapshot(self) -> dict[str, Any]:
         """The whole state as plain data and `Personal` values."""
         return {
