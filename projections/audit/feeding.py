@@ -138,18 +138,7 @@ class _Rows:
         topic = words.number(record.topic)
         self.kinds.add((number := words.number(source), topic))
         self.entries.append(
-            (
-                id,
-                number,
-                record.position,
-                record.stream,
-                record.version,
-                topic,
-                record.time,
-                found.uid,
-                found.cause,
-                record.data,
-            )
+            (id, number, record.position, record.stream, record.version, topic, record.time, found.uid, found.cause, record.data)
         )
         if found.popups:
             self.popups.extend((message, sender, id) for message, sender in found.popups)

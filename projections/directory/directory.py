@@ -16,7 +16,7 @@ from domain.event import Event
 from domain.events.global_server import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
 from domain.personal import Personal
 from domain.profile import PROFILE_FIELDS, display_name, with_changes
-from projections.directory.word_index import FEW, WordIndex
+from projections.directory.word_index import WordIndex
 
 FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 SEARCH_FIELDS = ("handle", *PROFILE_FIELDS)
@@ -53,15 +53,14 @@ class ListedHome:
 class Directory:
     """Users and homes. `position`: of the last event that was folded; `last_uid`: the highest number that was ever given."""
 
-    def __init__(self, few: int = FEW) -> None:
-        """`few`: so many candidates of a search are checked one by one."""
+    def __init__(self) -> None:
         self.position = 0
         self.last_uid = 0
         self.users: dict[int, Listed] = {}
         self.homes: dict[str, ListedHome] = {}
         self._uids: dict[str, int] = {}
         self._residents: Counter[str] = Counter()
-        self._index = WordIndex(SEARCH_FIELDS, few)
+        self._index = WordIndex(SEARCH_FIELDS)
 
     def apply(self, position: int, event: Event) -> None:
         """Fold the event that is stored at `position`, unless that was done before."""
