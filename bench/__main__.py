@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -29,14 +30,14 @@ Workload = Callable[[Rig, float], Awaitable[Run]]
 
 # This order starts the fewest installations.
 WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
-    "one-home": (popups.one_home, popups.ONE_HOME),
-    "open-loop-one": (popups.open_loop_one, popups.OPEN_LOOP_ONE),
-    "two-homes": (popups.two_homes, popups.TWO_HOMES),
-    "open-loop-two": (popups.open_loop_two, popups.OPEN_LOOP_TWO),
-    "on-postgresql": (popups.on_postgresql, popups.ON_POSTGRESQL),
+    "one-home": (partial(popups.closed_loop, "one"), popups.ONE_HOME),
+    "open-loop-one": (partial(popups.open_loop, "one"), popups.OPEN_LOOP_ONE),
+    "two-homes": (partial(popups.closed_loop, "two"), popups.TWO_HOMES),
+    "open-loop-two": (partial(popups.open_loop, "two"), popups.OPEN_LOOP_TWO),
+    "on-postgresql": (partial(popups.closed_loop, "postgres"), popups.ON_POSTGRESQL),
     "takeover": (takeover.takeover, takeover.TAKEOVER),
-    "prosody": (popups.on_prosody, {}),
-    "prosody-archive": (popups.on_prosody_archive, {}),
+    "prosody": (partial(popups.closed_loop, "prosody"), {}),
+    "prosody-archive": (partial(popups.closed_loop, "prosody-archive"), {}),
     "login-storm": (storm.login_storm, storm.LOGIN_STORM),
     "replay": (replay.replay, replay.REPLAY),
     "idle": (idle.idle, idle.IDLE),

@@ -53,25 +53,6 @@ class Acker:
 class Line:
     """A pair. `on_popup` is called when a popup is both accepted and shown; `sent`, `accepted`, `shown`, `receipted` count."""
 
-    __slots__ = (
-        "_on_accepted",
-        "_on_popup",
-        "_requests",
-        "_streams",
-        "accepted",
-        "faults",
-        "number",
-        "opened",
-        "poster",
-        "posters",
-        "receipt_acker",
-        "receipted",
-        "sent",
-        "shown",
-        "shown_acker",
-        "shown_at",
-    )
-
     def __init__(self, number: int, on_accepted: Callable[["Line"], None], on_popup: OnPopup, faults: list[str]) -> None:
         self.number = number
         self.faults = faults

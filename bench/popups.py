@@ -17,36 +17,14 @@ OPEN_LOOP_ONE = {"p99 ms": Target(6, 3)}
 OPEN_LOOP_TWO = {"p99 ms": Target(20, 8)}
 
 
-async def one_home(rig: Rig, run_s: float) -> Run:
-    """Closed loop within one home: Global Server, home and embedded broker in one process."""
-    return await (await rig.field("one")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
+async def closed_loop(kind: str, rig: Rig, run_s: float) -> Run:
+    """As many popups as possible on an installation of this kind, 64 under way; CPU of all processes.
+
+    The XMPP server of `prosody` keeps nothing; that of `prosody-archive` keeps every message in SQLite.
+    """
+    return await (await rig.field(kind)).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
 
 
-async def two_homes(rig: Rig, run_s: float) -> Run:
-    """Closed loop from one home process to another through RabbitMQ."""
-    return await (await rig.field("two")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
-
-
-async def on_postgresql(rig: Rig, run_s: float) -> Run:
-    """Closed loop within one home process, on PostgreSQL and RabbitMQ; CPU of all processes."""
-    return await (await rig.field("postgres")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
-
-
-async def open_loop_one(rig: Rig, run_s: float) -> Run:
-    """200 popups a second within one home; latency counts from the time at which each was due."""
-    return await (await rig.field("one")).load.run(WARM_S, run_s, per_s=PER_S)
-
-
-async def open_loop_two(rig: Rig, run_s: float) -> Run:
-    """200 popups a second between two homes; latency counts from the time at which each was due."""
-    return await (await rig.field("two")).load.run(WARM_S, run_s, per_s=PER_S)
-
-
-async def on_prosody(rig: Rig, run_s: float) -> Run:
-    """The same closed loop on an XMPP server that keeps nothing."""
-    return await (await rig.field("prosody")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
-
-
-async def on_prosody_archive(rig: Rig, run_s: float) -> Run:
-    """The same on an XMPP server that keeps every message in SQLite."""
-    return await (await rig.field("prosody-archive")).load.run(WARM_S, run_s, in_flight=IN_FLIGHT)
+async def open_loop(kind: str, rig: Rig, run_s: float) -> Run:
+    """200 popups a second; latency counts from the time at which each was due."""
+    return await (await rig.field(kind)).load.run(WARM_S, run_s, per_s=PER_S)

@@ -89,11 +89,7 @@ class XmppLine:
     """Like `lines.Line`: `on_popup` is called when a message is shown and receipted."""
 
     def __init__(
-        self,
-        number: int,
-        on_accepted: Callable[["XmppLine"], None],
-        on_popup: Callable[["XmppLine", int, float], None],
-        faults: list[str],
+        self, number: int, on_accepted: Callable[["XmppLine"], None], on_popup: Callable[["XmppLine", int, float], None], faults: list[str]
     ) -> None:
         self.number = number
         self.faults = faults

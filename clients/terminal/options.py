@@ -17,14 +17,7 @@ CLIENT = "terminal/1.0"
 Server = Annotated[str, typer.Option("--server", envvar="FLASH_SERVER", metavar="URL", help="The Global Server.")]
 As = Annotated[str | None, typer.Option("--as", metavar="ME", help="Act for this handle instead of the user of the last `flash login`.")]
 Password = Annotated[
-    str | None,
-    typer.Option(
-        "--password",
-        envvar="FLASH_PASSWORD",
-        metavar="TEXT",
-        help="Without it you are asked.",
-        show_default=False,
-    ),
+    str | None, typer.Option("--password", envvar="FLASH_PASSWORD", metavar="TEXT", help="Without it you are asked.", show_default=False)
 ]
 
 

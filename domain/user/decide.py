@@ -52,14 +52,7 @@ def log_in(user: UserState, command: commands.LogIn, now: float) -> list[Event]:
     if replaced is None:
         return [*known, *lapsed, begun]
     ended = events.LoggedOff(
-        at=now,
-        cause=command.cause,
-        session=replaced,
-        reason="lost",
-        handle=command.handle,
-        status=status,
-        previous=status,
-        note=note,
+        at=now, cause=command.cause, session=replaced, reason="lost", handle=command.handle, status=status, previous=status, note=note
     )
     return [*known, *lapsed, begun, ended]
 

@@ -30,22 +30,6 @@ class Route:
     A `page` is for people in a browser: it takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
     """
 
-    __slots__ = (
-        "body",
-        "decode_body",
-        "gate",
-        "handle",
-        "method",
-        "name",
-        "page",
-        "path",
-        "public_query",
-        "query",
-        "refusals",
-        "success",
-        "synchronous",
-    )
-
     def __init__(
         self,
         method: str,

@@ -33,18 +33,13 @@ def _positive(text: str) -> float:
     return value
 
 
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if int(text) < least:
+            raise ValueError
+        return int(text)
 
-
-def _several(text: str) -> int:
-    value = int(text)
-    if value < 2:
-        raise ValueError
-    return value
+    return parse
 
 
 def _handles(text: str) -> frozenset[str]:
@@ -115,9 +110,9 @@ class Settings:
     )
     ops: frozenset[str] = _setting("FLASH_OPS", _handles, "handles, separated by commas", frozenset())
     integrators: Mapping[str, PresenceGrant] = _setting("FLASH_INTEGRATORS", read_grants, EXPECTED, MappingProxyType({}))
-    seal_events: int = _setting("FLASH_SEAL_EVENTS", _several, "a whole number above 1", _default_of(SealPolicy, "events"))
+    seal_events: int = _setting("FLASH_SEAL_EVENTS", _at_least(2), "a whole number above 1", _default_of(SealPolicy, "events"))
     seal_s: float = _setting("FLASH_SEAL_S", _positive, SECONDS, _default_of(SealPolicy, "seconds"))
-    max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _natural, "a whole number above 0", _default_of(Limits, "max_connections"))
+    max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _at_least(1), "a whole number above 0", _default_of(Limits, "max_connections"))
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
     )

@@ -7,6 +7,7 @@ cursor, or is told of the gap.
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from projections.directory.directory import Listed
 from projections.server.presence_feed import Change, Feed
@@ -21,30 +22,23 @@ HOMES = "homes"
 PRESENCE = "presence"
 
 
+@dataclass(slots=True, eq=False)
 class Subscriber:
     """One open stream. `only`: the users whom it asked for among those granted to it; None: all of those."""
 
-    __slots__ = ("_clock", "_seen_at", "going_on", "grant", "only", "outlet", "owner", "pong", "position", "slot")
+    owner: "Subscribers"
+    grant: PresenceGrant
+    only: Collection[int] | None
+    position: int
+    outlet: Outlet
+    clock: Callable[[], float]
+    going_on: bool = field(default=False, init=False)  # whether the next portion is sent in the next turn of the loop
+    pong: bool = field(default=True, init=False)  # see `seen_at`
+    slot: int = field(default=0, init=False)
+    _seen_at: float = field(init=False)
 
-    def __init__(
-        self,
-        owner: "Subscribers",
-        grant: PresenceGrant,
-        only: Collection[int] | None,
-        position: int,
-        outlet: Outlet,
-        clock: Callable[[], float],
-    ) -> None:
-        self.owner = owner
-        self.grant = grant
-        self.only = only
-        self.position = position
-        self.outlet = outlet
-        self.going_on = False  # whether the next portion is sent in the next turn of the loop
-        self.pong = True  # see `seen_at`
-        self.slot = 0
-        self._clock = clock
-        self._seen_at = clock()
+    def __post_init__(self) -> None:
+        self._seen_at = self.clock()
 
     @property
     def id(self) -> str:
@@ -55,7 +49,7 @@ class Subscriber:
     def seen_at(self) -> float:
         """When its transport last accepted data. A stream answers a blank by accepting it."""
         if self.outlet.writable:
-            self._seen_at = self._clock()
+            self._seen_at = self.clock()
         return self._seen_at
 
     def sees(self, change: Change, user: Listed | None) -> bool:

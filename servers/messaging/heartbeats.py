@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgpack
 import structlog
@@ -32,41 +32,35 @@ class Peer:
     up: bool = True
 
 
+@dataclass(slots=True, eq=False)
 class PeerMonitor:
     """Sends heartbeats and hears others. `on_up(server)`: the server is up or was restarted; `on_down(server)`: it fell silent."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        server: str,
-        run: str,
-        clock: Callable[[], float],
-        on_up: Callable[[str], None],
-        on_down: Callable[[str], None],
-        config: HeartbeatConfig,
-    ) -> None:
-        self._broker = broker
-        self._server = server
-        self._run = run
-        self._clock = clock
-        self._on_up = on_up
-        self._on_down = on_down
-        self._config = config
-        self._known: dict[str, Peer] = {}
-        self._task = BackgroundTask(f"heartbeats-{server}")
+    broker: Broker
+    server: str
+    run: str
+    clock: Callable[[], float]
+    on_up: Callable[[str], None]
+    on_down: Callable[[str], None]
+    config: HeartbeatConfig
+    _known: dict[str, Peer] = field(default_factory=dict, init=False)
+    _task: BackgroundTask = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._task = BackgroundTask(f"heartbeats-{self.server}")
 
     def alive(self) -> set[str]:
         """The servers that were heard lately, and this one."""
-        return {name for name, peer in self._known.items() if peer.up} | {self._server}
+        return {name for name, peer in self._known.items() if peer.up} | {self.server}
 
     def is_up(self, server: str) -> bool:
         """Whether a server was heard lately. This server always was."""
         peer = self._known.get(server)
-        return server == self._server or (peer is not None and peer.up)
+        return server == self.server or (peer is not None and peer.up)
 
     async def start(self) -> None:
         """Begin to send heartbeats and to listen."""
-        await self._broker.listen_heartbeats(self._heard)
+        await self.broker.listen_heartbeats(self._heard)
         self._task.start(self._beat())
 
     async def stop(self) -> None:
@@ -74,21 +68,21 @@ class PeerMonitor:
         await self._task.stop()
 
     async def _beat(self) -> None:
-        body = msgpack.packb({"server": self._server, "run": self._run})
+        body = msgpack.packb({"server": self.server, "run": self.run})
         while True:
-            await self._broker.send_heartbeat(body)
+            await self.broker.send_heartbeat(body)
             self.check()
-            await asyncio.sleep(self._config.beat_s)
+            await asyncio.sleep(self.config.beat_s)
 
     def check(self) -> None:
         """Report the servers that fell silent."""
-        oldest = self._clock() - self._config.down_after_s
+        oldest = self.clock() - self.config.down_after_s
         for name, peer in self._known.items():
             if peer.up and peer.beat_at < oldest:
                 peer.up = False
                 log.warning("peer.down", server=name)
                 try:
-                    self._on_down(name)
+                    self.on_down(name)
                 except Exception:  # a listener may fail; the heartbeats must go on
                     log.exception("peer.listener_failed")
 
@@ -101,17 +95,17 @@ class PeerMonitor:
         except (ValueError, TypeError, KeyError, msgpack.UnpackException):
             log.warning("peer.beat_unreadable")
             return
-        if name == self._server:
+        if name == self.server:
             return
         known = self._known.get(name)
         if known is None:
             if len(self._known) >= MAX_SERVERS:
                 return
-            self._known[name] = Peer(run, self._clock())
-            self._on_up(name)
+            self._known[name] = Peer(run, self.clock())
+            self.on_up(name)
             return
-        known.beat_at = self._clock()
+        known.beat_at = self.clock()
         if not known.up or known.run != run:
             known.up, known.run = True, run
             log.info("peer.up", server=name)
-            self._on_up(name)
+            self.on_up(name)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from eventsourcing.persistence import Tracking
@@ -38,47 +38,40 @@ class OutboxConfig:
     longest_retry_s: float = 5.0
 
 
+@dataclass(slots=True, eq=False)
 class OutboxPublisher:
     """Publishes what `outgoing` makes of the events. `name`: the store remembers the position under it; `linger_s`: how long a batch may
     gather when nobody waits for it."""
 
-    def __init__(
-        self,
-        store: Store,
-        writer: Writer,
-        broker: Broker,
-        name: str,
-        outgoing: Callable[[Sequence[Committed]], Sequence[Outgoing]],
-        log_follower: Follower,
-        linger_s: float,
-        config: OutboxConfig,
-    ) -> None:
-        self._store = store
-        self._writer = writer
-        self._broker = broker
-        self._name = name
-        self._outgoing = outgoing
-        self._log = log_follower
-        self._linger_s = linger_s
-        self._config = config
-        self._saved = 0  # the position that the store has, or that travels with a coming commit
-        self._stopping = False
-        self._saving = BackgroundTask(f"{name}-save")
-        self.task = BackgroundTask(name)
+    store: Store
+    writer: Writer
+    broker: Broker
+    name: str
+    outgoing: Callable[[Sequence[Committed]], Sequence[Outgoing]]
+    follower: Follower
+    linger_s: float
+    config: OutboxConfig
+    task: BackgroundTask = field(init=False)
+    _saving: BackgroundTask = field(init=False)
+    _saved: int = field(default=0, init=False)  # the position that the store has, or that travels with a coming commit
+    _stopping: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.task, self._saving = BackgroundTask(self.name), BackgroundTask(f"{self.name}-save")
 
     async def start(self) -> None:
         """Go on where the last run stopped."""
-        self._saved = await self._store.run(self._store.tracked, self._name)
-        self._log.passed(self._saved)
-        self._log.arrived.set()
+        self._saved = await self.store.run(self.store.tracked, self.name)
+        self.follower.passed(self._saved)
+        self.follower.arrived.set()
         self.task.start(self._run())
         self._saving.start(self._save_now_and_then())
 
     async def stop(self, timeout_s: float) -> None:
         """Publish the rest if the broker takes it in time; what remains is published at the next start."""
         self._stopping = True
-        self._log.arrived.set()
-        if self._broker.connected:
+        self.follower.arrived.set()
+        if self.broker.connected:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.task.wait(), timeout_s)
         await self.kill()
@@ -92,15 +85,15 @@ class OutboxPublisher:
     @property
     def position(self) -> int:
         """Everything up to here is published."""
-        return self._log.position
+        return self.follower.position
 
     @property
     def lag(self) -> int:
         """How many positions are committed but not yet published."""
-        return self._log.lag
+        return self.follower.lag
 
     async def _run(self) -> None:
-        follower, recent, config, pause_s = self._log, self._log.recent, self._config, self._config.first_retry_s
+        follower, recent, config, pause_s = self.follower, self.follower.recent, self.config, self.config.first_retry_s
         while True:
             try:
                 if recent.last <= follower.position:
@@ -108,16 +101,16 @@ class OutboxPublisher:
                         return
                     follower.arrived.clear()
                     await follower.arrived.wait()
-                if self._linger_s and recent.last - follower.position < config.max_batch:
-                    await asyncio.sleep(self._linger_s)
+                if self.linger_s and recent.last - follower.position < config.max_batch:
+                    await asyncio.sleep(self.linger_s)
                 # Receivers drop late events, so nothing may be left out: events that are not in memory are read first.
                 batch = follower.next(config.max_batch, config.max_batch_bytes) or await self._read()
                 if batch:
-                    outgoing = self._outgoing(batch)
+                    outgoing = self.outgoing(batch)
                     if outgoing:
-                        await self._broker.publish(outgoing)
+                        await self.broker.publish(outgoing)
                     follower.passed(batch[-1].position)
-                    self._writer.riding[self._name] = self._saved = follower.position
+                    self.writer.riding[self.name] = self._saved = follower.position
                 del batch  # up to a megabyte, which an idle home would keep
                 pause_s = config.first_retry_s
             except Unavailable:
@@ -129,12 +122,12 @@ class OutboxPublisher:
 
     async def _read(self) -> list[Committed]:
         """The next events, from the store."""
-        follower, config = self._log, self._config
+        follower, config = self.follower, self.config
         position, lag = follower.position, follower.lag
         if lag <= 0:
             return []
         try:
-            batch = await self._store.run_reader(self._store.read, position, config.max_batch)
+            batch = await self.store.run_reader(self.store.read, position, config.max_batch)
         except Unavailable as error:
             log.warning("outbox.read_failed", detail=error.detail)
             await asyncio.sleep(config.longest_retry_s)
@@ -145,16 +138,16 @@ class OutboxPublisher:
 
     async def _save_now_and_then(self) -> None:
         while True:
-            await asyncio.sleep(self._config.save_after_s)
+            await asyncio.sleep(self.config.save_after_s)
             await self._save()
 
     async def _save(self) -> None:
-        position, saved = self._log.position, self._saved
-        if position == saved and self._name not in self._writer.riding:
+        position, saved = self.follower.position, self._saved
+        if position == saved and self.name not in self.writer.riding:
             return
         self._saved = position
-        self._writer.riding.pop(self._name, None)
+        self.writer.riding.pop(self.name, None)
         try:
-            await self._writer.submit((), trackings=(Tracking(self._name, position),))
+            await self.writer.submit((), trackings=(Tracking(self.name, position),))
         except Unavailable:
             self._saved = -1  # not known: save again

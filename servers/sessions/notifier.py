@@ -25,12 +25,7 @@ class SessionNotifier:
     """Folds commits into the projections, then tells the sessions concerned."""
 
     def __init__(
-        self,
-        home: str,
-        sessions: Sessions,
-        projections: HomeProjections,
-        peers: PeerMonitor,
-        left: Callable[[int], None],
+        self, home: str, sessions: Sessions, projections: HomeProjections, peers: PeerMonitor, left: Callable[[int], None]
     ) -> None:
         """`left(uid)` is called when a user has left for good, after everything is folded."""
         self._home = home

@@ -49,38 +49,28 @@ def door_key(key: bytes) -> bytes:
     return hmac.digest(key, b"door", "sha256")
 
 
+@dataclass(slots=True, eq=False)
 class Tickets:
-    """The tickets that one home's users hold, and its answers to homes whose users ask for one."""
+    """The tickets that one home's users hold, `most` of them at the most, and its answers to homes whose users ask for one."""
 
-    def __init__(
-        self,
-        home: str,
-        sessions: Sessions,
-        contacters: ContacterIndex,
-        broker: Broker,
-        clock: Callable[[], float],
-        new_id: Callable[[], str],
-        most: int,
-    ) -> None:
-        """`most`: so many tickets are kept."""
-        self._home = home
-        self._sessions = sessions
-        self._contacters = contacters
-        self._broker = broker
-        self._clock = clock
-        self._new_id = new_id
-        self._most = most
-        self.held: dict[str, Ticket] = {}  # in the order in which they expire
+    home: str
+    sessions: Sessions
+    contacters: ContacterIndex
+    broker: Broker
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
+    most: int
+    held: dict[str, Ticket] = field(default_factory=dict, init=False)  # in the order in which they expire
 
     async def issue(self, sender: int, to: int, address: str) -> views.Ticket:
         """Where `sender`, who is seen at `address`, can reach `to`, and a ticket for it. Raises `NoRoute`."""
-        if sender not in self._contacters.watchers.get(to, {}):
+        if sender not in self.contacters.watchers.get(to, {}):
             raise NoRoute
-        home = self._contacters.home_of[to]
+        home = self.contacters.home_of[to]
         question = AskTicket(sender, to, address)
         try:
-            there = home != self._home
-            route = await ask(self._broker, home_key(home), question, TicketRoute, ASK_S) if there else self.answer(question)
+            there = home != self.home
+            route = await ask(self.broker, home_key(home), question, TicketRoute, ASK_S) if there else self.answer(question)
         except Unavailable:
             raise NoRoute from None
         except msgspec.MsgspecError as error:
@@ -89,7 +79,7 @@ class Tickets:
         if not route.address:
             raise NoRoute
         ticket = Ticket(sender, to, route.expires, route.key)
-        id = self._new_id()
+        id = self.new_id()
         self.held[id] = ticket
         self._forget_old()
         return views.Ticket(route.address, route.port, id, door_key(ticket.key).hex(), rfc3339(ticket.expires))
@@ -97,13 +87,13 @@ class Tickets:
     def answer(self, question: AskTicket) -> TicketRoute:
         """The route to a user of this home and the ticket's key, for a sender of any home; empty when there is no route."""
         sender, to = question.sender, question.to
-        if sender not in self._contacters.contacters.get(to, {}):
+        if sender not in self.contacters.contacters.get(to, {}):
             return NO_ROUTE
-        for session in self._sessions.of(to):
+        for session in self.sessions.of(to):
             route = session.route
             address = None if route is None else route.from_where(question.address)
             if route is not None and address is not None:
-                expires = float(int(self._clock() + TICKET_S))
+                expires = float(int(self.clock() + TICKET_S))
                 key = ticket_key(route.key, sender, to, rfc3339(expires))
                 return TicketRoute(address, route.port, key, expires)
         return NO_ROUTE
@@ -111,7 +101,7 @@ class Tickets:
     def stamp(self, id: str, send: Send, accepted_at: str) -> str | None:
         """A stamp, which proves to the recipient's client that this home has committed this message; None when the ticket does not fit."""
         ticket = self.held.get(id)
-        if ticket is None or (ticket.sender, ticket.to) != (send.uid, send.to) or ticket.expires <= self._clock():
+        if ticket is None or (ticket.sender, ticket.to) != (send.uid, send.to) or ticket.expires <= self.clock():
             return None
         urgent = "urgent" if send.urgent else ""
         said = (send.id, send.handle, send.name, send.text, send.in_reply_to or "", urgent, accepted_at)
@@ -119,9 +109,9 @@ class Tickets:
         return hmac.digest(ticket.key, b"stamp" + digests, "sha256").hex()
 
     def _forget_old(self) -> None:
-        now = self._clock()
+        now = self.clock()
         while self.held:
             oldest = next(iter(self.held))
-            if len(self.held) <= self._most and self.held[oldest].expires > now:
+            if len(self.held) <= self.most and self.held[oldest].expires > now:
                 return
             del self.held[oldest]

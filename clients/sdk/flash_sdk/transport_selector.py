@@ -6,6 +6,7 @@ What was learnt is kept for each home for as long as the process lives, so that 
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from flash_sdk.events import Transport
 from flash_sdk.transport_ladder import TOP, Ending, LadderState, Network, TransportTimeouts
@@ -29,62 +30,55 @@ def _own_address(family: socket.AddressFamily, elsewhere: str) -> str | None:
         return None
 
 
+@dataclass(slots=True)
 class TransportSelector:
-    """Holds the state of the ladder for one listener."""
+    """Holds the state of the ladder for one listener. `only`: always this transport. `learnt`: where to keep what is learnt."""
 
-    def __init__(
-        self,
-        home_url: str,
-        timeouts: TransportTimeouts,
-        *,
-        only: Transport | None = None,
-        learnt: dict[str, LadderState] = _learnt,
-        clock: Callable[[], float] = time.monotonic,
-        network: Callable[[], Network] = network_now,
-    ) -> None:
-        """`only`: use this transport, whatever happens. `learnt`: where to keep what is learnt."""
-        self._home_url = home_url
-        self._timeouts = timeouts
-        self._only = only
-        self._learnt = learnt
-        self._clock = clock
-        self._network = network
-        self._state = learnt.get(home_url) or LadderState(timeouts=timeouts)
+    home_url: str
+    timeouts: TransportTimeouts
+    only: Transport | None = None
+    learnt: dict[str, LadderState] = field(default_factory=lambda: _learnt)
+    clock: Callable[[], float] = time.monotonic
+    network: Callable[[], Network] = network_now
+    _state: LadderState = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._state = self.learnt.get(self.home_url) or LadderState(timeouts=self.timeouts)
 
     @property
     def transport(self) -> Transport:
         """The transport of the present or next connection."""
-        return self._only or self._state.transport
+        return self.only or self._state.transport
 
     @property
     def welcome_s(self) -> float:
         """How long to wait for the first part."""
-        return self._state.welcome_s if self._only is None else self._timeouts.welcome_s
+        return self._state.welcome_s if self.only is None else self.timeouts.welcome_s
 
     @property
     def upgrade_due(self) -> bool:
         """Whether to leave a connection that works for a better one."""
-        return self._only is None and self._state.transport != TOP and self._state.upgrade_due(self._clock(), self._network())
+        return self.only is None and self._state.transport != TOP and self._state.upgrade_due(self.clock(), self.network())
 
     @property
     def probing(self) -> bool:
         """Whether a better transport than the proven one is being tried."""
-        return self._only is None and self._state.probing
+        return self.only is None and self._state.probing
 
     def before_connect(self) -> None:
         """Choose the transport of a connection that is about to be made."""
-        self._move_to(self._state.before_connect(self._clock(), self._network()))
+        self._move_to(self._state.before_connect(self.clock(), self.network()))
 
     def data_received(self) -> None:
         """Parts come over the present transport."""
-        self._move_to(self._state.data_received(self._clock()))
+        self._move_to(self._state.data_received(self.clock()))
 
     def ended(self, how: Ending) -> None:
         """The connection has ended in this way."""
-        self._move_to(self._state.ended(how, self._clock()))
+        self._move_to(self._state.ended(how, self.clock()))
 
     def _move_to(self, state: LadderState) -> None:
-        if self._only is None and state is not self._state:
+        if self.only is None and state is not self._state:
             self._state = state
             if state.transport == state.proven:  # so the next login at this home begins here, whichever client makes it
-                self._learnt[self._home_url] = state
+                self.learnt[self.home_url] = state

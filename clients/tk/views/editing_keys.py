@@ -6,10 +6,7 @@ from typing import Any
 
 def teach(root: tk.Tk) -> None:
     """Let Ctrl+A select everything, and Ctrl+Backspace delete a word."""
-    for keys, in_entry, in_text in (
-        ("<Control-a>", _all_of_entry, _all_of_text),
-        ("<Control-BackSpace>", _word_of_entry, _word_of_text),
-    ):
+    for keys, in_entry, in_text in (("<Control-a>", _all_of_entry, _all_of_text), ("<Control-BackSpace>", _word_of_entry, _word_of_text)):
         root.bind_class("TEntry", keys, in_entry)
         root.bind_class("Text", keys, in_text)
 
