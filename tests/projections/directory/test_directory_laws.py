@@ -66,6 +66,7 @@ def picture(directory: Directory) -> object:
     return checkpoint, searches, [directory.residents(home) for home in HOMES], directory.pick_home(HOMES)
 
 
+@settings(deadline=None)  # a busy machine takes its time
 @given(histories())
 def test_replaying_changes_nothing(events: list[Event]) -> None:
     once = fold(events)
@@ -73,6 +74,7 @@ def test_replaying_changes_nothing(events: list[Event]) -> None:
     assert picture(fold(events, into=once)) == before
 
 
+@settings(deadline=None)
 @given(histories(), st.data())
 def test_a_checkpoint_and_the_events_after_it_are_the_whole(events: list[Event], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(events)))
@@ -82,7 +84,7 @@ def test_a_checkpoint_and_the_events_after_it_are_the_whole(events: list[Event],
     assert picture(fold(events, into=loaded, after=cut)) == picture(fold(events))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(histories(), TEXT, ASKED, st.integers(1, 5))
 def test_a_search_finds_what_comparing_every_user_would(events: list[Event], q: str, fields: dict[str, str], limit: int) -> None:
     directory = fold(events)
