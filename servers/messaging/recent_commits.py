@@ -1,4 +1,4 @@
-"""The newest commits of a log, in memory, for those who follow the log. Rule: without a gap up to the last; the store has older ones."""
+"""The newest commits of a log, in memory, for the followers of the log. Rule: without a gap up to the last; the store has older ones."""
 
 import asyncio
 import sys

@@ -17,7 +17,7 @@ def test_every_stream_is_fed_and_every_queue_is_replicated() -> None:
         assert queue.arguments["x-queue-type"] in ("quorum", "stream")
 
 
-def test_an_inbox_has_one_active_consumer_and_somewhere_for_what_it_cannot_handle() -> None:
+def test_an_inbox_has_one_active_consumer_and_a_queue_for_its_dead_letters() -> None:
     arguments = inbox("h1").arguments
     assert inbox("h1").name == "flash.home.h1"
     assert arguments["x-single-active-consumer"] is True

@@ -1,4 +1,4 @@
-"""Keys that people know from other programs, and for which Tk on X has other meanings. Rule: set once, for all fields."""
+"""Keys that people know from other programs, but that have other meanings in Tk on X. Rule: set once, for all fields."""
 
 import tkinter as tk
 from typing import Any

@@ -62,7 +62,7 @@ async def test_after_close_everything_is_unavailable(broker: Broker) -> None:
         await broker.publish(to("h1", b"x"))
 
 
-async def test_a_request_is_answered_by_who_serves_it(broker: Broker) -> None:
+async def test_a_request_is_answered_by_the_server_that_serves_its_key(broker: Broker) -> None:
     await broker.serve("echo", echo)
     answers = await asyncio.gather(*(broker.request("echo", b"%d" % number, 10) for number in range(50)))
     assert answers == [b"%d" % number for number in range(50)]
@@ -87,7 +87,7 @@ async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker, erro
     assert [(line["log_level"], line["event"]) for line in logs if line.get("key") == "raises"] == [said]
 
 
-async def test_a_heartbeat_reaches_all_who_listen(broker: Broker) -> None:
+async def test_a_heartbeat_reaches_every_listener(broker: Broker) -> None:
     first, second = list[bytes](), list[bytes]()
     await broker.listen_heartbeats(first.append)
     await broker.listen_heartbeats(second.append)

@@ -68,7 +68,7 @@ async def test_one_letter_goes_back_to_the_queue_it_came_from(broker: Broker) ->
     await first.receives(b"next")
 
 
-async def test_all_letters_go_back_in_their_order_behind_what_waits(broker: Broker) -> None:
+async def test_all_dead_letters_go_back_in_their_order_behind_waiting_messages(broker: Broker) -> None:
     await bury(broker, "h1", b"1", b"2", b"3")
     await bury(broker, "h2", b"4")
     await broker.publish(to("h1", b"waiting"))

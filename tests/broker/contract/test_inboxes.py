@@ -164,7 +164,7 @@ async def test_ten_thousand_messages_come_through_in_order(broker: Broker) -> No
     await eventually(lambda: _empty(broker))
 
 
-async def test_a_backlog_comes_before_what_is_published_meanwhile(broker: Broker) -> None:
+async def test_a_backlog_comes_before_messages_that_are_published_meanwhile(broker: Broker) -> None:
     bodies = [b"%d" % number for number in range(3_000)]
     await broker.publish(to("h1", *bodies[:2_000]))
     recorder = Recorder()

@@ -30,7 +30,7 @@ async def test_a_stream_is_read_from_an_offset(broker: Broker) -> None:
     assert await all_of(broker.read_stream(HISTORY, 100, follow=False)) == []
 
 
-async def test_next_is_what_comes_after_the_call(broker: Broker) -> None:
+async def test_next_begins_with_messages_published_after_the_call(broker: Broker) -> None:
     await broker.publish(events(b"before"))
     items = broker.read_stream(HISTORY, "next")
     await broker.publish(events(b"after"))
@@ -38,7 +38,7 @@ async def test_next_is_what_comes_after_the_call(broker: Broker) -> None:
     assert await all_of(broker.read_stream(HISTORY, "next", follow=False)) == []
 
 
-async def test_a_reader_follows_what_comes(broker: Broker) -> None:
+async def test_a_reader_follows_new_messages(broker: Broker) -> None:
     items = broker.read_stream(PRESENCE_LOG)
     for number in range(5):
         await broker.publish([Outgoing(PRESENCE, "presence.h1.42.online", b"%d" % number, "application/cloudevents+json")])

@@ -40,7 +40,7 @@ async def test_the_attributes_of_a_channel_and_of_a_connection(rabbitmq: AnyRabb
     await connection.close()
 
 
-async def test_aiormq_settles_what_stands_in_its_table_of_confirmations(rabbitmq: AnyRabbit) -> None:
+async def test_aiormq_settles_the_futures_in_its_table_of_confirmations(rabbitmq: AnyRabbit) -> None:
     """Confirmed, refused and returned messages, many at once and one by one; a caller that is gone disturbs nobody."""
     connection = new_connection(rabbitmq.new_vhost())
     await connection.connect()

@@ -47,7 +47,7 @@ async def test_the_log_is_read_from_any_place(amqp_url: str) -> None:
         assert (await anext(changes)).id == first[2].id
 
 
-async def test_what_happens_now_is_told_to_who_asked_for_it(amqp_url: str) -> None:
+async def test_changes_reach_the_program_that_subscribed_to_them(amqp_url: str) -> None:
     await publish(amqp_url)
     changes = presence(amqp_url, key="presence.*.42.away")
     asked = asyncio.ensure_future(anext(changes))

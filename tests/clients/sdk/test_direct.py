@@ -178,7 +178,7 @@ async def test_junk_is_hung_up_on(junk):
         await hung_up_on(offered, junk.replace(b"\n", b" ") + b"\n")
 
 
-async def test_one_who_does_not_know_the_key_is_hung_up_on():
+async def test_a_caller_without_the_key_is_hung_up_on():
     async with listening() as offered:
         await hung_up_on(offered, b"FLASH/1 home 00 " + b"0" * 64 + b"\n")
 

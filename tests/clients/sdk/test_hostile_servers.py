@@ -94,7 +94,7 @@ class Flood:
         pass
 
 
-async def test_reading_stops_while_the_consumer_does_not_take_what_has_come() -> None:
+async def test_reading_stops_while_the_consumer_takes_no_events() -> None:
     flood = Flood()
 
     async def opens(*_: object) -> Flood:

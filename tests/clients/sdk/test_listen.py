@@ -249,7 +249,7 @@ async def test_receipts_wait_for_company(peer: Peer, ann: FlashClient) -> None:
     assert peer.bodies("/v1/acks") == [{"session": "s1", "upto": 32}]
 
 
-async def test_logging_off_acknowledges_what_was_taken_and_ends_for_good(peer: Peer, ann: FlashClient) -> None:
+async def test_logging_off_acknowledges_the_processed_messages_and_ends_for_good(peer: Peer, ann: FlashClient) -> None:
     events = ann.listen()
     asked = asyncio.ensure_future(next_of(events, Receipt))
     line = await peer.line()

@@ -132,7 +132,7 @@ def test_a_resume_that_the_home_keeps_goes_on_from_there() -> None:
     assert take(mailbox, popup(51))[0]
 
 
-def test_a_store_from_the_last_life_hides_what_it_showed() -> None:
+def test_messages_that_the_last_run_showed_are_not_shown_again() -> None:
     seen = MemorySeen()
     first = Mailbox(seen)
     welcomed(first)

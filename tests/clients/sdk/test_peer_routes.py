@@ -156,7 +156,7 @@ async def test_who_says_too_much_or_nonsense_is_hung_up_on(word):
         await hung_up_on(offered, word)
 
 
-async def test_no_text_goes_to_who_cannot_prove_to_be_the_recipient():
+async def test_no_text_goes_to_a_host_that_cannot_prove_to_be_the_recipient():
     heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def somebody_else(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -103,7 +103,7 @@ async def test_a_mailbox_fuller_than_the_window_is_polled_empty(town: Town) -> N
         assert [text.split()[0] for text in await texts(events, 200)] == [str(number) for number in range(200)]
 
 
-async def test_one_who_missed_an_answer_begins_anew_and_misses_nothing(town: Town) -> None:
+async def test_a_client_that_missed_an_answer_begins_anew_and_misses_nothing(town: Town) -> None:
     opened = await town.poll()
     session = opened["session"]
     await town.bob.send(town.ann.grant.uid, "one")
@@ -140,7 +140,7 @@ async def test_a_client_that_closes_is_gone_at_once(town: Town) -> None:
         assert (await next_of(bob, Presence)).changes[0].presence.status == "offline"
 
 
-async def test_a_home_that_shuts_down_says_goodbye_to_those_who_wait(tmp_path: Path) -> None:
+async def test_a_home_that_shuts_down_says_goodbye_to_waiting_polls(tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
         town = await stack.enter_async_context(running_town(tmp_path))
         async with town.ann.listen(framing="poll") as ann:

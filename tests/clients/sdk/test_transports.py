@@ -16,7 +16,7 @@ def polling(now: float = 0.0) -> LadderState:
     return START.ended(Ending.HELD, now).ended(Ending.HELD, now).data_received(now)
 
 
-def test_one_who_gets_no_welcome_falls_rung_by_rung_and_stays_where_parts_flow() -> None:
+def test_a_client_without_a_welcome_falls_rung_by_rung_and_stays_where_parts_flow() -> None:
     first = START.before_connect(0, CAFE)
     second = first.ended(Ending.HELD, 10)
     third = second.ended(Ending.HELD, 20)
@@ -127,7 +127,7 @@ def test_the_next_login_of_the_process_begins_where_parts_flowed() -> None:
     assert first.transport == "poll", "each steers for itself"
 
 
-def test_one_who_names_a_transport_keeps_it() -> None:
+def test_a_named_transport_is_kept() -> None:
     learnt: dict[str, LadderState] = {}
     selector = TransportSelector("http://h1", TransportTimeouts(), only="multipart", learnt=learnt, clock=lambda: 0.0, network=lambda: CAFE)
     selector.before_connect()

@@ -31,7 +31,7 @@ async def test_ann_registers_finds_bob_and_sends_him_a_popup(peer: Peer, termina
     assert removed == (0, "bob is off your contact list\n", "")
 
 
-async def test_a_login_is_meant_by_what_follows(peer: Peer, terminal: Terminal) -> None:
+async def test_the_commands_after_a_login_are_for_that_user(peer: Peer, terminal: Terminal) -> None:
     await terminal.run("user", "add", "ann")
     assert (await terminal.run("login", "bob")).out.startswith("logged in as bob at h1 until 2030-01-02")
     assert await terminal.run("status", "away", "--note", "lunch") == (0, "you are away\n", "")

@@ -67,7 +67,7 @@ def test_an_answer_closes_the_popup_at_the_home_of_its_sender_only():
     assert (type(queued_there), queued_there.in_reply_to) == (QueueMessage, "b7")
 
 
-def test_the_mail_of_somebody_who_has_left_is_ignored():
+def test_the_mail_of_a_closed_account_is_ignored():
     sent = at("user-1", message_sent())
     assert react_to_mail(H2, (), sent, "h1") == H2.react(sent, "h1") != []
     assert react_to_mail(H2, {ANN}, sent, "h1") == ()
@@ -96,7 +96,7 @@ def test_the_sender_is_told_how_a_message_ended(event, told):
     assert list(H2.react(event, "h2")) == []
 
 
-def test_the_home_of_a_contact_hears_who_watches():
+def test_the_home_of_a_contact_hears_of_its_contacters():
     assert H2.react(at("user-1", contact_added()), "h1") == [AddContacter(uid=BOB, cause="c1", contacter=ANN, home="h1")]
     removed = at("user-1", ContactRemoved(uid=BOB, home="h2", **WHEN))
     assert H2.react(removed, "h1") == [RemoveContacter(uid=BOB, cause="c1", contacter=ANN)]

@@ -293,7 +293,7 @@ async def test_a_popup_that_nobody_sent_has_no_picture(wire: Wire) -> None:
     assert "+1.00 s" in body
 
 
-async def test_the_tail_tells_what_comes_and_ends_with_its_reader(edge: EdgeServer, console: StandInConsole) -> None:
+async def test_the_live_tail_sends_new_events_and_ends_with_its_reader(edge: EdgeServer, console: StandInConsole) -> None:
     async with wire_to(edge.port) as wire:
         wire.request("GET", "/ops/tail?user=ann&after=7", headers=COOKIE)
         status, headers, _ = await wire.head()

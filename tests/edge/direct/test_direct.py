@@ -186,7 +186,7 @@ async def test_nobody_is_called_at_a_port_that_did_not_offer(home, client, wire)
         await refused(home, client, wire, trap, "not_proven", port=trap.port)
 
 
-async def test_nobody_is_called_who_calls_from_elsewhere(home, client, wire):
+async def test_an_offer_from_another_port_is_not_called(home, client, wire):
     async with callable_client() as trap:
         await refused(home, client, wire, trap, "not_proven", source=0)
 
@@ -220,7 +220,7 @@ async def test_nobody_offers_for_somebody_elses_session(home, client, wire):
     assert (answer.code, client.called) == ("unknown_session", 0)
 
 
-async def test_one_who_does_not_know_the_key_gets_nothing(home, client, wire):
+async def test_a_client_without_the_key_gets_nothing(home, client, wire):
     session = (await wire.log_in())["session"]
     offering = asyncio.ensure_future(client.offers(home.edge.port, session))
     line = await client.answers(key=KEY[::-1])

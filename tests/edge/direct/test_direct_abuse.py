@@ -135,7 +135,7 @@ def test_what_contacts_may_be_told_of_one_seen_at_a_public_address(local, told):
     assert may_be_told(local, "9.9.9.9", []) is told
 
 
-def test_what_is_configured_may_be_told_but_never_what_is_no_machine():
+def test_configured_networks_may_be_told_but_never_an_address_of_no_machine():
     everything = [ip_network("0.0.0.0/0"), ip_network("::/0")]
     assert [text for text in ELSEWHERE if may_be_told(text, "9.9.9.9", everything)] == list(ELSEWHERE[:6])
 

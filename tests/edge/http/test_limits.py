@@ -114,7 +114,7 @@ async def test_stopping_lets_running_requests_end(home: RunningHome, wire: Wire)
         await asyncio.open_connection("127.0.0.1", home.edge.port)
 
 
-async def test_stopping_lets_goodbyes_arrive_and_drops_who_does_not_leave(home: RunningHome, wire: Wire):
+async def test_stopping_lets_goodbyes_arrive_and_drops_clients_that_stay(home: RunningHome, wire: Wire):
     await wire.log_in()
     (session,) = home.home.sessions.values()
     async with wire_to(home.edge.port) as stubborn:
@@ -127,7 +127,7 @@ async def test_stopping_lets_goodbyes_arrive_and_drops_who_does_not_leave(home: 
     await eventually(lambda: len(home.home.gone) == 2)
 
 
-async def test_stopping_gives_up_on_what_does_not_end(home: RunningHome, wire: Wire):
+async def test_stopping_gives_up_on_requests_that_do_not_end(home: RunningHome, wire: Wire):
     home.home.gate = asyncio.Event()
     wire.request("POST", "/v1/messages", SEND, ANN)
     await eventually(lambda: home.home.waiting == 1)

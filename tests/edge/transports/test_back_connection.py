@@ -58,7 +58,9 @@ async def test_what_a_client_says_of_itself_reaches_the_home(home: RunningHome, 
     ("resume", "session", "seq"),
     [({}, None, None), ({"session": "s0"}, "s0", None), ({"seq": 17}, None, 17), ({"session": "s0", "seq": 0}, "s0", None)],
 )
-async def test_a_client_resumes_by_what_it_has(home: RunningHome, wire: Wire, resume: object, session: str | None, seq: int | None):
+async def test_a_client_resumes_after_the_last_message_that_it_has(
+    home: RunningHome, wire: Wire, resume: object, session: str | None, seq: int | None
+):
     await wire.log_in(body={"resume": resume})
     assert only_session(home).hello == Hello("", False, session, seq)
 

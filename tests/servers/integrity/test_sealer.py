@@ -89,7 +89,7 @@ async def test_what_was_written_before_there_were_seals_is_sealed_too(opened, ur
     holds(log)
 
 
-async def test_who_is_behind_reads_what_is_behind_once_however_much_happens_meanwhile(opened, url, monkeypatch):
+async def test_a_sealer_that_is_behind_reads_each_old_event_once_however_much_is_committed_meanwhile(opened, url, monkeypatch):
     old = SealedLog(url)
     put(old.store, "user-1", 0, [adopted(number) for number in range(45)])
     await asyncio.to_thread(old.store.close)

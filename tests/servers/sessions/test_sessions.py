@@ -236,7 +236,7 @@ class NotRenewed:
 
 
 async def test_nobody_is_dead_whose_answers_are_refused(town, friends, monkeypatch):
-    """A home that cannot renew its lease, for its database is away, takes no calls."""
+    """A home that cannot renew its lease, because its database is away, takes no calls."""
     _, bob = friends
     blanks = bob.home.blanks
     _, window = await bob.opens(pong=True)

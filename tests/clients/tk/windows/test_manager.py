@@ -24,7 +24,7 @@ def other_screen(tmp_path: Path) -> Iterator[Display]:
         yield display
 
 
-async def test_the_keyboard_goes_back_from_a_popup_to_whoever_had_it(
+async def test_the_keyboard_goes_back_from_a_popup_to_the_window_that_had_it(
     other_screen: Display, friend: Friend, flash_servers: RunningServer, tmp_path: Path
 ) -> None:
     ann, bob = await friend("ann"), await friend("bob")

@@ -20,7 +20,7 @@ LAST = "the last one"
 
 @pytest.fixture
 def flash_servers(tmp_path: Path) -> Iterator[RunningServer]:
-    """Of its own, for it dies."""
+    """A server of the test's own, because it dies."""
     with RunningServer(tmp_path / "servers") as servers:
         yield servers
 
