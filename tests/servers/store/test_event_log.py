@@ -136,8 +136,8 @@ def test_a_commit_on_postgresql_waits_for_the_one_before_but_not_for_ever(postgr
     """Else a reader could see the later one first, go on from its position, and miss the earlier one."""
     database = postgres.new_database()
     with closing(PostgresLog(database, "h1", IMPATIENT)) as log, closing(PostgresLog(database, "h2", IMPATIENT)) as other:
-        with psycopg.connect(database) as other:
-            other.execute("SELECT flash_h1.flash_commit(0, '{a}', '{1}', '{any}', '{any}', '{}', '{}', '{}', '{}')")
+        with psycopg.connect(database) as open_commit:
+            open_commit.execute("SELECT flash_h1.flash_commit(0, '{a}', '{1}', '{any}', '{any}', '{}', '{}', '{}', '{}')")
             with pytest.raises(Unavailable, match="lock timeout"):
                 log.append([event("b", 1)])
             other.append([event("b", 1)])  # another server's log
