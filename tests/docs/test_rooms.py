@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs import tree
 
-ROOMS = ("domain", "projections", "broker", "servers", "edge", "flash", "clients", "flash_sdk")
+ROOMS = ("domain", "runtime", "projections", "broker", "servers", "edge", "flash", "clients", "flash_sdk")
 FEW = 2  # a folder of so few modules says why it is a folder
 
 
@@ -81,3 +81,12 @@ def circle(imports: dict[str, set[str]]) -> list[str]:
     except graphlib.CycleError as error:
         return list(error.args[1])
     return []
+
+
+def test_the_image_is_built_from_every_room() -> None:
+    """A room that `.dockerignore` forgets is missing in the image, and its servers do not start."""
+    let_in = {line.removeprefix("!") for line in tree.text(Path(".dockerignore")).splitlines() if line.startswith("!")}
+    rooms = {room for room in ROOMS if room != "flash_sdk"}  # the SDK lies below clients/
+    assert rooms <= let_in
+    packaged = tomllib.loads(tree.text(Path("pyproject.toml")))["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {f"{room}*" for room in rooms} == set(packaged)
