@@ -14,6 +14,8 @@ from tests.docs import tree
 from tests.edge.stand_ins import StandInHome, Tokens
 from tests.edge.wire import ANN, Wire
 from tests.support.ports import free_ports
+from tests.support.rabbitmq import answers
+from tests.support.waiting import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
 HSTS = "max-age=31536000"
@@ -63,13 +65,8 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
     trusted = ssl.create_default_context(cafile=certificate)
     trusted.check_hostname = False
     try:
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusted)
-                    break
-                except OSError:
-                    await asyncio.sleep(0.05)
+        await eventually(lambda: answers(port), 20)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusted)
         yield Wire(reader, writer)
         writer.close()
     finally:
