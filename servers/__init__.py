@@ -3,10 +3,13 @@
 The servers add these errors to the tree in `domain/errors.py`; `servers/maintenance/errors.py` draws those of the commands:
 
 Unavailable
+├── NoCard           servers/trust/box.py: the addressee's card is not known here
 ├── Conflicted       servers/store/log/event_log.py: another process wrote to the same stream
 └── LeaseLost        servers/store/log/lease.py: another process serves this home
 
 ValueError
+├── NotBelieved      servers/trust/server_identity.py: what another server says is not proven
+├── CannotOpen       servers/trust/box.py: a box that is not for us, too old, or forged
 └── NotDecryptable   servers/encryption/event_codec.py: the bytes or the key are not the right ones
 
 Exception

@@ -57,6 +57,7 @@ class SqliteKeys:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "temp_store=MEMORY"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.execute("CREATE TABLE IF NOT EXISTS keys (owner INTEGER PRIMARY KEY, key BLOB)")
+            self._db.execute("CREATE TABLE IF NOT EXISTS trust (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"The key store cannot be opened: {error}") from error
 
@@ -87,6 +88,21 @@ class SqliteKeys:
         self._run("VACUUM")  # writes the pages anew: a page that was split may hold a copy that no deletion reaches
         if self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
             raise Unavailable("Another process reads the key store: the journal still holds a destroyed key.")
+
+    def records(self) -> dict[str, bytes]:
+        with self._lock, _refusals():
+            return dict(self._db.execute("SELECT name, value FROM trust").fetchall())
+
+    def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
+        values: tuple[str | bytes | None, ...]
+        if old is None:
+            statement, values = "INSERT INTO trust VALUES (?,?) ON CONFLICT DO NOTHING", (name, new)
+        elif new is None:
+            statement, values = "DELETE FROM trust WHERE name=? AND value=?", (name, old)
+        else:
+            statement, values = "UPDATE trust SET value=? WHERE name=? AND value=?", (new, name, old)
+        with self._lock, _refusals():
+            return (old, new) == (None, None) or self._db.execute(statement, values).rowcount == 1
 
     def close(self) -> None:
         with self._lock:

@@ -25,15 +25,17 @@ class PostgresKeys:
     def __init__(self, url: str, server: str) -> None:
         """Raises `Unavailable` when the database cannot be reached."""
         self._url = url
-        self._table = Identifier(f"flash_keys_{server.replace('-', '$')}", "keys")
+        schema = f"flash_keys_{server.replace('-', '$')}"
+        self._table, self._trust = Identifier(schema, "keys"), Identifier(schema, "trust")
         self._lock = threading.Lock()
         self._db: psycopg.Connection[Any] | None = None
 
         def set_up(db: psycopg.Connection[Any]) -> None:
             with db.transaction():  # `IF NOT EXISTS` does not hold between two processes that start in the same moment
                 db.execute("SELECT pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
-                db.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(f"flash_keys_{server.replace('-', '$')}")))
+                db.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
                 db.execute(self._sql("CREATE TABLE IF NOT EXISTS {} (owner bigint PRIMARY KEY, key bytea)"))
+                db.execute(self._trust_sql("CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, value bytea NOT NULL)"))
 
         self._run(set_up)
 
@@ -66,6 +68,20 @@ class PostgresKeys:
 
         self._run(erase)
 
+    def records(self) -> dict[str, bytes]:
+        rows = self._run(lambda db: db.execute(self._trust_sql("SELECT name, value FROM {}")).fetchall())
+        return {name: bytes(value) for name, value in rows}
+
+    def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
+        values: tuple[str | bytes | None, ...]
+        if old is None:
+            statement, values = "INSERT INTO {} VALUES (%s,%s) ON CONFLICT DO NOTHING", (name, new)
+        elif new is None:
+            statement, values = "DELETE FROM {} WHERE name=%s AND value=%s", (name, old)
+        else:
+            statement, values = "UPDATE {} SET value=%s WHERE name=%s AND value=%s", (new, name, old)
+        return (old, new) == (None, None) or self._run(lambda db: db.execute(self._trust_sql(statement), values).rowcount == 1)
+
     def close(self) -> None:
         with self._lock:
             if self._db is not None:
@@ -73,6 +89,9 @@ class PostgresKeys:
 
     def _sql(self, text: str) -> Composed:
         return SQL(text).format(self._table)
+
+    def _trust_sql(self, text: str) -> Composed:
+        return SQL(text).format(self._trust)
 
     def _run(self, call: Callable[[psycopg.Connection[Any]], T]) -> T:
         """Call with a live connection; once more with a new one if that one had died."""

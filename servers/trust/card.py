@@ -1,0 +1,166 @@
+"""What servers show each other: a certificate, and box keys that the server signed. Rule: a card proves itself, whoever hands it on; an
+older one never takes a newer one's place.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import structlog
+from msgspec import MsgspecError, Struct, msgpack
+
+from servers.trust import certificate
+from servers.trust.box_keys import KEPT, BoxKey, read_box_key
+from servers.trust.certificate import Certificate
+from servers.trust.records import CARD, CERTIFICATE, GLOBAL_KEY, REVOKED, Records
+from servers.trust.server_identity import NotBelieved, read_unproven
+
+log = structlog.get_logger()
+
+
+class _Shown(Struct, frozen=True, array_like=True):
+    certificate: bytes
+    statements: tuple[bytes, ...]
+
+
+class Card:
+    """A card that was verified. `box_keys`: the newest first; `raw`: as it travels."""
+
+    __slots__ = ("box_keys", "certificate", "raw")
+
+    def __init__(self, raw: bytes, certificate: Certificate, box_keys: tuple[BoxKey, ...]) -> None:
+        self.raw = raw
+        self.certificate = certificate
+        self.box_keys = box_keys
+
+    def box_key(self, number: int) -> BoxKey | None:
+        """The box key of this number, if the server still shows it."""
+        return next((key for key in self.box_keys if key.number == number), None)
+
+
+def card_bytes(certificate: bytes, statements: tuple[bytes, ...]) -> bytes:
+    """A card as it travels."""
+    return msgpack.encode(_Shown(certificate, statements))
+
+
+def read_card(raw: bytes, global_key: bytes, now: float) -> Card:
+    """The card in `raw`. Raises `NotBelieved`."""
+    try:
+        shown = msgpack.decode(raw, type=_Shown)
+    except MsgspecError:
+        raise NotBelieved("this is no card") from None
+    if not 0 < len(shown.statements) <= KEPT:
+        raise NotBelieved(f"a card shows 1 to {KEPT} box keys")
+    stated = certificate.read(shown.certificate, global_key, now)
+    keys = sorted((read_box_key(one, stated.name, stated.key) for one in shown.statements), key=lambda key: -key.number)
+    return Card(raw, stated, tuple(keys))
+
+
+class Peers:
+    """The cards that this server knows, its own certificate, the pinned key of the Global Server and what it has revoked. What is learned
+    is believed at once and stored by `save`, which blocks; a card that a crash forgot is shown again. `load` blocks."""
+
+    def __init__(self, name: str, records: Records, clock: Callable[[], float] = time.time) -> None:
+        self.name = name
+        self.clock = clock
+        self._records = records
+        self._cards: dict[str, Card] = {}
+        self._revoked: dict[str, int] = {}
+        self._unsaved: dict[str, bytes] = {}
+        self.global_key = b""  # empty before enrolment
+        self.certificate: bytes = b""  # our own; empty before enrolment
+        self.on_learned: list[Callable[[str], None]] = []  # called with the name whose card came, changed or is believed no more
+        self.load()
+
+    @property
+    def known(self) -> Mapping[str, Card]:
+        """The cards, by name; look with `card` for one that is to be believed now."""
+        return MappingProxyType(self._cards)
+
+    def load(self) -> None:
+        """Read what is stored. Raises `Unavailable`."""
+        stored = self._records.everything() | self._unsaved
+        self.global_key = stored.get(GLOBAL_KEY, b"")
+        self.certificate = stored.get(CERTIFICATE, b"")
+        if REVOKED in stored:
+            for name, number in msgpack.decode(stored[REVOKED], type=dict[str, int]).items():
+                self._revoked[name] = max(number, self._revoked.get(name, 0))
+        for record, raw in stored.items():
+            if record.startswith(CARD) and self.global_key:
+                try:
+                    self._take(raw)
+                except NotBelieved as refusal:
+                    log.warning("trust.card_forgotten", server=record.removeprefix(CARD), why=str(refusal))
+
+    def pin(self, key: bytes) -> None:
+        """Believe this key of the Global Server, for good. Blocks. Raises `NotBelieved` when another one is pinned, `Unavailable`."""
+        if self._records.first(GLOBAL_KEY, lambda: key) != key:
+            raise NotBelieved("the Global Server has another key than the one that this server knows")
+        self.global_key = key
+
+    def hold(self, raw: bytes) -> Certificate:
+        """Have `raw` as our own certificate, and show it from now on. Raises `NotBelieved`; the caller has checked that the key is ours."""
+        held = certificate.read(raw, self.global_key, self.clock())
+        if held.name != self.name:
+            raise NotBelieved(f"a certificate of {held.name} was given to {self.name}")
+        self.certificate = raw
+        self._unsaved[CERTIFICATE] = raw
+        return held
+
+    @property
+    def held(self) -> Certificate | None:
+        """Our own certificate, expired or not; None before enrolment."""
+        return read_unproven(self.certificate, Certificate) if self.certificate else None
+
+    def learn(self, raw: bytes) -> bool:
+        """Believe a card that proves itself. False when it is no newer than the known one. Raises `NotBelieved`."""
+        card = self._take(raw)
+        if card is not None:
+            self._unsaved[CARD + card.certificate.name] = raw
+        return card is not None
+
+    def card(self, name: str) -> Card | None:
+        """The card of a server; None when it is unknown, revoked, or its certificate has expired."""
+        card = self._cards.get(name)
+        return None if card is None or card.certificate.expired(self.clock()) else card
+
+    def revoke(self, name: str, number: int) -> None:
+        """Never believe a certificate of `name` up to `number` again: the Global Server says so."""
+        if number <= self._revoked.get(name, 0):
+            return
+        self._revoked[name] = number
+        self._unsaved[REVOKED] = msgpack.encode(self._revoked)
+        card = self._cards.get(name)
+        if card is not None and card.certificate.number <= number:
+            del self._cards[name]
+        log.warning("trust.revoked", server=name, number=number)
+        self._tell(name)
+
+    def revoked(self, name: str) -> int:
+        """The highest revoked number of this name; 0 without any."""
+        return self._revoked.get(name, 0)
+
+    def save(self) -> None:
+        """Store what was learned. Blocks. Raises `Unavailable`; then the next call stores it."""
+        for record, value in list(self._unsaved.items()):
+            self._records.put(record, value)
+            if self._unsaved.get(record) is value:
+                del self._unsaved[record]
+
+    def _take(self, raw: bytes) -> Card | None:
+        if not self.global_key:
+            raise NotBelieved("this server is not enrolled, so it can believe no card")
+        card = read_card(raw, self.global_key, self.clock())
+        name, number = card.certificate.name, card.certificate.number
+        if number <= self._revoked.get(name, 0):
+            raise NotBelieved(f"the certificate of {name} was revoked")
+        known = self._cards.get(name)
+        if known is not None and (number, card.box_keys[0].number) <= (known.certificate.number, known.box_keys[0].number):
+            return None
+        self._cards[name] = card
+        self._tell(name)
+        return card
+
+    def _tell(self, name: str) -> None:
+        for learned in self.on_learned:
+            learned(name)

@@ -1,0 +1,59 @@
+"""What a server keeps of itself and of others so that it can believe them after a restart. Rule: it lies with the keys of personal data,
+and two processes that serve one server agree on it: who is second takes what the first one stored.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from domain.errors import Unavailable
+
+IDENTITY = "identity"  # the Ed25519 private key
+BOX_KEYS = "box keys"  # the X25519 private keys
+GLOBAL_KEY = "global key"  # the pinned public key of the Global Server
+CERTIFICATE = "certificate"  # our own
+REVOKED = "revoked"  # the highest revoked number of each name
+CARD = "card "  # and a name: what that server showed
+ENROLMENT = "enrolment "  # and an id: a secret that is good once; at the Global Server only
+
+
+class RecordTable(Protocol):
+    """Where records lie. Every call blocks and may raise `Unavailable`."""
+
+    def records(self) -> dict[str, bytes]:
+        """All of them."""
+
+    def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
+        """Durably put `new` in the place of `old`, where None stands for no record. False when the record is not `old`: nothing changed."""
+
+
+class Records:
+    """One server's trust records. Every call blocks and may raise `Unavailable`."""
+
+    def __init__(self, table: RecordTable) -> None:
+        self._table = table
+
+    def everything(self) -> dict[str, bytes]:
+        """All records."""
+        return self._table.records()
+
+    def read(self, name: str) -> bytes | None:
+        """One record."""
+        return self._table.records().get(name)
+
+    def first(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The record, made by `make` where there is none; another process may have been first."""
+        if (kept := self.read(name)) is None:
+            self._table.change_record(name, None, make())
+            kept = self.read(name)
+        if kept is None:
+            raise Unavailable(f"The record {name!r} cannot be kept.")
+        return kept
+
+    def change(self, name: str, old: bytes | None, new: bytes | None) -> bool:
+        """Put `new` in the place of `old`. False when another process was first."""
+        return self._table.change_record(name, old, new)
+
+    def put(self, name: str, value: bytes) -> None:
+        """Store what any process may overwrite."""
+        while not self._table.change_record(name, self.read(name), value):
+            pass
