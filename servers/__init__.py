@@ -10,7 +10,8 @@ Unavailable
 ValueError
 ├── NotBelieved      servers/trust/server_identity.py: what another server says is not proven
 ├── CannotOpen       servers/trust/box.py: a box that is not for us, too old, or forged
-└── NotDecryptable   servers/encryption/event_codec.py: the bytes or the key are not the right ones
+├── NotDecryptable   servers/encryption/event_codec.py: the bytes or the key are not the right ones
+└── NotOurs          servers/encryption/mac.py: bytes without the server's proof, or with a wrong one
 
 Exception
 └── KeysNeeded       servers/encryption/key_store.py: no error, but a request to read keys first

@@ -43,3 +43,13 @@ class LogRestored(Event, frozen=True, kw_only=True):
     backed_up: int
     told: int
     missing: int  # how many events up to `told` neither of them had
+
+
+class ClockCorrected(Event, frozen=True, kw_only=True):
+    """Ops accepted that the server's clock was put right: from the position `first` on, times begin anew. Stored in `clock-<server>`."""
+
+    TOPIC = "log.clock_corrected"
+    server: str
+    first: int
+    ahead_s: float  # how far the newest time before `first` is ahead of the times from there on
+    proof: str  # under the server's own key, because nobody else may say so

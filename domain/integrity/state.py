@@ -6,8 +6,8 @@ from typing import Any
 
 @dataclass(slots=True)
 class SealedState:
-    """How far a log is sealed (`log-<server>`), or how far its server told that it is (`witness-<server>`). Of `restored-<server>` only
-    the version counts."""
+    """How far a log is sealed (`log-<server>`), or how far its server told that it is (`witness-<server>`). Of `restored-<server>` and
+    `clock-<server>` only the version counts."""
 
     stream: str
     version: int = 0

@@ -24,6 +24,7 @@ RULES = Rules(
         "log": SealedState,
         "witness": SealedState,
         "restored": SealedState,
+        "clock": SealedState,
     },
     deciders=decide.DECIDERS | seal_deciders.DECIDERS,
     folds=evolve.FOLDS | seal_folds.FOLDS,

@@ -36,7 +36,7 @@ def rules_for(home: str) -> Rules:
     """The rules of this home."""
     return Rules(
         server=home,
-        states={"user": UserState, "mailbox": MailboxState, "log": SealedState, "witness": SealedState, "restored": SealedState},
+        states={"user": UserState, "mailbox": MailboxState, **dict.fromkeys(("log", "witness", "restored", "clock"), SealedState)},
         deciders=user_deciders.DECIDERS | mailbox_deciders.DECIDERS | closing.DECIDERS | seal_deciders.DECIDERS,
         folds=user_folds.FOLDS | mailbox_folds.FOLDS | seal_folds.FOLDS,
         policies=POLICIES,

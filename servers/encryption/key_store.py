@@ -1,8 +1,8 @@
 """The keys with which a server encrypts personal data, one per user. Rule: a key is on disk before anything is encrypted with it, and is
 kept apart from the events: a reader of the events alone can read no text and no name.
 
-A destroyed key leaves a tombstone: no new key is ever made for that user. Numbers below zero are transit keys: personal fields that travel
-between servers are encrypted with them, because servers have no keys of users in common.
+A destroyed key leaves a tombstone: no new key is ever made for that user. Number 0 is the server's own key (`mac.py`). Numbers below zero
+are transit keys: personal fields that travel between servers are encrypted with them, because servers have no keys of users in common.
 """
 
 import secrets
@@ -15,6 +15,7 @@ import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import Unavailable
+from servers.encryption.mac import OWN
 
 KEY_BYTES = 32  # AES-256
 KEYS_IN_MEMORY = 5_000  # about 1 MB: more than there are states in memory; others are read from the table, a batch at a time
@@ -96,6 +97,7 @@ class KeyStore:
         self._ciphers_in_memory = ciphers_in_memory
         self._lock = threading.Lock()  # held while the keys in memory are changed; to read them needs no lock
         self._keys: dict[int, bytes | None] = {}  # those that were asked for longest ago come first
+        self._own: bytes | None = None  # the server's own key, once it was asked for
         self.ready: dict[int, AESGCM] = {}  # ciphers; any thread may look here, and ask the store for those that are not here
 
     def at_hand(self, owners: Collection[int]) -> dict[int, AESGCM | None]:
@@ -154,6 +156,14 @@ class KeyStore:
         with self._lock:
             self._keys.pop(owner, None)
             self.ready.pop(owner, None)
+
+    def own(self) -> bytes:
+        """The server's own key, with which it proves what it wrote; made at the first use. Blocks. Raises `Unavailable`."""
+        if self._own is None:
+            self._own = self.have((OWN,))[OWN]
+            if self._own is None:
+                raise Unavailable("The server's own key was destroyed.")
+        return self._own
 
     def transit_key(self) -> int:
         """The number (below zero) of the newest transit key; 0 before one has arrived. Raises `Unavailable`."""

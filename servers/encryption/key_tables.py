@@ -8,11 +8,14 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from domain.errors import Unavailable
 from runtime.database_urls import sqlite_file
 from servers.encryption.key_store import KeyStore, KeyTable
+from servers.encryption.mac import OWN
 
 ROWS_PER_QUESTION = 500  # below every limit on the number of parameters
 LOCK_TIMEOUT_S = 5.0  # for another process that reads the file, such as an audit
@@ -32,6 +35,29 @@ def open_table(keys_url: str, store_url: str, server: str) -> KeyTable:
     from servers.encryption.postgres_keys import PostgresKeys
 
     return PostgresKeys(url, server)
+
+
+class KeysSeen(NamedTuple):
+    """What a reader of the keys may know: of each owner that has a row, whether the key is destroyed; and the server's own key."""
+
+    destroyed: Mapping[int, bool]
+    own: bytes | None
+
+
+def keys_seen(keys_url: str, store_url: str, server: str) -> KeysSeen:
+    """Look at the keys. Nothing is made, and no person's key is read. Raises `Unavailable` where the keys cannot be seen."""
+    url = keys_url or _beside(store_url)
+    if (path := sqlite_file(url)) is None:
+        from servers.encryption.postgres_keys import rows_seen
+
+        return KeysSeen(*rows_seen(url, server))
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)) as database:
+            rows = database.execute("SELECT owner, key IS NULL FROM keys").fetchall()
+            own = database.execute("SELECT key FROM keys WHERE owner = ?", (OWN,)).fetchone()
+    except sqlite3.Error as error:
+        raise Unavailable(f"the keys in {path} cannot be seen: {error}") from error
+    return KeysSeen({owner: bool(gone) for owner, gone in rows}, own[0] if own else None)
 
 
 def keys_file(keys_url: str, store_url: str) -> Path | None:

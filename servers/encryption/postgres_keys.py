@@ -13,10 +13,29 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from domain.errors import Unavailable
 from runtime.postgres_options import KEEPALIVES
+from servers.encryption.mac import OWN
 
 CONNECT_TIMEOUT_S = 3  # a user who waits hears after this time that the keys are away
 SETUP_LOCK = 0x6B657973  # "keys": a key that no other user of the database is likely to lock
 T = TypeVar("T")
+
+
+def rows_seen(url: str, server: str) -> tuple[dict[int, bool], bytes | None]:
+    """Of each owner that has a row, whether the key is destroyed; and the server's own key. Raises `Unavailable`."""
+    table = Identifier(schema_of_keys(server), "keys")
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as database:
+            database.read_only = True
+            rows = database.execute(SQL("SELECT owner, key IS NULL FROM {}").format(table)).fetchall()
+            own = database.execute(SQL("SELECT key FROM {} WHERE owner = %s").format(table), (OWN,)).fetchone()
+    except psycopg.Error as error:
+        raise Unavailable(f"the keys of {server} cannot be seen: {error}") from error
+    return dict(rows), bytes(own[0]) if own and own[0] is not None else None
+
+
+def schema_of_keys(server: str) -> str:
+    """The schema in which a server's keys lie."""
+    return f"flash_keys_{server.replace('-', '$')}"
 
 
 class PostgresKeys:
@@ -25,7 +44,7 @@ class PostgresKeys:
     def __init__(self, url: str, server: str) -> None:
         """Raises `Unavailable` when the database cannot be reached."""
         self._url = url
-        schema = f"flash_keys_{server.replace('-', '$')}"
+        schema = schema_of_keys(server)
         self._table, self._trust = Identifier(schema, "keys"), Identifier(schema, "trust")
         self._lock = threading.Lock()
         self._db: psycopg.Connection[Any] | None = None

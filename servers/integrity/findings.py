@@ -3,11 +3,15 @@
 changed    another event stands there than was sealed        removed    no event stands there any more
 inserted   an event stands there that never was sealed       cut_off    everything from there to the end is gone
 moved      the event of another position stands there        seal       a seal itself is wrong
+backdated  its time is far before that of an earlier event   foreign    its stream belongs to another server
+key        a person's key and the log contradict each other  time       the history tells another time than the event itself
+missing    there is no log, but something says there was
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+NEVER_MERGED = frozenset({"seal", "key"})  # each has something else to say
 MAX_DIFFERENCES = 100_000  # per witness: a log that differs in more is not mended by looking at each
 
 
@@ -102,7 +106,7 @@ def gather(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _continues(last: Finding, finding: Finding) -> bool:
-    if last.kind != finding.kind or last.kind == "seal" or finding.position != last.to + 1:
+    if last.kind != finding.kind or last.kind in NEVER_MERGED or finding.position != last.to + 1:
         return False
     offset = None if last.was is None else last.was - last.position
     return offset == (None if finding.was is None else finding.was - finding.position)

@@ -3,14 +3,21 @@
 The witnesses are opened before the log: what they know is stored by then, so that a running server never seems to have lost an event.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from domain.errors import Unavailable
 from domain.events.every import every_event
 from domain.events.integrity import LogSealed
 from domain.registry.registered_home import GLOBAL
+from projections.audit.facts import fields_of
+from servers.encryption.key_tables import KeysSeen
+from servers.integrity.corrections import corrections
 from servers.integrity.findings import Finding, gather
+from servers.integrity.key_count import KeyCount
+from servers.integrity.residents import Residents, StreamOwners
+from servers.integrity.times import TimeOrder
 from servers.integrity.witnesses import HistoryWitness, SealWitness, Witness, fingerprint_of
 from servers.store.databases import open_view
 from servers.store.log.event_log import LogView, Row
@@ -40,6 +47,7 @@ class Report:
     witnesses: list[Asked]
     findings: list[Finding]
     more: int  # differences that were only counted
+    not_asked: list[str] = field(default_factory=list)  # what could not be looked at, and why
 
     @property
     def honest(self) -> bool:
@@ -55,9 +63,9 @@ class History:
         self.events = HistoryWitness(PRIVATE.__contains__)
         self.seals: list[tuple[int, bytes]] = []
 
-    def learn(self, position: int, stream: str, version: int, topic: str, data: bytes) -> None:
-        """One record of this server."""
-        if self.events.learn(position, stream, version, topic, data) and stream == f"log-{self.server}":
+    def learn(self, position: int, stream: str, version: int, topic: str, data: bytes, time: float | None = None) -> None:
+        """One record of this server; `time`: as it stands outside the stored bytes."""
+        if self.events.learn(position, stream, version, topic, data, time) and stream == f"log-{self.server}":
             self.seals.append((position, data))
 
     def witnesses(self) -> list[Witness]:
@@ -66,19 +74,63 @@ class History:
         return [self.events, SealWitness("the history's seals", self.server, self.seals, whole=whole)]
 
 
-def verify(server: str, store_url: str, global_url: str | None = None, history: History | None = None) -> Report:
-    """Compare the log of `server` with its own seals, and with the Global Server's copies and the history where they are given.
+class Checks:
+    """What can be asked of a log without a witness of its events. `residents`: who lives where; `keys`: looks at the server's keys, and
+    raises `Unavailable` where nobody may. Made after the log's moment was fixed: whatever the log holds has its key by now."""
+
+    def __init__(self, server: str, log: LogView, residents: Residents, keys: Callable[[], KeysSeen] | None) -> None:
+        self.not_asked: list[str] = []
+        seen: KeysSeen | None = None
+        try:
+            seen = None if keys is None else keys()
+        except Unavailable as error:
+            self.not_asked.append(f"the keys ({error.detail})")
+        else:
+            self.not_asked += [] if seen else ["the keys"]
+        if not residents.complete:
+            self.not_asked.append("users whom the history does not name" if residents.homes else "the Global Server's users")
+        self._times = TimeOrder(corrections(server, log.stream(f"clock-{server}"), seen and seen.own))
+        self._streams = StreamOwners(server, residents)
+        self._count = KeyCount(seen and seen.destroyed)
+
+    def see(self, row: Row) -> None:
+        """The next row. Whoever tampered may have put anything anywhere."""
+        if all(map(isinstance, row, (int, str, int, str, bytes))):
+            fields = fields_of(row.data)
+            self._times.see(row, fields)
+            self._streams.see(row, fields)
+            self._count.see(row, fields)
+
+    def findings(self, sealed: int) -> list[Finding]:
+        """What was found. `sealed`: everything up to here is sealed."""
+        return [*self._times.findings(), *self._streams.findings(), *self._count.findings(sealed)]
+
+
+def verify(
+    server: str,
+    store_url: str,
+    global_url: str | None = None,
+    history: History | None = None,
+    *,
+    residents: Residents | None = None,
+    keys: Callable[[], KeysSeen] | None = None,
+) -> Report:
+    """Compare the log of `server` with its own seals, with the Global Server's copies and the history where they are given, and with what
+    `Checks` asks.
 
     Raises `Unavailable` when a store cannot be read, `ValueError` for text that is no URL.
     """
     with ExitStack() as stack:
         witnesses: list[Witness] = history.witnesses() if history else []
+        residents = residents or Residents(global_url if server != GLOBAL else store_url)
+        residents.read()
         if global_url is not None:
             copies = stack.enter_context(closing(open_view(global_url, GLOBAL)))
             witnesses.append(SealWitness("the Global Server's copies", server, _seals(copies.stream(f"witness-{server}"))))
         log = stack.enter_context(closing(open_view(store_url, server)))
+        checks = Checks(server, log, residents, keys)
         own = SealWitness("its own seals", server, _seals(log.stream(f"log-{server}")), own=True)
-        return _compare(server, log, own, [own, *witnesses])
+        return _compare(server, log, own, [own, *witnesses], checks)
 
 
 def _seals(rows: Iterator[Row]) -> Iterator[tuple[int, bytes]]:
@@ -86,12 +138,13 @@ def _seals(rows: Iterator[Row]) -> Iterator[tuple[int, bytes]]:
         yield row.position, row.data
 
 
-def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Witness]) -> Report:
+def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Witness], checks: Checks) -> Report:
     events = last = seals = 0
     for row in log.rows():
         fingerprint = fingerprint_of(row)
         for witness in witnesses:
             witness.see(row, fingerprint)
+        checks.see(row)
         events += 1
         last = row.position
         if own.unwitnessed and row.topic == LogSealed.TOPIC:
@@ -105,6 +158,8 @@ def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Wi
     wrong = {position for finding in found for position in (finding.position, finding.was)}
     for witness in witnesses:
         found.extend(f.finding for f in witness.faults if not any(f.start <= p <= f.end for p in wrong if p is not None))
+    known = {position for finding in found for position in range(finding.position, finding.to + 1)}
+    found.extend(finding for finding in checks.findings(own.last) if finding.kind == "key" or finding.position not in known)
     return Report(
         server,
         events,
@@ -115,4 +170,5 @@ def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Wi
         [Asked(witness.name, witness.checked, witness.last) for witness in witnesses],
         gather(found),
         sum(witness.differences.more for witness in witnesses),
+        checks.not_asked,
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import msgpack
 
 from domain.integrity.chain import MARK_BYTES, MARK_CHARS, Seal, before_all, digest, fingerprint, mark, marks
+from projections.audit.facts import fields_of
 from servers.integrity.findings import Differences, Finding
 from servers.store.log.event_log import Row
 
@@ -173,11 +174,14 @@ class HistoryWitness:
         """The first position that it knows; 0 when it knows none."""
         return self._positions[0] if self._positions else 0
 
-    def learn(self, position: int, stream: str, version: int, topic: str, data: bytes) -> bool:
-        """The next record of the stream. False for a repeat."""
+    def learn(self, position: int, stream: str, version: int, topic: str, data: bytes, time: float | None = None) -> bool:
+        """The next record of the stream; `time`: as it stands outside the stored bytes. False for a repeat."""
         if position <= self.last:
             return False
         self.checked += 1
+        if time is not None and isinstance(at := fields_of(data).get("at"), int | float) and at != time:
+            what = f"{stream} v{version}, {topic}: the history says {time - at:+.6f} s outside the sealed bytes"
+            self.faults.append(Fault(Finding("time", position, position, {self.name}, what=what)))
         self._positions.append(position)
         self._fingerprints += fingerprint(stream, version, topic, data)
         return True

@@ -3,7 +3,8 @@
 Rejected
 ├── NotBackedUp   the backup's target exists already
 ├── NotRestored   the target is in use or not empty, or something is missing and nobody said to go on without it
-└── NotCopied     a server is at work, the target is not empty, or the copy differs from the original
+├── NotCopied     a server is at work, the target is not empty, or the copy differs from the original
+└── NotCorrected  a server is at work, or there is no clock to be accepted
 """
 
 from domain.errors import Rejected
@@ -19,3 +20,7 @@ class NotRestored(Rejected):
 
 class NotCopied(Rejected):
     """Nothing was copied."""
+
+
+class NotCorrected(Rejected):
+    """Nothing was accepted."""

@@ -7,6 +7,8 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from broker.embedded.reader import EmbeddedReader
 from domain.integrity.chain import before_all, fingerprint, seal
 from domain.registry.commands import ClaimHandle, RegisterAccount
 from domain.registry.registered_home import GLOBAL
+from servers.encryption.key_tables import keys_seen
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
 from servers.integrity.policy import SealPolicy
@@ -67,17 +70,39 @@ async def _learn(directory: Path, server: str) -> History:
         told = envelope.decode(item.body)
         for record in told.events:
             if told.source == server:
-                history.learn(record.position, record.stream, record.version, record.topic, record.data)
+                history.learn(record.position, record.stream, record.version, record.topic, record.data, record.time)
     return history
 
 
-def check(directory: Path, *, copies: bool = False, history: bool = False, server: str = "h1") -> Report:
+BODIES = f'SELECT offset, body FROM "{topology.HISTORY}"'  # noqa: S608 - a name of ours
+MOVE = f'UPDATE "{topology.HISTORY}" SET body = ? WHERE offset = ?'  # noqa: S608 - a name of ours
+
+
+def move_times_in_history(directory: Path, topic: str, number: int, by_s: float) -> int:
+    """Change the time that stands outside the stored bytes of one event of h1. Returns the event's position."""
+    with closing(sqlite3.connect(directory / "broker.db")) as database, database:
+        seen = 0
+        for offset, body in database.execute(BODIES).fetchall():
+            message = msgpack.unpackb(body, strict_map_key=False)
+            for record in message["events"] if message["source"] == "h1" else ():
+                seen += record["topic"] == topic
+                if record["topic"] == topic and seen == number:
+                    record["time"] += by_s
+                    database.execute(MOVE, (msgpack.packb(message), offset))
+                    position: int = record["position"]
+                    return position
+    raise AssertionError("there is no such event")
+
+
+def check(directory: Path, *, copies: bool = False, history: bool = False, keys: bool = False, server: str = "h1") -> Report:
     """Verify with some witnesses."""
+    store = f"sqlite:///{directory}/{server}.db"
     return verify(
         server,
-        f"sqlite:///{directory}/{server}.db",
+        store,
         f"sqlite:///{directory}/{GLOBAL}.db" if copies else None,
         asyncio.run(_learn(directory, server)) if history else None,
+        keys=partial(keys_seen, "", store, server) if keys else None,
     )
 
 
@@ -118,6 +143,24 @@ class Forger:
         """A message that was never sent."""
         columns = "rowid, originator_id, originator_version, topic, state"
         self.do(f"INSERT INTO stored_events ({columns}) VALUES (?, 'user-9', 1, 'user.message_sent', x'80')", position)  # noqa: S608 - constants
+
+    def append(self, stream: str, topic: str, version: int | None = None, **fields: Any) -> int:
+        """An event at the log's end, as the server would store it. Returns its position."""
+        if version is None:
+            version = self.ask("SELECT coalesce(max(originator_version), 0) + 1 FROM stored_events WHERE originator_id = ?", stream)[0][0]
+        columns = "originator_id, originator_version, topic, state"
+        values = (stream, version, topic, msgpack.packb({"cause": "forged", **fields}))
+        self.do(f"INSERT INTO stored_events ({columns}) VALUES (?, ?, ?, ?)", *values)  # noqa: S608 - constants
+        position: int = self.ask("SELECT max(rowid) FROM stored_events")[0][0]
+        return position
+
+    def seal_again(self) -> None:
+        """Seal what the last seal does not cover, as the server would do at its next start."""
+        rows = self.ask("SELECT rowid, originator_id, originator_version, topic, state FROM stored_events ORDER BY rowid")
+        told = msgpack.unpackb(next(row[4] for row in reversed(rows) if row[1] == f"log-{self.server}"))
+        fresh = [row for row in rows if row[0] > told["last"]]
+        made = seal(told["digest"], told["last"] + 1, [row[0] for row in fresh], [fingerprint(*row[1:]) for row in fresh])
+        self.append(f"log-{self.server}", "log.sealed", server=self.server, at=told["at"], **asdict(made))
 
     def shift(self, start: int, by: int) -> None:
         """Number every event from `start` on anew."""

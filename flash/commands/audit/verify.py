@@ -8,8 +8,9 @@ Exit codes: 0 honest, 1 tampered with, 2 bad usage or nothing that could be veri
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,10 @@ from flash.commands.session import AsJson, Data, open_history, settings_for
 from flash.process.compose import store_url
 from flash.process.settings import BadSetting, Settings
 from runtime.database_urls import sqlite_file
+from servers.encryption.key_tables import KeysSeen, keys_file, keys_seen
+from servers.integrity.expected import logs_in, missing_logs, traces_in
 from servers.integrity.findings import Finding
+from servers.integrity.residents import Residents
 from servers.integrity.verify import History, Report
 from servers.integrity.verify import verify as verify_log
 from servers.store.databases import is_log
@@ -51,28 +55,53 @@ def verify(
         raise BadUsage("--store: name the one server whose store it is")
     try:
         settings = settings_for(data)
-        names = servers or _found(settings)
-        history = asyncio.run(_history(settings, names)) if with_history else {}
-        reports = []
+        residents = Residents(global_store or _global_url(settings))
+        history = asyncio.run(_history(settings, residents)) if with_history else {}
+        missing = _missing(settings, servers, history) if store is None and not settings.store_url else {}
+        names = servers or _found(settings, missing)
+        honest = not missing
         for name in names:
+            if name in missing:
+                _show_missing(name, missing[name], as_json)
+                continue
+            url = store or store_url(settings, name)
             copies = None if name == GLOBAL else global_store or _global_url(settings)
-            reports.append(verify_log(name, store or store_url(settings, name), copies, history.get(name)))
-            _show(reports[-1], copies is not None or name == GLOBAL, name in history, as_json)
+            keys = functools.partial(_keys, settings, url, name)
+            told = history.get(name) or (History(name) if history else None)
+            report = verify_log(name, url, copies, told, residents=residents, keys=keys)
+            _show(report, copies is not None or name == GLOBAL, told is not None, as_json)
+            honest = honest and report.honest
     except FlashError as error:
         complain(error.detail)
         raise typer.Exit(FAILED) from None
     except (BadSetting, OSError, ValueError) as error:
         complain(str(error))
         raise typer.Exit(FAILED) from None
-    if not all(report.honest for report in reports):
+    if not honest:
         raise typer.Exit(1)
 
 
-def _found(settings: Settings) -> list[str]:
-    """The servers whose stores lie in the data directory. Raises `BadUsage`."""
+def _missing(settings: Settings, named: Sequence[str] | None, history: Mapping[str, History]) -> dict[str, Finding]:
+    """The servers whose logs should lie in the data directory, and do not. The history names them where it lies there, too."""
+    together = not settings.broker_url
+    told = {name: each.events.last for name, each in history.items()} if together else {}
+    found = missing_logs(logs_in(settings.data), traces_in(settings.data), told)
+    return {name: finding for name, finding in found.items() if not named or name in named}
+
+
+def _keys(settings: Settings, url: str, name: str) -> KeysSeen:
+    """Look at the keys. Raises `Unavailable` where this user may not, or where no keys were."""
+    file = keys_file(settings.keys_url, url)
+    if file is not None and not file.exists() and not settings.keys_url and (settings.data / f"{name}.lock").exists():
+        return KeysSeen({}, None)  # a server has worked here, so its keys lay here
+    return keys_seen(settings.keys_url, url, name)
+
+
+def _found(settings: Settings, missing: Collection[str]) -> list[str]:
+    """The servers whose stores lie in the data directory, or should. Raises `BadUsage`."""
     if settings.store_url:
         raise BadUsage("name the servers to verify: FLASH_STORE_URL does not say which there are")
-    found = [path.stem for path in sorted(settings.data.glob("*.db")) if is_log(f"sqlite:///{path}", path.stem)]
+    found = sorted({*logs_in(settings.data), *missing})
     if not found:
         raise BadUsage(f"there is no server's store in {settings.data}: name the directory with --data, or a store with --store")
     return found
@@ -85,23 +114,35 @@ def _global_url(settings: Settings) -> str | None:
     return url if is_log(url, GLOBAL) else None
 
 
-async def _history(settings: Settings, names: Sequence[str]) -> dict[str, History]:
-    """The events of each server in the history stream; an empty dictionary where there is no stream. Raises `Unavailable`."""
+async def _history(settings: Settings, residents: Residents) -> dict[str, History]:
+    """The events of each server in the history stream; an empty dictionary where there is no stream. `residents` learn from it where users
+    live. Raises `Unavailable`."""
     async with contextlib.AsyncExitStack() as stack:
         reader = await open_history(settings, stack)
+        histories: dict[str, History] = {}
         if reader is None:
-            return {}
-        histories = {name: History(name) for name in names}
+            return histories
         async for item in reader.read_stream(topology.HISTORY, "first", follow=False):
             try:
                 told = envelope.decode(item.body)
             except Malformed:  # others may publish junk here; an event that is missing because of it becomes a finding
                 complain(f"the history's message {item.offset} cannot be read and was skipped")
                 continue
-            if (history := histories.get(told.source)) is not None:
-                for record in told.events:
-                    history.learn(record.position, record.stream, record.version, record.topic, record.data)
+            if (history := histories.get(told.source)) is None:
+                history = histories[told.source] = History(told.source)
+            for record in told.events:
+                history.learn(record.position, record.stream, record.version, record.topic, record.data, record.time)
+                if told.source == GLOBAL:
+                    residents.learn(record.topic, record.data)
         return histories
+
+
+def _show_missing(name: str, finding: Finding, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"server": name, "honest": False, "findings": [_plain(finding)]}))
+        return
+    typer.echo(f"{name}: {finding}")
+    typer.echo(f"{name}: TAMPERED WITH, findings: 1")
 
 
 def _show(report: Report, has_copies: bool, has_history: bool, as_json: bool) -> None:
@@ -114,6 +155,7 @@ def _show(report: Report, has_copies: bool, has_history: bool, as_json: bool) ->
     asked = [f"{w.name} ({w.checked}, up to {w.last})" for w in report.witnesses]
     missing = [] if has_copies else ["the Global Server's copies"]
     missing += [] if has_history else ["the history"]
+    missing += report.not_asked
     typer.echo(f"{name}: asked {', '.join(asked)}" + (f"; not asked: {', '.join(missing)}" if missing else ""))
     for finding in report.findings:
         typer.echo(f"{name}: {finding}")

@@ -1,18 +1,22 @@
 """`flash store copy`: move a server between SQLite and PostgreSQL. Rule: the source is only read, and the target is whole or empty.
 
-The commands `backup` and `restore` are in `flash/commands/store/backup.py`.
+`flash store accept-clock` stores what ops know of a clock. The commands `backup` and `restore` are in `flash/commands/store/backup.py`.
 """
 
 import os
 import sys
+import time
 from typing import Annotated
 
 import typer
 
 from domain.errors import FlashError
+from flash.commands.session import Data, settings_for
 from flash.commands.store.backup import backup, restore
+from flash.process.compose import store_url
 from flash.process.settings import BadSetting, Settings
 from runtime.database_urls import sqlite_file
+from servers.maintenance.clock_correction import accept_clock
 from servers.maintenance.store_copy import copy_store
 
 app = typer.Typer(help="The events of a server.", no_args_is_help=True)
@@ -43,6 +47,28 @@ def copy(
     keys = "keys stay where FLASH_KEYS_URL says" if settings.keys_url else f"{copied.keys} keys"
     typer.echo(
         f"{copied.events} events up to position {copied.last_position}, {copied.trackings} tracking positions, {keys}: compared, equal"
+    )
+
+
+@app.command("accept-clock")
+def accept(
+    server: Annotated[str, typer.Argument(help="h1, h2… or global.")],
+    first: Annotated[
+        int | None,
+        typer.Option("--from", metavar="POSITION", min=1, help="Where the right times begin, as `flash audit verify` says."),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Accept that a stopped server's clock was ahead and is right now: from POSITION on, or from the next event, times begin anew. Without
+    this, `flash audit verify` calls those events backdated."""
+    try:
+        settings = settings_for(data)
+        done = accept_clock(server, store_url(settings, server), settings.keys_url, first, time.time())
+    except (BadSetting, FlashError, OSError, ValueError) as error:
+        typer.echo(f"flash: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(
+        f"{server}: times before position {done.first} are {done.ahead_s:.0f} s ahead, which is accepted with position {done.position}"
     )
 
 

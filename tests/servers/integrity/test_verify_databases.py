@@ -8,6 +8,7 @@ import pytest
 
 from domain.errors import Unavailable
 from servers.integrity.policy import SealPolicy
+from servers.integrity.residents import Residents
 from servers.integrity.verify import History, verify
 from servers.store.log.event_log import Conflicted
 from servers.store.postgres.schema import schema_of
@@ -42,7 +43,7 @@ def tampered(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 async def test_a_genuine_log_with_a_gap_is_honest(url):
     await (await SealedLog(url, POLICY, "global").start()).stop()
-    report = verify("h-1", url, url)
+    report = verify("h-1", url, url, residents=Residents())
     assert (report.honest, report.events, report.last, report.sealed, report.unsealed) == (True, 36, 37, 36, 1)
     assert [(w.name, w.checked) for w in report.witnesses] == [("its own seals", 4), ("the Global Server's copies", 0)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from clients.command_line.running import run
 from flash.cli import people
-from tests.servers.genuine import Forger, make
+from tests.servers.genuine import Forger, make, move_times_in_history
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_stores_lie_wherever_one_says(data, tmp_path, capsys):
         shutil.move(data / f"{name}.db", tmp_path / f"elsewhere-{name}.db")
     urls = [f"sqlite:///{tmp_path}/elsewhere-{name}.db" for name in ("h1", "global")]
     assert verify("h1", "--data", data, "--store", urls[0], "--global-store", urls[1]) == 0
-    assert "not asked" not in capsys.readouterr().out
+    assert "not asked: the keys (the keys in" in capsys.readouterr().out  # they lie beside the store, unless FLASH_KEYS_URL says where
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,45 @@ def test_an_empty_directory_is_bad_usage(data, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert verify("--data", tmp_path / "empty") == 2
     assert "there is no server's store in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["h1", "global"])
+@pytest.mark.parametrize("how", ["deleted", "overwritten"])
+def test_a_database_that_is_missing_is_a_finding(data, capsys, name, how):
+    """On 79ccbf3 the other servers were called honest, exit code 0, and nobody spoke of the one that was gone."""
+    (data / f"{name}.db").unlink()
+    if how == "overwritten":
+        (data / f"{name}.db").write_bytes(b"not a database" * 100)
+    assert verify("--data", data) == 1
+    out = capsys.readouterr().out
+    assert f"{name}: missing: positions 1 to" in out
+    assert "there is no log, or it cannot be read); says its keys" in out
+    assert "the history" in next(line for line in out.splitlines() if f"{name}: missing" in line)
+    assert verify("--data", data, name, "--json") == 1
+    (told,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (told["server"], told["honest"], told["findings"][0]["kind"]) == (name, False, "missing")
+
+
+def test_a_database_that_is_missing_with_the_history_leaves_traces(data, capsys):
+    for name in ("h1.db", "broker.db"):
+        (data / name).unlink()
+    assert verify("--data", data) == 1
+    assert "h1: missing: position 1 (there is no log, or it cannot be read); says its keys" in capsys.readouterr().out
+
+
+def test_a_file_of_keys_that_is_gone_is_a_finding_where_the_server_has_worked(data, capsys):
+    (data / "keys" / "h1.db").unlink()
+    assert verify("--data", data, "h1") == 0
+    assert "not asked: the keys (" in capsys.readouterr().out  # as in a copy of the events alone
+    (data / "h1.lock").touch()
+    assert verify("--data", data, "h1") == 1
+    assert "the key of user 1 was deleted, and not destroyed" in capsys.readouterr().out
+
+
+def test_the_time_outside_the_sealed_bytes_was_moved(data, capsys):
+    """On 79ccbf3 the audit showed the event a year early, and the history was called honest."""
+    moved = move_times_in_history(data, "user.message_sent", 3, -365 * 86_400)
+    assert verify("--data", data, "h1") == 1
+    out = capsys.readouterr().out
+    assert f"h1: time: position {moved} (user-1 v" in out
+    assert "the history says -31536000.000000 s outside the sealed bytes" in out
