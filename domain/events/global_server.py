@@ -4,7 +4,7 @@
 |-------------------|--------------------------------------------------------------|
 | `account-<uid>`   | UserRegistered, ProfileChanged, CredentialChanged, AccountClosed |
 | `handle-<handle>` | HandleClaimed                                                |
-| `home-<name>`     | HomeAnnounced, HomeRetired                                   |
+| `home-<name>`     | HomeEnrolled, CertificateIssued, UrlAllowed, HomeAnnounced, HomeRevoked, HomeRetired |
 | `audit-<uid>`     | AuditRead, DeadLettersHandled                                |
 """
 
@@ -94,6 +94,45 @@ class HomeAnnounced(Event, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "home.announced"
     name: str
     url: str
+
+
+class HomeEnrolled(Event, frozen=True, kw_only=True):
+    """A Home Server has proved the secret that the ops gave it. In `home-<name>`; `key` is its public Ed25519 key, in hex, and the name is
+    that key's from now on."""
+
+    TOPIC: ClassVar[str] = "home.enrolled"
+    name: str
+    key: str
+
+
+class CertificateIssued(Event, frozen=True, kw_only=True):
+    """The Global Server stated a home's key, URLs and life until `expires`. In `home-<name>`; `certificate` is what it signed, in hex: a
+    reader of the history needs the Global Server's key only. `number` rises."""
+
+    TOPIC: ClassVar[str] = "home.certificate_issued"
+    name: str
+    number: int
+    expires: float
+    life: int
+    certificate: str
+
+
+class UrlAllowed(Event, frozen=True, kw_only=True):
+    """The ops allowed a home to announce itself at `url`. In `home-<name>`."""
+
+    TOPIC: ClassVar[str] = "home.url_allowed"
+    name: str
+    url: str
+
+
+class HomeRevoked(Event, frozen=True, kw_only=True):
+    """No certificate of a home up to `number` is believed any more, at the Global Server at once and at `homes` as soon as they hear it. In
+    `home-<name>`; new users are given to the home only after it was enrolled again."""
+
+    TOPIC: ClassVar[str] = "home.revoked"
+    name: str
+    number: int
+    homes: list[str]
 
 
 class HomeRetired(Event, frozen=True, kw_only=True):

@@ -81,6 +81,42 @@ class AnnounceHome(HomeCommand, frozen=True, kw_only=True):
     url: str
 
 
+class EnrolHome(HomeCommand, frozen=True, kw_only=True):
+    """A home has proved the secret that it was given. `key`: its public key, in hex; `by_ops`: whether the secret came from a person;
+    `number`, `expires`, `life` and `certificate` (in hex): what the Global Server states of it; `homes`: all homes of the
+    installation."""
+
+    key: str
+    url: str
+    by_ops: bool
+    number: int
+    expires: float
+    life: int
+    certificate: str
+    homes: Sequence[str]
+
+
+class CertifyHome(HomeCommand, frozen=True, kw_only=True):
+    """State anew what the Global Server states of an enrolled home. The fields are those of `EnrolHome`."""
+
+    number: int
+    expires: float
+    life: int
+    certificate: str
+
+
+class AllowUrl(HomeCommand, frozen=True, kw_only=True):
+    """The home may announce itself at `url`."""
+
+    url: str
+
+
+class RevokeHome(HomeCommand, frozen=True, kw_only=True):
+    """Believe the home no more. `homes`: all homes of the installation."""
+
+    homes: Sequence[str]
+
+
 class RetireHome(HomeCommand, frozen=True, kw_only=True):
     """Give this home no new users."""
 

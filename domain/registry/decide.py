@@ -4,7 +4,7 @@ Registering is one unit of two commands, `[ClaimHandle, RegisterAccount]`: both 
 """
 
 from domain.aggregate import Deciders
-from domain.errors import HandleTaken, Invalid, UidTaken, UnknownUser
+from domain.errors import Forbidden, HandleTaken, Invalid, UidTaken, UnknownUser
 from domain.event import Event
 from domain.events import global_server as events
 from domain.profile import clean_changes, clean_handle, clean_profile, display_name, with_changes
@@ -77,15 +77,54 @@ def must_be_open(state: AccountState) -> None:
 
 def announce_home(state: HomeState, command: commands.AnnounceHome, now: float) -> list[Event]:
     """Note a home's address. Homes send it at every start, so nothing happens when it is known. A retired home that starts is in use
-    again. Raises `Invalid`."""
-    if not HOME_NAME.fullmatch(command.name) or command.name == GLOBAL:
-        raise Invalid("name", f"1 to 32 of a-z 0-9 _ -, starting with a letter, not {GLOBAL!r}")
-    if not HOME_URL.fullmatch(command.url):
-        raise Invalid("url", "an absolute http or https URL")
-    url = command.url.rstrip("/")
+    again. Raises `Invalid`, and `Forbidden` for a home that is not enrolled or a URL that nobody allowed."""
+    name, url = _clean_name(command.name), _clean_url(command.url)
+    if not state.enrolled:
+        raise Forbidden(f"{name} is not enrolled, or was revoked. `flash enroll {name}` makes a secret for it.")
+    if url not in (state.url, state.allowed):
+        raise Forbidden(f"{name} may not be reached at {url}. `flash servers allow {name} {url}` allows it.")
     if state.url == url and not state.retired:
         return []
-    return [events.HomeAnnounced(name=command.name, url=url, at=now, cause=command.cause)]
+    return [events.HomeAnnounced(name=name, url=url, at=now, cause=command.cause)]
+
+
+def enrol_home(state: HomeState, command: commands.EnrolHome, now: float) -> list[Event]:
+    """Let a home belong to the installation. A key that takes the place of another one ends the other's certificates. Raises `Invalid`, and
+    `Forbidden` where a person must decide: the name has another key, or was revoked."""
+    name, url, cause = _clean_name(command.name), _clean_url(command.url), command.cause
+    other = state.key not in ("", command.key)
+    if not command.by_ops and (other or (state.number and not state.enrolled)):
+        raise Forbidden(f"{name} is enrolled with another key, or was revoked. `flash enroll {name}` makes a secret for it.")
+    happened: list[Event] = []
+    if other and state.enrolled:
+        happened.append(events.HomeRevoked(name=name, number=state.number, homes=sorted(command.homes), at=now, cause=cause))
+    if url not in (state.url, state.allowed):
+        happened.append(events.UrlAllowed(name=name, url=url, at=now, cause=cause))
+    if other or not state.enrolled:
+        happened.append(events.HomeEnrolled(name=name, key=command.key, at=now, cause=cause))
+    return [*happened, _certificate_issued(state, command, now)]
+
+
+def certify_home(state: HomeState, command: commands.CertifyHome, now: float) -> list[Event]:
+    """Give an enrolled home a new certificate. Raises `Forbidden` when it was revoked in the meantime."""
+    if not state.enrolled:
+        raise Forbidden(f"{command.name} is not enrolled, or was revoked.")
+    return [_certificate_issued(state, command, now)]
+
+
+def allow_url(state: HomeState, command: commands.AllowUrl, now: float) -> list[Event]:
+    """Allow a home another URL; it takes effect when the home announces itself there. Raises `Invalid`."""
+    name, url = _clean_name(command.name), _clean_url(command.url)
+    if url == state.allowed:
+        return []
+    return [events.UrlAllowed(name=name, url=url, at=now, cause=command.cause)]
+
+
+def revoke_home(state: HomeState, command: commands.RevokeHome, now: float) -> list[Event]:
+    """Believe a home no more. Nothing happens when it is not enrolled."""
+    if not state.enrolled:
+        return []
+    return [events.HomeRevoked(name=command.name, number=state.number, homes=sorted(command.homes), at=now, cause=command.cause)]
 
 
 def retire_home(state: HomeState, command: commands.RetireHome, now: float) -> list[Event]:
@@ -93,6 +132,27 @@ def retire_home(state: HomeState, command: commands.RetireHome, now: float) -> l
     if not state.url or state.retired:
         return []
     return [events.HomeRetired(name=command.name, at=now, cause=command.cause)]
+
+
+def _clean_name(name: str) -> str:
+    if not HOME_NAME.fullmatch(name) or name == GLOBAL:
+        raise Invalid("name", f"1 to 32 of a-z 0-9 _ -, starting with a letter, not {GLOBAL!r}")
+    return name
+
+
+def _clean_url(url: str) -> str:
+    if not HOME_URL.fullmatch(url):
+        raise Invalid("url", "an absolute http or https URL")
+    return url.rstrip("/")
+
+
+def _certificate_issued(state: HomeState, command: commands.EnrolHome | commands.CertifyHome, now: float) -> Event:
+    if command.number <= state.number:
+        raise Forbidden(f"Another certificate of {command.name} was given in the same moment.")
+    return events.CertificateIssued(
+        name=command.name, number=command.number, expires=command.expires, life=command.life, certificate=command.certificate,
+        at=now, cause=command.cause,
+    )  # fmt: skip
 
 
 def note_read(state: TrailState, command: commands.NoteRead, now: float) -> list[Event]:
@@ -117,6 +177,10 @@ DECIDERS: Deciders = {
     commands.ChangeCredential: change_credential,
     commands.CloseAccount: close_account,
     commands.AnnounceHome: announce_home,
+    commands.EnrolHome: enrol_home,
+    commands.CertifyHome: certify_home,
+    commands.AllowUrl: allow_url,
+    commands.RevokeHome: revoke_home,
     commands.RetireHome: retire_home,
     commands.NoteRead: note_read,
     commands.NoteDeadLetters: note_dead_letters,

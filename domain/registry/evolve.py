@@ -30,6 +30,22 @@ def _announced(home: HomeState, event: events.HomeAnnounced) -> None:
     home.url, home.retired = event.url, False
 
 
+def _enrolled(home: HomeState, event: events.HomeEnrolled) -> None:
+    home.key = event.key
+
+
+def _certified(home: HomeState, event: events.CertificateIssued) -> None:
+    home.number = event.number
+
+
+def _url_allowed(home: HomeState, event: events.UrlAllowed) -> None:
+    home.allowed = event.url
+
+
+def _revoked(home: HomeState, event: events.HomeRevoked) -> None:
+    home.revoked = event.number
+
+
 def _retired(home: HomeState, event: events.HomeRetired) -> None:
     home.retired = True
 
@@ -41,6 +57,10 @@ FOLDS: Folds = {
     events.AccountClosed: _closed,
     events.HandleClaimed: _handle_claimed,
     events.HomeAnnounced: _announced,
+    events.HomeEnrolled: _enrolled,
+    events.CertificateIssued: _certified,
+    events.UrlAllowed: _url_allowed,
+    events.HomeRevoked: _revoked,
     events.HomeRetired: _retired,
     events.AuditRead: unchanged,
     events.DeadLettersHandled: unchanged,

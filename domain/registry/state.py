@@ -48,20 +48,32 @@ class HandleState:
 
 @dataclass(slots=True)
 class HomeState:
-    """One home's entry. `url` is empty until the home was announced."""
+    """One home's entry. `url` is empty until the home was announced, `key` until it was enrolled. `number`: of its newest certificate;
+    `revoked`: up to which number none is believed."""
 
     stream: str
     version: int = 0
     url: str = ""
     retired: bool = False
+    allowed: str = ""
+    key: str = ""
+    number: int = 0
+    revoked: int = 0
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether it has a certificate that was not revoked."""
+        return self.number > self.revoked
 
     def to_snapshot(self) -> list[Any]:
         """The whole state as plain data and `Personal` values."""
-        return [self.url, self.retired]
+        return [self.url, self.retired, self.allowed, self.key, self.number, self.revoked]
 
     def from_snapshot(self, data: list[Any]) -> None:
-        """Take over the state that `to_snapshot` gave."""
-        self.url, self.retired = data
+        """Take over the state that `to_snapshot` gave. Snapshots from before enrolment have the first two fields only."""
+        self.url, self.retired, *enrolment = data
+        if enrolment:
+            self.allowed, self.key, self.number, self.revoked = enrolment
 
 
 @dataclass(slots=True)

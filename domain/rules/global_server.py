@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from domain.events.global_server import AccountClosed, ProfileChanged, UserRegistered
+from domain.events.global_server import AccountClosed, HomeRevoked, ProfileChanged, UserRegistered
 from domain.events.integrity import LogSealed
 from domain.integrity import decide as seal_deciders
 from domain.integrity import evolve as seal_folds
@@ -30,9 +30,11 @@ RULES = Rules(
     folds=evolve.FOLDS | seal_folds.FOLDS,
     policies={LogSealed: witness},
 )
-# The homes that must hear of an event: the user's own home, which adopts the user under this name, and every home when a user leaves.
+# The homes that must hear of an event: the user's own home, which adopts the user under this name, and every home when a user
+# leaves or a home is revoked.
 RECIPIENTS: dict[type, Callable[[Any], Collection[str]]] = {
     UserRegistered: lambda event: (event.home,),
     ProfileChanged: lambda event: (event.home,),
     AccountClosed: lambda event: set(event.homes),
+    HomeRevoked: lambda event: set(event.homes),
 }

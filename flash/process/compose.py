@@ -87,6 +87,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         lease_s=settings.lease_s,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
         keys_url=settings.keys_url,
+        registry_keys=f"sqlite:///{settings.data / 'keys' / GLOBAL}.db",
     )
     with _alone(settings.data / f"{name}.lock"):
         home = await asyncio.to_thread(assemble_home, config, broker)

@@ -8,12 +8,22 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from domain.errors import Invalid
 from domain.event import Event
-from domain.events.global_server import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
+from domain.events.global_server import (
+    AccountClosed,
+    CertificateIssued,
+    HomeAnnounced,
+    HomeEnrolled,
+    HomeRetired,
+    HomeRevoked,
+    ProfileChanged,
+    UrlAllowed,
+    UserRegistered,
+)
 from domain.personal import Personal
 from domain.profile import PROFILE_FIELDS, display_name, with_changes
 from projections.directory.word_index import WordIndex
@@ -50,6 +60,26 @@ class ListedHome:
     retired: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What the Global Server states of a home. `key`: with which it is enrolled, in hex; `number`, `expires`: of its newest certificate;
+    `revoked`: up to which number none is believed; `allowed`: the URL that was last allowed."""
+
+    key: str = ""
+    number: int = 0
+    expires: float = 0.0
+    revoked: int = 0
+    allowed: str = ""
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether the home has a certificate that was not revoked."""
+        return self.number > self.revoked
+
+
+NOT_ENROLLED = Enrolment()
+
+
 class Directory:
     """Users and homes. `position`: of the last event that was folded; `last_uid`: the highest number that was ever given."""
 
@@ -58,6 +88,7 @@ class Directory:
         self.last_uid = 0
         self.users: dict[int, Listed] = {}
         self.homes: dict[str, ListedHome] = {}
+        self.enrolments: dict[str, Enrolment] = {}
         self._uids: dict[str, int] = {}
         self._residents: Counter[str] = Counter()
         self._index = WordIndex(SEARCH_FIELDS)
@@ -84,11 +115,18 @@ class Directory:
         listed = self.homes.get(home)
         return listed.url if listed else ""
 
+    def is_revoked(self, home: str) -> bool:
+        """Whether the home was revoked and not enrolled again."""
+        enrolment = self.enrolments.get(home, NOT_ENROLLED)
+        return enrolment.revoked > 0 and not enrolment.enrolled
+
     def pick_home(self, live: Collection[str], expected: Mapping[str, int] | None = None) -> str | None:
         """The home for a new user: among the homes that are `live`, announced and not retired, the one with the fewest users, and among
         equals the first by name. `expected`: home -> how many users are being registered there. None when there is no such home."""
         coming = expected or {}
-        open_homes = [home.name for home in self.homes.values() if home.name in live and not home.retired]
+        open_homes = [
+            home.name for home in self.homes.values() if home.name in live and not home.retired and not self.is_revoked(home.name)
+        ]
         return min(open_homes, key=lambda name: (self._residents[name] + coming.get(name, 0), len(name), name), default=None)
 
     def search(
@@ -123,6 +161,7 @@ class Directory:
             "last_uid": self.last_uid,
             "users": [[user.uid, user.handle, user.home, Personal(user.uid, dict(user.profile))] for user in self.users.values()],
             "homes": [[home.name, home.url, home.retired] for home in self.homes.values()],
+            "enrolments": [[name, *astuple(enrolment)] for name, enrolment in self.enrolments.items()],
         }
 
     def from_checkpoint(self, data: Mapping[str, Any]) -> bool:
@@ -132,6 +171,7 @@ class Directory:
         for uid, handle, home, profile in data["users"]:
             self._list(Listed(uid, handle, sys.intern(home), profile))  # one string object for all users of a home
         self.homes = {name: ListedHome(name, url, retired) for name, url, retired in data["homes"]}
+        self.enrolments = {name: Enrolment(*fields) for name, *fields in data.get("enrolments", ())}  # missing before homes were enrolled
         self.position, self.last_uid = data["position"], data["last_uid"]
         return True
 
@@ -163,6 +203,21 @@ class Directory:
     def _retired(self, event: HomeRetired) -> None:
         self.homes[event.name] = ListedHome(event.name, self.home_url(event.name), retired=True)
 
+    def _enrolled(self, event: HomeEnrolled) -> None:
+        self._change_enrolment(event.name, key=event.key)
+
+    def _certified(self, event: CertificateIssued) -> None:
+        self._change_enrolment(event.name, number=event.number, expires=event.expires)
+
+    def _url_allowed(self, event: UrlAllowed) -> None:
+        self._change_enrolment(event.name, allowed=event.url)
+
+    def _revoked(self, event: HomeRevoked) -> None:
+        self._change_enrolment(event.name, revoked=event.number)
+
+    def _change_enrolment(self, home: str, **changes: Any) -> None:
+        self.enrolments[home] = replace(self.enrolments.get(home, NOT_ENROLLED), **changes)
+
 
 _FOLDS: dict[type[Event], Callable[[Directory, Any], None]] = {
     UserRegistered: Directory._registered,
@@ -170,4 +225,8 @@ _FOLDS: dict[type[Event], Callable[[Directory, Any], None]] = {
     AccountClosed: Directory._closed,
     HomeAnnounced: Directory._announced,
     HomeRetired: Directory._retired,
+    HomeEnrolled: Directory._enrolled,
+    CertificateIssued: Directory._certified,
+    UrlAllowed: Directory._url_allowed,
+    HomeRevoked: Directory._revoked,
 }

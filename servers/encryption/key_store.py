@@ -72,8 +72,9 @@ class KeyTable(Protocol):
     def destroy(self, owner: int) -> None:
         """Put a tombstone in the place of the key, so that its bytes are nowhere any more."""
 
-    def records(self) -> dict[str, bytes]:
-        """What the server keeps beside the keys to know itself and others by: see `servers/trust/records.py`."""
+    def records(self, prefix: str = "") -> dict[str, bytes]:
+        """What the server keeps beside the keys to know itself and others by, where the name begins with `prefix`: see
+        `servers/trust/records.py`."""
 
     def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
         """Durably put `new` in the place of `old`, where None stands for no record. False when the record is not `old`: nothing changed."""

@@ -115,9 +115,10 @@ class SqliteKeys:
         if self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
             raise Unavailable("Another process reads the key store: the journal still holds a destroyed key.")
 
-    def records(self) -> dict[str, bytes]:
+    def records(self, prefix: str = "") -> dict[str, bytes]:
         with self._lock, _refusals():
-            return dict(self._db.execute("SELECT name, value FROM trust").fetchall())
+            found = self._db.execute("SELECT name, value FROM trust WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
+            return dict(found.fetchall())
 
     def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
         values: tuple[str | bytes | None, ...]

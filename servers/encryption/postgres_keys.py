@@ -87,8 +87,9 @@ class PostgresKeys:
 
         self._run(erase)
 
-    def records(self) -> dict[str, bytes]:
-        rows = self._run(lambda db: db.execute(self._trust_sql("SELECT name, value FROM {}")).fetchall())
+    def records(self, prefix: str = "") -> dict[str, bytes]:
+        question = self._trust_sql("SELECT name, value FROM {} WHERE starts_with(name, %s)")
+        rows = self._run(lambda db: db.execute(question, (prefix,)).fetchall())
         return {name: bytes(value) for name, value in rows}
 
     def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:

@@ -1,6 +1,7 @@
 """How the Global Server is put together. Rule: components are made and joined here; nothing happens.
 
-store -> directory -> writer -> outbox, sealer -> inbox (the homes' seals), peers, answers to the homes' questions -> server -> console
+store -> directory, trust -> writer -> outbox, sealer -> inbox (the homes' seals), peers, answers to the homes' questions -> server ->
+console
 """
 
 import time
@@ -21,14 +22,17 @@ from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
+from servers.global_server.registrar import Registrar
 from servers.global_server.service import GlobalServer, Limits
 from servers.integrity.sealer import Sealer
+from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
 from servers.security.passwords import Passwords
 from servers.security.tokens import KeyVerifier, Signer
 from servers.store.event_store import Committed, Store
+from servers.trust.trust import Trust
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
@@ -50,6 +54,9 @@ def assemble(
     verifier.set_keys(signer.public_keys())
     verifier.refused = projections.closed.uids
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
+    trust = Trust(GLOBAL, store.keys.table, clock)
+    trust.certify_itself()
+    cards = Cards(broker, trust, monotonic)
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, erasure=erasure)
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
@@ -70,11 +77,14 @@ def assemble(
 
     writer.listeners += (outbox.offer, report_broken_chains, current.committed, homes.changed)
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show)
-    questions = Questions(broker, writer, signer, directory, current, new_id)
+    registrar = Registrar(trust, writer, directory, new_id)
+    writer.listeners.append(registrar.committed)
+    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards)
     passwords = Passwords(config.password_cost)
     lifecycle = Lifecycle(broker=broker, store=store, directory=directory, current=current, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, presence=presence,
-                          with_presence=bool(config.integrators), questions=questions, passwords=passwords)  # fmt: skip
+                          with_presence=bool(config.integrators), questions=questions, passwords=passwords,
+                          trust=trust, registrar=registrar, cards=cards)  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, passwords=passwords, signer=signer, verifier=verifier, limits=Limits.of(config, monotonic),
                         clock=clock, new_id=new_id)  # fmt: skip

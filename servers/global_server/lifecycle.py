@@ -11,12 +11,15 @@ from projections.directory.directory import Directory
 from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
+from servers.global_server.registrar import Registrar
 from servers.integrity.sealer import Sealer
+from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
 from servers.security.passwords import Passwords
 from servers.store.event_store import Store
+from servers.trust.trust import Trust
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
@@ -43,6 +46,9 @@ class Lifecycle:
     with_presence: bool
     questions: Questions
     passwords: Passwords
+    trust: Trust
+    registrar: Registrar
+    cards: Cards
     _started: bool = field(default=False, init=False)
 
     async def start(self) -> None:
@@ -59,7 +65,9 @@ class Lifecycle:
         await self.peers.start()
         if self.with_presence:
             await self.presence.start()
+        self.registrar.start()
         await self.broker.serve(GLOBAL, self.questions.answer)
+        self.cards.start()
         self._started = True
         log.info("global.started", position=self.directory.position, users=len(self.directory.users), homes=len(self.directory.homes))
 
@@ -68,6 +76,8 @@ class Lifecycle:
         self._started = False
         if self.with_presence:
             await self.presence.stop()
+        await self.cards.stop()
+        await self.registrar.stop()
         await self.peers.stop()
         await self.inbox.stop()
         await self.sealer.stop()

@@ -14,8 +14,11 @@ from domain.errors import Rejected
 from domain.registry.commands import AnnounceHome
 from projections.directory.directory import Directory
 from servers.global_server.current_directory import CurrentDirectory
-from servers.messaging.questions import Announce, Announced, FoundUser, GlobalQuestion, Refused, RemoteUser
+from servers.global_server.registrar import Registrar
+from servers.messaging.cards import Cards
+from servers.messaging.questions import Announce, Announced, AskCard, FoundUser, GlobalQuestion, Refused, RemoteUser
 from servers.security.tokens import Signer
+from servers.trust.enrolment import Enrol
 from servers.writing.writer import Writer
 
 log = structlog.get_logger()
@@ -31,6 +34,8 @@ class Questions:
     directory: Directory
     current: CurrentDirectory
     new_id: Callable[[], str]
+    registrar: Registrar
+    cards: Cards
     transit_key: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     async def answer(self, body: bytes) -> bytes:
@@ -42,6 +47,10 @@ class Questions:
             return msgpack.encode(Refused("unknown question"))
         if isinstance(question, Announce):
             return msgpack.encode(await self._announced(question))
+        if isinstance(question, Enrol):
+            return msgpack.encode(await self.registrar.enrol(question))
+        if isinstance(question, AskCard):
+            return msgpack.encode(self.cards.shown(question))
         user = await self.current.find(lambda: self.directory.users.get(question.uid))
         return msgpack.encode(FoundUser(None if user is None else RemoteUser(user.uid, user.handle, user.name, user.home)))
 
@@ -51,5 +60,9 @@ class Questions:
         except Rejected as refusal:
             log.error("global.home_refused", home=home.name, code=refusal.code)
             return Refused(refusal.detail)
+        if home.card:
+            self.cards.learn(home.card)
         await self.broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox
-        return Announced(self.signer.public_keys(), self.transit_key)
+        peers = self.registrar.trust.peers
+        return Announced(self.signer.public_keys(), self.transit_key, certificate=await self.registrar.certify(home),
+                         card=self.registrar.trust.card, revoked=peers.all_revoked)  # fmt: skip

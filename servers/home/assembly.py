@@ -1,6 +1,6 @@
 """How a Home Server is put together. Rule: components are made and joined here; nothing happens.
 
-store -> projections -> writer -> outbox, sealer -> notifier -> inbox, peers, housekeeping, blanks -> server
+store -> projections, trust -> writer -> outbox, sealer -> notifier -> inbox, peers, housekeeping, blanks -> server
 """
 
 import time
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from broker.port import Broker
+from domain.event import Event
 from domain.rules import home as home_rules
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
@@ -15,6 +16,7 @@ from runtime.ids import new_id
 from servers.home.config import HomeConfig
 from servers.home.contact_list import ContactList
 from servers.home.departures import Departures
+from servers.home.enrolling import Enrolling
 from servers.home.global_client import GlobalClient
 from servers.home.health import Health
 from servers.home.housekeeping import Housekeeping
@@ -23,6 +25,7 @@ from servers.home.peer_presence import PeerPresence
 from servers.home.questions import Questions
 from servers.home.service import HomeServer
 from servers.integrity.sealer import Sealer
+from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.leased_broker import leased
@@ -36,6 +39,7 @@ from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
 from servers.store.event_store import Store
 from servers.store.log.lease import Lease
+from servers.trust.trust import Trust
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
@@ -64,7 +68,11 @@ def assemble(
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
     outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name))
     sealer = Sealer(store, writer, name, config.seals, outbox.recent)
-    global_client = GlobalClient(broker, name, config.url, config.directory / "global-keys.json", verifier.set_keys, store)
+    trust = Trust(name, store.keys.table, clock)
+    cards = Cards(broker, trust, monotonic, lambda: global_client.announce())
+    enrolling = Enrolling(broker, trust, config.url, lambda: 0, config.enrolment, config.registry_keys)
+    keys_file = config.directory / "global-keys.json"
+    global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock)
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
@@ -73,14 +81,19 @@ def assemble(
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
     peer_presence = PeerPresence(broker, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
-    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), notifier.heard)
+
+    def heard(event: Event, source: str) -> None:
+        global_client.heard(event, source)
+        notifier.heard(event, source)
+
+    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), heard)
     tickets = Tickets(name, sessions, contacters, broker, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
-                          questions=Questions(health, tickets, presence), global_client=global_client,
+                          questions=Questions(health, tickets, presence, cards), global_client=global_client, trust=trust, cards=cards,
                           housekeeping=housekeeping, blanks=blanks)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from servers.integrity.policy import SealPolicy
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.sessions import blanks
+from servers.trust.enrolment import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,9 @@ class HousekeepingConfig:
 @dataclass(frozen=True, slots=True)
 class HomeConfig:
     """One home. `url`: where clients reach it; `store_url`: its database, see `servers.store.event_store.Store`; `directory`: for
-    checkpoints and remembered keys; `holder`: names this process among those that could serve this home; `lease_s`: how long one
-    renewal of the lease is good; `keys_url`: the database of the keys of personal data, see `servers/encryption/key_tables.py`."""
+    checkpoints and remembered keys; `holder`: names this process among those that could serve this home; `lease_s`: how long one renewal of
+    the lease is good; `keys_url`: the database of the keys of personal data, see `servers/encryption/key_tables.py`; `enrolment`: what
+    `flash enroll` printed for this home; `registry_keys`: the URL of the Global Server's keys, if this home shares its directory."""
 
     name: str
     url: str
@@ -41,3 +43,5 @@ class HomeConfig:
     lease_s: float = 4.0  # a standby looks every half second, so it serves about five seconds after the holder's last sign of life
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""
+    enrolment: Secret | None = None
+    registry_keys: str = ""

@@ -15,43 +15,58 @@ import structlog
 
 from broker.port import Broker
 from domain.errors import Unavailable, UnknownUser
+from domain.event import Event
+from domain.events.global_server import HomeRevoked
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
+from servers.home.enrolling import Enrolling
+from servers.messaging.cards import Cards
 from servers.messaging.questions import Announce, Announced, AskUser, FoundUser, RemoteUser, ask
 from servers.store.event_store import Store
+from servers.trust.server_identity import NotBelieved
+from servers.trust.trust import Trust
 
 ASK_TIMEOUT_S = 5.0  # a person waits for this
 REMEMBERED_USERS = 10_000  # about 3 MB
 RETRY_S = 1.0
+REFUSED_S = 5.0  # until a person has acted
+ANNOUNCE_EVERY_S = 6 * 3_600.0  # a certificate is renewed weeks before its end, so this is early enough
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False)
 class GlobalClient:
-    """Asks the Global Server. `trust` is called with the public keys whenever the Global Server has told them. `announced` is set once the
-    Global Server knows this home, and this home knows the keys."""
+    """Asks the Global Server. `believe` is called with the public keys of tokens whenever the Global Server has told them. `announced` is
+    set once the Global Server knows this home, and this home knows the keys. `refused`: why the Global Server does not know this home."""
 
     broker: Broker
     name: str
     url: str
     keys_file: Path
-    trust: Callable[[Any], None]
+    believe: Callable[[Any], None]
     store: Store
+    trust: Trust
+    enrolling: Enrolling
+    cards: Cards
+    refused: str = field(default="", init=False)
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
     _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
+    _again: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     announced: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def start(self) -> None:
         """Trust the keys of the last run, so that a home starts without the Global Server; then announce."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            self.trust(json.loads(self.keys_file.read_text()))
+            self.believe(json.loads(self.keys_file.read_text()))
         self.announce()
 
     def announce(self) -> None:
-        """Tell the Global Server that this home is here, until it has answered: at the start, and when the Global Server was restarted."""
+        """Tell the Global Server that this home is here, until it has answered: at the start, when the Global Server was restarted, and
+        when this home has a new card."""
         if not self._announcing.alive:
             self._announcing.start(self._announce())
+        self._again.set()
 
     async def stop(self) -> None:
         """Announce no more."""
@@ -76,20 +91,55 @@ class GlobalClient:
         """Ask anew about this user, who left for good."""
         self._users.pop(uid, None)
 
+    def heard(self, event: Event, source: str) -> None:
+        """The Global Server has revoked a certificate."""
+        if isinstance(event, HomeRevoked) and source == GLOBAL:
+            self.trust.peers.revoke(event.name, event.number)
+
     async def _announce(self) -> None:
+        """Announce until it has succeeded, and again now and then: certificates renew themselves by this."""
         while True:
             try:
-                told = await ask(self.broker, GLOBAL, Announce(self.name, self.url), Announced, ASK_TIMEOUT_S)
-                await self.store.run(self.store.learn_transit_key, *told.mail)
-                self.trust(told.keys)  # last, because from now on users may come
-                await asyncio.to_thread(self._remember, told.keys)
-                self.announced.set()
-                return
-            except Unavailable:
+                if not self.trust.enrolled:
+                    await self.enrolling.enrol()
+                await self._announce_once()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._again.wait(), ANNOUNCE_EVERY_S)
+            except Unavailable as error:
+                self._say(error.detail)
                 await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            except NotBelieved as refusal:
+                self._say(str(refusal))
+                await asyncio.sleep(REFUSED_S)
             except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OSError) as error:
                 log.error("home.announce_failed", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
+
+    async def _announce_once(self) -> None:
+        self._again.clear()
+        own = self.trust
+        told = await ask(self.broker, GLOBAL, Announce(self.name, self.url, own.card, self.enrolling.life()), Announced, ASK_TIMEOUT_S)
+        if told.refused:
+            if await self.enrolling.allow_own_url():
+                raise Unavailable(told.refused)
+            raise NotBelieved(told.refused)
+        await self.store.run(self.store.learn_transit_key, *told.mail)
+        if told.certificate:
+            own.peers.hold(told.certificate)
+        self.cards.learn(told.card)
+        for name, number in told.revoked.items():
+            own.peers.revoke(name, number)
+        await asyncio.to_thread(own.peers.save)
+        self.believe(told.keys)  # last, because from now on users may come
+        await asyncio.to_thread(self._remember, told.keys)
+        self.refused = ""
+        self.announced.set()
+
+    def _say(self, why: str) -> None:
+        """Log each reason once, however often it is tried."""
+        if why != self.refused:
+            log.warning("home.not_announced", home=self.name, why=why)
+        self.refused = why
 
     def _remember(self, keys: Any) -> None:
         self.keys_file.parent.mkdir(parents=True, exist_ok=True)

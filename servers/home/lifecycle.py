@@ -13,6 +13,7 @@ from servers.home.housekeeping import Housekeeping
 from servers.home.peer_presence import PeerPresence
 from servers.home.questions import Questions
 from servers.integrity.sealer import Sealer
+from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
@@ -21,6 +22,7 @@ from servers.sessions.blanks import BlankWheel
 from servers.sessions.sessions import Session
 from servers.store.event_store import Store
 from servers.store.log.lease import Lease
+from servers.trust.trust import Trust
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
@@ -47,6 +49,8 @@ class Lifecycle:
     peer_presence: PeerPresence
     questions: Questions
     global_client: GlobalClient
+    trust: Trust
+    cards: Cards
     housekeeping: Housekeeping
     blanks: BlankWheel[Session]
     life: str = field(default="", init=False)  # how often the log was restored, if ever: the ids of sessions begin with it
@@ -59,6 +63,7 @@ class Lifecycle:
             self.global_client.start()  # when the lease is ours the Global Server's keys must be known, even if it is away then
             await self.lease.acquire(self.projector.catch_up)
             self.store.fence(self.lease.epoch)
+            await asyncio.to_thread(self.trust.reload)  # the one that served before may have changed keys
             await self.projector.catch_up()
         await self.erasure.start()
         restored = await self.store.run(self.store.load, f"restored-{self.name}")
@@ -70,6 +75,7 @@ class Lifecycle:
         self.sealer.start()
         await self.peers.start()
         await self.broker.serve(home_key(self.name), self.questions.answer)
+        self.cards.start()
         await self.inbox.start()
         self.global_client.start()
         self.housekeeping.start()
@@ -85,6 +91,7 @@ class Lifecycle:
         await self.housekeeping.stop()
         await self.global_client.stop()
         await self.inbox.stop()
+        await self.cards.stop()
         await self.peers.stop()
         await self.sealer.stop()
         await self.outbox.stop()

@@ -6,7 +6,18 @@ from msgspec import msgpack
 
 from projections.server.presence import NEVER, PresenceIndex
 from servers.home.health import Health
-from servers.messaging.questions import AskHealth, AskTicket, HomeHealth, HomeQuestion, TicketRoute, ToldPresence, UserPresence
+from servers.messaging.cards import Cards
+from servers.messaging.questions import (
+    AskCard,
+    AskHealth,
+    AskTicket,
+    HomeHealth,
+    HomeQuestion,
+    TicketRoute,
+    ToldCard,
+    ToldPresence,
+    UserPresence,
+)
 from servers.sessions.tickets import Tickets
 
 
@@ -17,13 +28,16 @@ class Questions:
     health: Health
     tickets: Tickets
     presence: PresenceIndex
+    cards: Cards
 
     async def answer(self, body: bytes) -> bytes:
         """The answer to one question, both as they travel. Raises `msgspec.MsgspecError` for a question of another shape."""
         question = msgpack.decode(body, type=HomeQuestion)
-        answer: HomeHealth | TicketRoute | ToldPresence
+        answer: HomeHealth | TicketRoute | ToldPresence | ToldCard
         if isinstance(question, AskHealth):
             answer = await self.health.report()
+        elif isinstance(question, AskCard):
+            answer = self.cards.shown(question)
         elif isinstance(question, AskTicket):
             answer = self.tickets.answer(question)
         else:

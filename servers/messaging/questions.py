@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, field, msgpack
 
 from broker.port import Broker
+from servers.trust.enrolment import Enrol
 
 A = TypeVar("A")
 
@@ -32,7 +33,19 @@ class AskTicket(Struct, frozen=True, tag_field="ask", tag="ticket"):
     address: str
 
 
-HomeQuestion = AskHealth | AskPresence | AskTicket
+class AskCard(Struct, frozen=True, tag_field="ask", tag="card"):
+    """What does the server `name` show of itself? Any server may be asked, and in the clear. The answer is `ToldCard`."""
+
+    name: str
+
+
+class ToldCard(Struct, frozen=True):
+    """A card, see `servers/trust/card.py`; empty when it is not known."""
+
+    card: bytes
+
+
+HomeQuestion = AskHealth | AskPresence | AskTicket | AskCard
 
 
 class UserPresence(Struct, frozen=True, array_like=True):
@@ -83,11 +96,14 @@ class HomeHealth(HomeFigures, frozen=True):
     inbox: int | None
 
 
-class Announce(Struct, frozen=True, tag_field="ask", tag="announce"):
-    """A home is here, and clients reach it at `url`. The answer is `Announced`, or `Refused`."""
+class Announce(Struct, frozen=True, tag_field="ask", tag="announce", omit_defaults=True):
+    """A home is here, and clients reach it at `url`. `card`: what it shows of itself; `life`: of its log. The answer is `Announced`, or
+    `Refused`."""
 
     name: str
     url: str
+    card: bytes = b""
+    life: int = 0
 
 
 class AskUser(Struct, frozen=True, tag_field="ask", tag="user"):
@@ -96,18 +112,24 @@ class AskUser(Struct, frozen=True, tag_field="ask", tag="user"):
     uid: int
 
 
-GlobalQuestion = Announce | AskUser
+GlobalQuestion = Announce | AskUser | AskCard | Enrol
 
 
-class Announced(Struct, frozen=True):
-    """The public keys to trust (JSON Web Keys), and number and key with which mail between servers is encrypted."""
+class Announced(Struct, frozen=True, omit_defaults=True):
+    """The public keys to trust (JSON Web Keys), number and key with which mail between servers is encrypted, the home's new certificate
+    if the one it showed is not good any more, the Global Server's card, and the highest revoked number of each name. When the
+    Global Server does not take the announcement, it says only why."""
 
-    keys: list[dict[str, Any]]
-    mail: tuple[int, bytes]
+    keys: list[dict[str, Any]] = []
+    mail: tuple[int, bytes] = (0, b"")
+    certificate: bytes = b""
+    card: bytes = b""
+    revoked: dict[str, int] = {}
+    refused: str = ""
 
 
 class Refused(Struct, frozen=True):
-    """Why the Global Server does not know this home."""
+    """Why the Global Server does not do what a home asks. Read as `Announced`, it is one that says only why."""
 
     refused: str
 

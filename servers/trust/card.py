@@ -4,6 +4,7 @@ older one never takes a newer one's place.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
@@ -23,15 +24,14 @@ class _Shown(Struct, frozen=True, array_like=True):
     statements: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class Card:
-    """A card that was verified. `box_keys`: the newest first; `raw`: as it travels."""
+    """A card that was verified. `box_keys`: the newest first; `statements`: the same as the server signed them; `raw`: as it travels."""
 
-    __slots__ = ("box_keys", "certificate", "raw")
-
-    def __init__(self, raw: bytes, certificate: Certificate, box_keys: tuple[BoxKey, ...]) -> None:
-        self.raw = raw
-        self.certificate = certificate
-        self.box_keys = box_keys
+    raw: bytes
+    certificate: Certificate
+    box_keys: tuple[BoxKey, ...]
+    statements: tuple[bytes, ...]
 
     def box_key(self, number: int) -> BoxKey | None:
         """The box key of this number, if the server still shows it."""
@@ -45,15 +45,24 @@ def card_bytes(certificate: bytes, statements: tuple[bytes, ...]) -> bytes:
 
 def read_card(raw: bytes, global_key: bytes, now: float) -> Card:
     """The card in `raw`. Raises `NotBelieved`."""
-    try:
-        shown = msgpack.decode(raw, type=_Shown)
-    except MsgspecError:
-        raise NotBelieved("this is no card") from None
+    shown = _shown(raw)
     if not 0 < len(shown.statements) <= KEPT:
         raise NotBelieved(f"a card shows 1 to {KEPT} box keys")
     stated = certificate.read(shown.certificate, global_key, now)
     keys = sorted((read_box_key(one, stated.name, stated.key) for one in shown.statements), key=lambda key: -key.number)
-    return Card(raw, stated, tuple(keys))
+    return Card(raw, stated, tuple(keys), shown.statements)
+
+
+def _shown(raw: bytes) -> _Shown:
+    try:
+        return msgpack.decode(raw, type=_Shown)
+    except MsgspecError:
+        raise NotBelieved("this is no card") from None
+
+
+def global_key_of(raw: bytes) -> bytes:
+    """The key in the Global Server's card, whoever made that: for one that is checked in another way. Raises `NotBelieved`."""
+    return read_unproven(_shown(raw).certificate, Certificate).key
 
 
 class Peers:
@@ -135,6 +144,11 @@ class Peers:
             del self._cards[name]
         log.warning("trust.revoked", server=name, number=number)
         self._tell(name)
+
+    @property
+    def all_revoked(self) -> dict[str, int]:
+        """The highest revoked number of each name that has one."""
+        return dict(self._revoked)
 
     def revoked(self, name: str) -> int:
         """The highest revoked number of this name; 0 without any."""

@@ -13,14 +13,15 @@ GLOBAL_KEY = "global key"  # the pinned public key of the Global Server
 CERTIFICATE = "certificate"  # our own
 REVOKED = "revoked"  # the highest revoked number of each name
 CARD = "card "  # and a name: what that server showed
-ENROLMENT = "enrolment "  # and an id: a secret that is good once; at the Global Server only
+ENROLMENT = "enrolment "  # and the name of a home: a secret that is good once; at the Global Server only
+WISH = "wish "  # and an id: what the ops ask of the Global Server; there only
 
 
 class RecordTable(Protocol):
     """Where records lie. Every call blocks and may raise `Unavailable`."""
 
-    def records(self) -> dict[str, bytes]:
-        """All of them."""
+    def records(self, prefix: str = "") -> dict[str, bytes]:
+        """All whose name begins with `prefix`."""
 
     def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
         """Durably put `new` in the place of `old`, where None stands for no record. False when the record is not `old`: nothing changed."""
@@ -32,13 +33,13 @@ class Records:
     def __init__(self, table: RecordTable) -> None:
         self._table = table
 
-    def everything(self) -> dict[str, bytes]:
-        """All records."""
-        return self._table.records()
+    def everything(self, prefix: str = "") -> dict[str, bytes]:
+        """All records whose name begins with `prefix`."""
+        return self._table.records(prefix)
 
     def read(self, name: str) -> bytes | None:
         """One record."""
-        return self._table.records().get(name)
+        return self._table.records(name).get(name)
 
     def first(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The record, made by `make` where there is none; another process may have been first."""

@@ -23,6 +23,7 @@ from servers.security.identity import Identity
 from servers.sessions import views
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Hello, Session
+from tests.servers.strangers import StandIn
 from tests.support.waiting import eventually
 
 START = 1_700_000_000.0
@@ -126,6 +127,7 @@ class Town:
         self.clock = Clock()
         self.monotonic = Clock(0.0)
         self.broker = EmbeddedBroker(directory / "broker.db")
+        self.registry = StandIn(directory, self.clock)
         self.homes: dict[str, HomeServer] = {}
         self.people: dict[int, Person] = {}
         self.housekeeping = HousekeepingConfig(restart_grace_s=0.05, look_s=0.02)
@@ -146,7 +148,7 @@ class Town:
         config = HomeConfig(
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
             sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
-            heartbeats=self.heartbeats, max_tickets=self.max_tickets,
+            heartbeats=self.heartbeats, max_tickets=self.max_tickets, registry_keys=self.registry.keys_url,
         )  # fmt: skip
         self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
         await self.homes[name].start()
@@ -165,6 +167,7 @@ class Town:
         for name in list(self.homes):
             await self.closes(name)
         await self.broker.close()
+        self.registry.close()
 
     def person(self, handle: str, home: str) -> Person:
         uid = len(self.people) + 1
@@ -172,6 +175,8 @@ class Town:
         return self.people[uid]
 
     async def _answer(self, body: bytes) -> bytes:
+        if (told := self.registry.answer(body)) is not None:
+            return told
         question = msgpack.unpackb(body)
         if question["ask"] == "announce":
             await self.broker.declare_inbox(question["name"])

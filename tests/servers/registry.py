@@ -14,6 +14,7 @@ from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.passwords import CHEAP
+from tests.servers.strangers import enrols
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0
@@ -73,7 +74,8 @@ class House:
 
     async def home(self, name: str) -> None:
         """A home announces itself and sends one heartbeat; the clock stands still, so it stays alive."""
-        assert "keys" in await self.ask(ask="announce", name=name, url=f"http://{name}.example")
+        records = self.running[0].lifecycle.trust.records
+        await enrols(self.broker, records, name, f"http://{name}.example", self.clock)
         await self.broker.send_heartbeat(msgpack.packb({"server": name, "run": "1"}))
         for server in self.running:
             await eventually(lambda server=server: server.lifecycle.peers.is_up(name))

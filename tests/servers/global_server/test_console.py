@@ -20,6 +20,7 @@ from servers.global_server.config import GlobalConfig
 from servers.global_server.console import ConsoleConfig
 from servers.security.identity import Identity
 from servers.security.passwords import CHEAP
+from tests.servers.strangers import enrols
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0
@@ -164,8 +165,7 @@ async def test_a_tail_ends_with_the_server(office: Office) -> None:
 async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Office) -> None:
     console = assemble_console(office.server, office.audit, ConsoleConfig(health_timeout_s=0.05))
     for name in ("h1", "h2", "h3"):
-        announced = msgpack.packb({"ask": "announce", "name": name, "url": f"http://{name}"})
-        await office.broker.request("global", announced, 5)
+        await enrols(office.broker, office.server.lifecycle.trust.records, name, f"http://{name}", lambda: office.now)
 
     async def answers(body: bytes) -> bytes:
         return msgpack.packb({"ready": None, "sessions": 5, "question": msgpack.unpackb(body)["ask"]})

@@ -1,0 +1,168 @@
+"""Who belongs to this installation: enrolment, certificates, URLs and revocation. Rule: nobody is enrolled because they came first; it
+takes a secret or a wish among the Global Server's own records, and each is an event.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from msgspec.structs import replace
+
+from domain.errors import Rejected, Unavailable
+from domain.events.global_server import HomeRevoked
+from domain.registry.commands import AllowUrl, CertifyHome, EnrolHome, RevokeHome
+from projections.directory.directory import NOT_ENROLLED, Directory
+from runtime.background_task import BackgroundTask
+from servers.messaging.questions import Announce
+from servers.store.event_store import Committed
+from servers.trust import certificate, enrolment
+from servers.trust.card import card_bytes, read_card
+from servers.trust.enrolment import Enrol, Enrolled, OpenSecret
+from servers.trust.records import ENROLMENT, WISH
+from servers.trust.server_identity import NotBelieved
+from servers.trust.trust import Trust
+from servers.trust.wishes import Wish, read_wish
+from servers.writing.writer import Writer
+
+LOOK_S = 1.0  # who types `flash servers revoke` waits for this
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Registrar:
+    """The Global Server's side of enrolment."""
+
+    trust: Trust
+    writer: Writer
+    directory: Directory
+    new_id: Callable[[], str]
+    refused: int = field(default=0, init=False)  # enrolments
+    _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("registrar"), init=False)
+
+    def start(self) -> None:
+        """Believe what the log says of revocations, and begin to look for wishes."""
+        for home, stated in self.directory.enrolments.items():
+            self.trust.peers.revoke(home, stated.revoked)
+        self._looking.start(self._look())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        await self._looking.stop()
+
+    def committed(self, batch: Sequence[Committed]) -> None:
+        """Believe no certificate that was revoked."""
+        for each in batch:
+            if isinstance(each.event, HomeRevoked):
+                self.trust.peers.revoke(each.event.name, each.event.number)
+
+    async def enrol(self, asked: Enrol) -> Enrolled:
+        """The answer to a home that wants to become known."""
+        try:
+            opened = await asyncio.to_thread(self._take_secret, asked)
+            made = self._certificate(asked.name, asked.key, asked.url, asked.life)
+            card = card_bytes(made, asked.box_keys)
+            stated = read_card(card, self.trust.identity.public, self.trust.clock()).certificate
+            await self.writer.submit(
+                (
+                    EnrolHome(
+                        name=asked.name, key=asked.key.hex(), url=asked.url, by_ops=opened.by_ops, number=stated.number,
+                        expires=stated.expires, life=stated.life, certificate=made.hex(), homes=self._homes(), cause=self.new_id(),
+                    ),
+                )
+            )  # fmt: skip
+            self.trust.peers.learn(card)
+        except (NotBelieved, Rejected) as refusal:
+            self.refused += 1
+            log.error("global.enrolment_refused", home=asked.name, why=str(refusal))
+            return Enrolled(refused=str(refusal))
+        log.info("global.enrolled", home=asked.name, number=stated.number)
+        return enrolment.answer_enrolled(opened, asked, made, self.trust.card)
+
+    async def certify(self, told: Announce) -> bytes:
+        """A new certificate for a home whose announcement was taken; empty when the one that it has is still good."""
+        card = self.trust.peers.card(told.name)
+        if card is None:
+            return b""
+        held, now, url = card.certificate, self.trust.clock(), told.url.rstrip("/")
+        if not held.ageing(now) and (held.urls, held.life) == ((url,), told.life):
+            return b""
+        made = self._certificate(told.name, held.key, url, told.life)
+        fresh = read_card(card_bytes(made, card.statements), self.trust.identity.public, now)
+        stated = fresh.certificate
+        await self.writer.submit(
+            (
+                CertifyHome(
+                    name=told.name, number=stated.number, expires=stated.expires, life=stated.life, certificate=made.hex(),
+                    cause=self.new_id(),
+                ),
+            )
+        )  # fmt: skip
+        self.trust.peers.learn(fresh.raw)
+        log.info("global.certified", home=told.name, number=stated.number)
+        return made
+
+    async def revoke(self, home: str) -> None:
+        """Let nobody believe `home` any more, until the ops enrol it again."""
+        await self.writer.submit((RevokeHome(name=home, homes=self._homes(), cause=self.new_id()),))
+        await asyncio.to_thread(self._close_secret, home)
+
+    async def allow(self, home: str, url: str) -> None:
+        """Let `home` announce itself at `url`. Raises `Invalid`."""
+        await self.writer.submit((AllowUrl(name=home, url=url, cause=self.new_id()),))
+
+    def _certificate(self, name: str, key: bytes, url: str, life: int) -> bytes:
+        card, now = self.trust.peers.known.get(name), self.trust.clock()
+        after = max(self.trust.peers.revoked(name), 0 if card is None else card.certificate.number, self._number(name))
+        return certificate.issue(self.trust.identity, name=name, urls=(url.rstrip("/"),), key=key, life=life, after=after, now=now)
+
+    def _number(self, name: str) -> int:
+        return self.directory.enrolments.get(name, NOT_ENROLLED).number
+
+    def _homes(self) -> list[str]:
+        return sorted(self.directory.homes)
+
+    def _take_secret(self, asked: Enrol) -> OpenSecret:
+        return enrolment.take_secret(self.trust.records, asked, self.trust.clock())
+
+    def _close_secret(self, home: str) -> None:
+        records = self.trust.records
+        records.change(ENROLMENT + home, records.read(ENROLMENT + home), None)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                for name, stored in (await asyncio.to_thread(self._records)).items():
+                    await self._fulfil(name, stored)
+            except Unavailable as error:
+                log.warning("registrar.store_away", detail=error.detail)
+
+    def _records(self) -> dict[str, bytes]:
+        """The wishes. The hour of a secret that lay in a file begins when the Global Server sees it, and one whose hour is over is taken
+        away."""
+        records, now = self.trust.records, self.trust.clock()
+        for name, stored in records.everything(ENROLMENT).items():
+            opened = enrolment.read_open_secret(stored)
+            if not opened.expires:
+                records.change(name, stored, enrolment.packed(replace(opened, expires=now + enrolment.GOOD_FOR_S)))
+            elif now >= opened.expires:
+                records.change(name, stored, None)
+        return records.everything(WISH)
+
+    async def _fulfil(self, name: str, stored: bytes) -> None:
+        wish = read_wish(stored)
+        try:
+            if wish is not None:
+                await self._do(wish)
+        except Rejected as refusal:
+            log.error("registrar.wish_refused", home=wish and wish.home, why=refusal.detail)
+        await asyncio.to_thread(self.trust.records.change, name, stored, None)
+
+    async def _do(self, wish: Wish) -> None:
+        if wish.kind == "revoke":
+            await self.revoke(wish.home)
+        else:
+            await self.allow(wish.home, wish.url)
+        log.info("registrar.wish_fulfilled", kind=wish.kind, home=wish.home)

@@ -1,0 +1,92 @@
+"""How a home gets its certificate. Rule: it says nothing to a Global Server whose key it cannot check, and it needs a secret: one that it
+was given, or one that it makes itself where it shares the Global Server's directory.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import structlog
+from msgspec import MsgspecError
+
+from broker.port import Broker
+from domain.errors import Unavailable
+from domain.registry.registered_home import GLOBAL
+from runtime.database_urls import sqlite_file
+from servers.encryption.key_tables import open_table
+from servers.messaging.questions import ask
+from servers.trust.card import global_key_of
+from servers.trust.enrolment import GOOD_FOR_S, Enrolled, Secret, ask_to_enrol, check_enrolled, open_secret
+from servers.trust.records import Records
+from servers.trust.server_identity import NotBelieved
+from servers.trust.trust import Trust
+from servers.trust.wishes import Wish, make_wish
+
+ENROL_TIMEOUT_S = 10.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Enrolling:
+    """One home's enrolment. `secret`: what `flash enroll` printed, if it was given; `registry_keys`: the URL of the Global Server's keys,
+    which are there only where the home shares its directory."""
+
+    broker: Broker
+    trust: Trust
+    url: str
+    life: Callable[[], int]
+    secret: Secret | None
+    registry_keys: str
+
+    async def enrol(self) -> None:
+        """Get a certificate. Raises `Unavailable` when that must be tried again, `NotBelieved` when it was refused or somebody lies."""
+        secret = self.secret or await asyncio.to_thread(self._make_secret)
+        if secret is None:
+            raise Unavailable(f"{self.trust.name} is not enrolled: give it what `flash enroll {self.trust.name}` prints.")
+        asked = ask_to_enrol(secret, self.trust.identity, self.url, self.life(), self.trust.box_keys.statements)
+        try:
+            told = await ask(self.broker, GLOBAL, asked, Enrolled, ENROL_TIMEOUT_S)
+        except MsgspecError:
+            raise Unavailable("The Global Server's answer is unreadable.") from None
+        if told.refused:
+            raise NotBelieved(told.refused)
+        global_key = global_key_of(told.card)
+        check_enrolled(secret, asked, told, global_key)
+        await asyncio.to_thread(self._keep, told, global_key)
+        log.info("home.enrolled", home=self.trust.name)
+
+    async def allow_own_url(self) -> bool:
+        """Let the Global Server allow the URL of this home, which shares its directory. False where it does not."""
+        return await asyncio.to_thread(self._allow_own_url)
+
+    def _keep(self, told: Enrolled, global_key: bytes) -> None:
+        peers = self.trust.peers
+        peers.pin(global_key)
+        peers.hold(told.certificate)
+        peers.learn(told.card)
+        peers.save()
+
+    def _make_secret(self) -> Secret | None:
+        with self._registry() as records:
+            if records is None:
+                return None
+            expires = self.trust.clock() + GOOD_FOR_S
+            return open_secret(records, self.trust.name, url=self.url, expires=expires, by_ops=False)
+
+    def _allow_own_url(self) -> bool:
+        with self._registry() as records:
+            if records is not None:
+                make_wish(records, Wish(kind="allow", home=self.trust.name, url=self.url, by_ops=False))
+            return records is not None
+
+    @contextmanager
+    def _registry(self) -> Iterator[Records | None]:
+        """The Global Server's records, where this home shares its directory. The file is never made here."""
+        path = sqlite_file(self.registry_keys) if self.registry_keys else None
+        if not self.registry_keys or (path is not None and not path.exists()):
+            yield None
+            return
+        with closing(open_table(self.registry_keys, self.registry_keys, GLOBAL)) as table:
+            yield Records(table)

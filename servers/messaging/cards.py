@@ -1,0 +1,130 @@
+"""Learns the cards of other servers, and shows our own. Rule: a card is asked for when something cannot be said or heard without it, of the
+server itself and else of the Global Server; it proves itself, so the question goes in the clear.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+from msgspec import MsgspecError
+
+from broker.port import Broker
+from domain.errors import Unavailable
+from domain.registry.registered_home import GLOBAL
+from runtime.background_task import BackgroundTask
+from servers.messaging.questions import AskCard, ToldCard, ask, home_key
+from servers.trust.server_identity import NotBelieved
+from servers.trust.trust import Trust
+
+ASK_TIMEOUT_S = 2.0
+MOST_WANTED = 1_000  # names may be invented by whoever sends mail
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CardsConfig:
+    """How often cards are looked after. `retry_s`: between two questions for a card that nobody had; `give_up_after`: so many of them;
+    `look_s`: how late a key is changed; `refresh_s`: how late a change is noticed that nothing else told."""
+
+    retry_s: float = 2.0
+    give_up_after: int = 30
+    look_s: float = 60.0
+    refresh_s: float = 86_400.0
+
+
+@dataclass(slots=True, eq=False)
+class Cards:
+    """One server's cards. `changed`: called when there is a new card of ours to show."""
+
+    broker: Broker
+    trust: Trust
+    monotonic: Callable[[], float]
+    changed: Callable[[], None] = lambda: None
+    config: CardsConfig = field(default_factory=CardsConfig)
+    learned: int = field(default=0, init=False)
+    not_believed: int = field(default=0, init=False)
+    _wanted: dict[str, int] = field(default_factory=dict, init=False)  # how often each was asked for
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _asking: BackgroundTask = field(default_factory=lambda: BackgroundTask("cards"), init=False)
+    _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("trust"), init=False)
+    _refreshed: float = field(default=0.0, init=False)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._refreshed = self.monotonic()
+        self._asking.start(self._ask())
+        self._looking.start(self._look_after())
+
+    async def stop(self) -> None:
+        """Ask no more, and store what was learned."""
+        await self._asking.stop()
+        await self._looking.stop()
+        try:
+            await asyncio.to_thread(self.trust.peers.save)
+        except Unavailable as error:
+            log.warning("trust.not_saved", detail=error.detail)
+
+    def want(self, name: str) -> None:
+        """Learn the card of `name` as soon as somebody shows it. Cheap; say it as often as you like."""
+        if name not in self._wanted and name != self.trust.name and len(self._wanted) < MOST_WANTED:
+            self._wanted[name] = 0
+            self._wake.set()
+
+    def learn(self, raw: bytes) -> None:
+        """Believe a card that proves itself. One that does not is counted and logged."""
+        try:
+            if self.trust.peers.learn(raw):
+                self.learned += 1
+        except NotBelieved as refusal:
+            self.not_believed += 1
+            log.error("trust.card_not_believed", why=str(refusal))
+
+    def shown(self, question: AskCard) -> ToldCard:
+        """The card that was asked for: our own, or any that we know."""
+        if question.name == self.trust.name:
+            return ToldCard(self.trust.card)
+        card = self.trust.peers.card(question.name)
+        return ToldCard(b"" if card is None else card.raw)
+
+    async def _ask(self) -> None:
+        while True:
+            if not self._wanted:
+                await self._wake.wait()
+            self._wake.clear()
+            if self.trust.peers.global_key:
+                await asyncio.gather(*(self._ask_for(name) for name in list(self._wanted)))
+            if self._wanted:
+                await asyncio.sleep(self.config.retry_s)
+
+    async def _ask_for(self, name: str) -> None:
+        """Ask the server itself, and where it does not answer the Global Server, which may know an older one."""
+        asked = self._wanted.get(name, 0) + 1
+        for key in dict.fromkeys((GLOBAL if name == GLOBAL else home_key(name), GLOBAL)):
+            try:
+                told = await ask(self.broker, key, AskCard(name), ToldCard, ASK_TIMEOUT_S)
+            except (Unavailable, MsgspecError):
+                continue
+            if told.card:
+                self.learn(told.card)
+                self._wanted.pop(name, None)
+                return
+        if asked >= self.config.give_up_after:
+            log.warning("trust.card_not_found", server=name)
+            self._wanted.pop(name, None)
+        elif name in self._wanted:
+            self._wanted[name] = asked
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.look_s)
+            try:
+                if await asyncio.to_thread(self.trust.look_after):
+                    self.changed()
+            except Unavailable as error:
+                log.warning("trust.not_saved", detail=error.detail)
+            if self.monotonic() >= self._refreshed + self.config.refresh_s:
+                self._refreshed = self.monotonic()
+                for name in self.trust.peers.known:
+                    self.want(name)

@@ -1,0 +1,64 @@
+"""All that one server has to speak for itself and to believe others. Rule: it is read from the trust records when the server is put
+together, so that a server which knows its peers needs nobody to go on.
+"""
+
+import time
+from collections.abc import Callable
+
+from servers.trust import certificate
+from servers.trust.box import Boxes
+from servers.trust.box_keys import BoxKeys
+from servers.trust.card import Peers, card_bytes
+from servers.trust.records import IDENTITY, Records, RecordTable
+from servers.trust.server_identity import ServerIdentity, new_key
+
+
+class Trust:
+    """A server's identity, box keys, peers and boxes, over one table of records."""
+
+    def __init__(self, name: str, table: RecordTable, clock: Callable[[], float] = time.time) -> None:
+        """Blocks. The identity and the first box key are made where there are none. Raises `Unavailable`."""
+        self.name = name
+        self.clock = clock
+        self.records = Records(table)
+        self.identity = ServerIdentity(name, self.records.first(IDENTITY, new_key))
+        self.box_keys = BoxKeys(self.identity, self.records, clock)
+        self.peers = Peers(name, self.records, clock)
+        self.boxes = Boxes(self.identity, self.box_keys, self.peers)
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether the Global Server has certified the key that this server has."""
+        held = self.peers.held
+        return held is not None and held.key == self.identity.public
+
+    @property
+    def card(self) -> bytes:
+        """What this server shows of itself; empty before enrolment."""
+        return card_bytes(self.peers.certificate, self.box_keys.statements) if self.peers.certificate else b""
+
+    def reload(self) -> None:
+        """Read what another process of this server has changed. Blocks. Raises `Unavailable`."""
+        self.box_keys.load()
+        self.peers.load()
+
+    def look_after(self) -> bool:
+        """Store what was learned, and change a box key that is a week old. Whether there is a new card of ours to show. Blocks. Raises
+        `Unavailable`."""
+        before = self.card
+        self.peers.save()
+        self.reload()
+        if self.box_keys.due:
+            self.box_keys.rotate()
+        return self.card != before
+
+    def certify_itself(self, urls: tuple[str, ...] = (), life: int = 0) -> None:
+        """Be the Global Server: pin our own key, and hold our own certificate of it. Blocks. Raises `Unavailable`."""
+        self.peers.pin(self.identity.public)
+        held, now = self.peers.held, self.clock()
+        if held is None or held.ageing(now) or (held.urls, held.life) != (urls, life):
+            after = 0 if held is None else held.number
+            self.peers.hold(
+                certificate.issue(self.identity, name=self.name, urls=urls, key=self.identity.public, life=life, after=after, now=now)
+            )
+            self.peers.save()

@@ -1,0 +1,110 @@
+"""Servers of which a test needs the other side only: a home that asks, or a Global Server that answers. Rule: what they prove, they prove
+with real keys; none is let in because it is a test.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import msgpack
+
+from broker.port import Broker
+from domain.registry.registered_home import GLOBAL
+from servers.encryption.key_tables import SqliteKeys
+from servers.messaging.questions import Announce, AskCard, ToldCard
+from servers.trust import certificate, enrolment
+from servers.trust.card import card_bytes, global_key_of
+from servers.trust.enrolment import Enrol, Enrolled, Secret, ask_to_enrol, check_enrolled, open_secret
+from servers.trust.records import Records
+from servers.trust.server_identity import NotBelieved
+from servers.trust.trust import Trust
+
+
+class RecordsInMemory:
+    """A `RecordTable` that lasts as long as the test."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, bytes] = {}
+
+    def records(self, prefix: str = "") -> dict[str, bytes]:
+        return {name: value for name, value in self.rows.items() if name.startswith(prefix)}
+
+    def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
+        if self.rows.get(name) != old:
+            return False
+        if new is None:
+            self.rows.pop(name, None)
+        else:
+            self.rows[name] = new
+        return True
+
+
+def secret_for(records: Records, home: str, now: float, url: str = "") -> Secret:
+    """What the ops give to `home`."""
+    secret = open_secret(records, home, url=url, expires=now + enrolment.GOOD_FOR_S, by_ops=True, make_identity=True)
+    assert secret is not None
+    return secret
+
+
+async def ask_global(broker: Broker, question: Any) -> Any:
+    """The Global Server's answer, as plain data."""
+    return msgpack.decode(await broker.request(GLOBAL, msgpack.encode(question), 5))
+
+
+async def enrols(broker: Broker, records: Records, home: str, url: str, clock: Callable[[], float]) -> Trust:
+    """A home that becomes known at a real Global Server, whose records are `records`, and announces itself."""
+    trust = Trust(home, RecordsInMemory(), clock)
+    secret = secret_for(records, home, clock(), url)
+    asked = ask_to_enrol(secret, trust.identity, url, 0, trust.box_keys.statements)
+    told = msgpack.decode(await broker.request(GLOBAL, msgpack.encode(asked), 5), type=Enrolled)
+    assert not told.refused, told.refused
+    check_enrolled(secret, asked, told, global_key_of(told.card))
+    trust.peers.pin(global_key_of(told.card))
+    trust.peers.hold(told.certificate)
+    trust.peers.learn(told.card)
+    told = await ask_global(broker, Announce(home, url, trust.card))
+    assert "keys" in told, told
+    return trust
+
+
+class StandIn:
+    """A Global Server's trust, for homes whose test has none. Its keys lie where a home that shares the directory looks for them."""
+
+    def __init__(self, directory: Path, clock: Callable[[], float]) -> None:
+        self.keys_url = f"sqlite:///{directory}/keys/{GLOBAL}.db"
+        self._table = SqliteKeys(directory / "keys" / f"{GLOBAL}.db")
+        self.clock = clock
+        self.trust = Trust(GLOBAL, self._table, clock)
+        self.trust.certify_itself()
+
+    def answer(self, body: bytes) -> bytes | None:
+        """The answer to a question about trust; None for another question."""
+        asked = msgpack.decode(body)["ask"]
+        if asked == "enrol":
+            return msgpack.encode(self._enrol(msgpack.decode(body, type=Enrol)))
+        if asked == "card":
+            return msgpack.encode(self._card(msgpack.decode(body, type=AskCard).name))
+        if asked == "announce":
+            self.trust.peers.learn(msgpack.decode(body, type=Announce).card)
+        return None
+
+    def close(self) -> None:
+        """Close the table."""
+        self._table.close()
+
+    def _enrol(self, asked: Enrol) -> Enrolled:
+        try:
+            opened = enrolment.take_secret(self.trust.records, asked, self.clock())
+        except NotBelieved as refusal:
+            return Enrolled(refused=str(refusal))
+        known = self.trust.peers.card(asked.name)
+        made = certificate.issue(
+            self.trust.identity, name=asked.name, urls=(asked.url,), key=asked.key, life=asked.life,
+            after=0 if known is None else known.certificate.number, now=self.clock(),
+        )  # fmt: skip
+        self.trust.peers.learn(card_bytes(made, asked.box_keys))
+        return enrolment.answer_enrolled(opened, asked, made, self.trust.card)
+
+    def _card(self, name: str) -> ToldCard:
+        card = self.trust.peers.card(name)
+        return ToldCard(self.trust.card if name == GLOBAL else b"" if card is None else card.raw)
