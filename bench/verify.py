@@ -90,7 +90,7 @@ class _changed:  # noqa: N801 - reads as a sentence
 
 def _events(start: int, count: int) -> Iterator[Event]:
     for number in range(start, start + count):
-        messages = [[f"{number:021d}-{part}", 7, "h2"] for part in range(3)]
+        messages = [(f"{number:021d}-{part}", 7, "h2") for part in range(3)]
         yield MessagesDelivered(at=1.7e9 + number, cause=f"s{number}", upto=number, session=f"{number:032x}", messages=messages)
 
 

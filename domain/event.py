@@ -7,6 +7,8 @@ from eventsourcing.utils import register_topic
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from domain.values import Cause, Moment
+
 
 def stream_kind(stream: str) -> str:
     """Which aggregate a stream belongs to: "user" for `user-42`."""
@@ -49,8 +51,8 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
 
     originator_id: str = ""
     originator_version: int = 0
-    at: float  # seconds since 1970, UTC, to the microsecond
-    cause: str  # the id of the command or message that led to it; all events of one popup's life share it
+    at: Moment  # to the microsecond
+    cause: Cause  # the id of the command or message that led to it; all events of one popup's life share it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

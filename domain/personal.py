@@ -6,7 +6,7 @@ Once the key is destroyed, the value reads as erased: as an empty text, None or 
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from msgspec.structs import asdict, fields
 
@@ -61,4 +61,6 @@ def erased(kind: type[Event]) -> dict[str, Any]:
 
 
 def _empty(kind: Any) -> Any:
-    return None if isinstance(kind, UnionType) else (get_origin(kind) or kind)()
+    if get_origin(kind) is Annotated:  # a bound is no part of the kind
+        kind = get_args(kind)[0]
+    return None if get_origin(kind) in (Union, UnionType) else (get_origin(kind) or kind)()

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from domain.errors import Invalid
+from domain.values import CONTROL
 
 ProfileField = Literal["full_name", "email", "phone", "organisation", "street", "city", "state", "country", "note"]
 PROFILE_FIELDS: tuple[str, ...] = get_args(ProfileField)
 
 MAX_FIELD_CHARS = 500  # a full postal address fits; nine fields are less than 20 KB, even of four-byte characters
 HANDLE = re.compile(r"[a-z][a-z0-9._-]{1,31}")
-# Names are shown in popups and terminals, and a control character could move the cursor there.
-CONTROL = r"\u0000-\u0008\u000b-\u001f\u007f-\u009f"
 UNPRINTABLE = re.compile(rf"[{CONTROL}\ud800-\udfff]")  # a lone surrogate is no text at all
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from domain.user.decide import LAST_MOMENT
+from domain.values import LAST_MOMENT
 
 
 @lru_cache(maxsize=1024)  # a message's sender and recipient hear the same time, and many users have the same contact: 0.1 instead of 1.5 µs

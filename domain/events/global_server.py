@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.event import Event
+from domain.values import Cause, Handle, HomeName, Name, Uid
 
 
 class UserRegistered(Event, frozen=True, kw_only=True):
@@ -22,9 +23,9 @@ class UserRegistered(Event, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "account.user_registered"
     PERSONAL: ClassVar[Mapping[str, str]] = {"profile": "uid"}
-    uid: int
-    handle: str
-    home: str
+    uid: Uid
+    handle: Handle
+    home: HomeName
     profile: dict[str, str]
 
 
@@ -36,10 +37,10 @@ class ProfileChanged(Event, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "account.profile_changed"
     PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "changes": "uid"}
-    uid: int
-    handle: str
-    home: str
-    name: str  # the user's name after the change, which the home shows
+    uid: Uid
+    handle: Handle
+    home: HomeName
+    name: Name  # the user's name after the change, which the home shows
     changes: dict[str, str | None]
 
 
@@ -52,7 +53,7 @@ class CredentialChanged(Event, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "account.credential_changed"
     PRIVATE: ClassVar[bool] = True
     PERSONAL: ClassVar[Mapping[str, str]] = {"password_hash": "uid"}
-    uid: int
+    uid: Uid
     password_hash: str
 
     def __repr__(self) -> str:
@@ -68,10 +69,10 @@ class AccountClosed(Event, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "account.closed"
     ERASES: ClassVar[bool] = True
     class_version: ClassVar[int] = 2
-    uid: int
-    reason: str
-    home: str  # where they lived
-    homes: list[str]  # all homes that must hear of it, because any home may have a message or a name of theirs
+    uid: Uid
+    reason: Cause
+    home: HomeName  # where they lived
+    homes: list[HomeName]  # all homes that must hear of it, because any home may have a message or a name of theirs
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -84,15 +85,15 @@ class HandleClaimed(Event, frozen=True, kw_only=True):
     handles unique, even between two Global Servers on one store."""
 
     TOPIC: ClassVar[str] = "handle.claimed"
-    handle: str
-    uid: int
+    handle: Handle
+    uid: Uid
 
 
 class HomeAnnounced(Event, frozen=True, kw_only=True):
     """A Home Server is part of this installation, and clients reach it at `url`. In `home-<name>`; new users may be given to it."""
 
     TOPIC: ClassVar[str] = "home.announced"
-    name: str
+    name: HomeName
     url: str
 
 
@@ -139,7 +140,7 @@ class HomeRetired(Event, frozen=True, kw_only=True):
     """A Home Server takes no new users any more. In `home-<name>`; its present users stay there."""
 
     TOPIC: ClassVar[str] = "home.retired"
-    name: str
+    name: HomeName
 
 
 class AuditRead(Event, frozen=True, kw_only=True):
@@ -147,7 +148,7 @@ class AuditRead(Event, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "audit.read"
     by: int
-    handle: str
+    handle: Handle
     what: str  # "log" | "tail" | "timeline" | "trace" | "online"
     whom: str  # the person or thing that was asked about, and the moment; empty for everything
 
@@ -157,6 +158,6 @@ class DeadLettersHandled(Event, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "audit.dead_letters_handled"
     by: int
-    handle: str
+    handle: Handle
     action: str  # "requeue" | "drop"
     letters: str  # the letter's id, or "all"

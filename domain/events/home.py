@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from domain.event import Event
 from domain.personal import OWN
+from domain.values import Handle, HomeName, Id, Moment, Name, Note, Number, SessionId, Status, Text, Uid, Word
 
 
 class UserAdopted(Event, frozen=True, kw_only=True):
@@ -15,8 +16,8 @@ class UserAdopted(Event, frozen=True, kw_only=True):
 
     TOPIC = "user.adopted"
     PERSONAL: ClassVar[Mapping[str, str]] = {"name": OWN}
-    handle: str
-    name: str
+    handle: Handle
+    name: Name
 
 
 class PresenceEvent(Event, frozen=True, kw_only=True):
@@ -24,10 +25,10 @@ class PresenceEvent(Event, frozen=True, kw_only=True):
     see no change."""
 
     PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN}
-    handle: str
-    status: str  # "online" | "away" | "dnd" | "offline"
-    previous: str
-    note: str
+    handle: Handle
+    status: Status  # "online" | "away" | "dnd" | "offline"
+    previous: Status
+    note: Note
 
 
 class LoggedIn(PresenceEvent, frozen=True, kw_only=True):
@@ -35,18 +36,18 @@ class LoggedIn(PresenceEvent, frozen=True, kw_only=True):
 
     TOPIC = "user.logged_in"
     PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN, "name": OWN}
-    session: str
-    name: str  # the user's present name, which contacters show
-    client: str  # the name that the client gave itself, e.g. "tk/1.0"
+    session: SessionId
+    name: Name  # the user's present name, which contacters show
+    client: Word  # the name that the client gave itself, e.g. "tk/1.0"
 
 
 class LoggedOff(PresenceEvent, frozen=True, kw_only=True):
     """A session ended. Tells contacters when it was the user's last session."""
 
     TOPIC = "user.logged_off"
-    session: str
+    session: SessionId
     reason: (
-        str  # "logoff" | "lost" (TCP ended) | "timeout" (blanks stayed unanswered) | "restart" (the home restarted without it) | "closed"
+        Word  # "logoff" | "lost" (TCP ended) | "timeout" (blanks stayed unanswered) | "restart" (the home restarted without it) | "closed"
     )
 
 
@@ -54,17 +55,17 @@ class StatusChanged(PresenceEvent, frozen=True, kw_only=True):
     """The user chose a status, or a chosen status lapsed. It is kept while the user is offline, and shown while online."""
 
     TOPIC = "user.status_changed"
-    chosen: str  # "online" | "away" | "dnd"
-    until: float | None  # when `chosen` falls back to "online", seconds since 1970
+    chosen: Status  # "online" | "away" | "dnd"
+    until: Moment | None  # when `chosen` falls back to "online", seconds since 1970
 
 
 class RouteProbed(Event, frozen=True, kw_only=True):
     """A client offered to be called directly, and the home has tried to. The address is personal and not stored. In `user-<uid>`."""
 
     TOPIC = "user.route_probed"
-    session: str
+    session: SessionId
     behind_firewall: bool  # nobody can call this client, so only its back connection reaches it
-    why: str | None  # "not_proven" (a device in between rewrites ports) | "not_allowed" | "no_answer" | "wrong_answer"; None: reachable
+    why: Word | None  # "not_proven" (a device in between rewrites ports) | "not_allowed" | "no_answer" | "wrong_answer"; None: reachable
 
 
 class UserClosed(Event, frozen=True, kw_only=True):
@@ -80,11 +81,11 @@ class ContactAdded(Event, frozen=True, kw_only=True):
 
     TOPIC = "user.contact_added"
     PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "alias": OWN}
-    uid: int
-    handle: str
-    name: str
-    home: str
-    alias: str | None
+    uid: Uid
+    handle: Handle
+    name: Name
+    home: HomeName
+    alias: Note | None
     notify: bool  # the user wants a popup when this contact comes online
 
 
@@ -93,8 +94,8 @@ class ContactChanged(Event, frozen=True, kw_only=True):
 
     TOPIC = "user.contact_changed"
     PERSONAL: ClassVar[Mapping[str, str]] = {"alias": OWN}
-    uid: int
-    alias: str | None
+    uid: Uid
+    alias: Note | None
     notify: bool
 
 
@@ -102,8 +103,8 @@ class ContactRemoved(Event, frozen=True, kw_only=True):
     """The user no longer watches `uid`. The contact's home is told (ContacterRemoved)."""
 
     TOPIC = "user.contact_removed"
-    uid: int
-    home: str
+    uid: Uid
+    home: HomeName
 
 
 class ContacterAdded(Event, frozen=True, kw_only=True):
@@ -111,20 +112,20 @@ class ContacterAdded(Event, frozen=True, kw_only=True):
 
     TOPIC = "user.contacter_added"
     PERSONAL: ClassVar[Mapping[str, str]] = {"note": OWN, "name": OWN}
-    uid: int  # the contacter
-    home: str  # the contacter's home
-    status: str
-    since: float | None
-    note: str
-    name: str
+    uid: Uid  # the contacter
+    home: HomeName  # the contacter's home
+    status: Status
+    since: Moment | None
+    note: Note
+    name: Name
 
 
 class ContacterRemoved(Event, frozen=True, kw_only=True):
     """Somebody stopped watching this user."""
 
     TOPIC = "user.contacter_removed"
-    uid: int
-    home: str
+    uid: Uid
+    home: HomeName
 
 
 class MessageSent(Event, frozen=True, kw_only=True):
@@ -136,14 +137,14 @@ class MessageSent(Event, frozen=True, kw_only=True):
     TOPIC = "user.message_sent"
     class_version: ClassVar[int] = 2
     PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "text": "uid"}
-    id: str  # chosen by the client; unique per sender
-    uid: int  # the sender
-    handle: str
-    name: str
-    to: int
-    to_home: str
-    text: str
-    in_reply_to: str | None
+    id: Id  # chosen by the client; unique per sender
+    uid: Uid  # the sender
+    handle: Handle
+    name: Name
+    to: Uid
+    to_home: HomeName
+    text: Text
+    in_reply_to: Id | None
     urgent: bool
 
     @staticmethod
@@ -160,15 +161,15 @@ class MessageQueued(Event, frozen=True, kw_only=True):
 
     TOPIC = "mailbox.message_queued"
     PERSONAL: ClassVar[Mapping[str, str]] = {"name": "uid", "text": "uid"}
-    seq: int
-    id: str
-    uid: int  # the sender
-    home: str  # the sender's home
-    handle: str
-    name: str
-    text: str
-    sent_at: float
-    in_reply_to: str | None
+    seq: Number
+    id: Id
+    uid: Uid  # the sender
+    home: HomeName  # the sender's home
+    handle: Handle
+    name: Name
+    text: Text
+    sent_at: Moment
+    in_reply_to: Id | None
     urgent: bool
 
 
@@ -176,29 +177,29 @@ class ReceiptQueued(Event, frozen=True, kw_only=True):
     """News of a message that this user sent waits in the mailbox under `seq`, like a message, so that the sender is certainly told."""
 
     TOPIC = "mailbox.receipt_queued"
-    seq: int
-    id: str
-    to: int  # the recipient of the message
-    state: str  # "delivered" | "done" | "bounced"
-    why: str | None  # with "bounced": "mailbox_full" | "expired" | "closed"
-    settled_at: float
+    seq: Number
+    id: Id
+    to: Uid  # the recipient of the message
+    state: Word  # "delivered" | "done" | "bounced"
+    why: Word | None  # with "bounced": "mailbox_full" | "expired" | "closed"
+    settled_at: Moment
 
 
 class MessagesDelivered(Event, frozen=True, kw_only=True):
     """A client acknowledged everything up to `upto`. `messages` lists the popups among it, whose senders are told."""
 
     TOPIC = "mailbox.messages_delivered"
-    upto: int
-    session: str
-    messages: list[list[Any]]  # [[id, sender's uid, sender's home], …]
+    upto: Number
+    session: SessionId
+    messages: list[tuple[Id, Uid, HomeName]]  # (id, sender's uid, sender's home)
 
 
 class MessageSettled(Event, frozen=True, kw_only=True):
     """Any event that ends one popup in another way; its sender is told."""
 
-    id: str
-    uid: int  # the sender
-    home: str  # the sender's home
+    id: Id
+    uid: Uid  # the sender
+    home: HomeName  # the sender's home
 
 
 class MessageDone(MessageSettled, frozen=True, kw_only=True):
@@ -211,21 +212,21 @@ class MessageBounced(MessageSettled, frozen=True, kw_only=True):
     """A popup could not be queued, or nobody will ever read it, because the mailbox is full or closed."""
 
     TOPIC = "mailbox.message_bounced"
-    why: str  # "mailbox_full" | "closed"
+    why: Word  # "mailbox_full" | "closed"
 
 
 class MessageExpired(MessageSettled, frozen=True, kw_only=True):
     """A popup waited too long and was taken out of the mailbox."""
 
     TOPIC = "mailbox.message_expired"
-    seq: int
+    seq: Number
 
 
 class MessageErased(MessageSettled, frozen=True, kw_only=True):
     """A popup that nobody had seen was taken out of the mailbox, because its sender was erased. So nobody is told."""
 
     TOPIC = "mailbox.message_erased"
-    seq: int
+    seq: Number
 
 
 class MailboxClosed(Event, frozen=True, kw_only=True):

@@ -3,19 +3,26 @@
 `domain/integrity/chain.py` says how their numbers and texts are made.
 """
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from domain.event import Event
+from domain.values import HomeName, Moment, Number, Word
+
+Gap = Annotated[list[Number], Meta(min_length=2, max_length=2)]  # [from, to]
 
 
 class SealEvent(Event, frozen=True, kw_only=True):
     """One seal of `server`'s log. It covers the positions `first` to `last`, of which those in `gaps` hold no event."""
 
-    server: str
-    first: int
-    last: int
-    count: int  # how many events it covers
-    gaps: list[list[int]]  # [[from, to], …], mostly empty
-    previous: str  # the digest of the seal before
-    digest: str
+    server: HomeName
+    first: Number
+    last: Number
+    count: Number  # how many events it covers
+    gaps: list[Gap]  # mostly empty
+    previous: Word  # the digest of the seal before
+    digest: Word
     marks: str  # 8 characters for each event covered
 
 
@@ -29,8 +36,8 @@ class SealReceived(SealEvent, frozen=True, kw_only=True):
     """The Global Server keeps a home's seal, where the home cannot change it. Stored in `witness-<server>`."""
 
     TOPIC = "witness.seal_received"
-    number: int  # the seal's version in the home's stream, from 1
-    sealed_at: float  # seconds since 1970, by the home's clock
+    number: Number  # the seal's version in the home's stream, from 1
+    sealed_at: Moment  # seconds since 1970, by the home's clock
     follows: bool  # it continues the seal before; if it does not, the home's log was rewritten or set back
 
 
@@ -39,17 +46,17 @@ class LogRestored(Event, frozen=True, kw_only=True):
     lost. This event stands far beyond both, so that no position is used twice. Stored in `restored-<server>`."""
 
     TOPIC = "log.restored"
-    server: str
-    backed_up: int
-    told: int
-    missing: int  # how many events up to `told` neither of them had
+    server: HomeName
+    backed_up: Number
+    told: Number
+    missing: Number  # how many events up to `told` neither of them had
 
 
 class ClockCorrected(Event, frozen=True, kw_only=True):
     """Ops accepted that the server's clock was put right: from the position `first` on, times begin anew. Stored in `clock-<server>`."""
 
     TOPIC = "log.clock_corrected"
-    server: str
-    first: int
+    server: HomeName
+    first: Number
     ahead_s: float  # how far the newest time before `first` is ahead of the times from there on
     proof: str  # under the server's own key, because nobody else may say so

@@ -80,7 +80,7 @@ def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: 
             done.append(event)
     if not done:
         return []
-    messages = [[e.id, e.uid, e.home] for e in done if isinstance(e, MessageQueued)]
+    messages = [(e.id, e.uid, e.home) for e in done if isinstance(e, MessageQueued)]
     return [MessagesDelivered(at=now, cause=cause, upto=upto, session=session, messages=messages)]
 
 

@@ -6,12 +6,10 @@ from domain.event import Event
 from domain.events import home as events
 from domain.user import commands
 from domain.user.state import UserState
+from domain.values import LAST_MOMENT, MAX_TEXT_BYTES, MAX_TEXT_CHARS
 
 MAX_SESSIONS = 20  # a person's devices, and room for sessions whose death nobody has noticed yet
-LAST_MOMENT = 253_402_300_799  # seconds since 1970: 9999-12-31T23:59:59Z; RFC 3339 cannot write a later time
 MAX_CONTACTS = 5_000  # ten times the largest list a person keeps; bounds the welcome part at about 1 MB
-MAX_TEXT_CHARS = 4_096
-MAX_TEXT_BYTES = 16_384
 
 
 def look_up(user: UserState, command: commands.LookUp, now: float) -> list[Event]:

@@ -16,6 +16,7 @@ from domain.errors import (
     UnknownSession,
     UnknownUser,
 )
+from domain.values import BIGGEST
 from edge.contracts import answers, requests
 from edge.contracts.servers import Home
 from edge.http.auth import Gate
@@ -122,7 +123,7 @@ def _no_content(_: None) -> Answer:
 def uid_of(call: Call) -> int:
     """The uid in the path. Raises `Invalid`."""
     text = call.path["uid"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and 1 <= int(text) <= requests.BIGGEST):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and 1 <= int(text) <= BIGGEST):
         raise Invalid("uid", "a whole number from 1 up")
     return int(text)
 

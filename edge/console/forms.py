@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.errors import Invalid
-from domain.user.decide import LAST_MOMENT
+from domain.values import LAST_MOMENT
 from edge.contracts.requests import Request
 
 Short = Annotated[str, Meta(max_length=64)]

@@ -5,17 +5,14 @@ from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta, Struct, defstruct
 
-from domain.profile import CONTROL, HANDLE, MAX_FIELD_CHARS, PROFILE_FIELDS, ProfileField
-from domain.user.decide import MAX_TEXT_CHARS
+from domain.profile import HANDLE, MAX_FIELD_CHARS, PROFILE_FIELDS, ProfileField
+from domain.values import CONTROL, MAX_TEXT_CHARS, Id, Number, Uid
 from projections.directory.directory import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS_CHARS
 
 MAX_BODY_BYTES = 65_536  # 4,096 characters of text, each as two escaped surrogates, are 48 KiB; the rest of a request is small
 MAX_WAIT_S = 60  # of a poll; common proxies cut longer requests
-BIGGEST = 2**63 - 1  # what every store and every client language can hold
 
-Uid = Annotated[int, Meta(ge=1, le=BIGGEST)]
-Seq = Annotated[int, Meta(ge=0, le=BIGGEST)]
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Seq = Number
 Password = Annotated[str, Meta(min_length=8, max_length=256)]
 Page = Annotated[str, Meta(pattern="^[0-9a-f]{1,16}$")]  # the `next` of an earlier page
 # The domain's `clean_profile` refuses control characters, after it has trimmed the text; the description says the same.

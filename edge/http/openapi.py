@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from domain.errors import FlashError, Invalid, Malformed, TooLarge, Unavailable
+from domain.values import BIGGEST
 from edge.contracts import answers
-from edge.contracts.requests import BIGGEST
 from edge.http.problems import PROBLEM_JSON, Internal, NotInTime, status_of
 from edge.http.route import Route
 

@@ -22,7 +22,7 @@ from domain.errors import (
     UnknownUser,
 )
 from domain.profile import clean_changes, clean_profile
-from domain.user.decide import MAX_TEXT_CHARS
+from domain.values import MAX_TEXT_CHARS
 from edge.contracts import answers
 from runtime.deferred import Deferred
 from servers.security.identity import Identity

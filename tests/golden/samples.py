@@ -49,8 +49,10 @@ def _value(name: str, kind: Any) -> Any:
         return [["m-1", 7, "h2"], ["m-2", 8, "h1"]]
     if name == "gaps":
         return [[5, 6]]
-    if isinstance(kind, types.UnionType):  # something rather than nothing
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):  # something rather than nothing
         kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    if typing.get_origin(kind) is typing.Annotated:  # with bounds, which only what other servers send must keep
+        kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) is dict:
         return {"full_name": "Ann Lée", "city": "Miami"}
     if typing.get_origin(kind) is list:

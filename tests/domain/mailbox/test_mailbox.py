@@ -23,7 +23,7 @@ def resume(seen):
 
 
 def delivered(upto, *ids):
-    return MessagesDelivered(at=NOW, cause="c1", upto=upto, session="s1", messages=[[id_, BOB, "h2"] for id_ in ids])
+    return MessagesDelivered(at=NOW, cause="c1", upto=upto, session="s1", messages=[(id_, BOB, "h2") for id_ in ids])
 
 
 def done(id="m1"):

@@ -5,8 +5,9 @@ import pytest
 from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, UnknownUser
 from domain.events.home import ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved, RouteProbed, UserAdopted
 from domain.user.commands import AddContacter, Adopt, LapseStatus, LookUp, NoteRoute, RemoveContact, RemoveContacter
-from domain.user.decide import LAST_MOMENT, MAX_CONTACTS, MAX_SESSIONS, MAX_TEXT_BYTES, MAX_TEXT_CHARS
+from domain.user.decide import MAX_CONTACTS, MAX_SESSIONS
 from domain.user.state import REMEMBERED_SENDS
+from domain.values import LAST_MOMENT, MAX_TEXT_BYTES, MAX_TEXT_CHARS
 from tests.domain.given import NOW
 from tests.domain.home_stories import (
     ADOPTED,

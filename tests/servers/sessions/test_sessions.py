@@ -6,7 +6,8 @@ import pytest
 
 from domain.errors import Invalid, TooManyRequests
 from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING
-from domain.user.decide import LAST_MOMENT, MAX_SESSIONS
+from domain.user.decide import MAX_SESSIONS
+from domain.values import LAST_MOMENT
 from runtime.times import rfc3339
 from servers.home import service as home_module
 from servers.sessions.blanks import SLOTS
