@@ -3,7 +3,7 @@
 `domain/integrity/chain.py` says how their numbers and texts are made.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -14,7 +14,8 @@ Gap = Annotated[list[Number], Meta(min_length=2, max_length=2)]  # [from, to]
 
 
 class SealEvent(Event, frozen=True, kw_only=True):
-    """One seal of `server`'s log. It covers the positions `first` to `last`, of which those in `gaps` hold no event."""
+    """One seal of `server`'s log. It covers the positions `first` to `last`, of which those in `gaps` hold no event. Version 1 had no
+    field `life`."""
 
     server: HomeName
     first: Number
@@ -24,20 +25,28 @@ class SealEvent(Event, frozen=True, kw_only=True):
     previous: Word  # the digest of the seal before
     digest: Word
     marks: str  # 8 characters for each event covered
+    life: Number  # of the log that was sealed; 0 in a seal from before logs had lives
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Version 2 added `life`."""
+        state["life"] = 0
 
 
 class LogSealed(SealEvent, frozen=True, kw_only=True):
     """The server sealed its log up to `last`. Stored in `log-<server>`, so the next seal covers this event. The Global Server is told."""
 
     TOPIC = "log.sealed"
+    class_version: ClassVar[int] = 2
 
 
 class SealReceived(SealEvent, frozen=True, kw_only=True):
     """The Global Server keeps a home's seal, where the home cannot change it. Stored in `witness-<server>`."""
 
     TOPIC = "witness.seal_received"
-    number: Number  # the seal's version in the home's stream, from 1
-    sealed_at: Moment  # seconds since 1970, by the home's clock
+    class_version: ClassVar[int] = 2
+    number: Number  # the version of the seal in the stream of the home, from 1
+    sealed_at: Moment  # seconds since 1970, by the clock of the home
     follows: bool  # it continues the seal before; if it does not, the home's log was rewritten or set back
 
 
@@ -60,3 +69,14 @@ class ClockCorrected(Event, frozen=True, kw_only=True):
     first: Number
     ahead_s: float  # how far the newest time before `first` is ahead of the times from there on
     proof: str  # under the server's own key, because nobody else may say so
+
+
+class LifeBegan(Event, frozen=True, kw_only=True):
+    """The log began a life: when it was made, when it was restored, or when it was set back and went on. Up to the position `agreed` the
+    life `former` says the same; what that one had behind it is not in this log. Stored in `life-<server>`."""
+
+    TOPIC = "log.life_began"
+    server: HomeName
+    life: Number  # random, so that no two are the same
+    former: Number  # 0: there was none, or the log is from before logs had lives
+    agreed: Number

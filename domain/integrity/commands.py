@@ -11,6 +11,7 @@ class SealCommand(Struct, frozen=True, kw_only=True, gc=False):
     server: str
     seal: Seal
     cause: str
+    life: int = 0  # of the log; 0: told by a server from before logs had lives
 
 
 class SealLog(SealCommand, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ def seal_log(state: SealedState, command: SealLog, now: float) -> list[Event]:
     """Nothing happens when the log is sealed beyond what this seal continues: another process on the same store was first."""
     if command.seal.first != state.last + 1:
         return []
-    return [LogSealed(**asdict(command.seal), server=command.server, at=now, cause=command.cause)]
+    return [LogSealed(**asdict(command.seal), server=command.server, life=command.life, at=now, cause=command.cause)]
 
 
 def witness_seal(state: SealedState, command: WitnessSeal, now: float) -> list[Event]:
@@ -25,6 +25,7 @@ def witness_seal(state: SealedState, command: WitnessSeal, now: float) -> list[E
         SealReceived(
             **asdict(seal),
             server=command.server,
+            life=command.life,
             number=command.number,
             sealed_at=command.sealed_at,
             follows=follows,

@@ -7,7 +7,7 @@ from domain.events.global_server import AccountClosed, HomeRevoked, ProfileChang
 from domain.events.integrity import LogSealed
 from domain.integrity import decide as seal_deciders
 from domain.integrity import evolve as seal_folds
-from domain.integrity.state import SealedState
+from domain.integrity.state import LifeState, SealedState
 from domain.registry import decide, evolve
 from domain.registry.registered_home import GLOBAL
 from domain.registry.state import AccountState, HandleState, HomeState, TrailState
@@ -25,6 +25,7 @@ RULES = Rules(
         "witness": SealedState,
         "restored": SealedState,
         "clock": SealedState,
+        "life": LifeState,
     },
     deciders=decide.DECIDERS | seal_deciders.DECIDERS,
     folds=evolve.FOLDS | seal_folds.FOLDS,

@@ -15,7 +15,7 @@ from domain.events import home as events
 from domain.events.integrity import LogSealed
 from domain.integrity import decide as seal_deciders
 from domain.integrity import evolve as seal_folds
-from domain.integrity.state import SealedState
+from domain.integrity.state import LifeState, SealedState
 from domain.mailbox import decide as mailbox_deciders
 from domain.mailbox import evolve as mailbox_folds
 from domain.mailbox.commands import MarkDone, QueueMessage, QueueReceipt
@@ -36,7 +36,12 @@ def rules_for(home: str) -> Rules:
     """The rules of this home."""
     return Rules(
         server=home,
-        states={"user": UserState, "mailbox": MailboxState, **dict.fromkeys(("log", "witness", "restored", "clock"), SealedState)},
+        states={
+            "user": UserState,
+            "mailbox": MailboxState,
+            **dict.fromkeys(("log", "witness", "restored", "clock"), SealedState),
+            "life": LifeState,
+        },
         deciders=user_deciders.DECIDERS | mailbox_deciders.DECIDERS | closing.DECIDERS | seal_deciders.DECIDERS,
         folds=user_folds.FOLDS | mailbox_folds.FOLDS | seal_folds.FOLDS,
         policies=POLICIES,

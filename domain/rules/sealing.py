@@ -15,7 +15,7 @@ def witness(event: LogSealed, source: str, server: str) -> Sequence[WitnessSeal]
     if event.server != source or source == server:
         return ()
     seal = seal_of(event)
-    return (WitnessSeal(server=source, seal=seal, number=event.originator_version, sealed_at=event.at, cause=event.cause),)
+    return (WitnessSeal(server=source, seal=seal, life=event.life, number=event.originator_version, sealed_at=event.at, cause=event.cause),)
 
 
 def seal_of(event: SealEvent) -> Seal:

@@ -84,7 +84,7 @@ def assemble(
     lifecycle = Lifecycle(broker=broker, store=store, directory=directory, current=current, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, presence=presence,
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
-                          trust=trust, registrar=registrar, cards=cards)  # fmt: skip
+                          trust=trust, registrar=registrar, cards=cards, clock=clock)  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, passwords=passwords, signer=signer, verifier=verifier, limits=Limits.of(config, monotonic),
                         clock=clock, new_id=new_id)  # fmt: skip

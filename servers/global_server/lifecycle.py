@@ -1,6 +1,7 @@
 """How the Global Server's components start and stop. Rule: a component starts after those that it uses, and stops before them."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -49,10 +50,12 @@ class Lifecycle:
     trust: Trust
     registrar: Registrar
     cards: Cards
+    clock: Callable[[], float]
     _started: bool = field(default=False, init=False)
 
     async def start(self) -> None:
         """Open for business."""
+        await self.store.run(self.store.begin_life, self.clock())
         await self.projector.start()
         await self.erasure.start()
         self.store.transit_key, key = await self.store.run(self.store.keys.make_transit_key)

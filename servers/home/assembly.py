@@ -94,7 +94,7 @@ def assemble(
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
                           questions=Questions(health, tickets, presence, cards), global_client=global_client, trust=trust, cards=cards,
-                          housekeeping=housekeeping, blanks=blanks)  # fmt: skip
+                          housekeeping=housekeeping, blanks=blanks, clock=clock)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)

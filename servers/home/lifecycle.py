@@ -1,6 +1,7 @@
 """The order in which the components of a home start and stop. Rule: a component starts after those that it uses, and stops before them."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -53,7 +54,9 @@ class Lifecycle:
     cards: Cards
     housekeeping: Housekeeping
     blanks: BlankWheel[Session]
-    life: str = field(default="", init=False)  # how often the log was restored, if ever: the ids of sessions begin with it
+    clock: Callable[[], float]
+    life: str = field(default="", init=False)  # the life of the log: the ids of sessions begin with it
+    known_lives: set[str] = field(default_factory=set, init=False)  # the beginnings of sessions' ids whose cursors are good here
     started: bool = field(default=False, init=False)
 
     async def start(self) -> None:
@@ -64,10 +67,10 @@ class Lifecycle:
             await self.lease.acquire(self.projector.catch_up)
             self.store.fence(self.lease.epoch)
             await asyncio.to_thread(self.trust.reload)  # the one that served before may have changed keys
-            await self.projector.catch_up()
+        await self.store.run(self.store.begin_life, self.clock())
+        await self.projector.catch_up()
         await self.erasure.start()
-        restored = await self.store.run(self.store.load, f"restored-{self.name}")
-        self.life = str(restored.version or "")
+        await self._learn_cursors()
         self.writer.start()
         await self.broker.declare_inbox(self.name)
         await self.broker.declare_inbox(GLOBAL)  # for our seals: a message without a queue would stop the outbox
@@ -82,6 +85,14 @@ class Lifecycle:
         self.blanks.start()
         self.started = True
         log.info("home.started", home=self.name, position=self.presence.position, users=len(self.presence.users))
+
+    async def _learn_cursors(self) -> None:
+        """A number of a mailbox may mean another message in another life, so a session's id says in which life it was."""
+        self.life = f"{self.store.life:x}"
+        self.known_lives = {self.life}
+        if self.store.agreed and not self.store.former:  # clients of a log from before logs had lives told how often it was restored
+            restored = await self.store.run(self.store.load, f"restored-{self.name}")
+            self.known_lives.add(str(restored.version or ""))
 
     async def stop(self) -> None:
         """Finish what was begun."""

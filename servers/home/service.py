@@ -102,9 +102,7 @@ class HomeServer:
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Begin a session; write `welcome` and the waiting messages. Raises `TooManyRequests`, also for too many sessions."""
         self.changes.take(who.uid)
-        session_id = self.new_id()
-        if self.lifecycle.life:
-            session_id = f"{self.lifecycle.life}.{session_id}"
+        session_id = f"{self.lifecycle.life}.{self.new_id()}"
         login = LogIn(
             uid=who.uid,
             cause=session_id,
@@ -114,8 +112,8 @@ class HomeServer:
             client=hello.client,
             replaces=hello.resume_session,
         )
-        if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] != self.lifecycle.life:
-            hello = replace(hello, resume_seq=NEVER_GIVEN)  # before this log was restored another message may have had that number
+        if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] not in self.lifecycle.known_lives:
+            hello = replace(hello, resume_seq=NEVER_GIVEN)  # in another life of this log another message may have had that number
         resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
 
         def begin(events: list[Event]) -> Session:

@@ -154,7 +154,7 @@ class Sealer:
         count = min(len(self._positions), self._policy.events)
         fresh = seal(self._digest, self.sealed + 1, self._positions[:count], self._fingerprints[:count])
         self._claimed = fresh.last
-        command = SealLog(server=self._server, seal=fresh, cause=f"seal-{self._server}-{fresh.last}")
+        command = SealLog(server=self._server, seal=fresh, life=self._store.life, cause=f"seal-{self._server}-{fresh.last}")
         if not await self._writer.submit((command,)):
             self._unsure = True
             return

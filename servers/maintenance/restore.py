@@ -18,7 +18,8 @@ import msgpack
 from broker.envelope import EventRecord
 from domain.event import stored_fields, stream_uid
 from domain.events.every import every_event
-from domain.events.integrity import LogRestored
+from domain.events.integrity import LifeBegan, LogRestored
+from domain.integrity.lives import life_began, life_stream
 from servers.encryption.event_codec import ENCRYPTED
 from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotRestored
@@ -68,7 +69,7 @@ async def restore(
     """
     with closing(open_view(f"sqlite:///{backup}", server)) as log:
         trackings = log.trackings()
-        versions, owners, erased, end, count = _look(log)
+        versions, owners, erased, end, count, life = _look(log)
         backed_up = end.position if end else 0
         since = HistorySinceBackup() if history is None else await read_history_since_backup(history, server, backed_up, trackings)
         _same_life(server, end, since)
@@ -81,7 +82,9 @@ async def restore(
         owners |= _owners(record.data for record in since.records)
         erased |= _erased((record.topic, record.stream) for record in since.records)
         last = max(backed_up, since.last)
+        former = _life(since.records, life)
         marker = _marker(server, backed_up, last, len(missing), versions, last + (JUMP_BLIND if blind else JUMP), now)
+        began = _life_began(server, former, last, versions, marker.position + 1, now)
         with open_tables(target_url, server) as target:
             _refuse_unless_empty(target)
             drop_projections(directory)
@@ -90,24 +93,34 @@ async def restore(
             while page := list(islice(rows, PAGE)):
                 target.put(page)
             target.put([Row(r.position, r.stream, r.version, r.topic, r.data) for r in since.records])
-            target.put([marker])
+            target.put([marker, began])
             target.track(_trackings(trackings, since, blind))
             target.commit()
     return Restored(count, backed_up, len(since.records), last, len(missing), unreadable, marker.position)
 
 
-def _look(log: LogView) -> tuple[dict[str, int], set[int], set[int], Any, int]:
-    """Read a whole log: each stream's last version, the owners of personal fields, the erased users, the last row, the number of rows."""
+def _look(log: LogView) -> tuple[dict[str, int], set[int], set[int], Any, int, int]:
+    """Read a whole log: each stream's last version, the owners of personal fields, the erased users, the last row, the number of rows, and
+    the life."""
     versions: dict[str, int] = {}
     owners: set[int] = set()
     erased: set[int] = set()
-    end, count = None, 0
+    end, count, life = None, 0, 0
     for row in log.rows():
         versions[row.stream] = row.version
         owners |= _owners((row.data,))
         erased |= _erased(((row.topic, row.stream),))
+        life = _life((row,), life)
         end, count = row, count + 1
-    return versions, owners, erased, end, count
+    return versions, owners, erased, end, count, life
+
+
+def _life(events: Iterable[Row | EventRecord], before: int) -> int:
+    """The life that a log is in after `events`."""
+    for event in events:
+        if event.topic == LifeBegan.TOPIC:
+            before = msgpack.unpackb(event.data)["life"]
+    return before
 
 
 def _erased(events: Iterable[tuple[str, str]]) -> set[int]:
@@ -169,6 +182,12 @@ def _marker(server: str, backed_up: int, last: int, missing: int, versions: Mapp
     stream = f"restored-{server}"
     event = LogRestored(server=server, backed_up=backed_up, told=last, missing=missing, at=now, cause=f"restore-{secrets.token_hex(8)}")
     return Row(position, stream, versions.get(stream, 0) + 1, event.TOPIC, msgpack.packb(stored_fields(event)))
+
+
+def _life_began(server: str, former: int, agreed: int, versions: Mapping[str, int], position: int, now: float) -> Row:
+    version = versions.get(life_stream(server), 0) + 1
+    event = life_began(server, version=version, former=former, agreed=agreed, now=now)
+    return Row(position, event.originator_id, version, event.TOPIC, msgpack.packb(stored_fields(event)))
 
 
 def _trackings(saved: Mapping[str, int], since: HistorySinceBackup, blind: bool) -> dict[str, int]:

@@ -3,6 +3,7 @@
 Events are stored as `servers/encryption/event_codec.py` says; the same bytes travel in the broker's envelope to the history.
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from broker.envelope import EventRecord
 from domain.aggregate import Snapshotable, State
 from domain.errors import Unavailable
 from domain.event import Event
+from domain.integrity.lives import first_life, life_stream
+from domain.integrity.state import LifeState
 from domain.rules.rules import Rules
 from runtime.worker import Worker
 from servers.encryption.event_codec import EventCodec
@@ -20,7 +23,7 @@ from servers.encryption.key_store import KeysNeeded
 from servers.encryption.key_tables import open_keys
 from servers.encryption.snapshots import pack_snapshot, unpack_snapshot
 from servers.store.databases import open_event_log
-from servers.store.log.event_log import Row
+from servers.store.log.event_log import Conflicted, Row
 from servers.store.log.lease import LeaseTable
 from servers.store.log.positions import notes_of
 
@@ -55,6 +58,21 @@ class Store:
         self.keys = open_keys(keys_url, url, server)
         self.transit_key = self.keys.transit_key()  # the number of the key for mail to other servers; 0 before it has arrived
         self.codec = EventCodec(self.keys)
+        self.life = 0  # which life the log is in; known once the server has begun to work on the log: `begin_life`
+        self.former, self.agreed = 0, 0  # the life before it, and the position up to which both say the same
+        self._server = server
+
+    def begin_life(self, now: float) -> None:
+        """Learn which life the log is in, before the first commit. A log without one, which is new or from before logs had lives, begins
+        its first. Raises `Unavailable`."""
+        state = self.load(life_stream(self._server))
+        if not state.version:
+            began = first_life(self._server, self.last_position(), now)
+            with contextlib.suppress(Conflicted):  # a second Global Server on this store was first
+                self.put([began], self.codec.encode([began]))
+            state = self.load(began.originator_id)
+        assert isinstance(state, LifeState)
+        self.life, self.former, self.agreed = state.life, state.former, state.agreed
 
     def lease(self) -> LeaseTable | None:
         """Where the lease of this server lies; None where no second process can reach the data."""

@@ -19,12 +19,12 @@ SECOND = seal(FIRST.digest, 3, [3, 6], PRINTS[2:])
 
 def sealed(of, **but):
     fields = {name: getattr(of, name) for name in ("first", "last", "count", "gaps", "previous", "digest", "marks")}
-    return LogSealed(server="h1", **fields, **WHEN, **but)
+    return LogSealed(server="h1", life=0, **fields, **WHEN, **but)
 
 
 def received(of, number, follows):
     fields = {name: getattr(of, name) for name in ("first", "last", "count", "gaps", "previous", "digest", "marks")}
-    return SealReceived(server="h1", **fields, number=number, sealed_at=NOW - 1, follows=follows, **WHEN)
+    return SealReceived(server="h1", life=0, **fields, number=number, sealed_at=NOW - 1, follows=follows, **WHEN)
 
 
 def keep(of, number):

@@ -123,12 +123,12 @@ def test_every_home_closes_a_user_and_only_the_users_own_closes_the_mailbox():
 
 
 def test_the_global_server_keeps_the_seals_that_a_home_tells_of_itself():
-    sealed = at("log-h1", LogSealed(server="h1", **SEALED, **WHEN), version=7)
+    sealed = at("log-h1", LogSealed(server="h1", life=0, **SEALED, **WHEN), version=7)
     kept = (WitnessSeal(server="h1", seal=Seal(**SEALED), number=7, sealed_at=NOW, cause="c1"),)
     rules = rules_of(GLOBAL)
     assert rules.react(sealed, "h1") == kept
     assert rules.react(sealed, "h2") == ()
-    assert rules.react(at(f"log-{GLOBAL}", LogSealed(server=GLOBAL, **SEALED, **WHEN)), GLOBAL) == ()
+    assert rules.react(at(f"log-{GLOBAL}", LogSealed(server=GLOBAL, life=0, **SEALED, **WHEN)), GLOBAL) == ()
     assert H1.react(sealed, "h1") == ()
 
 
@@ -143,7 +143,7 @@ def test_the_global_server_keeps_the_seals_that_a_home_tells_of_itself():
         (contact_added(), {"h2"}),
         (ContactRemoved(uid=BOB, home="h2", **WHEN), {"h2"}),
         (ContacterAdded(uid=BOB, home="h2", status="online", since=None, note="", name="", **WHEN), {"h2"}),
-        (LogSealed(server="h1", **SEALED, **WHEN), {GLOBAL}),
+        (LogSealed(server="h1", life=0, **SEALED, **WHEN), {GLOBAL}),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -172,5 +172,5 @@ def test_contacters_hear_of_a_change_and_of_a_new_note():
 
 def test_the_global_server_has_its_own_rules_and_every_other_server_is_a_home():
     assert rules_of(GLOBAL) is global_server.RULES
-    assert (rules_of("h7").server, set(rules_of("h7").states)) == ("h7", {"user", "mailbox", "log", "witness", "restored", "clock"})
+    assert (rules_of("h7").server, set(rules_of("h7").states)) == ("h7", {"user", "mailbox", "log", "witness", "restored", "clock", "life"})
     assert ContactAdded in rules_of("h7").folds

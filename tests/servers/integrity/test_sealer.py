@@ -203,7 +203,7 @@ def _received(server: GlobalServer) -> list[SealReceived]:
 def _forged(url: str) -> EventRecord:
     """h2 claims to seal h1's log."""
     event = LogSealed(
-        server="h1", first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
+        server="h1", life=0, first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
     )
     store = SealedLog(url, server="h2").store
     packed = store.codec.encode(placed([event], "log-h1", 0))[0]

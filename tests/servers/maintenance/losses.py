@@ -95,7 +95,7 @@ def state(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
             streams[committed.event.originator_id] = None
             for index in indices.values():
                 index.apply(committed.position, committed.event)
-        folded = {stream: repr(store.load(stream).to_snapshot()) for stream in streams if not stream.startswith("restored-")}
+        folded = {stream: repr(store.load(stream).to_snapshot()) for stream in streams if not stream.startswith(("restored-", "life-"))}
         return folded, {name: index.to_checkpoint() | {"position": 0} for name, index in indices.items()}
     finally:
         store.close()

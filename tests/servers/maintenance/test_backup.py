@@ -74,7 +74,7 @@ async def test_nothing_is_lost_by_a_disaster_after_the_backup(place):
     assert done.from_backup + done.from_history == len(rows)
     assert (done.last, done.continues_at) == (rows[-1].position, rows[-1].position + JUMP)
     assert (done.missing, done.unreadable) == (0, 0)
-    assert log(place.url)[:-1] == rows
+    assert log(place.url)[:-2] == rows
     assert state(place.url) == before
     assert (await place.verified()).honest
     mail = [record for record in await told_by(place.directory, "h2") if record.topic == "user.message_sent"]
@@ -175,10 +175,15 @@ async def test_nothing_is_restored_over_anything(place):
 async def test_a_restored_home_says_so_in_its_log(lost):
     lost.lose()
     done = await lost.restore()
-    marker = log(lost.url)[-1]
+    marker, began = log(lost.url)[-2:]
     told = msgpack.unpackb(marker.data)
     assert (marker.topic, marker.position) == ("log.restored", done.continues_at)
     assert (told["backed_up"], told["told"], told["missing"]) == (done.backed_up, done.last, 0)
+    assert (began.topic, began.stream, began.version) == ("log.life_began", "life-h1", 2)
+    before = [msgpack.unpackb(row.data)["life"] for row in log(f"sqlite:///{lost.saved}/h1.db") if row.topic == "log.life_began"]
+    told = msgpack.unpackb(began.data)
+    assert (told["former"], told["agreed"]) == (before[0], done.last)
+    assert told["life"] not in (0, before[0])
 
 
 class Holed:
@@ -264,13 +269,13 @@ async def test_postgresql_is_backed_up_and_put_back(lost, postgres):
     url, empty = postgres.new_database(), postgres.new_database()
     await lost.restore(url)
     assert state(url) == before
-    assert log(url)[:-1] == rows
+    assert log(url)[:-2] == rows
     shutil.rmtree(lost.saved)
     back_up_log("h1", url, lost.saved / "h1.db")
     back_up_keys("h1", "", url, lost.saved / "keys" / "h1.db")
     done = await lost.restore(empty)
     assert state(empty) == before
-    assert (done.from_backup, done.from_history) == (len(rows) + 1, 0)
+    assert (done.from_backup, done.from_history) == (len(rows) + 2, 0)
     store = open_store(empty, "h1")
-    assert store.last_position() == done.continues_at
+    assert store.last_position() == done.continues_at + 1
     store.close()

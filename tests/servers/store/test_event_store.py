@@ -200,3 +200,17 @@ def test_a_database_that_is_away_is_unavailable(tmp_path):
         Store(f"sqlite:///{tmp_path}/file/h1.db", "h1", HOME)
     with pytest.raises(Unavailable):
         Store("postgresql://nobody:x@127.0.0.1:1/none", "h1", HOME)
+
+
+def test_a_log_begins_one_life_and_keeps_it(store, open_store):
+    store.begin_life(1.0)
+    assert (store.life > 0, store.former, store.agreed) == (True, 0, 0)
+    again = open_store()
+    again.begin_life(1.0)
+    assert (again.life, again.last_position()) == (store.life, 1)
+
+
+def test_a_log_from_before_logs_had_lives_begins_its_first_behind_what_it_has(store):
+    put(store, "user-1", 0, [adopted(1), adopted(2), adopted(3)])
+    store.begin_life(1.0)
+    assert (store.former, store.agreed, store.last_position()) == (0, 3, 4)
