@@ -70,7 +70,7 @@ def assemble(
     sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce())
-    enrolling = Enrolling(broker, trust, config.url, lambda: 0, config.enrolment, config.registry_keys)
+    enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock)
