@@ -74,10 +74,11 @@ def decode(body: bytes) -> Envelope:
     events = raw.get("events")
     if type(events) is not list:
         _refuse("the envelope's events are not a list")
-    return Envelope(source, tuple([_record(item) for item in events]))
+    return Envelope(source, tuple([record(item) for item in events]))
 
 
-def _record(item: Any) -> EventRecord:
+def record(item: Any) -> EventRecord:
+    """The stored event in an unpacked map. Raises `Malformed`."""
     if type(item) is not dict:
         _refuse("an event is not a map")
     time = item.get("time")

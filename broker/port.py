@@ -1,13 +1,27 @@
-"""The `Broker` port: what Flash needs of a message broker. Rule: every implementation passes the tests in `tests/broker/contract`."""
+"""The `Broker` port: what Flash needs of a message broker. Rule: every implementation passes the tests in `tests/broker/contract`.
+
+Unavailable
+└── Unroutable  503  no queue takes a message
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from broker.dead_letter import DeadLetter
+from domain.errors import Unavailable
 
 MSGPACK = "application/msgpack"
 MAX_PER_TURN = 32  # messages handed over in one turn of the loop: a peer that sends many must not make everybody else wait
+
+
+class Unroutable(Unavailable):
+    """No queue takes a message."""
+
+    def __init__(self, exchange: str, keys: Collection[str]) -> None:
+        """`keys`: of all messages of one publication that no queue takes."""
+        super().__init__(f"no queue takes {', '.join(sorted(keys))} on {exchange}")
+        self.keys = frozenset(keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,8 @@ class Broker(Protocol):
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
         """Return once the broker has every message on disk, in order. Raises `Unavailable`, at once when the broker is away; any part
-        of the messages may be published all the same. So it is when the caller is cancelled."""
+        of the messages may be published all the same. So it is when the caller is cancelled. Raises `Unroutable` when the broker has
+        every message on disk but those with `mandatory` that no queue takes."""
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
         """Hand the messages of `flash.home.<server>` to `handler`, in order, up to `prefetch` unacked. Survives reconnects:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from servers.integrity.sealer import Sealer
+from servers.messaging.inbox import Inbox
+from servers.messaging.receivers import Receivers
 from servers.writing.writer import Writer
 
 STARTED = time.time()  # when this process began, a second late at most, because importing takes that long
@@ -23,6 +25,13 @@ def of_every_server(newest: int, writer: Writer, relay_lag: int, connected: bool
     for name, behind in lags.items():
         lag.add_metric([name], behind)
     yield lag
+
+
+def mail(inbox: Inbox, receivers: Receivers) -> Iterator[Metric]:
+    """What was lost on its way between servers, and what cannot be sent."""
+    yield CounterMetricFamily("flash_inbox_holes", "Mail that did not follow on what came before.", inbox.holes)
+    yield CounterMetricFamily("flash_mail_sent_again", "How often a server was sent again what it lacked.", receivers.again)
+    yield GaugeMetricFamily("flash_mail_behind", "Servers that are sent mail again, or cannot be sent any.", len(receivers.behind))
 
 
 def seals(sealer: Sealer) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from broker.dead_letter import DeadLetter
 from broker.embedded.dead_letters import DeadLetters
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox, Message
-from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem
+from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem, Unroutable
 from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES, check_stream
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
@@ -109,12 +109,13 @@ class EmbeddedBroker:
         if not self._connected:
             raise _closed()
         routed: list[tuple[str, bytes]] = []
+        unroutable: list[Outgoing] = []
         for message in outgoing:
             queue = INBOX_PREFIX + message.key if message.exchange == HOMES else _FIXED_ROUTES.get(message.exchange, "")
             if queue in STREAM_NAMES or queue in self._inboxes:
                 routed.append((queue, message.body))
             elif message.mandatory:
-                raise Unavailable(f"no queue takes {message.key} on {message.exchange}")
+                unroutable.append(message)
         batch = self._journal.batch
         for queue, body in routed:
             if queue in STREAM_NAMES:
@@ -123,6 +124,8 @@ class EmbeddedBroker:
                 batch.messages.append((queue, None, body))
         if routed:
             await self._commit()
+        if unroutable:
+            raise Unroutable(unroutable[0].exchange, {message.key for message in unroutable})
 
     async def _commit(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -18,7 +18,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from broker.port import Outgoing
+from broker.port import Outgoing, Unroutable
 from broker.rabbitmq.writer import Writer
 from domain.errors import Unavailable
 
@@ -31,22 +31,26 @@ class Batch(asyncio.Future[None]):
     def __init__(self, size: int) -> None:
         super().__init__()
         self._left = size
-        self._failure: Unavailable | None = None
+        self._refused = False
+        self._returned: dict[str, str] = {}  # the exchange of each message that no queue takes, by its key
 
     def set_result(self, _: object) -> None:
         """One message more is confirmed."""
         self._left -= 1
         if self._left == 0 and not self.done():
-            if self._failure is None:
-                super().set_result(None)
+            if self._refused:
+                super().set_exception(Unavailable("the broker refused a message"))
+            elif self._returned:
+                super().set_exception(Unroutable(next(iter(self._returned.values())), self._returned))
             else:
-                super().set_exception(self._failure)
+                super().set_result(None)
 
     def set_exception(self, error: type | BaseException) -> None:
         """One message more was refused, or returned because no queue takes it."""
-        self._failure = Unavailable("the broker refused a message")
         if isinstance(error, PublishError) and (returned := error.message):
-            self._failure = Unavailable(f"no queue takes {returned.routing_key} on {returned.exchange}")
+            self._returned[str(returned.routing_key)] = str(returned.exchange)
+        else:
+            self._refused = True
         self.set_result(None)
 
     def abandon(self) -> None:

@@ -28,6 +28,7 @@ from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
+from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.security.passwords import Passwords
 from servers.security.tokens import KeyVerifier, Signer
@@ -59,7 +60,7 @@ def assemble(
     cards = Cards(broker, trust, monotonic)
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, erasure=erasure)
-    outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed)
+    outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, committed=lambda source: inbox.dedup.position(source))
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
@@ -74,17 +75,20 @@ def assemble(
     def came_up(home: str) -> None:
         homes.changed()
         presence.homes_changed()
+        mail_check.met(home)
 
     writer.listeners += (outbox.offer, report_broken_chains, current.committed, homes.changed)
-    inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show)
+    inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
+                  told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
+    mail_check = MailCheck(GLOBAL, broker, outbox.receivers, inbox, peers)
     registrar = Registrar(trust, writer, directory, new_id)
     writer.listeners.append(registrar.committed)
-    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards)
+    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check)
     passwords = Passwords(config.password_cost)
     lifecycle = Lifecycle(broker=broker, store=store, directory=directory, current=current, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, presence=presence,
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
-                          trust=trust, registrar=registrar, cards=cards, clock=clock)  # fmt: skip
+                          trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, clock=clock)  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, passwords=passwords, signer=signer, verifier=verifier, limits=Limits.of(config, monotonic),
                         clock=clock, new_id=new_id)  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from broker import envelope
+from broker import envelope, mail
 from broker.dead_letter import DeadLetter
 from broker.port import Broker
 from broker.topology import DEAD, inbox
@@ -256,6 +256,11 @@ def _described(wanted: AuditFilter) -> str:
 
 def _letter(letter: DeadLetter) -> Letter:
     try:
+        if mail.is_mail(letter.body):
+            head, _, _ = mail.decode(letter.body)
+            about = ", ".join(head.topics) or "nothing new"
+            contents = f"{head.source} to {head.destination}, {head.previous + 1} to {head.last}: {about}"
+            return Letter(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)
         told = envelope.decode(letter.body)
         topics = Counter(record.topic for record in told.events)
         contents = f"{told.source}: " + ", ".join(f"{count} × {topic}" for topic, count in topics.items())

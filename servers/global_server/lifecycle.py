@@ -17,6 +17,7 @@ from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
+from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.security.passwords import Passwords
 from servers.store.event_store import Store
@@ -42,6 +43,7 @@ class Lifecycle:
     outbox: Outbox
     sealer: Sealer
     inbox: Inbox
+    mail_check: MailCheck
     peers: PeerMonitor
     presence: PresenceView
     with_presence: bool
@@ -65,6 +67,7 @@ class Lifecycle:
         await self.outbox.start()
         self.sealer.start()
         await self.inbox.start()
+        self.mail_check.start()
         await self.peers.start()
         if self.with_presence:
             await self.presence.start()
@@ -82,6 +85,7 @@ class Lifecycle:
         await self.cards.stop()
         await self.registrar.stop()
         await self.peers.stop()
+        await self.mail_check.stop()
         await self.inbox.stop()
         await self.sealer.stop()
         await self.outbox.stop()

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from domain.registry.registered_home import GLOBAL
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.metrics import of_every_server, seals
+from servers.metrics import mail, of_every_server, seals
 
 
 class GlobalMetrics(Collector):
@@ -30,6 +30,7 @@ class GlobalMetrics(Collector):
         yield GaugeMetricFamily("flash_audit_behind_seconds", "Age of the newest audited event as it came.", behind_s)
         yield GaugeMetricFamily("flash_audit_behind_s", "The same under its old name, which the next version drops.", behind_s)
         yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker.connected, server.projector.lag(newest))
+        yield from mail(server.inbox, server.outbox.receivers)
         yield from seals(server.sealer)
         reader = view.reader
         yield CounterMetricFamily("flash_feed_changes", "Presence changes read from the feed.", reader.changes)

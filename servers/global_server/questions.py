@@ -16,7 +16,8 @@ from projections.directory.directory import Directory
 from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.registrar import Registrar
 from servers.messaging.cards import Cards
-from servers.messaging.questions import Announce, Announced, AskCard, FoundUser, GlobalQuestion, Refused, RemoteUser
+from servers.messaging.mail_check import MailCheck
+from servers.messaging.questions import Announce, Announced, AskCard, FoundUser, GlobalQuestion, MailQuestion, Refused, RemoteUser
 from servers.security.tokens import Signer
 from servers.trust.enrolment import Enrol
 from servers.writing.writer import Writer
@@ -36,6 +37,7 @@ class Questions:
     new_id: Callable[[], str]
     registrar: Registrar
     cards: Cards
+    mail_check: MailCheck
     transit_key: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     async def answer(self, body: bytes) -> bytes:
@@ -51,6 +53,8 @@ class Questions:
             return msgpack.encode(await self.registrar.enrol(question))
         if isinstance(question, AskCard):
             return msgpack.encode(self.cards.shown(question))
+        if isinstance(question, MailQuestion):
+            return msgpack.encode(await self.mail_check.answer(question))
         user = await self.current.find(lambda: self.directory.users.get(question.uid))
         return msgpack.encode(FoundUser(None if user is None else RemoteUser(user.uid, user.handle, user.name, user.home)))
 

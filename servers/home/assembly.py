@@ -29,6 +29,7 @@ from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.leased_broker import leased
+from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed, watching_homes
 from servers.security.rate_limit import RateLimit
@@ -66,7 +67,8 @@ def assemble(
     erasure = Erasure(store, closed)
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out, erasure=erasure)
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
-    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name))
+    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name),
+                    committed=lambda source: inbox.dedup.position(source))  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce())
@@ -76,8 +78,8 @@ def assemble(
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock)
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
-    peers = PeerMonitor(broker, name, new_id(), monotonic, lambda peer: peer_presence.came_up(peer),
-                        lambda peer: notifier.home_down(peer), config.heartbeats)  # fmt: skip
+    peers = PeerMonitor(broker, name, new_id(), monotonic, lambda peer: came_up(peer), lambda peer: notifier.home_down(peer),
+                        config.heartbeats)  # fmt: skip
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
     peer_presence = PeerPresence(broker, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
@@ -86,15 +88,24 @@ def assemble(
         global_client.heard(event, source)
         notifier.heard(event, source)
 
-    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), heard)
+    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), heard,
+                  told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source),
+                  sent_again=peer_presence.ask_anew)  # fmt: skip
+    mail_check = MailCheck(name, broker, outbox.receivers, inbox, peers)
+
+    def came_up(server: str) -> None:
+        peer_presence.came_up(server)
+        mail_check.met(server)
+
     tickets = Tickets(name, sessions, contacters, broker, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
-                          questions=Questions(health, tickets, presence, cards), global_client=global_client, trust=trust, cards=cards,
-                          housekeeping=housekeeping, blanks=blanks, clock=clock)  # fmt: skip
+                          questions=Questions(health, tickets, presence, cards, mail_check), mail_check=mail_check,
+                          global_client=global_client, trust=trust, cards=cards, housekeeping=housekeeping, blanks=blanks,
+                          clock=clock)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)

@@ -17,6 +17,7 @@ from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
+from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.questions import home_key
 from servers.sessions.blanks import BlankWheel
@@ -46,6 +47,7 @@ class Lifecycle:
     outbox: Outbox
     sealer: Sealer
     inbox: Inbox
+    mail_check: MailCheck
     peers: PeerMonitor
     peer_presence: PeerPresence
     questions: Questions
@@ -80,6 +82,7 @@ class Lifecycle:
         await self.broker.serve(home_key(self.name), self.questions.answer)
         self.cards.start()
         await self.inbox.start()
+        self.mail_check.start()
         self.global_client.start()
         self.housekeeping.start()
         self.blanks.start()
@@ -101,6 +104,7 @@ class Lifecycle:
         await self.blanks.stop()
         await self.housekeeping.stop()
         await self.global_client.stop()
+        await self.mail_check.stop()
         await self.inbox.stop()
         await self.cards.stop()
         await self.peers.stop()

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from servers.home.service import HomeServer
-from servers.metrics import of_every_server, seals
+from servers.metrics import mail, of_every_server, seals
 
 
 class HomeMetrics(Collector):
@@ -26,4 +26,5 @@ class HomeMetrics(Collector):
         yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now.repeats)
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker.connected, now.projections)
+        yield from mail(home.inbox, home.outbox.receivers)
         yield from seals(home.sealer)

@@ -42,6 +42,11 @@ class PeerPresence:
         else:
             self._asking.start(self._learn(server))
 
+    def ask_anew(self, server: str) -> None:
+        """A server sent again what was lost on its way, and how its users stand is not part of that."""
+        if server != GLOBAL and self.peers.is_up(server):
+            self._asking.start(self._learn(server))
+
     async def stop(self) -> None:
         """Ask no more."""
         await self._asking.stop()

@@ -27,7 +27,7 @@ from servers.maintenance.history_since_backup import HistorySinceBackup, read_hi
 from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.databases import open_tables, open_view
 from servers.store.log.event_log import LogTables, LogView, Row
-from servers.store.log.positions import RELAY
+from servers.store.log.positions import MAILED, RELAY
 
 PAGE = 5_000  # events at a time: some megabytes
 JUMP = 100_000  # positions that are left out; a server at full load uses as many in half a minute, and its history is never so late
@@ -197,4 +197,5 @@ def _trackings(saved: Mapping[str, int], since: HistorySinceBackup, blind: bool)
     trackings |= {HISTORY: since.last}
     if blind:
         trackings[RELAY] = 0
+        trackings |= dict.fromkeys([name for name in trackings if name.startswith(MAILED)], 0)
     return {name: position for name, position in trackings.items() if position}

@@ -2,6 +2,8 @@
 
 A source's position only rises, and events at or below it are repeats. The position also rises past an event that could not be applied. So
 such an event is noted as skipped, in the same commit; when its dead letter is put back, it is applied, once (decision 28).
+
+Each mail says which one was before it. Where that one has not come, mail is missing: nothing of the later one counts, and it comes again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +15,13 @@ from servers.store.log.positions import APPLIED_LATER, SKIPPED
 
 
 class Arrived(NamedTuple):
-    """The events of one delivery, in order. `events`: by position, None for one that is unreadable."""
+    """The events of one delivery, in order. `events`: by position, None for one that is unreadable. Everything that its source has for us
+    above `previous` and up to `last` is there; mail of version 1 (`last` is 0) does not say so."""
 
     source: str
     events: Sequence[tuple[int, Event | None]]
+    previous: int = 0
+    last: int = 0
 
 
 @dataclass(slots=True)
@@ -27,6 +32,8 @@ class Fresh:
     positions: dict[str, int] = field(default_factory=dict)  # how far each source has come with them
     notes: dict[tuple[str, int], int] = field(default_factory=dict)  # what is to be noted of events, by source and position
     unexplained: list[int] = field(default_factory=list)  # deliveries, by number, of which nothing is new and nothing was skipped
+    holes: list[int] = field(default_factory=list)  # deliveries, by number, before which mail is missing: nothing of them counts
+    old: list[int] = field(default_factory=list)  # deliveries, by number, all of which came before
     repeats: int = 0
 
 
@@ -58,10 +65,14 @@ class Dedup:
     def sort(self, batch: Sequence[Arrived]) -> Fresh:
         """Tell new events from repeats. Every source must be known."""
         fresh = Fresh()
-        for number, (source, events) in enumerate(batch):
-            if not events:
+        for number, (source, events, previous, end) in enumerate(batch):
+            if not events and not end:
                 continue
             last, noted, explained = fresh.positions.get(source, self._positions[source]), self._notes[source], False
+            if previous > last:
+                fresh.holes.append(number)
+                continue
+            came_before = 0 < end <= last
             for position, event in events:
                 note = fresh.notes.get((source, position)) or noted.get(position)
                 new = note is None and position > last
@@ -77,6 +88,11 @@ class Dedup:
                         fresh.positions[source] = last = position
                 else:
                     fresh.repeats += 1
+            if end > last:
+                fresh.positions[source] = end
+            if came_before:
+                fresh.old.append(number)
+                fresh.repeats += not events
             if not explained:
                 fresh.unexplained.append(number)
         return fresh

@@ -1,9 +1,11 @@
-"""Applies the events of other servers. Rule: effects and position are one commit, then the ack; a repeat is dropped, junk is a dead letter.
+"""Applies the events of other servers. Rule: effects and position are one commit, then the ack; a repeat is dropped, junk is a dead letter,
+and nothing is committed past a hole: what lies behind it is acked too, because its source is asked to send all of it again.
 
 One unit is in flight at a time. Deliveries that arrive meanwhile go into the next one, so order holds, and load makes batches, not queues.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +13,14 @@ from dataclasses import dataclass
 import structlog
 from eventsourcing.persistence import Tracking
 
-from broker import envelope
 from broker.port import Broker, Consumer, Delivery
 from broker.topology import RETURNED_HEADER
-from domain.errors import Malformed, Unavailable
+from domain.errors import Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from servers.messaging.dedup import Arrived, Dedup, Fresh
+from servers.messaging.mail_reader import Incoming, MailReader
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.writing.writer import Writer
@@ -39,20 +41,14 @@ class InboxConfig:
     max_events: int = 1_000  # per unit, and one delivery more: they are decided and encrypted in one turn of the loop, some 20 ms
     turn_events: int = 250  # read and decrypted before others get a turn of the loop: some 5 ms, and one delivery more
     prefetch: int = 256  # deliveries that a broker hands out before some are acked
+    empty_after_s: float = 1.0  # a broker hands out what it has within milliseconds
     retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked
 
 
-@dataclass(slots=True)
-class Incoming:
-    """A delivery, read. `fault`: why it becomes a dead letter although its readable events are applied."""
-
-    delivery: Delivery
-    arrived: Arrived
-    fault: str | None
-
-
 class Inbox:
-    """Consumes `flash.home.<server>`. `react`: (event, source) -> commands; `heard` is called with the events once they are committed."""
+    """Consumes `flash.home.<server>`. `react`: (event, source) -> commands; `heard` is called with the events once they are committed.
+    `told` is called with how far a source has come in our log, `missing` with a source whose mail does not follow on what came before, and
+    `sent_again` once all that was missing is there."""
 
     def __init__(
         self,
@@ -63,8 +59,15 @@ class Inbox:
         react: Callable[[Event, str], Sequence[Command]],
         heard: Callable[[Event, str], None],
         config: InboxConfig | None = None,
+        *,
+        told: Callable[[str, int], None] = lambda source, position: None,
+        missing: Callable[[str], None] = lambda source: None,
+        sent_again: Callable[[str], None] = lambda source: None,
     ) -> None:
         self._store = store
+        self._missing = missing
+        self._sent_again = sent_again
+        self._reader = MailReader(store, server, told)
         self._writer = writer
         self._broker = broker
         self._server = server
@@ -74,16 +77,18 @@ class Inbox:
         self._waiting: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
         self._working = False
+        self._idle_since = math.inf  # it does not consume yet
         self._consumer: Consumer | None = None
         self.dedup = Dedup()
         self.task = BackgroundTask(f"inbox-{server}")
         self.dead = 0
         self.repeats = 0
+        self.holes = 0
 
     async def start(self) -> None:
         """Begin to consume."""
-        self.task.start(self._run())
         self._consumer = await self._broker.consume(self._server, self.arrive)
+        self.task.start(self._run())
 
     async def stop(self) -> None:
         """Stop. Deliveries that are not acked come again at the next start."""
@@ -108,11 +113,19 @@ class Inbox:
         """Whether nothing waits and nothing is being applied."""
         return not self._waiting and not self._working
 
+    @property
+    def empty(self) -> bool:
+        """Whether it has been idle for so long that the broker has nothing more for it."""
+        return (
+            self.idle and self._consumer is not None and asyncio.get_running_loop().time() >= self._idle_since + self._config.empty_after_s
+        )
+
     async def _run(self) -> None:
         config = self._config
         while True:
             if not self._waiting:
                 self._working = False
+                self._idle_since = asyncio.get_running_loop().time()
                 self._arrived.clear()
                 await self._arrived.wait()
             self._working = True
@@ -121,7 +134,7 @@ class Inbox:
             while self._waiting and len(batch) < config.max_deliveries and events < config.max_events:
                 delivery = self._waiting.popleft()
                 try:
-                    incoming = self._read(delivery)
+                    incoming = self._reader.read(delivery)
                 except Unavailable as error:
                     incoming = await self._read_later(delivery, error)
                 batch.append(incoming)
@@ -145,40 +158,19 @@ class Inbox:
             log.warning("inbox.key_away", detail=reason.detail)
             await asyncio.sleep(self._config.retry_s)
             try:
-                return await self._store.run(self._read, delivery)  # in the store's thread: a database that is away may take its time
+                return await self._store.run(
+                    self._reader.read, delivery
+                )  # in the store's thread: a database that is away may take its time
             except Unavailable as error:
                 reason = error
-
-    def _read(self, delivery: Delivery) -> Incoming:
-        """Every readable event of a delivery. Raises `Unavailable` while the key of the mail cannot be had."""
-        try:
-            told = envelope.decode(delivery.body)
-        except Malformed as error:
-            return Incoming(delivery, Arrived("", ()), error.detail)
-        if told.source.startswith("@"):  # positions under such names are not an inbox's
-            return Incoming(delivery, Arrived("", ()), f"{told.source!r} is no server")
-        if not self._store.transit_key:
-            raise Unavailable("The transit key is not known here yet.")
-        events: list[tuple[int, Event | None]] = []
-        fault: str | None = None
-        for record in told.events:
-            try:
-                event = self._store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
-                events.append((record.position, event))
-            except Unavailable:  # the key is missing, and the next try may find it
-                raise
-            except Exception as error:  # whatever it is, the bytes are another server's
-                events.append((record.position, None))
-                fault = f"event {record.topic!r} at {record.position} of {told.source!r} is unreadable ({type(error).__name__})"
-        return Incoming(delivery, Arrived(told.source, events), fault)
 
     async def _apply(self, batch: Sequence[Incoming]) -> bool:
         """Commit the effects of new events, and call the listener. False when that cannot be done; then nothing is changed."""
         heard: list[tuple[Event, str]] | None = None
         arrived = [incoming.arrived for incoming in batch]
         while True:
-            for source, events in arrived:
-                if events and not self.dedup.knows(source):
+            for source in {each.source for each in arrived if each.source}:
+                if not self.dedup.knows(source):
                     await self._ask_store(source)
             fresh = self.dedup.sort(arrived)
             if heard is None:  # only the first time: after a commit whose answer was lost its events look like repeats
@@ -186,6 +178,10 @@ class Inbox:
                 for number in fresh.unexplained:
                     if batch[number].fault is None and RETURNED_HEADER in batch[number].delivery.headers:
                         batch[number].fault = NOTHING_NEW
+                self._note_holes([batch[number] for number in fresh.holes])
+                for number in fresh.old:
+                    if RETURNED_HEADER not in batch[number].delivery.headers:
+                        batch[number].fault = None  # what could not be read of it is a dead letter already
             self.repeats += fresh.repeats
             if not fresh.positions and not fresh.notes:
                 break
@@ -204,7 +200,17 @@ class Inbox:
                 self._heard(event, source)
             except Exception:  # the effects are on disk; a listener's fault must not stop the inbox
                 log.exception("inbox.listener_failed", topic=event.TOPIC)
+        for source in {incoming.arrived.source for incoming in batch if incoming.again}:
+            self._sent_again(source)
         return True
+
+    def _note_holes(self, incomings: Sequence[Incoming]) -> None:
+        """Mail is missing before these deliveries."""
+        self.holes += len(incomings)
+        for incoming in incomings:
+            incoming.fault = None  # it comes again
+        for source in {incoming.arrived.source for incoming in incomings}:
+            self._missing(source)
 
     async def _commit(self, fresh: Fresh) -> None:
         trackings = [Tracking(source, position) for source, position in fresh.positions.items()]
@@ -216,27 +222,37 @@ class Inbox:
     async def _apply_singly(self, incoming: Incoming) -> None:
         """Apply event by event what can be applied; the delivery becomes a dead letter if some event cannot."""
         delivery, source, fault = incoming.delivery, incoming.arrived.source, incoming.fault
+        previous, last = incoming.arrived.previous, incoming.arrived.last
         for position, event in incoming.arrived.events:
-            one = Incoming(delivery, Arrived(source, ((position, event),)), fault)
+            one = Incoming(delivery, Arrived(source, ((position, event),), previous), fault)
             if not await self._apply((one,)) and event is not None:
                 fault = f"event {event.TOPIC!r} at {position} of {source!r} cannot be applied"
-                skipped = Incoming(delivery, Arrived(source, ((position, None),)), fault)
+                skipped = Incoming(delivery, Arrived(source, ((position, None),), previous), fault)
                 await self._apply((skipped,))  # note it before a later event raises the position
+        await self._apply((Incoming(delivery, Arrived(source, (), previous, last), fault, incoming.again),))
         if fault is None:
             delivery.ack()
         else:
             self._bury(delivery, fault)
 
+    async def committed(self, source: str) -> int:
+        """How far this server has come in the mail of a source."""
+        if not self.dedup.knows(source):
+            await self._ask_store(source)
+        return self.dedup.position(source)
+
     async def _ask_store(self, source: str) -> None:
         """Learn how far a source has come, as soon as the store can say so."""
         while True:
             try:
-                notes = await self._store.run(self._store.notes, source)
-                self.dedup.learn(source, await self._store.run(self._store.tracked, source), notes)
-                return
+                position, notes = await self._store.run(lambda: (self._store.tracked(source), self._store.notes(source)))
             except Unavailable as error:
                 log.warning("inbox.store_away", detail=error.detail)
                 await asyncio.sleep(self._config.retry_s)
+            else:
+                if not self.dedup.knows(source):  # somebody else asked as well, and mail was committed since
+                    self.dedup.learn(source, position, notes)
+                return
 
     def _bury(self, delivery: Delivery, fault: str) -> None:
         self.dead += 1

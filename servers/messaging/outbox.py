@@ -2,22 +2,21 @@
 the history stream gets batches of 50 ms.
 
 Two publishers follow the same log, each with its own stored position: "mail", for which people wait, and "history", for which nobody does.
-The history gets the stored bytes, another home gets them as it can decrypt them (`Store.for_transit`).
-Cost per commit: one message per home addressed; per 50 ms: one history message.
+The history gets the stored bytes; what other servers get is `servers/messaging/mail_sender.py`'s. Cost per 50 ms: one history message.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
 
 from broker import envelope, topology
-from broker.envelope import EventRecord
 from broker.port import Broker, Outgoing
-from domain.events.home import PresenceEvent
+from servers.messaging.mail_sender import MailSender, Recipients
 from servers.messaging.outbox_publisher import OutboxConfig, OutboxPublisher
+from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
-from servers.store.log.positions import RELAY
+from servers.store.log.positions import MAILED, RELAY
 from servers.writing.writer import Writer
 
 
@@ -31,18 +30,25 @@ class Outbox:
         writer: Writer,
         broker: Broker,
         server: str,
-        recipients: Mapping[type, Callable[[Any], Iterable[str]]],
+        recipients: Recipients,
         presence_events: Callable[[Committed], Sequence[Outgoing]],
         config: OutboxConfig | None = None,
+        *,
+        committed: Callable[[str], int] = lambda server: 0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`committed`: how far this server has come in another's log."""
         self._store = store
+        self._broker = broker
         self._server = server
-        self._recipients = recipients
-        self._presence_events = presence_events
         config = config or OutboxConfig()
         self.recent = recent = RecentCommits(config.max_events, config.max_bytes)
         self.offer = recent.offer  # the writer calls it with every commit
-        self.mail = OutboxPublisher(store, writer, broker, RELAY, self._mail, recent.follow(recipients), 0.0, config)
+        follower = recent.follow(recipients)
+        self.receivers = Receivers(monotonic, lambda delay_s: self._wake(delay_s))
+        sender = MailSender(store, broker, server, recipients, presence_events, committed, self.receivers, follower,
+                            config.max_batch, config.max_batch_bytes)  # fmt: skip
+        self.mail = OutboxPublisher(store, writer, broker, RELAY, sender.send, follower, 0.0, config, sender)
         self.history = OutboxPublisher(
             store, writer, broker, f"{RELAY}-history", self._history, recent.follow(), config.history_linger_s, config
         )
@@ -50,6 +56,7 @@ class Outbox:
     async def start(self) -> None:
         """Go on where the last run stopped."""
         self.recent.last = max(self.recent.last, await self._store.run(self._store.last_position))
+        self.receivers.load(await self._store.run(self._store.tracked_under, f"{MAILED} "))
         await self.mail.start()
         await self.history.start()
 
@@ -76,28 +83,13 @@ class Outbox:
         """Whether everything is published."""
         return self.lag <= 0
 
-    def _mail(self, batch: Sequence[Committed]) -> list[Outgoing]:
-        inboxes: dict[str, list[EventRecord]] = {}
-        mail: list[Outgoing] = []
-        feed: list[Outgoing] = []
-        for committed in batch:
-            event = committed.event
-            find = self._recipients.get(type(event))
-            if find is None or event.PRIVATE:
-                continue
-            record: EventRecord | None = None
-            for home in find(event):
-                if home != self._server:
-                    record = record or self._store.for_transit(event, committed.record)
-                    inboxes.setdefault(home, []).append(record)
-            if isinstance(event, PresenceEvent):
-                feed.extend(self._presence_events(committed))
-        for home, records in inboxes.items():
-            mail.append(Outgoing(topology.HOMES, home, envelope.encode(self._server, records), mandatory=True))
-        return mail + feed
+    def _wake(self, delay_s: float) -> None:
+        """Let the mail's publisher look, after a while, who is to be sent something again."""
+        asyncio.get_running_loop().call_later(delay_s, self.mail.follower.arrived.set)
 
-    def _history(self, batch: Sequence[Committed]) -> list[Outgoing]:
+    async def _history(self, batch: Sequence[Committed]) -> dict[str, int]:
         records = [record for _, event, record in batch if not event.PRIVATE]
-        if not records:
-            return []
-        return [Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", envelope.encode(self._server, records))]
+        if records:
+            body = envelope.encode(self._server, records)
+            await self._broker.publish([Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", body)])
+        return {}

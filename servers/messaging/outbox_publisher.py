@@ -8,13 +8,14 @@ bounded: events that do not fit are read again from the store.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 from eventsourcing.persistence import Tracking
 
-from broker.port import Broker, Outgoing
+from broker.port import Broker
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
 from servers.messaging.recent_commits import MAX_BYTES, MAX_EVENTS, Follower, portion
@@ -38,22 +39,35 @@ class OutboxConfig:
     longest_retry_s: float = 5.0
 
 
+class SendsAgain(Protocol):
+    """What a publisher does between its batches."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is something to do now."""
+
+    async def send_again(self) -> Mapping[str, int]:
+        """Do a portion of it. Returns further positions to be stored. Raises `Unavailable`."""
+
+
 @dataclass(slots=True, eq=False)
 class OutboxPublisher:
-    """Publishes what `outgoing` makes of the events. `name`: the store remembers the position under it; `linger_s`: how long a batch may
-    gather when nobody waits for it."""
+    """Publishes the events by `send`, which returns further positions that are to be stored together with the publisher's own. `name`: the
+    store remembers the position under it; `linger_s`: how long a batch may gather when nobody waits for it."""
 
     store: Store
     writer: Writer
     broker: Broker
     name: str
-    outgoing: Callable[[Sequence[Committed]], Sequence[Outgoing]]
+    send: Callable[[Sequence[Committed]], Awaitable[Mapping[str, int]]]
     follower: Follower
     linger_s: float
     config: OutboxConfig
+    again: SendsAgain | None = None
     task: BackgroundTask = field(init=False)
     _saving: BackgroundTask = field(init=False)
     _saved: int = field(default=0, init=False)  # the position that the store has, or that travels with a coming commit
+    _unsaved: dict[str, int] = field(default_factory=dict, init=False)  # the further positions that changed since the last `_save`
     _stopping: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -94,9 +108,11 @@ class OutboxPublisher:
 
     async def _run(self) -> None:
         follower, recent, config, pause_s = self.follower, self.follower.recent, self.config, self.config.first_retry_s
+        again = self.again
         while True:
             try:
-                if recent.last <= follower.position:
+                behind = again is not None and again.behind
+                if recent.last <= follower.position and not behind:
                     if self._stopping:
                         return
                     follower.arrived.clear()
@@ -106,12 +122,12 @@ class OutboxPublisher:
                 # Receivers drop late events, so nothing may be left out: events that are not in memory are read first.
                 batch = follower.next(config.max_batch, config.max_batch_bytes) or await self._read()
                 if batch:
-                    outgoing = self.outgoing(batch)
-                    if outgoing:
-                        await self.broker.publish(outgoing)
+                    positions = await self.send(batch)
                     follower.passed(batch[-1].position)
-                    self.writer.riding[self.name] = self._saved = follower.position
+                    self._ride(positions)
                 del batch  # up to a megabyte, which an idle home would keep
+                if behind and again is not None:
+                    self._ride(await again.send_again())
                 pause_s = config.first_retry_s
             except Unavailable:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -136,18 +152,27 @@ class OutboxPublisher:
             follower.passed(position + lag)  # there is nothing behind these numbers
         return portion(batch, config.max_batch, config.max_batch_bytes)
 
+    def _ride(self, positions: Mapping[str, int]) -> None:
+        """Let the publisher's position and these ones travel with a coming commit, all of them with the same one."""
+        self._unsaved.update(positions)
+        self.writer.riding.update(positions)
+        self.writer.riding[self.name] = self._saved = self.follower.position
+
     async def _save_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(self.config.save_after_s)
             await self._save()
 
     async def _save(self) -> None:
-        position, saved = self.follower.position, self._saved
+        position, saved, unsaved = self.follower.position, self._saved, self._unsaved
         if position == saved and self.name not in self.writer.riding:
+            unsaved.clear()  # a commit took them along
             return
-        self._saved = position
-        self.writer.riding.pop(self.name, None)
+        self._saved, self._unsaved = position, {}
+        for name in (self.name, *unsaved):
+            self.writer.riding.pop(name, None)
         try:
-            await self.writer.submit((), trackings=(Tracking(self.name, position),))
+            await self.writer.submit((), trackings=[Tracking(name, at) for name, at in {**unsaved, self.name: position}.items()])
         except Unavailable:
             self._saved = -1  # not known: save again
+            self._unsaved = unsaved | self._unsaved

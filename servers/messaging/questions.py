@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, field, msgpack
 
 from broker.port import Broker
+from domain.registry.registered_home import GLOBAL
 from servers.trust.enrolment import Enrol
 
 A = TypeVar("A")
@@ -45,7 +46,32 @@ class ToldCard(Struct, frozen=True):
     card: bytes
 
 
-HomeQuestion = AskHealth | AskPresence | AskTicket | AskCard
+class AskCommitted(Struct, frozen=True, tag_field="ask", tag="committed"):
+    """How far have you come in the mail of `server`, who asks? The answer is `ToldCommitted`."""
+
+    server: str
+
+
+class ToldCommitted(Struct, frozen=True):
+    """Everything up to `position` is committed. `empty`: the broker has nothing more in the inbox."""
+
+    position: int
+    empty: bool
+
+
+class SendAgain(Struct, frozen=True, tag_field="ask", tag="send_again"):
+    """`server`, who asks, has your mail up to `position`, and what came after it does not follow on it. The answer is `Noted`."""
+
+    server: str
+    position: int
+
+
+class Noted(Struct, frozen=True):
+    """The question was heard."""
+
+
+MailQuestion = AskCommitted | SendAgain
+HomeQuestion = AskHealth | AskPresence | AskTicket | AskCard | MailQuestion
 
 
 class UserPresence(Struct, frozen=True, array_like=True):
@@ -112,7 +138,7 @@ class AskUser(Struct, frozen=True, tag_field="ask", tag="user"):
     uid: int
 
 
-GlobalQuestion = Announce | AskUser | AskCard | Enrol
+GlobalQuestion = Announce | AskUser | AskCard | Enrol | MailQuestion
 
 
 class Announced(Struct, frozen=True, omit_defaults=True):
@@ -152,6 +178,11 @@ class FoundUser(Struct, frozen=True):
 def home_key(home: str) -> str:
     """The key of questions to a home."""
     return f"home.{home}"
+
+
+def server_key(server: str) -> str:
+    """The key of questions to a home or to the Global Server."""
+    return GLOBAL if server == GLOBAL else home_key(server)
 
 
 async def ask(broker: Broker, key: str, question: HomeQuestion | GlobalQuestion, answer: type[A], timeout_s: float) -> A:

@@ -157,6 +157,10 @@ class Store:
         """The stored tracking position of `source`; 0 without one. Raises `Unavailable`."""
         return self.log.tracked(source)
 
+    def tracked_under(self, prefix: str) -> dict[str, int]:
+        """The stored tracking positions whose names begin with `prefix`. Raises `Unavailable`."""
+        return self.log.tracked_under(prefix)
+
     def notes(self, source: str) -> dict[int, int]:
         """The notes on events of `source` that were skipped, by position: see `servers.store.log.positions`. Raises `Unavailable`."""
         prefix = notes_of(source)

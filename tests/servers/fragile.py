@@ -3,6 +3,7 @@
 import asyncio
 
 from broker.embedded.broker import EmbeddedBroker
+from broker.topology import HOMES
 from domain.errors import Unavailable
 from servers.store.event_store import Store
 
@@ -55,15 +56,19 @@ class FragileStore(Store):
 
 
 class FragileBroker(EmbeddedBroker):
-    """A real one, embedded. `away`: it takes no publication."""
+    """A real one, embedded. `away`: it takes no publication; `forgets`: the servers whose mail it takes and loses."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
         self.away = False
+        self.forgets: set[str] = set()
+        self.forgotten = 0
         self.refused = asyncio.Event()
 
     async def publish(self, outgoing):
         if self.away:
             self.refused.set()
             raise Unavailable("away")
-        await super().publish(outgoing)
+        kept = [message for message in outgoing if message.exchange != HOMES or message.key not in self.forgets]
+        self.forgotten += len(outgoing) - len(kept)
+        await super().publish(kept)

@@ -1,26 +1,41 @@
 """One home's store, writer, outbox and inbox on a real embedded broker, nothing else. Rule: it can die at any step and start again."""
 
 import asyncio
+import time
+
+import msgspec
 
 from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
 from domain.rules.home import RECIPIENTS, rules_for
+from runtime.ids import new_id
+from servers.messaging.heartbeats import HeartbeatConfig, PeerMonitor
 from servers.messaging.inbox import Inbox, InboxConfig
+from servers.messaging.mail_check import MailCheck, MailCheckConfig
 from servers.messaging.outbox import Outbox
 from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.questions import MailQuestion, home_key
 from servers.writing.writer import Writer
 from tests.servers.fragile import FragileStore
 
 NOW = 1_700_000_000.0
 QUICK_OUTBOX = OutboxConfig(first_retry_s=0.01, longest_retry_s=0.05)  # who waits for the broker or for a store tries again soon
-QUICK_INBOX = InboxConfig(retry_s=0.01)
+QUICK_INBOX = InboxConfig(retry_s=0.01, empty_after_s=0.02)
+QUICK_CHECK = MailCheckConfig(look_s=0.05)
 
 
 class Server:
     """One home without sessions."""
 
     def __init__(
-        self, store_url, name, broker: EmbeddedBroker, transit_key: bytes | None = b"k" * 32, outbox=QUICK_OUTBOX, inbox=QUICK_INBOX
+        self,
+        store_url,
+        name,
+        broker: EmbeddedBroker,
+        transit_key: bytes | None = b"k" * 32,
+        outbox=QUICK_OUTBOX,
+        inbox=QUICK_INBOX,
+        check=QUICK_CHECK,
     ):
         """`transit_key`: as the Global Server would tell it; None: it has not yet."""
         self.name = name
@@ -29,10 +44,18 @@ class Server:
         if transit_key is not None:
             self.store.learn_transit_key(-1, transit_key)
         self.writer = Writer(self.store, lambda: NOW, [lambda batch: self.outbox.offer(batch)])
-        self.outbox = Outbox(self.store, self.writer, broker, name, RECIPIENTS, lambda committed: (), outbox)
+        self.outbox = Outbox(self.store, self.writer, broker, name, RECIPIENTS, lambda committed: (), outbox,
+                             committed=lambda source: self.inbox.dedup.position(source))  # fmt: skip
         self.heard: list[Event] = []
         self.broker = broker
-        self.inbox = Inbox(self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox)
+        self.asked_anew: list[str] = []
+        self.inbox = Inbox(
+            self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox,
+            told=self.outbox.receivers.confirm, missing=lambda source: self.mail_check.missing(source), sent_again=self.asked_anew.append,
+        )  # fmt: skip
+        self.peers = PeerMonitor(broker, name, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
+                                 HeartbeatConfig(beat_s=0.02, down_after_s=5.0))  # fmt: skip
+        self.mail_check = MailCheck(name, broker, self.outbox.receivers, self.inbox, self.peers, check)
 
     def react(self, event, source):
         return self.rules.react(event, source)
@@ -44,17 +67,27 @@ class Server:
         self.writer.start()
         await self.broker.declare_inbox(self.name)
         await self.outbox.start()
+        await self.broker.serve(home_key(self.name), self.answer)
         await self.inbox.start()
+        await self.peers.start()
+        self.mail_check.start()
         return self
+
+    async def answer(self, body):
+        return msgspec.msgpack.encode(await self.mail_check.answer(msgspec.msgpack.decode(body, type=MailQuestion)))
 
     async def dies(self):
         """Every task is cancelled where it stands; nothing is finished or saved."""
+        await self.mail_check.stop()
+        await self.peers.stop()
         await self.outbox.kill()
         await self.writer.task.stop()
         await self.inbox.stop()
         await asyncio.to_thread(self.store.close)
 
     async def stop(self):
+        await self.mail_check.stop()
+        await self.peers.stop()
         await self.inbox.stop()
         await self.outbox.stop()
         await self.writer.stop()

@@ -6,6 +6,7 @@ A position without a prefix is an inbox position, named after its source; no ser
 from eventsourcing.persistence import Tracking
 
 RELAY = "@relay"  # prefix of the outbox's own positions: how far it has published
+MAILED = "@mail"  # prefix of the position of the last mail that was addressed to a server; the server's name follows
 SKIPPED_NOTES = "@aside"  # prefix of the notes about single events that an inbox skipped; source and position follow
 LIBRARYS_OWN = "__migration__"  # a row of the tracking table that belongs to the eventsourcing library
 
@@ -22,8 +23,13 @@ def notes_of(source: str) -> str:
     return f"{SKIPPED_NOTES} {source} "
 
 
+def mailed(server: str) -> str:
+    """Under which name the outbox stores the position of the last mail that it addressed to `server`."""
+    return f"{MAILED} {server}"
+
+
 def is_outbox(name: str) -> bool:
     """Whether a position says how far the outbox has published. When it does not rise, another process on this store has published
     further; that does no harm, because the outbox may repeat. An inbox position that does not rise is a conflict: another process has
     consumed the event."""
-    return name.startswith(RELAY)
+    return name.startswith((RELAY, MAILED))

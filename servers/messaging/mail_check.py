@@ -1,0 +1,131 @@
+"""Compares with other servers how far they have our mail, and we have theirs. Rule: the two logs make mail sure, and RabbitMQ makes it
+fast: what a broker forgot is sent again, because one end or the other notices that it is missing.
+
+The receiver notices a hole when later mail arrives; the sender asks when something that it addressed a while ago is not known to have been
+committed, and when the receiver is heard anew. Between two servers that write to each other the mail itself says it, so nobody asks.
+Cost: nothing while nothing is sent; while mail goes one way only, one question in `look_s` for each receiver.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from broker.port import Broker
+from domain.errors import Unavailable
+from runtime.background_task import BackgroundTask, BackgroundTasks
+from servers.messaging.heartbeats import PeerMonitor
+from servers.messaging.inbox import Inbox
+from servers.messaging.questions import AskCommitted, MailQuestion, Noted, SendAgain, ToldCommitted, ask, server_key
+from servers.messaging.receivers import Receivers
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class MailCheckConfig:
+    """How soon missing mail is missed. `look_s`: mail that was addressed so long ago should have arrived, and a receiver that does not know
+    of it is asked; twice that passes at most."""
+
+    look_s: float = 5.0
+    timeout_s: float = 5.0
+    longest_pause_s: float = 60.0  # between two requests to one source for the same mail
+
+
+@dataclass(slots=True)
+class Asked:
+    """When a source was asked for missing mail, and from which position on."""
+
+    position: int
+    at: float
+    pause_s: float
+
+
+@dataclass(slots=True, eq=False)
+class MailCheck:
+    """One server's. Its two ends are `receivers`, of our mail, and `inbox`."""
+
+    server: str
+    broker: Broker
+    receivers: Receivers
+    inbox: Inbox
+    peers: PeerMonitor
+    config: MailCheckConfig = MailCheckConfig()
+    _asked: dict[str, Asked] = field(default_factory=dict, init=False)
+    _asking: set[str] = field(default_factory=set, init=False)
+    _task: BackgroundTask = field(default_factory=lambda: BackgroundTask("mail-check"), init=False)
+    _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("mail-check.ask"), init=False)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task.start(self._look_now_and_then())
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        await self._task.stop()
+        await self._tasks.stop()
+
+    def met(self, server: str) -> None:
+        """A server is heard, for the first time or again: it may have lost what it had, or have missed what was sent."""
+        self.receivers.reachable(server)
+        receiver = self.receivers.known.get(server)
+        if receiver is not None and receiver.addressed:
+            receiver.noted = receiver.addressed
+            self._ask(server)
+
+    def missing(self, source: str) -> None:
+        """Mail came that does not follow on what came before. Ask its source at once, and again with growing pauses."""
+        position, now = self.inbox.dedup.position(source), self.receivers.clock()
+        asked = self._asked.get(source)
+        if asked is None or asked.position != position:
+            asked = self._asked[source] = Asked(position, now, self.config.look_s)
+            log.warning("mail.missing", source=source, after=position)
+        elif now < asked.at + asked.pause_s:
+            return
+        else:
+            asked.at, asked.pause_s = now, min(asked.pause_s * 2, self.config.longest_pause_s)
+        self._tasks.start(self._ask_again(source, position))
+
+    async def answer(self, question: MailQuestion) -> ToldCommitted | Noted:
+        """What the other end of our mail is told."""
+        if isinstance(question, AskCommitted):
+            return ToldCommitted(await self.inbox.committed(question.server), self.inbox.empty)
+        self.receivers.confirm(question.server, question.position)
+        if question.server in self.receivers.known:
+            self.receivers.lacks(question.server, question.position, "the receiver found a hole")
+        return Noted()
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.look_s)
+            for server, receiver in list(self.receivers.known.items()):
+                if receiver.confirmed < receiver.noted and receiver.behind is None and self.peers.is_up(server):
+                    self._ask(server)
+                receiver.noted = receiver.addressed
+
+    def _ask(self, server: str) -> None:
+        if server not in self._asking:
+            self._asking.add(server)
+            self._tasks.start(self._compare(server))
+
+    async def _compare(self, server: str) -> None:
+        """Ask a receiver how far it has come. What was addressed a while ago and is not there, though its inbox is empty, was lost."""
+        receiver = self.receivers.of(server)
+        due = receiver.noted
+        try:
+            told = await ask(self.broker, server_key(server), AskCommitted(self.server), ToldCommitted, self.config.timeout_s)
+        except (Unavailable, msgspec.MsgspecError) as error:  # it is asked again at the next look
+            log.info("mail.receiver_silent", server=server, error=type(error).__name__)
+            return
+        finally:
+            self._asking.discard(server)
+        self.receivers.confirm(server, told.position)
+        if told.empty and told.position < due:
+            self.receivers.lacks(server, told.position, "the receiver does not have it")
+
+    async def _ask_again(self, source: str, position: int) -> None:
+        try:
+            await ask(self.broker, server_key(source), SendAgain(self.server, position), Noted, self.config.timeout_s)
+        except (Unavailable, msgspec.MsgspecError) as error:  # it compares with us as soon as it is here again
+            log.info("mail.source_silent", source=source, error=type(error).__name__)

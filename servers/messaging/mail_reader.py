@@ -1,0 +1,81 @@
+"""Reads what another server sent. Rule: it is input: whatever the bytes, the answer says what is in them and what is wrong with them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from broker import envelope, mail
+from broker.envelope import EventRecord
+from broker.port import Delivery
+from domain.errors import Malformed, Unavailable
+from domain.event import Event
+from servers.messaging.dedup import Arrived
+from servers.store.event_store import Store
+
+NOTHING = Arrived("", ())
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A delivery, read. `fault`: why it becomes a dead letter although its readable events are applied; `again`: it ends what was sent
+    again."""
+
+    delivery: Delivery
+    arrived: Arrived
+    fault: str | None
+    again: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class MailReader:
+    """`told(source, position)` is called with what a source says of itself: how far it has come in our own log."""
+
+    store: Store
+    server: str
+    told: Callable[[str, int], None]
+
+    def read(self, delivery: Delivery) -> Incoming:
+        """Every readable event of a delivery. Raises `Unavailable` while the key of the mail cannot be had."""
+        body = delivery.body
+        try:
+            return self._mail(delivery, body) if mail.is_mail(body) else self._envelope(delivery, body)
+        except Malformed as error:
+            return Incoming(delivery, NOTHING, error.detail)
+
+    def _mail(self, delivery: Delivery, body: bytes) -> Incoming:
+        head, _, box = mail.decode(body)
+        if head.source.startswith("@") or head.source == self.server:
+            return Incoming(delivery, NOTHING, f"{head.source!r} is no other server")
+        if head.destination != self.server:
+            return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
+        if not self.store.transit_key:
+            raise Unavailable("The transit key is not known here yet.")
+        told = mail.decode_body(box)
+        if not all(head.previous < record.position <= head.last for record in told.records):
+            return Incoming(delivery, NOTHING, f"the mail of {head.source!r} holds events that its head does not name")
+        self.told(head.source, told.committed)
+        events, fault = self._events(head.source, told.records)
+        return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
+
+    def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
+        """Mail of version 1."""
+        told = envelope.decode(body)
+        if told.source.startswith("@"):  # positions under such names are not an inbox's
+            return Incoming(delivery, NOTHING, f"{told.source!r} is no server")
+        if not self.store.transit_key:
+            raise Unavailable("The transit key is not known here yet.")
+        events, fault = self._events(told.source, told.events)
+        return Incoming(delivery, Arrived(told.source, events), fault)
+
+    def _events(self, source: str, records: Sequence[EventRecord]) -> tuple[list[tuple[int, Event | None]], str | None]:
+        events: list[tuple[int, Event | None]] = []
+        fault: str | None = None
+        for record in records:
+            try:
+                event = self.store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
+                events.append((record.position, event))
+            except Unavailable:  # the key is missing, and the next try may find it
+                raise
+            except Exception as error:  # whatever it is, the bytes are another server's
+                events.append((record.position, None))
+                fault = f"event {record.topic!r} at {record.position} of {source!r} is unreadable ({type(error).__name__})"
+        return events, fault

@@ -1,0 +1,114 @@
+"""Sends the mail of one server's log to other servers. Rule: each mail names the one before it to the same server; a server that cannot be
+reached, or that lacks something, never holds up the mail for others.
+
+Cost per commit: one mail for each server that it concerns, with one box each. Cost of sending again: the log is read in portions, between
+the mail of the moment, for one receiver at a time.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from broker import mail, topology
+from broker.envelope import EventRecord
+from broker.mail import Body, Head
+from broker.port import Broker, Outgoing, Unroutable
+from domain.events.home import PresenceEvent
+from servers.messaging.receivers import Receivers
+from servers.messaging.recent_commits import Follower, portion
+from servers.store.event_store import Committed, Store
+from servers.store.log.positions import mailed
+
+Recipients = Mapping[type, Callable[[Any], Iterable[str]]]
+
+
+@dataclass(slots=True, eq=False)
+class MailSender:
+    """`recipients`: the servers that an event is for, by its class; `presence_events`: what integrators hear of a presence event, whose
+    class must be among the recipients; `committed`: how far this server has come in another's log."""
+
+    store: Store
+    broker: Broker
+    server: str
+    recipients: Recipients
+    presence_events: Callable[[Committed], Sequence[Outgoing]]
+    committed: Callable[[str], int]
+    receivers: Receivers
+    follower: Follower
+    max_batch: int
+    max_bytes: int
+
+    async def send(self, batch: Sequence[Committed]) -> dict[str, int]:
+        """Publish what these events, the next ones of the log, bring others. Returns the positions to be stored. Raises `Unavailable`."""
+        inboxes: dict[str, list[EventRecord]] = {}
+        feed: list[Outgoing] = []
+        for committed in batch:
+            event = committed.event
+            find = self.recipients.get(type(event))
+            if find is None or event.PRIVATE:
+                continue
+            record: EventRecord | None = None
+            for server in find(event):
+                if server != self.server:
+                    record = record or self.store.for_transit(event, committed.record)
+                    inboxes.setdefault(server, []).append(record)
+            if isinstance(event, PresenceEvent):
+                feed.extend(self.presence_events(committed))
+        receivers, before = self.receivers, {server: self.receivers.of(server).addressed for server in inboxes}
+        outgoing = [
+            self._mail(server, before[server], records[-1].position, records)
+            for server, records in inboxes.items()
+            if server not in receivers.behind
+        ]
+        if outgoing or feed:
+            try:
+                await self.broker.publish(outgoing + feed)
+            except Unroutable as failure:
+                receivers.unreachable(failure.keys & inboxes.keys(), before)
+        positions = {}
+        for server, records in inboxes.items():
+            receivers.of(server).addressed = positions[mailed(server)] = records[-1].position
+        return positions
+
+    @property
+    def behind(self) -> bool:
+        """Whether something is to be sent again now."""
+        return bool(self.receivers.behind) and self.receivers.next_due() is not None
+
+    async def send_again(self) -> dict[str, int]:
+        """Send one portion of the log to one server that lacks it. Returns the positions to be stored. Raises `Unavailable`."""
+        server = self.receivers.next_due()
+        if server is None:
+            return {}
+        receiver, end = self.receivers.of(server), self.follower.position
+        read = await self.store.run_reader(self.store.read, receiver.scanned, self.max_batch) if receiver.scanned < end else []
+        batch = portion((one for one in read if one.position <= end), self.max_batch, self.max_bytes)
+        records = [self.store.for_transit(one.event, one.record) for one in batch if self._is_for(server, one)]
+        scanned = batch[-1].position if batch else max(end, receiver.scanned)
+        done = scanned >= end
+        if records or done:
+            assert receiver.behind is not None
+            try:
+                await self.broker.publish([self._mail(server, receiver.behind, scanned, records, again=done)])
+            except Unroutable:
+                receiver.scanned = receiver.behind
+                self.receivers.unreachable((server,), {})
+                return {}
+            receiver.behind = scanned
+        receiver.scanned = scanned
+        if not done:
+            return {}
+        self.receivers.caught_up(server, scanned)
+        return {mailed(server): receiver.addressed}
+
+    def _is_for(self, server: str, committed: Committed) -> bool:
+        """Whether an event is sent again to a server. Presence is not: who was watching is not in the log, and it has changed since."""
+        event = committed.event
+        find = self.recipients.get(type(event))
+        return find is not None and not event.PRIVATE and not isinstance(event, PresenceEvent) and server in find(event)
+
+    def _mail(self, server: str, previous: int, last: int, records: Sequence[EventRecord], again: bool = False) -> Outgoing:
+        topics = sorted({record.topic for record in records})
+        head = mail.encode_head(Head(self.server, server, 0, 0, previous, last, again, topics))
+        box = mail.encode_body(Body(records, 0, self.committed(server)))
+        return Outgoing(topology.HOMES, server, mail.encode(head, box), mandatory=True)
