@@ -26,9 +26,9 @@ def proven(key: bytes, place: str, data: bytes) -> bytes:
     return MARK + mac(key, place, data) + data
 
 
-def checked(key: bytes, place: str, stored: bytes) -> bytes:
-    """The data that `proven` was given. Raises `NotOurs`."""
-    if not stored.startswith(MARK):
+def checked(key: bytes, place: str, stored: object) -> bytes:
+    """The data that `proven` was given. Raises `NotOurs`, whatever somebody stored there."""
+    if not isinstance(stored, bytes) or not stored.startswith(MARK):
         raise NotOurs("it carries no proof, as before this version")
     data = stored[1 + SIZE :]
     if not hmac.compare_digest(mac(key, place, data), stored[1 : 1 + SIZE]):

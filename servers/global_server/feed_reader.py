@@ -16,6 +16,7 @@ from broker.topology import PRESENCE_LOG
 from domain.errors import Unavailable
 from projections.server.presence_feed import Change, Feed, Standing
 from runtime.background_task import BackgroundTasks
+from servers.encryption.key_store import KeyStore
 from servers.messaging.presence_events import TYPE
 from servers.writing.projector import read_checkpoint, write_checkpoint
 
@@ -52,8 +53,10 @@ class FeedReader:
         meet: Callable[[int], Awaitable[None]],
         news: Callable[[], None],
         kept_changes: int,
+        keys: KeyStore,
     ) -> None:
-        """`file`: of the checkpoint; `clock`: seconds since 1970; `kept_changes`: the most changes that are kept for subscribers."""
+        """`file`: of the checkpoint, which `keys` prove; `clock`: seconds since 1970; `kept_changes`: the most changes that are kept for
+        subscribers."""
         self.feed = Feed(kept_changes)
         self.caught_up = asyncio.Event()  # set once the view was at the end of the log
         self.changes = 0  # counted since the start
@@ -63,12 +66,13 @@ class FeedReader:
         self._clock = clock
         self._meet = meet
         self._news = news
+        self._keys = keys
         self._saved = ""
         self._tasks = BackgroundTasks("presence-feed")
 
     async def start(self) -> None:
         """Load the checkpoint and begin to read. `caught_up` is set later, because the broker may be away."""
-        data = await asyncio.to_thread(read_checkpoint, self._file)
+        data = await asyncio.to_thread(read_checkpoint, self._file, self._keys)
         if data is not None:
             try:
                 self.feed.from_checkpoint(data)
@@ -152,7 +156,7 @@ class FeedReader:
         if cursor == self._saved:
             return
         try:
-            await asyncio.to_thread(write_checkpoint, self._file, self.feed.to_checkpoint())
+            await asyncio.to_thread(write_checkpoint, self._file, self.feed.to_checkpoint(), self._keys)
             self._saved = cursor
-        except OSError as error:
+        except (OSError, Unavailable) as error:
             log.warning("feed.checkpoint_failed", error=type(error).__name__)

@@ -10,6 +10,7 @@ from typing import Any
 from broker.port import Broker
 from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
 from projections.directory.directory import Directory, Listed
+from servers.encryption.key_store import KeyStore
 from servers.global_server.feed_reader import FeedReader
 from servers.global_server.subscribers import Subscriber, Subscribers
 from servers.global_server.views import PresencePage, UserPresence
@@ -35,14 +36,15 @@ class PresenceView:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         kept_changes: int,
+        keys: KeyStore,
     ) -> None:
-        """`file`: of the checkpoint; `grants`: by handle; `alive`: the homes that are heard; `catch_up`: brings the directory up to date;
-        `clock`, `monotonic`: seconds since 1970, and since some moment."""
+        """`file`: of the checkpoint, which `keys` prove; `grants`: by handle; `alive`: the homes that are heard; `catch_up`: brings the
+        directory up to date; `clock`, `monotonic`: seconds since 1970, and since some moment."""
         self._directory = directory
         self._grants = grants
         self._alive = alive
         self._catch_up = catch_up
-        self.reader = FeedReader(broker, file, clock, self._meet, self._news, kept_changes)
+        self.reader = FeedReader(broker, file, clock, self._meet, self._news, kept_changes, keys)
         self.feed = self.reader.feed
         self.subscribers = Subscribers(self.feed, directory.users.get, self._silent, blank_s, monotonic)
 

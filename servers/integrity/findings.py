@@ -5,13 +5,14 @@ inserted   an event stands there that never was sealed       cut_off    everythi
 moved      the event of another position stands there        seal       a seal itself is wrong
 backdated  its time is far before that of an earlier event   foreign    its stream belongs to another server
 key        a person's key and the log contradict each other  time       the history tells another time than the event itself
+snapshot   a snapshot or checkpoint was put there by another
 missing    there is no log, but something says there was
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-NEVER_MERGED = frozenset({"seal", "key"})  # each has something else to say
+NEVER_MERGED = frozenset({"seal", "key", "snapshot"})  # each has something else to say
 MAX_DIFFERENCES = 100_000  # per witness: a log that differs in more is not mended by looking at each
 
 
@@ -85,13 +86,14 @@ class Differences:
 
 def gather(findings: Iterable[Finding]) -> list[Finding]:
     """Merge findings that several witnesses share, and those of adjacent positions. Sorted by position."""
-    single: dict[tuple[str, int, int | None], Finding] = {}
+    single: dict[tuple[str, int, int | None, str], Finding] = {}
     for finding in findings:
-        known = single.setdefault((finding.kind, finding.position, finding.was), finding)
+        what = finding.what if finding.kind in NEVER_MERGED else ""
+        known = single.setdefault((finding.kind, finding.position, finding.was, what), finding)
         known.says |= finding.says
     for moved in [f for f in single.values() if f.kind == "moved"]:  # where an event belongs says more than that one is missing
         for kind in ("inserted", "changed"):
-            if (less := single.pop((kind, moved.position, None), None)) is not None:
+            if (less := single.pop((kind, moved.position, None, ""), None)) is not None:
                 moved.says |= less.says
     rows: list[Finding] = []
     for finding in sorted(single.values(), key=lambda f: (f.kind, f.position)):

@@ -6,6 +6,7 @@ The witnesses are opened before the log: what they know is stored by then, so th
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from domain.errors import Unavailable
 from domain.events.every import every_event
@@ -14,9 +15,10 @@ from domain.registry.registered_home import GLOBAL
 from projections.audit.facts import fields_of
 from servers.encryption.key_tables import KeysSeen
 from servers.integrity.corrections import corrections
-from servers.integrity.findings import Finding, gather
+from servers.integrity.findings import NEVER_MERGED, Finding, gather
 from servers.integrity.key_count import KeyCount
 from servers.integrity.residents import Residents, StreamOwners
+from servers.integrity.shortcuts import forged_checkpoints, forged_snapshots
 from servers.integrity.times import TimeOrder
 from servers.integrity.witnesses import HistoryWitness, SealWitness, Witness, fingerprint_of
 from servers.store.databases import open_view
@@ -76,9 +78,14 @@ class History:
 
 class Checks:
     """What can be asked of a log without a witness of its events. `residents`: who lives where; `keys`: looks at the server's keys, and
-    raises `Unavailable` where nobody may. Made after the log's moment was fixed: whatever the log holds has its key by now."""
+    raises `Unavailable` where nobody may; `checkpoints`: files. Made after the log's moment was fixed: whatever the log holds has its key
+    by now."""
 
-    def __init__(self, server: str, log: LogView, residents: Residents, keys: Callable[[], KeysSeen] | None) -> None:
+    def __init__(
+        self, server: str, log: LogView, residents: Residents, keys: Callable[[], KeysSeen] | None, checkpoints: Sequence[Path]
+    ) -> None:
+        self._log = log
+        self._checkpoints = checkpoints
         self.not_asked: list[str] = []
         seen: KeysSeen | None = None
         try:
@@ -89,7 +96,8 @@ class Checks:
             self.not_asked += [] if seen else ["the keys"]
         if not residents.complete:
             self.not_asked.append("users whom the history does not name" if residents.homes else "the Global Server's users")
-        self._times = TimeOrder(corrections(server, log.stream(f"clock-{server}"), seen and seen.own))
+        self._own = seen and seen.own
+        self._times = TimeOrder(corrections(server, log.stream(f"clock-{server}"), self._own))
         self._streams = StreamOwners(server, residents)
         self._count = KeyCount(seen and seen.destroyed)
 
@@ -103,7 +111,12 @@ class Checks:
 
     def findings(self, sealed: int) -> list[Finding]:
         """What was found. `sealed`: everything up to here is sealed."""
-        return [*self._times.findings(), *self._streams.findings(), *self._count.findings(sealed)]
+        return [*self._times.findings(), *self._streams.findings(), *self._count.findings(sealed), *self._shortcuts()]
+
+    def _shortcuts(self) -> Iterator[Finding]:
+        if self._own is not None:
+            yield from forged_snapshots(self._log, self._own)
+            yield from forged_checkpoints(self._checkpoints, self._own)
 
 
 def verify(
@@ -114,9 +127,10 @@ def verify(
     *,
     residents: Residents | None = None,
     keys: Callable[[], KeysSeen] | None = None,
+    checkpoints: Sequence[Path] = (),
 ) -> Report:
     """Compare the log of `server` with its own seals, with the Global Server's copies and the history where they are given, and with what
-    `Checks` asks.
+    `Checks` asks. `checkpoints`: the files of the server's projections.
 
     Raises `Unavailable` when a store cannot be read, `ValueError` for text that is no URL.
     """
@@ -128,7 +142,7 @@ def verify(
             copies = stack.enter_context(closing(open_view(global_url, GLOBAL)))
             witnesses.append(SealWitness("the Global Server's copies", server, _seals(copies.stream(f"witness-{server}"))))
         log = stack.enter_context(closing(open_view(store_url, server)))
-        checks = Checks(server, log, residents, keys)
+        checks = Checks(server, log, residents, keys, checkpoints)
         own = SealWitness("its own seals", server, _seals(log.stream(f"log-{server}")), own=True)
         return _compare(server, log, own, [own, *witnesses], checks)
 
@@ -159,7 +173,7 @@ def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Wi
     for witness in witnesses:
         found.extend(f.finding for f in witness.faults if not any(f.start <= p <= f.end for p in wrong if p is not None))
     known = {position for finding in found for position in range(finding.position, finding.to + 1)}
-    found.extend(finding for finding in checks.findings(own.last) if finding.kind == "key" or finding.position not in known)
+    found.extend(finding for finding in checks.findings(own.last) if finding.kind in NEVER_MERGED or finding.position not in known)
     return Report(
         server,
         events,

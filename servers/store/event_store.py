@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import structlog
 from eventsourcing.persistence import Tracking
 from msgspec.structs import replace
 
@@ -21,6 +22,7 @@ from runtime.worker import Worker
 from servers.encryption.event_codec import EventCodec
 from servers.encryption.key_store import KeysNeeded
 from servers.encryption.key_tables import open_keys
+from servers.encryption.mac import NotOurs, checked, proven
 from servers.encryption.snapshots import pack_snapshot, unpack_snapshot
 from servers.store.databases import open_event_log
 from servers.store.log.event_log import Conflicted, Row
@@ -30,6 +32,8 @@ from servers.store.log.positions import notes_of
 SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
 SNAPSHOT_FORMAT = 1  # raised when the snapshot of a state changes shape; older snapshots are then ignored
 MAX_FETCHES = 10  # of keys for one batch; a second one is needed only when another thread has just let go of a key
+
+log = structlog.get_logger()
 
 
 class Committed(NamedTuple):
@@ -116,17 +120,33 @@ class Store:
         self.transit_key = number
 
     def load(self, stream: str) -> State:
-        """The state of a stream: its latest snapshot and what came after. Raises `Unavailable`."""
+        """The state of a stream: its latest snapshot and what came after. A snapshot without this server's proof is not believed: then
+        every event is folded, and a snapshot of the result takes the place of all others. Raises `Unavailable`."""
         state = self.rules.new_state(stream)
+        believed = True
         if isinstance(state, Snapshotable) and (snapshot := self.log.newest_snapshot(stream)) is not None:
-            version, packed = snapshot
-            form, data = unpack_snapshot(packed, self.keys)
-            if form == SNAPSHOT_FORMAT:
-                state.from_snapshot(data)
-                state.version = version
+            believed = self._begin_with(state, *snapshot)
         for row in self.log.read_stream(stream, state.version):
             self.rules.evolve(state, self._event(row))
+        if not believed and isinstance(state, Snapshotable):
+            with contextlib.suppress(Unavailable):  # then the next load folds everything again
+                self.log.replace_snapshots(stream, state.version, self._packed_snapshot(stream, state.version, state.to_snapshot()))
         return state
+
+    def _begin_with(self, state: Snapshotable, version: int, stored: bytes) -> bool:
+        """Put a stored snapshot into `state`, unless it has another format. False when it is not ours."""
+        try:
+            form, data = unpack_snapshot(checked(self.keys.own(), snapshot_place(state.stream, version), stored), self.keys)
+        except NotOurs as error:
+            log.warning("snapshot.not_ours", stream=state.stream, version=version, reason=str(error))
+            return False
+        if form == SNAPSHOT_FORMAT:
+            state.from_snapshot(data)
+            state.version = version
+        return True
+
+    def _packed_snapshot(self, stream: str, version: int, data: Any) -> bytes:
+        return proven(self.keys.own(), snapshot_place(stream, version), pack_snapshot((SNAPSHOT_FORMAT, data), self.keys))
 
     def load_all(self, streams: Sequence[str]) -> list[State]:
         """The states of several streams, in one visit to the store's thread. Raises `Unavailable`."""
@@ -134,9 +154,7 @@ class Store:
 
     def snapshot(self, snapshots: Sequence[tuple[str, int, Any]]) -> None:
         """Store `(stream, version, snapshot)`s. Failing is harmless: a later load folds more events. Raises `Unavailable`."""
-        self.log.add_snapshots(
-            [(stream, version, pack_snapshot((SNAPSHOT_FORMAT, data), self.keys)) for stream, version, data in snapshots]
-        )
+        self.log.add_snapshots([(stream, version, self._packed_snapshot(stream, version, data)) for stream, version, data in snapshots])
 
     def read(self, after: int, limit: int) -> list[Committed]:
         """Up to `limit` events with a position above `after`, in order. Raises `Unavailable`."""
@@ -173,3 +191,8 @@ class Store:
         self._reader.stop()
         self.log.close()
         self.keys.close()
+
+
+def snapshot_place(stream: str, version: int) -> str:
+    """What the proof of a snapshot is bound to."""
+    return f"snapshot {stream} {version}"

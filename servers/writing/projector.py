@@ -1,6 +1,7 @@
 """Keeps a server's projections: load the checkpoint, catch up from the log, follow every commit, write a checkpoint now and then.
 
-Rule: a checkpoint is only a shortcut. Without it the same projection is made of the log (`flash projections rebuild`).
+Rule: a checkpoint is only a shortcut, and believed only when it carries this server's proof. Without it the same projection is made of the
+log (`flash projections rebuild`).
 """
 
 import asyncio
@@ -15,7 +16,8 @@ import structlog
 from domain.errors import Unavailable
 from domain.event import Event
 from runtime.background_task import BackgroundTask
-from servers.encryption.key_store import NO_KEYS, Ciphers, KeyStore
+from servers.encryption.key_store import KeyStore
+from servers.encryption.mac import NotOurs, checked, proven
 from servers.encryption.snapshots import pack_snapshot, unpack_snapshot
 from servers.store.event_store import Store
 from servers.writing.config import ProjectorConfig
@@ -102,11 +104,15 @@ class Projector:
                 log.exception("projector.checkpoint_failed", projection=name)
 
 
-def read_checkpoint(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | None:
-    """The data of a checkpoint; None when there is none that can be read. Raises `Unavailable` when the keys are away."""
+def read_checkpoint(path: Path, keys: KeyStore) -> dict[str, Any] | None:
+    """The data of a checkpoint; None when there is none that can be read and that this server wrote: the log has it all. Raises
+    `Unavailable` when the keys are away."""
     try:
-        data = unpack_snapshot(path.read_bytes(), ciphers)
+        data = unpack_snapshot(checked(keys.own(), place_of(path), path.read_bytes()), keys)
     except FileNotFoundError:
+        return None
+    except NotOurs as error:
+        log.warning("projector.checkpoint_not_ours", projection=path.stem, reason=str(error))
         return None
     except (OSError, ValueError, msgpack.UnpackException) as error:
         log.warning("projector.checkpoint_unreadable", projection=path.stem, error=type(error).__name__)
@@ -114,9 +120,9 @@ def read_checkpoint(path: Path, ciphers: Ciphers = NO_KEYS) -> dict[str, Any] | 
     return data if isinstance(data, dict) else None
 
 
-def write_checkpoint(path: Path, data: dict[str, Any], keys: KeyStore | None = None) -> None:
-    """Write a checkpoint, whole or not at all; without `keys` it must hold nothing personal. Raises `OSError`, `Unavailable`."""
-    packed = msgpack.packb(data) if keys is None else pack_snapshot(data, keys)
+def write_checkpoint(path: Path, data: dict[str, Any], keys: KeyStore) -> None:
+    """Write a checkpoint, whole or not at all. Raises `OSError`, `Unavailable`."""
+    packed = proven(keys.own(), place_of(path), pack_snapshot(data, keys))
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
@@ -124,3 +130,8 @@ def write_checkpoint(path: Path, data: dict[str, Any], keys: KeyStore | None = N
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def place_of(path: Path) -> str:
+    """What the proof of a checkpoint is bound to: its server's directory and its name, because servers may share a key."""
+    return f"checkpoint {path.parent.name}/{path.stem}"

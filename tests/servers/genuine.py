@@ -103,6 +103,7 @@ def check(directory: Path, *, copies: bool = False, history: bool = False, keys:
         f"sqlite:///{directory}/{GLOBAL}.db" if copies else None,
         asyncio.run(_learn(directory, server)) if history else None,
         keys=partial(keys_seen, "", store, server) if keys else None,
+        checkpoints=sorted((directory / server).glob("*.projection")),
     )
 
 

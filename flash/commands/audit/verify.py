@@ -67,8 +67,9 @@ def verify(
             url = store or store_url(settings, name)
             copies = None if name == GLOBAL else global_store or _global_url(settings)
             keys = functools.partial(_keys, settings, url, name)
+            files = sorted((settings.data / name).glob("*.projection"))
             told = history.get(name) or (History(name) if history else None)
-            report = verify_log(name, url, copies, told, residents=residents, keys=keys)
+            report = verify_log(name, url, copies, told, residents=residents, keys=keys, checkpoints=files)
             _show(report, copies is not None or name == GLOBAL, told is not None, as_json)
             honest = honest and report.honest
     except FlashError as error:

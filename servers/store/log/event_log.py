@@ -56,6 +56,9 @@ class EventLog(Protocol):
     def add_snapshots(self, snapshots: Sequence[tuple[str, int, bytes]]) -> None:
         """Store `(stream, version, data)`s."""
 
+    def replace_snapshots(self, stream: str, version: int, data: bytes) -> None:
+        """Store this snapshot in the place of all others of its stream."""
+
     def newest_snapshot(self, stream: str) -> tuple[int, bytes] | None:
         """Version and data of the newest snapshot of a stream."""
 
@@ -77,6 +80,9 @@ class LogView(Protocol):
 
     def stream(self, name: str) -> Iterator[Row]:
         """The events of one stream, by version."""
+
+    def snapshots(self) -> Iterator[tuple[str, int, bytes]]:
+        """Stream, version and data of every snapshot."""
 
     def trackings(self) -> dict[str, int]:
         """How far other logs were consumed and this one was published."""

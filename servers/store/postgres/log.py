@@ -98,6 +98,11 @@ class PostgresLog:
         with self._connection() as connection, connection.transaction(), connection.cursor() as cursor:
             cursor.executemany(statement, snapshots)
 
+    def replace_snapshots(self, stream: str, version: int, data: bytes) -> None:
+        with self._connection() as connection, connection.transaction():
+            connection.execute(self._sql("DELETE FROM {s}.stored_snapshots WHERE originator_id = %s"), (stream,))
+            connection.execute(self._sql("INSERT INTO {s}.stored_snapshots VALUES (%s, %s, 'snapshot', %s)"), (stream, version, data))
+
     def newest_snapshot(self, stream: str) -> tuple[int, bytes] | None:
         query = (
             "SELECT originator_version, state FROM {s}.stored_snapshots WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"

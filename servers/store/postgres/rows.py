@@ -34,6 +34,11 @@ class PostgresView:
     def stream(self, name: str) -> Iterator[Row]:
         return self._reading("SELECT {c} FROM {s}.stored_events WHERE originator_id = %s ORDER BY originator_version", name)
 
+    def snapshots(self) -> Iterator[tuple[str, int, bytes]]:
+        query = "SELECT originator_id, originator_version, state FROM {s}.stored_snapshots"
+        with unavailable("the snapshots cannot be read"):
+            yield from self._database.execute(self._sql(query), binary=True)
+
     def trackings(self) -> dict[str, int]:
         query = "SELECT application_name, notification_id FROM {s}.notification_tracking WHERE application_name <> %s"
         with unavailable("the tracking positions cannot be read"):

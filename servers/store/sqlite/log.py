@@ -83,6 +83,13 @@ class SqliteLog:
             connection.executemany("INSERT INTO stored_snapshots VALUES (?,?,'snapshot',?)", snapshots)
             connection.execute("COMMIT")
 
+    def replace_snapshots(self, stream: str, version: int, data: bytes) -> None:
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("DELETE FROM stored_snapshots WHERE originator_id = ?", (stream,))
+            connection.execute("INSERT INTO stored_snapshots VALUES (?,?,'snapshot',?)", (stream, version, data))
+            connection.execute("COMMIT")
+
     def newest_snapshot(self, stream: str) -> tuple[int, bytes] | None:
         query = "SELECT originator_version, state FROM stored_snapshots WHERE originator_id = ? ORDER BY originator_version DESC LIMIT 1"
         found = self._ask(query, stream)

@@ -31,6 +31,10 @@ class SqliteView:
     def stream(self, name: str) -> Iterator[Row]:
         return self._select("WHERE originator_id = ? ORDER BY originator_version", name)
 
+    def snapshots(self) -> Iterator[tuple[str, int, bytes]]:
+        with _unavailable("the snapshots cannot be read"):
+            yield from self._database.execute("SELECT originator_id, originator_version, state FROM stored_snapshots")
+
     def trackings(self) -> dict[str, int]:
         with _unavailable("the tracking positions cannot be read"):
             return dict(self._database.execute("SELECT * FROM tracking WHERE application_name <> ?", (LIBRARYS_OWN,)).fetchall())

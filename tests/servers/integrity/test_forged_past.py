@@ -5,14 +5,19 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgpack
 import pytest
 
+from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import SqliteKeys
+from servers.encryption.mac import MARK, SIZE, proven
 from servers.integrity.times import SKEW_S
 from servers.maintenance.clock_correction import accept_clock
 from servers.maintenance.errors import NotCorrected
+from servers.store.event_store import snapshot_place
+from servers.writing.projector import read_checkpoint
 from tests.servers.genuine import Forger, check, found, make, move_times_in_history
-from tests.servers.homes import START
+from tests.servers.homes import START, Town
 
 SENT = "user.message_sent"
 LOGGED_OFF = {"session": "s", "reason": "logoff", "handle": "bob", "status": "offline", "previous": "online", "note": ""}
@@ -163,4 +168,48 @@ def test_a_key_that_came_back_after_its_owner_left(copy, forger):
     assert [(f.kind, f.position) for f in check(copy, keys=True).findings] == [("key", closed)]
     with closing(SqliteKeys(copy / "keys" / "h1.db")) as table:
         table.destroy(2)
+    assert check(copy, keys=True).honest
+
+
+def test_a_snapshot_that_somebody_put_there(copy, forger):
+    """On 79ccbf3 Bob's client showed what the snapshot of his mailbox had: a popup that nobody sent."""
+    with closing(SqliteKeys(copy / "keys" / "h1.db")) as table:
+        own = KeyStore(table).own()
+    forger.do("INSERT INTO stored_snapshots VALUES ('mailbox-2', 3, 'snapshot', ?)", proven(own, snapshot_place("mailbox-2", 3), b"x"))
+    assert check(copy, keys=True).honest
+    forger.do("UPDATE stored_snapshots SET state = state || x'00'")
+    forger.do("INSERT INTO stored_snapshots VALUES ('mailbox-2', 999, 'snapshot', ?)", proven(bytes(32), "", b"x"))
+    forger.do("INSERT INTO stored_snapshots VALUES ('mailbox-1', 2, 'snapshot', x'80')")  # without a proof, as before: never believed
+    position = forger.ask("SELECT rowid FROM stored_events WHERE originator_id = 'mailbox-2' AND originator_version = 3")[0][0]
+    told = [(f.kind, f.position, f.what) for f in check(copy, keys=True).findings]
+    assert told == [
+        ("snapshot", 0, "the stored snapshot of mailbox-2 v999"),
+        ("snapshot", position, "the stored snapshot of mailbox-2 v3"),
+    ]
+
+
+def test_a_checkpoint_that_somebody_put_there(copy):
+    """On 79ccbf3 a home destroyed the keys of everybody whom `closed.projection` named."""
+    path = copy / "h1" / "closed.projection"
+    with closing(SqliteKeys(copy / "keys" / "h1.db")) as table:
+        keys = KeyStore(table)
+        assert read_checkpoint(path, keys) is not None
+        stored = path.read_bytes()
+        path.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))
+        (finding,) = check(copy, keys=True).findings
+        assert (finding.kind, finding.what) == ("snapshot", "the file h1/closed.projection")
+        assert read_checkpoint(path, keys) is None
+        path.with_name("contacters.projection").write_bytes(stored)  # another one's place
+        assert read_checkpoint(path.with_name("contacters.projection"), keys) is None
+        path.write_bytes(stored[len(MARK) + SIZE :])  # its proof was cut off, as if it were of a version before
+        assert read_checkpoint(path, keys) is None
+        path.write_bytes(stored)
+        assert read_checkpoint(path, keys) is not None
+
+
+async def test_a_forged_list_of_closed_accounts_destroys_no_key(copy):
+    (copy / "h1" / "closed.projection").write_bytes(msgpack.packb({"format": 1, "position": 5, "uids": [1, 2, 3]}))
+    town = Town(copy)
+    await town.opens("h1")
+    await town.stop()
     assert check(copy, keys=True).honest

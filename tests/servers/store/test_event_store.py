@@ -5,12 +5,14 @@ from itertools import pairwise
 
 import pytest
 from eventsourcing.persistence import Tracking
+from structlog.testing import capture_logs
 
 from domain.errors import Unavailable
 from domain.event import placed
 from domain.personal import Personal
+from servers.encryption.mac import proven
 from servers.encryption.snapshots import pack_snapshot
-from servers.store.event_store import SNAPSHOT_EVERY, Store
+from servers.store.event_store import SNAPSHOT_EVERY, Store, snapshot_place
 from servers.store.log.event_log import Conflicted
 from servers.store.log.positions import APPLIED_LATER, RELAY, SKIPPED, note_of
 from tests.servers.stores import HOME, adopted, put, sent
@@ -157,8 +159,33 @@ def test_a_snapshot_and_its_tail_are_the_whole(store):
 
 def test_a_snapshot_of_another_format_is_ignored(store):
     put(store, "user-1", 0, [adopted(1)])
-    store.log.add_snapshots([("user-1", 1, pack_snapshot((-1, {"nothing": "we know"}), store.keys))])
+    told = pack_snapshot((-1, {"nothing": "we know"}), store.keys)
+    store.log.add_snapshots([("user-1", 1, proven(store.keys.own(), snapshot_place("user-1", 1), told))])
     assert store.load("user-1").handle == "ann1"
+
+
+@pytest.mark.parametrize("how", ["without a proof", "with a wrong proof", "of another stream", "of another version", "junk"])
+def test_a_snapshot_that_the_server_did_not_write_is_not_believed(store, how):
+    """Everything is folded once, and a snapshot of that takes the place of the forged one."""
+    put(store, "user-1", 0, [adopted(1)])
+    forged = {**store.load("user-1").to_snapshot(), "handle": "mallory"}
+    told = pack_snapshot((1, forged), store.keys)
+    own = store.keys.own()
+    stored = {
+        "without a proof": told,
+        "with a wrong proof": proven(bytes(32), snapshot_place("user-1", 1), told),
+        "of another stream": proven(own, snapshot_place("user-2", 1), told),
+        "of another version": proven(own, snapshot_place("user-1", 2), told),
+        "junk": b"",
+    }[how]
+    store.log.add_snapshots([("user-1", 1, stored)])
+    store.log.add_snapshots([("user-1", 2**40, stored)])  # it would be the newest for ever
+    assert store.load("user-1").handle == "ann1"
+    with capture_logs() as logged:
+        assert store.load("user-1").handle == "ann1"
+    assert logged == []
+    version, _ = store.log.newest_snapshot("user-1")
+    assert version == 1
 
 
 def test_the_same_snapshot_twice_is_harmless(store):

@@ -9,6 +9,7 @@ import pytest
 
 from clients.command_line.running import run
 from flash.cli import people
+from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import SqliteKeys
 from servers.writing.projector import write_checkpoint
 from tests.servers.genuine import make
@@ -66,9 +67,10 @@ async def test_a_projection_of_the_lost_life_destroys_no_key(data, tmp_path, mon
     """The former life had closed Ann's account, after the backup was made and before the history heard of it."""
     saved = tmp_path / "saved"
     assert await asyncio.to_thread(flash, "backup", saved, "h1", "--data", data) == 0
+    with closing(KeyStore(SqliteKeys(data / "keys" / "h1.db"))) as own:
+        write_checkpoint(data / "h1" / "closed.projection", {"format": 1, "position": 5, "uids": [1]}, own)
     for path in [*data.glob("h1.db*"), *data.glob("keys/h1.db*")]:
         path.unlink()
-    write_checkpoint(data / "h1" / "closed.projection", {"format": 1, "position": 5, "uids": [1]})
     if command == "restore":
         assert await asyncio.to_thread(flash, "restore", saved, "h1", "--data", data) == 0
     else:
