@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from broker.dead_letter import DeadLetter
+from broker.publishers import SINGLE_PROCESS
 from domain.errors import Unavailable
 
 MSGPACK = "application/msgpack"
@@ -50,6 +51,12 @@ class Delivery(Protocol):
         """The headers of the message; most messages have none."""
 
     @property
+    def publisher(self) -> str | None:
+        """The user that published the message, as the broker checked it; `Broker.speaks_for` judges whether it may be of a server.
+        Empty where there is no such user: in an embedded broker, and for a dead letter that the Global Server put back, whose box
+        alone tells whose it is. None when the publisher hid its name, as Flash never does."""
+
+    @property
     def gone(self) -> bool:
         """Whether its connection was lost. Then the message comes again, and this delivery can no longer be acked."""
 
@@ -63,11 +70,12 @@ class Delivery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamItem:
-    """One message of a stream, with its offset."""
+    """One message of a stream, with its offset. `publisher`: as in `Delivery`, but also None for what was published before Flash signed."""
 
     offset: int
     body: bytes
     headers: Mapping[str, object] = field(default_factory=dict)
+    publisher: str | None = SINGLE_PROCESS
 
 
 class Consumer(Protocol):
@@ -117,13 +125,22 @@ class Broker(Protocol):
         """Tell every server that listens that this server is alive. A heartbeat is neither stored nor confirmed, and is dropped silently
         when the broker is away."""
 
-    async def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
-        """Hand the heartbeats of every server, this one included, to `handler` from now on, over reconnects, until `close`."""
+    async def listen_heartbeats(self, handler: Callable[[bytes, str | None], None]) -> None:
+        """Hand the heartbeats of every server, this one included, to `handler` from now on, over reconnects, until `close`. The second
+        argument is the publisher, as in `Delivery`."""
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         """The messages of a stream (`flash.history`, `flash.presence.log`) from `start`: an offset, `"first"`, or `"next"` for messages
         after this call only. With `follow` the reader waits for more; without, it ends with the message that was the last when it
         began. After a reconnect it goes on behind the last item that it gave."""
+
+    def speaks_for(self, publisher: str | None, server: str) -> bool:
+        """Whether a message of this publisher (`Delivery.publisher`) may claim to be of `server`. Whoever does not ask believes what any
+        server says of any other."""
+
+    @property
+    def received(self) -> Mapping[str, int]:
+        """How many bytes came from each publisher since the start. Empty in an embedded broker."""
 
     async def depths(self) -> dict[str, int]:
         """How many messages wait in each queue, by its name: in `flash.dead`, and in the inboxes that were declared or are consumed

@@ -5,7 +5,7 @@ memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -16,6 +16,7 @@ from broker.embedded.dead_letters import DeadLetters
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox, Message
 from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem, Unroutable
+from broker.publishers import SINGLE_PROCESS
 from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES, check_stream
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
@@ -34,7 +35,8 @@ class EmbeddedBroker:
         self._ends = dict.fromkeys(STREAM_NAMES, 0)  # the next offset of each stream
         self._grown = asyncio.Event()  # set, and replaced by a new one, whenever a stream has grown
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
-        self._heartbeat_handlers: list[Callable[[bytes], None]] = []
+        self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
+        self.received: Mapping[str, int] = {}
         self._answering = BackgroundTasks("broker.answer")
         self._asking: set[asyncio.Future[bytes]] = set()
         self._dead = DeadLetters(self._journal, self._inboxes, self._rows, self._commit)
@@ -174,9 +176,9 @@ class EmbeddedBroker:
     async def send_heartbeat(self, body: bytes) -> None:
         if self._connected:
             for handler in self._heartbeat_handlers:
-                asyncio.get_running_loop().call_soon(handler, body)
+                asyncio.get_running_loop().call_soon(handler, body, SINGLE_PROCESS)
 
-    async def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
+    async def listen_heartbeats(self, handler: Callable[[bytes, str | None], None]) -> None:
         self._heartbeat_handlers.append(handler)
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
@@ -217,6 +219,9 @@ class EmbeddedBroker:
         if rows is None:
             raise Unavailable("the broker could not read its disk")
         return rows
+
+    def speaks_for(self, publisher: str | None, server: str) -> bool:
+        return publisher == SINGLE_PROCESS
 
     async def depths(self) -> dict[str, int]:
         if not self._connected:

@@ -12,6 +12,7 @@ import structlog
 from broker.dead_letter import dead_letter_headers
 from broker.embedded.journal import LINGER_S, PAGE, Journal, Read, Row
 from broker.port import MAX_PER_TURN, Delivery
+from broker.publishers import SINGLE_PROCESS
 from broker.topology import DEAD
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ class EmbeddedDelivery:
 
     __slots__ = ("_consumer", "_id", "body", "headers")
     gone = False  # there is no connection to lose
+    publisher = SINGLE_PROCESS
 
     def __init__(self, consumer: "EmbeddedConsumer", id_: int, headers: str | None, body: bytes) -> None:
         self._consumer: EmbeddedConsumer | None = consumer

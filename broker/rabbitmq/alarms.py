@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 
 from broker.port import Outgoing
-from broker.rabbitmq.connection import is_blocked, new_connection
+from broker.rabbitmq.connection import is_blocked, new_connection, user_of
 from broker.rabbitmq.link import or_unavailable
 from broker.rabbitmq.publisher import Publisher
 from broker.rabbitmq.writer import Writer
@@ -26,7 +26,7 @@ async def why_blocked(url: str, timeout_s: float) -> str:
         with _reasons() as reasons:
             async with or_unavailable(), asyncio.timeout(timeout_s):
                 await connection.connect()
-                publisher = await Publisher.on(await connection.channel(on_return_raises=True), Writer(connection))
+                publisher = await Publisher.on(await connection.channel(on_return_raises=True), Writer(connection), user_of(url))
                 for _ in range(2):  # RabbitMQ takes the first message even during an alarm
                     publishing = asyncio.create_task(publisher.publish([Outgoing("", NOBODY, b"")]))
                     while not (await asyncio.wait((publishing,), timeout=LOOK_S))[0]:

@@ -7,7 +7,7 @@ reset, a restart and a crash of the broker are one path.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,9 @@ import structlog
 
 from broker.dead_letter import DeadLetter
 from broker.port import Consumer, Delivery, Outgoing, StreamItem
+from broker.publishers import Publishers
 from broker.rabbitmq.calls import Calls
+from broker.rabbitmq.connection import user_of
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.dead_letters import DeadLetters
 from broker.rabbitmq.link import Link, LinkConfig, or_unavailable
@@ -38,6 +40,7 @@ class RabbitConfig:
     attach_timeout_s: float = 15.0  # to consume takes milliseconds; from a queue without a leader it takes for ever, and all wait for it
     max_answering: int = 1_000  # requests that are answered at a time; a peer that sends more of them gets no answer to those
     cancel_again_s: float = 5.0  # closing a link politely takes 3 s at most
+    users: Mapping[str, str] = field(default_factory=dict)  # of those servers whose user is not called as they are
     link: LinkConfig = field(default_factory=LinkConfig)
 
 
@@ -48,6 +51,7 @@ class RabbitBroker:
     def __init__(self, url: str, name: str, config: RabbitConfig | None = None, open_link: OpenLink = Link.open) -> None:
         config = config or RabbitConfig()
         self._nodes = url.split(",")
+        self._publishers = Publishers(name, user_of(self._nodes[0]), config.users)
         random.shuffle(self._nodes)  # so that the servers of an installation spread over the cluster
         self._name = name
         self._link: Link | None = None
@@ -59,7 +63,7 @@ class RabbitBroker:
         self._inboxes: set[str] = set()
         self._consumers: list[RabbitConsumer] = []
         self._readers: list[StreamReader] = []
-        self._calls = Calls(config.max_answering)
+        self._calls = Calls(config.max_answering, self._publishers)
         self._dead = DeadLetters()
         self._attaching = BackgroundTasks("broker.attach")
 
@@ -154,7 +158,7 @@ class RabbitBroker:
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
         self._inboxes.add(server)
-        consumer = RabbitConsumer(server, inbox(server).name, handler, prefetch, self._consumers.remove)
+        consumer = RabbitConsumer(server, inbox(server).name, handler, prefetch, self._publishers, self._consumers.remove)
         self._consumers.append(consumer)
         if (link := self._link) is not None:
             await self._attach(link, consumer.attach(link))
@@ -181,20 +185,27 @@ class RabbitBroker:
         if self._link is not None:
             self._calls.send_heartbeat(self._link, body)
 
-    async def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
+    async def listen_heartbeats(self, handler: Callable[[bytes, str | None], None]) -> None:
         self._calls.listen_heartbeats(handler)
         if (link := self._link) is not None:
             await self._attach(link, self._calls.attach_heartbeats(link))
 
     def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         check_stream(stream, start)
-        reader = StreamReader(stream, start, follow, self._readers.remove)
+        reader = StreamReader(stream, start, follow, self._publishers, self._readers.remove)
         if self._closed:
             reader.fail(Unavailable("the broker is closed"))
         self._readers.append(reader)
         if (link := self._link) is not None:
             self._attaching.start(self._attach(link, reader.attach(link)))
         return reader.items()
+
+    def speaks_for(self, publisher: str | None, server: str) -> bool:
+        return self._publishers.speak_for(publisher, server)
+
+    @property
+    def received(self) -> Mapping[str, int]:
+        return self._publishers.received
 
     async def depths(self) -> dict[str, int]:
         link = self._live_link()

@@ -16,6 +16,7 @@ from aio_pika.exceptions import PublishError
 
 from broker.answering import answer_of
 from broker.port import MSGPACK
+from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
 from broker.topology import HEARTBEATS, REQUESTS
 from domain.errors import Unavailable
@@ -30,10 +31,11 @@ DEFAULT_EXCHANGE = ""  # AMQP's own: the key is the name of the queue
 class Calls:
     """What this process requests, answers and hears, over all links."""
 
-    def __init__(self, max_answering: int) -> None:
+    def __init__(self, max_answering: int, publishers: Publishers) -> None:
         self._max_answering = max_answering
+        self._publishers = publishers
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
-        self._heartbeat_handlers: list[Callable[[bytes], None]] = []
+        self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
         self._awaited: dict[str, asyncio.Future[bytes]] = {}  # answers, by the number of the request
         self._numbers = count(1)
         self._attached: set[tuple[Link, str]] = set()  # what the present link has: served keys, and HEARTBEATS
@@ -54,7 +56,7 @@ class Calls:
         """Answer requests for `key` on every later link."""
         self._served[key] = handler
 
-    def listen_heartbeats(self, handler: Callable[[bytes], None]) -> None:
+    def listen_heartbeats(self, handler: Callable[[bytes, str | None], None]) -> None:
         """Hand every heartbeat to `handler` on every later link."""
         self._heartbeat_handlers.append(handler)
 
@@ -80,7 +82,7 @@ class Calls:
         number = str(next(self._numbers))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._awaited[number] = answer
-        request = _message(body, number)
+        request = _message(link, body, number)
         request.reply_to = REPLY_TO
         request.expiration = max(timeout_s, 0.001)  # after that nobody waits for the answer any more; RabbitMQ counts milliseconds
         try:
@@ -100,7 +102,7 @@ class Calls:
 
     async def _send_heartbeat(self, link: Link, body: bytes) -> None:
         try:
-            await _publish(link.side, HEARTBEATS, "", _message(body))
+            await _publish(link.side, HEARTBEATS, "", _message(link, body))
         finally:
             if self._sending_heartbeat is link:
                 self._sending_heartbeat = None
@@ -124,9 +126,11 @@ class Calls:
             answer.set_result(message.body)
 
     async def _on_heartbeat(self, message: AbstractIncomingMessage) -> None:
+        publisher = message.user_id or None
+        self._publishers.count(publisher, len(message.body))
         for handler in self._heartbeat_handlers:
             try:
-                handler(message.body)
+                handler(message.body, publisher)
             except Exception:
                 log.exception("broker.heartbeat_failed")
 
@@ -142,11 +146,12 @@ class Calls:
             return
         body = await answer_of(key, handler, message.body)
         if body is not None and not link.lost.done():
-            link.run(_publish(link.side, DEFAULT_EXCHANGE, message.reply_to, _message(body, message.correlation_id)))
+            link.run(_publish(link.side, DEFAULT_EXCHANGE, message.reply_to, _message(link, body, message.correlation_id)))
 
 
-def _message(body: bytes, correlation_id: str | None = None) -> Message:
-    return Message(body, content_type=MSGPACK, delivery_mode=DeliveryMode.NOT_PERSISTENT, correlation_id=correlation_id)
+def _message(link: Link, body: bytes, correlation_id: str | None = None) -> Message:
+    volatile = DeliveryMode.NOT_PERSISTENT
+    return Message(body, content_type=MSGPACK, delivery_mode=volatile, correlation_id=correlation_id, user_id=link.user)
 
 
 async def _publish(channel: AbstractChannel, exchange: str, key: str, message: Message, *, mandatory: bool = False) -> None:

@@ -23,6 +23,11 @@ def new_connection(url: str, name: str = "") -> aio_pika.Connection:
     return aio_pika.Connection(target.with_query(query))
 
 
+def user_of(url: str) -> str:
+    """The user as which a connection to `url` publishes. RabbitMQ calls those who name nobody `guest`."""
+    return URL(url).user or "guest"
+
+
 async def is_blocked(connection: aio_pika.Connection) -> bool:
     """Whether an alarm makes publishers wait at this moment."""
     if connection.transport is None:

@@ -14,9 +14,11 @@ from pamqp.commands import Basic
 
 from broker.dead_letter import dead_letter_headers
 from broker.port import Delivery, Outgoing
+from broker.publishers import SINGLE_PROCESS, Publishers
 from broker.rabbitmq.link import Link
-from broker.topology import DEAD
+from broker.topology import DEAD, RETURNED_HEADER
 from domain.errors import Unavailable
+from domain.registry.registered_home import GLOBAL
 
 log = structlog.get_logger(__name__)
 
@@ -24,16 +26,24 @@ log = structlog.get_logger(__name__)
 class RabbitDelivery:
     """A message in the hands of a consumer."""
 
-    __slots__ = ("_attachment", "_message", "body")
+    __slots__ = ("_attachment", "_message", "_publishers", "body")
 
     def __init__(self, attachment: "_Attachment", message: DeliveredMessage) -> None:
         self.body = message.body
+        self._publishers = attachment.publishers
         self._message = message
         self._attachment: _Attachment | None = attachment
 
     @property
     def headers(self) -> Mapping[str, object]:
         return self._message.header.properties.headers or {}
+
+    @property
+    def publisher(self) -> str | None:
+        user = self._message.header.properties.user_id or None
+        if user is not None and RETURNED_HEADER in self.headers and self._publishers.speak_for(user, GLOBAL):
+            return SINGLE_PROCESS
+        return user
 
     @property
     def gone(self) -> bool:
@@ -53,8 +63,9 @@ class RabbitDelivery:
 class _Attachment:
     """A consumer on one link: its channel, and which of its deliveries are handled."""
 
-    def __init__(self, link: Link, number: int, queue: str, handler: Callable[[Delivery], None]) -> None:
+    def __init__(self, link: Link, number: int, queue: str, handler: Callable[[Delivery], None], publishers: Publishers) -> None:
         self.link = link
+        self.publishers = publishers
         self.queue = queue
         self.unacked = 0
         self._number = number
@@ -68,6 +79,7 @@ class _Attachment:
     async def deliver(self, message: DeliveredMessage) -> None:
         """aiormq calls this for each message, in order."""
         self.unacked += 1
+        self.publishers.count(message.header.properties.user_id, len(message.body))
         delivery = RabbitDelivery(self, message)
         try:
             self._handler(delivery)
@@ -121,12 +133,19 @@ class RabbitConsumer:
     """A consumer on every link, one after the other, until `cancel`."""
 
     def __init__(
-        self, server: str, queue: str, handler: Callable[[Delivery], None], prefetch: int, forget: Callable[["RabbitConsumer"], None]
+        self,
+        server: str,
+        queue: str,
+        handler: Callable[[Delivery], None],
+        prefetch: int,
+        publishers: Publishers,
+        forget: Callable[["RabbitConsumer"], None],
     ) -> None:
         self.server = server
         self.queue = queue
         self._handler = handler
         self._prefetch = prefetch
+        self._publishers = publishers
         self._forget = forget
         self._attachment: _Attachment | None = None
         self._channel: AbstractChannel | None = None
@@ -141,7 +160,7 @@ class RabbitConsumer:
         """Begin to consume on a new link. Deliveries of the old link can no longer be acked."""
         await link.declare_inbox(self.server)
         channel = self._channel = await link.channel(prefetch=self._prefetch)
-        attachment = self._attachment = _Attachment(link, channel.number or 0, self.queue, self._deliver)
+        attachment = self._attachment = _Attachment(link, channel.number or 0, self.queue, self._deliver, self._publishers)
         await link.listen(channel, self.queue, attachment.deliver)
         if self._cancelled:  # while this link was being attached
             await link.release(channel)

@@ -70,7 +70,7 @@ class DeadLetters:
             visiting = await link.channel(confirms=True)
             channel = await visiting.get_underlay_channel()
             try:
-                yield channel, await Publisher.on(visiting, link.writer)
+                yield channel, await Publisher.on(visiting, link.writer, link.user)
                 await channel.basic_nack(EVERY_TAG, multiple=True)  # closing the channel gives them back too, but some time later
             finally:
                 await link.release(visiting)

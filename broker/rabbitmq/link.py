@@ -15,7 +15,7 @@ import structlog
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import ArgumentsType, DeliveredMessage
 
-from broker.rabbitmq.connection import is_blocked, new_connection
+from broker.rabbitmq.connection import is_blocked, new_connection, user_of
 from broker.rabbitmq.declarations import declare_inbox, declare_topology
 from broker.rabbitmq.publisher import Publisher
 from broker.rabbitmq.writer import Writer
@@ -64,9 +64,10 @@ class Link:
     control: AbstractChannel
     side: AbstractChannel
 
-    def __init__(self, connection: aio_pika.Connection, name: str, config: LinkConfig) -> None:
+    def __init__(self, connection: aio_pika.Connection, name: str, user: str, config: LinkConfig) -> None:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()  # the reason, for the log
         self.name = name  # of the server whose link it is
+        self.user = user  # as whom it publishes
         self.blocked = False  # whether an alarm makes publishers wait, so that RabbitMQ reads nothing from this link; a second late
         self._connection = connection
         self._config = config
@@ -78,13 +79,13 @@ class Link:
     async def open(cls, url: str, name: str, config: LinkConfig = DEFAULT) -> "Link":
         """Connect and declare the topology. Raises `Unavailable`."""
         connection = new_connection(url, name)
-        link = cls(connection, name, config)
+        link = cls(connection, name, user_of(url), config)
         try:
             async with or_unavailable(), asyncio.timeout(config.connect_timeout_s):
                 await connection.connect()
                 connection.close_callbacks.add(lambda *_: link.lose("connection closed"))
                 link.writer = Writer(connection)
-                link.publisher = await Publisher.on(await link.channel(confirms=True), link.writer)
+                link.publisher = await Publisher.on(await link.channel(confirms=True), link.writer, link.user)
                 link.control = await link.channel()
                 link.side = await link.channel(confirms=True)  # a request is only returned on a channel with confirms
                 await declare_topology(connection, link.control)

@@ -60,19 +60,21 @@ class Batch(asyncio.Future[None]):
 
 
 class Publisher:
-    """Publishes on a channel that was opened with `publisher_confirms` and `on_return_raises`, and that nobody else publishes on."""
+    """Publishes on a channel that was opened with `publisher_confirms` and `on_return_raises`, and that nobody else publishes on. Each
+    message carries the name of `user`, who must be the user of the connection: RabbitMQ closes the channel otherwise."""
 
-    def __init__(self, channel: Channel, writer: Writer) -> None:
+    def __init__(self, channel: Channel, writer: Writer, user: str) -> None:
         self._channel = channel
         self._writer = writer
+        self._user = user
         self._abandoned = False
 
     @classmethod
-    async def on(cls, channel: AbstractChannel, writer: Writer) -> "Publisher":
+    async def on(cls, channel: AbstractChannel, writer: Writer, user: str) -> "Publisher":
         """A publisher on an open channel."""
         underlay = await channel.get_underlay_channel()
         assert isinstance(underlay, Channel)
-        return cls(underlay, writer)
+        return cls(underlay, writer, user)
 
     @property
     def unconfirmed(self) -> int:
@@ -99,7 +101,11 @@ class Publisher:
             channel.message_id_delivery_tag[message_id] = channel.delivery_tag
             batch.add_done_callback(partial(_forget, channel.message_id_delivery_tag, message_id, channel.delivery_tag))
         properties = Basic.Properties(
-            content_type=message.content_type, delivery_mode=PERSISTENT, message_id=message_id, headers=dict(headers) if headers else None
+            content_type=message.content_type,
+            delivery_mode=PERSISTENT,
+            message_id=message_id,
+            user_id=self._user,
+            headers=dict(headers) if headers else None,
         )
         size, piece = len(message.body), channel.max_content_size
         self._writer.send(

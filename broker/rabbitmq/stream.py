@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 
 from broker.port import MAX_PER_TURN, StreamItem
+from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
 from domain.errors import Unavailable
 
@@ -26,10 +27,13 @@ EMPTY_S = 1.0
 class StreamReader:
     """Reads `stream` from `start`, on one link after the other, until it ends or its owner gives it up."""
 
-    def __init__(self, stream: str, start: int | str, follow: bool, forget: Callable[["StreamReader"], None]) -> None:
+    def __init__(
+        self, stream: str, start: int | str, follow: bool, publishers: Publishers, forget: Callable[["StreamReader"], None]
+    ) -> None:
         self.stream = stream
         self._next: int | None = start if isinstance(start, int) else 0 if start == "first" else None  # None: the end, not known yet
         self._follow = follow
+        self._publishers = publishers
         self._end: int | None = None  # the first offset that is not wanted; None when there is none, or before the first link
         self._forget = forget
         self._items: deque[tuple[DeliveredMessage, StreamItem]] = deque()
@@ -65,7 +69,9 @@ class StreamReader:
             await _ack(message)
             return
         own = {name: value for name, value in headers.items() if name != OFFSET_HEADER}
-        self._items.append((message, StreamItem(offset, message.body, own)))
+        publisher = message.header.properties.user_id or None
+        self._publishers.count(publisher, len(message.body))
+        self._items.append((message, StreamItem(offset, message.body, own, publisher)))
         self._arrived.set()
 
     def fail(self, error: Unavailable) -> None:

@@ -86,7 +86,7 @@ class PeerMonitor:
                 except Exception:  # a listener may fail; the heartbeats must go on
                     log.exception("peer.listener_failed")
 
-    def _heard(self, body: bytes) -> None:
+    def _heard(self, body: bytes, publisher: str | None) -> None:
         try:
             heartbeat = msgpack.unpackb(body)
             name, run = heartbeat["server"], heartbeat["run"]
@@ -96,6 +96,9 @@ class PeerMonitor:
             log.warning("peer.beat_unreadable")
             return
         if name == self.server:
+            return
+        if not self.broker.speaks_for(publisher, name):
+            log.warning("peer.beat_not_believed", server=name, publisher=publisher)
             return
         known = self._known.get(name)
         if known is None:

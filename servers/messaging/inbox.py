@@ -67,7 +67,7 @@ class Inbox:
         self._store = store
         self._missing = missing
         self._sent_again = sent_again
-        self._reader = MailReader(store, server, told)
+        self._reader = MailReader(store, server, told, broker.speaks_for)
         self._writer = writer
         self._broker = broker
         self._server = server

@@ -27,11 +27,13 @@ class Incoming:
 
 @dataclass(slots=True, eq=False)
 class MailReader:
-    """`told(source, position)` is called with what a source says of itself: how far it has come in our own log."""
+    """`told(source, position)` is called with what a source says of itself: how far it has come in our own log. `speaks_for(publisher,
+    source)` says whether what somebody published may be of a source."""
 
     store: Store
     server: str
     told: Callable[[str, int], None]
+    speaks_for: Callable[[str | None, str], bool]
 
     def read(self, delivery: Delivery) -> Incoming:
         """Every readable event of a delivery. Raises `Unavailable` while the key of the mail cannot be had."""
@@ -45,6 +47,8 @@ class MailReader:
         head, _, box = mail.decode(body)
         if head.source.startswith("@") or head.source == self.server:
             return Incoming(delivery, NOTHING, f"{head.source!r} is no other server")
+        if not self.speaks_for(delivery.publisher, head.source):
+            return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, head.source))
         if head.destination != self.server:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
         if not self.store.transit_key:
@@ -61,6 +65,8 @@ class MailReader:
         told = envelope.decode(body)
         if told.source.startswith("@"):  # positions under such names are not an inbox's
             return Incoming(delivery, NOTHING, f"{told.source!r} is no server")
+        if not self.speaks_for(delivery.publisher, told.source):
+            return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
         if not self.store.transit_key:
             raise Unavailable("The transit key is not known here yet.")
         events, fault = self._events(told.source, told.events)
@@ -79,3 +85,8 @@ class MailReader:
                 events.append((record.position, None))
                 fault = f"event {record.topic!r} at {record.position} of {source!r} is unreadable ({type(error).__name__})"
         return events, fault
+
+
+def _not_believed(publisher: str | None, source: str) -> str:
+    who = "nobody says who published it" if publisher is None else f"the broker's user {publisher!r} published it"
+    return f"it claims to be of {source!r}, but {who}"

@@ -91,5 +91,5 @@ class Outbox:
         records = [record for _, event, record in batch if not event.PRIVATE]
         if records:
             body = envelope.encode(self._server, records)
-            await self._broker.publish([Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", body)])
+            await self._broker.publish([Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", body, mandatory=True)])
         return {}

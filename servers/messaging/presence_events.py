@@ -67,4 +67,4 @@ def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:
     id = f"{home}/{event.originator_id}/{event.originator_version}"
     change = PresenceChanged(uid, event.handle, home, event.status, event.previous, time, reason(event))
     body = CloudEvent(id=id, source=source, subject=str(uid), time=time, data=change)
-    return (Outgoing(topology.PRESENCE, f"presence.{home}.{uid}.{event.status}", encode(body), CONTENT_TYPE, id),)
+    return (Outgoing(topology.PRESENCE, f"presence.{home}.{uid}.{event.status}", encode(body), CONTENT_TYPE, id, mandatory=True),)

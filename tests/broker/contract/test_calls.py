@@ -23,7 +23,7 @@ async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_wa
     await broker.declare_inbox("h2")
     await broker.consume("h1", recorder)
     await broker.serve("echo", echo)
-    await broker.listen_heartbeats(heartbeats.append)
+    await broker.listen_heartbeats(lambda body, publisher: heartbeats.append(body))
     await broker.send_heartbeat(b"nobody hears this")
     following = broker.read_stream(HISTORY)
     assert time.monotonic() - began < 2
@@ -89,7 +89,7 @@ async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker, erro
 
 async def test_a_heartbeat_reaches_every_listener(broker: Broker) -> None:
     first, second = list[bytes](), list[bytes]()
-    await broker.listen_heartbeats(first.append)
-    await broker.listen_heartbeats(second.append)
+    await broker.listen_heartbeats(lambda body, publisher: first.append(body))
+    await broker.listen_heartbeats(lambda body, publisher: second.append(body))
     await broker.send_heartbeat(b"h1 lives")
     await eventually(lambda: first == second == [b"h1 lives"])

@@ -10,6 +10,10 @@ from broker.topology import HISTORY, PRESENCE, PRESENCE_LOG
 from tests.broker.storages import Storage, events, take
 
 
+def offsets_of(items: list[StreamItem]) -> list[tuple[int, bytes]]:
+    return [(item.offset, item.body) for item in items]
+
+
 async def all_of(items: AsyncIterator[StreamItem]) -> list[bytes]:
     async with asyncio.timeout(10):
         return [item.body async for item in items]
@@ -24,7 +28,7 @@ async def test_a_stream_is_read_from_the_first_again_and_again(broker: Broker) -
 
 async def test_a_stream_is_read_from_an_offset(broker: Broker) -> None:
     await broker.publish(events(b"a", b"b", b"c"))
-    assert await take(broker.read_stream(HISTORY), 3) == [StreamItem(0, b"a"), StreamItem(1, b"b"), StreamItem(2, b"c")]
+    assert offsets_of(await take(broker.read_stream(HISTORY), 3)) == [(0, b"a"), (1, b"b"), (2, b"c")]
     assert await all_of(broker.read_stream(HISTORY, 1, follow=False)) == [b"b", b"c"]
     assert await all_of(broker.read_stream(HISTORY, 3, follow=False)) == []
     assert await all_of(broker.read_stream(HISTORY, 100, follow=False)) == []
@@ -34,7 +38,7 @@ async def test_next_begins_with_messages_published_after_the_call(broker: Broker
     await broker.publish(events(b"before"))
     items = broker.read_stream(HISTORY, "next")
     await broker.publish(events(b"after"))
-    assert await take(items, 1) == [StreamItem(1, b"after")]
+    assert offsets_of(await take(items, 1)) == [(1, b"after")]
     assert await all_of(broker.read_stream(HISTORY, "next", follow=False)) == []
 
 
@@ -42,7 +46,7 @@ async def test_a_reader_follows_new_messages(broker: Broker) -> None:
     items = broker.read_stream(PRESENCE_LOG)
     for number in range(5):
         await broker.publish([Outgoing(PRESENCE, "presence.h1.42.online", b"%d" % number, "application/cloudevents+json")])
-        assert await take(items, 1) == [StreamItem(number, b"%d" % number)]
+        assert offsets_of(await take(items, 1)) == [(number, b"%d" % number)]
 
 
 async def test_a_stream_outlives_its_broker_and_offsets_go_on(broker: Broker, storage: Storage) -> None:
@@ -52,7 +56,7 @@ async def test_a_stream_outlives_its_broker_and_offsets_go_on(broker: Broker, st
     await again.start()
     await again.wait_connected(10)
     await again.publish(events(b"c"))
-    assert await take(again.read_stream(HISTORY, 1), 2) == [StreamItem(1, b"b"), StreamItem(2, b"c")]
+    assert offsets_of(await take(again.read_stream(HISTORY, 1), 2)) == [(1, b"b"), (2, b"c")]
     await again.close()
 
 

@@ -77,7 +77,7 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
         await h2.consume("h2", take)
         await h1.declare_inbox("global")  # as a home does, whose seals go there
         await directory.serve("global", echo)
-        await directory.listen_heartbeats(heartbeats.append)
+        await directory.listen_heartbeats(lambda body, publisher: heartbeats.append(body))
         await h1.publish(
             [
                 Outgoing(HOMES, "h2", b"mail", mandatory=True),

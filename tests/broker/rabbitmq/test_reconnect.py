@@ -60,7 +60,7 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
     recorder, heartbeats, read = Recorder(ack=False), list[bytes](), list[bytes]()
     await broker.consume("h1", recorder)
     await broker.serve("echo", echo)
-    await broker.listen_heartbeats(heartbeats.append)
+    await broker.listen_heartbeats(lambda body, publisher: heartbeats.append(body))
 
     items = broker.read_stream(HISTORY, "next")
 

@@ -45,7 +45,7 @@ async def test_aiormq_settles_the_futures_in_its_table_of_confirmations(rabbitmq
     connection = new_connection(rabbitmq.new_vhost())
     await connection.connect()
     channel = await connection.channel(on_return_raises=True)
-    publisher = await Publisher.on(channel, Writer(connection))
+    publisher = await Publisher.on(channel, Writer(connection), "guest")
     await channel.declare_queue("takes", arguments={"x-max-length": 1})
     await channel.declare_queue("refuses", arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
     await publisher.publish([Outgoing("", "takes", b"x", mandatory=True) for _ in range(500)])

@@ -244,6 +244,7 @@ class Again:
         self.gone = gone
         self.body = body
         self.headers = {}
+        self.publisher = ""
 
     def ack(self):
         """Nobody waits for it."""
