@@ -27,6 +27,8 @@ def people() -> "typer.Typer":
     from flash.commands import projections as projections_command
     from flash.commands.audit import command as audit_command
     from flash.commands.doctor import command as doctor_command
+    from flash.commands.servers import command as servers_command
+    from flash.commands.servers.enroll import enroll
     from flash.commands.store import command as store_command
 
     app = typer.Typer(
@@ -41,6 +43,8 @@ def people() -> "typer.Typer":
     app.add_typer(audit_command.app, name="audit")
     app.add_typer(projections_command.app, name="projections")
     app.add_typer(store_command.app, name="store")
+    app.add_typer(servers_command.app, name="servers")
+    app.command()(enroll)
     app.command()(doctor_command.doctor)
     app.add_typer(terminal)
     app.add_typer(windows)

@@ -82,7 +82,7 @@ def announce_home(state: HomeState, command: commands.AnnounceHome, now: float) 
     if not state.enrolled:
         raise Forbidden(f"{name} is not enrolled, or was revoked. `flash enroll {name}` makes a secret for it.")
     if url not in (state.url, state.allowed):
-        raise Forbidden(f"{name} may not be reached at {url}. `flash servers allow {name} {url}` allows it.")
+        raise Forbidden(f"{name} may not be reached at {url}. `flash servers allow {name} {url}` allows it.", url=url)
     if state.url == url and not state.retired:
         return []
     return [events.HomeAnnounced(name=name, url=url, at=now, cause=command.cause)]

@@ -20,6 +20,7 @@ from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
 from flash.process.watchdog import leave_within
 from servers.store.log.lease import LeaseLost
+from servers.trust.enrolment import Secret
 
 SHORTEST_HEARTBEAT_S = 2.0  # with less, a busy moment would look like death
 NEWCOMERS = (("user add YOUR_HANDLE",), ("listen",))  # what people type in other shells to join
@@ -67,7 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     made["global"].add_argument("--port", type=_number(1, 65_535), default=8080, help="the port to listen on (8080)")
     made["home"].add_argument("name", help="the home's name for ever, e.g. h1")
     made["home"].add_argument("--port", type=_number(1, 65_535), default=8081, help="the port to listen on (8081)")
+    made["home"].add_argument("--enroll", type=_secret, metavar="SECRET", help="what `flash enroll` printed for it (FLASH_ENROLL)")
     return parser
+
+
+def _secret(text: str) -> Secret:
+    try:
+        return Secret.read(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected what `flash enroll` printed") from None
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:
@@ -108,6 +117,10 @@ async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
 
 
 async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
+    if chosen.enroll is not None:
+        settings = dataclasses.replace(settings, enroll=chosen.enroll)
+    if settings.enroll is not None and settings.enroll.home != chosen.name:
+        raise BadSetting(f"FLASH_ENROLL: this secret is for {settings.enroll.home}, not for {chosen.name}")
     async with contextlib.AsyncExitStack() as stack:
         # The queue of a home that hangs must be free when its standby takes over, and RabbitMQ waits for two heartbeats.
         heartbeat_s = max(settings.lease_s / 2, SHORTEST_HEARTBEAT_S) if settings.store_url else None

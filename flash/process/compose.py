@@ -24,6 +24,7 @@ from edge.http.client_address import TrustedProxies
 from edge.http.limits import Limits
 from edge.http.server import EdgeServer
 from flash.process.settings import BadSetting, Settings
+from runtime.database_urls import sqlite_file
 from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.assembly import assemble_console
@@ -65,6 +66,13 @@ def signing_key(settings: Settings) -> Path:
     return settings.signing_key_file or settings.data / GLOBAL / "signing-key.pem"
 
 
+def _registry_keys(settings: Settings) -> tuple[str, ...]:
+    """Where the keys of the Global Server lie, if a home with these settings shares its directory or its database."""
+    database = settings.keys_url or settings.store_url
+    file = f"sqlite:///{settings.data / 'keys' / GLOBAL}.db"
+    return (file,) if not database or sqlite_file(database) is not None else (file, database)
+
+
 def public_url(settings: Settings, port: int) -> str:
     """The URL at which clients reach a server on `port`."""
     return settings.public_url or f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104
@@ -87,7 +95,8 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         lease_s=settings.lease_s,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
         keys_url=settings.keys_url,
-        registry_keys=f"sqlite:///{settings.data / 'keys' / GLOBAL}.db",
+        enrolment=settings.enroll,
+        registry_keys=_registry_keys(settings),
     )
     with _alone(settings.data / f"{name}.lock"):
         home = await asyncio.to_thread(assemble_home, config, broker)

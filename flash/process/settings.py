@@ -16,6 +16,7 @@ from servers.global_server.config import GlobalConfig
 from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.integrity.policy import SealPolicy
 from servers.security.integrators import EXPECTED, PresenceGrant, read_grants
+from servers.trust.enrolment import Secret
 
 T = TypeVar("T")
 SECONDS = "seconds above 0"
@@ -97,6 +98,9 @@ class Settings:
     store_url: str = _setting("FLASH_STORE_URL", _url(*database_urls.SCHEMES), database_urls.EXPECTED, "")
     keys_url: str = _setting("FLASH_KEYS_URL", _url(*database_urls.SCHEMES), database_urls.EXPECTED, "")
     signing_key_file: Path | None = _setting("FLASH_SIGNING_KEY_FILE", Path, "a file", None)  # noqa: RUF009 - a Path never changes
+    enroll: Secret | None = _setting(  # noqa: RUF009 - a Secret never changes
+        "FLASH_ENROLL", Secret.read, "what `flash enroll` printed for this home", None
+    )
     public_url: str = _setting("FLASH_PUBLIC_URL", _url("http", "https"), "http(s)://host[:port], as clients reach this server", "")
     data: Path = _setting("FLASH_DATA_DIR", Path, "a directory", DATA)  # noqa: RUF009 - a Path never changes
     host: str = _setting("FLASH_HOST", str, "an address to listen on", "127.0.0.1")

@@ -60,6 +60,16 @@ def keys_seen(keys_url: str, store_url: str, server: str) -> KeysSeen:
     return KeysSeen({owner: bool(gone) for owner, gone in rows}, own[0] if own else None)
 
 
+def existing_table(keys_url: str, store_url: str, server: str) -> KeyTable | None:
+    """What `open_table` opens, if it was made already and this user may read it; nothing is made. Raises `Unavailable`."""
+    url = keys_url or _beside(store_url)
+    if (path := sqlite_file(url)) is not None:
+        return SqliteKeys(path) if path.exists() and os.access(path, os.R_OK | os.W_OK) else None
+    from servers.encryption.postgres_keys import PostgresKeys, has_records
+
+    return PostgresKeys(url, server) if has_records(url, server) else None
+
+
 def keys_file(keys_url: str, store_url: str) -> Path | None:
     """The file in which `open_keys` finds the keys, or makes them; None when they lie in PostgreSQL."""
     return sqlite_file(keys_url or _beside(store_url))

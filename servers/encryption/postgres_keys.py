@@ -38,6 +38,20 @@ def schema_of_keys(server: str) -> str:
     return f"flash_keys_{server.replace('-', '$')}"
 
 
+def has_records(url: str, server: str) -> bool:
+    """Whether the trust records of `server` are there, and this user may change them. Raises `Unavailable`."""
+    question = (
+        "SELECT has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = 'trust' AND has_schema_privilege(n.oid, 'USAGE')"
+    )
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as db:
+            row = db.execute(question, (schema_of_keys(server),)).fetchone()
+    except psycopg.Error as error:
+        raise Unavailable(f"The key store is away: {type(error).__name__}") from error
+    return row is not None and bool(row[0])
+
+
 class PostgresKeys:
     """`KeyTable` in a schema. It uses one connection, which is replaced after it was lost."""
 

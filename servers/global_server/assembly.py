@@ -57,7 +57,7 @@ def assemble(
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
     trust = Trust(GLOBAL, store.keys.table, clock)
     trust.certify_itself()
-    cards = Cards(broker, trust, monotonic)
+    cards = Cards(broker, trust, monotonic, config=config.cards)
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, erasure=erasure)
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, committed=lambda source: inbox.dedup.position(source))

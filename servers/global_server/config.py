@@ -6,6 +6,7 @@ from pathlib import Path
 
 from projections.server.presence_feed import KEPT_CHANGES
 from servers.integrity.policy import SealPolicy
+from servers.messaging.cards import CardsConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost
@@ -38,3 +39,4 @@ class GlobalConfig:
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""
+    cards: CardsConfig = field(default_factory=CardsConfig)

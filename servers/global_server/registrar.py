@@ -73,6 +73,7 @@ class Registrar:
                 )
             )  # fmt: skip
             self.trust.peers.learn(card)
+            await asyncio.to_thread(self.trust.peers.save)  # now, so that `flash servers` shows it
         except (NotBelieved, Rejected) as refusal:
             self.refused += 1
             log.error("global.enrolment_refused", home=asked.name, why=str(refusal))
@@ -100,6 +101,7 @@ class Registrar:
             )
         )  # fmt: skip
         self.trust.peers.learn(fresh.raw)
+        await asyncio.to_thread(self.trust.peers.save)
         log.info("global.certified", home=told.name, number=stated.number)
         return made
 
@@ -129,6 +131,7 @@ class Registrar:
     def _close_secret(self, home: str) -> None:
         records = self.trust.records
         records.change(ENROLMENT + home, records.read(ENROLMENT + home), None)
+        self.trust.peers.save()
 
     async def _look(self) -> None:
         while True:

@@ -71,7 +71,7 @@ def assemble(
                     committed=lambda source: inbox.dedup.position(source))  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     trust = Trust(name, store.keys.table, clock)
-    cards = Cards(broker, trust, monotonic, lambda: global_client.announce())
+    cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from servers.integrity.policy import SealPolicy
+from servers.messaging.cards import CardsConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.sessions import blanks
 from servers.trust.enrolment import Secret
@@ -25,7 +26,8 @@ class HomeConfig:
     """One home. `url`: where clients reach it; `store_url`: its database, see `servers.store.event_store.Store`; `directory`: for
     checkpoints and remembered keys; `holder`: names this process among those that could serve this home; `lease_s`: how long one renewal of
     the lease is good; `keys_url`: the database of the keys of personal data, see `servers/encryption/key_tables.py`; `enrolment`: what
-    `flash enroll` printed for this home; `registry_keys`: the URL of the Global Server's keys, if this home shares its directory."""
+    `flash enroll` printed for this home; `registry_keys`: where the Global Server's keys may lie,
+    if this home shares its directory or database."""
 
     name: str
     url: str
@@ -44,4 +46,5 @@ class HomeConfig:
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""
     enrolment: Secret | None = None
-    registry_keys: str = ""
+    cards: CardsConfig = field(default_factory=CardsConfig)
+    registry_keys: tuple[str, ...] = ()

@@ -3,7 +3,7 @@ was given, or one that it makes itself where it shares the Global Server's direc
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -13,8 +13,7 @@ from msgspec import MsgspecError
 from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
-from runtime.database_urls import sqlite_file
-from servers.encryption.key_tables import open_table
+from servers.encryption.key_tables import existing_table
 from servers.messaging.questions import ask
 from servers.trust.card import global_key_of
 from servers.trust.enrolment import GOOD_FOR_S, Enrolled, Secret, ask_to_enrol, check_enrolled, open_secret
@@ -30,15 +29,15 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Enrolling:
-    """One home's enrolment. `secret`: what `flash enroll` printed, if it was given; `registry_keys`: the URL of the Global Server's keys,
-    which are there only where the home shares its directory."""
+    """One home's enrolment. `secret`: what `flash enroll` printed, if it was given; `registry_keys`: where the Global Server's keys may
+    lie, if this home shares its directory or its database."""
 
     broker: Broker
     trust: Trust
     url: str
     life: Callable[[], int]
     secret: Secret | None
-    registry_keys: str
+    registry_keys: Sequence[str]
 
     async def enrol(self) -> None:
         """Get a certificate. Raises `Unavailable` when that must be tried again, `NotBelieved` when it was refused or somebody lies."""
@@ -83,10 +82,11 @@ class Enrolling:
 
     @contextmanager
     def _registry(self) -> Iterator[Records | None]:
-        """The Global Server's records, where this home shares its directory. The file is never made here."""
-        path = sqlite_file(self.registry_keys) if self.registry_keys else None
-        if not self.registry_keys or (path is not None and not path.exists()):
-            yield None
-            return
-        with closing(open_table(self.registry_keys, self.registry_keys, GLOBAL)) as table:
-            yield Records(table)
+        """The Global Server's records, where this home shares its directory or database. They are never made here."""
+        for url in self.registry_keys:
+            table = existing_table(url, url, GLOBAL)
+            if table is not None:
+                with closing(table):
+                    yield Records(table)
+                return
+        yield None

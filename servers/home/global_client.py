@@ -52,6 +52,7 @@ class GlobalClient:
     refused: str = field(default="", init=False)
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
     _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
+    _unknown: bool = field(default=False, init=False)  # the Global Server says that this home is not enrolled
     _again: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     announced: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -100,7 +101,8 @@ class GlobalClient:
         """Announce until it has succeeded, and again now and then: certificates renew themselves by this."""
         while True:
             try:
-                if not self.trust.enrolled:
+                if not self.trust.enrolled or self._unknown:
+                    self._unknown = False
                     await self.enrolling.enrol()
                 await self._announce_once()
                 with contextlib.suppress(TimeoutError):
@@ -120,7 +122,8 @@ class GlobalClient:
         own = self.trust
         told = await ask(self.broker, GLOBAL, Announce(self.name, self.url, own.card, self.enrolling.life()), Announced, ASK_TIMEOUT_S)
         if told.refused:
-            if await self.enrolling.allow_own_url():
+            self._unknown = not told.url_refused  # perhaps there is a new secret
+            if told.url_refused and await self.enrolling.allow_own_url():
                 raise Unavailable(told.refused)
             raise NotBelieved(told.refused)
         await self.store.run(self.store.learn_transit_key, *told.mail)

@@ -152,12 +152,15 @@ class Announced(Struct, frozen=True, omit_defaults=True):
     card: bytes = b""
     revoked: dict[str, int] = {}
     refused: str = ""
+    url_refused: bool = False
 
 
-class Refused(Struct, frozen=True):
-    """Why the Global Server does not do what a home asks. Read as `Announced`, it is one that says only why."""
+class Refused(Struct, frozen=True, omit_defaults=True):
+    """Why the Global Server does not do what a home asks. `url_refused`: because of its URL alone. Read as `Announced`, it says only
+    why."""
 
     refused: str
+    url_refused: bool = False
 
 
 class RemoteUser(Struct, frozen=True):

@@ -28,9 +28,9 @@ class Trust:
 
     @property
     def enrolled(self) -> bool:
-        """Whether the Global Server has certified the key that this server has."""
+        """Whether the Global Server has certified the key that this server has, for this time."""
         held = self.peers.held
-        return held is not None and held.key == self.identity.public
+        return held is not None and held.key == self.identity.public and not held.expired(self.clock())
 
     @property
     def card(self) -> bytes:
