@@ -16,6 +16,7 @@ FlashError
 │   ├── NotFound              404
 │   │   ├── UnknownUser       404
 │   │   ├── UnknownMessage    404
+│   │   ├── NotSent           404  another server's receipt fits no message
 │   │   └── NoRoute           404
 │   ├── Conflict              409
 │   │   ├── HandleTaken       409
@@ -123,6 +124,12 @@ class UnknownMessage(NotFound):
     """You have received no such message."""
 
     code = "unknown_message"
+
+
+class NotSent(NotFound):
+    """No such message was sent to this user."""
+
+    code = "not_sent"
 
 
 class NoRoute(NotFound):

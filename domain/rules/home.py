@@ -27,7 +27,7 @@ from domain.rules.closing import CloseMailbox, CloseUser
 from domain.rules.rules import Command, Policy, Rules
 from domain.user import decide as user_deciders
 from domain.user import evolve as user_folds
-from domain.user.commands import AddContacter, Adopt, RemoveContacter
+from domain.user.commands import AddContacter, Adopt, HaveSent, RemoveContacter
 from domain.user.state import UserState
 
 
@@ -85,11 +85,17 @@ def _message_sent(event: events.MessageSent, source: str, home: str) -> Sequence
 
 
 def _delivered(event: events.MessagesDelivered, source: str, home: str) -> Sequence[Command]:
-    return [
-        QueueReceipt(uid=sender, cause=id_, id=id_, to=event.stream_uid, state="delivered", why=None, settled_at=event.at)
-        for id_, sender, sender_home in event.messages
-        if sender_home == home
+    to = event.stream_uid
+    ours = [(id_, sender) for id_, sender, sender_home in event.messages if sender_home == home]
+    receipts = [
+        QueueReceipt(uid=sender, cause=id_, id=id_, to=to, state="delivered", why=None, settled_at=event.at) for id_, sender in ours
     ]
+    return receipts if source == home else [*_have_sent(ours, to), *receipts]
+
+
+def _have_sent(messages: Sequence[tuple[str, int]], to: int) -> list[Command]:
+    """Another home's news must fit messages that were sent to its user: what refuses comes before what is done."""
+    return [HaveSent(uid=sender, cause=id_, id=id_, to=to) for id_, sender in messages]
 
 
 def _settled(state: str) -> Policy:
@@ -97,7 +103,9 @@ def _settled(state: str) -> Policy:
         if event.home != home:
             return []
         why = event.why if isinstance(event, events.MessageBounced) else "expired" if isinstance(event, events.MessageExpired) else None
-        return [QueueReceipt(uid=event.uid, cause=event.id, id=event.id, to=event.stream_uid, state=state, why=why, settled_at=event.at)]
+        to = event.stream_uid
+        receipt = QueueReceipt(uid=event.uid, cause=event.id, id=event.id, to=to, state=state, why=why, settled_at=event.at)
+        return [receipt] if source == home else [*_have_sent([(event.id, event.uid)], to), receipt]
 
     return policy
 

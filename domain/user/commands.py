@@ -82,6 +82,13 @@ class RemoveContacter(UserCommand, frozen=True, kw_only=True):
     contacter: int
 
 
+class HaveSent(UserCommand, frozen=True, kw_only=True):
+    """Another home has news of a message that the user sent to `to`."""
+
+    id: str
+    to: int
+
+
 class Send(UserCommand, frozen=True, kw_only=True):
     """A popup for a contact."""
 

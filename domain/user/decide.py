@@ -1,11 +1,11 @@
 """What a user may do at home: sessions, status, contacts, sending. Rule: pure; time and ids come in with the command."""
 
 from domain.aggregate import Deciders
-from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, Unauthorized, UnknownUser
+from domain.errors import Invalid, NotAContact, NotSent, TooLarge, TooManyRequests, Unauthorized, UnknownUser
 from domain.event import Event
 from domain.events import home as events
 from domain.user import commands
-from domain.user.state import UserState
+from domain.user.state import REMEMBERED_SENDS, UserState
 from domain.values import LAST_MOMENT, MAX_TEXT_BYTES, MAX_TEXT_CHARS
 
 MAX_SESSIONS = 20  # a person's devices, and room for sessions whose death nobody has noticed yet
@@ -184,6 +184,16 @@ def send(user: UserState, command: commands.Send, now: float) -> list[Event]:
     ]
 
 
+def have_sent(user: UserState, command: commands.HaveSent, now: float) -> list[Event]:
+    """Nothing happens. Raises `NotSent` for a message that was never sent to that user. When so many were sent since that not all are
+    remembered, an unknown one is believed: whoever says so speaks for its own users only (decision 38)."""
+    sent = user.sent.get(command.id)
+    fits = len(user.sent) >= REMEMBERED_SENDS if sent is None else sent.to in (0, command.to)
+    if not fits and not user.closed:
+        raise NotSent(id=command.id)
+    return []
+
+
 def must_be_open(user: UserState) -> None:
     """Raises `Unauthorized` for a user who left for good."""
     if user.closed:
@@ -203,4 +213,5 @@ DECIDERS: Deciders = {
     commands.AddContacter: add_contacter,
     commands.RemoveContacter: remove_contacter,
     commands.Send: send,
+    commands.HaveSent: have_sent,
 }

@@ -20,6 +20,13 @@ class Contact(NamedTuple):
     notify: bool
 
 
+class Sent(NamedTuple):
+    """A message of the user: when it was accepted, and for whom. `to` is 0 in a snapshot of a version that did not keep it."""
+
+    at: float
+    to: int
+
+
 @dataclass(slots=True)
 class UserState:
     """What a user's events fold into. `since`: when the present status began; None before the first login."""
@@ -36,7 +43,7 @@ class UserState:
     sessions: dict[str, str] = field(default_factory=dict)  # session id -> client
     contacts: dict[int, Contact] = field(default_factory=dict)
     contacters: dict[int, str] = field(default_factory=dict)  # uid -> home
-    sent: dict[str, float] = field(default_factory=dict)  # message id -> when it was accepted, oldest first
+    sent: dict[str, Sent] = field(default_factory=dict)  # by id, oldest first
 
     def __post_init__(self) -> None:
         stream_uid(self.stream)  # nothing may be decided in a stream that no user can have, whatever another server sent
@@ -67,12 +74,13 @@ class UserState:
                 [c.uid, c.handle, Personal(c.uid, c.name), c.home, Personal(uid, c.alias), c.notify] for c in self.contacts.values()
             ],
             "contacters": dict(self.contacters),
-            "sent": dict(self.sent),
+            "sent": {id: list(sent) for id, sent in self.sent.items()},
         }
 
     def from_snapshot(self, data: dict[str, Any]) -> None:
         """Take over the state that `to_snapshot` gave."""
         contacts = {c[0]: Contact(*c) for c in data.pop("contacts")}
+        sent = {id: Sent(one, 0) if isinstance(one, float) else Sent(*one) for id, one in data.pop("sent").items()}
         for name, value in data.items():
             setattr(self, name, value)
-        self.contacts = contacts
+        self.contacts, self.sent = contacts, sent

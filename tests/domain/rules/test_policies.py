@@ -25,12 +25,15 @@ from domain.rules import global_server, home
 from domain.rules.by_server import rules_of
 from domain.rules.closing import CloseMailbox, CloseUser
 from domain.rules.home import is_told, react_to_mail
-from domain.user.commands import AddContacter, Adopt, RemoveContacter
+from domain.user.commands import AddContacter, Adopt, HaveSent, RemoveContacter
 from tests.domain.given import NOW
 from tests.domain.home_stories import ANN, BOB, WHEN, chose, contact_added, logged_in, logged_off, message_sent, queued
 
 H1, H2 = rules_of("h1"), rules_of("h2")
 SEALED = {"first": 1, "last": 2, "count": 2, "gaps": [], "previous": "p", "digest": "d", "marks": "m"}
+
+
+SENT = HaveSent(uid=ANN, cause="m1", id="m1", to=BOB)  # another home's news must fit a message that was sent
 
 
 def at(stream, event, version=1):
@@ -76,8 +79,9 @@ def test_the_mail_of_a_closed_account_is_ignored():
 
 
 def test_senders_at_this_home_are_told_what_was_delivered():
-    delivered = at("mailbox-2", MessagesDelivered(upto=3, session="s", messages=[["m1", ANN, "h1"], ["m2", 3, "h3"]], **WHEN))
-    assert H1.react(delivered, "h2") == news("delivered")
+    delivered = at("mailbox-2", MessagesDelivered(upto=3, session="s", messages=[("m1", ANN, "h1"), ("m2", 3, "h3")], **WHEN))
+    assert H1.react(delivered, "h2") == [SENT, *news("delivered")]
+    assert H1.react(delivered, "h1") == news("delivered"), "what this home says itself needs no proof"
     assert H2.react(delivered, "h2") == []
 
 
@@ -92,7 +96,8 @@ def test_senders_at_this_home_are_told_what_was_delivered():
     ids=lambda value: type(value).__name__,
 )
 def test_the_sender_is_told_how_a_message_ended(event, told):
-    assert list(H1.react(event, "h2")) == told
+    assert list(H1.react(event, "h1")) == told
+    assert list(H1.react(event, "h2")) == ([SENT, *told] if told else [])
     assert list(H2.react(event, "h2")) == []
 
 
@@ -136,7 +141,7 @@ def test_the_global_server_keeps_the_seals_that_a_home_tells_of_itself():
     ("event", "homes"),
     [
         (message_sent(), {"h2"}),
-        (MessagesDelivered(upto=1, session="s", messages=[["m1", ANN, "h1"], ["m2", 3, "h3"]], **WHEN), {"h1", "h3"}),
+        (MessagesDelivered(upto=1, session="s", messages=[("m1", ANN, "h1"), ("m2", 3, "h3")], **WHEN), {"h1", "h3"}),
         (settled(MessageDone), {"h1"}),
         (settled(MessageBounced, why="closed"), {"h1"}),
         (settled(MessageExpired, seq=1), {"h1"}),

@@ -5,6 +5,9 @@ import pytest
 from domain.events.home import ContactChanged, MailboxClosed, MessageDone, UserClosed
 from domain.personal import Personal
 from domain.rules.home import rules_for
+from domain.user.commands import HaveSent
+from domain.user.decide import have_sent
+from domain.user.state import Sent
 from tests.domain.home_stories import (
     ADOPTED,
     ANN,
@@ -34,7 +37,14 @@ def before_and_after(stream, history):
 def test_a_user_is_restored_whole():
     state, loaded = before_and_after("user-1", USER)
     assert loaded == state
-    assert (state.contacters, state.sent, state.since, state.until) == ({BOB: "h2"}, {"m1": NOW}, NOW, NOW + 60)
+    assert (state.contacters, state.sent, state.since, state.until) == ({BOB: "h2"}, {"m1": Sent(NOW, BOB)}, NOW, NOW + 60)
+
+
+def test_a_snapshot_that_does_not_say_for_whom_a_message_was_is_read():
+    state, loaded = given(USER).state("user-1"), rules_for("h1").new_state("user-1")
+    loaded.from_snapshot(through_msgpack(state.to_snapshot()) | {"sent": {"m1": NOW}})
+    assert loaded.sent == {"m1": Sent(NOW, 0)}
+    assert have_sent(loaded, HaveSent(uid=ANN, cause="c", id="m1", to=BOB), NOW) == []
 
 
 def test_a_mailbox_is_restored_whole():

@@ -2,9 +2,9 @@
 
 import pytest
 
-from domain.errors import Invalid, NotAContact, TooLarge, TooManyRequests, UnknownUser
+from domain.errors import Invalid, NotAContact, NotSent, TooLarge, TooManyRequests, UnknownUser
 from domain.events.home import ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved, RouteProbed, UserAdopted
-from domain.user.commands import AddContacter, Adopt, LapseStatus, LookUp, NoteRoute, RemoveContact, RemoveContacter
+from domain.user.commands import AddContacter, Adopt, HaveSent, LapseStatus, LookUp, NoteRoute, RemoveContact, RemoveContacter
 from domain.user.decide import MAX_CONTACTS, MAX_SESSIONS
 from domain.user.state import REMEMBERED_SENDS
 from domain.values import LAST_MOMENT, MAX_TEXT_BYTES, MAX_TEXT_CHARS
@@ -238,6 +238,22 @@ def test_an_id_is_recognised_among_many_later_ones():
     history = [ADOPTED, BOB_ADDED, *(message_sent(f"m{n}") for n in range(REMEMBERED_SENDS))]
     given(history).when(send("m0")).then_nothing()
     given(history, message_sent("late")).when(send("m0")).then(message_sent("m0"))
+
+
+def have_sent(id="m1", to=BOB):
+    return HaveSent(id=id, to=to, **WHO)
+
+
+def test_news_must_fit_a_popup_that_was_sent_to_whoever_tells_it():
+    given(ADOPTED, BOB_ADDED, message_sent("m1")).when(have_sent()).then_nothing()
+    given(ADOPTED, BOB_ADDED, message_sent("m1")).when(have_sent(to=3)).refuses(NotSent, id="m1")
+    given(ADOPTED, BOB_ADDED, message_sent("m1")).when(have_sent("m2")).refuses(NotSent, id="m2")
+
+
+def test_news_of_a_popup_is_believed_when_too_many_were_sent_since_to_remember_it():
+    history = [ADOPTED, BOB_ADDED, *(message_sent(f"m{n}") for n in range(REMEMBERED_SENDS))]
+    given(history, message_sent("late")).when(have_sent("m0")).then_nothing()
+    given(history, message_sent("late")).when(have_sent("m1", to=3)).refuses(NotSent)
 
 
 def test_nobody_can_send_to_one_who_is_not_a_contact():

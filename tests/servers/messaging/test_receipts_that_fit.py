@@ -1,0 +1,41 @@
+"""A home tells of popups that its own users got. News of a popup that was never sent to them is set aside, and Ann never sees it."""
+
+import pytest
+
+from broker import envelope
+from domain.event import placed
+from domain.events.home import MessageBounced, MessageDone, MessagesDelivered
+from tests.domain.home_stories import WHEN
+from tests.servers.commands import contact, send
+from tests.servers.messaging.test_outbox_and_inbox import dead_letters, deliver, opened, record
+from tests.support.waiting import eventually
+
+
+def told_by(uid, event, position):
+    (event,) = placed([event], f"mailbox-{uid}", position - 1)
+    return record(event, position, event.originator_id, event.originator_version)
+
+
+def receipts(server, uid=1):
+    return [(e.id, e.state) for e in server.store.load(f"mailbox-{uid}").waiting.values()]
+
+
+FORGED = {
+    "delivered, but never sent": MessagesDelivered(upto=1, session="s", messages=[("m9", 1, "h1")], **WHEN),
+    "delivered, but sent to Bob": MessagesDelivered(upto=1, session="s", messages=[("m1", 1, "h1")], **WHEN),
+    "done, but sent to Bob": MessageDone(id="m1", uid=1, home="h1", **WHEN),
+    "bounced, but sent to Bob": MessageBounced(id="m1", uid=1, home="h1", why="mailbox_full", **WHEN),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+async def test_news_of_a_popup_that_went_to_somebody_else_is_set_aside(broker, tmp_path, forged):
+    async with opened(lambda home: f"sqlite:///{tmp_path}/{home}.db", broker) as (h1, _):
+        await h1.writer.submit((contact(other=7, home="h7"),))
+        await h1.writer.submit((send("m1", to=2),))
+        await h1.writer.submit((send("m7", to=7),))
+        true = MessagesDelivered(upto=1, session="s", messages=[("m7", 1, "h1")], **WHEN)
+        await deliver(broker, envelope.encode("h7", [told_by(7, forged, 1), told_by(7, true, 2)]), "h1")
+        await eventually(lambda: receipts(h1) == [("m7", "delivered")])
+        ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
+        assert "at 1 of 'h7' cannot be applied" in reason
