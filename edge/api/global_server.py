@@ -27,13 +27,15 @@ class GlobalRoutes:
         """Register."""
         body: requests.Register = call.body
         address = self._proxies.client_of(call)
-        return answer_json(201, await self._server.register(clean_handle(body.handle), body.password, _plain(body.profile), address))
+        handle, profile, separate = clean_handle(body.handle), _plain(body.profile), body.separate_tokens
+        return answer_json(201, await self._server.register(handle, body.password, profile, address, separate_tokens=separate))
 
     async def token(self, call: Call) -> Answer:
         """Get a token."""
         body: requests.Credentials = call.body
         address = self._proxies.client_of(call)
-        return answer_json(200, await self._server.token(body.handle.lower(), body.password, address))
+        grant = await self._server.token(body.handle.lower(), body.password, address, separate_tokens=body.separate_tokens)
+        return answer_json(200, grant)
 
     async def search(self, call: Call) -> Answer:
         """Find users by words in their profiles."""

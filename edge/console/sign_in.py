@@ -2,7 +2,8 @@
 
 Rule: a request that changes something must come from a page of this server.
 
-The cookie holds the user's token. It is HttpOnly (no script reads it), SameSite=Strict (no other site sends it), and goes to `/ops` only.
+The cookie holds a token that is good for this console only. It is HttpOnly (no script reads it), SameSite=Strict (no other site sends
+it), and goes to `/ops` only.
 """
 
 import re
@@ -23,7 +24,6 @@ from servers.security.identity import Identity
 from servers.security.tokens import MAX_TOKEN_CHARS
 
 COOKIE = "flash_ops"
-SIGNED_IN_S = 12 * 3_600.0  # a working day; the token itself may live for a month
 HOME = "/ops"
 _OURS = re.compile(r"/ops(/[a-z]+)*(\?[\w.~:%&=+-]*)?", re.ASCII)
 _NO_ROLE = "This console is for users with the role ops, which the setting FLASH_OPS gives. You are signed in as {}, who does not have it."
@@ -110,7 +110,7 @@ class SigningIn:
         who = self._verifier.verify(token)
         if not self._console.allows(who):
             raise Forbidden(_NO_ROLE.format(who.handle))
-        lasts_s = int(min(SIGNED_IN_S, who.expires_at - self._clock()))
+        lasts_s = int(who.expires_at - self._clock())
         return redirect(body.next if _OURS.fullmatch(body.next) else HOME, self._set_cookie(token, lasts_s))
 
     async def sign_out(self, call: Call) -> Answer:

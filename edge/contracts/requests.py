@@ -14,6 +14,8 @@ MAX_WAIT_S = 60  # of a poll; common proxies cut longer requests
 
 Seq = Number
 Password = Annotated[str, Meta(min_length=8, max_length=256)]
+# A client that asks so gets one token for its home and another one for the Global Server, and shows neither to the other server.
+SeparateTokens = bool
 Page = Annotated[str, Meta(pattern="^[0-9a-f]{1,16}$")]  # the `next` of an earlier page
 # The domain's `clean_profile` refuses control characters, after it has trimmed the text; the description says the same.
 _BLANK = r"[\s\u001c-\u001f\u0085]*"  # what `str.strip` takes away
@@ -40,6 +42,7 @@ class Register(Request, frozen=True):
     handle: Handle
     password: Password
     profile: ProfileChanges = {}
+    separate_tokens: SeparateTokens = False
 
 
 class Credentials(Request, frozen=True):
@@ -47,6 +50,7 @@ class Credentials(Request, frozen=True):
 
     handle: Annotated[str, Meta(max_length=256)]
     password: Annotated[str, Meta(max_length=1_024)]
+    separate_tokens: SeparateTokens = False
 
 
 class ChangeProfile(Request, frozen=True):

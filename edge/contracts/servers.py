@@ -110,10 +110,12 @@ class Home(Streams, Protocol):
 class Global(Streams, Protocol):
     """The Global Server (`servers/global_server/service.py`). Every method raises `FlashError` only."""
 
-    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> answers.Grant:
+    async def register(
+        self, handle: str, password: str, profile: dict[str, str | None], client_address: str, *, separate_tokens: bool
+    ) -> answers.Grant:
         """Register a user. Returns their grant."""
 
-    async def token(self, handle: str, password: str, client_address: str) -> answers.Grant:
+    async def token(self, handle: str, password: str, client_address: str, *, separate_tokens: bool) -> answers.Grant:
         """A grant for a user who knows the password."""
 
     async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> answers.Users:

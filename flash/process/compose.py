@@ -97,6 +97,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         keys_url=settings.keys_url,
         enrolment=settings.enroll,
         registry_keys=_registry_keys(settings),
+        old_clients=settings.old_clients,
     )
     with _alone(settings.data / f"{name}.lock"):
         home = await asyncio.to_thread(assemble_home, config, broker)
@@ -127,6 +128,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         directory=settings.data / GLOBAL,
         key_file=signing_key(settings),
         token_lifetime_s=settings.token_lifetime_s,
+        old_clients=settings.old_clients,
         registrations_per_s=settings.registrations_per_s,
         ops=settings.ops,
         integrators=settings.integrators,
@@ -141,7 +143,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
         console = assemble_console(server, audit)
-        pages = console_routes(console, server.verifier, proxies, public_url(settings, port))
+        pages = console_routes(console, console.verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
         if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
             await audit.open()

@@ -43,6 +43,10 @@ def _at_least(least: int) -> Callable[[str], int]:
     return parse
 
 
+def _yes_or_no(text: str) -> bool:
+    return {"yes": True, "no": False}[text.lower()]
+
+
 def _handles(text: str) -> frozenset[str]:
     return frozenset(handle.strip().lower() for handle in text.split(",") if handle.strip())
 
@@ -109,6 +113,7 @@ class Settings:
     lease_s: float = _setting("FLASH_LEASE_S", _positive, SECONDS, _default_of(HomeConfig, "lease_s"))
     message_ttl_s: float = _setting("FLASH_MESSAGE_TTL_S", _positive, SECONDS, _default_of(HousekeepingConfig, "message_ttl_s"))
     token_lifetime_s: float = _setting("FLASH_TOKEN_LIFETIME_S", _positive, SECONDS, _default_of(GlobalConfig, "token_lifetime_s"))
+    old_clients: bool = _setting("FLASH_OLD_CLIENTS", _yes_or_no, "yes or no", _default_of(GlobalConfig, "old_clients"))
     registrations_per_s: float = _setting(
         "FLASH_REGISTRATIONS_PER_S", _positive, "a number above 0", _default_of(GlobalConfig, "registrations_per_s")
     )

@@ -31,7 +31,8 @@ from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.security.passwords import Passwords
-from servers.security.tokens import KeyVerifier, Signer
+from servers.security.tokens import CONSOLE, KeyVerifier, Signer
+from servers.security.tokens import GLOBAL as GLOBAL_CALLS
 from servers.store.event_store import Committed, Store
 from servers.trust.trust import Trust
 from servers.writing.erasure import Erasure
@@ -51,7 +52,7 @@ def assemble(
     projections = GlobalProjections()
     directory = projections.directory
     signer = Signer.load_or_create(config.key_file or config.directory / "signing-key.pem")
-    verifier = KeyVerifier(clock=clock)
+    verifier = KeyVerifier(GLOBAL_CALLS, old_clients=config.old_clients, clock=clock)
     verifier.set_keys(signer.public_keys())
     verifier.refused = projections.closed.uids
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
@@ -97,8 +98,11 @@ def assemble(
 def assemble_console(server: GlobalServer, audit: Audit, config: ConsoleConfig = ConsoleConfig()) -> OpsConsole:  # noqa: B008 - frozen
     """The console of a Global Server."""
     life = server.lifecycle
-    return OpsConsole(server=server, audit=audit, broker=life.broker, writer=server.writer, outbox=life.outbox, projector=life.projector,
-                      directory=server.directory, peers=life.peers, ops=server.config.ops, clock=server.clock,
+    verifier = KeyVerifier(CONSOLE, clock=server.clock)
+    verifier.set_keys(server.signer.public_keys())
+    verifier.refused = server.verifier.refused
+    return OpsConsole(server=server, verifier=verifier, audit=audit, broker=life.broker, writer=server.writer, outbox=life.outbox,
+                      projector=life.projector, directory=server.directory, peers=life.peers, ops=server.config.ops, clock=server.clock,
                       new_id=server.new_id, config=config)  # fmt: skip
 
 

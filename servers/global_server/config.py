@@ -22,6 +22,7 @@ class GlobalConfig:
     directory: Path
     key_file: Path | None = None  # several Global Servers on one store must share it
     token_lifetime_s: float = 30 * 86_400.0  # people give their password once a month; a stolen token is of use no longer
+    old_clients: bool = True  # whether clients that know one token only may come
     ops: frozenset[str] = frozenset()  # handles whose tokens carry the role `ops`
     integrators: Mapping[str, PresenceGrant] = field(default_factory=dict)  # by handle; their tokens carry the role `integrator`
     blank_s: float = blanks.INTERVAL_S  # on presence streams

@@ -28,6 +28,7 @@ from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.outbox import Outbox
 from servers.messaging.questions import AskHealth, ask, home_key
 from servers.security.identity import OPS, Identity
+from servers.security.tokens import KeyVerifier
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
 
@@ -43,6 +44,7 @@ class ConsoleConfig:
     health_timeout_s: float = 2.0  # a person waits for the slowest home
     tail_rows: int = 100  # at one look of a live tail; more rows are left out, because nobody reads so fast
     tail_pause_s: float = 0.25  # between two looks: in a busy installation each tail costs four questions a second
+    signed_in_s: float = 12 * 3_600.0  # a working day
     blank_s: float = 15.0  # after so much silence a tail shows that it is alive; common proxies cut at 60 s
 
 
@@ -76,6 +78,7 @@ class OpsConsole:
     """One Global Server's console. `ops`: the handles that may use the console."""
 
     server: GlobalServer
+    verifier: KeyVerifier
     audit: Audit
     broker: Broker
     writer: Writer
@@ -95,11 +98,10 @@ class OpsConsole:
 
     async def sign_in(self, handle: str, password: str, client_address: str) -> str:
         """A token. Raises `BadCredentials`, `TooManyRequests`, `Unavailable`."""
-        grant = await self.server.token(handle, password, client_address)
-        return grant.token
+        return await self.server.console_token(handle, password, client_address, self.config.signed_in_s)
 
     def allows(self, who: Identity) -> bool:
-        """Whether this user may use the console. The settings must say so too, because a token may be a month old."""
+        """Whether this user may use the console. The settings must say so too, because a token may be as old as a working day."""
         return OPS in who.roles and who.handle in self.ops
 
     # -- the history

@@ -1,12 +1,13 @@
 """The Global Server without HTTP: registration, tokens, the directory. Rule: only `servers/security/passwords.py` sees a password."""
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
+from msgspec import UNSET
 
-from domain.errors import BadCredentials, Forbidden, HandleTaken, UidTaken, Unavailable, UnknownUser
+from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, UidTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
 from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
@@ -22,7 +23,7 @@ from servers.global_server.subscribers import Subscriber
 from servers.security.identity import INTEGRATOR, OPS, Identity
 from servers.security.passwords import Passwords
 from servers.security.rate_limit import RateLimit
-from servers.security.tokens import KeyVerifier, Signer
+from servers.security.tokens import CONSOLE, GLOBAL, HOME, OF_OLD_CLIENTS, KeyVerifier, Signer
 from servers.sessions.parts import Outlet
 from servers.store.log.event_log import Conflicted
 from servers.writing.writer import Writer
@@ -89,8 +90,11 @@ class GlobalServer:
         """Whether nothing is under way."""
         return self.lifecycle.idle
 
-    async def register(self, handle: str, password: str, profile: Mapping[str, str | None], client_address: str) -> views.Grant:
+    async def register(
+        self, handle: str, password: str, profile: Mapping[str, str | None], client_address: str, *, separate_tokens: bool = False
+    ) -> views.Grant:
         """Register a user at the living home with the fewest; return the grant. Raises `HandleTaken`, `Invalid`, `TooManyRequests`."""
+        self._refuse_old_clients(separate_tokens)
         self.limits.registrations.take(client_address)
         handle, filled_in = clean_handle(handle), clean_profile(profile)
         if self.directory.by_handle(handle) is not None:  # checked before the costly hash; the claim in the store decides
@@ -107,12 +111,19 @@ class GlobalServer:
             if user.uid not in self.directory.users:  # the owner of the grant must find the user in the directory
                 await self.current.catch_up()
             log.info("global.registered", uid=user.uid, home=home)
-            return self._grant(user)
+            return self._grant(user, separate_tokens)
         raise Unavailable("Too many people are registering at once; try again.")
 
-    async def token(self, handle: str, password: str, client_address: str) -> views.Grant:
-        """A grant for a user who knows the password. Raises `BadCredentials`, and `TooManyRequests` after too many wrong passwords."""
-        return self._grant(await self._known_by_password(handle.lower(), password, client_address))
+    async def token(self, handle: str, password: str, client_address: str, *, separate_tokens: bool = False) -> views.Grant:
+        """A grant for a user who knows the password. Raises `BadCredentials`, `Invalid`, and `TooManyRequests` after too many wrong
+        passwords."""
+        self._refuse_old_clients(separate_tokens)
+        return self._grant(await self._known_by_password(handle.lower(), password, client_address), separate_tokens)
+
+    async def console_token(self, handle: str, password: str, client_address: str, lifetime_s: float) -> str:
+        """A token for the console and nothing else. Raises `BadCredentials`, `TooManyRequests`."""
+        user = await self._known_by_password(handle.lower(), password, client_address)
+        return self._sign(user, (CONSOLE,), self.clock(), lifetime_s)
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
         """Close one's own account and destroy the key of everything one wrote. Raises `BadCredentials`, `TooManyRequests`."""
@@ -229,19 +240,37 @@ class GlobalServer:
     def _view(self, user: Listed) -> views.User:
         return views.User(user.uid, user.handle, self._home(user.home), dict(user.profile))
 
-    def _grant(self, user: Listed) -> views.Grant:
-        now, config = self.clock(), self.config
-        token = self.signer.issue(
+    def _refuse_old_clients(self, separate_tokens: bool) -> None:
+        if not (separate_tokens or self.config.old_clients):
+            raise Invalid("separate_tokens", "true, because this installation gives no token that is good for two servers")
+
+    def _grant(self, user: Listed, separate_tokens: bool) -> views.Grant:
+        now, lifetime_s = self.clock(), self.config.token_lifetime_s
+        token = self._sign(user, (HOME,) if separate_tokens else OF_OLD_CLIENTS, now, lifetime_s)
+        global_token = self._sign(user, (GLOBAL,), now, lifetime_s) if separate_tokens else UNSET
+        return views.Grant(user.uid, user.handle, self._home(user.home), token, rfc3339(now + lifetime_s), global_token)
+
+    def _sign(self, user: Listed, audiences: Sequence[str], now: float, lifetime_s: float) -> str:
+        return self.signer.issue(
             uid=user.uid,
             handle=user.handle,
             name=display_name(user.handle, user.profile),
             home=user.home,
             home_url=self.directory.home_url(user.home),
-            roles=[role for role, handles in ((OPS, config.ops), (INTEGRATOR, config.integrators)) if user.handle in handles],
+            roles=self._roles(user.handle, audiences),
+            audiences=audiences,
             now=now,
-            lifetime_s=config.token_lifetime_s,
+            lifetime_s=lifetime_s,
         )
-        return views.Grant(user.uid, user.handle, self._home(user.home), token, rfc3339(now + config.token_lifetime_s))
+
+    def _roles(self, handle: str, audiences: Sequence[str]) -> list[str]:
+        """The roles that a token carries. A home sees neither, and a token that a home sees as well cannot erase anybody."""
+        roles = []
+        if HOME not in audiences and handle in self.config.ops:
+            roles.append(OPS)
+        if GLOBAL in audiences and handle in self.config.integrators:
+            roles.append(INTEGRATOR)
+        return roles
 
 
 def _registration(user: Listed, password_hash: str, cause: str) -> tuple[ClaimHandle, RegisterAccount]:

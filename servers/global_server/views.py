@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.profile import PROFILE_FIELDS
 from servers.sessions.views import Status
@@ -17,14 +17,16 @@ class Home(Struct):
     url: str
 
 
-class Grant(Struct):
-    """A token, when it ends, and the home where it is used."""
+class Grant(Struct, omit_defaults=True):
+    """A token for the user's home, when it ends, and the home. `global_token`: the one for the Global Server, where the client asked for
+    separate tokens; without it, `token` is good for both."""
 
     uid: int
     handle: str
     home: Home
     token: str
     expires_at: str
+    global_token: str | UnsetType = UNSET
 
 
 class User(Struct):

@@ -33,7 +33,7 @@ from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed, watching_homes
 from servers.security.rate_limit import RateLimit
-from servers.security.tokens import KeyVerifier
+from servers.security.tokens import HOME, KeyVerifier
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.notifier import SessionNotifier
 from servers.sessions.sessions import Session, Sessions
@@ -57,7 +57,7 @@ def assemble(
     """One home. Tests replace the clocks and the source of ids. Raises `Unavailable` for a store that cannot be opened."""
     name, projections, sessions = config.name, HomeProjections(), Sessions()
     presence, contacters, closed = projections.presence, projections.contacters, projections.closed
-    verifier = KeyVerifier(clock=clock)
+    verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock)
     verifier.refused = closed.uids
     rules = home_rules.rules_for(name)
     store = Store(config.store_url, name, rules, config.keys_url)

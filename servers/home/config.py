@@ -48,3 +48,4 @@ class HomeConfig:
     enrolment: Secret | None = None
     cards: CardsConfig = field(default_factory=CardsConfig)
     registry_keys: tuple[str, ...] = ()
+    old_clients: bool = True  # whether tokens that are good for the Global Server as well are believed

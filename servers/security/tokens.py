@@ -1,7 +1,7 @@
 """Tokens: the Global Server signs them, and every server verifies them. Rule: only Ed25519, and neither tokens nor keys are logged.
 
-A token is a JWT: `sub` (uid), `handle`, `name`, `home`, `home_url`, `roles` when there are any, `iss`, `iat`, `exp`; its header
-names the key.
+A token is a JWT: `sub` (uid), `handle`, `name`, `home`, `home_url`, `roles` when there are any, `aud`, `iss`, `iat`, `exp`; its header
+names the key. `aud` says who believes it, so that a server to which a user shows a token cannot act as that user elsewhere.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import secrets
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ from servers.security.identity import NO_ROLES, Identity
 
 ALGORITHM = "EdDSA"
 ISSUER = "flash"  # keeps apart what other programs may sign with the same key
+HOME, GLOBAL, CONSOLE = "home", "global", "ops"  # audiences: the home that the token names, the Global Server's calls, its console
+OF_OLD_CLIENTS = (HOME, GLOBAL)  # one token for both, as clients before version 2 of grants want it; tokens that name nobody are such
 MAX_TOKEN_CHARS = 4_096  # ours have about 500; a longer one is not worth a check of its signature
 DIGEST_BYTES = 20  # of a token, as the key of the cache: nobody finds another text with the same digest, and it is a tenth as long
 CACHED_TOKENS = 50_000  # about 0.5 KB each; twice the sessions that one home is expected to hold
-_PARSE_ONLY: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["sub", "exp", "iss"]}
+_PARSE_ONLY: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["sub", "exp", "iss"]}
 
 log = structlog.get_logger()
 
@@ -67,11 +69,24 @@ class Signer:
         return [dict(self._public)]
 
     def issue(
-        self, *, uid: int, handle: str, name: str, home: str, home_url: str, now: float, lifetime_s: float, roles: Iterable[str] = ()
+        self,
+        *,
+        uid: int,
+        handle: str,
+        name: str,
+        home: str,
+        home_url: str,
+        audiences: Sequence[str] = (),
+        now: float,
+        lifetime_s: float,
+        roles: Iterable[str] = (),
     ) -> str:
-        """A token for `uid`, good until `now + lifetime_s` (seconds since 1970)."""
+        """A token for `uid`, good for `audiences` until `now + lifetime_s` (seconds since 1970). A token that names no audience is read as
+        one of old clients; servers of before audiences believe no other."""
         claims: dict[str, Any] = {"iss": ISSUER, "sub": str(uid), "handle": handle, "name": name, "home": home, "home_url": home_url}
         claims |= {"iat": int(now), "exp": now + lifetime_s}
+        if audiences:
+            claims["aud"] = list(audiences)
         if wanted := sorted(roles):
             claims["roles"] = wanted
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self._public["kid"]})
@@ -80,8 +95,13 @@ class Signer:
 class KeyVerifier:
     """Checks tokens offline, with the keys it was given. A token that was seen before costs 1 µs, another about 0.2 ms."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, max_cached: int = CACHED_TOKENS) -> None:
-        """`clock`: seconds since 1970."""
+    def __init__(
+        self, audience: str, *, old_clients: bool = True, clock: Callable[[], float] = time.time, max_cached: int = CACHED_TOKENS
+    ) -> None:
+        """`audience`: who asks. `old_clients`: believe tokens that are good for a home and the Global Server alike. `clock`: seconds since
+        1970."""
+        self._audience = audience
+        self._old_clients = old_clients
         self._clock = clock
         self._max_cached = max_cached
         self._keys: dict[str, Ed25519PublicKey] = {}
@@ -150,6 +170,7 @@ class KeyVerifier:
             if key is None:
                 raise Unauthorized("The token is signed with a key that is not this installation's.")
             claims = jwt.decode(token, key, algorithms=[ALGORITHM], issuer=ISSUER, options=_PARSE_ONLY)
+            self._check_audience(claims.get("aud", OF_OLD_CLIENTS))
             return Identity(
                 uid=int(claims["sub"]),
                 handle=claims["handle"],
@@ -165,6 +186,19 @@ class KeyVerifier:
             raise Unauthorized("The token is for something else.") from None
         except (jwt.PyJWTError, ValueError, TypeError):
             raise Unauthorized("This is not a token.") from None
+
+    def _check_audience(self, said: Any) -> None:
+        audiences = [said] if isinstance(said, str) else said
+        if not isinstance(audiences, list | tuple):
+            raise Unauthorized("The token does not say where it is good.")
+        if self._audience not in audiences:
+            raise Unauthorized(
+                f"The token is not for this place: it is good for {', '.join(map(str, audiences))}, not for {self._audience}."
+            )
+        if len(audiences) > 1 and not self._old_clients:
+            raise Unauthorized(
+                "The token is of an old client: it is good for a home and the Global Server alike. Sign in with a newer one."
+            )
 
 
 def _create(path: Path) -> bytes:

@@ -273,7 +273,9 @@ class StandInGlobal:
     def _grant(self, user: answers.User) -> answers.Grant:
         return answers.Grant(user.uid, user.handle, user.home, "ann-token", "2030-01-01T00:00:00.000000Z")
 
-    async def register(self, handle: str, password: str, profile: dict[str, str | None], client_address: str) -> answers.Grant:
+    async def register(
+        self, handle: str, password: str, profile: dict[str, str | None], client_address: str, *, separate_tokens: bool
+    ) -> answers.Grant:
         self.addresses.append(client_address)
         if handle in self.users:
             raise HandleTaken(handle=handle)
@@ -282,7 +284,7 @@ class StandInGlobal:
         self.passwords[handle] = password
         return self._grant(self.users[handle])
 
-    async def token(self, handle: str, password: str, client_address: str) -> answers.Grant:
+    async def token(self, handle: str, password: str, client_address: str, *, separate_tokens: bool) -> answers.Grant:
         if self.passwords.get(handle) != password:
             raise BadCredentials
         return self._grant(self.users[handle])

@@ -99,12 +99,12 @@ class FlashClient:
 
     async def register(self, handle: str, password: str, profile: dict[str, str] | None = None) -> Grant:
         """Become a user, and act as that user. `profile`: see `PROFILE_FIELDS`. Refused: `handle_taken`, `invalid`, `too_many_requests`."""
-        body = {"handle": handle, "password": password, "profile": profile or {}}
+        body = {"handle": handle, "password": password, "profile": profile or {}, "separate_tokens": True}
         return self.use(Grant.of(await self._http.call("POST", f"{self._server_url}/v1/users", body=body)))
 
     async def login(self, handle: str, password: str) -> Grant:
         """Get a fresh grant and act as that user. Refused: `bad_credentials`."""
-        body = {"handle": handle, "password": password}
+        body = {"handle": handle, "password": password, "separate_tokens": True}
         return self.use(Grant.of(await self._http.call("POST", f"{self._server_url}/v1/tokens", body=body)))
 
     def use(self, grant: Grant) -> Grant:
@@ -159,7 +159,7 @@ class FlashClient:
             return await self._global("GET", path)
 
         async def open_stream(path: str) -> ClientResponse:
-            url, token = self._server_url + path, self.grant.token
+            url, token = self._server_url + path, self.grant.global_token
             return await self._http.stream(url, token=token, accept=SSE, timeout_s=self._timeout_s, method="GET")
 
         return Follower(get, open_stream, self._pace, uids, after, renew).items()
@@ -289,7 +289,7 @@ class FlashClient:
         return self._opened
 
     async def _global(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        return await self._http.call(method, self._server_url + path, token=self.grant.token, body=body)
+        return await self._http.call(method, self._server_url + path, token=self.grant.global_token, body=body)
 
     async def _home(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         return await self._http.call(method, base_url(self.grant.home.url) + path, token=self.grant.token, body=body)

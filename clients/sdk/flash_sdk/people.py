@@ -31,19 +31,22 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The right to act as one user until `expires_at`. The token is left out of `repr`, so that no log shows it."""
+    """The right to act as one user until `expires_at`. `token` is for the user's home and `global_token` for the Global Server; a grant of
+    an older server has the same token for both. Both are left out of `repr`, so that no log shows them."""
 
     uid: int
     handle: str
     home: Home
     expires_at: datetime
     token: str = field(repr=False)
+    global_token: str = field(repr=False)
 
     @classmethod
     def of(cls, source: Json) -> Self:
         """Read a *grant* of the protocol. Raises `ProtocolError`."""
         token = fields.text(source, "token")
-        if not (token.isascii() and token.isprintable()):
+        global_token = fields.text(source, "global_token") if "global_token" in source else token
+        if not all(each.isascii() and each.isprintable() for each in (token, global_token)):
             raise ProtocolError("the token has characters that no header may have")
         return cls(
             uid=fields.integer(source, "uid"),
@@ -51,13 +54,15 @@ class Grant:
             home=Home.of(fields.section(source, "home")),
             expires_at=fields.moment(source, "expires_at"),
             token=token,
+            global_token=global_token,
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same shape as on the wire, with the token, for keeping it where only the user can read it."""
+        """The same shape as in the protocol, with the tokens, for keeping it where only the user can read it."""
         home = {"name": self.home.name, "url": self.home.url}
         expires_at = self.expires_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return {"uid": self.uid, "handle": self.handle, "home": home, "token": self.token, "expires_at": expires_at}
+        tokens = {"token": self.token, "global_token": self.global_token}
+        return {"uid": self.uid, "handle": self.handle, "home": home, "expires_at": expires_at} | tokens
 
 
 @dataclass(frozen=True, slots=True)

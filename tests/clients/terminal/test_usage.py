@@ -17,7 +17,7 @@ TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
 
 def grant(handle: str, expires_at: datetime = TOMORROW) -> Grant:
-    return Grant(1, handle, Home("h1", SERVER), expires_at, "secret-token")
+    return Grant(1, handle, Home("h1", SERVER), expires_at, "secret-token", "secret-token-too")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +14,7 @@ from edge.http.client_address import TrustedProxies
 from edge.http.server import EdgeServer
 from projections.audit.rows import AuditFilter
 from tests.edge.console.markup_laws import Page
-from tests.edge.console.stand_in import NOW, OpsTokens, StandInConsole, row
+from tests.edge.console.stand_in import NOW, OPS, OpsTokens, StandInConsole, row
 from tests.edge.stand_ins import StandInGlobal, Tokens
 from tests.edge.wire import Response, Wire, wire_to
 from tests.support.waiting import eventually
@@ -70,7 +71,9 @@ async def test_signing_in_gives_a_cookie_that_no_script_and_no_other_site_can_us
     assert (answer.status, answer.headers["location"]) == (303, "/ops/trace?message=m1")
     name, *attributes = answer.headers["set-cookie"].split("; ")
     assert name == "flash_ops=ops-token"
-    assert set(attributes) == {"Path=/ops", "Max-Age=43200", "HttpOnly", "SameSite=Strict"}
+    lasts = next(each for each in attributes if each.startswith("Max-Age="))
+    assert set(attributes) == {"Path=/ops", lasts, "HttpOnly", "SameSite=Strict"}
+    assert time.time() + int(lasts.partition("=")[2]) == pytest.approx(OPS.expires_at, abs=10), "as long as the token"
     answer = await post(wire, "/ops/logout", "", {**OURS, **COOKIE})
     assert answer.headers["set-cookie"].startswith("flash_ops=; ")
     assert "Max-Age=0" in answer.headers["set-cookie"]

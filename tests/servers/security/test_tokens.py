@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import Unauthorized, Unavailable
-from servers.security.tokens import ISSUER, MAX_TOKEN_CHARS, KeyVerifier, Signer
+from servers.security.tokens import CONSOLE, GLOBAL, HOME, ISSUER, MAX_TOKEN_CHARS, OF_OLD_CLIENTS, KeyVerifier, Signer
 
 NOW = 1_700_000_000.0
 ANN = {"uid": 42, "handle": "ann", "name": "Ann Lee", "home": "h1", "home_url": "http://127.0.0.1:8081"}
@@ -43,7 +43,7 @@ def clock():
 
 @pytest.fixture
 def verifier(signer, clock):
-    verifier = KeyVerifier(clock, max_cached=3)
+    verifier = KeyVerifier(HOME, clock=clock, max_cached=3)
     verifier.set_keys(signer.public_keys())
     return verifier
 
@@ -128,6 +128,37 @@ def test_claims_of_another_type_are_refused(key, signer, verifier, wrong):
         verifier.verify(jwt.encode(claims(**wrong), key, algorithm="EdDSA", headers={"kid": kid(signer)}))
 
 
+PLACES = (HOME, GLOBAL, CONSOLE)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("audiences", [(HOME,), (GLOBAL,), (CONSOLE,), OF_OLD_CLIENTS, ()])
+def test_a_token_is_believed_by_its_audience_only(signer, clock, place, audiences):
+    verifier = KeyVerifier(place, clock=clock)
+    verifier.set_keys(signer.public_keys())
+    if place in (audiences or OF_OLD_CLIENTS):
+        assert verifier.verify(token(signer, audiences=audiences)).uid == 42
+    else:
+        with pytest.raises(Unauthorized, match="not for this place"):
+            verifier.verify(token(signer, audiences=audiences))
+
+
+@pytest.mark.parametrize("place", [HOME, GLOBAL])
+@pytest.mark.parametrize("audiences", [OF_OLD_CLIENTS, ()])
+def test_a_token_for_two_places_is_refused_where_old_clients_are(signer, clock, place, audiences):
+    verifier = KeyVerifier(place, old_clients=False, clock=clock)
+    verifier.set_keys(signer.public_keys())
+    with pytest.raises(Unauthorized, match="old client"):
+        verifier.verify(token(signer, audiences=audiences))
+    assert verifier.verify(token(signer, audiences=(place,))).uid == 42
+
+
+@pytest.mark.parametrize("wrong", [7, None, {"home": 1}, [["home"]], ["nobody"], ""])
+def test_an_audience_that_is_none_is_refused(key, signer, verifier, wrong):
+    with pytest.raises(Unauthorized):
+        verifier.verify(jwt.encode(claims(aud=wrong), key, algorithm="EdDSA", headers={"kid": kid(signer)}))
+
+
 def test_another_issuer_with_our_key_is_refused(key, signer, verifier):
     with pytest.raises(Unauthorized, match="something else"):
         verifier.verify(jwt.encode(claims(iss="other"), key, algorithm="EdDSA", headers={"kid": kid(signer)}))
@@ -140,7 +171,7 @@ def test_junk_is_not_a_token(verifier, junk):
 
 
 def test_without_keys_nobody_is_believed_or_sent_away(signer, clock):
-    verifier = KeyVerifier(clock)
+    verifier = KeyVerifier(HOME, clock=clock)
     assert not verifier.has_keys
     with pytest.raises(Unavailable):
         verifier.verify(token(signer))

@@ -12,7 +12,7 @@ SERVER = "http://flash.example/"
 
 
 def grant(handle: str = "ann", *, days: float = 30) -> Grant:
-    return Grant(1, handle, Home("h1", "http://h1"), datetime.now(UTC) + timedelta(days=days), "secret")
+    return Grant(1, handle, Home("h1", "http://h1"), datetime.now(UTC) + timedelta(days=days), "secret", "secret-too")
 
 
 class Ring:

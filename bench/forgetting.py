@@ -1,0 +1,161 @@
+"""Rounds in which servers, stores and the broker forget while people talk. Rule: every message of every round is accounted for.
+
+    python -m bench.forgetting --rounds 100 --seed 7 --output /var/tmp/forgetting.jsonl
+
+Two homes and a Global Server run on a RabbitMQ of their own. Each round plays one deed of `tests/faults/forgetting.py`, in an order that
+the seed gives, so that each kind comes equally often. Each round adds a line to the output; a second call goes on after the last line.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.faults.checker import Accepted, Ledger, doubled, lost, out_of_order, unreceipted
+from tests.faults.forgetting import Forgetting
+from tests.faults.installation import Installation
+from tests.faults.people import Crowd, Person, chatter
+from tests.support.rabbitmq import PrivateRabbit
+from tests.support.waiting import eventually
+
+PEOPLE = 8  # half of them at each home
+TALK = 30  # messages before and after each deed
+SETTLE_S = 120.0  # until everything that was accepted has arrived, on two busy cores
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round gave. `lost`: accepted, and neither shown nor bounced; `excused`: of these, what a home had accepted in the moments
+    before its store was lost; `problems` is empty when every promise was kept."""
+
+    number: int
+    deed: str
+    accepted: int = 0
+    lost: int = 0
+    excused: int = 0
+    bounced: int = 0
+    doubled: int = 0
+    out_of_order: int = 0
+    accepted_by_ops: int = 0
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+
+async def play(directory: Path, seed: int, rounds: int, first: int = 0) -> AsyncIterator[Round]:
+    """Rounds `first` to `rounds` - 1, one after the other on one installation. Raises `Missing` without RabbitMQ."""
+    rabbit = PrivateRabbit(directory / "rabbitmq")
+    try:
+        await asyncio.to_thread(rabbit.start)
+        installation = Installation(directory / "flash", rabbit.url)
+        try:
+            await asyncio.to_thread(installation.start)
+            async with Crowd(installation.global_server.url, f"r{first}") as crowd:
+                people = await crowd.settle_in(PEOPLE)
+                for number in range(first, rounds):
+                    yield await _round(number, seed, installation, rabbit, people)
+        finally:
+            await asyncio.to_thread(installation.kill)
+    finally:
+        await asyncio.to_thread(rabbit.close)
+
+
+async def _round(number: int, seed: int, installation: Installation, rabbit: PrivateRabbit, people: Sequence[Person]) -> Round:
+    chance, ledger, start = random.Random(f"{seed} {number}"), Ledger(), time.monotonic()
+    forgetting = Forgetting(installation, rabbit, ledger, chance)
+    deed = _deed(number, seed, list(forgetting.deeds))
+    for window in (window for person in people for window in person.windows):
+        window.shown.clear()
+    result = Round(number, deed)
+    try:
+        async with chatter(people, ledger, chance):
+            await ledger.grown(TALK)
+            await forgetting.deeds[deed]()
+            await ledger.grown(TALK)
+    except Exception as error:  # a refusal that nobody should get, or a server that does not come back
+        result.problems.append(f"{type(error).__name__}: {error}")
+    await _account(result, ledger, people, forgetting)
+    result.accepted_by_ops = forgetting.accepted_by_ops
+    result.seconds = round(time.monotonic() - start, 1)
+    return result
+
+
+def _deed(number: int, seed: int, names: list[str]) -> str:
+    """All kinds in a random order, then all of them in another order."""
+    turn, place = divmod(number, len(names))
+    random.Random(f"{seed} turn {turn}").shuffle(names)
+    return names[place]
+
+
+async def _account(result: Round, ledger: Ledger, people: Sequence[Person], forgetting: Forgetting) -> None:
+    by_uid = {person.uid: person for person in people}
+    missing = lost(ledger, by_uid)
+
+    def without_excuse() -> list[Accepted]:
+        return [each for each in missing.look() if not forgetting.may_be_lost(each, by_uid[each.sender].home)]
+
+    for look in (without_excuse, unreceipted(ledger, by_uid).look):
+        try:
+            await eventually(lambda look=look: not look(), SETTLE_S)  # type: ignore[misc]
+        except AssertionError:
+            result.problems.append(f"{look.__name__}: {[str(each) for each in look()[:5]]}")
+    left = missing.look()
+    result.accepted = len(ledger.accepted)
+    result.lost = len(left)
+    result.excused = result.lost - len(without_excuse())
+    result.bounced = sum((each.id, "bounced") in by_uid[each.sender].receipts for each in ledger.accepted)
+    result.doubled = len(found := [one for person in people for one in doubled(person)])
+    result.problems += [f"shown twice: {one}" for one in found[:5]]
+    result.out_of_order = len(found := [one for person in people for one in out_of_order(ledger, person)])
+    result.problems += [f"out of order: {one}" for one in found[:5]]
+
+
+def table(rounds: Sequence[Round]) -> str:
+    """The figures for each kind of deed, and for all."""
+    kinds: dict[str, list[Round]] = defaultdict(list)
+    for one in rounds:
+        kinds[one.deed].append(one)
+    names = ("accepted", "lost", "excused", "bounced", "doubled", "out_of_order", "accepted_by_ops")
+    lines = [f"{'deed':42} rounds " + " ".join(f"{name.replace('_', ' '):>15}" for name in names)]
+    for kind, some in [*sorted(kinds.items()), ("all", list(rounds))]:
+        lines.append(f"{kind:42} {len(some):6} " + " ".join(f"{sum(getattr(one, name) for one in some):15,}" for name in names))
+    return "\n".join(lines)
+
+
+def _played(output: Path) -> list[Round]:
+    """The rounds of an earlier call."""
+    return [Round(**json.loads(line)) for line in output.read_text().splitlines()] if output.exists() else []
+
+
+async def _run(seed: int, rounds: int, output: Path) -> int:
+    done = _played(output)
+    with tempfile.TemporaryDirectory(prefix="flash-forgetting-") as directory:
+        async for one in play(Path(directory), seed, rounds, first=len(done)):
+            done.append(one)
+            with output.open("a") as file:
+                file.write(json.dumps(asdict(one)) + "\n")
+            print(f"{one.number + 1}/{rounds} {one.deed}: {one.accepted} accepted, {one.problems or 'all right'}", flush=True)
+    print(f"\nseed {seed}\n{table(done)}")
+    return int(any(one.problems for one in done))
+
+
+def main() -> int:
+    """Play the rounds that are missing in the output."""
+    parser = argparse.ArgumentParser(prog="python -m bench.forgetting", description="Parts of an installation forget while people talk.")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument(
+        "--output", type=Path, required=True, help="a file outside the tree: one line a round; a second call goes on after it"
+    )
+    arguments = parser.parse_args()
+    return asyncio.run(_run(arguments.seed, arguments.rounds, arguments.output))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
