@@ -17,11 +17,11 @@ import typer
 from broker import envelope, topology
 from clients.command_line.running import BadUsage
 from clients.command_line.screen import complain
-from domain.errors import FlashError, Malformed
+from domain.errors import Malformed
 from domain.registry.registered_home import GLOBAL
-from flash.commands.session import AsJson, Data, open_history, settings_for
+from flash.commands.session import AsJson, Data, one_line_errors, open_history, servers_in, settings_for
 from flash.process.compose import store_url
-from flash.process.settings import BadSetting, Settings
+from flash.process.settings import Settings
 from runtime.database_urls import sqlite_file
 from servers.integrity.findings import Finding
 from servers.integrity.verify import History, Report
@@ -29,6 +29,7 @@ from servers.integrity.verify import verify as verify_log
 from servers.store.databases import is_log
 
 FAILED = 2
+HINT = ": name the directory with --data, or a store with --store"
 
 Url = Annotated[str | None, typer.Option("--store", metavar="URL", help="The server's store (FLASH_STORE_URL, else DATA/<server>.db).")]
 GlobalUrl = Annotated[
@@ -49,33 +50,17 @@ def verify(
     """Compare logs with their seals, the Global Server's copies of them, and the history; name each wrong position."""
     if store is not None and len(servers or ()) != 1:
         raise BadUsage("--store: name the one server whose store it is")
-    try:
+    with one_line_errors(FAILED):
         settings = settings_for(data)
-        names = servers or _found(settings)
+        names = servers or servers_in(settings.data, "verify", settings.store_url, HINT)
         history = asyncio.run(_history(settings, names)) if with_history else {}
         reports = []
         for name in names:
             copies = None if name == GLOBAL else global_store or _global_url(settings)
             reports.append(verify_log(name, store or store_url(settings, name), copies, history.get(name)))
             _show(reports[-1], copies is not None or name == GLOBAL, name in history, as_json)
-    except FlashError as error:
-        complain(error.detail)
-        raise typer.Exit(FAILED) from None
-    except (BadSetting, OSError, ValueError) as error:
-        complain(str(error))
-        raise typer.Exit(FAILED) from None
     if not all(report.honest for report in reports):
         raise typer.Exit(1)
-
-
-def _found(settings: Settings) -> list[str]:
-    """The servers whose stores lie in the data directory. Raises `BadUsage`."""
-    if settings.store_url:
-        raise BadUsage("name the servers to verify: FLASH_STORE_URL does not say which there are")
-    found = [path.stem for path in sorted(settings.data.glob("*.db")) if is_log(f"sqlite:///{path}", path.stem)]
-    if not found:
-        raise BadUsage(f"there is no server's store in {settings.data}: name the directory with --data, or a store with --store")
-    return found
 
 
 def _global_url(settings: Settings) -> str | None:

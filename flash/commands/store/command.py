@@ -3,15 +3,14 @@
 The commands `backup` and `restore` are in `flash/commands/store/backup.py`.
 """
 
-import os
 import sys
 from typing import Annotated
 
 import typer
 
-from domain.errors import FlashError
+from flash.commands.session import one_line_errors, settings_for
 from flash.commands.store.backup import backup, restore
-from flash.process.settings import BadSetting, Settings
+from flash.process.settings import BadSetting
 from runtime.database_urls import sqlite_file
 from servers.maintenance.store_copy import copy_store
 
@@ -32,14 +31,11 @@ def copy(
     target: Annotated[str, typer.Argument(metavar="TO", help="As FROM; it must hold nothing of this server.")],
 ) -> None:
     """Copy a stopped server's events, positions and keys to another database, and compare. Then start it with FLASH_STORE_URL=TO."""
-    try:
-        settings = Settings.read(os.environ)
+    with one_line_errors():
+        settings = settings_for(None)
         if (path := sqlite_file(source)) is not None and not path.exists():
             raise BadSetting(f"there is no {source}")
         copied = copy_store(server, source, target, settings.data / server, not settings.keys_url, _progress)
-    except (BadSetting, FlashError, OSError, ValueError) as error:
-        typer.echo(f"flash: {error}", err=True)
-        raise typer.Exit(1) from None
     keys = "keys stay where FLASH_KEYS_URL says" if settings.keys_url else f"{copied.keys} keys"
     typer.echo(
         f"{copied.events} events up to position {copied.last_position}, {copied.trackings} tracking positions, {keys}: compared, equal"
