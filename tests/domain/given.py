@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from domain.errors import Rejected
-from domain.event import Event, placed
+from domain.event import Event, in_stream
 from domain.rules.rules import Rules
 
 NOW = 1_700_000_000.0  # any moment will do, as long as every test agrees on it
@@ -46,7 +46,7 @@ class Story:
         for item in self.history:
             where, event = item if isinstance(item, tuple) else (stream, item)
             if where == stream:
-                (event,) = placed([event], stream, versions[stream])
+                (event,) = in_stream([event], stream, versions[stream])
                 versions[stream] += 1
                 self.rules.evolve(state, event)
         return state
@@ -78,7 +78,7 @@ class Outcome:
         assert self.refusal is None, f"refused: {self.refusal!r}"
         assert self.events == list(expected)
         state = self.story.state(self.command.stream)
-        for event in placed(self.events, state.stream, state.version):
+        for event in in_stream(self.events, state.stream, state.version):
             self.story.rules.evolve(state, event)
             assert state.version == event.originator_version
         return self

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.global_server import AccountClosed, ProfileChanged, UserRegistered
 from domain.events.home import (
     ContactAdded,
@@ -34,7 +34,7 @@ SEALED = {"first": 1, "last": 2, "count": 2, "gaps": [], "previous": "p", "diges
 
 
 def at(stream, event, version=1):
-    return placed([event], stream, version - 1)[0]
+    return in_stream([event], stream, version - 1)[0]
 
 
 def settled(kind, **but):

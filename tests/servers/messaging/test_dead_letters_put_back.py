@@ -9,7 +9,7 @@ import structlog
 
 from broker import envelope, topology
 from domain.errors import Unavailable
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.home import MessageSent
 from domain.personal import owners
 from servers.messaging.inbox import NOTHING_NEW
@@ -39,7 +39,7 @@ def unreadable(store_url):
 
         def make(id, position, key=NEW_KEY):
             store.learn_transit_key(*key)
-            (event,) = placed([message_sent(id)], "user-1", 0)
+            (event,) = in_stream([message_sent(id)], "user-1", 0)
             store.keys.make(owners(event))
             (packed,) = store.codec.encode([event])
             return msgspec.structs.replace(store.for_transit(event, packed), position=position)
