@@ -59,8 +59,9 @@ def assemble(
     )
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
-    presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
-                            monotonic, config.kept_changes)  # fmt: skip
+    presence = PresenceView(
+        broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock, monotonic, config.kept_changes
+    )
 
     def came_up(home: str) -> None:
         homes.changed()
