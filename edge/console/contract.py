@@ -64,3 +64,10 @@ class Console(Protocol):
 
     async def drop(self, who: Identity, ids: Sequence[str]) -> int:
         """Throw dead letters away. Returns how many."""
+
+
+class Pages:
+    """Pages that show what one console answers."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console

@@ -6,11 +6,11 @@ The times stand at the arrows, because a popup arrives within milliseconds and m
 from collections.abc import Sequence
 from typing import Any
 
-from edge.console.contract import Console
+from edge.console.contract import Pages
 from edge.console.events import HEADINGS, event_row
 from edge.console.forms import OneMessage
 from edge.console.markup import Html, tag
-from edge.console.page import link, moment, notice, page, table
+from edge.console.page import link, moment, notice, page, row, table
 from edge.http.messages import Answer, Call
 from projections.audit.rows import Life, Step
 
@@ -20,11 +20,8 @@ DOT_PX = 9
 ARC_PX = 52  # how far an arc's handle stands above its lane
 
 
-class TracePages:
+class TracePages(Pages):
     """`/ops/trace`."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
 
     async def show(self, call: Call) -> Answer:
         """Every popup with this id, and its events."""
@@ -48,14 +45,7 @@ def _life(life: Life) -> Html:
 
 
 def _step(step: Step) -> Html:
-    return tag(
-        "tr",
-        tag("td", tag("b", step.name)),
-        tag("td", duration(step.took_s)),
-        tag("td", moment(step.row.time)),
-        tag("td", step.row.source),
-        tag("td", tag("code", step.row.topic)),
-    )
+    return row(tag("b", step.name), duration(step.took_s), moment(step.row.time), step.row.source, tag("code", step.row.topic))
 
 
 def picture(steps: Sequence[Step]) -> Html:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from edge.contracts import answers
+from servers.global_server import views
 from tests.edge.conftest import RunningGlobal
 from tests.edge.wire import ANN, wire_to
 
@@ -14,7 +14,7 @@ async def test_ann_registers_gets_a_token_and_is_found(global_server: RunningGlo
     async with wire_to(global_server.edge.port) as wire:
         registered = await wire.ask("POST", "/v1/users", REGISTER)
         assert registered.status == 201
-        assert msgspec.json.decode(registered.body, type=answers.Grant).handle == "ann"
+        assert msgspec.json.decode(registered.body, type=views.Grant).handle == "ann"
         assert global_server.server.addresses == ["127.0.0.1"]
         again = await wire.ask("POST", "/v1/users", REGISTER)
         assert (again.status, again.code) == (409, "handle_taken")
@@ -26,7 +26,7 @@ async def test_ann_registers_gets_a_token_and_is_found(global_server: RunningGlo
             assert (refused.status, refused.code) == (401, "bad_credentials")
 
         found = await wire.ask("GET", "/v1/users?q=smith+florida&full_name=ann%20s&limit=5&cursor=c1", headers=ANN)
-        assert msgspec.json.decode(found.body, type=answers.Users).users[0].profile["state"] == "Florida"
+        assert msgspec.json.decode(found.body, type=views.Users).users[0].profile["state"] == "Florida"
         assert global_server.server.searched == [("smith florida", {"full_name": "ann s"}, 5, "c1")]
 
         for path in ("/v1/users/1", "/v1/users/by-handle/Ann", "/v1/users/by-handle/%61nn"):

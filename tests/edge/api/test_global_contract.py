@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from edge.assembly import global_edge
-from edge.contracts import answers
 from edge.http.server import EdgeServer
+from servers.global_server import views
 from tests.edge.stand_ins import StandInGlobal, Tokens
 from tests.edge.wire import Wire, wire_to
 from tests.servers.registry import PASSWORD, House
@@ -37,11 +37,11 @@ async def wire(edge: EdgeServer) -> AsyncIterator[Wire]:
         yield wire
 
 
-async def registers(wire: Wire) -> tuple[answers.Grant, dict[str, str]]:
+async def registers(wire: Wire) -> tuple[views.Grant, dict[str, str]]:
     """Ann's grant, and the headers with which she asks."""
     answer = await wire.ask("POST", "/v1/users", REGISTER)
     assert answer.status == 201
-    grant = msgspec.json.decode(answer.body, type=answers.Grant)
+    grant = msgspec.json.decode(answer.body, type=views.Grant)
     return grant, {"Authorization": f"Bearer {grant.token}"}
 
 
@@ -55,7 +55,7 @@ async def test_a_handle_is_given_once(wire: Wire) -> None:
 async def test_the_password_gives_a_token_and_nothing_else_does(wire: Wire) -> None:
     grant, _ = await registers(wire)
     answer = await wire.ask("POST", "/v1/tokens", {"handle": "ANN", "password": PASSWORD})
-    again = msgspec.json.decode(answer.body, type=answers.Grant)
+    again = msgspec.json.decode(answer.body, type=views.Grant)
     assert (answer.status, again.uid, again.home) == (200, grant.uid, grant.home)
     for wrong in ({"handle": "ann", "password": "wrong"}, {"handle": "bob", "password": PASSWORD}, {"handle": "", "password": ""}):
         refused = await wire.ask("POST", "/v1/tokens", wrong)
@@ -64,12 +64,12 @@ async def test_the_password_gives_a_token_and_nothing_else_does(wire: Wire) -> N
 
 async def test_a_user_is_found_as_they_registered(wire: Wire) -> None:
     grant, ann = await registers(wire)
-    expected = answers.User(1, "ann", grant.home, {"full_name": "Ann Smith", "state": "Florida"})
+    expected = views.User(1, "ann", grant.home, {"full_name": "Ann Smith", "state": "Florida"})
     for path in ("/v1/users/1", "/v1/users/by-handle/Ann"):
         found = await wire.ask("GET", path, headers=ann)
-        assert (found.status, msgspec.json.decode(found.body, type=answers.User)) == (200, expected)
+        assert (found.status, msgspec.json.decode(found.body, type=views.User)) == (200, expected)
     page = await wire.ask("GET", "/v1/users?q=smith&state=flor", headers=ann)
-    assert msgspec.json.decode(page.body, type=answers.Users) == answers.Users([expected], None)
+    assert msgspec.json.decode(page.body, type=views.Users) == views.Users([expected], None)
     assert (await wire.ask("GET", "/v1/users?q=nobody", headers=ann)).json == {"users": [], "next": None}
     for path, field, value in (("/v1/users/2", "uid", 2), ("/v1/users/by-handle/bob", "handle", "bob")):
         missing = await wire.ask("GET", path, headers=ann)
@@ -93,6 +93,6 @@ async def test_who_leaves_is_gone(wire: Wire) -> None:
     assert (await wire.ask("POST", "/v1/users/me/erase", {"password": PASSWORD}, ann)).status == 204
     token = await wire.ask("POST", "/v1/tokens", {"handle": "ann", "password": PASSWORD})
     assert (token.status, token.code) == (401, "bad_credentials")
-    bob = msgspec.json.decode((await wire.ask("POST", "/v1/users", REGISTER | {"handle": "bob"})).body, type=answers.Grant)
+    bob = msgspec.json.decode((await wire.ask("POST", "/v1/users", REGISTER | {"handle": "bob"})).body, type=views.Grant)
     missing = await wire.ask("GET", "/v1/users/by-handle/ann", headers={"Authorization": f"Bearer {bob.token}"})
     assert (missing.status, missing.code) == (404, "unknown_user")

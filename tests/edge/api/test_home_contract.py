@@ -58,8 +58,8 @@ async def test_contacts_are_put_listed_and_taken_away(wire: Wire) -> None:
     created = await wire.ask("PUT", "/v1/contacts/2", {"alias": "Bobby", "notify": True}, ANN)
     changed = await wire.ask("PUT", "/v1/contacts/2", {}, ANN)
     assert (created.status, changed.status) == (201, 200)
-    expected = answers.Contact(2, "bob", "Bob", "Bobby", True, answers.Presence("offline", None, ""))
-    assert msgspec.json.decode(created.body, type=answers.Contact) == expected
+    expected = views.Contact(2, "bob", "Bob", "Bobby", True, views.Presence("offline", None, ""))
+    assert msgspec.json.decode(created.body, type=views.Contact) == expected
     assert (changed.json["alias"], changed.json["notify"]) == (None, False)
     assert (await wire.ask("GET", "/v1/contacts", headers=ANN)).json == {"contacts": [changed.json]}
     for _ in range(2):  # whoever repeats a request gets the same answer
