@@ -9,9 +9,9 @@ import json
 import re
 import time
 
+from bench.http_client import Poster, Stream, head
 from bench.load import AnyLine
 from bench.people import Person
-from bench.wire import Poster, Stream, head
 
 SENTENCE = "Pop over for a coffee at ten? The others are here already. "  # an ordinary popup
 _LENGTHS = (58, 3, 121, 17, 240, 41, 9, 84, 400, 26, 63, 150, 33)  # characters: texts of people vary, and so do the heads of requests

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.http_client import Failed, Poster, request
 from bench.installation import Installation
-from bench.wire import Failed, Poster, request
 from servers.security.tokens import Signer
 
 HASHING_AT_ONCE = 4  # the Global Server hashes two passwords at a time, and two more requests keep it busy

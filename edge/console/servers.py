@@ -12,7 +12,7 @@ from edge.console.forms import DeadPage, OneLetter
 from edge.console.markup import Html, tag, text
 from edge.console.page import figures, link, moment, notice, page, redirect, row, table
 from edge.http.messages import Answer, Call
-from servers.global_server.console import HomeSeen, Letter
+from servers.global_server.console import DeadLetterSummary, HomeSeen
 
 ALL = "all"
 
@@ -120,7 +120,7 @@ def _global(health: Mapping[str, Any]) -> Html:
     return text(tag("h2", "Global Server"), figures(told))
 
 
-def _letter(letter: Letter) -> Html:
+def _letter(letter: DeadLetterSummary) -> Html:
     actions = [
         _button("requeue", letter.id, "Requeue"),
         tag("details", tag("summary", "Drop…"), _button("drop", letter.id, "Drop for good")),

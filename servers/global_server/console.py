@@ -54,7 +54,7 @@ class HomeSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterSummary:
     """A dead letter without its text. `contents`: the server that sent it and the kinds of its events, as far as they can be read."""
 
     id: str
@@ -207,9 +207,9 @@ class OpsConsole:
             "audit_unreadable": reached.unreadable,
         }
 
-    async def dead_letters(self) -> Sequence[Letter]:
+    async def dead_letters(self) -> Sequence[DeadLetterSummary]:
         """The dead letters, oldest first. Raises `Unavailable`."""
-        return [_letter(letter) for letter in await self.server.lifecycle.broker.dead_letters()]
+        return [_summary(letter) for letter in await self.server.lifecycle.broker.dead_letters()]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
         """Put dead letters back into their queues (None: all) and return their number. Raises `Unavailable`."""
@@ -239,11 +239,11 @@ def _described(wanted: AuditFilter) -> str:
     return ", ".join(f"{name} {value}" for name, value in given.items() if value)
 
 
-def _letter(letter: DeadLetter) -> Letter:
+def _summary(letter: DeadLetter) -> DeadLetterSummary:
     try:
         told = envelope.decode(letter.body)
         topics = Counter(record.topic for record in told.events)
         contents = f"{told.source}: " + ", ".join(f"{count} × {topic}" for topic, count in topics.items())
     except Malformed:
         contents = "unreadable"
-    return Letter(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)
+    return DeadLetterSummary(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)

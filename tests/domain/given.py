@@ -51,7 +51,7 @@ class Story:
                 self.rules.evolve(state, event)
         return state
 
-    def when(self, command: Any, now: float = NOW) -> "Outcome":
+    def when(self, command: Any, now: float = NOW) -> "Decision":
         """Decide `command` at `now`."""
         state = self.state(command.stream)
         before = repr(state)
@@ -61,11 +61,11 @@ class Story:
         except Rejected as error:
             events, refusal = [], error
         assert repr(state) == before, "a decider must not change the state: that is for evolve"
-        return Outcome(self, command, events, refusal)
+        return Decision(self, command, events, refusal)
 
 
 @dataclass(slots=True)
-class Outcome:
+class Decision:
     """What a command led to."""
 
     story: Story
@@ -73,7 +73,7 @@ class Outcome:
     events: list[Event]
     refusal: Rejected | None
 
-    def then(self, *expected: Event) -> "Outcome":
+    def then(self, *expected: Event) -> "Decision":
         """Exactly these events follow (places take no part), and the state takes them in."""
         assert self.refusal is None, f"refused: {self.refusal!r}"
         assert self.events == list(expected)
@@ -83,11 +83,11 @@ class Outcome:
             assert state.version == event.originator_version
         return self
 
-    def then_nothing(self) -> "Outcome":
+    def then_nothing(self) -> "Decision":
         """It is accepted, and changes nothing."""
         return self.then()
 
-    def refuses(self, error: type[Rejected], **extra: Any) -> "Outcome":
+    def refuses(self, error: type[Rejected], **extra: Any) -> "Decision":
         """It is refused with `error`, whose `extra` has these fields."""
         assert type(self.refusal) is error, f"expected {error.__name__}, got {self.refusal or self.events!r}"
         assert extra.items() <= self.refusal.extra.items()

@@ -143,7 +143,7 @@ class StandInHome:
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
         self.reason: str | None = None
-        self.gate: asyncio.Event | None = None  # whoever comes waits for it
+        self.gate: asyncio.Event | None = None  # every client that comes waits for it
         self.waiting = 0
         self.yields = False
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""Whose accounts are closed: whoever is listed may have no key any more."""
+"""Whose accounts are closed: a user who is listed may have no key any more."""
 
 from domain.event import in_stream
 from domain.events.global_server import AccountClosed

@@ -17,8 +17,8 @@ from servers.store.event_store import Store
 from tests.domain.home_stories import message_sent
 from tests.servers.commands import contact, send
 from tests.servers.messaging.test_outbox_and_inbox import deliver, record
+from tests.servers.messaging_server import Server
 from tests.servers.stores import HOME
-from tests.servers.wires import Server
 from tests.support.waiting import eventually
 
 NEW_KEY = (-2, b"n" * 32)  # one that h2 has not heard of
