@@ -5,17 +5,18 @@ Rule: exits 1 when a result was wrong; a missed target is only said.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from bench import audit, idle, machine, pairs, popups, replay, storm, takeover, verify
-from bench.report import Run, Target, WorkloadResult, table
+from bench.report import Target, WorkloadResult, table
 from bench.rig import Rig
 from flash.process.compose import cancelled_when_told_to_stop
 from tests.support.missing import Missing
@@ -26,10 +27,8 @@ INTERRUPTED = 130  # the exit code that shells expect of a program that Ctrl-C e
 RUN_S, QUICK_S = 6.0, 2.0  # of each run; warming up and checking take two seconds more
 PAIRS, QUICK_PAIRS = 500, 50
 
-Workload = Callable[[Rig, float], Awaitable[Run]]
-
 # This order starts the fewest installations.
-WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
+WORKLOADS: Mapping[str, tuple[pairs.Workload, Mapping[str, Target]]] = {
     "one-home": (partial(popups.closed_loop, "one"), popups.ONE_HOME),
     "open-loop-one": (partial(popups.open_loop, "one"), popups.OPEN_LOOP_ONE),
     "two-homes": (partial(popups.closed_loop, "two"), popups.TWO_HOMES),
@@ -49,9 +48,9 @@ HEAD = ["workload", "figure", "median", "runs", "must", "aim", "reached"]
 
 async def measure(names: Sequence[str], quick: bool, root: Path) -> list[WorkloadResult]:
     """Run the workloads and print the figures of each run."""
-    rig = Rig(root, QUICK_PAIRS if quick else PAIRS, quick)
     results: list[WorkloadResult] = []
-    try:
+    # Without the first of these, servers would stay behind when the bench is told to stop, and disturb later measurements.
+    with cancelled_when_told_to_stop(), contextlib.closing(Rig(root, QUICK_PAIRS if quick else PAIRS, quick)) as rig:
         for name in names:
             workload, targets = WORKLOADS[name]
             result = WorkloadResult(name, targets, [])
@@ -67,16 +66,9 @@ async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Workloa
                     print(f"  {line}", flush=True)
             if result.runs:
                 results.append(result)
-    finally:
-        rig.close()
     for note in rig.notes:
         print(f"note: {note}")
     return results
-
-
-async def _until_told_to_stop(names: Sequence[str], quick: bool, root: Path) -> list[WorkloadResult]:
-    with cancelled_when_told_to_stop():  # without it, servers would stay behind and disturb later measurements
-        return await measure(names, quick, root)
 
 
 async def _in_turns(names: Sequence[str], other_python: str, count: int, root: Path) -> int:
@@ -84,15 +76,11 @@ async def _in_turns(names: Sequence[str], other_python: str, count: int, root: P
     this = Rig(root / "this", PAIRS, False)
     other = Rig(root / "other", PAIRS, False, other_python, rabbit=lambda: this.rabbit())
     rows, faults = [pairs.HEAD], []
-    try:
-        with cancelled_when_told_to_stop():
-            for name in names:
-                found, wrong = await pairs.compare(name, WORKLOADS[name][0], this, other, RUN_S, count)
-                rows += found
-                faults += wrong
-    finally:
-        other.close()
-        this.close()
+    with cancelled_when_told_to_stop(), contextlib.closing(this), contextlib.closing(other):
+        for name in names:
+            found, wrong = await pairs.compare(name, WORKLOADS[name][0], this, other, RUN_S, count)
+            rows += found
+            faults += wrong
     print(f"\n{table(rows)}\n")
     print("\n".join(f"WRONG: {fault}" for fault in faults) or "Results: all right.")
     return 1 if faults else 0
@@ -120,7 +108,7 @@ def main() -> int:
         if arguments.against:
             return uvloop.run(_in_turns(names, arguments.against, arguments.pairs, Path(root)))
         try:
-            results = uvloop.run(_until_told_to_stop(names, arguments.quick, Path(root)))
+            results = uvloop.run(measure(names, arguments.quick, Path(root)))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return INTERRUPTED
     if not results:
