@@ -5,17 +5,18 @@ Rule: exits 1 when a result was wrong; a missed target is only said.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from bench import audit, idle, machine, pairs, popups, replay, storm, takeover, verify
-from bench.report import Outcome, Run, Target, table
+from bench.report import Target, WorkloadResult, table
 from bench.rig import Rig
 from flash.process.compose import cancelled_when_told_to_stop
 from tests.support.missing import Missing
@@ -26,10 +27,8 @@ INTERRUPTED = 130  # the exit code that shells expect of a program that Ctrl-C e
 RUN_S, QUICK_S = 6.0, 2.0  # of each run; warming up and checking take two seconds more
 PAIRS, QUICK_PAIRS = 500, 50
 
-Workload = Callable[[Rig, float], Awaitable[Run]]
-
 # This order starts the fewest installations.
-WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
+WORKLOADS: Mapping[str, tuple[pairs.Workload, Mapping[str, Target]]] = {
     "one-home": (partial(popups.closed_loop, "one"), popups.ONE_HOME),
     "open-loop-one": (partial(popups.open_loop, "one"), popups.OPEN_LOOP_ONE),
     "two-homes": (partial(popups.closed_loop, "two"), popups.TWO_HOMES),
@@ -47,36 +46,29 @@ WORKLOADS: Mapping[str, tuple[Workload, Mapping[str, Target]]] = {
 HEAD = ["workload", "figure", "median", "runs", "must", "aim", "reached"]
 
 
-async def measure(names: Sequence[str], quick: bool, root: Path) -> list[Outcome]:
+async def measure(names: Sequence[str], quick: bool, root: Path) -> list[WorkloadResult]:
     """Run the workloads and print the figures of each run."""
-    rig = Rig(root, QUICK_PAIRS if quick else PAIRS, quick)
-    outcomes: list[Outcome] = []
-    try:
+    results: list[WorkloadResult] = []
+    # Without the first of these, servers would stay behind when the bench is told to stop, and disturb later measurements.
+    with cancelled_when_told_to_stop(), contextlib.closing(Rig(root, QUICK_PAIRS if quick else PAIRS, quick)) as rig:
         for name in names:
             workload, targets = WORKLOADS[name]
-            outcome = Outcome(name, targets, [])
+            result = WorkloadResult(name, targets, [])
             for number in range(1 if quick else RUNS_OF.get(name, RUNS)):
                 try:
                     run = await workload(rig, QUICK_S if quick else RUN_S)
                 except Missing as lacking:
                     rig.notes.append(f"{name} was not run: {lacking}")
                     break
-                outcome.runs.append(run)
+                result.runs.append(run)
                 print(f"{name} {number + 1}: " + ", ".join(f"{figure} {value:.4g}" for figure, value in run.figures.items()), flush=True)
                 for line in [*run.notes, *(f"WRONG: {fault}" for fault in run.faults[:10])]:
                     print(f"  {line}", flush=True)
-            if outcome.runs:
-                outcomes.append(outcome)
-    finally:
-        rig.close()
+            if result.runs:
+                results.append(result)
     for note in rig.notes:
         print(f"note: {note}")
-    return outcomes
-
-
-async def _until_told_to_stop(names: Sequence[str], quick: bool, root: Path) -> list[Outcome]:
-    with cancelled_when_told_to_stop():  # without it, servers would stay behind and disturb later measurements
-        return await measure(names, quick, root)
+    return results
 
 
 async def _in_turns(names: Sequence[str], other_python: str, count: int, root: Path) -> int:
@@ -84,15 +76,11 @@ async def _in_turns(names: Sequence[str], other_python: str, count: int, root: P
     this = Rig(root / "this", PAIRS, False)
     other = Rig(root / "other", PAIRS, False, other_python, rabbit=lambda: this.rabbit())
     rows, faults = [pairs.HEAD], []
-    try:
-        with cancelled_when_told_to_stop():
-            for name in names:
-                found, wrong = await pairs.compare(name, WORKLOADS[name][0], this, other, RUN_S, count)
-                rows += found
-                faults += wrong
-    finally:
-        other.close()
-        this.close()
+    with cancelled_when_told_to_stop(), contextlib.closing(this), contextlib.closing(other):
+        for name in names:
+            found, wrong = await pairs.compare(name, WORKLOADS[name][0], this, other, RUN_S, count)
+            rows += found
+            faults += wrong
     print(f"\n{table(rows)}\n")
     print("\n".join(f"WRONG: {fault}" for fault in faults) or "Results: all right.")
     return 1 if faults else 0
@@ -120,13 +108,13 @@ def main() -> int:
         if arguments.against:
             return uvloop.run(_in_turns(names, arguments.against, arguments.pairs, Path(root)))
         try:
-            outcomes = uvloop.run(_until_told_to_stop(names, arguments.quick, Path(root)))
+            results = uvloop.run(measure(names, arguments.quick, Path(root)))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return INTERRUPTED
-    if not outcomes:
+    if not results:
         return 1
     print()
-    print(table([HEAD, *(row for outcome in outcomes for row in outcome.rows())]))
+    print(table([HEAD, *(row for result in results for row in result.rows())]))
     print()
     print("Load after it, our own included: " + ", ".join(f"{value:.2f}" for value in os.getloadavg()))
     print("One machine, one moment: servers, broker and generator share its cores, and the work of other programs shows in every figure.")
@@ -134,7 +122,7 @@ def main() -> int:
         print("--quick: one short run with few people; the figures are not comparable with the targets.")
     else:
         print(f"Medians of {RUNS} runs (of takeover, one of many rounds); a single run says little. CPU per popup is steadier than time.")
-    wrong = [outcome.workload for outcome in outcomes if not outcome.right]
+    wrong = [result.workload for result in results if not result.right]
     print(f"Results: {'WRONG in ' + ', '.join(wrong) if wrong else 'all right: nothing lost, nothing doubled, everything in order'}.")
     return 1 if wrong else 0
 

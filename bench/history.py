@@ -13,7 +13,7 @@ import msgspec
 
 from broker import envelope
 from broker.envelope import EventRecord
-from domain.event import Event, placed, stored_fields
+from domain.event import Event, in_stream, stored_fields
 from domain.events.global_server import UserRegistered
 from domain.mailbox.commands import Acknowledge, MarkDone
 from domain.rules.home import RECIPIENTS, rules_for
@@ -64,7 +64,7 @@ class MadeHistory:
             registered = UserRegistered(
                 at=at, cause=f"r{uid}", uid=uid, handle=f"u{uid}", home=_home(uid), profile={"full_name": f"U {uid}"}
             )
-            self._put("global", placed([registered], f"account-{uid}", 0)[0])
+            self._put("global", in_stream([registered], f"account-{uid}", 0)[0])
             self._comes_or_goes(uid)
             for step in range(1, CONTACTS + 1):
                 other = self._contact(uid, step)
@@ -101,7 +101,7 @@ class MadeHistory:
             if state is None:
                 state = self._states[stream] = rules.new_state(stream)
             events = rules.decide(state, command, int(self.now * 1e6) / 1e6)
-            for event in placed(events, stream, state.version):
+            for event in in_stream(events, stream, state.version):
                 rules.evolve(state, event)
                 self._put(home, event)
                 find = RECIPIENTS.get(type(event))

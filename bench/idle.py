@@ -8,10 +8,10 @@ import asyncio
 import time
 
 from bench.cost import memory
+from bench.http_client import Stream
 from bench.people import mint
 from bench.report import Run, Target
 from bench.rig import Rig
-from bench.wire import Stream
 from tests.support.waiting import eventually
 
 SESSIONS, QUICK_SESSIONS = 10_000, 500

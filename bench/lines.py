@@ -8,10 +8,10 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable
 
+from bench.http_client import Poster, Stream, head
+from bench.load import AnyLine
 from bench.people import Person
-from bench.wire import Poster, Stream, head
 
 SENTENCE = "Pop over for a coffee at ten? The others are here already. "  # an ordinary popup
 _LENGTHS = (58, 3, 121, 17, 240, 41, 9, 84, 400, 26, 63, 150, 33)  # characters: texts of people vary, and so do the heads of requests
@@ -19,8 +19,6 @@ TEXTS = tuple((SENTENCE * (length // len(SENTENCE) + 1))[:length] for length in 
 RECEIPTS_PER_ACK = 32  # as in the mailbox of the SDK
 NUMBER = 7  # digits of a popup's number; an id has 5 more for the line
 MESSAGE = re.compile(rb'"seq":(\d+),"id":"(\d{5})(\d{7})"')
-
-OnPopup = Callable[["Line", int, float], None]  # line, number of the popup, time at which it was shown
 
 
 class Acker:
@@ -50,18 +48,8 @@ class Acker:
             self.acknowledge(self.upto)
 
 
-class Line:
-    """A pair. `on_popup` is called when a popup is both accepted and shown; `sent`, `accepted`, `shown`, `receipted` count."""
-
-    def __init__(self, number: int, on_accepted: Callable[["Line"], None], on_popup: OnPopup, faults: list[str]) -> None:
-        self.number = number
-        self.faults = faults
-        self._on_accepted = on_accepted
-        self._on_popup = on_popup
-        self.sent = self.accepted = self.shown = self.receipted = 0
-        self.shown_at = 0.0  # when the newest popup was shown
-        self.opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._streams: list[Stream] = []
+class Line(AnyLine):
+    """A pair of users of Flash."""
 
     async def open(self, sender: Person, recipient: Person) -> None:
         """Log both users in."""
@@ -71,10 +59,11 @@ class Line:
             end = json.dumps({"to": recipient.uid, "text": text}, separators=(",", ":")).encode()[1:]
             first = head("POST", "/v1/messages", sender.token, len(start) + NUMBER + 2 + len(end))
             self._requests.append(first + start + b'%07d",' + end)
+        self._streams: list[Stream] = []
         self.posters = [await Poster.connect(person.port) for person in (sender, sender, recipient)]
         self.poster = self.posters[0]
         for person, on_part in ((sender, self._to_sender), (recipient, self._to_recipient)):
-            self.opened = asyncio.get_running_loop().create_future()
+            self.opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             self._streams.append(await Stream.connect(person.port, person.token, on_part))
             session = await self.opened
             acker = Acker(self.posters[1 if person is sender else 2], person.token, session, self.faults)
@@ -101,8 +90,8 @@ class Line:
             return
         self.accepted += 1
         if self.accepted <= self.shown:
-            self._on_popup(self, self.accepted, self.shown_at)
-        self._on_accepted(self)
+            self.on_popup(self, self.accepted, self.shown_at)
+        self.on_accepted(self)
 
     def _to_recipient(self, name: bytes, body: bytes) -> None:
         if name == b"message":
@@ -114,7 +103,7 @@ class Line:
             self.shown = number
             self.shown_at = time.perf_counter()
             if number <= self.accepted:
-                self._on_popup(self, number, self.shown_at)
+                self.on_popup(self, number, self.shown_at)
             self.shown_acker.acknowledge(int(found[1]))
         elif name != b"blank":
             self._other(name, body)

@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from bench.report import Run, percentile
 from tests.support.waiting import eventually
@@ -18,25 +19,30 @@ from tests.support.waiting import eventually
 DRAIN_S = 15.0  # popups that have not arrived by then are lost
 
 
-class AnyLine(Protocol):
-    """What a load needs of a sender and a recipient. The counts are of messages `sent`, `accepted` by a server, `shown` and `receipted`."""
+OnAccepted = Callable[["AnyLine"], None]  # the line can send again
+OnPopup = Callable[["AnyLine", int, float], None]  # line, number of the message, time at which it was shown
+LineT = TypeVar("LineT", bound="AnyLine")
 
-    number: int
-    sent: int
-    accepted: int
-    shown: int
-    receipted: int
 
+class AnyLine(ABC):
+    """A sender and a recipient. The counts are of messages `sent`, `accepted` by a server, `shown` and `receipted`. `on_popup` is called
+    when a message is both accepted and shown."""
+
+    def __init__(self, number: int, on_accepted: OnAccepted, on_popup: OnPopup, faults: list[str]) -> None:
+        self.number = number
+        self.faults = faults
+        self.on_accepted = on_accepted
+        self.on_popup = on_popup
+        self.sent = self.accepted = self.shown = self.receipted = 0
+        self.shown_at = 0.0  # when the newest message was shown
+
+    @abstractmethod
     def send(self) -> None:
         """Send the next message."""
 
+    @abstractmethod
     def close(self) -> None:
         """Close the connections."""
-
-
-LineT = TypeVar("LineT", bound="AnyLine")
-OnAccepted = Callable[[AnyLine], None]  # the line can send again
-OnPopup = Callable[[AnyLine, int, float], None]  # line, number of the message, time at which it was shown
 
 
 @dataclass(slots=True)

@@ -4,15 +4,14 @@ Rule: everybody on a contact list is really registered; only strangers (`mint`) 
 """
 
 import asyncio
-import itertools
 import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.http_client import Failed, Poster, request
 from bench.installation import Installation
-from bench.wire import Failed, Poster, request
 from servers.security.tokens import Signer
 
 HASHING_AT_ONCE = 4  # the Global Server hashes two passwords at a time, and two more requests keep it busy
@@ -52,21 +51,16 @@ async def register(installation: Installation, count: int) -> list[Person]:
 
 async def add_contacts(wishes: Iterable[tuple[Person, Person]]) -> None:
     """The first user of each pair adds the second as a contact. All first users live at one home."""
-    first, wishes = _peek(wishes)
+    pairs = list(wishes)
+    left = iter(pairs)
 
     async def work() -> None:
-        poster = await Poster.connect(first.port)
-        for who, whom in wishes:
+        poster = await Poster.connect(pairs[0][0].port)
+        for who, whom in left:
             await _expect(poster, request("PUT", f"/v1/contacts/{whom.uid}", who.token, b"{}"), 201)
         poster.close()
 
     await asyncio.gather(*(work() for _ in range(CALLS_AT_ONCE)))
-
-
-def _peek(wishes: Iterable[tuple[Person, Person]]) -> tuple[Person, Iterable[tuple[Person, Person]]]:
-    every = iter(wishes)
-    first = next(every)
-    return first[0], itertools.chain((first,), every)
 
 
 def mint(installation: Installation, home: str, count: int) -> list[Person]:

@@ -8,12 +8,12 @@ import json
 import time
 from collections.abc import Sequence
 
+from bench.http_client import Failed, Poster, Stream, request
 from bench.installation import Installation
 from bench.lines import MESSAGE, TEXTS, Acker
 from bench.people import Person
 from bench.report import Run, Target
 from bench.rig import Rig
-from bench.wire import Failed, Poster, Stream, request
 from tests.support.waiting import eventually
 
 USERS = 100  # the target is stated for this number

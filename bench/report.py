@@ -33,7 +33,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Outcome:
+class WorkloadResult:
     """All runs of a workload."""
 
     workload: str

@@ -12,11 +12,11 @@ import re
 import time
 import urllib.request
 
+from bench.http_client import Stream, request
 from bench.installation import Installation
 from bench.people import Person, add_contacts
 from bench.report import Run, Target, percentile
 from bench.rig import Rig
-from bench.wire import Stream, request
 from tests.support.waiting import eventually
 
 COLD_TOO = ("CPU µs/notification", "p99 ms")

@@ -20,7 +20,7 @@ from bench.rig import Rig
 from broker import envelope, topology
 from broker.embedded.broker import EmbeddedBroker
 from broker.port import Outgoing
-from domain.event import Event, placed
+from domain.event import Event, in_stream
 from domain.events.home import MessagesDelivered
 from domain.events.integrity import LogSealed
 from domain.integrity.commands import WitnessSeal
@@ -113,7 +113,7 @@ async def _make(data: Path, events: int) -> None:
     writer = Writer(store, time.time, [committed])
     sealer = Sealer(store, writer, "h1", SealPolicy(), recent)
     for start in range(0, events, BATCH):
-        fresh = placed(_events(start, min(BATCH, events - start)), f"mailbox-{start // BATCH}", 0)
+        fresh = in_stream(_events(start, min(BATCH, events - start)), f"mailbox-{start // BATCH}", 0)
         committed(await store.run(store.put, fresh, store.codec.encode(fresh)))
         await broker.publish([told.pop() for _ in range(len(told))])
     writer.start()
@@ -134,7 +134,7 @@ def _keep(data: Path, copies: list[LogSealed]) -> None:
     for event in copies:
         for command in RULES.react(event, "h1"):
             assert isinstance(command, WitnessSeal)
-            fresh = placed(witness_seal(state, command, event.at), state.stream, state.version)
+            fresh = in_stream(witness_seal(state, command, event.at), state.stream, state.version)
             RULES.evolve(state, fresh[0])
             kept += fresh
     store.put(kept, store.codec.encode(kept))

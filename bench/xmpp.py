@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import cast
 
 from bench.lines import NUMBER, TEXTS
+from bench.load import AnyLine
 from bench.prosody import HOST, PASSWORD, Prosody
 
 ID = re.compile(rb"id='(\d{5})(\d{7})'")
@@ -85,18 +86,8 @@ class XmppStream(asyncio.Protocol):
             self._found.set_exception(ConnectionError("the server closed the connection"))
 
 
-class XmppLine:
-    """Like `lines.Line`: `on_popup` is called when a message is shown and receipted."""
-
-    def __init__(
-        self, number: int, on_accepted: Callable[["XmppLine"], None], on_popup: Callable[["XmppLine", int, float], None], faults: list[str]
-    ) -> None:
-        self.number = number
-        self.faults = faults
-        self._on_accepted = on_accepted
-        self._on_popup = on_popup
-        self.sent = self.accepted = self.shown = self.receipted = 0
-        self._shown_at = 0.0
+class XmppLine(AnyLine):
+    """A pair of users of an XMPP server."""
 
     async def open(self, prosody: Prosody) -> None:
         """Log both in: user n of the first half of all users, and user n of the second half."""
@@ -127,15 +118,15 @@ class XmppLine:
     def _to_recipient(self, message: bytes) -> None:
         if self._counts(message, self.shown):
             self.shown += 1
-            self._shown_at = perf_counter()
+            self.shown_at = perf_counter()
             self._recipient.write(self._receipt % self.shown)
 
     def _to_sender(self, message: bytes) -> None:
         if self._counts(message, self.receipted):
             self.receipted += 1
             self.accepted += 1
-            self._on_popup(self, self.receipted, self._shown_at)
-            self._on_accepted(self)
+            self.on_popup(self, self.receipted, self.shown_at)
+            self.on_accepted(self)
 
     def _counts(self, message: bytes, before: int) -> bool:
         found = ID.search(message)

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# rolling_restart.sh [-t SECONDS] [-p SECONDS] COMMAND SERVER=URL...: restarts servers one after another, each ready before the next is touched.
-# The one rule: what does not come back ends the round; whatever was not restarted yet goes on as it was.
+# rolling_restart.sh [-t SECONDS] [-p SECONDS] COMMAND SERVER=URL... restarts servers one after another. It waits until each is ready before
+# it restarts the next one. Rule: when a server does not come back, it stops, and the servers that are left go on as they were.
 #
 #   deploy/rolling_restart.sh 'systemctl restart flash-{}' global=http://127.0.0.1:8080 home@h1=http://127.0.0.1:8081 home@h2=http://127.0.0.1:8082
 #   deploy/rolling_restart.sh 'docker compose restart {}' global=https://localhost:8443 h1=https://localhost:8443/h1 h2=https://localhost:8443/h2
-#   deploy/rolling_restart.sh 'kill -TERM "$(cat /run/flash/{}.pid)"' h1=http://127.0.0.1:8081      (something starts it again)
+#   deploy/rolling_restart.sh 'kill -TERM "$(cat /run/flash/{}.pid)"' h1=http://127.0.0.1:8081      (where something starts the server again)
 #
-# COMMAND restarts {}, by SIGTERM, and may return before that is done. -t: how long a server may take until it is ready (60); -p: the
-# pause after each (6: clients that were told goodbye come back over so many seconds). Needs curl. Exit code 0: all are back; 1: not.
+# COMMAND restarts the server {} by SIGTERM, and may return before the server is back. -t says how many seconds a server may take until it is
+# ready (60 if it is not given). -p says how many seconds to pause after each server (6, because the clients come back within so many seconds).
+# The script needs curl. It exits with 0 when all servers are back, and with 1 when one is not.
 set -euo pipefail
 
 timeout_s=60 pause_s=6
@@ -26,10 +27,10 @@ fi
 command=$1
 shift
 
-# Which life of the process answers: a new number after each start.
+# life URL prints a number that is another one after each start of the server; it prints nothing when the server does not answer.
 life() { curl -fsS -m 2 "$1/metrics" 2>/dev/null | awk '$1 == "flash_started_seconds" {print $2}' || true; }
 
-# Why it is not ready; nothing when it is. A standby is as ready as it can be.
+# why_not URL prints why the server is not ready; it prints nothing when it is. A standby counts as ready, because it cannot be more.
 why_not() {
     local answer
     answer=$(curl -sS -m 2 -w '\n%{http_code}' "$1/readyz" 2>&1) || true

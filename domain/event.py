@@ -33,14 +33,14 @@ class AggregateCommand(Struct, frozen=True, kw_only=True, gc=False):
         return f"{self.AGGREGATE}-{self.uid}"
 
 
-PLACE = ("originator_id", "originator_version")  # where an event stands; stored beside its fields
+STREAM_AND_VERSION = ("originator_id", "originator_version")  # stored beside the fields of an event
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened, in the past tense.
 
     `originator_id` is the stream (`user-42`), `originator_version` the event's number in it, from 1. Deciders leave both unset;
-    the writer makes placed copies.
+    the writer makes copies that have both.
     """
 
     TOPIC: ClassVar[str]
@@ -65,14 +65,15 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
         return int(self.originator_id.partition("-")[2])
 
 
-def placed(events: Iterable[Event], stream: str, version: int) -> list[Event]:
-    """The same events as they stand in `stream`, after `version`: for logs that are made without a writer, as load tests make them."""
+def in_stream(events: Iterable[Event], stream: str, version: int) -> list[Event]:
+    """The same events with their stream and version, the first after `version`: for logs that are made without a writer, as load tests
+    make them."""
     return [replace(event, originator_id=stream, originator_version=number) for number, event in enumerate(events, version + 1)]
 
 
 def stored_fields(event: Event) -> dict[str, Any]:
-    """What an event says, without its place, in the order in which it is stored."""
+    """What an event says, without its stream and version, in the order in which it is stored."""
     fields = asdict(event)
-    for name in PLACE:
+    for name in STREAM_AND_VERSION:
         del fields[name]
     return fields

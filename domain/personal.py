@@ -32,7 +32,7 @@ def owner(rule: str, stream: str, state: dict[str, Any]) -> int:
 
 
 def event_with_owners(event: Event) -> dict[str, Any]:
-    """All fields of an event, its place included, for a snapshot; the personal ones as `Personal`."""
+    """All fields of an event, its stream and version included, for a snapshot; the personal ones as `Personal`."""
     fields = stored_fields(event) | {"originator_id": event.originator_id, "originator_version": event.originator_version}
     for field, rule in event.PERSONAL.items():
         fields[field] = Personal(owner(rule, event.originator_id, fields), fields[field])

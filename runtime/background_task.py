@@ -21,12 +21,12 @@ class BackgroundTask:
         self.name = name
         self._cancel_again_s = cancel_again_s
         self._task: asyncio.Task[object] | None = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None  # what the coroutine failed with; None while it runs and after it was stopped
 
     def start(self, work: Coroutine[Any, Any, object]) -> None:
         """Run `work`. The coroutine that was started before must have ended."""
         assert not self.alive, f"{self.name} runs already"
-        self._error = None
+        self.error = None
         self._task = asyncio.create_task(work, name=self.name)
         self._task.add_done_callback(self._ended)
 
@@ -45,13 +45,8 @@ class BackgroundTask:
         """Whether the coroutine runs."""
         return self._task is not None and not self._task.done()
 
-    @property
-    def error(self) -> BaseException | None:
-        """What the coroutine failed with. It is None while the coroutine runs and after it was stopped."""
-        return self._error
-
     def _ended(self, task: "asyncio.Task[object]") -> None:
-        self._error = _failure(task)
+        self.error = _failure(task)
 
 
 class BackgroundTasks:

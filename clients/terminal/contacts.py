@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from clients.command_line.running import BadUsage, perform
+from clients.command_line.running import BadUsage
 from clients.command_line.screen import complain, say
-from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
+from clients.terminal.options import DEFAULT_SERVER, As, Server, perform_as
 from flash_sdk import Contact, FlashClient
 
 contacts = typer.Typer(help="Your contact list: the people you watch and may send to.")
@@ -27,12 +27,7 @@ def default(context: typer.Context, me: As = None, server: Server = DEFAULT_SERV
 @contacts.command("list")
 def list_(me: As = None, server: Server = DEFAULT_SERVER) -> None:
     """Show your contacts and their presence."""
-
-    async def fetch() -> list[Contact]:
-        async with acting(server, me) as client:
-            return await client.contacts()
-
-    listed = perform(fetch())
+    listed = perform_as(me, server, FlashClient.contacts)
     for contact in sorted(listed, key=lambda contact: contact.handle):
         note = f"  ({contact.presence.note})" if contact.presence.note else ""
         names = "  ".join(filter(None, (contact.alias, contact.name)))
@@ -51,11 +46,10 @@ def add(
 ) -> None:
     """Put someone on your contact list, or change their entry there."""
 
-    async def put() -> Contact:
-        async with acting(server, me) as client:
-            return await client.add_contact((await client.by_handle(handle)).uid, alias, notify)
+    async def put(client: FlashClient) -> Contact:
+        return await client.add_contact((await client.by_handle(handle)).uid, alias, notify)
 
-    contact = perform(put())
+    contact = perform_as(me, server, put)
     say((contact.handle, "bold"), f" is on your contact list: {contact.presence.status}")
 
 
@@ -63,14 +57,13 @@ def add(
 def remove(handle: str, me: As = None, server: Server = DEFAULT_SERVER) -> None:
     """Take someone off your contact list."""
 
-    async def take() -> bool:
-        async with acting(server, me) as client:
-            contact = await known(client, handle)
-            if contact is not None:
-                await client.remove_contact(contact.uid)
-            return contact is not None
+    async def take(client: FlashClient) -> bool:
+        contact = await known(client, handle)
+        if contact is not None:
+            await client.remove_contact(contact.uid)
+        return contact is not None
 
-    if not perform(take()):
+    if not perform_as(me, server, take):
         complain(f"{handle} is not on your contact list")
         raise typer.Exit(1)
     say((handle, "bold"), " is off your contact list")

@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 
 import flash_sdk
-from clients.command_line.running import perform
 from clients.command_line.screen import complain, say
 from clients.terminal.contacts import STYLES
 from clients.terminal.grants import Grants
-from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
+from clients.terminal.options import DEFAULT_SERVER, As, Server, perform_as
 
 WHY_GONE = {
     "unreachable": "no answer from your home",
@@ -52,19 +51,18 @@ def listen(
 ) -> None:
     """Be online: print popups and the presence of your contacts, until Ctrl-C."""
 
-    async def receive() -> None:
-        async with acting(server, me) as client:
-            _end_when_told()
-            seen = flash_sdk.FileSeen(Grants(server).seen_file(client.grant.handle))
-            try:
-                await _print_all(client, seen, done, direct)
-            except asyncio.CancelledError:  # Ctrl-C is the usual way to end this command, so it is no error
-                pass
-            finally:
-                with contextlib.suppress(flash_sdk.FlashClientError):  # a home that does not answer notices the end by itself
-                    await client.logoff()
+    async def receive(client: flash_sdk.FlashClient) -> None:
+        _end_when_told()
+        seen = flash_sdk.FileSeen(Grants(server).seen_file(client.grant.handle))
+        try:
+            await _print_all(client, seen, done, direct)
+        except asyncio.CancelledError:  # Ctrl-C is the usual way to end this command, so it is no error
+            pass
+        finally:
+            with contextlib.suppress(flash_sdk.FlashClientError):  # a home that does not answer notices the end by itself
+                await client.logoff()
 
-    perform(receive())
+    perform_as(me, server, receive)
 
 
 def _end_when_told() -> None:

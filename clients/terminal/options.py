@@ -1,19 +1,19 @@
 """The options that commands share, and the user for whom they act. Rule: an option means the same in every command."""
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 import typer
 
-from clients.command_line.running import BadUsage
+from clients.command_line.running import BadUsage, perform
 from clients.terminal.grants import Grants
 from flash_sdk import FlashClient
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"  # where `flash serve` puts the Global Server
 CLIENT = "terminal/1.0"
 
+T = TypeVar("T")
 Server = Annotated[str, typer.Option("--server", envvar="FLASH_SERVER", metavar="URL", help="The Global Server.")]
 As = Annotated[str | None, typer.Option("--as", metavar="ME", help="Act for this handle instead of the user of the last `flash login`.")]
 Password = Annotated[
@@ -38,11 +38,14 @@ def connect(server: str) -> FlashClient:
         raise BadUsage(str(error)) from None
 
 
-@asynccontextmanager
-async def acting(server: str, handle: str | None) -> AsyncIterator[FlashClient]:
-    """A client that acts for a remembered user."""
-    client = connect(server)
-    grant = Grants(server).get(handle)
-    async with client:
-        client.use(grant)
-        yield client
+def perform_as(handle: str | None, server: str, work: Callable[[FlashClient], Awaitable[T]]) -> T:
+    """Run work with a client that acts for a remembered user. A failure ends the command, as in `perform`."""
+
+    async def acting() -> T:
+        client = connect(server)
+        grant = Grants(server).get(handle)
+        async with client:
+            client.use(grant)
+            return await work(client)
+
+    return perform(acting())

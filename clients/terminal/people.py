@@ -7,8 +7,8 @@ import typer
 from clients.command_line.running import BadUsage, perform
 from clients.command_line.screen import complain, say
 from clients.terminal.grants import Grants
-from clients.terminal.options import DEFAULT_SERVER, As, Password, Server, acting, connect, password_for
-from flash_sdk import PROFILE_FIELDS, Grant, User
+from clients.terminal.options import DEFAULT_SERVER, As, Password, Server, connect, password_for, perform_as
+from flash_sdk import PROFILE_FIELDS, FlashClient, Grant, User
 
 user = typer.Typer(no_args_is_help=True, help="Register, and find people.")
 
@@ -59,15 +59,14 @@ def find(
     if not words and not narrowed:
         raise BadUsage("say what to search for: words, or --field full_name=...")
 
-    async def search() -> int:
+    async def search(client: FlashClient) -> int:
         found = 0
-        async with acting(server, me) as client:
-            async for person in client.search(words, limit=PAGE, **narrowed):
-                found += 1
-                _show(person)
+        async for person in client.search(words, limit=PAGE, **narrowed):
+            found += 1
+            _show(person)
         return found
 
-    if not perform(search()):
+    if not perform_as(me, server, search):
         complain("nobody matches")
 
 
@@ -82,18 +81,19 @@ def erase(
 
     It needs the user's own password, or --as with the handle of somebody whom FLASH_OPS names.
     """
-    secret = password_for(handle, password, new=False) if me is None else ""
 
-    async def end() -> None:
-        if me is not None:
-            async with acting(server, me) as client:
-                await client.erase((await client.by_handle(handle)).uid)
-            return
+    async def end_other(client: FlashClient) -> None:
+        await client.erase((await client.by_handle(handle)).uid)
+
+    async def end_own(secret: str) -> None:
         async with connect(server) as client:
             await client.login(handle, secret)
             await client.erase_me(secret)
 
-    perform(end())
+    if me is not None:
+        perform_as(me, server, end_other)
+    else:
+        perform(end_own(password_for(handle, password, new=False)))
     say("erased ", (handle, "bold"))
 
 

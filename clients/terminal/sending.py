@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from clients.command_line.running import perform
 from clients.command_line.screen import complain, say
 from clients.terminal.contacts import known
-from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
+from clients.terminal.options import DEFAULT_SERVER, As, Server, perform_as
 from flash_sdk import Disconnected, FlashClient, FlashClientError, Listener, Message, Receipt, Unreachable, Welcome
 
 WINDOW = 64  # popups that a home sends ahead of acknowledgements, and a session that peeks acknowledges nothing
@@ -28,19 +27,18 @@ def send(
 ) -> None:
     """Send a popup. The recipient is put on your contact list when they are not on it yet."""
 
-    async def deliver() -> bool:
-        async with acting(server, me) as client:
-            uid = await _reach(client, handle)
-            receipts = await _open(client) if wait else None
-            try:
-                accepted = await client.send(uid, text, in_reply_to=reply_to, urgent=urgent, direct=direct)
-                say("accepted ", (accepted.id, "bold"), ", and handed over directly" if accepted.direct else "")
-                return receipts is None or await _delivered(receipts, accepted.id)
-            finally:
-                with contextlib.suppress(FlashClientError):  # a home that is away will notice by itself
-                    await client.logoff()
+    async def deliver(client: FlashClient) -> bool:
+        uid = await _reach(client, handle)
+        receipts = await _open(client) if wait else None
+        try:
+            accepted = await client.send(uid, text, in_reply_to=reply_to, urgent=urgent, direct=direct)
+            say("accepted ", (accepted.id, "bold"), ", and handed over directly" if accepted.direct else "")
+            return receipts is None or await _delivered(receipts, accepted.id)
+        finally:
+            with contextlib.suppress(FlashClientError):  # a home that is away will notice by itself
+                await client.logoff()
 
-    if not perform(deliver()):
+    if not perform_as(me, server, deliver):
         raise typer.Exit(1)
 
 
@@ -92,10 +90,5 @@ def status(
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Set your status, which the people see who have you on their list."""
-
-    async def put() -> None:
-        async with acting(server, me) as client:
-            await client.set_status(state, note)
-
-    perform(put())
+    perform_as(me, server, lambda client: client.set_status(state, note))
     say("you are ", (state, "bold"))

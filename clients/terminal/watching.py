@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from clients.command_line.running import perform
 from clients.command_line.screen import complain, say
 from clients.terminal.contacts import STYLES
-from clients.terminal.options import DEFAULT_SERVER, As, Server, acting
+from clients.terminal.options import DEFAULT_SERVER, As, Server, perform_as
 from flash_sdk import Disconnected, FeedItem, FlashClient, PresenceEvent, SilentHomes, Snapshot, Standing, Unreachable
 
 KINDS = {Snapshot: "snapshot", PresenceEvent: "change", SilentHomes: "silent", Disconnected: "disconnected"}
@@ -30,12 +29,11 @@ def watch(
 ) -> None:
     """For integrators: show the presence of users, then each change, until Ctrl-C."""
 
-    async def show() -> None:
-        async with acting(server, me) as client:
-            with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to end this command, so it is no error
-                await _show_all(client, user or [], after, as_json)
+    async def show(client: FlashClient) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to end this command, so it is no error
+            await _show_all(client, user or [], after, as_json)
 
-    perform(show())
+    perform_as(me, server, show)
 
 
 async def _show_all(client: FlashClient, handles: list[str], after: str | None, as_json: bool) -> None:

@@ -44,16 +44,16 @@ class WindowManager:
         self._pumping = False
         self._drawing: str | None = None
         self._wanted: dict[Callable[[], None], None] = {}
-        self._context = ViewContext(self._model, theme, remembered, self.do, self.write_to)
+        self._context = ViewContext(self._model, theme, remembered, self.do, self.write_to, now_utc)
         px = theme.px
         root.title("Flash")
         root.minsize(px(LEAST[0]), px(LEAST[1]))
         root.geometry(remembered.geometry("main", (root.winfo_screenwidth(), root.winfo_screenheight()), (px(USUAL[0]), px(USUAL[1]))))
         root.iconphoto(True, theme.sign(48), theme.sign(24))
         root.protocol("WM_DELETE_WINDOW", self.quit)
-        self.popups = PopupStack(root, self._context, now_utc, inbox=self.inbox, shown=self._popup_shown)
+        self.popups = PopupStack(root, self._context, inbox=self.inbox, shown=self._popup_shown)
         self.sign_in = SignInView(root, self._context)
-        self.contacts = ContactView(root, self._context, now_utc, self)
+        self.contacts = ContactView(root, self._context, self)
         self.popups.warm_up()
         self._account()
         self._listen()
@@ -175,11 +175,11 @@ class WindowManager:
 
     def write_to(self, uid: int) -> None:
         """Open the conversation with someone, with the keyboard in its field."""
-        self._show(f"conversation-{uid}", lambda: ConversationWindow(self._root, self._context, uid, now_utc))
+        self._show(f"conversation-{uid}", lambda: ConversationWindow(self._root, self._context, uid))
 
     def inbox(self) -> None:
         """Open the inbox."""
-        self._show("inbox", lambda: InboxWindow(self._root, self._context, now_utc))
+        self._show("inbox", lambda: InboxWindow(self._root, self._context))
 
     def add_contact(self) -> None:
         """Open the search in the directory."""

@@ -121,17 +121,11 @@ class RetireHome(HomeCommand, frozen=True, kw_only=True):
     """Give this home no new users."""
 
 
-class AuditorCommand(Struct, frozen=True, kw_only=True, gc=False):
-    """What an auditor is about to do. `by`: the auditor's uid; `handle`: the auditor's login name."""
+class AuditorCommand(AggregateCommand, frozen=True, kw_only=True):
+    """What an auditor is about to do. `uid` and `handle`: the auditor's."""
 
-    by: int
+    AGGREGATE = "audit"
     handle: str
-    cause: str
-
-    @property
-    def stream(self) -> str:
-        """The stream whose state decides."""
-        return f"audit-{self.by}"
 
 
 class NoteRead(AuditorCommand, frozen=True, kw_only=True):

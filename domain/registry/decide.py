@@ -157,14 +157,14 @@ def _certificate_issued(state: HomeState, command: commands.EnrolHome | commands
 
 def note_read(state: TrailState, command: commands.NoteRead, now: float) -> list[Event]:
     """Every read is noted, also a repeated one."""
-    return [events.AuditRead(by=command.by, handle=command.handle, what=command.what, whom=command.whom, at=now, cause=command.cause)]
+    return [events.AuditRead(by=command.uid, handle=command.handle, what=command.what, whom=command.whom, at=now, cause=command.cause)]
 
 
 def note_dead_letters(state: TrailState, command: commands.NoteDeadLetters, now: float) -> list[Event]:
     """Every action is noted."""
     return [
         events.DeadLettersHandled(
-            by=command.by, handle=command.handle, action=command.action, letters=command.letters, at=now, cause=command.cause
+            by=command.uid, handle=command.handle, action=command.action, letters=command.letters, at=now, cause=command.cause
         )
     ]
 

@@ -40,7 +40,7 @@ class Rules:
         return state
 
     def decide(self, state: State, command: Command, now: float) -> list[Event]:
-        """What happens because of `command`, without places. Raises `Rejected`."""
+        """What happens because of `command`; stream and version are not set yet. Raises `Rejected`."""
         return self.deciders[type(command)](state, command, now)
 
     def evolve(self, state: State, event: Event) -> None:

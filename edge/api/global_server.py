@@ -6,14 +6,15 @@ from functools import partial
 from domain.errors import BadCredentials, Forbidden, HandleTaken, TooManyRequests, UnknownUser
 from domain.profile import PROFILE_FIELDS, clean_handle
 from edge.api.home import uid_of
-from edge.contracts import answers, requests
+from edge.contracts import requests
 from edge.contracts.servers import Global
 from edge.http.auth import Gate
 from edge.http.client_address import TrustedProxies
 from edge.http.messages import NO_CONTENT, Answer, Call, answer_json
 from edge.http.route import Route
+from servers.global_server import views
 
-USER = {200: answers.User}
+USER = {200: views.User}
 
 
 class GlobalRoutes:
@@ -79,9 +80,9 @@ def global_routes(server: Global, gate: Gate, proxies: TrustedProxies) -> Sequen
     on = GlobalRoutes(server, proxies)
     guarded = partial(Route, gate=gate)
     return [
-        Route("POST", "/v1/users", on.register, {201: answers.Grant}, requests.Register, (HandleTaken, TooManyRequests)),
-        Route("POST", "/v1/tokens", on.token, {200: answers.Grant}, requests.Credentials, (BadCredentials, TooManyRequests)),
-        guarded("GET", "/v1/users", on.search, {200: answers.Users}, query=requests.Search, refusals=(TooManyRequests,)),
+        Route("POST", "/v1/users", on.register, {201: views.Grant}, requests.Register, (HandleTaken, TooManyRequests)),
+        Route("POST", "/v1/tokens", on.token, {200: views.Grant}, requests.Credentials, (BadCredentials, TooManyRequests)),
+        guarded("GET", "/v1/users", on.search, {200: views.Users}, query=requests.Search, refusals=(TooManyRequests,)),
         guarded("PATCH", "/v1/users/me", on.change_profile, USER, requests.ChangeProfile, (UnknownUser, TooManyRequests)),
         guarded("POST", "/v1/users/me/erase", on.erase_me, {204: None}, requests.EraseMe, (BadCredentials, TooManyRequests)),
         # This one stands before the paths with a uid in that place, because a handle may be "erase".

@@ -27,10 +27,11 @@ from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import framing_for
 from edge.transports.long_poll import LongPolls
 from runtime.deferred import Deferred
+from servers.sessions import views
 from servers.sessions.sessions import Hello
 
 STREAM = ("multipart/x-mixed-replace", "text/event-stream")
-CONTACT = {201: answers.Contact, 200: answers.Contact}
+CONTACT = {201: views.Contact, 200: views.Contact}
 
 
 class HomeRoutes:
@@ -150,7 +151,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
         route("GET", "/v1/contacts", on.contacts, {200: answers.Contacts}, None),
         route("PUT", "/v1/contacts/{uid}", on.put_contact, CONTACT, requests.PutContact, UnknownUser, TooManyRequests),
         route("DELETE", "/v1/contacts/{uid}", on.remove_contact, {204: None}, None, TooManyRequests),
-        route("POST", "/v1/messages", on.send, {202: answers.Accepted}, requests.SendMessage, NotAContact, Conflict, TooManyRequests),
+        route("POST", "/v1/messages", on.send, {202: views.Accepted}, requests.SendMessage, NotAContact, Conflict, TooManyRequests),
         route("POST", "/v1/acks", on.acknowledge, {204: None}, requests.Acknowledge, UnknownSession),
         route("POST", "/v1/messages/{id}/done", on.done, {204: None}, requests.Done, UnknownMessage),
         route("PUT", "/v1/status", on.set_status, {204: None}, requests.SetStatus, TooManyRequests),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
-from edge.contracts import answers, requests
+from edge.contracts import requests
 from edge.contracts.servers import Global
 from edge.http.auth import Gate
 from edge.http.messages import Answer, Call, answer_json
@@ -11,6 +11,7 @@ from edge.http.problems import problem, problem_for
 from edge.http.route import Route
 from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import EVENT_STREAM
+from servers.global_server import views
 
 MAX_CURSOR_CHARS = 64  # ours have at most 25
 STREAM = {200: ("text/event-stream",)}
@@ -60,6 +61,6 @@ def presence_routes(server: Global, gate: Gate, streams: BackConnections) -> Seq
     on = PresenceRoutes(server, streams)
     refusals = (NotAnIntegrator, NotGranted)
     return [
-        Route("GET", "/v1/presence", on.snapshot, {200: answers.PresencePage}, None, refusals, gate=gate, query=requests.Presence),
+        Route("GET", "/v1/presence", on.snapshot, {200: views.PresencePage}, None, refusals, gate=gate, query=requests.Presence),
         Route("GET", "/v1/presence/stream", on.stream, STREAM, None, (*refusals, Gap), gate=gate, query=requests.PresenceStream),
     ]

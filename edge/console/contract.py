@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
-from servers.global_server.console import HomeSeen, Letter
+from servers.global_server.console import DeadLetterSummary, HomeSeen
 from servers.security.identity import Identity
 
 
@@ -56,7 +56,7 @@ class Console(Protocol):
     async def own_health(self) -> dict[str, Any]:
         """The Global Server's own figures."""
 
-    async def dead_letters(self) -> Sequence[Letter]:
+    async def dead_letters(self) -> Sequence[DeadLetterSummary]:
         """Every dead letter."""
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
@@ -64,3 +64,10 @@ class Console(Protocol):
 
     async def drop(self, who: Identity, ids: Sequence[str]) -> int:
         """Throw dead letters away. Returns how many."""
+
+
+class Pages:
+    """Pages that show what one console answers."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console

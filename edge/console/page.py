@@ -5,6 +5,7 @@ The content security policy therefore allows none, and injected markup could run
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -113,6 +114,16 @@ def table(caption: str, headings: tuple[str, ...], rows: list[Html], empty: str,
     body = rows or [tag("tr", tag("td", empty, colspan=len(headings), class_="empty"))]
     inner = tag("table", tag("caption", caption), head, tag("tbody", *body), **attributes)
     return tag("div", inner, class_="wide", tabindex="0", role="region", aria_label=caption)
+
+
+def row(*cells: Any, **attributes: Any) -> Html:
+    """A row of a table. A list is what stands in one cell."""
+    return tag("tr", [tag("td", cell) for cell in cells], **attributes)
+
+
+def figures(named: Iterable[tuple[str, Any]]) -> Html:
+    """A list of named values."""
+    return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in named], class_="figures")
 
 
 def field(label: str, control: Html) -> Html:

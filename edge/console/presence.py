@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from domain.errors import Invalid
-from edge.console.contract import Console
+from edge.console.contract import Pages
 from edge.console.forms import Moment, read_time
 from edge.console.markup import Html, tag
-from edge.console.page import link, moment, notice, page, table, time_field
+from edge.console.page import figures, link, moment, notice, page, row, table, time_field
 from edge.console.user import presence_word
 from edge.http.messages import Answer, Call
 from projections.audit.rows import Online
@@ -19,11 +19,8 @@ from projections.audit.rows import Online
 MAX_ROWS = 500  # more rows than anybody reads; the counts above the table include everybody
 
 
-class PresencePages:
+class PresencePages(Pages):
     """`/ops/presence`."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
 
     async def show(self, call: Call) -> Answer:
         """Who is online now, or was at the moment that the slider or the field names."""
@@ -70,21 +67,19 @@ def _field(query: Moment) -> Html:
 def _moment(online: Sequence[Online], at: float | None, now: float) -> Html:
     counts = Counter(each.status for each in online)
     rows = [
-        tag(
-            "tr",
-            tag("td", tag("a", each.person.handle or each.person.uid, href=link("/ops/user", who=each.person.uid))),
-            tag("td", each.person.uid),
-            tag("td", each.person.home),
-            tag("td", presence_word(each.status)),
-            tag("td", moment(each.since)),
+        row(
+            tag("a", each.person.handle or each.person.uid, href=link("/ops/user", who=each.person.uid)),
+            each.person.uid,
+            each.person.home,
+            presence_word(each.status),
+            moment(each.since),
         )
         for each in online[:MAX_ROWS]
     ]
-    figures = [tag("div", tag("dt", status), tag("dd", counts[status])) for status in ("online", "away", "dnd")]
     return tag(
         "section",
         tag("h2", "Online now, " if at is None else "Online at ", moment(now if at is None else at)),
-        tag("dl", figures, class_="figures"),
+        figures((status, counts[status]) for status in ("online", "away", "dnd")),
         table("Users", ("User", "uid", "Home", "Status", "Since"), rows, "Nobody was online."),
         notice(f"The first {MAX_ROWS} of {len(online)} are shown.") if len(online) > MAX_ROWS else None,
         id="moment",

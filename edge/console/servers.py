@@ -7,21 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.errors import Unavailable
-from edge.console.contract import Console
+from edge.console.contract import Pages
 from edge.console.forms import DeadPage, OneLetter
 from edge.console.markup import Html, tag, text
-from edge.console.page import link, moment, notice, page, redirect, table
+from edge.console.page import figures, link, moment, notice, page, redirect, row, table
 from edge.http.messages import Answer, Call
-from servers.global_server.console import HomeSeen, Letter
+from servers.global_server.console import DeadLetterSummary, HomeSeen
 
 ALL = "all"
 
 
-class ServerPages:
+class ServerPages(Pages):
     """`/ops/homes` and `/ops/dead`."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
 
     async def homes(self, call: Call) -> Answer:
         """The state of every server. A script refreshes it every few seconds."""
@@ -45,14 +42,13 @@ class ServerPages:
             letters, fault = (), f"The dead letters cannot be seen: {error.detail}"
         done = f"{query.requeued} put back into the queue." if query.requeued is not None else None
         done = f"{query.dropped} dropped." if query.dropped is not None else done
-        everything = tag("form", _letter_field(ALL), tag("button", "Requeue all"), action="/ops/dead/requeue", method="post")
         headings = ("Died", "Came from", "Reason", "Contents", "Bytes", "Actions")
         return page(
             "Dead letters",
             call.identity,
             notice(fault, "fault"),
             notice(done),
-            everything if len(letters) > 1 else None,
+            _button("requeue", ALL, "Requeue all") if len(letters) > 1 else None,
             table("Oldest first", headings, [_letter(letter) for letter in letters], "No dead letters." if not fault else "Unknown."),
             here="/ops/dead",
         )
@@ -71,16 +67,14 @@ class ServerPages:
 
 def _home(home: HomeSeen) -> Html:
     told: Mapping[str, Any] = home.health or {}
-    figures = [_known(told.get(name)) for name in ("sessions", "waiting", "relay_lag", "inbox", "writer")]
-    return tag(
-        "tr",
-        tag("td", tag("b", home.name), tag("small", home.url)),
-        tag("td", _state(home)),
-        tag("td", home.residents),
-        [tag("td", figure) for figure in figures],
-        tag("td", _lags(told.get("projections"))),
-        tag("td", _known(told.get("dead"))),
-        tag("td", _known(told.get("position"))),
+    return row(
+        [tag("b", home.name), tag("small", home.url)],
+        _state(home),
+        home.residents,
+        *(_known(told.get(name)) for name in ("sessions", "waiting", "relay_lag", "inbox", "writer")),
+        _lags(told.get("projections")),
+        _known(told.get("dead")),
+        _known(told.get("position")),
         id=f"home-{home.name}",
     )
 
@@ -105,7 +99,7 @@ def _lags(lags: Any) -> Html:
 
 def _global(health: Mapping[str, Any]) -> Html:
     newest, behind_s = health["audit_newest"], health["audit_behind_s"]
-    figures: list[tuple[str, Any]] = [
+    told: list[tuple[str, Any]] = [
         ("State", tag("span", health["ready"] or "ready", class_="status away" if health["ready"] else "status online")),
         (
             "Broker",
@@ -123,24 +117,25 @@ def _global(health: Mapping[str, Any]) -> Html:
         ("Audit behind", "–" if behind_s is None else f"{behind_s:.2f} s"),
         ("Unreadable in the history", health["audit_unreadable"]),
     ]
-    return text(
-        tag("h2", "Global Server"), tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in figures], class_="figures")
+    return text(tag("h2", "Global Server"), figures(told))
+
+
+def _letter(letter: DeadLetterSummary) -> Html:
+    actions = [
+        _button("requeue", letter.id, "Requeue"),
+        tag("details", tag("summary", "Drop…"), _button("drop", letter.id, "Drop for good")),
+    ]
+    return row(
+        moment(letter.at),
+        letter.queue or "unknown",
+        letter.reason or "none given",
+        letter.contents,
+        letter.size_bytes,
+        tag("div", *actions, class_="actions"),
     )
 
 
-def _letter(letter: Letter) -> Html:
-    requeue = tag("form", _letter_field(letter.id), tag("button", "Requeue"), action="/ops/dead/requeue", method="post")
-    drop = tag("form", _letter_field(letter.id), tag("button", "Drop for good"), action="/ops/dead/drop", method="post")
-    return tag(
-        "tr",
-        tag("td", moment(letter.at)),
-        tag("td", letter.queue or "unknown"),
-        tag("td", letter.reason or "none given"),
-        tag("td", letter.contents),
-        tag("td", letter.size_bytes),
-        tag("td", requeue, tag("details", tag("summary", "Drop…"), drop), class_="actions"),
-    )
-
-
-def _letter_field(letter: str) -> Html:
-    return tag("input", type="hidden", name="letter", value=letter)
+def _button(action: str, letter: str, said: str) -> Html:
+    """A button that does `action` with a dead letter."""
+    named = tag("input", type="hidden", name="letter", value=letter)
+    return tag("form", named, tag("button", said), action=f"/ops/dead/{action}", method="post")

@@ -1,4 +1,4 @@
-"""A popup's life as a picture: a lane for each server, a dot for each step, an arrow from its cause. Rule: nothing is drawn to scale.
+"""A popup's life as a picture: a line for each server, a dot for each step, an arrow from its cause. Rule: nothing is drawn to scale.
 
 The times stand at the arrows, because a popup arrives within milliseconds and may be closed hours later.
 """
@@ -6,25 +6,22 @@ The times stand at the arrows, because a popup arrives within milliseconds and m
 from collections.abc import Sequence
 from typing import Any
 
-from edge.console.contract import Console
+from edge.console.contract import Pages
 from edge.console.events import HEADINGS, event_row
 from edge.console.forms import OneMessage
 from edge.console.markup import Html, tag
-from edge.console.page import link, moment, notice, page, table
+from edge.console.page import link, moment, notice, page, row, table
 from edge.http.messages import Answer, Call
 from projections.audit.rows import Life, Step
 
-STEP_PX, LANE_PX = 150, 110  # room for a name and a time below each dot
+STEP_PX, SERVER_PX = 150, 110  # room for a name and a time below each dot
 LEFT_PX, TOP_PX, BELOW_PX = 96, 44, 60
 DOT_PX = 9
-ARC_PX = 52  # how far an arc's handle stands above its lane
+ARC_PX = 52  # how far an arc's handle stands above its server's line
 
 
-class TracePages:
+class TracePages(Pages):
     """`/ops/trace`."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
 
     async def show(self, call: Call) -> Answer:
         """Every popup with this id, and its events."""
@@ -48,30 +45,24 @@ def _life(life: Life) -> Html:
 
 
 def _step(step: Step) -> Html:
-    return tag(
-        "tr",
-        tag("td", tag("b", step.name)),
-        tag("td", duration(step.took_s)),
-        tag("td", moment(step.row.time)),
-        tag("td", step.row.source),
-        tag("td", tag("code", step.row.topic)),
-    )
+    return row(tag("b", step.name), duration(step.took_s), moment(step.row.time), step.row.source, tag("code", step.row.topic))
 
 
 def picture(steps: Sequence[Step]) -> Html:
     """The life as SVG: servers from top to bottom in the order of their first step, steps from left to right."""
-    lanes = list(dict.fromkeys(step.row.source for step in steps))
-    width, height = LEFT_PX + STEP_PX * len(steps), TOP_PX + LANE_PX * (len(lanes) - 1) + BELOW_PX
+    servers = list(dict.fromkeys(step.row.source for step in steps))
+    width, height = LEFT_PX + STEP_PX * len(steps), TOP_PX + SERVER_PX * (len(servers) - 1) + BELOW_PX
     spots = [
-        (LEFT_PX + STEP_PX * number + STEP_PX // 3, TOP_PX + LANE_PX * lanes.index(step.row.source)) for number, step in enumerate(steps)
+        (LEFT_PX + STEP_PX * number + STEP_PX // 3, TOP_PX + SERVER_PX * servers.index(step.row.source))
+        for number, step in enumerate(steps)
     ]
     drawn: list[Html] = [tag("title", "The way of the popup: " + ", ".join(f"{step.name} at {step.row.source}" for step in steps))]
     drawn.append(tag("defs", tag("marker", tag("path", d="M0 0 L8 4 L0 8 z"), id="tip", refX=8, refY=4, **_TIP)))
     labels: list[Html] = []
-    for number, lane in enumerate(lanes):
-        y = TOP_PX + LANE_PX * number
-        drawn.append(tag("line", x1=LEFT_PX - 8, y1=y, x2=width, y2=y, class_="lane"))
-        drawn.append(tag("text", lane, x=8, y=y + 5, class_="server"))
+    for number, server in enumerate(servers):
+        y = TOP_PX + SERVER_PX * number
+        drawn.append(tag("line", x1=LEFT_PX - 8, y1=y, x2=width, y2=y, class_="server-line"))
+        drawn.append(tag("text", server, x=8, y=y + 5, class_="server"))
     for number, step in enumerate(steps):
         before = _cause(steps, number)
         if before is not None:
@@ -98,7 +89,7 @@ def _cause(steps: Sequence[Step], number: int) -> int | None:
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], label: str) -> list[Html]:
-    """An arrow from dot to dot. Within a lane it is an arc above the dots between. Its label keeps clear of the names below the dots."""
+    """An arrow from dot to dot; between two steps of one server, an arc above the dots. Its label keeps clear of the names below them."""
     (x1, y1), (x2, y2) = start, end
     middle = (x1 + x2) // 2
     if y1 == y2:

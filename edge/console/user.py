@@ -6,20 +6,17 @@ Rule: everything comes from the audit, and no text is shown.
 from collections.abc import Sequence
 
 from domain.errors import Invalid, UnknownUser
-from edge.console.contract import Console
+from edge.console.contract import Pages
 from edge.console.events import HEADINGS, PAGE_ROWS, event_row
 from edge.console.forms import OneUser, read_time
 from edge.console.markup import Html, tag, text
-from edge.console.page import link, moment, notice, page, table, time_field
+from edge.console.page import figures, link, moment, notice, page, row, table, time_field
 from edge.http.messages import Answer, Call
 from projections.audit.rows import AuditFilter, Person, Shown, StateAt
 
 
-class UserPages:
+class UserPages(Pages):
     """`/ops/user`."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
 
     async def show(self, call: Call) -> Answer:
         """A user, how they stood at the moment, and what they did, newest first."""
@@ -43,7 +40,7 @@ class UserPages:
             _state(state),
             _window(window),
             tag("h2", "Timeline"),
-            table("What happened, newest first", HEADINGS, [event_row(row) for row in found.rows], "Nothing happened."),
+            table("What happened, newest first", HEADINGS, [event_row(each) for each in found.rows], "Nothing happened."),
             tag("p", tag("a", "Older events", href=older, rel="next")) if older else None,
             here="/ops/user",
         )
@@ -67,7 +64,7 @@ def _when(query: OneUser, person: Person) -> Html:
 
 def _state(state: StateAt) -> Html:
     user, mailbox = state.user, state.mailbox
-    figures = {
+    told = {
         "Status": presence_word(user.status if user.sessions else "offline"),
         "Sessions": len(user.sessions),
         "Contacts": len(user.contacts),
@@ -75,17 +72,16 @@ def _state(state: StateAt) -> Html:
         "At": moment(state.at),
     }
     known = None if state.complete else notice("The history does not hold all that happened to this user before.", "fault")
-    return text(known, tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in figures.items()], class_="figures"))
+    return text(known, figures(told.items()))
 
 
 def _window(window: Sequence[Shown]) -> Html:
     rows = [
-        tag(
-            "tr",
-            tag("td", tag("a", shown.handle, href=link("/ops/user", who=shown.uid))),
-            tag("td", shown.home),
-            tag("td", presence_word(shown.status), tag("small", "or unknown: its home may have been away") if shown.doubtful else None),
-            tag("td", moment(shown.since)),
+        row(
+            tag("a", shown.handle, href=link("/ops/user", who=shown.uid)),
+            shown.home,
+            [presence_word(shown.status), tag("small", "or unknown: its home may have been away") if shown.doubtful else None],
+            moment(shown.since),
         )
         for shown in window
     ]

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from edge.contracts import answers
 from runtime.deferred import Deferred
+from servers.global_server import views as global_views
 from servers.security.identity import Identity
+from servers.sessions import views
 from servers.sessions.parts import Outlet
 from servers.sessions.route import DirectRoute
 from servers.sessions.sessions import Hello
@@ -46,10 +47,10 @@ class Streams(Protocol):
 class ContactList(Protocol):
     """The calls about contact lists (`servers/home/contact_list.py`)."""
 
-    async def read(self, who: Identity) -> list[answers.Contact]:
+    async def read(self, who: Identity) -> list[views.Contact]:
         """The contact list."""
 
-    async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
+    async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
         """Add or change a contact. Returns whether the contact is new, and the contact."""
 
     async def remove(self, who: Identity, uid: int) -> None:
@@ -79,10 +80,10 @@ class Home(Streams, Protocol):
 
     def send(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None, /
-    ) -> Deferred[answers.Accepted]:
+    ) -> Deferred[views.Accepted]:
         """Commit a message. With a ticket, the answer may have a stamp."""
 
-    async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> views.Ticket:
         """The direct way to a contact, for a sender who connects from `address`."""
 
     def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
@@ -112,22 +113,22 @@ class Global(Streams, Protocol):
 
     async def register(
         self, handle: str, password: str, profile: dict[str, str | None], client_address: str, *, separate_tokens: bool
-    ) -> answers.Grant:
+    ) -> global_views.Grant:
         """Register a user. Returns their grant."""
 
-    async def token(self, handle: str, password: str, client_address: str, *, separate_tokens: bool) -> answers.Grant:
+    async def token(self, handle: str, password: str, client_address: str, *, separate_tokens: bool) -> global_views.Grant:
         """A grant for a user who knows the password."""
 
-    async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> answers.Users:
+    async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> global_views.Users:
         """One page of users."""
 
-    async def user(self, who: Identity, uid: int) -> answers.User:
+    async def user(self, who: Identity, uid: int) -> global_views.User:
         """A user by number."""
 
-    async def user_by_handle(self, who: Identity, handle: str) -> answers.User:
+    async def user_by_handle(self, who: Identity, handle: str) -> global_views.User:
         """A user by login name."""
 
-    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> answers.User:
+    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> global_views.User:
         """Change a profile. Returns the user after it."""
 
     async def erase_me(self, who: Identity, password: str, client_address: str) -> None:
@@ -136,7 +137,7 @@ class Global(Streams, Protocol):
     async def erase(self, who: Identity, uid: int) -> None:
         """Close somebody's account."""
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> answers.PresencePage:
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> global_views.PresencePage:
         """A snapshot of the presence of `uids`, or one page of everybody granted."""
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Session:

@@ -11,15 +11,13 @@ import asyncio
 import hmac
 import secrets
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from edge.http.client_address import Network
 from edge.transports.back_connection import HIGH_WATER_BYTES
 from servers.security.addresses import IP, ip_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ANSWER_BYTES = 65  # 64 hexadecimal digits and a line end
 COUNT_BYTES = 8
@@ -27,7 +25,7 @@ COUNT_BYTES = 8
 INNER = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
 
-def may_be_called(address: str, networks: "Sequence[Network]") -> bool:
+def may_be_called(address: str, networks: Sequence[Network]) -> bool:
     """Whether a home may connect to `address`: it is public, or in one of `networks`, and one machine's in any case."""
     ip = _one_machine(address)
     if ip is None:
@@ -39,7 +37,7 @@ def may_be_called(address: str, networks: "Sequence[Network]") -> bool:
     return ip.is_global and not (ip.is_private or ip.is_reserved)
 
 
-def may_be_told(local: str, seen: str, networks: "Sequence[Network]") -> bool:
+def may_be_told(local: str, seen: str, networks: Sequence[Network]) -> bool:
     """Whether contacts behind the same NAT may hear what a client seen at `seen` calls its own address: a private one, or that very one.
     A home connects nowhere by it, and nobody is sent to a public address that was not proven, nor to their own machine."""
     ip = _one_machine(local)

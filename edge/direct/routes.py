@@ -18,6 +18,7 @@ from edge.http.messages import Answer, Call, answer_json
 from edge.http.metrics import EdgeMetrics
 from edge.http.route import Route
 from servers.security.rate_limit import RateLimit
+from servers.sessions import views
 from servers.sessions.route import DirectRoute
 
 TOO_MANY = "Too many offers; go on over the back connection."
@@ -106,4 +107,4 @@ class TicketOffice:
 def ticket_route(home: Home, gate: Gate, proxies: TrustedProxies) -> Route:
     """The call with which a sender asks for a ticket."""
     refusals = (NotYourHome, NoRoute, TooManyRequests)
-    return Route("POST", "/v1/tickets", TicketOffice(home, proxies).ask, {200: answers.Ticket}, requests.AskForTicket, refusals, gate=gate)
+    return Route("POST", "/v1/tickets", TicketOffice(home, proxies).ask, {200: views.Ticket}, requests.AskForTicket, refusals, gate=gate)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,6 +22,7 @@ MAX_FIELDS = 50  # of a query or a form: ours have at most 12, and the parser ta
 MAX_ECHO_CHARS = 80  # of a field name that the client made up
 
 
+@dataclass(eq=False)
 class Route:
     """One call: how it is addressed, who may call it, what it takes and answers, and who handles it.
 
@@ -30,33 +32,23 @@ class Route:
     A `page` is for people in a browser: it takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
     """
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        handle: Handler,
-        success: Mapping[int, Any],
-        body: type[msgspec.Struct] | None = None,
-        refusals: Sequence[type[FlashError]] = (),
-        *,
-        gate: Gate | None = None,
-        query: type[msgspec.Struct] | None = None,
-        any_query: bool = False,
-        page: Refuse | None = None,
-    ) -> None:
-        self.method = method
-        self.name = f"{method} {path}"  # as in the protocol's tables
-        self.path = path
-        self.handle = handle
-        self.success = success
-        self.gate = gate
-        self.body = body
-        self.query = query
-        self.public_query = any_query
-        self.refusals = (*refusals, *((Unauthorized,) if gate else ()))
-        self.synchronous = not iscoroutinefunction(handle)
-        self.page = page
-        self.decode_body: Callable[[bytes], Any] = msgspec.json.Decoder(body).decode if body is not None else _no_body
+    method: str
+    path: str
+    handle: Handler
+    success: Mapping[int, Any]
+    body: type[msgspec.Struct] | None = None
+    refusals: Sequence[type[FlashError]] = ()
+    _: KW_ONLY
+    gate: Gate | None = None
+    query: type[msgspec.Struct] | None = None
+    any_query: bool = False
+    page: Refuse | None = None
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.method} {self.path}"  # as in the protocol's tables
+        self.refusals = (*self.refusals, *((Unauthorized,) if self.gate else ()))
+        self.synchronous = not iscoroutinefunction(self.handle)
+        self.decode_body: Callable[[bytes], Any] = msgspec.json.Decoder(self.body).decode if self.body is not None else _no_body
 
     @property
     def endless(self) -> bool:
@@ -92,7 +84,7 @@ class Route:
 
     def read_query(self, raw: str) -> Any:
         """The typed query. Each field at most once. Raises `Invalid`."""
-        if self.public_query or (not raw and self.query is None):
+        if self.any_query or (not raw and self.query is None):
             return None
         return _read_fields(raw, self.query)
 

@@ -6,9 +6,9 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import uvloop
 
@@ -36,15 +36,10 @@ class _Parser(argparse.ArgumentParser):
 def run(arguments: Sequence[str]) -> int:
     """Run a server command to its end. Returns the exit code."""
     chosen = _parser().parse_args(arguments)
-    servers: dict[str, Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]] = {
-        "serve": _serve,
-        "global": _global,
-        "home": _home,
-    }
     try:
         settings = Settings.read(os.environ)
         set_up_logs(settings.log_level, settings.log_format)
-        uvloop.run(servers[chosen.command](settings, chosen))
+        uvloop.run(chosen.run(settings, chosen))
     except KeyboardInterrupt:
         return INTERRUPTED
     except asyncio.CancelledError:  # the server was told to stop while it started or stood by
@@ -69,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     made["home"].add_argument("name", help="the home's name for ever, e.g. h1")
     made["home"].add_argument("--port", type=_number(1, 65_535), default=8081, help="the port to listen on (8081)")
     made["home"].add_argument("--enroll", type=_secret, metavar="SECRET", help="what `flash enroll` printed for it (FLASH_ENROLL)")
+    for name, server in (("serve", _serve), ("global", _global), ("home", _home)):
+        made[name].set_defaults(run=server)
     return parser
 
 

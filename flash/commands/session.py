@@ -1,4 +1,4 @@
-"""Opens the audit for one command: it chooses the history and the store, and prints one line when that fails.
+"""What the commands share: settings, the history, the audit, and one line for each failure.
 
 Rule: no command reads a server's memory.
 
@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from servers.audit.audit import Audit
 from servers.audit.decoder import HistoryDecoder
 from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import keys_file, open_keys
+from servers.store.databases import is_log
 
 CONNECT_S = 10.0  # a live broker answers within a second
 
@@ -43,24 +44,27 @@ At = Annotated[str, typer.Option("--at", metavar="TIME", help="The moment: RFC 3
 
 
 def perform(work: Callable[[Audit], Coroutine[Any, Any, None]], data: Path | None, store: Path | None, *, text: bool = False) -> None:
-    """Run `work` on an audit that has caught up with the history. `text`: the audit may use the keys. Every foreseen failure becomes one
-    line on standard error and exit code 1."""
+    """Run `work` on an audit that has caught up with the history. `text`: the audit may use the keys."""
 
     async def run() -> None:
         async with _opened(data, store, text) as audit:
             await work(audit)
 
-    try:
+    with one_line_errors():
         asyncio.run(run())
+
+
+@contextlib.contextmanager
+def one_line_errors(exit_code: int = 1) -> Iterator[None]:
+    """Make one line on standard error and `exit_code` of every foreseen failure."""
+    try:
+        yield
+        return
     except BrokenPipeError:
         stop_writing()
-    except FlashError as error:
-        complain(error.detail)
-    except (BadSetting, OSError) as error:
+    except (FlashError, OSError, ValueError) as error:
         complain(str(error))
-    else:
-        return
-    raise typer.Exit(1)
+    raise typer.Exit(exit_code)
 
 
 def settings_for(data: Path | None) -> Settings:
@@ -68,6 +72,16 @@ def settings_for(data: Path | None) -> Settings:
     settings = Settings.read(os.environ)
     set_up_logs("error", settings.log_format)  # a command prints itself what its user must know
     return settings if data is None else dataclasses.replace(settings, data=data)
+
+
+def servers_in(directory: Path, action: str, store_url: str = "", hint: str = "") -> list[str]:
+    """The servers whose stores lie in `directory`, for a command that was given no names. Raises `BadUsage`."""
+    if store_url:
+        raise BadUsage(f"name the servers to {action}: FLASH_STORE_URL does not say which there are")
+    found = [path.stem for path in sorted(directory.glob("*.db")) if is_log(f"sqlite:///{path}", path.stem)]
+    if not found:
+        raise BadUsage(f"there is no server's store in {directory}{hint}")
+    return found
 
 
 async def open_history(settings: Settings, stack: contextlib.AsyncExitStack) -> Any:

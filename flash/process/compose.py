@@ -27,8 +27,8 @@ from flash.process.settings import BadSetting, Settings
 from runtime.database_urls import sqlite_file
 from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble as assemble_global
-from servers.global_server.assembly import assemble_console
 from servers.global_server.config import GlobalConfig
+from servers.global_server.console import OpsConsole
 from servers.global_server.metrics import GlobalMetrics
 from servers.global_server.service import GlobalServer
 from servers.home.assembly import assemble as assemble_home
@@ -73,9 +73,14 @@ def _registry_keys(settings: Settings) -> tuple[str, ...]:
     return (file,) if not database or sqlite_file(database) is not None else (file, database)
 
 
+def host_here(settings: Settings) -> str:
+    """The host at which a server of this machine is reached from this machine."""
+    return "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - the operator set it
+
+
 def public_url(settings: Settings, port: int) -> str:
     """The URL at which clients reach a server on `port`."""
-    return settings.public_url or f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104
+    return settings.public_url or f"http://{host_here(settings)}:{port}"
 
 
 @contextlib.asynccontextmanager
@@ -103,14 +108,9 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         home = await asyncio.to_thread(assemble_home, config, broker)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
-        edge = home_edge(
-            home,
-            home.verifier,
-            direct=DirectConfig(settings.direct_networks),
-            proxies=TrustedProxies(settings.trusted_proxies),
-            registry=registry,
-            limits=Limits(max_connections=settings.max_connections),
-        )
+        direct = DirectConfig(settings.direct_networks)
+        proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
+        edge = home_edge(home, home.verifier, direct=direct, proxies=proxies, registry=registry, limits=limits)
         try:
             await _listen(edge, settings.host, port)  # before the home starts, because a standby must say that it is one
             await home.start()
@@ -142,8 +142,8 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
-        console = assemble_console(server, audit)
-        pages = console_routes(console, console.verifier, proxies, public_url(settings, port))
+        console = OpsConsole(server, audit)
+        pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
         if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
             await audit.open()

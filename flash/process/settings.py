@@ -19,7 +19,9 @@ from servers.security.integrators import EXPECTED, PresenceGrant, read_grants
 from servers.trust.enrolment import Secret
 
 T = TypeVar("T")
+Networks = tuple[IPv4Network | IPv6Network, ...]
 SECONDS = "seconds above 0"
+NETWORKS = "addresses or networks such as 10.0.0.5, 10.1.0.0/16"
 DATA = Path("data")  # relative to the current directory, so that a first try leaves nothing elsewhere
 
 
@@ -27,20 +29,26 @@ class BadSetting(ValueError):
     """A `FLASH_*` variable or an argument holds a value that it must not hold."""
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError
-    return value
+def _checked(read: Callable[[str], T], holds: Callable[[T], bool]) -> Callable[[str], T]:
+    """A parser that refuses values for which the condition does not hold."""
+
+    def parse(text: str) -> T:
+        if not holds(value := read(text)):
+            raise ValueError
+        return value
+
+    return parse
+
+
+_positive = _checked(float, lambda value: 0 < value < float("inf"))
 
 
 def _at_least(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if int(text) < least:
-            raise ValueError
-        return int(text)
+    return _checked(int, lambda value: value >= least)
 
-    return parse
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    return _checked(str.lower, lambda text: text in choices)
 
 
 def _yes_or_no(text: str) -> bool:
@@ -51,17 +59,8 @@ def _handles(text: str) -> frozenset[str]:
     return frozenset(handle.strip().lower() for handle in text.split(",") if handle.strip())
 
 
-def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+def _networks(text: str) -> Networks:
     return tuple(ip_network(entry.strip()) for entry in text.split(",") if entry.strip())
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in choices:
-            raise ValueError
-        return text.lower()
-
-    return parse
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -122,12 +121,8 @@ class Settings:
     seal_events: int = _setting("FLASH_SEAL_EVENTS", _at_least(2), "a whole number above 1", _default_of(SealPolicy, "events"))
     seal_s: float = _setting("FLASH_SEAL_S", _positive, SECONDS, _default_of(SealPolicy, "seconds"))
     max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _at_least(1), "a whole number above 0", _default_of(Limits, "max_connections"))
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
-        "FLASH_TRUSTED_PROXIES", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
-    )
-    direct_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
-        "FLASH_DIRECT_NETWORKS", _networks, "addresses or networks such as 10.0.0.5, 10.1.0.0/16", ()
-    )
+    trusted_proxies: Networks = _setting("FLASH_TRUSTED_PROXIES", _networks, NETWORKS, ())  # noqa: RUF009 - a tuple never changes
+    direct_networks: Networks = _setting("FLASH_DIRECT_NETWORKS", _networks, NETWORKS, ())  # noqa: RUF009 - a tuple never changes
     log_level: str = _setting("FLASH_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info")
     log_format: str = _setting("FLASH_LOG_FORMAT", _one_of("console", "json"), "console or json", "console")
 

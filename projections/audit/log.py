@@ -96,7 +96,7 @@ class Log:
             return [(using("entries_by_user"), conditions, values)]
         if wanted.source is None and not wanted.topics:
             return [(using("entries_by_time"), conditions, values)]
-        times, bounds = _times(wanted)
+        times, bounds = _given(*_times(wanted))
         pairs = self._pairs(wanted)
         return [(using("entries_by_kind"), ["e.source = ?", "e.topic = ?", *times], [*pair, *bounds]) for pair in pairs]
 
@@ -112,25 +112,20 @@ class Log:
 
     def _conditions(self, wanted: AuditFilter) -> _Bounds | None:
         """What must hold of an entry; None when nothing can match."""
-        conditions, values = _times(wanted)
-        if wanted.source is not None:
-            conditions.append("e.source = ?")
-            values.append(self._words.known(wanted.source))
-        if wanted.topics:
-            numbers = [number for topic in wanted.topics if (number := self._words.known(topic)) is not None]
-            if not numbers:
-                return None
-            conditions.append(f"e.topic IN ({', '.join('?' * len(numbers))})")
-            values.extend(numbers)
-        if wanted.user is not None:
-            conditions.append("e.uid = ?")
-            values.append(wanted.user)
-        if wanted.cause is not None:
-            conditions.append("e.cause = ?")
-            values.append(wanted.cause)
-        if wanted.message is not None:
-            conditions.append("e.id IN (SELECT o.id FROM popups o WHERE o.message = ?)")
-            values.append(wanted.message)
+        topics = [number for topic in wanted.topics if (number := self._words.known(topic)) is not None]
+        source = None if wanted.source is None else self._words.known(wanted.source)
+        if (wanted.topics and not topics) or (wanted.source is not None and source is None):
+            return None
+        conditions, values = _given(
+            *_times(wanted),
+            ("e.source = ?", source),
+            ("e.uid = ?", wanted.user),
+            ("e.cause = ?", wanted.cause),
+            ("e.id IN (SELECT o.id FROM popups o WHERE o.message = ?)", wanted.message),
+        )
+        if topics:
+            conditions.append(f"e.topic IN ({', '.join('?' * len(topics))})")
+            values.extend(topics)
         return conditions, values
 
     def _read(self, index: str, conditions: Sequence[str], values: Sequence[Any], order: str, limit: int) -> list[AuditRow]:
@@ -145,16 +140,14 @@ class Log:
         return AuditRow(id, self._words.word(source), position, stream, version, self._words.word(topic), *rest)
 
 
-def _times(wanted: AuditFilter) -> _Bounds:
-    conditions: list[str] = []
-    values: list[Any] = []
-    if wanted.since is not None:
-        conditions.append("e.time >= ?")
-        values.append(wanted.since)
-    if wanted.until is not None:
-        conditions.append("e.time < ?")
-        values.append(wanted.until)
-    return conditions, values
+def _times(wanted: AuditFilter) -> tuple[tuple[str, Any], ...]:
+    return ("e.time >= ?", wanted.since), ("e.time < ?", wanted.until)
+
+
+def _given(*pairs: tuple[str, Any]) -> _Bounds:
+    """The conditions whose value is given, and these values."""
+    given = [pair for pair in pairs if pair[1] is not None]
+    return [condition for condition, _ in given], [value for _, value in given]
 
 
 def _after_id(cursor: str | None) -> int:

@@ -105,7 +105,8 @@ class Moments:
             if not own and contact.home not in doubts:
                 doubts[contact.home] = self._may_be_down(contact.home, at)
             doubtful = known and doubts.get(contact.home, False)
-            shown.append(_shown(contact, presence, doubtful))
+            listed = contact._asdict() | {"name": presence.name or contact.name}
+            shown.append(Shown(**listed, status=presence.status, since=presence.since, note=presence.note, doubtful=doubtful))
         return shown
 
     def _contacts_added(self, uid: int, at: float) -> dict[int, str]:
@@ -132,18 +133,3 @@ class Moments:
             return False
         first = self._log.page(AuditFilter(source=home, since=math.nextafter(at, math.inf)), None, 1, "oldest").rows
         return bool(first) and restart[0] - first[0].time <= DOUBT_S
-
-
-def _shown(contact: Contact, presence: Presence, doubtful: bool) -> Shown:
-    return Shown(
-        uid=contact.uid,
-        handle=contact.handle,
-        name=presence.name or contact.name,
-        alias=contact.alias,
-        notify=contact.notify,
-        home=contact.home,
-        status=presence.status,
-        since=presence.since,
-        note=presence.note,
-        doubtful=doubtful,
-    )

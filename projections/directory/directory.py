@@ -7,12 +7,11 @@ directory as all events.
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from domain.errors import Invalid
-from domain.event import Event
 from domain.events.global_server import (
     AccountClosed,
     CertificateIssued,
@@ -27,8 +26,8 @@ from domain.events.global_server import (
 from domain.personal import Personal
 from domain.profile import PROFILE_FIELDS, display_name, with_changes
 from projections.directory.word_index import WordIndex
+from projections.server.log_fold import LogFold
 
-FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 SEARCH_FIELDS = ("handle", *PROFILE_FIELDS)
 DEFAULT_LIMIT = 20  # a window's worth of people
 MAX_LIMIT = 100  # keeps an answer below 1 MB even when all profiles are full
@@ -80,11 +79,11 @@ class Enrolment:
 NOT_ENROLLED = Enrolment()
 
 
-class Directory:
-    """Users and homes. `position`: of the last event that was folded; `last_uid`: the highest number that was ever given."""
+class Directory(LogFold):
+    """Users and homes. `last_uid`: the highest number that was ever given."""
 
     def __init__(self) -> None:
-        self.position = 0
+        super().__init__()
         self.last_uid = 0
         self.users: dict[int, Listed] = {}
         self.homes: dict[str, ListedHome] = {}
@@ -92,15 +91,6 @@ class Directory:
         self._uids: dict[str, int] = {}
         self._residents: Counter[str] = Counter()
         self._index = WordIndex(SEARCH_FIELDS)
-
-    def apply(self, position: int, event: Event) -> None:
-        """Fold the event that is stored at `position`, unless that was done before."""
-        if position <= self.position:
-            return
-        fold = _FOLDS.get(type(event))
-        if fold:
-            fold(self, event)
-        self.position = position
 
     def by_handle(self, handle: str) -> Listed | None:
         """The user with this handle, whatever its case."""
@@ -155,25 +145,20 @@ class Directory:
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Everything, as plain data and `Personal` values."""
-        return {
-            "format": FORMAT,
-            "position": self.position,
-            "last_uid": self.last_uid,
-            "users": [[user.uid, user.handle, user.home, Personal(user.uid, dict(user.profile))] for user in self.users.values()],
-            "homes": [[home.name, home.url, home.retired] for home in self.homes.values()],
-            "enrolments": [[name, *astuple(enrolment)] for name, enrolment in self.enrolments.items()],
-        }
+        return self.checkpoint(
+            last_uid=self.last_uid,
+            users=[[user.uid, user.handle, user.home, Personal(user.uid, dict(user.profile))] for user in self.users.values()],
+            homes=[[home.name, home.url, home.retired] for home in self.homes.values()],
+            enrolments=[[name, *astuple(enrolment)] for name, enrolment in self.enrolments.items()],
+        )
 
-    def from_checkpoint(self, data: Mapping[str, Any]) -> bool:
-        """Take over what `to_checkpoint` gave; only for an empty directory. False, and nothing changed, for data of another format."""
-        if data.get("format") != FORMAT:
-            return False
+    def take(self, data: Mapping[str, Any]) -> None:
+        """Take over the contents of a checkpoint; only for an empty directory."""
         for uid, handle, home, profile in data["users"]:
             self._list(Listed(uid, handle, sys.intern(home), profile))  # one string object for all users of a home
         self.homes = {name: ListedHome(name, url, retired) for name, url, retired in data["homes"]}
         self.enrolments = {name: Enrolment(*fields) for name, *fields in data.get("enrolments", ())}  # missing before homes were enrolled
-        self.position, self.last_uid = data["position"], data["last_uid"]
-        return True
+        self.last_uid = data["last_uid"]
 
     def _list(self, user: Listed) -> None:
         self.users[user.uid] = user
@@ -218,15 +203,14 @@ class Directory:
     def _change_enrolment(self, home: str, **changes: Any) -> None:
         self.enrolments[home] = replace(self.enrolments.get(home, NOT_ENROLLED), **changes)
 
-
-_FOLDS: dict[type[Event], Callable[[Directory, Any], None]] = {
-    UserRegistered: Directory._registered,
-    ProfileChanged: Directory._profile_changed,
-    AccountClosed: Directory._closed,
-    HomeAnnounced: Directory._announced,
-    HomeRetired: Directory._retired,
-    HomeEnrolled: Directory._enrolled,
-    CertificateIssued: Directory._certified,
-    UrlAllowed: Directory._url_allowed,
-    HomeRevoked: Directory._revoked,
-}
+    FOLDS: ClassVar = {
+        UserRegistered: _registered,
+        ProfileChanged: _profile_changed,
+        AccountClosed: _closed,
+        HomeAnnounced: _announced,
+        HomeRetired: _retired,
+        HomeEnrolled: _enrolled,
+        CertificateIssued: _certified,
+        UrlAllowed: _url_allowed,
+        HomeRevoked: _revoked,
+    }

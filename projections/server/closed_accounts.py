@@ -1,17 +1,17 @@
 """Whose accounts are closed for good. Rule: a pure fold of this server's own log; nobody listed here may still have a key."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from domain.event import Event
+from projections.server.log_fold import LogFold
 
-FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 
-
-class ClosedAccounts:
+class ClosedAccounts(LogFold):
     """The uids of the closed accounts that this server has heard of."""
 
     def __init__(self) -> None:
-        self.position = 0
+        super().__init__()
         self.uids: set[int] = set()
 
     def apply(self, position: int, event: Event) -> None:
@@ -24,14 +24,9 @@ class ClosedAccounts:
 
     def to_checkpoint(self) -> dict[str, Any]:
         """The whole index as plain data."""
-        return {"format": FORMAT, "position": self.position, "uids": sorted(self.uids)}
+        return self.checkpoint(uids=sorted(self.uids))
 
-    def from_checkpoint(self, data: dict[str, Any]) -> bool:
-        """Take over what `to_checkpoint` gave. `uids` stays the same set, because others hold it too. False, and nothing changed, for data
-        of another format."""
-        if data.get("format") != FORMAT:
-            return False
+    def take(self, data: Mapping[str, Any]) -> None:
+        """Take over the contents of a checkpoint. `uids` stays the same set, because others hold it too."""
         self.uids.clear()
         self.uids.update(data["uids"])
-        self.position = data["position"]
-        return True

@@ -1,34 +1,23 @@
 """Whom this home must tell about a user. Rule: a pure fold of this home's own log; it knows no presence and no sessions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from domain.event import Event
 from domain.events.home import ContactAdded, ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved
+from projections.server.log_fold import LogFold
 
-FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 
-
-class ContacterIndex:
+class ContacterIndex(LogFold):
     """The contacter index of one home.
 
     `watchers`: for any user, the local users who have that user as a contact. `contacters`: for local users, everybody who watches them.
     """
 
     def __init__(self) -> None:
-        self.position = 0
+        super().__init__()
         self.watchers: dict[int, dict[int, bool]] = {}  # watched uid -> {local uid: wants a popup when the watched user comes online}
         self.home_of: dict[int, str] = {}  # watched uid -> home
         self.contacters: dict[int, dict[int, str]] = {}  # local uid -> {contacter: the contacter's home}
-
-    def apply(self, position: int, event: Event) -> None:
-        """Fold one event of this home's own log."""
-        if position <= self.position:
-            return
-        self.position = position
-        fold = self.FOLDS.get(type(event))
-        if fold is not None:
-            fold(self, event)
 
     def homes_watching(self, uid: int) -> set[str]:
         """The homes whose users watch this local user."""
@@ -40,21 +29,15 @@ class ContacterIndex:
 
     def to_checkpoint(self) -> dict[str, Any]:
         """The whole index as plain data."""
-        return {
-            "format": FORMAT,
-            "position": self.position,
-            "watchers": {uid: dict(w) for uid, w in self.watchers.items()},
-            "home_of": dict(self.home_of),
-            "contacters": {uid: dict(c) for uid, c in self.contacters.items()},
-        }
+        return self.checkpoint(
+            watchers={uid: dict(w) for uid, w in self.watchers.items()},
+            home_of=dict(self.home_of),
+            contacters={uid: dict(c) for uid, c in self.contacters.items()},
+        )
 
-    def from_checkpoint(self, data: dict[str, Any]) -> bool:
-        """Take over what `to_checkpoint` gave. False, and nothing changed, for data of another format."""
-        if data.get("format") != FORMAT:
-            return False
-        self.position, self.watchers = data["position"], data["watchers"]
-        self.home_of, self.contacters = data["home_of"], data["contacters"]
-        return True
+    def take(self, data: Mapping[str, Any]) -> None:
+        """Take over the contents of a checkpoint."""
+        self.watchers, self.home_of, self.contacters = data["watchers"], data["home_of"], data["contacters"]
 
     def _contact_added(self, event: ContactAdded) -> None:
         self.watchers.setdefault(event.uid, {})[event.stream_uid] = event.notify
@@ -81,7 +64,7 @@ class ContacterIndex:
         if not contacters:
             self.contacters.pop(uid, None)
 
-    FOLDS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+    FOLDS: ClassVar = {
         ContactAdded: _contact_added,
         ContactChanged: _contact_changed,
         ContactRemoved: _contact_removed,

@@ -4,14 +4,13 @@ Rule: per user the higher stream version wins, so repeats and reports out of ord
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from domain.event import Event
 from domain.events.home import ContacterAdded, LoggedIn, LoggedOff, PresenceEvent, StatusChanged, UserClosed
 from domain.personal import Personal
+from projections.server.log_fold import LogFold
 
-FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 REASONS = {"restart": "lost", "closed": "logoff"}  # why a session ended -> what a contacter is told
 
 
@@ -39,14 +38,15 @@ NEVER = Presence(0, "offline", None, "", "")  # of a user who was never online
 UNKNOWN = Presence(0, "unknown", None, "", "")  # of a user whose home has not told anything, or is out of reach
 
 
-class PresenceIndex:
+class PresenceIndex(LogFold):
     """uid -> presence, with the sessions of local users (a home that restarts has lost them, and ends them) and statuses that will lapse.
 
     `users` is a pure fold of this home's log. `reported` is what other homes said; this home asks for it again after a restart.
+    `apply` returns the `Change` that contacters are told, or None when nothing changed for them.
     """
 
     def __init__(self) -> None:
-        self.position = 0
+        super().__init__()
         self.users: dict[int, Presence] = {}
         self.reported: dict[int, Presence] = {}
         self.sessions: dict[int, tuple[str, ...]] = {}
@@ -55,14 +55,6 @@ class PresenceIndex:
     def of(self, uid: int) -> Presence:
         """A user's presence; `NEVER` for a user of whom nothing was told."""
         return self.users.get(uid) or self.reported.get(uid, NEVER)
-
-    def apply(self, position: int, event: Event) -> Change | None:
-        """Fold one event of this home's own log. Returns the change that contacters are told, or None when nothing changed for them."""
-        if position <= self.position:
-            return None
-        self.position = position
-        fold = self.FOLDS.get(type(event))
-        return fold(self, event) if fold is not None else None
 
     def hear(self, event: PresenceEvent) -> Change | None:
         """Take in another home's event about its own user. Returns the change that contacters are told, or None."""
@@ -82,23 +74,18 @@ class PresenceIndex:
 
     def to_checkpoint(self) -> dict[str, Any]:
         """The whole index as plain data and `Personal` values."""
-        return {
-            "format": FORMAT,
-            "position": self.position,
-            "users": {uid: (*p[:3], Personal(uid, p.note), Personal(uid, p.name)) for uid, p in self.users.items()},
-            "sessions": dict(self.sessions),
-            "lapses": dict(self.lapses),
-        }
+        return self.checkpoint(
+            users={uid: (*p[:3], Personal(uid, p.note), Personal(uid, p.name)) for uid, p in self.users.items()},
+            sessions=dict(self.sessions),
+            lapses=dict(self.lapses),
+        )
 
-    def from_checkpoint(self, data: dict[str, Any]) -> bool:
-        """Take over what `to_checkpoint` gave. False, and nothing changed, for data of another format."""
-        if data.get("format") != FORMAT:
-            return False
+    def take(self, data: Mapping[str, Any]) -> None:
+        """Take over the contents of a checkpoint."""
         # Interned: one string object for all users with one status.
         users = {uid: Presence(p[0], sys.intern(p[1]), *p[2:]) for uid, p in data["users"].items()}
         sessions = {uid: tuple(s) for uid, s in data["sessions"].items()}
-        self.position, self.users, self.sessions, self.lapses = data["position"], users, sessions, dict(data["lapses"])
-        return True
+        self.users, self.sessions, self.lapses = users, sessions, dict(data["lapses"])
 
     def _logged_in(self, event: LoggedIn) -> Change | None:
         uid = event.stream_uid
@@ -132,7 +119,7 @@ class PresenceIndex:
             if uid in users:
                 users[uid] = users[uid]._replace(note="", name="")
 
-    FOLDS: ClassVar[Mapping[type, Callable[[Any, Any], Change | None]]] = {
+    FOLDS: ClassVar = {
         LoggedIn: _logged_in,
         LoggedOff: _logged_off,
         StatusChanged: _status_changed,

@@ -1,29 +1,18 @@
 """Which mailboxes are not empty: how many messages wait, and since when at the earliest. Rule: a pure fold of this home's own log."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from domain.event import Event
 from domain.events.home import MailboxClosed, MessageErased, MessageExpired, MessageQueued, MessagesDelivered
+from projections.server.log_fold import LogFold
 
-FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 
-
-class WaitingIndex:
+class WaitingIndex(LogFold):
     """uid -> [messages waiting, when the first of them came or earlier]. Empty mailboxes are not listed."""
 
     def __init__(self) -> None:
-        self.position = 0
+        super().__init__()
         self.mailboxes: dict[int, list[Any]] = {}
-
-    def apply(self, position: int, event: Event) -> None:
-        """Fold one event of this home's own log."""
-        if position <= self.position:
-            return
-        self.position = position
-        fold = self.FOLDS.get(type(event))
-        if fold is not None:
-            fold(self, event)
 
     def since_before(self, time: float) -> list[int]:
         """The users whose mailboxes may hold a message from before `time`."""
@@ -31,14 +20,11 @@ class WaitingIndex:
 
     def to_checkpoint(self) -> dict[str, Any]:
         """The whole index as plain data."""
-        return {"format": FORMAT, "position": self.position, "mailboxes": {uid: list(e) for uid, e in self.mailboxes.items()}}
+        return self.checkpoint(mailboxes={uid: list(e) for uid, e in self.mailboxes.items()})
 
-    def from_checkpoint(self, data: dict[str, Any]) -> bool:
-        """Take over what `to_checkpoint` gave. False, and nothing changed, for data of another format."""
-        if data.get("format") != FORMAT:
-            return False
-        self.position, self.mailboxes = data["position"], data["mailboxes"]
-        return True
+    def take(self, data: Mapping[str, Any]) -> None:
+        """Take over the contents of a checkpoint."""
+        self.mailboxes = data["mailboxes"]
 
     def _queued(self, event: MessageQueued) -> None:
         entry = self.mailboxes.setdefault(event.stream_uid, [0, event.at])
@@ -60,7 +46,7 @@ class WaitingIndex:
     def _closed(self, event: MailboxClosed) -> None:
         self.mailboxes.pop(event.stream_uid, None)
 
-    FOLDS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+    FOLDS: ClassVar = {
         MessageQueued: _queued,
         MessagesDelivered: _delivered,
         MessageExpired: _taken_out,

@@ -19,7 +19,7 @@ from eventsourcing.utils import resolve_topic
 from msgspec.structs import asdict
 
 from broker.envelope import EventRecord
-from domain.event import PLACE, Event, stream_uid
+from domain.event import STREAM_AND_VERSION, Event, stream_uid
 from domain.personal import OWN, by_rule, erased
 from servers.encryption.key_store import Ciphers, KeyStore
 
@@ -133,9 +133,9 @@ class EventCodec(EventDecoder):
 
 
 def _stored(event: Event) -> dict[str, Any]:
-    """An event's fields without its place, nothing encrypted."""
+    """An event's fields without its stream and version, nothing encrypted."""
     state = asdict(event)
-    for name in PLACE:
+    for name in STREAM_AND_VERSION:
         del state[name]
     if event.class_version > 1:
         state["class_version"] = event.class_version

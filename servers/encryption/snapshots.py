@@ -9,7 +9,7 @@ from domain.personal import Personal
 from servers.encryption.event_codec import NotDecryptable, decrypt, encrypt
 from servers.encryption.key_store import Ciphers, KeysNeeded, KeyStore, cipher_of
 
-PLACE = b"dump"  # what the ciphertexts are bound to: snapshots have no place in a log
+BOUND_TO = b"dump"  # ciphertexts of a snapshot are bound to this, because a snapshot has no stream and version of its own
 EXTENSION = 1  # msgpack's number for an encrypted value
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ def pack_snapshot(data: Any, keys: KeyStore) -> bytes:
         if not value.value:
             return value.value
         cipher = ciphers[value.owner]
-        encrypted = encrypt(cipher, value.value, PLACE) if cipher is not None else b""
+        encrypted = encrypt(cipher, value.value, BOUND_TO) if cipher is not None else b""
         return msgpack.ExtType(EXTENSION, msgpack.packb((value.owner, encrypted, type(value.value)())))
 
     packed: bytes = msgpack.packb(data, default=hide)
@@ -49,7 +49,7 @@ def unpack_snapshot(packed: bytes, ciphers: Ciphers) -> Any:
         owner, encrypted, empty = msgpack.unpackb(value)
         cipher = ciphers.cipher(owner)
         try:
-            return decrypt(cipher, encrypted, PLACE) if cipher is not None and encrypted else empty
+            return decrypt(cipher, encrypted, BOUND_TO) if cipher is not None and encrypted else empty
         except NotDecryptable:
             log.error("personal_fields.not_decryptable", owner=owner)
             return empty

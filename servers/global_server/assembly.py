@@ -1,7 +1,6 @@
 """How the Global Server is put together. Rule: components are made and joined here; nothing happens.
 
-store -> directory, trust -> writer -> outbox, sealer -> inbox (the homes' seals), peers, answers to the homes' questions -> server ->
-console
+store -> directory, trust -> writer -> outbox, sealer -> inbox (the homes' seals), peers, answers to the homes' questions -> server
 """
 
 import time
@@ -14,9 +13,7 @@ from domain.registry.registered_home import GLOBAL
 from domain.rules import global_server as rules
 from projections.by_server import GlobalProjections, by_name
 from runtime.ids import new_id
-from servers.audit.audit import Audit
 from servers.global_server.config import GlobalConfig
-from servers.global_server.console import ConsoleConfig, OpsConsole
 from servers.global_server.current_directory import CurrentDirectory, report_broken_chains
 from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
@@ -54,7 +51,9 @@ def assemble(
     signer = Signer.load_or_create(config.key_file or config.directory / "signing-key.pem")
     verifier = KeyVerifier(GLOBAL_CALLS, old_clients=config.old_clients, clock=clock)
     verifier.set_keys(signer.public_keys())
-    verifier.refused = projections.closed.uids
+    console_verifier = KeyVerifier(CONSOLE, clock=clock)
+    console_verifier.set_keys(signer.public_keys())
+    verifier.refused = console_verifier.refused = projections.closed.uids
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
     trust = Trust(GLOBAL, store.keys.table, clock)
     trust.certify_itself()
@@ -91,19 +90,9 @@ def assemble(
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
                           trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, clock=clock)  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
-                        writer=writer, passwords=passwords, signer=signer, verifier=verifier, limits=Limits.of(config, monotonic),
+                        writer=writer, passwords=passwords, signer=signer, verifier=verifier,
+                        console_verifier=console_verifier, limits=Limits.of(config, monotonic),
                         clock=clock, new_id=new_id)  # fmt: skip
-
-
-def assemble_console(server: GlobalServer, audit: Audit, config: ConsoleConfig = ConsoleConfig()) -> OpsConsole:  # noqa: B008 - frozen
-    """The console of a Global Server."""
-    life = server.lifecycle
-    verifier = KeyVerifier(CONSOLE, clock=server.clock)
-    verifier.set_keys(server.signer.public_keys())
-    verifier.refused = server.verifier.refused
-    return OpsConsole(server=server, verifier=verifier, audit=audit, broker=life.broker, writer=server.writer, outbox=life.outbox,
-                      projector=life.projector, directory=server.directory, peers=life.peers, ops=server.config.ops, clock=server.clock,
-                      new_id=server.new_id, config=config)  # fmt: skip
 
 
 def _no_feed(committed: Committed) -> Sequence[Any]:

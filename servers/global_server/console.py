@@ -6,7 +6,7 @@ Everything about users comes from the audit, and a home's figures come from that
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,22 +15,15 @@ import structlog
 
 from broker import envelope, mail
 from broker.dead_letter import DeadLetter
-from broker.port import Broker
 from broker.topology import DEAD, inbox
 from domain.errors import Malformed, Unavailable
 from domain.registry.commands import NoteDeadLetters, NoteRead
 from domain.registry.registered_home import GLOBAL
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
-from projections.directory.directory import Directory
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.messaging.heartbeats import PeerMonitor
-from servers.messaging.outbox import Outbox
 from servers.messaging.questions import AskHealth, ask, home_key
 from servers.security.identity import OPS, Identity
-from servers.security.tokens import KeyVerifier
-from servers.writing.projector import Projector
-from servers.writing.writer import Writer
 
 UID_DIGITS = 19  # a number of so many digits may be larger than a database can hold
 
@@ -62,7 +55,7 @@ class HomeSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterSummary:
     """A dead letter without its text. `contents`: the server that sent it and the kinds of its events, as far as they can be read."""
 
     id: str
@@ -73,23 +66,13 @@ class Letter:
     contents: str
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class OpsConsole:
-    """One Global Server's console. `ops`: the handles that may use the console."""
+    """One Global Server's console."""
 
     server: GlobalServer
-    verifier: KeyVerifier
     audit: Audit
-    broker: Broker
-    writer: Writer
-    outbox: Outbox
-    projector: Projector
-    directory: Directory
-    peers: PeerMonitor
-    ops: Collection[str]
-    clock: Callable[[], float]
-    new_id: Callable[[], str]
-    config: ConsoleConfig
+    config: ConsoleConfig = field(default_factory=ConsoleConfig)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def stop(self) -> None:
@@ -102,7 +85,7 @@ class OpsConsole:
 
     def allows(self, who: Identity) -> bool:
         """Whether this user may use the console. The settings must say so too, because a token may be as old as a working day."""
-        return OPS in who.roles and who.handle in self.ops
+        return OPS in who.roles and who.handle in self.server.config.ops
 
     # -- the history
 
@@ -123,7 +106,7 @@ class OpsConsole:
     async def span(self) -> tuple[float, float]:
         """The time of the first event, and now."""
         oldest = (await self.audit.log(AuditFilter(), limit=1, order="oldest")).rows
-        now = self.clock()
+        now = self.server.clock()
         return (oldest[0].time if oldest else now), now
 
     def newest(self) -> str:
@@ -140,7 +123,7 @@ class OpsConsole:
         Ends with the console, or with the token."""
         await self._note(who, "tail", _described(wanted))
         cursor = after
-        while not self._stopping.is_set() and self.clock() < who.expires_at:
+        while not self._stopping.is_set() and self.server.clock() < who.expires_at:
             entries, end = self.audit.reached.entries, self.newest()
             page = await self.audit.log(wanted, cursor=cursor, limit=self.config.tail_rows, order="arrival")
             if page.rows:
@@ -177,24 +160,24 @@ class OpsConsole:
         return await self.audit.online_at(at)
 
     async def _note(self, who: Identity, what: str, whom: str) -> None:
-        await self.writer.submit((NoteRead(by=who.uid, handle=who.handle, what=what, whom=whom, cause=self.new_id()),))
+        await self.server.writer.submit((NoteRead(uid=who.uid, handle=who.handle, what=what, whom=whom, cause=self.server.new_id()),))
 
     # -- the servers
 
     async def homes(self) -> Sequence[HomeSeen]:
         """Every announced home with its health."""
-        listed = sorted(self.directory.homes.values(), key=lambda home: (len(home.name), home.name))
+        directory, is_up = self.server.directory, self.server.lifecycle.peers.is_up
+        listed = sorted(directory.homes.values(), key=lambda home: (len(home.name), home.name))
         health = await asyncio.gather(*(self._health(home.name) for home in listed))
-        residents, is_up = self.directory.residents, self.peers.is_up
         return [
-            HomeSeen(home.name, home.url, home.retired, is_up(home.name), residents(home.name), told)
+            HomeSeen(home.name, home.url, home.retired, is_up(home.name), directory.residents(home.name), told)
             for home, told in zip(listed, health, strict=True)
         ]
 
     async def _health(self, home: str) -> dict[str, Any] | None:
         try:
             # A home of another version may tell other figures; the page shows those that it knows.
-            return await ask(self.broker, home_key(home), AskHealth(), dict[str, Any], self.config.health_timeout_s)
+            return await ask(self.server.lifecycle.broker, home_key(home), AskHealth(), dict[str, Any], self.config.health_timeout_s)
         except Unavailable:
             return None
         except msgspec.MsgspecError as error:
@@ -203,44 +186,44 @@ class OpsConsole:
 
     async def own_health(self) -> dict[str, Any]:
         """The Global Server's own figures, in the same words, and how far the audit has come. Depths are None while the broker is away."""
-        reached = self.audit.reached
-        newest = max(self.directory.position, self.outbox.position)
+        life, reached = self.server.lifecycle, self.audit.reached
+        newest = max(life.directory.position, life.outbox.position)
         depths: dict[str, int] = {}
         with contextlib.suppress(Unavailable):
-            depths = await self.broker.depths()
+            depths = await life.broker.depths()
         return {
             "inbox": depths.get(inbox(GLOBAL).name),
             "dead": depths.get(DEAD),
             "ready": self.server.ready(),
-            "users": len(self.directory.users),
+            "users": len(life.directory.users),
             "position": newest,
-            "writer": self.writer.depth,
-            "relay_lag": self.outbox.lag,
-            "connected": self.broker.connected,
-            "projections": self.projector.lag(newest),
+            "writer": life.writer.depth,
+            "relay_lag": life.outbox.lag,
+            "connected": life.broker.connected,
+            "projections": life.projector.lag(newest),
             "audit_entries": reached.entries,
             "audit_newest": reached.newest,
             "audit_behind_s": reached.behind_s,
             "audit_unreadable": reached.unreadable,
         }
 
-    async def dead_letters(self) -> Sequence[Letter]:
+    async def dead_letters(self) -> Sequence[DeadLetterSummary]:
         """The dead letters, oldest first. Raises `Unavailable`."""
-        return [_letter(letter) for letter in await self.broker.dead_letters()]
+        return [_summary(letter) for letter in await self.server.lifecycle.broker.dead_letters()]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
         """Put dead letters back into their queues (None: all) and return their number. Raises `Unavailable`."""
         await self._note_letters(who, "requeue", ids or ["all"])
-        return await self.broker.requeue_dead(ids)
+        return await self.server.lifecycle.broker.requeue_dead(ids)
 
     async def drop(self, who: Identity, ids: Sequence[str]) -> int:
         """Throw dead letters away and return their number. Raises `Unavailable`."""
         await self._note_letters(who, "drop", ids)
-        return await self.broker.drop_dead(ids)
+        return await self.server.lifecycle.broker.drop_dead(ids)
 
     async def _note_letters(self, who: Identity, action: str, ids: Sequence[str]) -> None:
-        command = NoteDeadLetters(by=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self.new_id())
-        await self.writer.submit((command,))
+        command = NoteDeadLetters(uid=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self.server.new_id())
+        await self.server.writer.submit((command,))
 
 
 def _described(wanted: AuditFilter) -> str:
@@ -256,16 +239,16 @@ def _described(wanted: AuditFilter) -> str:
     return ", ".join(f"{name} {value}" for name, value in given.items() if value)
 
 
-def _letter(letter: DeadLetter) -> Letter:
+def _summary(letter: DeadLetter) -> DeadLetterSummary:
     try:
         if mail.is_mail(letter.body):
             head, _, _ = mail.decode(letter.body)
             about = ", ".join(head.topics) or "nothing new"
             contents = f"{head.source} to {head.destination}, {head.previous + 1} to {head.last}: {about}"
-            return Letter(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)
+            return DeadLetterSummary(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)
         told = envelope.decode(letter.body)
         topics = Counter(record.topic for record in told.events)
         contents = f"{told.source}: " + ", ".join(f"{count} × {topic}" for topic, count in topics.items())
     except Malformed:
         contents = "unreadable"
-    return Letter(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)
+    return DeadLetterSummary(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from msgspec import UNSET
@@ -68,6 +69,7 @@ class GlobalServer:
     passwords: Passwords
     signer: Signer
     verifier: KeyVerifier
+    console_verifier: KeyVerifier
     limits: Limits
     clock: Callable[[], float]
     new_id: Callable[[], str]
@@ -173,18 +175,17 @@ class GlobalServer:
 
     async def user(self, who: Identity, uid: int) -> views.User:
         """A user by number. Raises `UnknownUser`, `TooManyRequests`."""
-        self.limits.lookups.take(who.uid)
-        user = await self.current.find(lambda: self.directory.users.get(uid))
-        if user is None:
-            raise UnknownUser(uid=uid)
-        return self._view(user)
+        return await self._look_up(who, lambda: self.directory.users.get(uid), uid=uid)
 
     async def user_by_handle(self, who: Identity, handle: str) -> views.User:
         """A user by login name, whatever its case. Raises `UnknownUser`, `TooManyRequests`."""
+        return await self._look_up(who, lambda: self.directory.by_handle(handle), handle=handle)
+
+    async def _look_up(self, who: Identity, look: Callable[[], Listed | None], **asked: Any) -> views.User:
         self.limits.lookups.take(who.uid)
-        user = await self.current.find(lambda: self.directory.by_handle(handle))
+        user = await self.current.find(look)
         if user is None:
-            raise UnknownUser(handle=handle)
+            raise UnknownUser(**asked)
         return self._view(user)
 
     async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> views.User:

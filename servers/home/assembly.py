@@ -78,8 +78,7 @@ def assemble(
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock)
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
-    peers = PeerMonitor(broker, name, new_id(), monotonic, lambda peer: came_up(peer), lambda peer: notifier.home_down(peer),
-                        config.heartbeats)  # fmt: skip
+    peers = PeerMonitor(broker, name, new_id(), monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), config.heartbeats)
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
     peer_presence = PeerPresence(broker, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)

@@ -6,49 +6,32 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from broker.port import Broker
 from domain.registry.registered_home import GLOBAL
 from projections.server.presence import PresenceIndex
+from servers.components import Components
 from servers.home.global_client import GlobalClient
 from servers.home.housekeeping import Housekeeping
 from servers.home.peer_presence import PeerPresence
 from servers.home.questions import Questions
-from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
-from servers.messaging.heartbeats import PeerMonitor
-from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
-from servers.messaging.outbox import Outbox
 from servers.messaging.questions import home_key
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.sessions import Session
-from servers.store.event_store import Store
 from servers.store.log.lease import Lease
 from servers.trust.trust import Trust
-from servers.writing.erasure import Erasure
-from servers.writing.projector import Projector
-from servers.writing.writer import Writer
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Lifecycle:
+class Lifecycle(Components):
     """One home's start and stop. `lease` is None where the store allows one process only, as SQLite does."""
 
     name: str
-    broker: Broker
-    store: Store
     lease: Lease | None
     presence: PresenceIndex
-    projector: Projector
-    erasure: Erasure
-    writer: Writer
-    outbox: Outbox
-    sealer: Sealer
-    inbox: Inbox
     mail_check: MailCheck
-    peers: PeerMonitor
     peer_presence: PeerPresence
     questions: Questions
     global_client: GlobalClient
@@ -59,7 +42,6 @@ class Lifecycle:
     clock: Callable[[], float]
     life: str = field(default="", init=False)  # the life of the log: the ids of sessions begin with it
     known_lives: set[str] = field(default_factory=set, init=False)  # the beginnings of sessions' ids whose cursors are good here
-    started: bool = field(default=False, init=False)
 
     async def start(self) -> None:
         """Open for business. Where another process holds the lease, this waits for it and keeps the projections up to date meanwhile."""
@@ -100,24 +82,19 @@ class Lifecycle:
     async def stop(self) -> None:
         """Finish what was begun."""
         self.writer.over = self.lease is not None and self.lease.lost.is_set()
-        await self.peer_presence.stop()
-        await self.blanks.stop()
-        await self.housekeeping.stop()
-        await self.global_client.stop()
-        await self.mail_check.stop()
-        await self.inbox.stop()
-        await self.cards.stop()
-        await self.peers.stop()
-        await self.sealer.stop()
-        await self.outbox.stop()
-        await self.writer.stop()
-        await self.projector.stop()
-        if self.lease is not None:
-            await self.lease.stop()
-        await asyncio.to_thread(self.store.close)
+        await self.stop_in_order(
+            self.peer_presence,
+            self.blanks,
+            self.housekeeping,
+            self.global_client,
+            self.mail_check,
+            self.inbox,
+            self.cards,
+            self.peers,
+            self.sealer,
+            self.outbox,
+            self.writer,
+            self.projector,
+            *([] if self.lease is None else [self.lease]),
+        )
         log.info("home.stopped", home=self.name)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way: everything that came is committed, and everything committed is published."""
-        return self.inbox.idle and self.writer.idle and self.outbox.idle

@@ -8,15 +8,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from domain.errors import Unavailable
 from servers.encryption.key_tables import SqliteKeys, open_table
 from servers.maintenance.errors import NotBackedUp
-from servers.store.databases import open_tables, open_view
-
-PAGE = 5_000  # events at a time: some megabytes
+from servers.store.databases import copy_rows, open_tables, open_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +28,7 @@ def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
     """Copy the events of `server` at their positions and its tracking positions into the new SQLite file `target`. The server may run.
     Blocks. Raises `NotBackedUp`, `Unavailable`, `OSError`, `ValueError` for text that is no URL."""
     with closing(open_view(store_url, server)) as log, _new_file(target) as fresh, open_tables(f"sqlite:///{fresh}", server) as tables:
-        rows, events = log.rows(), 0
-        while page := list(islice(rows, PAGE)):
-            tables.put(page)
-            events += len(page)
+        events = copy_rows(log, tables)
         tables.track(log.trackings())
         last = tables.commit()
     return BackedUp(events, last)

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,10 @@ from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotRestored
 from servers.maintenance.history_since_backup import HistorySinceBackup, read_history_since_backup
 from servers.maintenance.rebuild_projections import drop_projections
-from servers.store.databases import open_tables, open_view
+from servers.store.databases import copy_rows, open_tables, open_view
 from servers.store.log.event_log import LogTables, LogView, Row
 from servers.store.log.positions import MAILED, RELAY
 
-PAGE = 5_000  # events at a time: some megabytes
 JUMP = 100_000  # positions that are left out; a server at full load uses as many in half a minute, and its history is never so late
 JUMP_BLIND = 5_000_000  # the same where no history says how far the server had come; a seal can cover twice as many
 HISTORY = f"{RELAY}-history"
@@ -89,9 +87,7 @@ async def restore(
             _refuse_unless_empty(target)
             drop_projections(directory)
             unreadable = _restore_keys(server, keys, keys_url, target_url, owners, erased)
-            rows = log.rows()
-            while page := list(islice(rows, PAGE)):
-                target.put(page)
+            copy_rows(log, target)
             target.put([Row(r.position, r.stream, r.version, r.topic, r.data) for r in since.records])
             target.put([marker, began])
             target.track(_trackings(trackings, since, blind))

@@ -7,16 +7,13 @@ Positions stay, because the history, the other homes and the seals know events b
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 
 from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotCopied
 from servers.maintenance.rebuild_projections import drop_projections
-from servers.store.databases import open_tables
-from servers.store.log.event_log import LogTables
-
-PAGE = 5_000  # events at a time: some megabytes
+from servers.store.databases import copy_rows, open_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ def copy_store(server: str, source_url: str, target_url: str, directory: Path, k
         if not (trackings := source.trackings()) and next(source.rows(), None) is None:
             raise NotCopied(f"{source.name} holds nothing of {server}")
         drop_projections(directory)
-        events = _copy_events(source, target, say)
+        events = copy_rows(source, target, say)
         target.track(trackings)
         if any(copied != original for copied, original in zip_longest(target.rows(), source.rows())):
             raise NotCopied("the copy differs from the original")
@@ -51,15 +48,6 @@ def copy_store(server: str, source_url: str, target_url: str, directory: Path, k
         told = _copy_keys(server, source_url, target_url, target.name) if keys else 0
         last = target.commit()
     return Copied(events, last, len(trackings), told)
-
-
-def _copy_events(source: LogTables, target: LogTables, say: Callable[[str], None]) -> int:
-    rows, events = source.rows(), 0
-    while page := list(islice(rows, PAGE)):
-        target.put(page)
-        events += len(page)
-        say(f"{events} events")
-    return events
 
 
 def _copy_keys(server: str, source_url: str, target_url: str, target: str) -> int:

@@ -53,7 +53,7 @@ class Passwords:
         if not MIN_CHARS <= len(password) <= MAX_CHARS:
             raise Invalid("password", f"{MIN_CHARS} to {MAX_CHARS} characters")
         try:
-            return await self._run(self._hash, _prepared(password))
+            return await self._run(self._hasher.hash, _prepared(password))
         except UnicodeError:
             raise Invalid("password", "text") from None
 
@@ -84,9 +84,6 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
         finally:
             self.waiting -= 1
-
-    def _hash(self, password: bytes) -> str:
-        return self._hasher.hash(password)
 
     def _verify(self, stored: str, password: bytes) -> bool:
         try:

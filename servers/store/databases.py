@@ -4,13 +4,16 @@ Rule: nothing else knows which database a log is in. PostgreSQL's driver takes 1
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from domain.errors import Unavailable
 from runtime.database_urls import sqlite_file
 from servers.store.log.event_log import EventLog, LogTables, LogView
 from servers.store.sqlite.log import SqliteLog
 from servers.store.sqlite.rows import open_sqlite_tables, open_sqlite_view
+
+PAGE = 5_000  # events copied at a time: some megabytes
 
 
 def open_event_log(url: str, server: str) -> EventLog:
@@ -42,6 +45,16 @@ def open_tables(url: str, server: str) -> Iterator[LogTables]:
         tables = open_postgres_tables(url, server)
     with contextlib.closing(tables):
         yield tables
+
+
+def copy_rows(source: LogView, target: LogTables, say: Callable[[str], None] = lambda line: None) -> int:
+    """Add all events of `source` to `target`, at their positions. Returns their number."""
+    rows, events = source.rows(), 0
+    while page := list(islice(rows, PAGE)):
+        target.put(page)
+        events += len(page)
+        say(f"{events} events")
+    return events
 
 
 def is_log(url: str, server: str) -> bool:

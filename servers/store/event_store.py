@@ -111,8 +111,8 @@ class Store:
         then nothing is stored."""
         rows = [(record.stream, record.version, record.topic, record.data) for record in packed]
         positions = self.log.append(rows, trackings)
-        placed = zip(positions, events, packed, strict=True)
-        return [Committed(position, event, replace(record, position=position)) for position, event, record in placed]
+        stored = zip(positions, events, packed, strict=True)
+        return [Committed(position, event, replace(record, position=position)) for position, event, record in stored]
 
     def learn_transit_key(self, number: int, key: bytes) -> None:
         """Keep, and use from now on, the key that the Global Server told. Raises `Unavailable`, `ValueError`."""

@@ -1,6 +1,6 @@
 """The only place that changes a server's state: group commit of all commands that wait. Rule: nothing is visible before it is on disk.
 
-One cycle: take all waiting units (bounded), load missing states, decide each unit in order, commit all events and tracking positions
+One cycle: take the units of work that wait (bounded), load missing states, decide each in order, commit all events and tracking positions
 in one transaction, then call the listeners and answer. No timer: a batch of one when idle, hundreds under load.
 Cost per event: about 5 µs to decide and fold, 5 µs to map, 5 µs to insert; per batch one fsync and two thread switches.
 """
@@ -75,7 +75,7 @@ class Writer:
         if not self.task.alive or stopped:
             return
         last: Deferred[None] = Deferred()
-        self._queue.append(UnitOfWork((), (), last))  # units are taken in order: when this empty one is through, all before it are
+        self._queue.append(UnitOfWork((), (), last))  # they are taken in order: when this empty one is through, all before it are
         self._arrived.set()
         with contextlib.suppress(Unavailable):
             await last
@@ -98,7 +98,7 @@ class Writer:
         return result
 
     def state(self, stream: str) -> Any:
-        """The present state of a stream. Only inside `answer`, for a stream that the unit's commands touched."""
+        """The present state of a stream. Only inside `answer`, for a stream that the caller's commands touched."""
         return self.states[stream]
 
     @property
@@ -108,7 +108,7 @@ class Writer:
 
     @property
     def depth(self) -> int:
-        """How many units wait."""
+        """How many units of work wait."""
         return len(self._queue)
 
     @property
@@ -179,7 +179,7 @@ class Writer:
             self._answer(batch)
 
     async def _commit_singly(self, batch: list[UnitOfWork], error: Exception) -> None:
-        """A unit of this batch has a fault: commit each by itself, so that the others do not suffer."""
+        """One caller's unit of work has a fault: commit each by itself, so that the others do not suffer."""
         for unit in batch:
             self.states.forget(unit.events)
         if len(batch) == 1:

@@ -11,8 +11,8 @@ import pytest
 
 from edge.assembly import home_edge
 from tests.docs import tree
+from tests.edge.raw_client import ANN, RawClient
 from tests.edge.stand_ins import StandInHome, Tokens
-from tests.edge.wire import ANN, Wire
 from tests.support.ports import free_ports
 from tests.support.rabbitmq import answers
 from tests.support.waiting import eventually
@@ -27,7 +27,7 @@ async def run(*command: str) -> None:
 
 
 @pytest.fixture
-async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
+async def raw_client(tmp_path: Path) -> AsyncIterator[RawClient]:
     """A TLS connection through nginx to a home."""
     if NGINX is None:
         pytest.skip("nginx is not installed")
@@ -67,7 +67,7 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
     try:
         await eventually(lambda: answers(port), 20)
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusted)
-        yield Wire(reader, writer)
+        yield RawClient(reader, writer)
         writer.close()
     finally:
         nginx.terminate()
@@ -75,23 +75,23 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
         await edge.stop(drain_s=0.1)
 
 
-async def test_every_answer_tells_browsers_to_come_over_tls_only(wire: Wire) -> None:
+async def test_every_answer_tells_browsers_to_come_over_tls_only(raw_client: RawClient) -> None:
     for path, headers, status in (
         ("/v1/contacts", ANN, 200),
         ("/h1/v1/contacts", ANN, 200),
         ("/v1/contacts", {}, 401),
         ("/nowhere", {}, 404),
     ):
-        answer = await wire.ask("GET", path, headers=headers)
+        answer = await raw_client.ask("GET", path, headers=headers)
         assert (answer.status, answer.headers["strict-transport-security"]) == (status, HSTS)
         assert answer.headers["x-content-type-options"] == "nosniff"
-    answer = await wire.ask("POST", "/v1/messages", b"x" * 70_000, ANN)  # nginx refuses this one itself
+    answer = await raw_client.ask("POST", "/v1/messages", b"x" * 70_000, ANN)  # nginx refuses this one itself
     assert (answer.status, answer.headers["strict-transport-security"]) == (413, HSTS)
     assert answer.headers["server"] == "nginx"
 
 
-async def test_a_stream_passes_at_once_and_carries_it_too(wire: Wire) -> None:
-    wire.request("POST", "/v1/back-connection", headers=ANN)
-    status, headers, _ = await wire.head()
+async def test_a_stream_passes_at_once_and_carries_it_too(raw_client: RawClient) -> None:
+    raw_client.request("POST", "/v1/back-connection", headers=ANN)
+    status, headers, _ = await raw_client.head()
     assert (status, headers["strict-transport-security"]) == (200, HSTS)
-    assert b"welcome" in await wire.until(b"}")
+    assert b"welcome" in await raw_client.until(b"}")

@@ -1,4 +1,4 @@
-"""`docs/asyncapi.yaml` is sound, names what the broker has, and fits what two running homes say. Rule: ask the code and the wire."""
+"""`docs/asyncapi.yaml` is sound, names what the broker has, and fits what two running homes say. Rule: ask the code and the servers."""
 
 import base64
 import json

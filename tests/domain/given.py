@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from domain.errors import Rejected
-from domain.event import Event, placed
+from domain.event import Event, in_stream
 from domain.rules.rules import Rules
 
 NOW = 1_700_000_000.0  # any moment will do, as long as every test agrees on it
@@ -46,12 +46,12 @@ class Story:
         for item in self.history:
             where, event = item if isinstance(item, tuple) else (stream, item)
             if where == stream:
-                (event,) = placed([event], stream, versions[stream])
+                (event,) = in_stream([event], stream, versions[stream])
                 versions[stream] += 1
                 self.rules.evolve(state, event)
         return state
 
-    def when(self, command: Any, now: float = NOW) -> "Outcome":
+    def when(self, command: Any, now: float = NOW) -> "Decision":
         """Decide `command` at `now`."""
         state = self.state(command.stream)
         before = repr(state)
@@ -61,11 +61,11 @@ class Story:
         except Rejected as error:
             events, refusal = [], error
         assert repr(state) == before, "a decider must not change the state: that is for evolve"
-        return Outcome(self, command, events, refusal)
+        return Decision(self, command, events, refusal)
 
 
 @dataclass(slots=True)
-class Outcome:
+class Decision:
     """What a command led to."""
 
     story: Story
@@ -73,21 +73,21 @@ class Outcome:
     events: list[Event]
     refusal: Rejected | None
 
-    def then(self, *expected: Event) -> "Outcome":
+    def then(self, *expected: Event) -> "Decision":
         """Exactly these events follow (places take no part), and the state takes them in."""
         assert self.refusal is None, f"refused: {self.refusal!r}"
         assert self.events == list(expected)
         state = self.story.state(self.command.stream)
-        for event in placed(self.events, state.stream, state.version):
+        for event in in_stream(self.events, state.stream, state.version):
             self.story.rules.evolve(state, event)
             assert state.version == event.originator_version
         return self
 
-    def then_nothing(self) -> "Outcome":
+    def then_nothing(self) -> "Decision":
         """It is accepted, and changes nothing."""
         return self.then()
 
-    def refuses(self, error: type[Rejected], **extra: Any) -> "Outcome":
+    def refuses(self, error: type[Rejected], **extra: Any) -> "Decision":
         """It is refused with `error`, whose `extra` has these fields."""
         assert type(self.refusal) is error, f"expected {error.__name__}, got {self.refusal or self.events!r}"
         assert extra.items() <= self.refusal.extra.items()

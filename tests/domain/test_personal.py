@@ -1,6 +1,6 @@
 """Whose the personal values of an event are, and what stands for them once their owner is erased."""
 
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.global_server import UserRegistered
 from domain.events.home import ContactAdded, UserAdopted
 from domain.personal import Personal, erased, event_with_owners, owners
@@ -9,7 +9,7 @@ from tests.domain.home_stories import ADOPTED, ANN, BOB, BOB_ADDED, WHEN, messag
 
 def at_ann(event, kind="user"):
     """The event as it stands in a stream of Ann's."""
-    (there,) = placed([event], f"{kind}-{ANN}", 6)
+    (there,) = in_stream([event], f"{kind}-{ANN}", 6)
     return there
 
 

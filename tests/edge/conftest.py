@@ -10,8 +10,8 @@ import uvloop
 from edge.assembly import global_edge, home_edge
 from edge.http.limits import Limits
 from edge.http.server import EdgeServer
+from tests.edge.raw_client import RawClient, raw_client_to
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
-from tests.edge.wire import Wire, wire_to
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -60,7 +60,7 @@ async def global_server() -> AsyncIterator[RunningGlobal]:
 
 
 @pytest.fixture
-async def wire(home: RunningHome) -> AsyncIterator[Wire]:
+async def raw_client(home: RunningHome) -> AsyncIterator[RawClient]:
     """A connection to the home."""
-    async with wire_to(home.edge.port) as wire:
-        yield wire
+    async with raw_client_to(home.edge.port) as raw_client:
+        yield raw_client

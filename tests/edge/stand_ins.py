@@ -23,8 +23,8 @@ from domain.errors import (
 )
 from domain.profile import clean_changes, clean_profile
 from domain.values import MAX_TEXT_CHARS
-from edge.contracts import answers
 from runtime.deferred import Deferred
+from servers.global_server import views as global_views
 from servers.security.identity import Identity
 from servers.sessions import views
 from servers.sessions.parts import Outlet, Part
@@ -104,17 +104,17 @@ class StandInContacts:
     def __init__(self, home: "StandInHome") -> None:
         self._home = home
 
-    async def read(self, who: Identity) -> list[answers.Contact]:
+    async def read(self, who: Identity) -> list[views.Contact]:
         if self._home.refusal is not None:
             raise self._home.refusal
         return list(self._home.listed.values())
 
-    async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, answers.Contact]:
+    async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
         await self._home.enter()
         if uid not in (ANN.uid, BOB.uid):
             raise UnknownUser(uid=uid)
         created = uid not in self._home.listed
-        self._home.listed[uid] = answers.Contact(uid, "bob", "Bob", alias, notify, answers.Presence("offline", None, ""))
+        self._home.listed[uid] = views.Contact(uid, "bob", "Bob", alias, notify, views.Presence("offline", None, ""))
         return created, self._home.listed[uid]
 
     async def remove(self, who: Identity, uid: int) -> None:
@@ -139,11 +139,11 @@ class StandInHome:
         self.routes: list[str | None] = []
         self.nearby: set[int] = set()  # users for whom a ticket may be issued
         self.contacts = StandInContacts(self)
-        self.listed: dict[int, answers.Contact] = {}
+        self.listed: dict[int, views.Contact] = {}
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
         self.reason: str | None = None
-        self.gate: asyncio.Event | None = None  # whoever comes waits for it
+        self.gate: asyncio.Event | None = None  # every client that comes waits for it
         self.waiting = 0
         self.yields = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -197,10 +197,10 @@ class StandInHome:
 
     def send(
         self, who: Identity, message_id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None, /
-    ) -> Deferred[answers.Accepted]:
+    ) -> Deferred[views.Accepted]:
         return self._doing(self._send(who, message_id, to, text, ticket))
 
-    async def _send(self, who: Identity, message_id: str, to: int, text: str, ticket: str | None) -> answers.Accepted:
+    async def _send(self, who: Identity, message_id: str, to: int, text: str, ticket: str | None) -> views.Accepted:
         await self.enter()
         if len(text) > MAX_TEXT_CHARS:
             raise TooLarge(field="text")
@@ -208,14 +208,14 @@ class StandInHome:
             raise NotAContact(uid=to)
         self.sent.append((who.uid, message_id, to, text))
         if ticket == "good":
-            return answers.Accepted(message_id, ACCEPTED_AT, stamp="00", sender=answers.Sender(who.uid, who.handle, who.name))
-        return answers.Accepted(message_id, ACCEPTED_AT)
+            return views.Accepted(message_id, ACCEPTED_AT, stamp="00", sender=views.Sender(who.uid, who.handle, who.name))
+        return views.Accepted(message_id, ACCEPTED_AT)
 
-    async def issue_ticket(self, who: Identity, to: int, address: str) -> answers.Ticket:
+    async def issue_ticket(self, who: Identity, to: int, address: str) -> views.Ticket:
         await self.enter()
         if to not in self.nearby:
             raise NoRoute
-        return answers.Ticket(address, 40_123, "good", "00", "2026-01-01T00:00:00.000000Z")
+        return views.Ticket(address, 40_123, "good", "00", "2026-01-01T00:00:00.000000Z")
 
     def acknowledge(self, who: Identity, session_id: str, upto: int) -> Deferred[None]:
         return self._doing(self._acknowledge(who, session_id, upto))
@@ -260,7 +260,7 @@ class StandInGlobal:
     """A Global Server with a dictionary of users."""
 
     def __init__(self) -> None:
-        self.users: dict[str, answers.User] = {}
+        self.users: dict[str, global_views.User] = {}
         self.passwords: dict[str, str] = {}
         self.searched: list[tuple[str, dict[str, str], int, str | None]] = []
         self.addresses: list[str] = []
@@ -270,43 +270,43 @@ class StandInGlobal:
         self.gone: list[StandInSession] = []
         self.refusal: Exception | None = None
 
-    def _grant(self, user: answers.User) -> answers.Grant:
-        return answers.Grant(user.uid, user.handle, user.home, "ann-token", "2030-01-01T00:00:00.000000Z")
+    def _grant(self, user: global_views.User) -> global_views.Grant:
+        return global_views.Grant(user.uid, user.handle, user.home, "ann-token", "2030-01-01T00:00:00.000000Z")
 
     async def register(
         self, handle: str, password: str, profile: dict[str, str | None], client_address: str, *, separate_tokens: bool
-    ) -> answers.Grant:
+    ) -> global_views.Grant:
         self.addresses.append(client_address)
         if handle in self.users:
             raise HandleTaken(handle=handle)
-        home = answers.Home("h1", "http://127.0.0.1:1")
-        self.users[handle] = answers.User(len(self.users) + 1, handle, home, clean_profile(profile))
+        home = global_views.Home("h1", "http://127.0.0.1:1")
+        self.users[handle] = global_views.User(len(self.users) + 1, handle, home, clean_profile(profile))
         self.passwords[handle] = password
         return self._grant(self.users[handle])
 
-    async def token(self, handle: str, password: str, client_address: str, *, separate_tokens: bool) -> answers.Grant:
+    async def token(self, handle: str, password: str, client_address: str, *, separate_tokens: bool) -> global_views.Grant:
         if self.passwords.get(handle) != password:
             raise BadCredentials
         return self._grant(self.users[handle])
 
-    async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> answers.Users:
+    async def search(self, who: Identity, words: str, fields: dict[str, str], limit: int, cursor: str | None) -> global_views.Users:
         self.searched.append((words, fields, limit, cursor))
         wanted = [*words.lower().split(), *(word for text in fields.values() for word in text.lower().split())]
         found = [user for user in self.users.values() if all(word in str(user.profile).lower() for word in wanted)]
-        return answers.Users(found[:limit], None)
+        return global_views.Users(found[:limit], None)
 
-    async def user(self, who: Identity, uid: int) -> answers.User:
+    async def user(self, who: Identity, uid: int) -> global_views.User:
         for user in self.users.values():
             if user.uid == uid:
                 return user
         raise UnknownUser(uid=uid)
 
-    async def user_by_handle(self, who: Identity, handle: str) -> answers.User:
+    async def user_by_handle(self, who: Identity, handle: str) -> global_views.User:
         if handle not in self.users:
             raise UnknownUser(handle=handle)
         return self.users[handle]
 
-    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> answers.User:
+    async def change_profile(self, who: Identity, profile: dict[str, str | None]) -> global_views.User:
         user = await self.user(who, who.uid)
         changed = {name: text for name, text in {**user.profile, **clean_changes(profile)}.items() if text}
         self.users[user.handle] = msgspec.structs.replace(user, profile=changed)
@@ -324,12 +324,12 @@ class StandInGlobal:
     def ready(self) -> str | None:
         return self.reason
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> answers.PresencePage:
+    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> global_views.PresencePage:
         if self.refusal is not None:
             raise self.refusal
         self.asked.append((who.uid, uids and sorted(uids), limit, after))
-        state = answers.UserPresence(1, "ann", "h1", "offline", None, None)
-        return answers.PresencePage([state], [], "1.0000000a", None)
+        state = global_views.UserPresence(1, "ann", "h1", "offline", None, None)
+        return global_views.PresencePage([state], [], "1.0000000a", None)
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> StandInSession:
         if self.refusal is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from domain.event import Event, placed, stored_fields
+from domain.event import Event, in_stream, stored_fields
 from domain.events.every import every_event
 from servers.encryption.event_codec import EventDecoder
 from servers.encryption.key_store import NO_KEYS
@@ -39,7 +39,7 @@ def decode(sample: dict[str, Any]) -> Event:
 def example(kind: type[Event]) -> Event:
     """An event with a value of the right type in every field."""
     fields = [field for field in structs.fields(kind) if field.required]
-    return placed([kind(**{field.name: _value(field.name, field.type) for field in fields})], STREAM, VERSION - 1)[0]
+    return in_stream([kind(**{field.name: _value(field.name, field.type) for field in fields})], STREAM, VERSION - 1)[0]
 
 
 def _value(name: str, kind: Any) -> Any:

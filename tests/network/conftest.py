@@ -103,7 +103,7 @@ def server_outside(directory: Path, port: int, blank_s: float, homes: int = 1) -
 
 
 class Town:
-    """Whoever is needed, wherever they live, each knowing all the others; and the account of what they sent."""
+    """The people whom a test needs, at any homes, each with all the others as contacts; and the account of what they sent."""
 
     def __init__(self, outside: Place, inside: Place, ledger: Ledger, stack: AsyncExitStack, node: pytest.Item) -> None:
         self._places = {"outside": outside, "inside": inside}

@@ -1,4 +1,4 @@
-"""Who can be called by their home, and who is behind a firewall. Rule: whoever cannot be called gets their popups all the same."""
+"""Who can be called by their home, and who is behind a firewall. Rule: a user who cannot be called gets their popups all the same."""
 
 import pytest
 

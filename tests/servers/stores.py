@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from domain.event import Event, placed
+from domain.event import Event, in_stream
 from domain.events.home import MessageSent, UserAdopted
 from domain.personal import owners
 from domain.rules.home import rules_for
@@ -27,6 +27,6 @@ def sent(number: int) -> MessageSent:
 
 def put(store: Store, stream: str, version: int, events: Iterable[Event], trackings=()) -> list[Committed]:
     """Store fresh `events` of `stream` after `version`."""
-    fresh = placed(events, stream, version)
+    fresh = in_stream(events, stream, version)
     store.keys.make({owner for event in fresh for owner in owners(event)})
     return store.put(fresh, store.codec.encode(fresh), trackings)

@@ -38,7 +38,7 @@ class Bridge:
         self._reports: deque[tuple[Report | SdkEvent, float]] = deque()
         self._submit: Callable[[fx.Command], None] | None = None
         self._unsent: deque[fx.Command] = deque()
-        self._lock = threading.Lock()  # it is held for a few instructions, never while folding or drawing
+        self._lock = threading.Lock()  # of `_rung`; it is held for a few instructions, never while folding or drawing
         self._bell_in, self._bell_out = socket.socketpair()
         self._bell_in.setblocking(False)
         self._bell_out.setblocking(False)
@@ -50,13 +50,8 @@ class Bridge:
 
     def report(self, happened: Report | SdkEvent, came_at: float | None = None) -> None:
         """Hand something to the model. `came_at`: when it reached this program (`time.monotonic()`), for `age_ms`. Never waits."""
-        with self._lock:
-            self._reports.append((happened, time.monotonic() if came_at is None else came_at))
-            if self._rung:
-                return
-            self._rung = True
-        with contextlib.suppress(OSError):  # the socket is closed, or it is full and so a ring waits already
-            self._bell_in.send(b"\0")
+        self._reports.append((happened, time.monotonic() if came_at is None else came_at))
+        self._ring()
 
     def bind(self, submit: Callable[[fx.Command], None]) -> None:
         """Say where commands go. `submit` is called on the views' thread and must not wait; it gets the earlier commands as well."""
@@ -91,7 +86,7 @@ class Bridge:
             if (time.monotonic() - start) * 1000 >= limit_ms:
                 break
         if self._reports:
-            self._ring_again()
+            self._ring()
         return self._sorted_out(effects)
 
     def do(self, intent: Intent) -> list[fx.ViewEffect]:
@@ -115,7 +110,7 @@ class Bridge:
         seen: set[fx.ViewEffect] = set()
         whole = {effect.uid for effect in effects if isinstance(effect, fx.ConversationChanged)}
         for effect in effects:
-            if isinstance(effect, fx.COMMANDS):
+            if isinstance(effect, fx.Command):
                 if self._submit is None:
                     self._unsent.append(effect)
                 else:
@@ -144,10 +139,10 @@ class Bridge:
             while self._bell_out.recv(64):
                 pass
 
-    def _ring_again(self) -> None:
+    def _ring(self) -> None:
         with self._lock:
             if self._rung:
                 return
             self._rung = True
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the socket is closed, or it is full and so a ring waits already
             self._bell_in.send(b"\0")

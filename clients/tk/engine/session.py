@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -115,9 +114,7 @@ class Session:
     def obey(self, command: fx.Command) -> None:
         """Obey a command of the model. What concerns the disk is done on return."""
         try:
-            handler = _HANDLERS.get(type(command))
-            if handler is not None:
-                handler(self, command)
+            self._obey(command)
         except sqlite3.Error as error:
             _log.error("tk.not_kept", error=str(error))
             if isinstance(command, fx.Post):
@@ -125,44 +122,42 @@ class Session:
             else:
                 self._bridge.report(Trouble("This computer's disk refuses: is it full?"))
 
-    def _post(self, command: fx.Post) -> None:
-        self._storage.wrote(command.sent)
-        self._bridge.report(Saved(command.sent.id))
-        self._outbox.wake()
+    def _obey(self, command: fx.Command) -> None:
+        storage, report = self._storage, self._bridge.report
+        match command:
+            case fx.Post(sent):
+                storage.wrote(sent)
+                report(Saved(sent.id))
+                self._outbox.wake()
+            case fx.MarkDone(key, tell):
+                storage.done(key, tell=tell)
+                if tell:
+                    self._outbox.wake()
+            case fx.MarkShown(keys):
+                storage.shown(keys)
+            case fx.MarkAllRead(uid):
+                storage.read(uid)
+            case fx.Wish(wish):
+                storage.lists.wish(wish)
+                self._outbox.wake()
+            case fx.PutStatus(status):
+                storage.lists.put_status(status)
+                self._outbox.wake()
+            case fx.ReadOlder(uid, before):
+                page = storage.older(uid, before)
+                report(OlderLoaded(uid, page, more=len(page) == PAGE))
+            case fx.FindEntries(query, person):
+                report(HistoryAnswer(query, person, storage.search(query, person)))
+            case fx.FindPeople(query):
+                self._find_people(query)
 
-    def _mark_done(self, command: fx.MarkDone) -> None:
-        self._storage.done(command.key, tell=command.tell)
-        if command.tell:
-            self._outbox.wake()
-
-    def _mark_shown(self, command: fx.MarkShown) -> None:
-        self._storage.shown(command.keys)
-
-    def _mark_read(self, command: fx.MarkAllRead) -> None:
-        self._storage.read(command.uid)
-
-    def _wish(self, command: fx.Wish) -> None:
-        self._storage.lists.wish(command.wish)
-        self._outbox.wake()
-
-    def _put_status(self, command: fx.PutStatus) -> None:
-        self._storage.lists.put_status(command.status)
-        self._outbox.wake()
-
-    def _older(self, command: fx.ReadOlder) -> None:
-        page = self._storage.older(command.uid, command.before)
-        self._bridge.report(OlderLoaded(command.uid, page, more=len(page) == PAGE))
-
-    def _find_entries(self, command: fx.FindEntries) -> None:
-        self._bridge.report(HistoryAnswer(command.query, command.uid, self._storage.search(command.query, command.uid)))
-
-    def _find_people(self, command: fx.FindPeople) -> None:
+    def _find_people(self, query: str) -> None:
         if self._search is not None:
             self._search.cancel()
         if self._client is None:
-            self._bridge.report(DirectoryAnswer(command.query, error="There is no connection right now: try again in a moment."))
+            self._bridge.report(DirectoryAnswer(query, error="There is no connection right now: try again in a moment."))
         else:
-            self._search = asyncio.create_task(self._search_people(self._client, command.query))
+            self._search = asyncio.create_task(self._search_people(self._client, query))
 
     async def _search_people(self, client: FlashClient, query: str) -> None:
         found: list[Found] = []
@@ -197,16 +192,3 @@ def _printable(message: sdk.Message) -> sdk.Message:
 
 def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
-
-
-_HANDLERS: dict[type, Callable[..., None]] = {
-    fx.Post: Session._post,
-    fx.MarkDone: Session._mark_done,
-    fx.MarkShown: Session._mark_shown,
-    fx.MarkAllRead: Session._mark_read,
-    fx.Wish: Session._wish,
-    fx.PutStatus: Session._put_status,
-    fx.ReadOlder: Session._older,
-    fx.FindEntries: Session._find_entries,
-    fx.FindPeople: Session._find_people,
-}

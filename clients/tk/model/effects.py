@@ -177,6 +177,5 @@ class ReadOlder(Value):
 Command = (
     DoSignIn | DoSignOut | Post | MarkDone | MarkShown | MarkAllRead | Wish | PutStatus | FindPeople | FindEntries | ReadOlder
 )  # fmt: skip
-COMMANDS = (DoSignIn, DoSignOut, Post, MarkDone, MarkShown, MarkAllRead, Wish, PutStatus, FindPeople, FindEntries, ReadOlder)
 
 Effect = ViewEffect | Command

@@ -36,8 +36,7 @@ class SentState(IntEnum):
     DONE = 5  # the recipient closed it
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Value):
     """A message I wrote here. `at`: when I wrote it. `why`: the reason, with `BOUNCED`."""
 
     id: str
@@ -50,8 +49,7 @@ class Sent:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Value):
     """A message that came. `at`: when the sender's home accepted it. `open`: neither Done nor answered. `read`: seen in a window."""
 
     key: MessageKey
@@ -78,8 +76,7 @@ class Received:
 Entry = Received | Sent  # one line of a conversation
 
 
-@dataclass(frozen=True, slots=True)
-class ContactRow:
+class ContactRow(Value):
     """One line of the contact window. `status`: one of `ORDER`. `since`: None when nobody knows. `saving`: not confirmed by the home."""
 
     uid: int
@@ -100,16 +97,14 @@ class ContactRow:
         return self.alias or self.name or self.handle
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Value):
     """Contacts of one status (one of `ORDER`, or `STRANGERS`), sorted by title."""
 
     status: str
     rows: tuple[ContactRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Value):
     """The user for whom this client acts, and the Global Server."""
 
     server: str
@@ -117,8 +112,7 @@ class Account:
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignInState:
+class SignInState(Value):
     """The sign-in window. `busy`: an answer is awaited. `error`: one sentence, empty without an error. The rest prefills the fields."""
 
     busy: bool = False
@@ -127,8 +121,7 @@ class SignInState:
     handle: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Value):
     """The state of the connection. `retry_at`: when the next try is due, while `reconnecting`. `why`: one short phrase; while connected,
     the transport, or empty for the usual one. `direct`: the home has called us, and sends on that line."""
 
@@ -147,8 +140,7 @@ class Connection:
         return self.state.replace("_", " ") + reason
 
 
-@dataclass(frozen=True, slots=True)
-class OwnStatus:
+class OwnStatus(Value):
     """My own status. `until`: when it falls back to online; None for no end. `saved`: the home has it."""
 
     status: StatusName = "online"
@@ -161,24 +153,21 @@ class OwnStatus:
         return (self.status, self.note, self.until) == (other.status, other.note, other.until)
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Value):
     """A backlog that comes in after a login: `got` of `total` messages."""
 
     total: int
     got: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Value):
     """A contact that was taken off the list. The home is told at `until`; before that, `UndoRemoval` needs no home."""
 
     row: ContactRow
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """Someone whom the directory search found. `profile`: the fields that they filled in, as (name, value)."""
 
     uid: int
@@ -187,8 +176,7 @@ class Found:
     profile: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DirectorySearch:
+class DirectorySearch(Value):
     """The last directory search. `complete`: there are no more than are shown. `error`: one sentence."""
 
     query: str = ""
@@ -198,8 +186,7 @@ class DirectorySearch:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HistorySearch:
+class HistorySearch(Value):
     """The last search in the history of this machine, newest first."""
 
     query: str = ""
@@ -208,8 +195,7 @@ class HistorySearch:
     busy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Popup:
+class Popup(Value):
     """One small window. `id` stays the same for its life.
 
     `message`: one message (`key`), which stays until Done, Reply or Later. `summary`: `count` messages wait; it opens the inbox. `online`:

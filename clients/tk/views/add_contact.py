@@ -7,45 +7,23 @@ from clients.tk.model.inputs import AddContact, SearchDirectory
 from clients.tk.model.values import Found
 from clients.tk.views import words
 from clients.tk.views.context import ViewContext
-from clients.tk.views.hinted_entry import HintedEntry
-from clients.tk.views.window import Window
+from clients.tk.views.search_window import SearchWindow
 
 USUAL, LEAST = (480, 420), (280, 240)
 SEARCH_AFTER_MS = 250  # a pause in typing, because each search is a request
 PLACE = ("organisation", "city", "state", "country")  # fields of a profile that tell two people of one name apart
 
 
-class AddContactWindow(Window):
+class AddContactWindow(SearchWindow):
     """A field, the people that were found, and a button."""
 
     def __init__(self, master: tk.Misc, context: ViewContext) -> None:
-        super().__init__(master, context, "add", "Add a contact - Flash", USUAL, LEAST)
-        self._context = context
-        theme = context.theme
-        top = ttk.Frame(self, padding=(theme.px(12), theme.px(12), theme.px(12), theme.px(8)))
-        top.pack(side="top", fill="x")
-        self.search = HintedEntry(top, theme, "Name, handle, city, organisation…")
-        self.search.pack(fill="x")
-        bottom = ttk.Frame(self, padding=(theme.px(12), theme.px(8)))
-        bottom.pack(side="bottom", fill="x")
-        self._said = ttk.Label(bottom, style="Quiet.TLabel")
-        self._said.pack(side="left", fill="x", expand=True)
-        self.button = ttk.Button(bottom, text="Add", style="Accent.TButton", underline=0, command=self._add)
+        columns = (("#0", "Name", 160, True), ("handle", "Handle", 90, False), ("about", "Where", 160, True))
+        hint = "Name, handle, city, organisation…"
+        super().__init__(master, context, "add", "Add a contact - Flash", USUAL, LEAST, hint, SEARCH_AFTER_MS, columns)
+        self.button = ttk.Button(self.bottom, text="Add", style="Accent.TButton", underline=0, command=self._add)
         self.button.pack(side="right")
-        middle = ttk.Frame(self)
-        middle.pack(side="top", fill="both", expand=True)
-        self.table = ttk.Treeview(middle, columns=("handle", "about"), selectmode="browse", height=4)
-        for column, said, width in (("#0", "Name", 160), ("handle", "Handle", 90), ("about", "Where", 160)):
-            self.table.heading(column, text=said, anchor="w")
-            self.table.column(column, width=theme.px(width), minwidth=theme.px(60), stretch=column != "handle", anchor="w")
-        bar = ttk.Scrollbar(middle, orient="vertical", command=self.table.yview)
-        self.table.configure(yscrollcommand=bar.set)
-        bar.pack(side="right", fill="y")
-        self.table.pack(side="left", fill="both", expand=True)
         self._found: dict[str, Found] = {}
-        self._pending: str | None = None
-        self.search.text.trace_add("write", lambda *why: self._typed())
-        self.search.bind("<Down>", lambda event: self._to_table())
         self.search.bind("<Return>", lambda event: self._add())
         self.table.bind("<Return>", lambda event: self._add())
         self.table.bind("<Double-Button-1>", lambda event: self._add())
@@ -65,7 +43,7 @@ class AddContactWindow(Window):
         self.table.delete(*self.table.get_children())
         self._found.clear()
         mine = self._context.model.account
-        for found in state.found if state.query == self.search.text.get().strip() else ():
+        for found in state.found if state.query == self.query else ():
             if mine is not None and found.uid == mine.uid:
                 continue
             profile = dict(found.profile)
@@ -85,7 +63,7 @@ class AddContactWindow(Window):
 
     def _words(self, size: int) -> str:
         state = self._context.model.directory
-        if not self.search.text.get().strip():
+        if not self.query:
             return "Type to search the directory"
         if state.error:
             return state.error
@@ -95,16 +73,10 @@ class AddContactWindow(Window):
             return "Nobody matches"
         return f"{size} found" if state.complete else f"the first {size}: type more to narrow it down"
 
-    def _typed(self) -> None:
-        if self._pending is not None:
-            self.after_cancel(self._pending)
-        self._pending = self.after(SEARCH_AFTER_MS, self._ask)
-
     def _ask(self) -> None:
-        self._pending = None
-        query = self.search.text.get().strip()
-        if query:
-            self._context.do(SearchDirectory(query))
+        super()._ask()
+        if self.query:
+            self._context.do(SearchDirectory(self.query))
         self.draw()
 
     def _chosen(self) -> Found | None:
@@ -121,8 +93,4 @@ class AddContactWindow(Window):
         if found is not None and not self._context.model.row(found.uid).listed:
             self._context.do(AddContact(found.uid, found.handle, found.name))
             self.draw()
-        return "break"
-
-    def _to_table(self) -> str:
-        self.table.focus_set()
         return "break"

@@ -17,7 +17,7 @@ class ContactCard(Window):
     def __init__(self, master: tk.Misc, context: ViewContext, uid: int) -> None:
         row = context.model.row(uid)
         super().__init__(master, context, "card", f"{row.title} - Flash", USUAL, LEAST)
-        self.uid, self._context = uid, context
+        self.uid = uid
         px = context.theme.px
         page = ttk.Frame(self, padding=px(16))
         page.pack(fill="both", expand=True)

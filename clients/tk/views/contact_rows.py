@@ -9,7 +9,8 @@ from tkinter.font import Font
 
 from clients.tk.model.values import STRANGERS, ContactRow, Group
 from clients.tk.views import words
-from clients.tk.views.theme import WORDS, Theme
+from clients.tk.views.context import ViewContext
+from clients.tk.views.theme import WORDS
 
 ROW_HEIGHT, HEAD_HEIGHT = 54, 30
 WHEEL_ROWS = 1.5  # for each notch of the wheel
@@ -30,18 +31,11 @@ class _Line:
 class ContactRows(ttk.Frame):
     """Draws `Group`s, and tells which contact was chosen or opened, or whose menu was asked for."""
 
-    def __init__(
-        self,
-        master: tk.Misc,
-        theme: Theme,
-        now: Callable[[], datetime],
-        *,
-        opened: Callable[[int], None],
-        menu: Callable[[int, int, int], None],
-    ) -> None:
-        """`opened(uid)`: after a double-click or Enter. `menu(uid, x, y)`: after the other button or the menu key, in screen pixels."""
+    def __init__(self, master: tk.Misc, context: ViewContext, menu: Callable[[int, int, int], None]) -> None:
+        """`menu(uid, x, y)`: called after the other button or the menu key, in screen pixels."""
         super().__init__(master)
-        self._theme, self._now, self._opened, self._menu = theme, now, opened, menu
+        self._context, self._menu = context, menu
+        self._theme = theme = context.theme
         self._lines: list[_Line] = []
         self._index: dict[int, int] = {}
         self._folded: set[str] = set()
@@ -149,7 +143,7 @@ class ContactRows(ttk.Frame):
         """Open the chosen contact, after Enter."""
         row = self.chosen_row()
         if row is not None:
-            self._opened(row.uid)
+            self._context.write_to(row.uid)
         return "break"
 
     def menu_of_chosen(self) -> str:
@@ -180,7 +174,7 @@ class ContactRows(ttk.Frame):
     def _double(self, event: "tk.Event[tk.Misc]") -> None:
         line = self._at(event.y)
         if line is not None and line.row is not None:
-            self._opened(line.row.uid)
+            self._context.write_to(line.row.uid)
 
     def _other_button(self, event: "tk.Event[tk.Misc]") -> None:
         line = self._at(event.y)
@@ -240,7 +234,7 @@ class ContactRows(ttk.Frame):
                 anchor="n",
                 justify="center",
             )
-        now = self._now()
+        now = self._context.now()
         for line in self._lines:
             y = line.top - self._top
             if y + line.height <= 0:

@@ -1,8 +1,6 @@
 """The contact window: my status, a search, my contacts, removals to undo, the connection line. Rule: everything in it has a key."""
 
 import tkinter as tk
-from collections.abc import Callable
-from datetime import datetime
 from tkinter import ttk
 
 from clients.tk.model.inputs import ChangeContact, FilterContacts, RemoveContact, SetStatus, UndoRemoval
@@ -21,9 +19,9 @@ SAID_MS = 6000  # how long a sentence stays that nobody has to answer
 class ContactView(ttk.Frame):
     """Fills the main window while somebody is signed in."""
 
-    def __init__(self, master: tk.Misc, context: ViewContext, now: Callable[[], datetime], openings: Openings) -> None:
+    def __init__(self, master: tk.Misc, context: ViewContext, openings: Openings) -> None:
         super().__init__(master)
-        self._context, self._now, self._openings = context, now, openings
+        self._context, self._openings = context, openings
         theme = context.theme
         px = theme.px
         head = ttk.Frame(self, padding=(px(12), px(10), px(8), px(4)))
@@ -34,7 +32,7 @@ class ContactView(ttk.Frame):
         self._inbox.pack(side="right")
         self._me = ttk.Label(head, style="Strong.TLabel", padding=(px(4), 0))
         self._me.pack(side="left")
-        self.status = StatusMenu(head, context, now, self.edit_note)
+        self.status = StatusMenu(head, context, self.edit_note)
         self.status.pack(side="left", padx=(px(2), 0))
         self._note_row = ttk.Frame(self, padding=(px(12), 0, px(12), px(4)))
         self.note = HintedEntry(self._note_row, theme, "A note beside your name; Enter saves")
@@ -48,7 +46,7 @@ class ContactView(ttk.Frame):
         self.search = HintedEntry(search, theme, "Search contacts")
         self.search.pack(side="left", fill="x", expand=True)
         self.search.text.trace_add("write", lambda *why: context.do(FilterContacts(self.search.text.get())))
-        self.line = ConnectionLine(self, theme, lambda: context.model.connection, now)
+        self.line = ConnectionLine(self, context)
         self.line.pack(side="bottom", fill="x")
         ttk.Separator(self).pack(side="bottom", fill="x")
         self._undo = ttk.Frame(self, padding=(px(12), px(6)))
@@ -63,7 +61,7 @@ class ContactView(ttk.Frame):
         self._bar.pack(fill="x", pady=(px(4), 0))
         self._say = ttk.Label(self, padding=(px(12), px(6)), style="Bad.TLabel")
         self._saying: str | None = None
-        self.rows = ContactRows(self, theme, now, opened=context.write_to, menu=self._menu)
+        self.rows = ContactRows(self, context, self._menu)
         self.rows.pack(side="top", fill="both", expand=True)
         self.bind("<Configure>", lambda event: self._tidy(event.width) if event.widget is self else None)
         self._keys()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from clients.tk.model.inputs import Intent
@@ -24,10 +25,12 @@ class Openings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ViewContext:
-    """`do`: hands on what the person wants. `write_to`: opens the conversation with a uid, with the keyboard in its field."""
+    """`do`: hands on what the person wants. `write_to`: opens the conversation with a uid, with the keyboard in its field. `now`: the
+    present moment."""
 
     model: Model
     theme: Theme
     remembered: Remembered
     do: Callable[[Intent], None]
     write_to: Callable[[int], None]
+    now: Callable[[], datetime]

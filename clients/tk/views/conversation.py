@@ -1,8 +1,6 @@
 """The window of one person: presence, messages, a field to write in. Rule: looking at it marks it as read, having it open does not."""
 
 import tkinter as tk
-from collections.abc import Callable
-from datetime import datetime
 from tkinter import ttk
 
 from clients.tk.model.inputs import AddContact, LoadOlder, MarkRead, Write
@@ -20,10 +18,10 @@ USUAL, LEAST = (520, 560), (280, 260)
 class ConversationWindow(Window):
     """Shows the messages with `uid`, the newest at the bottom."""
 
-    def __init__(self, master: tk.Misc, context: ViewContext, uid: int, now: Callable[[], datetime]) -> None:
+    def __init__(self, master: tk.Misc, context: ViewContext, uid: int) -> None:
         row = context.model.row(uid)
         super().__init__(master, context, f"conversation-{uid}", f"{row.title} - Flash", USUAL, LEAST)
-        self.uid, self._context, self._now = uid, context, now
+        self.uid = uid
         theme = context.theme
         head = ttk.Frame(self, padding=(theme.px(14), theme.px(10)))
         head.pack(side="top", fill="x")
@@ -40,7 +38,7 @@ class ConversationWindow(Window):
         self.compose = Compose(self, theme, self._send)
         self.compose.configure(padding=(theme.px(14), theme.px(8), theme.px(14), theme.px(12)))
         self.compose.pack(side="bottom", fill="x")
-        self.transcript = Transcript(self, theme, now, self._who, context.model.answered, lambda: context.do(LoadOlder(uid)))
+        self.transcript = Transcript(self, context, self._who, lambda: context.do(LoadOlder(uid)))
         self.transcript.pack(side="top", fill="both", expand=True)
         self.bind("<FocusIn>", lambda event: self.looked_at())
         self.bind("<<ThemeChanged>>", lambda event: self.draw_head(), add="+")
@@ -58,7 +56,7 @@ class ConversationWindow(Window):
         self.title(f"{row.title} - Flash")
         self._title.configure(text=row.title)
         self._mark.configure(image=self._context.theme.mark(row.status))
-        self._presence.configure(text=f"{row.handle} · {words.presence(row, self._now())}")
+        self._presence.configure(text=f"{row.handle} · {words.presence(row, self._context.now())}")
         if row.listed:
             self._add.pack_forget()
         else:

@@ -2,15 +2,13 @@
 
 import tkinter as tk
 from collections.abc import Callable
-from datetime import datetime
 from tkinter import ttk
 
 from clients.tk.model.inputs import CloseMessage, SearchHistory
 from clients.tk.model.values import Entry, MessageKey, Received, Sent
 from clients.tk.views import words
 from clients.tk.views.context import ViewContext
-from clients.tk.views.hinted_entry import HintedEntry
-from clients.tk.views.window import Window
+from clients.tk.views.search_window import SearchWindow
 
 USUAL, LEAST = (640, 480), (300, 240)
 SEARCH_AFTER_MS = 200  # a pause in typing, because each search reads the disk
@@ -18,43 +16,24 @@ ROWS_A_TURN = 100  # that many rows take a few milliseconds
 NARROW = 420  # a narrower window has no room for the time
 
 
-class InboxWindow(Window):
+class InboxWindow(SearchWindow):
     """Shows waiting messages, oldest first. With words in the field, it shows the matching history, newest first."""
 
-    def __init__(self, master: tk.Misc, context: ViewContext, now: Callable[[], datetime]) -> None:
-        super().__init__(master, context, "inbox", "Inbox - Flash", USUAL, LEAST)
-        self._context, self._now = context, now
+    def __init__(self, master: tk.Misc, context: ViewContext) -> None:
+        columns = (("who", "From", 140, False), ("text", "Message", 200, True), ("when", "When", 110, False))
+        hint = "Search everything said on this machine"
+        super().__init__(master, context, "inbox", "Inbox - Flash", USUAL, LEAST, hint, SEARCH_AFTER_MS, columns)
         theme = context.theme
-        top = ttk.Frame(self, padding=(theme.px(12), theme.px(10)))
-        top.pack(side="top", fill="x")
-        self.search = HintedEntry(top, theme, "Search everything said on this machine")
-        self.search.pack(fill="x")
-        self.search.text.trace_add("write", lambda *why: self._typed())
-        self.search.bind("<Down>", lambda event: self._to_table())
         self.search.bind("<Return>", lambda event: self._to_table())
         self.replay = ttk.Frame(self, padding=(theme.px(12), 0, theme.px(12), theme.px(8)))
         self._replay_words = ttk.Label(self.replay, style="Quiet.TLabel")
         self._replay_words.pack(anchor="w")
         self._bar = ttk.Progressbar(self.replay, mode="determinate")
         self._bar.pack(fill="x")
-        bottom = ttk.Frame(self, padding=(theme.px(12), theme.px(8)))
-        bottom.pack(side="bottom", fill="x")
-        self._said = ttk.Label(bottom, style="Quiet.TLabel")
-        self._said.pack(side="left")
-        self.open_button = ttk.Button(bottom, text="Open", style="Accent.TButton", underline=0, command=self._open_chosen)
+        self.open_button = ttk.Button(self.bottom, text="Open", style="Accent.TButton", underline=0, command=self._open_chosen)
         self.open_button.pack(side="right")
-        self.done_button = ttk.Button(bottom, text="Done", underline=0, command=self._done_chosen)
+        self.done_button = ttk.Button(self.bottom, text="Done", underline=0, command=self._done_chosen)
         self.done_button.pack(side="right", padx=theme.px(8))
-        middle = ttk.Frame(self)
-        middle.pack(side="top", fill="both", expand=True)
-        self.table = ttk.Treeview(middle, columns=("who", "text", "when"), show="headings", selectmode="browse", height=4)
-        for column, said, width in (("who", "From", 140), ("text", "Message", 200), ("when", "When", 110)):
-            self.table.heading(column, text=said, anchor="w")
-            self.table.column(column, width=theme.px(width), minwidth=theme.px(60), stretch=column == "text", anchor="w")
-        bar = ttk.Scrollbar(middle, orient="vertical", command=self.table.yview)
-        self.table.configure(yscrollcommand=bar.set)
-        bar.pack(side="right", fill="y")
-        self.table.pack(side="left", fill="both", expand=True)
         for keys, action in (
             ("<Return>", self._open_chosen), ("<Double-Button-1>", self._open_chosen), ("<Key-d>", self._done_chosen),
             ("<Delete>", self._done_chosen),
@@ -63,12 +42,11 @@ class InboxWindow(Window):
         self.bind("<Alt-d>", lambda event: self._by_key(self._done_chosen))
         self.bind("<Alt-o>", lambda event: self._by_key(self._open_chosen))
         self.bind("<Control-f>", lambda event: self.search.focus_set())
-        middle.bind("<Configure>", lambda event: self._tidy(event.width))
+        self.middle.bind("<Configure>", lambda event: self._tidy(event.width))
         self._shown: dict[str, Entry] = {}
         self._names: dict[MessageKey, str] = {}
         self._to_come: list[Entry] = []
         self._turn: str | None = None
-        self._search: str | None = None
         self.draw()
 
     def open(self) -> None:
@@ -81,7 +59,7 @@ class InboxWindow(Window):
     def draw(self) -> None:
         """Draw everything again, some rows in each turn."""
         model = self._context.model
-        searching = bool(self.search.text.get().strip())
+        searching = bool(self.query)
         self._to_come = list(model.history.entries if searching else model.inbox)
         if not searching:
             self._only_changes()
@@ -119,7 +97,7 @@ class InboxWindow(Window):
         self._to_come = [entry for entry in self._to_come if not (isinstance(entry, Received) and entry.key in self._names)]
 
     def _some_more(self) -> None:
-        now = self._now()
+        now = self._context.now()
         for entry in self._to_come[:ROWS_A_TURN]:
             who = self._context.model.row(entry.to if isinstance(entry, Sent) else entry.uid).title
             said = f"to {who}" if isinstance(entry, Sent) else who
@@ -139,7 +117,7 @@ class InboxWindow(Window):
 
     def _count(self) -> None:
         size = len(self._shown) + len(self._to_come)
-        if self.search.text.get().strip():
+        if self.query:
             self._said.configure(text="searching…" if self._context.model.history.busy else f"{size} found")
         else:
             self._said.configure(text=f"{size} waiting" if size else "Nothing is waiting")
@@ -148,19 +126,13 @@ class InboxWindow(Window):
 
     # --- what the person does ---
 
-    def _typed(self) -> None:
-        if self._search is not None:
-            self.after_cancel(self._search)
-        self._search = self.after(SEARCH_AFTER_MS, self._ask)
-
     def _ask(self) -> None:
-        self._search = None
-        query = self.search.text.get().strip()
+        super()._ask()
         self.table.delete(*self.table.get_children())
         self._shown.clear()
         self._names.clear()
-        if query:
-            self._context.do(SearchHistory(query))
+        if self.query:
+            self._context.do(SearchHistory(self.query))
         else:
             self.draw()
 
@@ -182,10 +154,6 @@ class InboxWindow(Window):
         entry = self._chosen()
         if isinstance(entry, Received) and entry.open:
             self._context.do(CloseMessage(entry.key))
-
-    def _to_table(self) -> str:
-        self.table.focus_set()
-        return "break"
 
     def _by_key(self, action: Callable[[], None]) -> str:
         action()

@@ -7,7 +7,6 @@ is kept away from it too, because a click on Done must not take the keyboard fro
 
 import tkinter as tk
 from collections.abc import Callable
-from datetime import datetime
 from tkinter import ttk
 
 from clients.tk.model.inputs import CloseMessage, ClosePopup, Write
@@ -35,7 +34,6 @@ class PopupWindow(tk.Toplevel):
         master: tk.Misc,
         context: ViewContext,
         popup: Popup,
-        now: Callable[[], datetime],
         keyboard: Keyboard,
         *,
         moved: Callable[[], None],
@@ -45,7 +43,7 @@ class PopupWindow(tk.Toplevel):
         super().__init__(master)
         self.withdraw()
         self.overrideredirect(True)
-        self.popup, self._context, self._now, self._moved, self._inbox = popup, context, now, moved, inbox
+        self.popup, self._context, self._moved, self._inbox = popup, context, moved, inbox
         self._lifted = False
         self._keyboard, self._before = keyboard, NOBODY
         self._reply: Compose | None = None
@@ -199,7 +197,7 @@ class PopupWindow(tk.Toplevel):
     def draw(self, popup: Popup | None = None) -> None:
         """Draw what may change: the count, and the sender's presence."""
         self.popup = popup or self.popup
-        model, now = self._context.model, self._now()
+        model, now = self._context.model, self._context.now()
         if self.popup.kind == "summary":
             self._who.configure(text=f"{self.popup.count} messages are waiting")
             self._second.configure(text="Read them when you have time")

@@ -2,7 +2,6 @@
 
 import tkinter as tk
 from collections.abc import Callable
-from datetime import datetime
 
 from clients.tk.model.inputs import PopupMapped
 from clients.tk.model.values import Popup
@@ -18,10 +17,8 @@ TOP = 44  # many desktops have a panel above that line
 class PopupStack:
     """Every popup on the screen. `shown(popup_id)`: called when one has just been mapped."""
 
-    def __init__(
-        self, root: tk.Tk, context: ViewContext, now: Callable[[], datetime], *, inbox: Callable[[], None], shown: Callable[[str], None]
-    ) -> None:
-        self._root, self._context, self._now, self._inbox, self._shown = root, context, now, inbox, shown
+    def __init__(self, root: tk.Tk, context: ViewContext, *, inbox: Callable[[], None], shown: Callable[[str], None]) -> None:
+        self._root, self._context, self._inbox, self._shown = root, context, inbox, shown
         self._open: dict[str, PopupWindow] = {}
         self._pending: str | None = None
         self._keyboard = Keyboard(root)
@@ -49,9 +46,8 @@ class PopupStack:
         window.lift()
 
     def _made(self, popup: Popup) -> PopupWindow:
-        return PopupWindow(
-            self._root, self._context, popup, self._now, self._keyboard, moved=self._later, mapped=self._mapped, inbox=self._inbox
-        )  # fmt: skip
+        keyboard = self._keyboard
+        return PopupWindow(self._root, self._context, popup, keyboard, moved=self._later, mapped=self._mapped, inbox=self._inbox)
 
     def update(self, popup: Popup) -> None:
         """Draw a popup that has another count."""

@@ -5,7 +5,6 @@ The widgets come from sv-ttk. Its fonts have sizes in pixels, so the system's fo
 
 import tkinter as tk
 from collections.abc import Sequence
-from dataclasses import dataclass
 from tkinter import font as tkfont
 from tkinter import ttk
 from typing import Literal
@@ -20,62 +19,31 @@ USUAL_SCALING = 96 / 72  # Tk's pixels per point on a screen of 96 dots an inch,
 CLOSED = "unknown"  # the picture for a presence that this version does not know
 
 
-@dataclass(frozen=True, slots=True)
 class Palette:
-    """The colours of one mode, each `#rrggbb`."""
+    """The colours of one mode, each `#rrggbb`: each line gives the light one and the dark one."""
 
-    page: str  # the background
-    card: str  # the background of popups and menus
-    field: str  # inside a field
-    line: str  # borders
-    text: str
-    quiet: str  # second lines; the contrast is at least 4.5:1 on page and card
-    accent: str
-    on_accent: str
-    chosen: str  # the selected row
-    hover: str
-    link: str
-    bad: str
-    good: str
-    warn: str
-    faces: tuple[str, ...]  # behind white initials
+    def __init__(self, mode: Mode) -> None:
+        def of(light: str, dark: str) -> str:
+            return dark if mode == "dark" else light
 
+        self.page = of("#fafafa", "#1c1c1c")  # the background
+        self.card = of("#ffffff", "#282828")  # the background of popups and menus
+        self.field = of("#fdfdfd", "#2a2a2a")  # inside a field
+        self.line = of("#dcdfe4", "#3d3f42")  # borders
+        self.text = of("#1b1d20", "#f2f3f5")
+        self.quiet = of("#5c636d", "#a6adb8")  # second lines; the contrast is at least 4.5:1 on page and card
+        self.accent = of("#1f5fd6", "#4a86f0")
+        self.on_accent = "#ffffff"
+        self.chosen = of("#dfe9fb", "#2a3d5e")  # the selected row
+        self.hover = of("#eef2f8", "#2b2d31")
+        self.link = of("#1a56c4", "#7db3ff")
+        self.bad = of("#c42b1c", "#ff7b6e")
+        self.good = of("#107c41", "#52c486")
+        self.warn = of("#9a6000", "#f0b24a")
+        light_faces = ("#3b6fd4", "#8557c9", "#b8448f", "#c2503a", "#9a6a14", "#3f7f3a", "#18807c", "#5b6577")
+        dark_faces = ("#3f6fc9", "#8257c0", "#ab4589", "#b5533f", "#8f6718", "#44803f", "#1f7d79", "#5f6878")
+        self.faces = dark_faces if mode == "dark" else light_faces  # behind white initials
 
-LIGHT = Palette(
-    page="#fafafa",
-    card="#ffffff",
-    field="#fdfdfd",
-    line="#dcdfe4",
-    text="#1b1d20",
-    quiet="#5c636d",
-    accent="#1f5fd6",
-    on_accent="#ffffff",
-    chosen="#dfe9fb",
-    hover="#eef2f8",
-    link="#1a56c4",
-    bad="#c42b1c",
-    good="#107c41",
-    warn="#9a6000",
-    faces=("#3b6fd4", "#8557c9", "#b8448f", "#c2503a", "#9a6a14", "#3f7f3a", "#18807c", "#5b6577"),
-)
-DARK = Palette(
-    page="#1c1c1c",
-    card="#282828",
-    field="#2a2a2a",
-    line="#3d3f42",
-    text="#f2f3f5",
-    quiet="#a6adb8",
-    accent="#4a86f0",
-    on_accent="#ffffff",
-    chosen="#2a3d5e",
-    hover="#2b2d31",
-    link="#7db3ff",
-    bad="#ff7b6e",
-    good="#52c486",
-    warn="#f0b24a",
-    faces=("#3f6fc9", "#8257c0", "#ab4589", "#b5533f", "#8f6718", "#44803f", "#1f7d79", "#5f6878"),
-)
-PALETTES: dict[Mode, Palette] = {"light": LIGHT, "dark": DARK}
 
 MARKS: dict[str, tuple[shapes.Cover, str]] = {
     "online": (shapes.disc, "#23a55a"),
@@ -107,7 +75,7 @@ class Theme:
     def use(self, mode: Mode) -> None:
         """Switch everything to light or dark."""
         self.mode = mode
-        self.palette = PALETTES[mode]
+        self.palette = Palette(mode)
         self._pictures.clear()
         sv_ttk.set_theme(mode, self._root)
         # sv-ttk would colour every widget there is with tk_setPalette, even those whose styles have colours of their own.

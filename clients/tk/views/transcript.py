@@ -2,32 +2,24 @@
 
 import tkinter as tk
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from tkinter import ttk
 
 from clients.tk.model.values import Entry, Sent, SentState
 from clients.tk.views import words
+from clients.tk.views.context import ViewContext
 from clients.tk.views.linked_text import LinkedText
-from clients.tk.views.theme import Theme
 
 NEAR_END = 0.999  # of the scrollbar: from there on new lines keep the end visible
 SHOWN = 300  # entries that are drawn at first; a button gives more, so that a long conversation opens as fast as a new one
 
 
 class Transcript(ttk.Frame):
-    """A scrolled text of entries. `title(entry)`: the name of the sender. `answered(entry)`: the message to which it replies."""
+    """A scrolled text of entries. `title(entry)`: the name of the sender. `older`: asks for earlier ones."""
 
-    def __init__(
-        self,
-        master: tk.Misc,
-        theme: Theme,
-        now: Callable[[], datetime],
-        title: Callable[[Entry], str],
-        answered: Callable[[Entry], Entry | None],
-        older: Callable[[], None],
-    ) -> None:
+    def __init__(self, master: tk.Misc, context: ViewContext, title: Callable[[Entry], str], older: Callable[[], None]) -> None:
         super().__init__(master)
-        self._theme, self._now, self._title, self._answered = theme, now, title, answered
+        self._context, self._title = context, title
+        theme = context.theme
         self.text = LinkedText(self, theme)
         self.text.configure(padx=theme.px(14), pady=theme.px(8), takefocus=True)
         self._bar = ttk.Scrollbar(self, orient="vertical", command=self.text.yview)
@@ -71,13 +63,13 @@ class Transcript(ttk.Frame):
     def _write(self, entry: Entry) -> None:
         text, mine = self.text, isinstance(entry, Sent)
         text.insert("end", self._title(entry), ("who", "mine" if mine else "theirs"))
-        text.insert("end", f"   {words.clock(entry.at, self._now())}", ("quiet",))
+        text.insert("end", f"   {words.clock(entry.at, self._context.now())}", ("quiet",))
         if entry.urgent:
             text.insert("end", "   urgent", ("urgent",))
         if isinstance(entry, Sent):
             self._state(entry, None)
         text.insert("end", "\n")
-        answered = self._answered(entry)
+        answered = self._context.model.answered(entry)
         if answered is not None:
             text.insert("end", f"↳ {words.one_line(answered.text, 80)}\n", ("quote",))
         text.say(entry.text, "said")
@@ -89,7 +81,7 @@ class Transcript(ttk.Frame):
         self.text.insert(at or "end", f"   {words.MARKS[entry.state]} {said}", (tag, f"state-{entry.id}"))
 
     def _colour(self) -> None:
-        theme, colours = self._theme, self._theme.palette
+        theme, colours = self._context.theme, self._context.theme.palette
         text = self.text
         text.tag_configure("who", font=theme.strong, spacing1=theme.px(10))
         text.tag_configure("mine", foreground=colours.accent)

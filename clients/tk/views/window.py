@@ -3,7 +3,6 @@
 import tkinter as tk
 
 from clients.tk.views.context import ViewContext
-from clients.tk.views.theme import Theme
 
 
 class Window(tk.Toplevel):
@@ -14,7 +13,7 @@ class Window(tk.Toplevel):
     ) -> None:
         super().__init__(master)
         self.withdraw()
-        self._window_context, self._place = context, name
+        self._context, self._place = context, name
         self.title(title)
         px = context.theme.px
         screen = (self.winfo_screenwidth(), self.winfo_screenheight())
@@ -29,7 +28,7 @@ class Window(tk.Toplevel):
     @property
     def place_name(self) -> str:
         """The name of the remembered place, which differs for each user of Flash on this machine."""
-        account = self._window_context.model.account
+        account = self._context.model.account
         return f"{account.handle if account else ''}:{self._place}"
 
     def open(self) -> None:
@@ -41,9 +40,8 @@ class Window(tk.Toplevel):
     def close(self) -> None:
         """Remember the place and close the window."""
         if self.winfo_exists():
-            self._window_context.remembered.place(self.place_name, self.geometry())
+            self._context.remembered.place(self.place_name, self.geometry())
             self.destroy()
 
     def _colour(self) -> None:
-        theme: Theme = self._window_context.theme
-        self.configure(background=theme.palette.page)
+        self.configure(background=self._context.theme.palette.page)

@@ -45,22 +45,8 @@ def entry(row: AuditRow, fields: Mapping[str, Any], *, as_json: bool) -> None:
         shown = "  ".join(f"{name}={_brief(value)}" for name, value in fields.items() if value not in (None, ""))
         columns(str(instant(row.time)), row.source, name_of(row.uid, row.handle), row.topic, shown)
         return
-    print_json(
-        {
-            "id": row.id,
-            "offset": row.offset,
-            "time": instant(row.time),
-            "source": row.source,
-            "position": row.position,
-            "stream": row.stream,
-            "version": row.version,
-            "topic": row.topic,
-            "uid": row.uid,
-            "handle": row.handle,
-            "cause": row.cause,
-            "fields": dict(fields),
-        }
-    )
+    where = {name: value for name, value in row._asdict().items() if name not in ("id", "time", "data")}
+    print_json({"id": row.id, "offset": row.offset, "time": instant(row.time), **where, "fields": dict(fields)})
 
 
 def life(found: Life, names: dict[int, str], *, as_json: bool) -> None:

@@ -18,11 +18,11 @@ import typer
 from broker import envelope, topology
 from clients.command_line.running import BadUsage
 from clients.command_line.screen import complain
-from domain.errors import FlashError, Malformed
+from domain.errors import Malformed
 from domain.registry.registered_home import GLOBAL
-from flash.commands.session import AsJson, Data, open_history, settings_for
+from flash.commands.session import AsJson, Data, one_line_errors, open_history, settings_for
 from flash.process.compose import store_url
-from flash.process.settings import BadSetting, Settings
+from flash.process.settings import Settings
 from runtime.database_urls import sqlite_file
 from servers.encryption.key_tables import KeysSeen, keys_file, keys_seen
 from servers.integrity.expected import logs_in, missing_logs, traces_in
@@ -33,6 +33,7 @@ from servers.integrity.verify import verify as verify_log
 from servers.store.databases import is_log
 
 FAILED = 2
+HINT = ": name the directory with --data, or a store with --store"
 
 Url = Annotated[str | None, typer.Option("--store", metavar="URL", help="The server's store (FLASH_STORE_URL, else DATA/<server>.db).")]
 GlobalUrl = Annotated[
@@ -53,7 +54,7 @@ def verify(
     """Compare logs with their seals, the Global Server's copies of them, and the history; name each wrong position."""
     if store is not None and len(servers or ()) != 1:
         raise BadUsage("--store: name the one server whose store it is")
-    try:
+    with one_line_errors(FAILED):
         settings = settings_for(data)
         residents = Residents(global_store or _global_url(settings))
         history = asyncio.run(_history(settings, residents)) if with_history else {}
@@ -72,12 +73,6 @@ def verify(
             report = verify_log(name, url, copies, told, residents=residents, keys=keys, checkpoints=files)
             _show(report, copies is not None or name == GLOBAL, told is not None, as_json)
             honest = honest and report.honest
-    except FlashError as error:
-        complain(error.detail)
-        raise typer.Exit(FAILED) from None
-    except (BadSetting, OSError, ValueError) as error:
-        complain(str(error))
-        raise typer.Exit(FAILED) from None
     if not honest:
         raise typer.Exit(1)
 

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-from clients.command_line.screen import complain
 from clients.terminal.grants import Grants
 from clients.terminal.options import DEFAULT_SERVER, Server
 from domain.registry.registered_home import GLOBAL
 from flash.commands.doctor.machine import FAILURE, OK, Remark, address_remarks, descriptor_remarks, files_remarks, settings_remarks
 from flash.commands.doctor.services import broker_remarks, store_remarks
 from flash.commands.doctor.stream import stream_remarks
-from flash.commands.session import AsJson, Data, settings_for
-from flash.process.settings import BadSetting, Settings
+from flash.commands.session import AsJson, Data, one_line_errors, settings_for
+from flash.process.settings import Settings
 from flash_sdk import Grant
 
 PORTS = {GLOBAL: 8080}  # the defaults of `flash global` and `flash home`
@@ -38,12 +37,8 @@ def doctor(
 ) -> None:
     """Look at settings, files, limits, ports, clock, store and broker, with the server's own settings, and say what to do."""
     grant = Grants(at).get(who) if who or through else None
-    try:
-        settings = settings_for(data)
-        remarks = asyncio.run(_examine(settings, server, port or PORTS.get(server, HOME_PORT), grant, through))
-    except (BadSetting, OSError, ValueError) as error:
-        complain(str(error))
-        raise typer.Exit(1) from None
+    with one_line_errors():
+        remarks = asyncio.run(_examine(settings_for(data), server, port or PORTS.get(server, HOME_PORT), grant, through))
     for remark in remarks:
         if as_json:
             typer.echo(json.dumps(remark._asdict()))

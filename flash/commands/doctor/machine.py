@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from domain.registry.registered_home import GLOBAL
-from flash.process.compose import public_url
+from flash.process.compose import host_here, public_url
 from flash.process.settings import Settings
 from runtime.database_urls import sqlite_file
 
@@ -39,10 +39,7 @@ class Remark(NamedTuple):
 
 def settings_remarks(settings: Settings, server: str) -> Iterator[Remark]:
     """Find settings that contradict each other or the machine."""
-    found = len(told := list(_contradictions(settings, server)))
-    yield from told
-    if not found:
-        yield Remark("settings", OK, "no contradictions")
+    yield from list(_contradictions(settings, server)) or [Remark("settings", OK, "no contradictions")]
 
 
 def _contradictions(settings: Settings, server: str) -> Iterator[Remark]:
@@ -94,7 +91,7 @@ def descriptor_remarks(settings: Settings, limit: Callable[[int], tuple[int, int
 
 def address_remarks(settings: Settings, server: str, port: int) -> Iterator[Remark]:
     """Examine the port, whether the public URL leads to the same process, and the clock."""
-    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - the operator set it
+    host = host_here(settings)
     life, _, why = _ask(f"http://{host}:{port}")
     if life:
         yield Remark("port", OK, f"{server} answers at {host}:{port}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from domain.registry.registered_home import GLOBAL
 from flash.commands.doctor.machine import FAILURE, OK, Remark
-from flash.process.compose import public_url
+from flash.process.compose import host_here, public_url
 from flash.process.settings import Settings
 from flash_sdk import Blank, Disconnected, FlashClient, FlashClientError, Grant, Home, Patience, Welcome
 
@@ -73,17 +73,13 @@ async def stream_remarks(
 
 async def _no_welcome(settings: Settings, port: int, grant: Grant, url: str, timeouts: Timeouts) -> Remark:
     """Ask the home without the proxy, to tell whose fault it is that no welcome came."""
-    here = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104 - the operator set it
+    here = f"http://{host_here(settings)}:{port}"
     seen = Seen()
     with contextlib.suppress(FlashClientError):
         seen = await look(grant, here, timeouts, until_quiet=False)
     if seen.welcome_s is None:
-        return Remark(
-            "stream",
-            FAILURE,
-            f"no welcome through {url} in {timeouts.welcome_s:.0f} s, nor at {here}",
-            "look into the home's log; ask where it runs",
-        )
+        says = f"no welcome through {url} in {timeouts.welcome_s:.0f} s, nor at {here}"
+        return Remark("stream", FAILURE, says, "look into the home's log; ask where it runs")
     compared = f"no welcome in {timeouts.welcome_s:.0f} s, and at {here} in {seen.welcome_s:.2f} s"
     says = f"{url} holds streams back: {compared}; clients poll meanwhile"
     return Remark("stream", FAILURE, says, _cure(LOOK))

@@ -13,16 +13,13 @@ from typing import Annotated, Any
 import typer
 
 from broker.embedded.reader import EmbeddedReader
-from clients.command_line.running import BadUsage
 from clients.command_line.screen import complain
-from domain.errors import FlashError
 from domain.registry.registered_home import GLOBAL
-from flash.commands.session import Data, open_history, settings_for
+from flash.commands.session import Data, one_line_errors, open_history, servers_in, settings_for
 from flash.process.compose import signing_key, store_url
-from flash.process.settings import BadSetting, Settings
+from flash.process.settings import Settings
 from servers.maintenance.backup import back_up_broker, back_up_file, back_up_keys, back_up_log
 from servers.maintenance.restore import restore as restore_log
-from servers.store.databases import is_log
 
 BROKER = "broker.db"
 SIGNING_KEY = "signing-key.pem"  # its name in a backup
@@ -42,9 +39,9 @@ def backup(
     data: Data = None,
 ) -> None:
     """Back up servers while they run: events, tracking positions, keys, the signing key, and the embedded broker's file."""
-    with _one_line_errors():
+    with one_line_errors():
         settings = settings_for(data)
-        names = servers or _stores_in(settings.data, settings)
+        names = servers or servers_in(settings.data, "back up", settings.store_url)
         places = keys or directory / "keys"
         for name in names:
             url = store_url(settings, name)
@@ -57,9 +54,8 @@ def backup(
                 back_up_file(key, places / SIGNING_KEY)
                 typer.echo(f"{name}: the signing key")
         if not only_keys and not settings.broker_url and (settings.data / BROKER).exists():
-            back_up_broker(
-                settings.data / BROKER, directory / BROKER
-            )  # last, because the history must hold every event that the stores hold
+            # Last, because the history must hold every event that the stores hold.
+            back_up_broker(settings.data / BROKER, directory / BROKER)
             typer.echo("the embedded broker, with the history")
 
 
@@ -71,9 +67,9 @@ def restore(
     data: Data = None,
 ) -> None:
     """Restore servers from a backup, and later events from the history. The servers must be stopped, and their stores must be empty."""
-    with _one_line_errors():
+    with one_line_errors():
         settings = settings_for(data)
-        names = servers or _stores_in(directory, None)
+        names = servers or servers_in(directory, "restore")
         asyncio.run(_restore(settings, directory, keys or directory / "keys", names, incomplete))
 
 
@@ -108,26 +104,3 @@ async def _restore(settings: Settings, directory: Path, keys: Path, names: list[
             if name == GLOBAL and not key.exists() and (keys / SIGNING_KEY).exists():
                 back_up_file(keys / SIGNING_KEY, key)
                 typer.echo(f"{name}: the signing key")
-
-
-def _stores_in(directory: Path, settings: Settings | None) -> list[str]:
-    """The servers whose stores lie in `directory`. Raises `BadUsage`."""
-    if settings is not None and settings.store_url:
-        raise BadUsage("name the servers to back up: FLASH_STORE_URL does not say which there are")
-    found = [path.stem for path in sorted(directory.glob("*.db")) if is_log(f"sqlite:///{path}", path.stem)]
-    if not found:
-        raise BadUsage(f"there is no server's store in {directory}")
-    return found
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Any:
-    try:
-        yield
-    except FlashError as error:
-        complain(error.detail)
-    except (BadSetting, OSError, ValueError) as error:
-        complain(str(error))
-    else:
-        return
-    raise typer.Exit(1)

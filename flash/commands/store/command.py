@@ -3,18 +3,16 @@
 `flash store accept-clock` stores what ops know of a clock. The commands `backup` and `restore` are in `flash/commands/store/backup.py`.
 """
 
-import os
 import sys
 import time
 from typing import Annotated
 
 import typer
 
-from domain.errors import FlashError
-from flash.commands.session import Data, settings_for
+from flash.commands.session import Data, one_line_errors, settings_for
 from flash.commands.store.backup import backup, restore
 from flash.process.compose import store_url
-from flash.process.settings import BadSetting, Settings
+from flash.process.settings import BadSetting
 from runtime.database_urls import sqlite_file
 from servers.maintenance.clock_correction import accept_clock
 from servers.maintenance.store_copy import copy_store
@@ -36,14 +34,11 @@ def copy(
     target: Annotated[str, typer.Argument(metavar="TO", help="As FROM; it must hold nothing of this server.")],
 ) -> None:
     """Copy a stopped server's events, positions and keys to another database, and compare. Then start it with FLASH_STORE_URL=TO."""
-    try:
-        settings = Settings.read(os.environ)
+    with one_line_errors():
+        settings = settings_for(None)
         if (path := sqlite_file(source)) is not None and not path.exists():
             raise BadSetting(f"there is no {source}")
         copied = copy_store(server, source, target, settings.data / server, not settings.keys_url, _progress)
-    except (BadSetting, FlashError, OSError, ValueError) as error:
-        typer.echo(f"flash: {error}", err=True)
-        raise typer.Exit(1) from None
     keys = "keys stay where FLASH_KEYS_URL says" if settings.keys_url else f"{copied.keys} keys"
     typer.echo(
         f"{copied.events} events up to position {copied.last_position}, {copied.trackings} tracking positions, {keys}: compared, equal"
@@ -61,12 +56,9 @@ def accept(
 ) -> None:
     """Accept that a stopped server's clock was ahead and is right now: from POSITION on, or from the next event, times begin anew. Without
     this, `flash audit verify` calls those events backdated."""
-    try:
+    with one_line_errors():
         settings = settings_for(data)
         done = accept_clock(server, store_url(settings, server), settings.keys_url, first, time.time())
-    except (BadSetting, FlashError, OSError, ValueError) as error:
-        typer.echo(f"flash: {error}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(
         f"{server}: times before position {done.first} are {done.ahead_s:.0f} s ahead, which is accepted with position {done.position}"
     )

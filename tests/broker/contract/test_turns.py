@@ -1,4 +1,4 @@
-"""The contract of `broker.port.Broker`: whoever has sent many messages takes no turn of the event loop for all of them."""
+"""The contract of `broker.port.Broker`: a sender of many messages does not take one turn of the event loop for all of them."""
 
 import asyncio
 from collections import Counter

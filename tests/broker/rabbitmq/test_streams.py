@@ -1,7 +1,5 @@
 """Streams on a busy RabbitMQ: what it delivers late is not taken to be missing."""
 
-import asyncio
-
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import ArgumentsType, DeliveredMessage
 
@@ -11,15 +9,16 @@ from broker.rabbitmq.link import Handler, Link
 from broker.topology import EVENTS, HISTORY
 from tests.support.rabbitmq_choice import AnyRabbit
 
-LATE_S = 0.2  # a hundred calls on the same channel
+LATE_CALLS = 100  # that the broker answers before a delivery is handed on
 
 
 class LateLink(Link):
-    """Recorder out every delivery `LATE_S` after it came."""
+    """Hands every delivery on when the broker has answered `LATE_CALLS` later questions."""
 
     async def listen(self, channel: AbstractChannel, queue: str, handler: Handler, arguments: ArgumentsType | None = None) -> None:
         async def late(message: DeliveredMessage) -> None:
-            await asyncio.sleep(LATE_S)
+            for _ in range(LATE_CALLS):
+                await self.control.declare_queue(queue, passive=True)
             await handler(message)
 
         await super().listen(channel, queue, late, arguments)

@@ -169,9 +169,12 @@ async def test_an_event_stream_is_read_to_its_goodbye_before_it_is_left(peer: Pe
     await events.welcome("s1")
     await eventually(lambda: ann.all(Connected))
     await events.message(1)
-    while peer.lines.empty():  # until it is time to climb
-        await events.part("blank")
-        await asyncio.sleep(0.01)
+
+    async def climbs() -> bool:
+        await events.part("blank")  # with each part, the client looks whether it is time to climb
+        return not peer.lines.empty()
+
+    await eventually(climbs)
     stream = await held(peer, "multipart/x-mixed-replace")
     await events.message(2)
     await stream.welcome("s2")

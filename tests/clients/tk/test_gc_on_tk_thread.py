@@ -1,4 +1,4 @@
-"""Garbage that belongs to Tcl is freed on Tk's thread, whoever makes the interpreter look for it."""
+"""Garbage that belongs to Tcl is freed on Tk's thread, whichever thread makes the interpreter look for it."""
 
 import gc
 import threading

@@ -12,14 +12,14 @@ DROPPED = DeadLettersHandled(action="drop", letters="all", at=NOW, **OPS)
 
 
 def test_every_read_is_noted():
-    command = NoteRead(what="timeline", whom="user 42", **OPS)
+    command = NoteRead(what="timeline", whom="user 42", uid=7, handle="ops", cause="c1")
     assert command.stream == "audit-7"
     given().when(command).then(READ)
     given(READ).when(command).then(READ)
 
 
 def test_every_action_on_dead_letters_is_noted():
-    command = NoteDeadLetters(action="drop", letters="all", **OPS)
+    command = NoteDeadLetters(action="drop", letters="all", uid=7, handle="ops", cause="c1")
     assert command.stream == "audit-7"
     given(READ, DROPPED).when(command).then(DROPPED)
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Rejected
-from domain.event import Event, placed
+from domain.event import Event, in_stream
 from domain.events.home import MessageQueued, PresenceEvent
 from domain.mailbox.commands import Acknowledge, Expire, MarkDone, Resume
 from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, MailboxState
@@ -54,7 +54,7 @@ def live(state, commands) -> list[Event]:
             events = RULES.decide(state, command, now)
         except Rejected:
             continue
-        events = placed(events, state.stream, state.version)
+        events = in_stream(events, state.stream, state.version)
         for event in events:
             RULES.evolve(state, event)
         history += events

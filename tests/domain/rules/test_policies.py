@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.global_server import AccountClosed, ProfileChanged, UserRegistered
 from domain.events.home import (
     ContactAdded,
@@ -37,7 +37,7 @@ SENT = HaveSent(uid=ANN, cause="m1", id="m1", to=BOB)  # another home's news mus
 
 
 def at(stream, event, version=1):
-    return placed([event], stream, version - 1)[0]
+    return in_stream([event], stream, version - 1)[0]
 
 
 def settled(kind, **but):

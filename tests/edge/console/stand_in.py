@@ -11,7 +11,7 @@ from domain.errors import BadCredentials, Unauthorized, UnknownUser
 from domain.mailbox.state import MailboxState
 from domain.user.state import UserState
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt, Step
-from servers.global_server.console import HomeSeen, Letter
+from servers.global_server.console import DeadLetterSummary, HomeSeen
 from servers.security.identity import Identity
 
 OPS = Identity(uid=9, handle="opal", name="Opal", home="h1", home_url="", expires_at=4e9, roles=frozenset({"ops"}))
@@ -131,10 +131,13 @@ class StandInConsole:
             **audit,
         }
 
-    async def dead_letters(self) -> Sequence[Letter]:
+    async def dead_letters(self) -> Sequence[DeadLetterSummary]:
         if self.failure is not None:
             raise self.failure
-        return [Letter("abc", "flash.home.h1", self.nasty, NOW, 12, "unreadable"), Letter("def", "", "", None, 1, self.nasty)]
+        return [
+            DeadLetterSummary("abc", "flash.home.h1", self.nasty, NOW, 12, "unreadable"),
+            DeadLetterSummary("def", "", "", None, 1, self.nasty),
+        ]
 
     async def requeue(self, who: Identity, ids: Sequence[str] | None) -> int:
         self.asked.append(("requeue", ids))

@@ -15,8 +15,8 @@ from edge.http.server import EdgeServer
 from projections.audit.rows import AuditFilter
 from tests.edge.console.markup_laws import Page
 from tests.edge.console.stand_in import NOW, OPS, OpsTokens, StandInConsole, row
+from tests.edge.raw_client import RawClient, Response, raw_client_to
 from tests.edge.stand_ins import StandInGlobal, Tokens
-from tests.edge.wire import Response, Wire, wire_to
 from tests.support.waiting import eventually
 
 COOKIE = {"Cookie": "theme=dark; flash_ops=ops-token"}
@@ -40,41 +40,41 @@ async def edge(console: StandInConsole) -> AsyncIterator[EdgeServer]:
 
 
 @pytest.fixture
-async def wire(edge: EdgeServer) -> AsyncIterator[Wire]:
-    async with wire_to(edge.port) as wire:
-        yield wire
+async def raw_client(edge: EdgeServer) -> AsyncIterator[RawClient]:
+    async with raw_client_to(edge.port) as raw_client:
+        yield raw_client
 
 
-async def post(wire: Wire, path: str, form: str, headers: dict[str, str]) -> Response:
-    return await wire.ask("POST", path, form.encode(), {"Content-Type": "application/x-www-form-urlencoded", **headers})
+async def post(raw_client: RawClient, path: str, form: str, headers: dict[str, str]) -> Response:
+    return await raw_client.ask("POST", path, form.encode(), {"Content-Type": "application/x-www-form-urlencoded", **headers})
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/ops/tail"])
-async def test_without_a_cookie_everybody_is_sent_to_the_form(wire: Wire, path: str) -> None:
+async def test_without_a_cookie_everybody_is_sent_to_the_form(raw_client: RawClient, path: str) -> None:
     for headers in ({}, {"Cookie": "flash_ops="}, {"Cookie": "flash_ops=forged"}, {"Authorization": "Bearer ops-token"}):
-        answer = await wire.ask("GET", path, headers=headers)
+        answer = await raw_client.ask("GET", path, headers=headers)
         assert answer.status == 303
         assert answer.headers["location"].startswith("/ops/login")
         assert answer.body == b""
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_who_lacks_the_role_is_told_so(wire: Wire, console: StandInConsole, path: str) -> None:
-    answer = await wire.ask("GET", path, headers={"Cookie": "flash_ops=user-token"})
+async def test_who_lacks_the_role_is_told_so(raw_client: RawClient, console: StandInConsole, path: str) -> None:
+    answer = await raw_client.ask("GET", path, headers={"Cookie": "flash_ops=user-token"})
     assert answer.status == 403
     assert b"with the role ops" in answer.body
     assert not console.asked
 
 
-async def test_signing_in_gives_a_cookie_that_no_script_and_no_other_site_can_use(wire: Wire) -> None:
-    answer = await post(wire, "/ops/login", "handle=opal&password=correct+horse&next=%2Fops%2Ftrace%3Fmessage%3Dm1", OURS)
+async def test_signing_in_gives_a_cookie_that_no_script_and_no_other_site_can_use(raw_client: RawClient) -> None:
+    answer = await post(raw_client, "/ops/login", "handle=opal&password=correct+horse&next=%2Fops%2Ftrace%3Fmessage%3Dm1", OURS)
     assert (answer.status, answer.headers["location"]) == (303, "/ops/trace?message=m1")
     name, *attributes = answer.headers["set-cookie"].split("; ")
     assert name == "flash_ops=ops-token"
     lasts = next(each for each in attributes if each.startswith("Max-Age="))
     assert set(attributes) == {"Path=/ops", lasts, "HttpOnly", "SameSite=Strict"}
     assert time.time() + int(lasts.partition("=")[2]) == pytest.approx(OPS.expires_at, abs=10), "as long as the token"
-    answer = await post(wire, "/ops/logout", "", {**OURS, **COOKIE})
+    answer = await post(raw_client, "/ops/logout", "", {**OURS, **COOKIE})
     assert answer.headers["set-cookie"].startswith("flash_ops=; ")
     assert "Max-Age=0" in answer.headers["set-cookie"]
 
@@ -83,9 +83,9 @@ async def test_behind_https_the_cookie_goes_over_nothing_else(console: StandInCo
     pages = console_routes(console, OpsTokens(), TrustedProxies(), "https://public.example:8443/")
     edge = global_edge(StandInGlobal(), Tokens(), pages=pages)
     await edge.start("127.0.0.1", 0)
-    async with wire_to(edge.port) as wire:
+    async with raw_client_to(edge.port) as raw_client:
         public = {"Host": "inside", "Origin": "https://public.example:8443"}  # a proxy in front of us keeps the host to itself
-        answer = await post(wire, "/ops/login", "handle=opal&password=correct+horse", public)
+        answer = await post(raw_client, "/ops/login", "handle=opal&password=correct+horse", public)
     await edge.stop(drain_s=0.1)
     assert answer.status == 303
     assert answer.headers["set-cookie"].endswith("; Secure")
@@ -94,17 +94,17 @@ async def test_behind_https_the_cookie_goes_over_nothing_else(console: StandInCo
 @pytest.mark.parametrize(
     "following", ["//evil.example", "https://evil.example/ops", "/ops/../v1", "/ops%0d%0aSet-Cookie:x", "/opsx", "javascript:1"]
 )
-async def test_after_signing_in_nobody_is_led_elsewhere(wire: Wire, following: str) -> None:
-    answer = await post(wire, "/ops/login", f"handle=opal&password=correct+horse&next={following}", OURS)
+async def test_after_signing_in_nobody_is_led_elsewhere(raw_client: RawClient, following: str) -> None:
+    answer = await post(raw_client, "/ops/login", f"handle=opal&password=correct+horse&next={following}", OURS)
     assert (answer.status, answer.headers["location"]) == (303, "/ops")
 
 
-async def test_a_wrong_password_and_a_wrong_role_give_no_cookie(wire: Wire) -> None:
-    answer = await post(wire, "/ops/login", "handle=opal&password=wrong", OURS)
+async def test_a_wrong_password_and_a_wrong_role_give_no_cookie(raw_client: RawClient) -> None:
+    answer = await post(raw_client, "/ops/login", "handle=opal&password=wrong", OURS)
     assert answer.status == 401
     assert b"The handle or the password is wrong." in answer.body
     assert "set-cookie" not in answer.headers
-    answer = await post(wire, "/ops/login", "handle=ann&password=correct+horse", OURS)
+    answer = await post(raw_client, "/ops/login", "handle=ann&password=correct+horse", OURS)
     assert answer.status == 403
     assert "set-cookie" not in answer.headers
 
@@ -123,31 +123,31 @@ async def test_a_wrong_password_and_a_wrong_role_give_no_cookie(wire: Wire) -> N
 )
 @pytest.mark.parametrize("path", [*CHANGES, "/ops/login", "/ops/logout"])
 async def test_what_changes_something_must_come_from_our_own_page(
-    wire: Wire, console: StandInConsole, path: str, headers: dict[str, str]
+    raw_client: RawClient, console: StandInConsole, path: str, headers: dict[str, str]
 ) -> None:
     form = "letter=abc" if path in CHANGES else "handle=opal&password=correct+horse" if path == "/ops/login" else ""
-    answer = await post(wire, path, form, {**COOKIE, **headers})
+    answer = await post(raw_client, path, form, {**COOKIE, **headers})
     assert answer.status == 403
     assert "set-cookie" not in answer.headers
     assert not console.asked
 
 
-async def test_dead_letters_go_back_or_away(wire: Wire, console: StandInConsole) -> None:
+async def test_dead_letters_go_back_or_away(raw_client: RawClient, console: StandInConsole) -> None:
     for headers in (OURS, {"Sec-Fetch-Site": "same-origin"}):
-        answer = await post(wire, "/ops/dead/requeue", "letter=abc", {**COOKIE, **headers})
+        answer = await post(raw_client, "/ops/dead/requeue", "letter=abc", {**COOKIE, **headers})
         assert (answer.status, answer.headers["location"]) == (303, "/ops/dead?requeued=1")
-    await post(wire, "/ops/dead/requeue", "letter=all", {**COOKIE, **OURS})
-    answer = await post(wire, "/ops/dead/drop", "letter=def", {**COOKIE, **OURS})
+    await post(raw_client, "/ops/dead/requeue", "letter=all", {**COOKIE, **OURS})
+    answer = await post(raw_client, "/ops/dead/drop", "letter=def", {**COOKIE, **OURS})
     assert answer.headers["location"] == "/ops/dead?dropped=1"
     assert console.asked == [("requeue", ["abc"]), ("requeue", ["abc"]), ("requeue", None), ("drop", ["def"])]
-    assert (await wire.ask("GET", "/ops/dead/requeue", headers=COOKIE)).status == 405
+    assert (await raw_client.ask("GET", "/ops/dead/requeue", headers=COOKIE)).status == 405
 
 
 @pytest.mark.parametrize(
     "path", [*PAGES, "/ops/login", "/ops/login?next=%22%3E%3Cscript%3E", "/ops?user=%3Cscript%3Ealert(1)%3C/script%3E"]
 )
-async def test_nothing_that_anybody_wrote_becomes_markup(wire: Wire, path: str) -> None:
-    body = (await wire.ask("GET", path, headers=COOKIE)).body.decode()
+async def test_nothing_that_anybody_wrote_becomes_markup(raw_client: RawClient, path: str) -> None:
+    body = (await raw_client.ask("GET", path, headers=COOKIE)).body.decode()
     assert "<script>" not in body
     assert "<img" not in body
     assert "onerror=alert(1)>" not in body
@@ -163,8 +163,8 @@ async def test_nothing_that_anybody_wrote_becomes_markup(wire: Wire, path: str) 
         *("/ops/user?who=nobody", "/ops/trace?message=none", "/ops/presence?at=junk", "/ops/dead?requeued=1", "/ops/static/nothing"),
     ],
 )
-async def test_every_page_is_sound_markup(wire: Wire, path: str) -> None:
-    assert not Page((await wire.ask("GET", path, headers=COOKIE)).body.decode()).broken
+async def test_every_page_is_sound_markup(raw_client: RawClient, path: str) -> None:
+    assert not Page((await raw_client.ask("GET", path, headers=COOKIE)).body.decode()).broken
 
 
 @pytest.mark.parametrize(
@@ -180,15 +180,15 @@ def test_the_laws_of_markup_find_what_breaks_them(markup: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_no_page_shows_what_people_wrote_or_are_called(wire: Wire, path: str) -> None:
-    body = (await wire.ask("GET", path, headers=COOKIE)).body
+async def test_no_page_shows_what_people_wrote_or_are_called(raw_client: RawClient, path: str) -> None:
+    body = (await raw_client.ask("GET", path, headers=COOKIE)).body
     assert b"SECRET" not in body
     assert b"opal" in body
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/ops/login", "/ops/user?who=nobody"])
-async def test_every_page_is_guarded(wire: Wire, path: str) -> None:
-    answer = await wire.ask("GET", path, headers=COOKIE)
+async def test_every_page_is_guarded(raw_client: RawClient, path: str) -> None:
+    answer = await raw_client.ask("GET", path, headers=COOKIE)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -203,22 +203,22 @@ async def test_every_page_is_guarded(wire: Wire, path: str) -> None:
     assert "://" not in body.replace("http://h2", "").replace("http://h3", ""), "nothing comes from elsewhere"
 
 
-async def test_style_and_script_are_ours_and_may_be_kept(wire: Wire) -> None:
-    body = (await wire.ask("GET", "/ops/login")).body.decode()
+async def test_style_and_script_are_ours_and_may_be_kept(raw_client: RawClient) -> None:
+    body = (await raw_client.ask("GET", "/ops/login")).body.decode()
     for name, kind in (("console.css", "text/css"), ("console.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
         address = body.partition(f'"/ops/static/{name}')[2].partition('"')[0]
-        answer = await wire.ask("GET", f"/ops/static/{name}{address}")
+        answer = await raw_client.ask("GET", f"/ops/static/{name}{address}")
         assert answer.status == 200
         assert answer.headers["content-type"].startswith(kind)
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["x-content-type-options"] == "nosniff"
     for name in ("console.html", "..%2fhttp.py", "%2e%2e%2fhttp.py"):
-        assert (await wire.ask("GET", f"/ops/static/{name}")).status == 404
+        assert (await raw_client.ask("GET", f"/ops/static/{name}")).status == 404
 
 
-async def test_filters_reach_the_audit(wire: Wire, console: StandInConsole) -> None:
+async def test_filters_reach_the_audit(raw_client: RawClient, console: StandInConsole) -> None:
     query = "user=ann&server=h1&topic=user.message_sent&message=m1&since=2023-11-14T22:13:20&until=2023-11-14T22:15&cursor=1.5:1"
-    assert (await wire.ask("GET", f"/ops?{query}", headers=COOKIE)).status == 200
+    assert (await raw_client.ask("GET", f"/ops?{query}", headers=COOKIE)).status == 200
     wanted = AuditFilter(user=1, source="h1", topics=("user.message_sent",), message="m1", since=1_700_000_000.0, until=1_700_000_100.0)
     assert console.asked == [("log", ("opal", wanted, "1.5:1"))]
 
@@ -235,23 +235,23 @@ async def test_filters_reach_the_audit(wire: Wire, console: StandInConsole) -> N
         "user=" + "x" * 65,
     ],
 )
-async def test_a_bad_filter_gets_one_clear_answer(wire: Wire, console: StandInConsole, query: str) -> None:
-    answer = await wire.ask("GET", f"/ops?{query}", headers=COOKIE)
+async def test_a_bad_filter_gets_one_clear_answer(raw_client: RawClient, console: StandInConsole, query: str) -> None:
+    answer = await raw_client.ask("GET", f"/ops?{query}", headers=COOKIE)
     assert answer.status in (400, 422)
     assert b'role="alert"' in answer.body
     assert not console.asked
 
 
-async def test_a_moment_may_come_from_the_slider_or_be_written(wire: Wire, console: StandInConsole) -> None:
+async def test_a_moment_may_come_from_the_slider_or_be_written(raw_client: RawClient, console: StandInConsole) -> None:
     for query in ("t=1700000000", "at=2023-11-14T22:13:20"):
-        assert (await wire.ask("GET", f"/ops/presence?{query}", headers=COOKIE)).status == 200
-    await wire.ask("GET", "/ops/presence", headers=COOKIE)
+        assert (await raw_client.ask("GET", f"/ops/presence?{query}", headers=COOKIE)).status == 200
+    await raw_client.ask("GET", "/ops/presence", headers=COOKIE)
     assert [at for what, at in console.asked if what == "online"] == [1_700_000_000.0, 1_700_000_000.0, NOW]
-    assert (await wire.ask("GET", "/ops/presence?t=999999999999999", headers=COOKIE)).status == 422
+    assert (await raw_client.ask("GET", "/ops/presence?t=999999999999999", headers=COOKIE)).status == 422
 
 
-async def test_a_home_that_does_not_answer_is_not_shown_as_idle(wire: Wire) -> None:
-    body = (await wire.ask("GET", "/ops/homes", headers=COOKIE)).body.decode()
+async def test_a_home_that_does_not_answer_is_not_shown_as_idle(raw_client: RawClient) -> None:
+    body = (await raw_client.ask("GET", "/ops/homes", headers=COOKIE)).body.decode()
     first, second, third = (body.partition(f'id="home-{name}"')[2].partition("</tr>")[0] for name in ("h1", "h2", "h3"))
     assert "ready" in first
     assert "<td>7</td><td>5</td>" in first
@@ -262,14 +262,14 @@ async def test_a_home_that_does_not_answer_is_not_shown_as_idle(wire: Wire) -> N
 
 
 @pytest.mark.parametrize(("failure", "status"), [(Unavailable("The store is away."), 503), (ZeroDivisionError("secret"), 500)])
-async def test_what_fails_is_a_page_that_says_so(wire: Wire, console: StandInConsole, failure: Exception, status: int) -> None:
+async def test_what_fails_is_a_page_that_says_so(raw_client: RawClient, console: StandInConsole, failure: Exception, status: int) -> None:
     console.failure = failure
-    answer = await wire.ask("GET", "/ops", headers=COOKIE)
+    answer = await raw_client.ask("GET", "/ops", headers=COOKIE)
     assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert b"secret" not in answer.body
     assert b'role="alert"' in answer.body
     assert ("retry-after" in answer.headers) == (status == 503)
-    answer = await wire.ask("GET", "/ops/dead", headers=COOKIE)
+    answer = await raw_client.ask("GET", "/ops/dead", headers=COOKIE)
     assert answer.status == (200 if status == 503 else 500)
     assert b"No dead letters." not in answer.body
 
@@ -277,45 +277,45 @@ async def test_what_fails_is_a_page_that_says_so(wire: Wire, console: StandInCon
 async def test_no_more_than_a_few_may_watch(console: StandInConsole) -> None:
     edge = global_edge(StandInGlobal(), Tokens(), pages=console_routes(console, OpsTokens(), TrustedProxies(), "http://public.example", 1))
     await edge.start("127.0.0.1", 0)
-    async with wire_to(edge.port) as first, wire_to(edge.port) as second:
+    async with raw_client_to(edge.port) as first, raw_client_to(edge.port) as second:
         first.request("GET", "/ops/tail", headers=COOKIE)
         assert (await first.head())[0] == 200
         second.request("GET", "/ops/tail", headers=COOKIE)
         assert (await second.response()).status == 503
     await eventually(lambda: console.ended_tails == 1)
-    async with wire_to(edge.port) as third:
+    async with raw_client_to(edge.port) as third:
         third.request("GET", "/ops/tail", headers=COOKIE)
         assert (await third.head())[0] == 200
     await edge.stop(drain_s=0.1)
 
 
-async def test_a_popup_that_nobody_sent_has_no_picture(wire: Wire) -> None:
-    assert (await wire.ask("GET", "/ops/trace?message=none", headers=COOKIE)).status == 404
-    body = (await wire.ask("GET", "/ops/trace?message=m1", headers=COOKIE)).body.decode()
+async def test_a_popup_that_nobody_sent_has_no_picture(raw_client: RawClient) -> None:
+    assert (await raw_client.ask("GET", "/ops/trace?message=none", headers=COOKIE)).status == 404
+    body = (await raw_client.ask("GET", "/ops/trace?message=m1", headers=COOKIE)).body.decode()
     assert body.count("<circle") == 2
     assert "+1.00 s" in body
 
 
 async def test_the_live_tail_sends_new_events_and_ends_with_its_reader(edge: EdgeServer, console: StandInConsole) -> None:
-    async with wire_to(edge.port) as wire:
-        wire.request("GET", "/ops/tail?user=ann&after=7", headers=COOKIE)
-        status, headers, _ = await wire.head()
+    async with raw_client_to(edge.port) as raw_client:
+        raw_client.request("GET", "/ops/tail?user=ann&after=7", headers=COOKIE)
+        status, headers, _ = await raw_client.head()
         assert (status, headers["content-type"]) == (200, "text/event-stream")
         await eventually(lambda: console.tails)
         assert console.asked == [("tail", ("opal", AuditFilter(user=1), "7"))]
         console.tails[0].put_nowait([row(8), row(9)])
         console.tails[0].put_nowait([])
-        told = await wire.until(b"\n\n")
+        told = await raw_client.until(b"\n\n")
         assert told.startswith(b"event: rows\nid: 9\ndata: ")
         rows = json.loads(told.partition(b"data: ")[2])["rows"]
         assert rows.index('id="e9"') < rows.index('id="e8"')
-        assert await wire.until(b"\n\n") == b":\n\n"
+        assert await raw_client.until(b"\n\n") == b":\n\n"
     await eventually(lambda: console.ended_tails == 1)
 
 
-async def test_a_tail_goes_on_where_the_browser_was(wire: Wire, console: StandInConsole) -> None:
-    wire.request("GET", "/ops/tail?after=7", headers={**COOKIE, "Last-Event-ID": "12"})
-    await wire.head()
+async def test_a_tail_goes_on_where_the_browser_was(raw_client: RawClient, console: StandInConsole) -> None:
+    raw_client.request("GET", "/ops/tail?after=7", headers={**COOKIE, "Last-Event-ID": "12"})
+    await raw_client.head()
     await eventually(lambda: console.asked)
     assert console.asked[0][1][2] == "12"
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.edge.wire import ANN, DEADLINE_S, Response, Wire
+from tests.edge.raw_client import ANN, DEADLINE_S, RawClient, Response
 
 KEY = bytes(range(32))
 
@@ -28,14 +28,14 @@ class CallableClient:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self.port: int = listener.getsockname()[1]
-        self.calls: asyncio.Queue[Wire] = asyncio.Queue()
+        self.calls: asyncio.Queue[RawClient] = asyncio.Queue()
         self.called = 0
-        self.wires: list[Wire] = []
+        self.raw_clients: list[RawClient] = []
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.called += 1
-        self.wires.append(Wire(reader, writer))
-        self.calls.put_nowait(self.wires[-1])
+        self.raw_clients.append(RawClient(reader, writer))
+        self.calls.put_nowait(self.raw_clients[-1])
 
     async def offers(
         self,
@@ -51,23 +51,23 @@ class CallableClient:
         """Offer `port` from `source`; both are this client's unless said otherwise. `local`: what to call our own address."""
         sock = bound(self.port if source is None else source)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", home_port))
-        wire = Wire(*await asyncio.open_connection(sock=sock))
+        raw_client = RawClient(*await asyncio.open_connection(sock=sock))
         offered = self.port if port is None else port
         body = {"session": session, "port": offered, "key": base64.b64encode(key).decode(), "local": local}
         try:
-            return await wire.ask("PUT", "/v1/direct", body, {**ANN, **headers, "Connection": "close"})
+            return await raw_client.ask("PUT", "/v1/direct", body, {**ANN, **headers, "Connection": "close"})
         finally:
-            await wire.close()
+            await raw_client.close()
 
-    async def answers(self, key: bytes = KEY) -> Wire:
+    async def answers(self, key: bytes = KEY) -> RawClient:
         """Take the next call, check that it knows the key, prove that we do; what comes next is the line."""
         async with asyncio.timeout(DEADLINE_S):
-            wire = await self.calls.get()
-        version, kind, nonce, proof = (await wire.until(b"\n")).split()
+            raw_client = await self.calls.get()
+        version, kind, nonce, proof = (await raw_client.until(b"\n")).split()
         assert (version, kind) == (b"FLASH/1", b"home")
         assert proof.decode() == hmac.digest(KEY, b"home" + nonce, "sha256").hex()
-        wire.send(hmac.digest(key, b"probe" + nonce, "sha256").hex().encode() + b"\n")
-        return wire
+        raw_client.send(hmac.digest(key, b"probe" + nonce, "sha256").hex().encode() + b"\n")
+        return raw_client
 
 
 @asynccontextmanager
@@ -80,6 +80,6 @@ async def callable_client() -> AsyncIterator[CallableClient]:
         yield client
     finally:
         server.close()
-        for wire in client.wires:
-            await wire.close()
+        for raw_client in client.raw_clients:
+            await raw_client.close()
         await server.wait_closed()

@@ -17,8 +17,8 @@ from edge.http.client_address import TrustedProxies
 from servers.sessions.parts import BLANK
 from tests.edge.conftest import RunningHome
 from tests.edge.direct.callable_client import KEY, CallableClient, callable_client
+from tests.edge.raw_client import RawClient, raw_client_to
 from tests.edge.stand_ins import StandInHome, StandInSession, Tokens, part
-from tests.edge.wire import Wire, wire_to
 from tests.support.waiting import eventually
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
@@ -48,20 +48,20 @@ async def client() -> AsyncIterator[CallableClient]:
         yield client
 
 
-async def with_line(home: RunningHome, client: CallableClient, wire: Wire) -> tuple[StandInSession, Wire]:
+async def with_line(home: RunningHome, client: CallableClient, raw_client: RawClient) -> tuple[StandInSession, RawClient]:
     """A session that has just got its line, both ends read up to where parts begin."""
-    session = home.home.sessions[(await wire.log_in())["session"]]
+    session = home.home.sessions[(await raw_client.log_in())["session"]]
     offering = asyncio.ensure_future(client.offers(home.edge.port, session.id))
     line = await client.answers()
     assert (await offering).json == {"reachable": True, "why": None}
-    assert await next_part(wire) == ("direct", {"active": True})
+    assert await next_part(raw_client) == ("direct", {"active": True})
     assert await line.until(b"--flash\r\n") == b"--flash\r\n"
     return session, line
 
 
-async def next_part(wire: Wire) -> tuple[str, dict]:
-    name, body = await wire.part()
-    await wire.until(b"--flash\r\n")
+async def next_part(raw_client: RawClient) -> tuple[str, dict]:
+    name, body = await raw_client.part()
+    await raw_client.until(b"--flash\r\n")
     return name, body
 
 
@@ -100,39 +100,39 @@ def test_only_public_addresses_may_be_called(address, public):
     assert may_be_called(address, [ip_network("0.0.0.0/0"), ip_network("::/0")]) is (address not in NOBODYS)
 
 
-async def test_parts_take_the_line_and_blanks_the_back_connection(home, client, wire):
-    session, line = await with_line(home, client, wire)
+async def test_parts_take_the_line_and_blanks_the_back_connection(home, client, raw_client):
+    session, line = await with_line(home, client, raw_client)
     session.outlet.write((message(1), part("presence")))
     assert [await next_part(line), await next_part(line)] == [("message", {"seq": 1}), ("presence", {})]
     session.outlet.write((BLANK,))
-    assert await next_part(wire) == ("blank", {})
+    assert await next_part(raw_client) == ("blank", {})
     assert home.home.routes == [None]
 
 
-async def test_what_the_client_has_not_taken_comes_over_the_back_connection_when_the_line_breaks(home, client, wire):
-    session, line = await with_line(home, client, wire)
+async def test_what_the_client_has_not_taken_comes_over_the_back_connection_when_the_line_breaks(home, client, raw_client):
+    session, line = await with_line(home, client, raw_client)
     session.outlet.write((message(1), message(2), message(3)))
     assert await next_part(line) == ("message", {"seq": 1})
     line.send((1).to_bytes(8))
     session.outlet.write((message(4),))
     await eventually(lambda: session.outlet.confirmed_count == 1)
     await line.close()
-    assert [(await next_part(wire))[1]["seq"] for _ in range(3)] == [2, 3, 4]
+    assert [(await next_part(raw_client))[1]["seq"] for _ in range(3)] == [2, 3, 4]
     session.outlet.write((message(5),))
-    assert await next_part(wire) == ("message", {"seq": 5})
+    assert await next_part(raw_client) == ("message", {"seq": 5})
     assert not isinstance(session.outlet, TwoWayOutlet)
 
 
 async def test_a_client_that_takes_nothing_loses_the_line(client):
-    async with running(stall_s=0.05) as home, wire_to(home.edge.port) as wire:
-        session, _ = await with_line(home, client, wire)
+    async with running(stall_s=0.05) as home, raw_client_to(home.edge.port) as raw_client:
+        session, _ = await with_line(home, client, raw_client)
         session.outlet.write((message(1),))
-        assert await next_part(wire) == ("message", {"seq": 1})
+        assert await next_part(raw_client) == ("message", {"seq": 1})
         assert not isinstance(session.outlet, TwoWayOutlet)
 
 
-async def test_a_line_holds_only_so_much_that_is_not_taken(home, client, wire):
-    session, line = await with_line(home, client, wire)
+async def test_a_line_holds_only_so_much_that_is_not_taken(home, client, raw_client):
+    session, line = await with_line(home, client, raw_client)
     session.outlet.write(tuple(message(seq) for seq in range(MAX_UNCONFIRMED)))
     assert not session.outlet.writable
     resumed = session.resumed
@@ -141,39 +141,39 @@ async def test_a_line_holds_only_so_much_that_is_not_taken(home, client, wire):
     assert session.outlet.writable
 
 
-async def test_a_goodbye_comes_last_and_over_the_back_connection(home, client, wire):
-    session, line = await with_line(home, client, wire)
+async def test_a_goodbye_comes_last_and_over_the_back_connection(home, client, raw_client):
+    session, line = await with_line(home, client, raw_client)
     session.outlet.write((message(1),))
     session.outlet.write((part("goodbye", {"reason": "shutdown"}),))
     session.outlet.close()
-    assert await next_part(wire) == ("message", {"seq": 1})
-    assert (await wire.part())[0] == "goodbye"
+    assert await next_part(raw_client) == ("message", {"seq": 1})
+    assert (await raw_client.part())[0] == "goodbye"
     assert b'"seq":1' in await line.rest()
 
 
-async def test_a_session_that_is_dropped_drops_both(home, client, wire):
-    session, line = await with_line(home, client, wire)
+async def test_a_session_that_is_dropped_drops_both(home, client, raw_client):
+    session, line = await with_line(home, client, raw_client)
     session.outlet.abort()
-    assert (await line.rest(), await wire.rest()) == (b"", b"")
+    assert (await line.rest(), await raw_client.rest()) == (b"", b"")
     await eventually(lambda: home.home.gone == [session])
 
 
-async def test_a_newer_line_takes_the_place_of_the_older(home, client, wire):
-    session, older = await with_line(home, client, wire)
+async def test_a_newer_line_takes_the_place_of_the_older(home, client, raw_client):
+    session, older = await with_line(home, client, raw_client)
     session.outlet.write((message(1),))
     offering = asyncio.ensure_future(client.offers(home.edge.port, session.id))
     newer = await client.answers()
     await offering
-    assert [await next_part(wire), await next_part(wire)] == [("message", {"seq": 1}), ("direct", {"active": True})]
+    assert [await next_part(raw_client), await next_part(raw_client)] == [("message", {"seq": 1}), ("direct", {"active": True})]
     session.outlet.write((message(2),))
     await newer.until(b"--flash\r\n")
     assert await next_part(newer) == ("message", {"seq": 2})
     assert b'"seq":2' not in await older.rest()
 
 
-async def refused(home: RunningHome, client: CallableClient, wire: Wire, trap: CallableClient, why: str, **offer) -> None:
+async def refused(home: RunningHome, client: CallableClient, raw_client: RawClient, trap: CallableClient, why: str, **offer) -> None:
     """The offer is answered with `why`, stored, and nobody was called."""
-    session = (await wire.log_in())["session"]
+    session = (await raw_client.log_in())["session"]
     answer = await client.offers(home.edge.port, session, **offer)
     assert (answer.status, answer.json) == (200, {"reachable": False, "why": why})
     assert home.home.routes == [why]
@@ -181,47 +181,47 @@ async def refused(home: RunningHome, client: CallableClient, wire: Wire, trap: C
     assert not isinstance(home.home.sessions[session].outlet, TwoWayOutlet)
 
 
-async def test_nobody_is_called_at_a_port_that_did_not_offer(home, client, wire):
+async def test_nobody_is_called_at_a_port_that_did_not_offer(home, client, raw_client):
     async with callable_client() as trap:
-        await refused(home, client, wire, trap, "not_proven", port=trap.port)
+        await refused(home, client, raw_client, trap, "not_proven", port=trap.port)
 
 
-async def test_an_offer_from_another_port_is_not_called(home, client, wire):
+async def test_an_offer_from_another_port_is_not_called(home, client, raw_client):
     async with callable_client() as trap:
-        await refused(home, client, wire, trap, "not_proven", source=0)
+        await refused(home, client, raw_client, trap, "not_proven", source=0)
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
-async def test_nobody_is_called_through_a_proxy_that_names_itself(home, client, wire, header):
+async def test_nobody_is_called_through_a_proxy_that_names_itself(home, client, raw_client, header):
     async with callable_client() as trap:
-        await refused(home, client, wire, trap, "not_proven", **{header: "203.0.113.9"})
+        await refused(home, client, raw_client, trap, "not_proven", **{header: "203.0.113.9"})
 
 
 async def test_nobody_is_called_through_a_proxy_we_know(client):
-    async with running(proxies=TrustedProxies(LOOPBACK)) as home, wire_to(home.edge.port) as wire, callable_client() as trap:
-        await refused(home, client, wire, trap, "not_proven")
+    async with running(proxies=TrustedProxies(LOOPBACK)) as home, raw_client_to(home.edge.port) as raw_client, callable_client() as trap:
+        await refused(home, client, raw_client, trap, "not_proven")
 
 
 async def test_a_private_address_is_not_called_unless_allowed(client):
-    async with running(networks=[]) as home, wire_to(home.edge.port) as wire, callable_client() as trap:
-        await refused(home, client, wire, trap, "not_allowed")
+    async with running(networks=[]) as home, raw_client_to(home.edge.port) as raw_client, callable_client() as trap:
+        await refused(home, client, raw_client, trap, "not_allowed")
 
 
-async def test_a_port_below_1024_and_a_short_key_are_refused(home, client, wire):
-    session = (await wire.log_in())["session"]
+async def test_a_port_below_1024_and_a_short_key_are_refused(home, client, raw_client):
+    session = (await raw_client.log_in())["session"]
     for offer in ({"port": 22}, {"key": b"short"}):
         answer = await client.offers(home.edge.port, session, **offer)
         assert (answer.status, answer.code) == (422, "invalid")
     assert home.home.routes == []
 
 
-async def test_nobody_offers_for_somebody_elses_session(home, client, wire):
+async def test_nobody_offers_for_somebody_elses_session(home, client, raw_client):
     answer = await client.offers(home.edge.port, "bobs")
     assert (answer.code, client.called) == ("unknown_session", 0)
 
 
-async def test_a_client_without_the_key_gets_nothing(home, client, wire):
-    session = (await wire.log_in())["session"]
+async def test_a_client_without_the_key_gets_nothing(home, client, raw_client):
+    session = (await raw_client.log_in())["session"]
     offering = asyncio.ensure_future(client.offers(home.edge.port, session))
     line = await client.answers(key=KEY[::-1])
     assert (await offering).json == {"reachable": False, "why": "wrong_answer"}
@@ -229,8 +229,8 @@ async def test_a_client_without_the_key_gets_nothing(home, client, wire):
 
 
 async def test_silence_is_no_answer_and_a_second_offer_waits(client):
-    async with running(probe_s=0.1) as home, wire_to(home.edge.port) as wire:
-        session = (await wire.log_in())["session"]
+    async with running(probe_s=0.1) as home, raw_client_to(home.edge.port) as raw_client:
+        session = (await raw_client.log_in())["session"]
         offering = asyncio.ensure_future(client.offers(home.edge.port, session))
         await client.calls.get()
         async with callable_client() as other:
@@ -238,8 +238,8 @@ async def test_silence_is_no_answer_and_a_second_offer_waits(client):
         assert (await offering).json["why"] == "no_answer"
 
 
-async def test_a_closed_port_is_no_answer(home, wire):
-    session = (await wire.log_in())["session"]
+async def test_a_closed_port_is_no_answer(home, raw_client):
+    session = (await raw_client.log_in())["session"]
     async with callable_client() as client:
         pass
     assert (await client.offers(home.edge.port, session)).json["why"] == "no_answer"
@@ -248,8 +248,8 @@ async def test_a_closed_port_is_no_answer(home, wire):
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(junk=st.binary(min_size=8, max_size=200).filter(lambda junk: int.from_bytes(junk[: len(junk) // 8 * 8][-8:]) > 3))
 async def test_junk_on_the_line_ends_it_and_loses_nothing(junk):
-    async with running() as home, wire_to(home.edge.port) as wire, callable_client() as client:
-        session, line = await with_line(home, client, wire)
+    async with running() as home, raw_client_to(home.edge.port) as raw_client, callable_client() as client:
+        session, line = await with_line(home, client, raw_client)
         session.outlet.write((message(1), message(2), message(3)))
         line.send(junk)
-        assert [(await next_part(wire))[1]["seq"] for _ in range(3)] == [1, 2, 3]
+        assert [(await next_part(raw_client))[1]["seq"] for _ in range(3)] == [1, 2, 3]

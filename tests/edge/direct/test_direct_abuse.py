@@ -1,4 +1,4 @@
-"""Whoever wants a home to connect somewhere. Rule: whatever an offer says, it connects to the very peer that made it, or to nobody."""
+"""Offers that lie. Rule: whatever an offer says, the home connects to the very peer that made it, or to nobody."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,8 +16,8 @@ from servers.sessions.route import DirectRoute
 from tests.edge.conftest import RunningHome
 from tests.edge.direct.callable_client import KEY, CallableClient, callable_client
 from tests.edge.direct.test_direct import LOOPBACK, running
+from tests.edge.raw_client import raw_client_to
 from tests.edge.stand_ins import StandInHome, Tokens
-from tests.edge.wire import wire_to
 
 ELSEWHERE = (
     "10.0.0.5",
@@ -61,8 +61,8 @@ class Calls:
 )
 async def test_a_home_connects_to_the_peer_that_offers_or_to_nobody(port, local, header, said, from_elsewhere):
     calls = Calls()
-    async with running(call=calls) as home, callable_client() as client, wire_to(home.edge.port) as wire:
-        session = (await wire.log_in())["session"]
+    async with running(call=calls) as home, callable_client() as client, raw_client_to(home.edge.port) as raw_client:
+        session = (await raw_client.log_in())["session"]
         source = 0 if from_elsewhere else client.port
         await client.offers(home.edge.port, session, port=port, source=source, local=local, **{header: said})
         assert calls.there in ([], [("127.0.0.1", client.port)])
@@ -73,16 +73,16 @@ async def test_a_home_connects_to_the_peer_that_offers_or_to_nobody(port, local,
 
 async def test_an_honest_offer_is_tried_there(client):
     calls = Calls()
-    async with running(call=calls) as home, wire_to(home.edge.port) as wire:
-        await client.offers(home.edge.port, (await wire.log_in())["session"], local="10.0.0.5")
+    async with running(call=calls) as home, raw_client_to(home.edge.port) as raw_client:
+        await client.offers(home.edge.port, (await raw_client.log_in())["session"], local="10.0.0.5")
     assert calls.there == [("127.0.0.1", client.port)]
 
 
 @pytest.mark.parametrize("port", [-1, 0, 1, 22, 1023, 65_536])
 async def test_ports_of_the_system_and_none_at_all_are_refused(client, port):
     calls = Calls()
-    async with running(call=calls) as home, wire_to(home.edge.port) as wire:
-        answer = await client.offers(home.edge.port, (await wire.log_in())["session"], port=port)
+    async with running(call=calls) as home, raw_client_to(home.edge.port) as raw_client:
+        answer = await client.offers(home.edge.port, (await raw_client.log_in())["session"], port=port)
         assert (answer.status, answer.code, home.home.routes, calls.there) == (422, "invalid", [], [])
 
 
@@ -92,8 +92,8 @@ async def test_an_address_in_other_clothes_is_the_same_address(client):
     edge = home_edge(behind := StandInHome(), Tokens(), direct=DirectConfig(call=calls))
     await edge.start("::", 0)
     try:
-        async with wire_to(edge.port) as wire:
-            answer = await client.offers(edge.port, (await wire.log_in())["session"])
+        async with raw_client_to(edge.port) as raw_client:
+            answer = await client.offers(edge.port, (await raw_client.log_in())["session"])
         assert (answer.json["why"], behind.routes, calls.there) == ("not_allowed", ["not_allowed"], [])
     finally:
         await edge.stop(drain_s=0.1)
@@ -104,8 +104,8 @@ async def test_an_address_in_other_clothes_is_the_same_address(client):
     [b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://127.0.0.1:%d/\r\n\r\n", b"FLASH/1 home 127.0.0.1 %d" + b"\n" * 65],
 )
 async def test_a_home_is_sent_nowhere_else(client, word):
-    async with running() as home, callable_client() as trap, wire_to(home.edge.port) as wire:
-        session = (await wire.log_in())["session"]
+    async with running() as home, callable_client() as trap, raw_client_to(home.edge.port) as raw_client:
+        session = (await raw_client.log_in())["session"]
         offering = asyncio.ensure_future(client.offers(home.edge.port, session))
         line = await client.calls.get()
         await line.until(b"\n")
@@ -116,8 +116,8 @@ async def test_a_home_is_sent_nowhere_else(client, word):
 
 async def test_a_user_offers_only_so_often(client):
     calls, burst = Calls(), DirectConfig().probes_burst
-    async with running(call=calls) as home, wire_to(home.edge.port) as wire:
-        session = (await wire.log_in())["session"]
+    async with running(call=calls) as home, raw_client_to(home.edge.port) as raw_client:
+        session = (await raw_client.log_in())["session"]
         answers = [await client.offers(home.edge.port, session) for _ in range(burst + 1)]
         assert [answer.status for answer in answers] == [200] * burst + [429]
         assert (answers[-1].code, len(calls.there)) == ("too_many_requests", burst)
@@ -154,8 +154,8 @@ def test_configured_networks_may_be_told_but_never_an_address_of_no_machine():
     ],
 )
 async def test_a_client_that_cannot_be_called_may_be_known_to_contacts_near_by(client, offer, networks, local):
-    async with running(networks, call=Calls()) as home, wire_to(home.edge.port) as wire:
-        session = home.home.sessions[(await wire.log_in())["session"]]
+    async with running(networks, call=Calls()) as home, raw_client_to(home.edge.port) as raw_client:
+        session = home.home.sessions[(await raw_client.log_in())["session"]]
         session.route = DirectRoute("127.0.0.1", 1024, KEY)  # of an offer before, which is over
         await client.offers(home.edge.port, session.id, **offer)
         known = DirectRoute("127.0.0.1", client.port, KEY, called=False, local=local)
@@ -164,7 +164,7 @@ async def test_a_client_that_cannot_be_called_may_be_known_to_contacts_near_by(c
 
 async def test_behind_a_known_proxy_nobody_counts_as_near_by(client):
     calls = Calls()
-    async with running(proxies=TrustedProxies(LOOPBACK), call=calls) as home, wire_to(home.edge.port) as wire:
-        session: RunningHome = home.home.sessions[(await wire.log_in())["session"]]
+    async with running(proxies=TrustedProxies(LOOPBACK), call=calls) as home, raw_client_to(home.edge.port) as raw_client:
+        session: RunningHome = home.home.sessions[(await raw_client.log_in())["session"]]
         await client.offers(home.edge.port, session.id, local="10.0.0.5")
         assert (session.route, calls.there) == (None, [])

@@ -5,8 +5,8 @@ import pytest
 from edge.assembly import global_edge
 from edge.http.client_address import TrustedProxies
 from flash.process.settings import BadSetting, Settings
+from tests.edge.raw_client import ANN, raw_client_to
 from tests.edge.stand_ins import StandInGlobal, Tokens
-from tests.edge.wire import ANN, wire_to
 
 PROXIES = TrustedProxies(Settings.read({"FLASH_TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,::1"}).trusted_proxies)
 
@@ -44,11 +44,11 @@ async def test_the_global_server_counts_by_it(trusted: str, seen: str) -> None:
     edge = global_edge(behind, Tokens(), proxies=TrustedProxies(Settings.read({"FLASH_TRUSTED_PROXIES": trusted}).trusted_proxies))
     await edge.start("127.0.0.1", 0)
     try:
-        async with wire_to(edge.port) as wire:
+        async with raw_client_to(edge.port) as raw_client:
             body = {"handle": "ann", "password": "correct horse"}
             told = {"X-Forwarded-For": "6.6.6.6, 203.0.113.7", "Forwarded": "for=9.9.9.9"}
-            assert (await wire.ask("POST", "/v1/users", body, headers=told)).status == 201
-            assert (await wire.ask("POST", "/v1/users/me/erase", {"password": "wrong"}, headers=told | ANN)).status == 401
+            assert (await raw_client.ask("POST", "/v1/users", body, headers=told)).status == 201
+            assert (await raw_client.ask("POST", "/v1/users/me/erase", {"password": "wrong"}, headers=told | ANN)).status == 401
     finally:
         await edge.stop(drain_s=0.1)
     assert behind.addresses == [seen] * 2

@@ -17,7 +17,7 @@ from edge.http.route import Route
 from edge.http.shared import Shared
 from runtime.deferred import Deferred
 from tests.edge.conftest import RunningHome
-from tests.edge.wire import ANN, BOB, Wire
+from tests.edge.raw_client import ANN, BOB, RawClient
 from tests.support.waiting import eventually
 
 SEED = random.SystemRandom().randrange(10**6)
@@ -188,8 +188,8 @@ async def test_a_length_that_is_not_plain_is_for_the_parser(length: bytes):
     connection.finish()
 
 
-async def test_the_same_connection_may_speak_for_another_user(home: RunningHome, wire: Wire):
+async def test_the_same_connection_may_speak_for_another_user(home: RunningHome, raw_client: RawClient):
     for number, (who, uid) in enumerate(((ANN, 1), (ANN, 1), (BOB, 2), (ANN, 1))):
-        wire.request("POST", "/v1/messages", {"id": f"m{number}", "to": 3 - uid, "text": "x"}, who)
-        assert (await wire.response()).status == 202
+        raw_client.request("POST", "/v1/messages", {"id": f"m{number}", "to": 3 - uid, "text": "x"}, who)
+        assert (await raw_client.response()).status == 202
         assert home.home.sent[-1][:2] == (uid, f"m{number}")

@@ -1,4 +1,4 @@
-"""Whatever comes over the wire, the answer is a problem or a proper success, nothing is changed by junk, and the server goes on."""
+"""Whatever bytes come, the answer is a problem or a proper success, nothing is changed by junk, and the server goes on."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.http.request_reader import MAX_LINE_BYTES
 from tests.edge.conftest import RunningGlobal, RunningHome
-from tests.edge.wire import ANN, wire_to
+from tests.edge.raw_client import ANN, raw_client_to
 
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]
@@ -67,10 +67,10 @@ def check(raw: bytes) -> list[int]:
 
 async def exchange(port: int, data: bytes) -> list[int]:
     """Send everything, close our side, and read what comes back."""
-    async with wire_to(port) as wire:
-        wire.send(data)
-        wire.writer.write_eof()
-        return check(await wire.rest())
+    async with raw_client_to(port) as raw_client:
+        raw_client.send(data)
+        raw_client.writer.write_eof()
+        return check(await raw_client.rest())
 
 
 @EXAMPLES
@@ -79,21 +79,21 @@ async def test_junk_in_well_formed_requests(home: RunningHome, global_server: Ru
     method, path, query = data.draw(st.sampled_from(METHODS)), data.draw(paths), data.draw(queries)
     body, token = data.draw(bodies), data.draw(st.sampled_from(["", "Bearer forged", "Bearer ann-token"]))
     for port in (home.edge.port, global_server.edge.port):
-        async with wire_to(port) as wire:
+        async with raw_client_to(port) as raw_client:
             headers = {"Authorization": token, "Connection": "close"}
-            wire.request(method, path + query, body, headers)
-            status, fields, _ = await wire.head()
+            raw_client.request(method, path + query, body, headers)
+            status, fields, _ = await raw_client.head()
             if "multipart" in fields.get("content-type", ""):
                 continue  # `{}` is a proper hello
-            raw = await wire.rest()
+            raw = await raw_client.rest()
             assert status < 500
             if method != "HEAD":
                 assert len(raw) == int(fields.get("content-length", 0))
             if status >= 400 and method != "HEAD":
                 assert fields["content-type"] == "application/problem+json"
                 assert json.loads(raw)["status"] == status
-        async with wire_to(port) as wire:
-            assert (await wire.ask("GET", "/healthz")).status == 200
+        async with raw_client_to(port) as raw_client:
+            assert (await raw_client.ask("GET", "/healthz")).status == 200
 
 
 @EXAMPLES
@@ -113,18 +113,18 @@ async def test_damaged_requests(home: RunningHome, data: st.DataObject):
     cut = data.draw(st.integers(0, 5))
     damaged = whole[:at] + data.draw(st.binary(max_size=5)) + whole[at + cut :]
     for pieces in ((damaged,), (damaged[:at], damaged[at:])):
-        async with wire_to(home.edge.port) as wire:
+        async with raw_client_to(home.edge.port) as raw_client:
             for piece in pieces:
-                wire.send(piece)
-                await wire.writer.drain()
+                raw_client.send(piece)
+                await raw_client.writer.drain()
                 await asyncio.sleep(0)
-            wire.writer.write_eof()
-            check(await wire.rest())
-    async with wire_to(home.edge.port) as wire:
-        assert (await wire.ask("GET", "/v1/contacts", headers=ANN)).status == 200
+            raw_client.writer.write_eof()
+            check(await raw_client.rest())
+    async with raw_client_to(home.edge.port) as raw_client:
+        assert (await raw_client.ask("GET", "/v1/contacts", headers=ANN)).status == 200
 
 
 async def test_a_line_without_end_is_refused_without_keeping_it(home: RunningHome):
-    async with wire_to(home.edge.port) as wire:
-        wire.send(b"GET /" + b"x" * (MAX_LINE_BYTES + 1))
-        assert (await wire.response()).code == "malformed"
+    async with raw_client_to(home.edge.port) as raw_client:
+        raw_client.send(b"GET /" + b"x" * (MAX_LINE_BYTES + 1))
+        assert (await raw_client.response()).code == "malformed"

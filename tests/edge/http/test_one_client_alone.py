@@ -18,7 +18,7 @@ from edge.contracts import requests
 from edge.http.route import MAX_FIELDS, Route
 from tests.edge.conftest import RunningHome
 from tests.edge.http.test_head_cache import Transport, Understood, opened, unused
-from tests.edge.wire import Wire, wire_to
+from tests.edge.raw_client import RawClient, raw_client_to
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
@@ -40,9 +40,9 @@ class Program:
         """Resident bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    async def answered(self, wire: Wire, call: str) -> int:
-        """How many requests of this kind the server has answered, asked over `wire`."""
-        found = re.search(rf'route="{call}",status="200"}} ([0-9.]+)', (await wire.ask("GET", "/metrics")).body.decode())
+    async def answered(self, raw_client: RawClient, call: str) -> int:
+        """How many requests of this kind the server has answered, asked over `raw_client`."""
+        found = re.search(rf'route="{call}",status="200"}} ([0-9.]+)', (await raw_client.ask("GET", "/metrics")).body.decode())
         return int(float(found[1])) if found else 0
 
 
@@ -55,8 +55,8 @@ async def program(tmp_path: Path) -> AsyncIterator[Program]:
 
     async def ready() -> bool:
         try:
-            async with wire_to(port) as wire:
-                return (await wire.ask("GET", "/readyz")).status == 200
+            async with raw_client_to(port) as raw_client:
+                return (await raw_client.ask("GET", "/readyz")).status == 200
         except OSError:
             return False
 
@@ -72,13 +72,13 @@ async def program(tmp_path: Path) -> AsyncIterator[Program]:
 @pytest.mark.parametrize("connections", [1, 10])
 async def test_answers_that_nobody_reads_do_not_fill_the_memory(program: Program, connections: int):
     requests = 2_000
-    async with wire_to(program.port) as watcher, AsyncExitStack() as stack:
+    async with raw_client_to(program.port) as watcher, AsyncExitStack() as stack:
         size = len((await watcher.ask("GET", "/openapi.json")).body)
         before = program.memory
-        wires = [await stack.enter_async_context(wire_to(program.port)) for _ in range(connections)]
-        for wire in wires:
-            cast(asyncio.Transport, wire.writer.transport).pause_reading()
-            wire.send(DESCRIPTION * requests)
+        raw_clients = [await stack.enter_async_context(raw_client_to(program.port)) for _ in range(connections)]
+        for raw_client in raw_clients:
+            cast(asyncio.Transport, raw_client.writer.transport).pause_reading()
+            raw_client.send(DESCRIPTION * requests)
         counts = [-1]
 
         async def settled() -> bool:
@@ -87,23 +87,23 @@ async def test_answers_that_nobody_reads_do_not_fill_the_memory(program: Program
 
         await eventually(settled, 60)
         assert program.memory - before < 4_000_000 + connections * 500_000
-        for wire in wires:
-            cast(asyncio.Transport, wire.writer.transport).resume_reading()
+        for raw_client in raw_clients:
+            cast(asyncio.Transport, raw_client.writer.transport).resume_reading()
             for _ in range(requests):
-                assert len((await wire.response()).body) == size
+                assert len((await raw_client.response()).body) == size
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_client_that_pipelines_keeps_nobody_waiting(program: Program):
-    async def pipeline(wire: Wire) -> None:
-        wire.send(HEALTH)
-        _, headers, head = await wire.head()
-        size = len(head + await wire.exactly(int(headers["content-length"])))
+    async def pipeline(raw_client: RawClient) -> None:
+        raw_client.send(HEALTH)
+        _, headers, head = await raw_client.head()
+        size = len(head + await raw_client.exactly(int(headers["content-length"])))
         while True:
-            wire.send(HEALTH * 6_000)
-            await wire.exactly(6_000 * size)
+            raw_client.send(HEALTH * 6_000)
+            await raw_client.exactly(6_000 * size)
 
-    async with wire_to(program.port) as attacker, wire_to(program.port) as victim:
+    async with raw_client_to(program.port) as attacker, raw_client_to(program.port) as victim:
         attack = asyncio.create_task(pipeline(attacker))
         await eventually(lambda: program.answered(victim, "GET /healthz"))
         between = []

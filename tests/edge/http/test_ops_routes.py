@@ -15,7 +15,7 @@ from edge.http.problems import STATUS, problem, status_of
 from edge.http.route import Route
 from runtime.times import rfc3339
 from tests.edge.conftest import RunningGlobal, RunningHome
-from tests.edge.wire import ANN, Wire, wire_to
+from tests.edge.raw_client import ANN, RawClient, raw_client_to
 
 HOME_CALLS = {
     "POST /v1/back-connection",
@@ -46,27 +46,27 @@ GLOBAL_CALLS = {
 OPS_CALLS = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json"}
 
 
-async def test_a_server_is_alive_and_ready_or_says_why_not(home: RunningHome, wire: Wire):
-    assert (await wire.ask("GET", "/healthz")).json == {"status": "alive"}
-    assert (await wire.ask("GET", "/readyz")).json == {"status": "ready"}
+async def test_a_server_is_alive_and_ready_or_says_why_not(home: RunningHome, raw_client: RawClient):
+    assert (await raw_client.ask("GET", "/healthz")).json == {"status": "alive"}
+    assert (await raw_client.ask("GET", "/readyz")).json == {"status": "ready"}
     home.home.reason = "The broker is away."
-    answer = await wire.ask("GET", "/readyz?verbose")
+    answer = await raw_client.ask("GET", "/readyz?verbose")
     assert (answer.status, answer.code, answer.json["detail"]) == (503, "unavailable", "The broker is away.")
-    assert (await wire.ask("GET", "/healthz")).status == 200
+    assert (await raw_client.ask("GET", "/healthz")).status == 200
 
 
-async def test_a_closed_home_answers_nobody_not_even_whom_it_does_not_know(home: RunningHome, wire: Wire):
+async def test_a_closed_home_answers_nobody_not_even_whom_it_does_not_know(home: RunningHome, raw_client: RawClient):
     """A standby knows no keys yet: 401 would send people back to the sign-in."""
     home.home.closed_because = "Standby."
     for headers in (ANN, {}):
-        answer = await wire.ask("GET", "/v1/contacts", headers=headers)
+        answer = await raw_client.ask("GET", "/v1/contacts", headers=headers)
         assert (answer.status, answer.code, answer.json["detail"]) == (503, "unavailable", "Standby.")
     home.home.closed_because = None
-    assert (await wire.ask("GET", "/v1/contacts", headers=ANN)).status == 200
+    assert (await raw_client.ask("GET", "/v1/contacts", headers=ANN)).status == 200
 
 
 async def test_two_servers_in_one_process_count_for_themselves(home: RunningHome, global_server: RunningGlobal):
-    async with wire_to(home.edge.port) as one, wire_to(global_server.edge.port) as two:
+    async with raw_client_to(home.edge.port) as one, raw_client_to(global_server.edge.port) as two:
         assert (await one.ask("GET", "/v1/contacts", headers=ANN)).status == 200
         assert (await two.ask("GET", "/v1/contacts", headers=ANN)).status == 404
         text = (await two.ask("GET", "/metrics")).body.decode()
@@ -77,8 +77,8 @@ async def test_two_servers_in_one_process_count_for_themselves(home: RunningHome
 
 async def test_every_call_is_described_and_nothing_else(home: RunningHome, global_server: RunningGlobal):
     for port, calls in ((home.edge.port, HOME_CALLS), (global_server.edge.port, GLOBAL_CALLS)):
-        async with wire_to(port) as wire:
-            described = (await wire.ask("GET", "/openapi.json")).json
+        async with raw_client_to(port) as raw_client:
+            described = (await raw_client.ask("GET", "/openapi.json")).json
         assert described["openapi"] == "3.1.0"
         found = {f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods}
         assert found == calls | OPS_CALLS
@@ -106,13 +106,13 @@ def test_every_error_has_a_status_and_a_problem_that_says_so():
     assert set(STATUS) <= set(wire_codes)
 
 
-async def test_a_problem_that_a_route_gives_is_one_that_it_names(home: RunningHome, wire: Wire):
+async def test_a_problem_that_a_route_gives_is_one_that_it_names(home: RunningHome, raw_client: RawClient):
     statuses: dict[str, set[int]] = {}
     for route in home.edge.routes:
         assert isinstance(route, Route)
         path = route.path.replace("{uid}", "2").replace("{id}", "unknown")
         for body, headers in ((b"{", ANN), (b'{"x":1}', ANN), (b"", {}), (None, ANN), (b" " * 70_000, ANN)):
-            async with wire_to(home.edge.port) as other:
+            async with raw_client_to(home.edge.port) as other:
                 other.request(route.method, path, body, headers)
                 status, _, _ = await other.head()
                 statuses.setdefault(route.name, set()).add(status)
@@ -122,9 +122,9 @@ async def test_a_problem_that_a_route_gives_is_one_that_it_names(home: RunningHo
 
 async def test_many_at_once_are_all_answered(home: RunningHome):
     async def one(number: int) -> int:
-        async with wire_to(home.edge.port) as wire:
+        async with raw_client_to(home.edge.port) as raw_client:
             body = {"id": f"m{number}", "to": 2, "text": "x"}
-            return (await wire.ask("POST", "/v1/messages", body, ANN)).status
+            return (await raw_client.ask("POST", "/v1/messages", body, ANN)).status
 
     assert set(await asyncio.gather(*(one(number) for number in range(200)))) == {202}
     assert len(home.home.sent) == 200

@@ -13,14 +13,16 @@ from edge.transports.long_poll import MAX_BUFFERED_BYTES, MAX_BUFFERED_PARTS, MA
 from servers.sessions.parts import BLANK
 from servers.sessions.sessions import Hello
 from tests.edge.conftest import RunningHome
+from tests.edge.raw_client import ANN, BOB, RawClient, Response, raw_client_to
 from tests.edge.stand_ins import StandInSession, part, welcome_of
-from tests.edge.wire import ANN, BOB, Response, Wire, wire_to
 from tests.support.waiting import eventually
 
 
-async def poll(wire: Wire, session: str | None = "s1", upto: int = 0, wait_s: float = 30, headers: dict[str, str] = ANN) -> Response:
+async def poll(
+    raw_client: RawClient, session: str | None = "s1", upto: int = 0, wait_s: float = 30, headers: dict[str, str] = ANN
+) -> Response:
     """One poll."""
-    return await wire.ask("POST", "/v1/parts", {"session": session, "upto": upto, "wait_s": wait_s}, headers)
+    return await raw_client.ask("POST", "/v1/parts", {"session": session, "upto": upto, "wait_s": wait_s}, headers)
 
 
 def names(answer: Response) -> list[str]:
@@ -46,11 +48,11 @@ def waits(session: StandInSession) -> bool:
     return session.outlet.awaited
 
 
-def reset(wire: Wire) -> None:
+def reset(raw_client: RawClient) -> None:
     """Leave at once, without reading."""
     linger_zero = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-    wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_zero)
-    wire.writer.transport.abort()
+    raw_client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_zero)
+    raw_client.writer.transport.abort()
 
 
 def one_is_gone(home: RunningHome) -> bool:
@@ -59,52 +61,54 @@ def one_is_gone(home: RunningHome) -> bool:
 
 
 @pytest.fixture
-async def session(home: RunningHome, wire: Wire) -> StandInSession:
+async def session(home: RunningHome, raw_client: RawClient) -> StandInSession:
     """Ann's, just opened."""
-    assert names(await poll(wire, None)) == ["welcome"]
+    assert names(await poll(raw_client, None)) == ["welcome"]
     return home.home.sessions["s1"]
 
 
-async def test_the_first_poll_logs_in_and_answers_at_once(home: RunningHome, wire: Wire):
-    answer = await poll(wire, None, upto=17)
+async def test_the_first_poll_logs_in_and_answers_at_once(home: RunningHome, raw_client: RawClient):
+    answer = await poll(raw_client, None, upto=17)
     assert answer.json == {"session": "s1", "parts": [{"part": "welcome", "body": msgspec.json.decode(welcome_of("s1", 1))}]}
     assert answer.headers["cache-control"] == "no-store"
     assert home.home.sessions["s1"].hello == Hello("", True, None, 17)
 
 
-async def test_every_field_is_optional_and_a_client_may_say_more_of_itself(home: RunningHome, wire: Wire):
-    assert names(await wire.ask("POST", "/v1/parts", headers=ANN)) == ["welcome"]
+async def test_every_field_is_optional_and_a_client_may_say_more_of_itself(home: RunningHome, raw_client: RawClient):
+    assert names(await raw_client.ask("POST", "/v1/parts", headers=ANN)) == ["welcome"]
     assert home.home.sessions["s1"].hello == Hello("", True, None, None)
     body = {"session": None, "upto": 3, "client": "tk/1.0", "replaces": "s1"}
-    assert names(await wire.ask("POST", "/v1/parts", body, ANN)) == ["welcome"]
+    assert names(await raw_client.ask("POST", "/v1/parts", body, ANN)) == ["welcome"]
     assert home.home.sessions["s2"].hello == Hello("tk/1.0", True, "s1", 3)
 
 
-async def test_what_waits_comes_at_once_and_once(session: StandInSession, wire: Wire):
+async def test_what_waits_comes_at_once_and_once(session: StandInSession, raw_client: RawClient):
     session.outlet.write((message(1), message(2)))
     session.outlet.write((part("presence", {"changes": []}),))
     session.sent = 2
-    assert names(await poll(wire)) == ["message", "message", "presence"]
-    assert names(await poll(wire, upto=2, wait_s=0)) == []
+    assert names(await poll(raw_client)) == ["message", "message", "presence"]
+    assert names(await poll(raw_client, upto=2, wait_s=0)) == []
     assert session.acked == 2
 
 
-async def test_a_poll_waits_for_the_first_part(session: StandInSession, wire: Wire):
-    asked = asyncio.ensure_future(poll(wire))
+async def test_a_poll_waits_for_the_first_part(session: StandInSession, raw_client: RawClient):
+    asked = asyncio.ensure_future(poll(raw_client))
     await eventually(lambda: waits(session))
     session.outlet.write((message(1),))
     assert numbers(await asked) == [1]
 
 
-async def test_a_poll_waits_no_longer_than_it_said_nor_than_a_blank_interval(home: RunningHome, session: StandInSession, wire: Wire):
-    assert names(await poll(wire, wait_s=0.01)) == []
+async def test_a_poll_waits_no_longer_than_it_said_nor_than_a_blank_interval(
+    home: RunningHome, session: StandInSession, raw_client: RawClient
+):
+    assert names(await poll(raw_client, wait_s=0.01)) == []
     home.home.blank_s = 0.01
-    assert names(await poll(wire, wait_s=60)) == []
+    assert names(await poll(raw_client, wait_s=60)) == []
 
 
-async def test_blanks_neither_wake_nor_wait(session: StandInSession, wire: Wire):
+async def test_blanks_neither_wake_nor_wait(session: StandInSession, raw_client: RawClient):
     session.outlet.write((BLANK,))
-    asked = asyncio.ensure_future(poll(wire))
+    asked = asyncio.ensure_future(poll(raw_client))
     await eventually(lambda: waits(session))
     session.outlet.write((BLANK,))
     assert waits(session)
@@ -112,18 +116,18 @@ async def test_blanks_neither_wake_nor_wait(session: StandInSession, wire: Wire)
     assert names(await asked) == ["message"]
 
 
-async def test_a_poll_acknowledges_before_it_waits(session: StandInSession, wire: Wire):
+async def test_a_poll_acknowledges_before_it_waits(session: StandInSession, raw_client: RawClient):
     session.sent = 17
-    asked = asyncio.ensure_future(poll(wire, upto=17))
+    asked = asyncio.ensure_future(poll(raw_client, upto=17))
     await eventually(lambda: waits(session))
     assert session.acked == 17
     session.outlet.write((message(18),))
     await asked
 
 
-async def test_a_newer_poll_ends_the_older_one(home: RunningHome, session: StandInSession, wire: Wire):
-    async with wire_to(home.edge.port) as other:
-        older = asyncio.ensure_future(poll(wire))
+async def test_a_newer_poll_ends_the_older_one(home: RunningHome, session: StandInSession, raw_client: RawClient):
+    async with raw_client_to(home.edge.port) as other:
+        older = asyncio.ensure_future(poll(raw_client))
         await eventually(lambda: waits(session))
         newer = asyncio.ensure_future(poll(other))
         assert names(await older) == []
@@ -133,11 +137,11 @@ async def test_a_newer_poll_ends_the_older_one(home: RunningHome, session: Stand
 
 
 async def test_the_newer_poll_gets_the_parts_even_when_the_older_one_acknowledges_longer(
-    home: RunningHome, session: StandInSession, wire: Wire
+    home: RunningHome, session: StandInSession, raw_client: RawClient
 ):
-    async with wire_to(home.edge.port) as other:
+    async with raw_client_to(home.edge.port) as other:
         home.home.gate = gate = asyncio.Event()
-        older = asyncio.ensure_future(poll(wire))
+        older = asyncio.ensure_future(poll(raw_client))
         await eventually(lambda: home.home.waiting == 1)
         home.home.gate = None
         newer = asyncio.ensure_future(poll(other))
@@ -149,8 +153,8 @@ async def test_the_newer_poll_gets_the_parts_even_when_the_older_one_acknowledge
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-async def test_the_dead_take_no_parts(home: RunningHome, session: StandInSession, wire: Wire, how: str):
-    async with wire_to(home.edge.port) as dying:
+async def test_the_dead_take_no_parts(home: RunningHome, session: StandInSession, raw_client: RawClient, how: str):
+    async with raw_client_to(home.edge.port) as dying:
         dying.request("POST", "/v1/parts", {"session": "s1"}, ANN)
         await eventually(lambda: waits(session))
         if how == "reset":
@@ -159,71 +163,71 @@ async def test_the_dead_take_no_parts(home: RunningHome, session: StandInSession
             dying.writer.close()
         await eventually(lambda: one_is_gone(home))
     session.outlet.write((message(1),))
-    assert numbers(await poll(wire)) == [1]
+    assert numbers(await poll(raw_client)) == [1]
     assert not home.home.gone, "its next poll may come from another network"
 
 
 async def test_a_client_that_leaves_during_the_login_is_lost(home: RunningHome):
     home.home.gate = asyncio.Event()
-    async with wire_to(home.edge.port) as wire:
-        wire.request("POST", "/v1/parts", {}, ANN)
+    async with raw_client_to(home.edge.port) as raw_client:
+        raw_client.request("POST", "/v1/parts", {}, ANN)
         await eventually(lambda: home.home.waiting)
-        reset(wire)
+        reset(raw_client)
         await eventually(lambda: one_is_gone(home))
     home.home.gate.set()
     await eventually(lambda: home.home.gone)
 
 
-async def test_only_its_user_may_poll_a_session(home: RunningHome, session: StandInSession, wire: Wire):
+async def test_only_its_user_may_poll_a_session(home: RunningHome, session: StandInSession, raw_client: RawClient):
     session.outlet.write((message(1),))
     for headers, id in ((BOB, "s1"), (ANN, "s9")):
-        answer = await poll(wire, id, upto=1, headers=headers)
+        answer = await poll(raw_client, id, upto=1, headers=headers)
         assert (answer.status, answer.code) == (409, "unknown_session")
     assert (session.acked, home.home.calls) == (0, 1)
-    async with wire_to(home.edge.port) as other:
+    async with raw_client_to(home.edge.port) as other:
         waiting = asyncio.ensure_future(poll(other))
         assert numbers(await waiting) == [1]
 
 
-async def test_a_back_connection_cannot_be_polled(home: RunningHome, wire: Wire):
-    async with wire_to(home.edge.port) as stream:
+async def test_a_back_connection_cannot_be_polled(home: RunningHome, raw_client: RawClient):
+    async with raw_client_to(home.edge.port) as stream:
         welcome = await stream.log_in()
-        answer = await poll(wire, welcome["session"], upto=5)
+        answer = await poll(raw_client, welcome["session"], upto=5)
         assert (answer.status, answer.code) == (409, "unknown_session")
         assert home.home.sessions[welcome["session"]].acked == 0
 
 
-async def test_a_logoff_says_goodbye_to_the_poll_that_waits(home: RunningHome, session: StandInSession, wire: Wire):
-    async with wire_to(home.edge.port) as other:
-        asked = asyncio.ensure_future(poll(wire))
+async def test_a_logoff_says_goodbye_to_the_poll_that_waits(home: RunningHome, session: StandInSession, raw_client: RawClient):
+    async with raw_client_to(home.edge.port) as other:
+        asked = asyncio.ensure_future(poll(raw_client))
         await eventually(lambda: waits(session))
         assert (await other.ask("POST", "/v1/logoff", {"session": "s1"}, ANN)).status == 204
         assert names(await asked) == ["goodbye"]
-        assert (await poll(wire)).code == "unknown_session"
+        assert (await poll(raw_client)).code == "unknown_session"
 
 
-async def test_a_goodbye_waits_for_the_next_poll(home: RunningHome, session: StandInSession, wire: Wire):
+async def test_a_goodbye_waits_for_the_next_poll(home: RunningHome, session: StandInSession, raw_client: RawClient):
     session.outlet.write((message(1),))
-    assert (await wire.ask("POST", "/v1/logoff", {"session": "s1"}, ANN)).status == 204
+    assert (await raw_client.ask("POST", "/v1/logoff", {"session": "s1"}, ANN)).status == 204
     session.outlet.write((message(2),))
     assert not session.outlet.writable
-    assert (await poll(wire, headers=BOB)).code == "unknown_session"
-    assert names(await poll(wire)) == ["goodbye"], "what is in the mailbox comes again with the next session"
-    assert (await poll(wire)).code == "unknown_session"
+    assert (await poll(raw_client, headers=BOB)).code == "unknown_session"
+    assert names(await poll(raw_client)) == ["goodbye"], "what is in the mailbox comes again with the next session"
+    assert (await poll(raw_client)).code == "unknown_session"
 
 
-async def test_goodbyes_that_nobody_takes_are_not_kept_for_ever(home: RunningHome, session: StandInSession, wire: Wire):
+async def test_goodbyes_that_nobody_takes_are_not_kept_for_ever(home: RunningHome, session: StandInSession, raw_client: RawClient):
     for number in range(MAX_FAREWELLS + 1):
-        assert names(await poll(wire, None)) == ["welcome"]
+        assert names(await poll(raw_client, None)) == ["welcome"]
         outlet = home.home.sessions[f"s{number + 2}"].outlet
         outlet.write((part("goodbye"),))
         outlet.close()
-    assert (await poll(wire, "s2")).code == "unknown_session"
-    assert names(await poll(wire, "s3")) == ["goodbye"]
+    assert (await poll(raw_client, "s2")).code == "unknown_session"
+    assert names(await poll(raw_client, "s3")) == ["goodbye"]
 
 
-async def test_a_session_that_is_dropped_is_lost_and_unknown(home: RunningHome, session: StandInSession, wire: Wire):
-    asked = asyncio.ensure_future(poll(wire))
+async def test_a_session_that_is_dropped_is_lost_and_unknown(home: RunningHome, session: StandInSession, raw_client: RawClient):
+    asked = asyncio.ensure_future(poll(raw_client))
     await eventually(lambda: waits(session))
     session.outlet.write((message(1),))
     session.outlet.abort()
@@ -232,17 +236,17 @@ async def test_a_session_that_is_dropped_is_lost_and_unknown(home: RunningHome, 
     session.outlet.write((message(2),))  # must not raise
     session.outlet.close()
     session.outlet.abort()
-    assert (await poll(wire)).code == "unknown_session"
+    assert (await poll(raw_client)).code == "unknown_session"
 
 
-async def test_a_session_closed_without_goodbye_is_unknown(session: StandInSession, wire: Wire):
-    asked = asyncio.ensure_future(poll(wire))
+async def test_a_session_closed_without_goodbye_is_unknown(session: StandInSession, raw_client: RawClient):
+    asked = asyncio.ensure_future(poll(raw_client))
     await eventually(lambda: waits(session))
     session.outlet.close()
     assert (await asked).code == "unknown_session"
 
 
-async def test_a_session_that_nobody_asks_for_keeps_little(session: StandInSession, wire: Wire):
+async def test_a_session_that_nobody_asks_for_keeps_little(session: StandInSession, raw_client: RawClient):
     for parts, bound in (((message(1, "x" * 16_000),), MAX_BUFFERED_BYTES // 16_000 + 1), ((part("presence"),), MAX_BUFFERED_PARTS)):
         written, resumed = 0, session.resumed
         while session.outlet.writable:
@@ -250,42 +254,42 @@ async def test_a_session_that_nobody_asks_for_keeps_little(session: StandInSessi
             written += 1
         assert written == bound
         assert session.resumed == resumed
-        assert len(names(await poll(wire))) == written
+        assert len(names(await poll(raw_client))) == written
         assert session.resumed == resumed + 1
         assert session.outlet.writable
 
 
-async def test_between_polls_a_session_has_no_task_and_no_timer(session: StandInSession, wire: Wire):
-    names(await poll(wire, wait_s=0.01))
+async def test_between_polls_a_session_has_no_task_and_no_timer(session: StandInSession, raw_client: RawClient):
+    names(await poll(raw_client, wait_s=0.01))
     assert not waits(session)
     tasks = [task.get_coro().__qualname__ for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     assert tasks == []
 
 
 @pytest.mark.parametrize("body", [{"session": 5}, {"upto": -1}, {"wait_s": -1}, {"wait_s": 61}, {"wait_s": "x"}, {"x": 1}, []])
-async def test_a_wrong_poll_is_refused(wire: Wire, body: object):
-    answer = await wire.ask("POST", "/v1/parts", body, ANN)
+async def test_a_wrong_poll_is_refused(raw_client: RawClient, body: object):
+    answer = await raw_client.ask("POST", "/v1/parts", body, ANN)
     assert (answer.status, answer.code) == (422, "invalid")
 
 
 @pytest.mark.parametrize("refusal", [Unavailable(), TooManyRequests(), KeyError("x")])
-async def test_a_refused_login_is_a_problem(home: RunningHome, wire: Wire, refusal: Exception):
+async def test_a_refused_login_is_a_problem(home: RunningHome, raw_client: RawClient, refusal: Exception):
     home.home.refusal = refusal
-    assert (await poll(wire, None)).code in ("unavailable", "too_many_requests", "internal")
+    assert (await poll(raw_client, None)).code in ("unavailable", "too_many_requests", "internal")
 
 
-async def test_an_acknowledgement_that_fails_takes_nothing(home: RunningHome, session: StandInSession, wire: Wire):
+async def test_an_acknowledgement_that_fails_takes_nothing(home: RunningHome, session: StandInSession, raw_client: RawClient):
     session.outlet.write((message(1),))
     home.home.refusal = Unavailable("The store is away.")
-    assert (await poll(wire)).code == "unavailable"
+    assert (await poll(raw_client)).code == "unavailable"
     home.home.refusal = None
-    assert numbers(await poll(wire)) == [1]
+    assert numbers(await poll(raw_client)) == [1]
 
 
-async def test_parts_are_counted(session: StandInSession, wire: Wire):
+async def test_parts_are_counted(session: StandInSession, raw_client: RawClient):
     session.outlet.write((message(1), message(2)))
-    await poll(wire)
-    text = (await wire.ask("GET", "/metrics")).body.decode()
+    await poll(raw_client)
+    text = (await raw_client.ask("GET", "/metrics")).body.decode()
     assert 'flash_parts_written_total{part="message"} 2.0' in text
     assert 'flash_parts_written_total{part="welcome"} 1.0' in text
     assert 'flash_http_requests_total{route="POST /v1/parts",status="200"} 2.0' in text

@@ -1,6 +1,6 @@
-"""Whose accounts are closed: whoever is listed may have no key any more."""
+"""Whose accounts are closed: a user who is listed may have no key any more."""
 
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.global_server import AccountClosed
 from domain.events.home import UserClosed
 from projections.server.closed_accounts import ClosedAccounts
@@ -12,7 +12,7 @@ ACCOUNT_CLOSED = AccountClosed(uid=42, reason="", home="h1", homes=["h1"], **WHE
 def folded(*events):
     index = ClosedAccounts()
     for number, (stream, event) in enumerate(events, 1):
-        index.apply(number, placed([event], stream, 0)[0])
+        index.apply(number, in_stream([event], stream, 0)[0])
     return index
 
 
@@ -23,7 +23,7 @@ def test_a_closed_account_is_listed_at_home_and_at_the_global_server():
 
 def test_a_repeat_changes_nothing():
     index = folded(("user-9", logged_in()))
-    index.apply(1, placed([ACCOUNT_CLOSED], "account-42", 0)[0])
+    index.apply(1, in_stream([ACCOUNT_CLOSED], "account-42", 0)[0])
     assert (index.uids, index.position) == (set(), 1)
 
 

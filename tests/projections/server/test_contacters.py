@@ -1,6 +1,6 @@
 """Whom a home must tell: the index of contacters, event by event."""
 
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.home import ContactChanged, ContacterRemoved, ContactRemoved
 from projections.server.contacters import ContacterIndex
 from tests.domain.home_stories import ANN, BOB, BOB_WATCHES, WHEN, contact_added, logged_in
@@ -16,7 +16,7 @@ def folded(*stories):
     """`stories`: (uid, events of that user), in the order of the log."""
     index = ContacterIndex()
     for uid, *events in stories:
-        for event in placed(events, f"user-{uid}", 0):
+        for event in in_stream(events, f"user-{uid}", 0):
             index.apply(index.position + 1, event)
     return index
 
@@ -56,7 +56,7 @@ def test_the_homes_that_must_be_told_of_a_local_user():
 def test_every_event_moves_the_position_and_a_repeat_changes_nothing():
     index = folded((ANN, logged_in(), contact_added()))
     assert index.position == 2
-    (again,) = placed([NOTIFY], f"user-{ANN}", 2)
+    (again,) = in_stream([NOTIFY], f"user-{ANN}", 2)
     index.apply(2, again)
     assert (index.watchers, index.position) == ({BOB: {ANN: False}}, 2)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.home import ContacterAdded, UserClosed
 from projections.server.presence import NEVER, Change, Presence, PresenceIndex, told_to_contacter
 from tests.domain.given import NOW
@@ -15,7 +15,7 @@ LATER = NOW + 60
 def folded(*events, uid=ANN):
     """An index of one user's events, and what each of them told contacters."""
     index = PresenceIndex()
-    told = [index.apply(event.originator_version, event) for event in placed(events, f"user-{uid}", 0)]
+    told = [index.apply(event.originator_version, event) for event in in_stream(events, f"user-{uid}", 0)]
     return index, told
 
 
@@ -67,7 +67,7 @@ def test_nothing_that_a_user_wrote_is_kept_when_the_account_is_closed():
     assert (index.of(ANN)[1:], index.lapses, told[2]) == (("away", NOW, "", ""), {}, None)
     index = PresenceIndex()
     index.learn(ANN, Presence(3, "online", NOW, "note", "Ann"))
-    index.apply(1, placed([UserClosed(resident=False, **WHEN)], f"user-{ANN}", 0)[0])
+    index.apply(1, in_stream([UserClosed(resident=False, **WHEN)], f"user-{ANN}", 0)[0])
     assert index.of(ANN) == Presence(3, "online", NOW, "", "")
 
 
@@ -78,14 +78,14 @@ def test_other_events_move_the_position_only():
 
 def test_a_repeat_changes_nothing():
     index, _ = folded(logged_in(), logged_off())
-    (again,) = placed([logged_in("s9")], f"user-{ANN}", 1)
+    (again,) = in_stream([logged_in("s9")], f"user-{ANN}", 1)
     assert index.apply(2, again) is None
     assert (index.position, index.sessions) == (2, {})
 
 
 def test_another_home_tells_of_its_own_users_and_the_newest_version_wins():
     index = PresenceIndex()
-    online, offline = placed([logged_in(), logged_off(at=LATER)], f"user-{ANN}", 4)
+    online, offline = in_stream([logged_in(), logged_off(at=LATER)], f"user-{ANN}", 4)
     assert index.hear(offline) == change("offline", "logoff", since=LATER)
     assert index.hear(online) is None
     assert index.of(ANN).version == 6
@@ -105,7 +105,7 @@ def test_a_snapshot_of_another_home_is_news_unless_it_is_older_or_the_same():
 
 
 def test_what_the_home_of_a_new_contacter_is_told():
-    (added,) = placed([ContacterAdded(uid=BOB, home="h2", status="away", since=NOW, note="tea", name="Ann", **WHEN)], "user-1", 6)
+    (added,) = in_stream([ContacterAdded(uid=BOB, home="h2", status="away", since=NOW, note="tea", name="Ann", **WHEN)], "user-1", 6)
     assert told_to_contacter(added) == Presence(7, "away", NOW, "tea", "Ann")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.home import MailboxClosed, MessageErased, MessageExpired, MessagesDelivered
 from projections.server.waiting_mail import WaitingIndex
 from tests.domain.given import NOW
@@ -15,7 +15,7 @@ SETTLED = {"seq": 1, "id": "m1", "uid": BOB, "home": "h2", **WHEN}
 
 def folded(*events, uid=ANN):
     index = WaitingIndex()
-    for event in placed(events, f"mailbox-{uid}", 0):
+    for event in in_stream(events, f"mailbox-{uid}", 0):
         index.apply(event.originator_version, event)
     return index
 
@@ -73,7 +73,7 @@ def test_what_is_told_of_a_mailbox_that_is_not_listed_changes_nothing():
 
 def test_a_repeat_changes_nothing():
     index = folded(queued(1), queued(2, "m2"))
-    (again,) = placed([queued(2, "m2")], f"mailbox-{CAROL}", 1)
+    (again,) = in_stream([queued(2, "m2")], f"mailbox-{CAROL}", 1)
     index.apply(2, again)
     assert (index.mailboxes, index.position) == ({ANN: [2, NOW]}, 2)
 
@@ -83,7 +83,7 @@ def test_a_checkpoint_is_the_index():
     loaded = WaitingIndex()
     assert loaded.from_checkpoint(through_msgpack(index.to_checkpoint()))
     assert vars(loaded) == vars(index)
-    index.apply(3, placed([delivered(1, "m1")], f"mailbox-{ANN}", 2)[0])
+    index.apply(3, in_stream([delivered(1, "m1")], f"mailbox-{ANN}", 2)[0])
     assert loaded.mailboxes == {ANN: [2, NOW]}, "a checkpoint is a copy"
 
 

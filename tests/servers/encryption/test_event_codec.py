@@ -14,7 +14,7 @@ import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from domain.event import placed, stored_fields
+from domain.event import in_stream, stored_fields
 from domain.events.home import ContactAdded, MessageSent
 from domain.personal import Personal, owners
 from servers.encryption.event_codec import EventDecoder, NotDecryptable, decrypt, encrypt
@@ -118,7 +118,7 @@ def test_without_keys_everything_else_is_readable(store):
 
 
 def test_what_was_stored_before_there_were_keys_is_read_as_it_stands(store):
-    (plain,) = placed([message()], "user-1", 0)
+    (plain,) = in_stream([message()], "user-1", 0)
     data = msgpack.packb({**stored_fields(plain), "class_version": 2})
     assert store.codec.decode("user-1", 1, plain.TOPIC, data) == plain
 

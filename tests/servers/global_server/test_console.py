@@ -15,9 +15,9 @@ from broker.topology import EVENTS, HOMES
 from domain.errors import Unavailable, UnknownUser
 from projections.audit.rows import AuditFilter
 from servers.audit.audit import Audit
-from servers.global_server.assembly import assemble, assemble_console
+from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
-from servers.global_server.console import ConsoleConfig
+from servers.global_server.console import ConsoleConfig, OpsConsole
 from servers.security.identity import Identity
 from servers.security.passwords import CHEAP
 from tests.servers.strangers import enrols
@@ -36,7 +36,7 @@ class Office:
         config = GlobalConfig(store_url, folder, ops=frozenset({"opal"}), password_cost=CHEAP)
         self.audit = Audit(self.broker, folder / "audit.db")
         self.server = assemble(config, self.broker, clock=lambda: self.now)
-        self.console = assemble_console(self.server, self.audit)
+        self.console = OpsConsole(self.server, self.audit)
         self._told = 0
 
     async def start(self) -> None:
@@ -146,7 +146,7 @@ async def test_a_tail_tells_what_comes_then_and_says_when_it_left_something_out(
 
 
 async def test_a_quiet_tail_sends_blanks_and_ends_with_the_token(office: Office) -> None:
-    console = assemble_console(office.server, office.audit, ConsoleConfig(blank_s=0.02))
+    console = OpsConsole(office.server, office.audit, ConsoleConfig(blank_s=0.02))
     tail = console.tail(OPAL, AuditFilter(user=1), office.console.newest())
     assert await anext(tail) == ((), False)
     office.now = OPAL.expires_at
@@ -163,7 +163,7 @@ async def test_a_tail_ends_with_the_server(office: Office) -> None:
 
 
 async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Office) -> None:
-    console = assemble_console(office.server, office.audit, ConsoleConfig(health_timeout_s=0.05))
+    console = OpsConsole(office.server, office.audit, ConsoleConfig(health_timeout_s=0.05))
     for name in ("h1", "h2", "h3"):
         await enrols(office.broker, office.server.lifecycle.trust.records, name, f"http://{name}", lambda: office.now)
 

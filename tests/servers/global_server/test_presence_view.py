@@ -11,7 +11,7 @@ from broker import topology
 from broker.embedded.broker import EmbeddedBroker
 from broker.port import Outgoing
 from domain.errors import Gap, NotAnIntegrator, NotGranted
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.home import StatusChanged
 from servers.global_server.service import GlobalServer
 from servers.global_server.subscribers import PORTION
@@ -42,7 +42,7 @@ class Office(House):
             event = StatusChanged(
                 at=1.7e9 + version, cause="c", handle="ann", status=status, previous="x", note="", chosen=status, until=None
             )
-            (event,) = placed([event], f"user-{uid}", version - 1)
+            (event,) = in_stream([event], f"user-{uid}", version - 1)
             messages += presence_feed(Committed(version, event, None), "h1")
         await self.broker.publish(messages + messages[len(messages) - again :])
         for server in self.running:

@@ -9,7 +9,7 @@ from broker.envelope import EventRecord
 from broker.port import Outgoing
 from broker.topology import HOMES
 from domain.errors import Unavailable
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.integrity import LogSealed, SealReceived
 from domain.integrity import chain as log_chain
 from domain.integrity.chain import before_all, fingerprint
@@ -206,6 +206,6 @@ def _forged(url: str) -> EventRecord:
         server="h1", life=0, first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
     )
     store = SealedLog(url, server="h2").store
-    packed = store.codec.encode(placed([event], "log-h1", 0))[0]
+    packed = store.codec.encode(in_stream([event], "log-h1", 0))[0]
     store.close()
     return EventRecord(7, "log-h1", 1, packed.topic, 1.0, packed.data)

@@ -1,4 +1,4 @@
-"""Whoever tampers with a log is found, at the exact position, in the real database file. Each test is one way to tamper."""
+"""A change of a log is found, at the exact position, in the real database file. Each test is one way to tamper."""
 
 import shutil
 from pathlib import Path

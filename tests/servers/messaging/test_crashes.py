@@ -8,7 +8,7 @@ import pytest
 from broker import envelope, topology
 from broker.embedded.broker import EmbeddedBroker
 from tests.servers.commands import contact, send
-from tests.servers.wires import Server
+from tests.servers.messaging_server import Server
 from tests.support.waiting import eventually
 
 

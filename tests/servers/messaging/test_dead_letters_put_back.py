@@ -9,7 +9,7 @@ import structlog
 
 from broker import envelope, topology
 from domain.errors import Unavailable
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.home import MessageSent
 from domain.personal import owners
 from servers.messaging.inbox import NOTHING_NEW
@@ -17,8 +17,8 @@ from servers.store.event_store import Store
 from tests.domain.home_stories import message_sent
 from tests.servers.commands import contact, send
 from tests.servers.messaging.test_outbox_and_inbox import deliver, record
+from tests.servers.messaging_server import Server
 from tests.servers.stores import HOME
-from tests.servers.wires import Server
 from tests.support.waiting import eventually
 
 NEW_KEY = (-2, b"n" * 32)  # one that h2 has not heard of
@@ -39,7 +39,7 @@ def unreadable(store_url):
 
         def make(id, position, key=NEW_KEY):
             store.learn_transit_key(*key)
-            (event,) = placed([message_sent(id)], "user-1", 0)
+            (event,) = in_stream([message_sent(id)], "user-1", 0)
             store.keys.make(owners(event))
             (packed,) = store.codec.encode([event])
             return msgspec.structs.replace(store.for_transit(event, packed), position=position)

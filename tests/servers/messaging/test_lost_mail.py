@@ -10,7 +10,7 @@ from servers.messaging.outbox_publisher import OutboxConfig
 from servers.store.log.positions import RELAY, mailed
 from tests.servers.commands import contact, send
 from tests.servers.fragile import FragileBroker
-from tests.servers.wires import Server
+from tests.servers.messaging_server import Server
 from tests.support.waiting import eventually
 
 ASKS_NOBODY = MailCheckConfig(look_s=3600.0)  # but whom it meets

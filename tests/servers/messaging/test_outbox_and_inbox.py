@@ -21,7 +21,7 @@ from servers.store.event_store import Store
 from servers.store.log.positions import RELAY
 from tests.domain.home_stories import logged_in, message_sent
 from tests.servers.commands import contact, send
-from tests.servers.wires import Server
+from tests.servers.messaging_server import Server
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0

@@ -3,7 +3,7 @@
 import pytest
 
 from broker import envelope
-from domain.event import placed
+from domain.event import in_stream
 from domain.events.home import MessageBounced, MessageDone, MessagesDelivered
 from tests.domain.home_stories import WHEN
 from tests.servers.commands import contact, send
@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 
 
 def told_by(uid, event, position):
-    (event,) = placed([event], f"mailbox-{uid}", position - 1)
+    (event,) = in_stream([event], f"mailbox-{uid}", position - 1)
     return record(event, position, event.originator_id, event.originator_version)
 
 

@@ -8,7 +8,7 @@ from eventsourcing.persistence import Tracking
 from structlog.testing import capture_logs
 
 from domain.errors import Unavailable
-from domain.event import placed
+from domain.event import in_stream
 from domain.personal import Personal
 from servers.encryption.mac import proven
 from servers.encryption.snapshots import pack_snapshot
@@ -81,8 +81,8 @@ def test_a_large_batch_keeps_its_order_and_places(store):
 @pytest.mark.parametrize("trackings", [(), (Tracking("h2", 5),)], ids=["events alone", "with a position"])
 def test_a_version_that_is_taken_conflicts_and_stores_nothing(store, trackings):
     put(store, "user-1", 0, [adopted(1)])
-    ours = placed([adopted(2)], "user-2", 0)
-    theirs = placed([adopted(3)], "user-1", 0)  # somebody was there before
+    ours = in_stream([adopted(2)], "user-2", 0)
+    theirs = in_stream([adopted(3)], "user-1", 0)  # somebody was there before
     with pytest.raises(Conflicted):
         store.keys.make([1, 2])
         store.put([*ours, *theirs], store.codec.encode([*ours, *theirs]), trackings)

@@ -56,7 +56,7 @@ def test_each_of_them_is_called_as_it_is_today() -> None:
 
 
 def test_no_class_of_ours_extends_one_of_the_librarys() -> None:
-    """Whoever extends a class depends on names that nobody listed."""
+    """A class that extends another one depends on names that nobody listed."""
     librarys = {name.rpartition(".")[2] for name in USED}
     for path in tree.modules():
         for node in ast.walk(ast.parse(tree.text(path))):

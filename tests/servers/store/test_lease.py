@@ -1,4 +1,4 @@
-"""Leases and fences, in a real PostgreSQL: whoever pauses, whenever, one process writes."""
+"""Leases and fences, in a real PostgreSQL: only one process writes, whichever process pauses, and whenever it does."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The remembered grant. Rule: no test touches the keyring of whoever runs it."""
+"""The remembered grant. Rule: no test touches the keyring of the person who runs it."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import flash_sdk as sdk
 from clients.tk.model import inputs as said
-from clients.tk.model.effects import COMMANDS, Command, Effect, HidePopup, Ring, ShowPopup
+from clients.tk.model.effects import Command, Effect, HidePopup, Ring, ShowPopup
 from clients.tk.model.inputs import Input
 from clients.tk.model.model import Model
 from clients.tk.model.values import Account
@@ -84,4 +84,4 @@ def rings(effects: list[Effect]) -> int:
 
 def commands(effects: list[Effect]) -> list[Command]:
     """What these effects ask of the engine."""
-    return [effect for effect in effects if isinstance(effect, COMMANDS)]
+    return [effect for effect in effects if isinstance(effect, Command)]

@@ -37,7 +37,7 @@ class Widget:
 
 
 class Person:
-    """One client process, and whoever sits before it."""
+    """One client process, and the person who sits before it."""
 
     def __init__(self, display: Display, folder: Path, server: str) -> None:
         """`folder`: this person's own settings and data."""

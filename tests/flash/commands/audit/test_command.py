@@ -68,7 +68,7 @@ def test_seals_are_shown_to_those_who_ask_for_them(ask: Ask) -> None:
     assert len(events) < len(everything)
     assert shown("-n", "1000") == events
     assert shown("-n", "3") == events[-3:], "as many as were asked for, seals not counted"
-    assert set(shown("--topic", "log.*")) == {"log.sealed"}
+    assert set(shown("--topic", "log.*")) == {"log.life_began", "log.sealed"}
 
 
 def test_people_see_a_table(ask: Ask) -> None:

@@ -33,7 +33,7 @@ class Response(NamedTuple):
         return str(problem["code"])
 
 
-class Wire:
+class RawClient:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,10 +111,10 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(port: int) -> AsyncIterator[Wire]:
+async def raw_client_to(port: int) -> AsyncIterator[RawClient]:
     """A connection to a server on this machine."""
-    wire = Wire(*await asyncio.open_connection("127.0.0.1", port))
+    raw_client = RawClient(*await asyncio.open_connection("127.0.0.1", port))
     try:
-        yield wire
+        yield raw_client
     finally:
-        await wire.close()
+        await raw_client.close()
