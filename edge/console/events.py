@@ -75,8 +75,8 @@ def event_row(row: AuditRow) -> Html:
     popup = told.get("id") if row.topic.startswith(("mailbox.", "user.message_")) else None
     return tag(
         "tr",
-        tag("td", moment(row.time)),
-        tag("td", row.source),
+        tag("td", moment(row.time), tag("small", "told ", moment(row.told), " out of order") if row.told is not None else None),
+        tag("td", row.source, tag("small", f"not the user's home, {row.home}") if row.foreign else None),
         tag("td", tag("code", row.topic), tag("small", f"{row.stream} v{row.version}")),
         tag("td", user),
         tag("td", [tag("span", tag("b", name), " ", _value(value), class_="detail") for name, value in told.items()]),
