@@ -72,8 +72,8 @@ def event_row(event: AuditRow) -> Html:
     popup = told.get("id") if event.topic.startswith(("mailbox.", "user.message_")) else None
     trace = tag("a", "Trace", href=link("/ops/trace", message=popup)) if isinstance(popup, str) else None
     return row(
-        moment(event.time),
-        event.source,
+        [moment(event.time), tag("small", "told ", moment(event.told), " out of order") if event.told is not None else None],
+        [event.source, tag("small", f"not the user's home, {event.home}") if event.foreign else None],
         [tag("code", event.topic), tag("small", f"{event.stream} v{event.version}")],
         user,
         [tag("span", tag("b", name), " ", _value(value), class_="detail") for name, value in told.items()],

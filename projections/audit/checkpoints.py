@@ -12,11 +12,12 @@ import msgpack
 
 from domain.aggregate import Snapshotable
 from domain.errors import Unavailable
-from domain.event import Event, stream_kind
+from domain.event import Event, stream_kind, stream_uid
 from domain.personal import Personal
 from domain.rules.home import rules_for
 
 RULES = rules_for("")  # all homes decide and fold alike, and no policy is asked here
+OF_USERS = frozenset({"user", "mailbox"})  # the kinds of streams of which anybody asks for a past state
 CHECKPOINT_EVERY = 2_500  # events: to fold so many takes 40 ms, and a checkpoint of at most 200 KB costs 80 bytes an event
 
 Decode = Callable[[str, str, int, str, bytes], Event]  # source, stream, version, topic, stored bytes -> the event; may raise anything
@@ -31,9 +32,10 @@ class Checkpoints:
         self._decode = decode
         self._personal = personal
 
-    def state(self, stream: str, version: int) -> tuple[Any, bool]:
-        """The state of `user-<uid>` or `mailbox-<uid>` after `version`, and whether the history holds every event up to it. Raises
-        `Unavailable` for events that this version of Flash cannot read."""
+    def state(self, stream: str, version: int, home: int | None) -> tuple[Any, bool]:
+        """The state of `user-<uid>` or `mailbox-<uid>` after `version`, and whether the history holds every event up to it. `home`: the
+        number of the server where that user lives, because no other one speaks for them; None where nobody knows. Raises `Unavailable` for
+        events that this version of Flash cannot read."""
         state: Any = RULES.new_state(stream)
         complete = True
         newest = "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1"
@@ -44,8 +46,8 @@ class Checkpoints:
             state.version = found[0]
         for number, source, topic, data in self._database.execute(
             "SELECT e.version, s.word, t.word, e.data FROM entries e JOIN words s ON s.number = e.source JOIN words t ON t.number = e.topic"
-            " WHERE e.stream = ? AND e.version > ? AND e.version <= ? ORDER BY e.version",
-            (stream, state.version, version),
+            " WHERE e.stream = ? AND e.version > ? AND e.version <= ? AND e.source = coalesce(?, e.source) ORDER BY e.version",
+            (stream, state.version, version, home),
         ):
             complete = complete and number == state.version + 1
             try:
@@ -57,20 +59,27 @@ class Checkpoints:
                 raise Unavailable(f"{topic} at {stream}/{number} cannot be read by this version of Flash") from error
         return state, complete
 
-    def version_at(self, stream: str, at: float) -> int:
-        """The last version whose time is not after `at`; 0 when the stream began later. Every version up to it counts, so a clock that
+    def version_at(self, stream: str, at: float, home: int | None) -> int:
+        """The last version whose moment is not after `at`; 0 when the stream began later. Every version up to it counts, so a clock that
         was set back leaves no hole in a stream."""
         row = self._database.execute(
-            "SELECT version FROM entries WHERE stream = ? AND time <= ? ORDER BY version DESC LIMIT 1", (stream, at)
+            "SELECT version FROM entries WHERE stream = ? AND time <= ? AND source = coalesce(?, source) ORDER BY version DESC LIMIT 1",
+            (stream, at, home),
         ).fetchone()
         return row[0] if row else 0
 
-    def make(self, stream: str, version: int) -> None:
-        """Store a checkpoint, unless the stream has no state here or cannot be read. Then questions fold the events that there are."""
-        if stream_kind(stream) not in RULES.states:
+    def home(self, uid: int) -> int | None:
+        """The number of the server where a user lives; None where nobody knows."""
+        row = self._database.execute("SELECT source FROM people WHERE uid = ?", (uid,)).fetchone()
+        return row[0] if row else None
+
+    def make(self, stream: str, version: int, source: int) -> None:
+        """Store a checkpoint, unless the stream is none of this server's users' or cannot be read. Then questions fold the events that
+        there are."""
+        if stream_kind(stream) not in OF_USERS or not stream.partition("-")[2].isdecimal() or self.home(stream_uid(stream)) != source:
             return
         try:
-            state, complete = self.state(stream, version)
+            state, complete = self.state(stream, version, source)
         except Unavailable:
             return
         if isinstance(state, Snapshotable):

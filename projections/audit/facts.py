@@ -11,6 +11,7 @@ import msgpack
 
 from domain.events import global_server as of_global
 from domain.events import home as of_home
+from domain.registry.registered_home import GLOBAL
 from projections.audit.rows import Record
 
 _OWN_STREAM = re.compile(r"(?:user|mailbox|account|audit)-(\d{1,18})")  # 19 digits may be too large a number for the database
@@ -29,7 +30,10 @@ _BY_SENDER = frozenset(
 _LIST = of_home.MessagesDelivered.TOPIC
 _LOGIN = of_home.LoggedIn.TOPIC
 _PRESENCE = frozenset((_LOGIN, of_home.LoggedOff.TOPIC, of_home.StatusChanged.TOPIC))
-_NAMED = frozenset((of_home.UserAdopted.TOPIC, of_global.UserRegistered.TOPIC))
+_ADOPTED = of_home.UserAdopted.TOPIC
+_REGISTERED = of_global.UserRegistered.TOPIC
+
+MAX_TIME = 1e11  # seconds: the year 5138, and no infinity
 
 
 class Moved(NamedTuple):
@@ -42,15 +46,25 @@ class Moved(NamedTuple):
     restart: bool
 
 
+class Named(NamedTuple):
+    """Who a user is. `sure`: the Global Server says so, and not only the home."""
+
+    uid: int
+    handle: str
+    home: str
+    sure: bool
+
+
 class Facts(NamedTuple):
-    """`uid`: the user whose stream it is; `popups`: (message id, sender) of each popup that the event is about; `person`: (uid, handle,
-    home)."""
+    """`uid`: the user whose stream it is; `popups`: (message id, sender) of each popup that the event is about; `at`: the event's own time,
+    None where it has none."""
 
     uid: int | None
     cause: str
     popups: tuple[tuple[str, int], ...]
     moved: Moved | None
-    person: tuple[int, str, str] | None
+    person: Named | None
+    at: float | None = None
 
 
 def facts(record: Record, source: str) -> Facts:
@@ -72,10 +86,12 @@ def facts(record: Record, source: str) -> Facts:
     elif topic in _PRESENCE and uid is not None:
         status = str(fields.get("status"))
         moved = Moved(uid, status, status != fields.get("previous"), topic == _LOGIN, fields.get("reason") == "restart")
-    elif topic in _NAMED and uid is not None:
-        home = fields.get("home", source)
-        person = (uid, str(fields.get("handle")), str(home))
-    return Facts(uid, cause if isinstance(cause, str) else "", popups, moved, person)
+    elif topic == _ADOPTED and uid is not None:
+        person = Named(uid, str(fields.get("handle")), source, sure=False)
+    elif topic == _REGISTERED and uid is not None and source == GLOBAL:
+        person = Named(uid, str(fields.get("handle")), str(fields.get("home")), sure=True)
+    at = fields.get("at")
+    return Facts(uid, cause if isinstance(cause, str) else "", popups, moved, person, _time(at))
 
 
 def fields_of(data: bytes) -> dict[str, Any]:
@@ -94,6 +110,10 @@ def _owner(stream: str) -> int | None:
 
 def _number(value: Any) -> int | None:
     return value if type(value) is int and abs(value) < 2**63 else None
+
+
+def _time(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) and abs(value) < MAX_TIME else None
 
 
 def _pair(message: Any, sender: Any) -> tuple[tuple[str, int], ...]:

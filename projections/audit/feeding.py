@@ -1,5 +1,7 @@
 """Feeding the store. Rule: events and the offset after them are one transaction, so that each event is in the store exactly once.
 
+An event's time is the one in its stored bytes, which seals cover; what the envelope says beside them is not read.
+
 Two things change nothing: a message that was stored before (its offset is below the stored one), and an event that its server has
 published twice (its position is not above that server's last one). Positions rise, but may have gaps, because private events never leave
 their server and PostgreSQL leaves numbers out.
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from domain.errors import Unavailable
+from domain.events.integrity import ClockCorrected
 from projections.audit.checkpoints import CHECKPOINT_EVERY, Checkpoints, Decode
-from projections.audit.facts import facts
+from projections.audit.clocks import Clocks
+from projections.audit.facts import Named, facts, fields_of
 from projections.audit.rows import ENTRIES_PER_OFFSET, Reached, Record
 from projections.audit.tables import open_for_feeding
 from projections.audit.words import Words
@@ -75,9 +79,13 @@ class Feeder:
 
     def _feed(self, messages: Sequence[Message]) -> Reached:
         before = self.reached()
-        last: dict[str, int] = {
-            self._words.word(source): position for source, position in self._database.execute("SELECT source, position FROM sources")
-        }
+        last: dict[str, int] = {}
+        clocks = Clocks()
+        for number, position, newest in self._database.execute("SELECT source, position, newest FROM sources"):
+            source = self._words.word(number)
+            last[source] = position
+            if newest is not None:
+                clocks.newest[source] = newest
         rows = _Rows()
         offset, newest, unreadable = before.offset, before.newest, before.unreadable
         (mark,) = self._database.execute("SELECT mark FROM reached").fetchone()
@@ -92,30 +100,62 @@ class Feeder:
             for number, record in enumerate(message.records):
                 if record.position > last.get(message.source, -1):
                     last[message.source] = record.position
-                    newest = record.time
-                    rows.add(message.offset * ENTRIES_PER_OFFSET + number, message.source, record, self._words)
+                    newest = rows.add(message.offset * ENTRIES_PER_OFFSET + number, message.source, record, self._words, clocks)
+                    if record.topic == ClockCorrected.TOPIC and record.stream == f"clock-{message.source}":
+                        self._insert(rows)
+                        self._accept_clock(message.source, record, clocks)
+                        rows = rows.emptied()
         self._insert(rows)
-        positions = [(self._words.number(source), position) for source, position in last.items()]
+        positions = [(self._words.number(source), position, clocks.newest.get(source)) for source, position in last.items()]
         self._database.executemany(
-            "INSERT INTO sources VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET position = excluded.position", positions
+            "INSERT INTO sources VALUES (?, ?, ?)"
+            " ON CONFLICT (source) DO UPDATE SET position = excluded.position, newest = excluded.newest",
+            positions,
         )
-        behind_s = max(0.0, self._clock() - newest) if rows.entries and newest is not None else before.behind_s
-        reached = Reached(offset, before.entries + len(rows.entries), newest, behind_s, unreadable)
+        behind_s = max(0.0, self._clock() - newest) if rows.versions and newest is not None else before.behind_s
+        reached = Reached(offset, before.entries + len(rows.versions), newest, behind_s, unreadable)
         update = "UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?, mark = ?"
         self._database.execute(update, (*reached, mark))
-        for stream, version in rows.versions:
+        for source, stream, version in rows.versions:
             if version and version % self._checkpoint_every == 0:
-                self._checkpoints.make(stream, version)
+                self._checkpoints.make(stream, version, self._words.number(source))
         return reached
+
+    def _accept_clock(self, source: str, record: Record, clocks: Clocks) -> None:
+        """Ops accepted that a clock was ahead: the times of that server begin anew at the position that they name."""
+        first = fields_of(record.data).get("first")
+        if not isinstance(first, int):
+            return
+        number = self._words.number(source)
+        found = "SELECT id, coalesce(told, time), time FROM entries WHERE source = ? AND position >= ? ORDER BY position"
+        clocks.newest.pop(source, None)
+        for id, own, known in self._database.execute(found, (number, first)).fetchall():
+            moment = clocks.moment(source, own)
+            if moment != known:
+                told = None if moment == own else own
+                self._database.execute("UPDATE entries SET time = ?, told = ? WHERE id = ?", (moment, told, id))
+                self._database.execute("UPDATE presence SET time = ? WHERE id = ?", (moment, id))
 
     def _insert(self, rows: "_Rows") -> None:
         insert = self._database.executemany
-        insert("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.entries)
+        insert("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.entries)
         insert("INSERT INTO kinds VALUES (?, ?) ON CONFLICT DO NOTHING", sorted(rows.kinds))
         insert("INSERT INTO popups VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows.popups)  # a list of deliveries may name one twice
-        insert("INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows.presence)
-        people = "INSERT INTO people VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET handle = excluded.handle, home = excluded.home"
-        insert(people, rows.people)
+        insert("INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows.presence)
+        for person in rows.people:
+            self._meet(person)
+
+    def _meet(self, person: Named) -> None:
+        """Note where somebody lives. What a home says of itself counts until the Global Server has said it."""
+        source = self._words.number(person.home)
+        known = self._database.execute("SELECT source, sure FROM people WHERE uid = ?", (person.uid,)).fetchone()
+        if known is not None and known[1] and not person.sure:
+            return
+        if known is not None and known[0] != source:  # what was folded meanwhile may be another server's
+            streams = (f"user-{person.uid}", f"mailbox-{person.uid}")
+            self._database.execute("DELETE FROM checkpoints WHERE stream IN (?, ?)", streams)
+        row = (person.uid, person.handle, person.home, source, person.sure)
+        self._database.execute("INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?)", row)
 
     def close(self) -> None:
         """Close the file."""
@@ -130,23 +170,35 @@ class _Rows:
         self.kinds: set[tuple[int, int]] = set()
         self.popups: list[tuple[str, int, int]] = []
         self.presence: list[tuple[Any, ...]] = []
-        self.people: list[tuple[int, str, str]] = []
-        self.versions: list[tuple[str, int]] = []  # of each event: its stream, and its number there
+        self.people: list[Named] = []
+        self.versions: list[tuple[str, str, int]] = []  # of each event: its server, its stream, and its number there
 
-    def add(self, id: int, source: str, record: Record, words: Words) -> None:
+    def emptied(self) -> "_Rows":
+        """Nothing, but for the versions, after the rest was inserted."""
+        rows = _Rows()
+        rows.versions = self.versions
+        return rows
+
+    def add(self, id: int, source: str, record: Record, words: Words, clocks: Clocks) -> float:
+        """Add an event. Returns its own time."""
         found = facts(record, source)
         topic = words.number(record.topic)
         self.kinds.add((number := words.number(source), topic))
+        own = record.time if found.at is None else found.at
+        moment = clocks.moment(source, own)
+        told = None if moment == own else own
         self.entries.append(
-            (id, number, record.position, record.stream, record.version, topic, record.time, found.uid, found.cause, record.data)
+            (id, number, record.position, record.stream, record.version, topic, moment, found.uid, found.cause, record.data, told)
         )
         if found.popups:
             self.popups.extend((message, sender, id) for message, sender in found.popups)
         if (moved := found.moved) is not None:
-            self.presence.append((moved.uid, record.version, record.time, moved.status, moved.changed, moved.login, moved.restart, id))
+            presence = (moved.uid, number, record.version, moment, moved.status, moved.changed, moved.login, moved.restart, id)
+            self.presence.append(presence)
         if found.person is not None:
             self.people.append(found.person)
-        self.versions.append((record.stream, record.version))
+        self.versions.append((source, record.stream, record.version))
+        return own
 
 
 def _away(error: sqlite3.Error) -> Unavailable:

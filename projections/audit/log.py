@@ -17,7 +17,7 @@ from projections.audit.words import Words
 
 MAX_LIMIT = 1_000  # rows of a page: about 300 KB
 
-_COLUMNS = "e.id, e.source, e.position, e.stream, e.version, e.topic, e.time, e.uid, p.handle, e.cause, e.data"
+_COLUMNS = "e.id, e.source, e.position, e.stream, e.version, e.topic, e.time, e.uid, p.handle, e.cause, e.data, e.told, p.home"
 _Bounds = tuple[list[str], list[Any]]
 
 

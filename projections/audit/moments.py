@@ -1,4 +1,6 @@
-"""What was true at a moment. Rule: the same folds as for the present, over the events up to that moment."""
+"""What was true at a moment. Rule: the same folds as for the present, over the events up to that moment, in the order of each server's log;
+only a user's own home speaks for the user.
+"""
 
 import math
 import sqlite3
@@ -6,11 +8,12 @@ from collections.abc import Collection
 
 from domain.errors import UnknownUser
 from domain.events.home import ContactAdded, ContacterAdded
+from domain.events.integrity import ClockCorrected
 from domain.user.state import Contact
 from projections.audit.checkpoints import Checkpoints, Decode
 from projections.audit.facts import fields_of
 from projections.audit.log import Log
-from projections.audit.rows import AuditFilter, Online, Person, Shown, StateAt
+from projections.audit.rows import AuditFilter, Doubt, Online, Person, Shown, StateAt
 from projections.audit.tables import using
 from projections.audit.words import Words
 from projections.server.presence import NEVER, UNKNOWN, Presence, PresenceIndex
@@ -52,22 +55,26 @@ class Moments:
     def state(self, uid: int, at: float) -> StateAt:
         """Contacts, sessions, status and mailbox of a user. Raises `UnknownUser`, `Unavailable`."""
         person = self.person(uid)
+        home = self._checkpoints.home(uid)
         streams = (f"user-{uid}", f"mailbox-{uid}")
-        (user, first), (mailbox, second) = (self._checkpoints.state(s, self._checkpoints.version_at(s, at)) for s in streams)
+        (user, first), (mailbox, second) = (self._checkpoints.state(s, self._checkpoints.version_at(s, at, home), home) for s in streams)
         return StateAt(person, at, user, mailbox, first and second)
 
     def presence(self, uid: int, at: float) -> Presence:
         """What this user's own home knew of their presence: its own fold, of the three events that still matter (the last of all, the last
         change, the last login)."""
+        home = self._checkpoints.home(uid)
+        of = "uid = ? AND source = coalesce(?, source)"
         last = self._database.execute(
-            "SELECT version FROM presence WHERE uid = ? AND time <= ? ORDER BY version DESC LIMIT 1", (uid, at)
+            f"SELECT version FROM presence WHERE {of} AND time <= ? ORDER BY version DESC LIMIT 1",  # noqa: S608
+            (uid, home, at),
         ).fetchone()
         if last is None:
             return NEVER
         ids: dict[int, int] = {}
         for kind in ("", " AND changed", " AND login"):
-            newest = f"SELECT version, id FROM presence WHERE uid = ? AND version <= ?{kind} ORDER BY version DESC LIMIT 1"  # noqa: S608
-            ids.update(self._database.execute(newest, (uid, *last)))
+            newest = f"SELECT version, id FROM presence WHERE {of} AND version <= ?{kind} ORDER BY version DESC LIMIT 1"  # noqa: S608
+            ids.update(self._database.execute(newest, (uid, home, *last)))
         index = PresenceIndex()
         for version, id in sorted(ids.items()):
             row = self._log.row(id)
@@ -79,11 +86,12 @@ class Moments:
         """Everybody who was online, by uid."""
         rows = self._database.execute(
             "SELECT l.uid, coalesce(n.handle, ''), coalesce(n.home, ''), p.status, c.time FROM"
-            " (SELECT uid, max(version) AS last, max(CASE WHEN changed THEN version END) AS change"
-            "  FROM presence WHERE time <= ? GROUP BY uid) l"
-            " JOIN presence p ON p.uid = l.uid AND p.version = l.last"
-            " LEFT JOIN presence c ON c.uid = l.uid AND c.version = l.change"
-            " LEFT JOIN people n ON n.uid = l.uid WHERE p.status <> 'offline' ORDER BY l.uid",
+            " (SELECT uid, source, max(version) AS last, max(CASE WHEN changed THEN version END) AS change"
+            "  FROM presence WHERE time <= ? GROUP BY uid, source) l"
+            " JOIN presence p ON p.uid = l.uid AND p.source = l.source AND p.version = l.last"
+            " LEFT JOIN presence c ON c.uid = l.uid AND c.source = l.source AND c.version = l.change"
+            " LEFT JOIN people n ON n.uid = l.uid"
+            " WHERE p.status <> 'offline' AND l.source = coalesce(n.source, l.source) ORDER BY l.uid",
             (at,),
         )
         return [Online(Person(uid, handle, home), status, since) for uid, handle, home, status, since in rows]
@@ -109,17 +117,32 @@ class Moments:
             shown.append(Shown(**listed, status=presence.status, since=presence.since, note=presence.note, doubtful=doubtful))
         return shown
 
+    def doubts(self) -> list[Doubt]:
+        """Where the times of a server's log run backwards, and where ops accepted that they did."""
+        rows = self._database.execute(
+            "SELECT source, min(position), max(position), count(*), 0 FROM entries WHERE told IS NOT NULL GROUP BY source"
+            " UNION ALL SELECT source, position, position, 1, 1 FROM entries WHERE topic = ?",
+            (self._words.known(ClockCorrected.TOPIC),),
+        )
+        found = [Doubt(self._words.word(source), first, last, events, bool(accepted)) for source, first, last, events, accepted in rows]
+        return sorted(found)
+
     def _contacts_added(self, uid: int, at: float) -> dict[int, str]:
         """Contact -> the cause of its latest `ContactAdded`."""
-        page = "SELECT e.cause, e.data FROM entries e {} WHERE e.uid = ? AND e.time <= ? AND e.topic = ? ORDER BY e.time, e.id"
+        page = (
+            "SELECT e.cause, e.data FROM entries e {} WHERE e.uid = ? AND e.time <= ? AND e.topic = ? AND e.source = coalesce(?, e.source)"
+            " ORDER BY e.time, e.id"
+        )
         topic = self._words.known(ContactAdded.TOPIC)
-        rows = self._database.execute(page.format(using("entries_by_user")), (uid, at, topic))
+        home = self._checkpoints.home(uid)
+        rows = self._database.execute(page.format(using("entries_by_user")), (uid, at, topic, home))
         return {fields_of(data).get("uid", 0): cause for cause, data in rows}
 
     def _was_told(self, contact: Contact, cause: str, at: float) -> bool:
         topic = self._words.known(ContacterAdded.TOPIC)
-        told = "SELECT 1 FROM entries WHERE cause = ? AND time <= ? AND stream = ? AND topic = ?"
-        return self._database.execute(told, (cause, at, f"user-{contact.uid}", topic)).fetchone() is not None
+        told = "SELECT 1 FROM entries WHERE cause = ? AND time <= ? AND stream = ? AND topic = ? AND source = coalesce(?, source)"
+        home = self._checkpoints.home(contact.uid)
+        return self._database.execute(told, (cause, at, f"user-{contact.uid}", topic, home)).fetchone() is not None
 
     def _may_be_down(self, home: str, at: float) -> bool:
         """Whether the first thing that this home did after `at` was to restart. The history holds no heartbeats, so a home that was

@@ -7,6 +7,7 @@ in every store that is fed from the same stream, and an export can continue afte
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from domain.events.home import UserClosed
 from domain.mailbox.state import MailboxState
 from domain.user.state import UserState
 
@@ -48,8 +49,9 @@ class AuditFilter:
 
 
 class AuditRow(NamedTuple):
-    """One event. `source` and `position`: the server that stored it, and its place in that server's log; `uid` and `handle`: the user whose
-    stream it is, None for a stream of a server; `data`: the stored bytes."""
+    """One event. `source` and `position`: the server that stored it, and its place in that server's log; `time`: the moment that counts;
+    `uid` and `handle`: the user whose stream it is, None for a stream of a server; `data`: the stored bytes; `told`: the event's own time
+    where it is another, because it runs backwards; `home`: where the user lives, None where nobody knows."""
 
     id: int
     source: str
@@ -62,6 +64,14 @@ class AuditRow(NamedTuple):
     handle: str | None
     cause: str
     data: bytes
+    told: float | None = None
+    home: str | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this server has no right to the stream: the user lives elsewhere. Every home notes that somebody left."""
+        kind = self.stream.partition("-")[0]
+        return kind in ("user", "mailbox") and self.home not in (None, self.source) and self.topic != UserClosed.TOPIC
 
     @property
     def offset(self) -> int:
@@ -127,6 +137,17 @@ class Shown(NamedTuple):
     since: float | None
     note: str
     doubtful: bool
+
+
+class Doubt(NamedTuple):
+    """Where a server's times are doubtful: `events` events from position `first` to `last` run backwards. `accepted`: ops say at that
+    position that its clock was put right."""
+
+    source: str
+    first: int
+    last: int
+    events: int
+    accepted: bool
 
 
 class Online(NamedTuple):

@@ -7,34 +7,38 @@ Elsewhere the SQL is plain: `?` for a value, no upserts but `ON CONFLICT … DO 
 import sqlite3
 from pathlib import Path
 
-FORMAT = 2  # of the tables; a store of another format is thrown away and fed anew
+FORMAT = 3  # of the tables; a store of another format is thrown away and fed anew
 
 CACHE_KIB = 65_536  # ids and causes are random, so the upper pages of their indices must stay in memory while a million events are fed
 BUSY_S = 30.0  # two commands may feed one store; the second one waits for the first
 
-# `reached`: how far the store has come, and a `mark` of the last message, by which the same history is recognised. `entries`: one row per
-# event, in the order of the history; `source` and `topic` are numbers of `words`. `kinds`: the pairs of both that occur. `presence`: one
-# row per event that moves a user's presence. `checkpoints`: a stream's state, every so many versions.
+# `reached`: how far the store has come, and a `mark` of the last message, by which the same history is recognised. `sources`: of each
+# server, its last position and latest time. `entries`: one row per event, in the order of the history; `source` and `topic` are numbers of
+# `words`; `time` is the moment that counts, `told` the event's own time where that is another (`clocks.py`). `kinds`: the pairs of source
+# and topic that occur. `presence`: one row per event that moves a user's presence. `people`: where they live, `source` as a number; `sure`
+# once the Global Server has said it. `checkpoints`: a stream's state, every so many versions.
 _SCHEMA = """
 CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 CREATE TABLE kinds (source INTEGER NOT NULL, topic INTEGER NOT NULL, PRIMARY KEY (source, topic)) WITHOUT ROWID;
-CREATE TABLE sources (source INTEGER PRIMARY KEY, position INTEGER NOT NULL);
+CREATE TABLE sources (source INTEGER PRIMARY KEY, position INTEGER NOT NULL, newest REAL);
 CREATE TABLE reached (only_row INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries INTEGER NOT NULL,
     newest REAL, behind_s REAL, unreadable INTEGER NOT NULL, mark BLOB);
 CREATE TABLE entries (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, position INTEGER NOT NULL, stream TEXT NOT NULL,
-    version INTEGER NOT NULL, topic INTEGER NOT NULL, time REAL NOT NULL, uid INTEGER, cause TEXT NOT NULL, data BLOB NOT NULL);
+    version INTEGER NOT NULL, topic INTEGER NOT NULL, time REAL NOT NULL, uid INTEGER, cause TEXT NOT NULL, data BLOB NOT NULL,
+    told REAL);
 CREATE INDEX entries_by_time ON entries (time, id);
 CREATE INDEX entries_by_user ON entries (uid, time, id, topic, source) WHERE uid IS NOT NULL;
 CREATE INDEX entries_by_kind ON entries (source, topic, time, id);
 CREATE INDEX entries_by_cause ON entries (cause, time, id, topic, source);
-CREATE INDEX entries_by_stream ON entries (stream, version, time);
+CREATE INDEX entries_by_stream ON entries (stream, version, source, time);
+CREATE INDEX entries_doubtful ON entries (source, position) WHERE told IS NOT NULL;
 CREATE TABLE popups (message TEXT NOT NULL, sender INTEGER NOT NULL, id INTEGER NOT NULL,
     PRIMARY KEY (message, sender, id)) WITHOUT ROWID;
-CREATE TABLE presence (uid INTEGER NOT NULL, version INTEGER NOT NULL, time REAL NOT NULL, status TEXT NOT NULL,
+CREATE TABLE presence (uid INTEGER NOT NULL, source INTEGER NOT NULL, version INTEGER NOT NULL, time REAL NOT NULL, status TEXT NOT NULL,
     changed BOOLEAN NOT NULL, login BOOLEAN NOT NULL, restart BOOLEAN NOT NULL, id INTEGER NOT NULL,
-    PRIMARY KEY (uid, version)) WITHOUT ROWID;
+    PRIMARY KEY (uid, source, version)) WITHOUT ROWID;
 CREATE INDEX presence_restarts ON presence (time) WHERE restart;
-CREATE TABLE people (uid INTEGER PRIMARY KEY, handle TEXT NOT NULL, home TEXT NOT NULL);
+CREATE TABLE people (uid INTEGER PRIMARY KEY, handle TEXT NOT NULL, home TEXT NOT NULL, source INTEGER NOT NULL, sure BOOLEAN NOT NULL);
 CREATE INDEX people_by_handle ON people (handle);
 CREATE TABLE checkpoints (stream TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (stream, version)) WITHOUT ROWID;

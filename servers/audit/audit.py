@@ -20,7 +20,7 @@ from broker.topology import HISTORY
 from domain.errors import Malformed, Unavailable
 from projections.audit.feeding import Feeder, Message, OtherHistory
 from projections.audit.reader import Reader
-from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Order, Page, Person, Reached, Shown, StateAt
+from projections.audit.rows import AuditFilter, AuditRow, Doubt, Life, Online, Order, Page, Person, Reached, Shown, StateAt
 from runtime.background_task import BackgroundTask
 from runtime.worker import Worker
 from servers.audit.decoder import HistoryDecoder
@@ -135,6 +135,10 @@ class Audit:
     async def handles(self, uids: Collection[int]) -> dict[int, str]:
         """The login names of those among them (at most 1,000) whom the history has named."""
         return await self._ask(lambda r: r.moments.handles(uids))
+
+    async def doubts(self) -> list[Doubt]:
+        """Where times are doubtful: an answer about a moment goes by the order of each log there."""
+        return await self._ask(lambda r: r.moments.doubts())
 
     async def topics(self) -> list[str]:
         """Every topic that occurs."""

@@ -129,6 +129,7 @@ class GlobalClient:
         await self.store.run(self.store.learn_transit_key, *told.mail)
         if told.certificate:
             own.peers.hold(told.certificate)
+            self._again.set()  # show it
         self.cards.learn(told.card)
         for name, number in told.revoked.items():
             own.peers.revoke(name, number)

@@ -7,12 +7,11 @@ runs backwards. A clock may be set back a little, and two Global Servers may dif
 from collections.abc import Mapping
 from typing import Any
 
+from projections.audit.clocks import SKEW_S
 from servers.integrity.corrections import Corrections
 from servers.integrity.findings import Finding
 from servers.integrity.witnesses import name_of
 from servers.store.log.event_log import Row
-
-SKEW_S = 30.0  # seconds by which a time may be before an earlier one; a server whose clock is further off does not start
 
 
 class TimeOrder:

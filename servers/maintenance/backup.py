@@ -14,6 +14,7 @@ from domain.errors import Unavailable
 from servers.encryption.key_tables import SqliteKeys, open_table
 from servers.maintenance.errors import NotBackedUp
 from servers.store.databases import copy_rows, open_tables, open_view
+from servers.trust.records import copy_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,13 @@ def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
 
 
 def back_up_keys(server: str, keys_url: str, store_url: str, target: Path) -> int:
-    """Copy the keys of `server`, destroyed ones as destroyed, into the new file `target`. Returns their number. Called after
-    `back_up_log`, so that no event in the backup lacks its key. Blocks. Raises as `back_up_log`."""
+    """Copy the keys of `server`, destroyed ones as destroyed, and its trust records into the new file `target`. Returns their number.
+    Called after `back_up_log`, so that no event in the backup lacks its key. Blocks. Raises as `back_up_log`."""
     with closing(open_table(keys_url, store_url, server)) as table:
         keys = table.everything()
-    with _new_file(target) as fresh, closing(SqliteKeys(fresh)) as copy:
-        copy.add(keys)
+        with _new_file(target) as fresh, closing(SqliteKeys(fresh)) as copy:
+            copy.add(keys)
+            copy_records(table, copy)
     return len(keys)
 
 

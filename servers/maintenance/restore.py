@@ -27,6 +27,8 @@ from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.databases import copy_rows, open_tables, open_view
 from servers.store.log.event_log import LogTables, LogView, Row
 from servers.store.log.positions import MAILED, RELAY
+from servers.trust.records import restore_records
+from servers.trust.trust import have_new_box_key
 
 JUMP = 100_000  # positions that are left out; a server at full load uses as many in half a minute, and its history is never so late
 JUMP_BLIND = 5_000_000  # the same where no history says how far the server had come; a seal can cover twice as many
@@ -164,13 +166,15 @@ def _refuse_unless_empty(target: LogTables) -> None:
 
 
 def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int]) -> int:
-    """Add the keys of the backup; keys that are still there win, and users who were erased after the keys were saved get none. Returns how
-    many keys are needed and missing."""
+    """Add the keys and the trust records of the backup; those that are still there win, and users who were erased after the keys were saved
+    get none. Returns how many keys are needed and missing."""
     with closing(open_table(keys_url, target_url, server)) as table:
         table.add(dict.fromkeys(erased))
         if backup is not None:
             with closing(open_table(f"sqlite:///{backup}", "", server)) as saved:
                 table.add(saved.everything())
+                restore_records(saved, table)
+            have_new_box_key(server, table)
         return len(owners - table.read(owners).keys())
 
 

@@ -14,6 +14,7 @@ from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotCopied
 from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.databases import copy_rows, open_tables
+from servers.trust.records import copy_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,12 @@ def copy_store(server: str, source_url: str, target_url: str, directory: Path, k
 
 
 def _copy_keys(server: str, source_url: str, target_url: str, target: str) -> int:
-    """Copy the keys beside the events, destroyed ones as destroyed. Called before the events are committed, so that none lies there without
-    its key. Returns their number."""
+    """Copy the keys beside the events, destroyed ones as destroyed, and the trust records. Called before the events are committed, so that
+    none lies there without its key. Returns their number."""
     with closing(open_table("", source_url, server)) as mine, closing(open_table("", target_url, server)) as theirs:
         every = mine.everything()
         theirs.add(every)
-        if theirs.everything() != every:
+        copy_records(mine, theirs)
+        if theirs.everything() != every or theirs.records() != mine.records():
             raise NotCopied(f"the keys beside {target} are not the ones beside the original")
     return len(every)

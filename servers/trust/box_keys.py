@@ -17,6 +17,7 @@ from servers.trust.server_identity import NotBelieved, ServerIdentity, read_sign
 PURPOSE = "box key"
 ROTATED_AFTER_S = 7 * 86_400.0
 KEPT = 2  # with the newest one: a box is opened for a week at least after the key for it was replaced
+SET_BACK_AFTER_S = 3_600.0  # a server that was set back needs a new key at once; who only says so must not make us change ours all the time
 
 
 class BoxKey(Struct, frozen=True, array_like=True):
@@ -66,6 +67,7 @@ class BoxKeys:
         self._clock = clock
         self._stored: bytes | None = None
         self._keys: tuple[OwnBoxKey, ...] = ()  # the newest first
+        self._set_back = False  # somebody uses a newer key of ours than we have
         self.on_changed: list[Callable[[], None]] = []
         self.load()
 
@@ -80,13 +82,17 @@ class BoxKeys:
         return tuple(key.statement for key in self._keys)
 
     def key(self, number: int) -> OwnBoxKey | None:
-        """The key of this number, if we still have it."""
-        return next((key for key in self._keys if key.number == number), None)
+        """The key of this number, if we still have it. A newer one than the newest says that our records are an older copy."""
+        found = next((key for key in self._keys if key.number == number), None)
+        if found is None and self.newest.number < number <= self._clock() + ROTATED_AFTER_S:
+            self._set_back = True
+        return found
 
     @property
     def due(self) -> bool:
-        """Whether the newest key is a week old."""
-        return self._clock() >= self._keys[0].made_at + ROTATED_AFTER_S
+        """Whether the newest key is a week old, or was followed by one that we no longer have."""
+        after_s = SET_BACK_AFTER_S if self._set_back else ROTATED_AFTER_S
+        return self._clock() >= self._keys[0].made_at + after_s
 
     def load(self) -> None:
         """Read what is stored, because another process of this server may have changed it. The first keys are made."""
@@ -113,7 +119,7 @@ class BoxKeys:
             found = msgpack.decode(stored, type=list[_Private])
         except MsgspecError:
             raise Unavailable("The box keys of this server are unreadable.") from None
-        self._stored, self._keys = stored, tuple(self._own(key) for key in found)
+        self._stored, self._keys, self._set_back = stored, tuple(self._own(key) for key in found), False
         for changed in self.on_changed:
             changed()
 

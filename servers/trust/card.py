@@ -26,10 +26,12 @@ class _Shown(Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card that was verified. `box_keys`: the newest first; `statements`: the same as the server signed them; `raw`: as it travels."""
+    """A card that was verified. `stated`: the certificate as the Global Server signed it; `box_keys`: the newest first; `statements`: the
+    same as the server signed them; `raw`: as it travels."""
 
     raw: bytes
     certificate: Certificate
+    stated: bytes
     box_keys: tuple[BoxKey, ...]
     statements: tuple[bytes, ...]
 
@@ -50,7 +52,7 @@ def read_card(raw: bytes, global_key: bytes, now: float) -> Card:
         raise NotBelieved(f"a card shows 1 to {KEPT} box keys")
     stated = certificate.read(shown.certificate, global_key, now)
     keys = sorted((read_box_key(one, stated.name, stated.key) for one in shown.statements), key=lambda key: -key.number)
-    return Card(raw, stated, tuple(keys), shown.statements)
+    return Card(raw, stated, shown.certificate, tuple(keys), shown.statements)
 
 
 def _shown(raw: bytes) -> _Shown:
@@ -125,7 +127,7 @@ class Peers:
         """Believe a card that proves itself. False when it is no newer than the known one. Raises `NotBelieved`."""
         card = self._take(raw)
         if card is not None:
-            self._unsaved[CARD + card.certificate.name] = raw
+            self._unsaved[CARD + card.certificate.name] = card.raw
         return card is not None
 
     def card(self, name: str) -> Card | None:
@@ -164,16 +166,29 @@ class Peers:
     def _take(self, raw: bytes) -> Card | None:
         if not self.global_key:
             raise NotBelieved("this server is not enrolled, so it can believe no card")
-        card = read_card(raw, self.global_key, self.clock())
+        card = self._best(read_card(raw, self.global_key, self.clock()))
         name, number = card.certificate.name, card.certificate.number
         if number <= self._revoked.get(name, 0):
             raise NotBelieved(f"the certificate of {name} was revoked")
         known = self._cards.get(name)
-        if known is not None and (number, card.box_keys[0].number) <= (known.certificate.number, known.box_keys[0].number):
+        if known is not None and card.raw == known.raw:
             return None
         self._cards[name] = card
         self._tell(name)
         return card
+
+    def _best(self, card: Card) -> Card:
+        """The newer certificate and the newer box keys of this card and the known one: a server that was set back shows an old certificate
+        with a new box key, and whoever hands a card on may have an old one of both."""
+        known = self._cards.get(card.certificate.name)
+        if known is None:
+            return card
+        if known.certificate.key != card.certificate.key:
+            return max(known, card, key=lambda each: each.certificate.number)
+        stated = max(known, card, key=lambda each: each.certificate.number)
+        boxes = max(known, card, key=lambda each: each.box_keys[0].number)
+        raw = card_bytes(stated.stated, boxes.statements)
+        return Card(raw, stated.certificate, stated.stated, boxes.box_keys, boxes.statements)
 
     def _tell(self, name: str) -> None:
         for learned in self.on_learned:

@@ -27,6 +27,27 @@ class RecordTable(Protocol):
         """Durably put `new` in the place of `old`, where None stands for no record. False when the record is not `old`: nothing changed."""
 
 
+PASSING = (ENROLMENT, WISH)  # of no use in a backup: their time is over when it is needed
+
+
+def copy_records(source: RecordTable, target: RecordTable) -> int:
+    """Copy all records; one that is in the target already stays as it is there. Returns how many there are. Blocks. Raises
+    `Unavailable`."""
+    found = source.records()
+    for name, value in found.items():
+        target.change_record(name, None, value)
+    return len(found)
+
+
+def restore_records(saved: RecordTable, target: RecordTable) -> None:
+    """Put the records of a backup back. What the target still has wins, unless it is a new identity that nobody has certified, of a server
+    that was started without its records. Blocks. Raises `Unavailable`."""
+    there = target.records()
+    for name, value in saved.records().items():
+        if not name.startswith(PASSING) and (name not in there or CERTIFICATE not in there):
+            target.change_record(name, there.get(name), value)
+
+
 class Records:
     """One server's trust records. Every call blocks and may raise `Unavailable`."""
 

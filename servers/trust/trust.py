@@ -13,6 +13,13 @@ from servers.trust.records import IDENTITY, Records, RecordTable
 from servers.trust.server_identity import ServerIdentity, new_key
 
 
+def have_new_box_key(server: str, table: RecordTable) -> None:
+    """Change the box key of a server whose records were put back from an older copy: others may close boxes for a key that it has no more.
+    Nothing happens where there is no identity yet. Blocks. Raises `Unavailable`."""
+    if IDENTITY in table.records(IDENTITY):
+        Trust(server, table).box_keys.rotate()
+
+
 class Trust:
     """A server's identity, box keys, peers and boxes, over one table of records."""
 

@@ -18,6 +18,7 @@ from servers.home.assembly import assemble
 from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.home.service import HomeServer
 from servers.integrity.policy import SealPolicy
+from servers.messaging.cards import CardsConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.identity import Identity
 from servers.sessions import views
@@ -135,6 +136,8 @@ class Town:
         self.max_tickets = 1_000
         self.seals = SealPolicy()
         self.changes_burst = 10**9
+        self.cards = CardsConfig()
+        self.global_is_away = False
 
     async def start(self, *homes: str) -> None:
         await self.broker.start()
@@ -149,6 +152,7 @@ class Town:
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
             sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
             heartbeats=self.heartbeats, max_tickets=self.max_tickets, registry_keys=(self.registry.keys_url,),
+            cards=self.cards,
         )  # fmt: skip
         self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
         await self.homes[name].start()
@@ -175,6 +179,8 @@ class Town:
         return self.people[uid]
 
     async def _answer(self, body: bytes) -> bytes:
+        if self.global_is_away:
+            await asyncio.Event().wait()
         if (told := self.registry.answer(body)) is not None:
             return told
         question = msgpack.unpackb(body)

@@ -105,6 +105,7 @@ def state(
     async def show(audit: Audit) -> None:
         person = await who(audit, user)
         printing.state(await audit.state_at(person.uid, when), as_json=as_json, text=text)
+        printing.doubts(await audit.doubts())
 
     perform(show, data, store, text=text)
 
@@ -122,6 +123,7 @@ def window(
         if not as_json:
             printing.title(person, "contact window", when)
         printing.window(shown, as_json=as_json, text=text)
+        printing.doubts(await audit.doubts())
 
     perform(show, data, store, text=text)
 
@@ -133,6 +135,7 @@ def online(moment: At = "now", as_json: AsJson = False, data: Data = None, store
 
     async def show(audit: Audit) -> None:
         printing.online(await audit.online_at(when), as_json=as_json)
+        printing.doubts(await audit.doubts())
 
     perform(show, data, store)
 

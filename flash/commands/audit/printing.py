@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clients.command_line.screen import Piece, say
+from clients.command_line.screen import Piece, complain, say
 from domain.event import stored_fields
 from domain.events.home import MessageQueued
-from projections.audit.rows import AuditRow, Life, Online, Person, Shown, StateAt
+from projections.audit.rows import AuditRow, Doubt, Life, Online, Person, Shown, StateAt
 from servers.audit.decoder import ERASED
 from servers.sessions.part_bodies import instant
 
@@ -34,6 +34,9 @@ def columns(*cells: str, style: str = "") -> None:
     say((f"{padded}  {cells[-1]}" if len(cells) > len(COLUMNS) else padded, style))
 
 
+EVERY_EVENT_HAS = ("source", "position", "stream", "version", "topic", "uid", "handle", "cause")  # the fields of an event that every row has
+
+
 def heading() -> None:
     """Print the heading of the log."""
     columns("TIME", "HOME", "USER", "EVENT", "DETAILS", style="bold")
@@ -42,11 +45,27 @@ def heading() -> None:
 def entry(row: AuditRow, fields: Mapping[str, Any], *, as_json: bool) -> None:
     """Print one event of the log, with those of its fields that may be shown."""
     if not as_json:
-        shown = "  ".join(f"{name}={_brief(value)}" for name, value in fields.items() if value not in (None, ""))
+        shown = "  ".join(f"{name}={_brief(value)}" for name, value in {**_doubts(row), **fields}.items() if value not in (None, ""))
         columns(str(instant(row.time)), row.source, name_of(row.uid, row.handle), row.topic, shown)
         return
-    where = {name: value for name, value in row._asdict().items() if name not in ("id", "time", "data")}
-    print_json({"id": row.id, "offset": row.offset, "time": instant(row.time), **where, "fields": dict(fields)})
+    where = {name: getattr(row, name) for name in EVERY_EVENT_HAS}
+    print_json({"id": row.id, "offset": row.offset, "time": instant(row.time), **where, "fields": dict(fields), **_doubts(row)})
+
+
+def _doubts(row: AuditRow) -> dict[str, Any]:
+    """What is doubtful about an event: its own time where it runs backwards, and that its server has no right to the stream."""
+    told = {} if row.told is None else {"told": instant(row.told)}
+    return told | ({"foreign": f"lives at {row.home}"} if row.foreign else {})
+
+
+def doubts(found: Sequence[Doubt]) -> None:
+    """Say on standard error where times are doubtful, beside an answer about a moment."""
+    for each in found:
+        if each.accepted:
+            complain(f"{each.source}: at position {each.first} ops accepted that its clock was put right; times before it were ahead")
+        else:
+            where = f"position {each.first}" if each.events == 1 else f"{each.events} events from position {each.first} to {each.last}"
+            complain(f"{each.source}: the times of {where} are doubtful, because they run backwards; the order of the log counts")
 
 
 def life(found: Life, names: dict[int, str], *, as_json: bool) -> None:

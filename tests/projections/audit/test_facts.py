@@ -25,10 +25,10 @@ from projections.audit.facts import Facts, Moved, facts, fields_of
 ANN, BOB = 1, 2
 
 
-def told(kind, stream=f"mailbox-{ANN}", data=None, **fields):
-    """What the audit takes from an event of home h1."""
+def told(kind, stream=f"mailbox-{ANN}", data=None, source="h1", **fields):
+    """What the audit takes from an event of home h1, or of another `source`."""
     data = msgpack.packb({"cause": "c1", **fields}) if data is None else data
-    return facts(EventRecord(position=1, stream=stream, version=1, topic=kind.TOPIC, time=0.0, data=data), "h1")
+    return facts(EventRecord(position=1, stream=stream, version=1, topic=kind.TOPIC, time=0.0, data=data), source)
 
 
 @pytest.mark.parametrize("kind", ["user", "mailbox", "account", "audit"])
@@ -94,8 +94,15 @@ def test_a_presence_event_says_what_moved(kind, fields, moved):
 
 
 def test_a_person_is_known_by_handle_and_home():
-    assert told(UserRegistered, "account-42", uid=42, handle="ann", home="h2").person == (42, "ann", "h2")
-    assert told(UserAdopted, "user-42", handle="ann").person == (42, "ann", "h1"), "a home adopts its own users only"
+    assert told(UserRegistered, "account-42", source="global", uid=42, handle="ann", home="h2").person == (42, "ann", "h2", True)
+    assert told(UserRegistered, "account-42", uid=42, handle="ann", home="h2").person is None, "a home registers nobody"
+    assert told(UserAdopted, "user-42", handle="ann").person == (42, "ann", "h1", False), "a home adopts its own users only"
+
+
+@pytest.mark.parametrize("at", [None, "1.5", True, float("inf"), float("nan"), 1e300])
+def test_a_time_that_is_no_moment_is_none(at):
+    assert told(ContactAdded, at=at).at is None
+    assert told(ContactAdded, at=5).at == 5.0
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", msgpack.packb([1]), b"\x81\x81\x01\x02\x03", msgpack.packb({"a": 1}) + b"\x00"])

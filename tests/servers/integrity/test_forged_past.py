@@ -8,10 +8,10 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from projections.audit.clocks import SKEW_S
 from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import SqliteKeys
 from servers.encryption.mac import MARK, SIZE, proven
-from servers.integrity.times import SKEW_S
 from servers.maintenance.clock_correction import accept_clock
 from servers.maintenance.errors import NotCorrected
 from servers.store.event_store import snapshot_place

@@ -15,6 +15,8 @@ from servers.maintenance.store_copy import copy_store
 from servers.store.event_store import Store
 from servers.store.log.event_log import Conflicted
 from servers.store.log.positions import RELAY
+from servers.trust.records import BOX_KEYS, IDENTITY
+from servers.trust.trust import Trust
 from tests.servers.stores import HOME, adopted, put, sent
 
 KEYS = {901: b"k" * 32, -902: b"l" * 32, 903: None}
@@ -34,7 +36,9 @@ def original(tmp_path):
     store.close()
     keys = open_table("", url, "h1")
     keys.add(KEYS)
+    before = Trust("h1", keys)
     keys.close()
+    assert before.identity.public
     return url
 
 
@@ -47,7 +51,7 @@ def look(url):
         store.close()
     keys = open_table("", url, "h1")
     try:
-        return *seen, keys.everything()
+        return *seen, keys.everything(), keys.records()
     finally:
         keys.close()
 
@@ -58,6 +62,7 @@ def test_there_and_back_it_is_the_same(original, postgres, tmp_path):
     copied = copy_store("h1", original, database, tmp_path / "h1", True, print)
     assert (copied.events, copied.last_position, copied.trackings, copied.keys) == (52, before[0][-1].position, 3, len(before[3]))
     assert KEYS.items() <= before[3].items()
+    assert {IDENTITY, BOX_KEYS} <= before[4].keys()
     assert look(database) == before
     copy_store("h1", database, back, tmp_path / "h1", True, print)
     assert look(back) == before == look(original)

@@ -13,10 +13,12 @@ from broker import topology
 from broker.embedded.reader import EmbeddedReader
 from broker.port import Outgoing
 from broker.rabbitmq.broker import RabbitBroker
+from flash.commands.audit import printing
+from projections.audit.rows import AuditRow, Doubt
 from servers.encryption.key_tables import open_keys
 from tests.faults.installation import FLASH
 from tests.flash.commands.audit.conftest import Answer, Ask
-from tests.servers.homes import Town
+from tests.servers.homes import START, Town
 from tests.support.rabbitmq_choice import AnyRabbit
 
 QUESTIONS = [
@@ -241,3 +243,24 @@ def test_what_was_erased_shows_as_erased(ask: Ask, lived: Path, tmp_path: Path, 
     assert "text=on my way" in log.out, "bob's words are still there"
     assert "Bobby" not in log.out
     assert "text=(erased)" in ask("state", "--user", "bob", "--at", "2023-11-14T22:13:30Z", "--text").out
+
+
+def test_doubtful_times_are_told_beside_the_answer(capsys):
+    """An answer for programs stays what it is."""
+    printing.doubts([Doubt("h1", 4, 9, 3, False), Doubt("h1", 12, 12, 1, False), Doubt("h2", 7, 7, 1, True)])
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
+        "flash: h1: the times of 3 events from position 4 to 9 are doubtful, because they run backwards; the order of the log counts",
+        "flash: h1: the times of position 12 are doubtful, because they run backwards; the order of the log counts",
+        "flash: h2: at position 7 ops accepted that its clock was put right; times before it were ahead",
+    ]
+
+
+def test_an_event_that_is_doubtful_says_so(capsys):
+    row = AuditRow(1, "h1", 4, "user-2", 3, "user.logged_off", START + 60, 2, "bob", "c", b"", START, "h2")
+    printing.entry(row, {"reason": "lost"}, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["told"], told["foreign"], told["fields"]) == ("2023-11-14T22:13:20.000000Z", "lives at h2", {"reason": "lost"})
+    printing.entry(row, {"reason": "lost"}, as_json=False)
+    assert "told=2023-11-14T22:13:20.000000Z  foreign=lives at h2  reason=lost" in capsys.readouterr().out

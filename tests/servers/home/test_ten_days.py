@@ -1,0 +1,59 @@
+"""The Global Server is away for ten days. Rule: the homes go on, with keys that change meanwhile."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from domain.registry.registered_home import GLOBAL
+from servers.messaging.cards import CardsConfig
+from tests.servers.homes import START, Town, shown
+from tests.support.waiting import eventually
+
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    town = Town(tmp_path)
+    town.cards = CardsConfig(retry_s=0.02, look_s=0.02)
+    await town.start("h1", "h2")
+    yield town
+    await town.stop()
+
+
+def knows(town: Town, one: str, other: str) -> bool:
+    """Whether `one` knows the newest box key of `other`."""
+    card = town.homes[one].lifecycle.trust.peers.card(other)
+    return card is not None and card.box_keys[0].number == town.homes[other].lifecycle.trust.box_keys.newest.number
+
+
+async def test_mail_questions_and_heartbeats_go_on_without_the_global_server(town: Town) -> None:
+    """Both homes change their box keys in these days, and learn each other's from each other; both are started anew in between."""
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
+    _, window = await bob.opens()
+    await ann.adds(bob)
+    await bob.adds(ann)
+    await ann.sends(bob, "day 0")
+    await shown(window.texts, ["day 0"])
+    town.global_is_away = True
+    for day in range(1, 11):
+        town.clock.now += DAY_S
+        if day == 8:
+            for home in town.homes.values():
+                await eventually(lambda home=home: home.lifecycle.trust.box_keys.newest.number > START + 7 * DAY_S)
+        await ann.sends(bob, f"day {day}")
+        await shown(window.texts, [f"day {number}" for number in range(day + 1)])
+    for one, other in (("h1", "h2"), ("h2", "h1")):
+        cards = town.homes[one].lifecycle.cards
+        cards.want(other)
+        await eventually(lambda one=one, other=other: knows(town, one, other))
+        assert town.homes[one].lifecycle.peers.is_up(other)
+    await town.closes("h1")
+    await town.opens("h1")
+    await town.meet()
+    assert town.homes["h1"].lifecycle.trust.enrolled
+    assert knows(town, "h1", "h2")
+    await ann.sends(bob, "and again")
+    await eventually(lambda: window.texts()[-1] == "and again")
+    assert town.homes["h1"].lifecycle.trust.peers.card(GLOBAL) is not None
