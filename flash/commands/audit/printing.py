@@ -34,7 +34,7 @@ def columns(*cells: str, style: str = "") -> None:
     say((f"{padded}  {cells[-1]}" if len(cells) > len(COLUMNS) else padded, style))
 
 
-EVERY_EVENT_HAS = ("source", "position", "stream", "version", "topic", "uid", "handle", "cause")  # the fields of an event that every row has
+EVERY_EVENT_HAS = ("source", "position", "stream", "version", "topic", "uid", "handle", "cause")  # fields of every row
 
 
 def heading() -> None:
