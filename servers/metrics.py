@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from servers.integrity.sealer import Sealer
+from servers.messaging.cards import Cards
 from servers.messaging.inbox import Inbox
 from servers.messaging.receivers import Receivers
 from servers.writing.writer import Writer
@@ -32,6 +33,16 @@ def mail(inbox: Inbox, receivers: Receivers) -> Iterator[Metric]:
     yield CounterMetricFamily("flash_inbox_holes", "Mail that did not follow on what came before.", inbox.holes)
     yield CounterMetricFamily("flash_mail_sent_again", "How often a server was sent again what it lacked.", receivers.again)
     yield GaugeMetricFamily("flash_mail_behind", "Servers that are sent mail again, or cannot be sent any.", len(receivers.behind))
+
+
+def trust(cards: Cards) -> Iterator[Metric]:
+    """What this server believes of others, and others of it."""
+    known, now = cards.trust.peers.known, cards.trust.clock()
+    believed = sum(not card.certificate.expired(now) for card in known.values())
+    yield GaugeMetricFamily("flash_cards", "Servers whose cards are believed here.", believed)
+    yield CounterMetricFamily("flash_cards_not_believed", "Cards that did not prove themselves.", cards.not_believed)
+    held = cards.trust.peers.held
+    yield GaugeMetricFamily("flash_certificate_expires_seconds", "When the certificate ends.", 0.0 if held is None else held.expires)
 
 
 def seals(sealer: Sealer) -> Iterator[Metric]:

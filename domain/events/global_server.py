@@ -128,12 +128,14 @@ class UrlAllowed(Event, frozen=True, kw_only=True):
 
 class HomeRevoked(Event, frozen=True, kw_only=True):
     """No certificate of a home up to `number` is believed any more, at the Global Server at once and at `homes` as soon as they hear it. In
-    `home-<name>`; new users are given to the home only after it was enrolled again."""
+    `home-<name>`; new users are given to the home only after it was enrolled again. `by`: the handle of whoever asked for it in the
+    console; empty for the command line, and when another key took the name."""
 
     TOPIC: ClassVar[str] = "home.revoked"
     name: str
     number: int
     homes: list[str]
+    by: str = ""
 
 
 class HomeRetired(Event, frozen=True, kw_only=True):

@@ -112,9 +112,10 @@ class AllowUrl(HomeCommand, frozen=True, kw_only=True):
 
 
 class RevokeHome(HomeCommand, frozen=True, kw_only=True):
-    """Believe the home no more. `homes`: all homes of the installation."""
+    """Believe the home no more. `homes`: all homes of the installation; `by`: the handle of whoever asked in the console."""
 
     homes: Sequence[str]
+    by: str = ""
 
 
 class RetireHome(HomeCommand, frozen=True, kw_only=True):

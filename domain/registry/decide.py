@@ -124,7 +124,8 @@ def revoke_home(state: HomeState, command: commands.RevokeHome, now: float) -> l
     """Believe a home no more. Nothing happens when it is not enrolled."""
     if not state.enrolled:
         return []
-    return [events.HomeRevoked(name=command.name, number=state.number, homes=sorted(command.homes), at=now, cause=command.cause)]
+    homes = sorted(command.homes)
+    return [events.HomeRevoked(name=command.name, number=state.number, homes=homes, by=command.by, at=now, cause=command.cause)]
 
 
 def retire_home(state: HomeState, command: commands.RetireHome, now: float) -> list[Event]:

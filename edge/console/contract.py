@@ -53,6 +53,9 @@ class Console(Protocol):
     async def homes(self) -> Sequence[HomeSeen]:
         """Every home, and what it says of its state."""
 
+    async def revoke(self, who: Identity, home: str) -> None:
+        """Let nobody believe a home any more."""
+
     async def own_health(self) -> dict[str, Any]:
         """The Global Server's own figures."""
 

@@ -73,6 +73,12 @@ class DeadPage(Request, frozen=True):
     dropped: Seconds | None = None
 
 
+class OneHome(Request, frozen=True):
+    """`POST /ops/homes/revoke`: the home's name."""
+
+    home: Annotated[str, Meta(min_length=1, max_length=32)]
+
+
 class OneLetter(Request, frozen=True):
     """`POST /ops/dead/requeue` and `/ops/dead/drop`: a letter's id, or `all` to put back all that are shown."""
 

@@ -36,8 +36,8 @@ def console_routes(
     def show(path: str, handle: Handler, query: type | None = None, media: str = "text/html") -> Route:
         return Route("GET", path, handle, {200: (media,)}, gate=reading, query=query, page=refuse)
 
-    def change(path: str, handle: Handler) -> Route:
-        return Route("POST", path, handle, GO_ON, requests.OneLetter, gate=changing, page=refuse)
+    def change(path: str, handle: Handler, form: type = requests.OneLetter) -> Route:
+        return Route("POST", path, handle, GO_ON, form, gate=changing, page=refuse)
 
     return [
         show("/ops", EventsPages(console).show, requests.Events),
@@ -46,6 +46,7 @@ def console_routes(
         show("/ops/trace", TracePages(console).show, requests.OneMessage),
         show("/ops/presence", PresencePages(console).show, requests.Moment),
         show("/ops/homes", servers.homes),
+        change("/ops/homes/revoke", servers.revoke, requests.OneHome),
         show("/ops/dead", servers.dead, requests.DeadPage),
         change("/ops/dead/requeue", servers.requeue),
         change("/ops/dead/drop", servers.drop),

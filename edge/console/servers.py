@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.errors import Unavailable
 from edge.console.contract import Pages
-from edge.console.forms import DeadPage, OneLetter
+from edge.console.forms import DeadPage, OneHome, OneLetter
 from edge.console.markup import Html, tag, text
 from edge.console.page import figures, link, moment, notice, page, redirect, row, table
 from edge.http.messages import Answer, Call
@@ -18,12 +18,13 @@ ALL = "all"
 
 
 class ServerPages(Pages):
-    """`/ops/homes` and `/ops/dead`."""
+    """`/ops/homes` and `/ops/dead`. No page enrols a home: that takes a secret from the Global Server's machine."""
 
     async def homes(self, call: Call) -> Answer:
         """The state of every server. A script refreshes it every few seconds."""
         homes = await self._console.homes()
-        headings = ("Home", "State", "Users", "Sessions", "Waiting", "Outbox lag", "Inbox", "Writer", "Projection lag", "Dead", "Position")
+        headings = ("Home", "State", "Users", "Sessions", "Waiting", "Outbox lag", "Inbox", "Writer", "Projection lag", "Dead", "Position",
+                    "Certificate")  # fmt: skip
         shown = tag(
             "section",
             _global(await self._console.own_health()),
@@ -32,6 +33,12 @@ class ServerPages(Pages):
             data_refresh="5000",
         )
         return page("Homes", call.identity, shown, here="/ops/homes")
+
+    async def revoke(self, call: Call) -> Answer:
+        """Let nobody believe a home any more."""
+        body: OneHome = call.body
+        await self._console.revoke(call.identity, body.home)
+        return redirect("/ops/homes")
 
     async def dead(self, call: Call) -> Answer:
         """The dead letters, with buttons to requeue or drop them."""
@@ -75,8 +82,19 @@ def _home(home: HomeSeen) -> Html:
         _lags(told.get("projections")),
         _known(told.get("dead")),
         _known(told.get("position")),
+        _certificate(home),
         id=f"home-{home.name}",
     )
+
+
+def _certificate(home: HomeSeen) -> Html:
+    if home.revoked:
+        return tag("span", "revoked", class_="status offline")
+    if not home.certified_until:
+        return tag("span", "not enrolled", class_="status away")
+    revoke = tag("form", tag("input", type="hidden", name="home", value=home.name), tag("button", "Revoke"), action="/ops/homes/revoke",
+                 method="post")  # fmt: skip
+    return text("until ", moment(home.certified_until), tag("details", tag("summary", "Revoke…"), revoke))
 
 
 def _known(figure: Any) -> Any:

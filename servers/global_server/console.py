@@ -20,6 +20,7 @@ from domain.errors import Malformed, Unavailable
 from domain.registry.commands import NoteDeadLetters, NoteRead
 from domain.registry.registered_home import GLOBAL
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
+from projections.directory.directory import NOT_ENROLLED
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
 from servers.messaging.questions import AskHealth, ask, home_key
@@ -44,7 +45,8 @@ class ConsoleConfig:
 @dataclass(frozen=True, slots=True)
 class HomeSeen:
     """A home as the Global Server knows it. `up`: its heartbeat was heard lately; `residents`: number of users who live there; `health`:
-    `HomeHealth` as a map, None without an answer."""
+    `HomeHealth` as a map, None without an answer; `certified_until`: the end of its certificate in seconds since 1970, 0 while it is not
+    enrolled; `revoked`: whether nobody believes it."""
 
     name: str
     url: str
@@ -52,6 +54,8 @@ class HomeSeen:
     up: bool
     residents: int
     health: dict[str, Any] | None
+    certified_until: float
+    revoked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +174,22 @@ class OpsConsole:
         listed = sorted(directory.homes.values(), key=lambda home: (len(home.name), home.name))
         health = await asyncio.gather(*(self._health(home.name) for home in listed))
         return [
-            HomeSeen(home.name, home.url, home.retired, is_up(home.name), directory.residents(home.name), told)
+            HomeSeen(
+                home.name,
+                home.url,
+                home.retired,
+                is_up(home.name),
+                directory.residents(home.name),
+                told,
+                directory.enrolments.get(home.name, NOT_ENROLLED).expires,
+                directory.is_revoked(home.name),
+            )
             for home, told in zip(listed, health, strict=True)
         ]
+
+    async def revoke(self, who: Identity, home: str) -> None:
+        """Let nobody believe a home any more; the event names who asked for it. Raises `Unavailable`."""
+        await self.server.lifecycle.registrar.revoke(home, by=who.handle)
 
     async def _health(self, home: str) -> dict[str, Any] | None:
         try:

@@ -107,9 +107,9 @@ class Registrar:
         log.info("global.certified", home=told.name, number=stated.number)
         return made
 
-    async def revoke(self, home: str) -> None:
-        """Let nobody believe `home` any more, until the ops enrol it again."""
-        await self.writer.submit((RevokeHome(name=home, homes=self._homes(), cause=self.new_id()),))
+    async def revoke(self, home: str, by: str = "") -> None:
+        """Let nobody believe `home` any more, until the ops enrol it again. `by`: the handle of whoever asked in the console."""
+        await self.writer.submit((RevokeHome(name=home, homes=self._homes(), by=by, cause=self.new_id()),))
         await asyncio.to_thread(self._close_secret, home)
 
     async def allow(self, home: str, url: str) -> None:

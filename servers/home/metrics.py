@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from servers.home.service import HomeServer
-from servers.metrics import mail, of_every_server, seals
+from servers.metrics import mail, of_every_server, seals, trust
 
 
 class HomeMetrics(Collector):
@@ -28,3 +28,5 @@ class HomeMetrics(Collector):
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker.connected, now.projections)
         yield from mail(home.inbox, home.outbox.receivers)
         yield from seals(home.sealer)
+        yield from trust(home.cards)
+        yield GaugeMetricFamily("flash_home_refused", "1 while the Global Server does not take it.", int(bool(home.global_client.refused)))

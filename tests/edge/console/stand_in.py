@@ -111,10 +111,13 @@ class StandInConsole:
 
     async def homes(self) -> Sequence[HomeSeen]:
         return [
-            HomeSeen("h1", self.nasty, False, True, 12, {"ready": None, **FIGURES}),
-            HomeSeen("h2", "http://h2", False, True, 1, None),
-            HomeSeen("h3", "http://h3", True, False, 0, None),
+            HomeSeen("h1", self.nasty, False, True, 12, {"ready": None, **FIGURES}, 4e9, False),
+            HomeSeen("h2", "http://h2", False, True, 1, None, 4e9, True),
+            HomeSeen("h3", "http://h3", True, False, 0, None, 0.0, False),
         ]
+
+    async def revoke(self, who: Identity, home: str) -> None:
+        self.asked.append(("revoke", home))
 
     async def own_health(self) -> dict[str, Any]:
         audit = {"audit_entries": 123, "audit_newest": NOW, "audit_behind_s": 0.25, "audit_unreadable": 0}

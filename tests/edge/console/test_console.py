@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 COOKIE = {"Cookie": "theme=dark; flash_ops=ops-token"}
 OURS = {"Host": "flash.example", "Origin": "http://flash.example"}
 PAGES = ("/ops", "/ops/user?who=ann", "/ops/trace?message=m1", "/ops/presence", "/ops/homes", "/ops/dead")
-CHANGES = ("/ops/dead/requeue", "/ops/dead/drop")
+CHANGES = ("/ops/dead/requeue", "/ops/dead/drop", "/ops/homes/revoke")
 
 
 @pytest.fixture
@@ -141,6 +141,15 @@ async def test_dead_letters_go_back_or_away(raw_client: RawClient, console: Stan
     assert answer.headers["location"] == "/ops/dead?dropped=1"
     assert console.asked == [("requeue", ["abc"]), ("requeue", ["abc"]), ("requeue", None), ("drop", ["def"])]
     assert (await raw_client.ask("GET", "/ops/dead/requeue", headers=COOKIE)).status == 405
+
+
+async def test_a_home_is_revoked_and_none_can_be_enrolled(raw_client: RawClient, console: StandInConsole) -> None:
+    answer = await post(raw_client, "/ops/homes/revoke", "home=h1", {**COOKIE, **OURS})
+    assert (answer.status, answer.headers["location"]) == (303, "/ops/homes")
+    assert console.asked == [("revoke", "h1")]
+    body = (await raw_client.ask("GET", "/ops/homes", headers=COOKIE)).body.decode()
+    assert body.count('action="/ops/homes/revoke"') == 1, "neither for h2, which is revoked, nor for h3, which is not enrolled"
+    assert "enrol" not in body.replace("not enrolled", "")
 
 
 @pytest.mark.parametrize(
