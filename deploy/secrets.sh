@@ -29,6 +29,9 @@ $(../rabbitmq/permissions.sh -j "$server")
 }
 END
 done
+# Here the service `enroll` writes for each home the secret with which it becomes known. Its user is another one, and nobody else gets in here.
+for home in h1 h2; do mkdir -p "enroll/$home"; done
+chmod 777 enroll enroll/*
 if [ ! -e postgres_password ]; then
     password=$(random)
     printf '%s' "$password" >postgres_password
@@ -38,5 +41,5 @@ if [ ! -e certificate.pem ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 -subj "/CN=$domain" \
         -addext "subjectAltName=DNS:$domain,IP:127.0.0.1" -keyout certificate_key.pem -out certificate.pem 2>/dev/null
 fi
-chmod 644 ./*
+find . -maxdepth 1 -type f -exec chmod 644 {} +
 echo "deploy/secrets: ready, certificate for $domain"

@@ -67,18 +67,24 @@ def _write(records: Records, home: str, url: str, into: Path) -> None:
     known = next((entry for entry in entries(records, time.time()) if entry.name == home), None)
     file = into / home / FILE
     if known is not None and (known.card is not None or known.why):
+        if not file.exists():
+            _put(file, "")  # for FLASH_ENROLL_FILE, which must name a file
         typer.echo(f"{home}: {known.why or 'is known'}; no secret was made")
     elif known is not None and known.secret is not None and file.exists():
         typer.echo(f"{home}: {file} is there")
     else:
-        secret = _made(records, home, url, 0.0)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(secret.text)
-        fresh.replace(file)
+        _put(file, _made(records, home, url, 0.0).text)
         typer.echo(f"{home}: {file}")
+
+
+def _put(file: Path, text: str) -> None:
+    """Write a whole file that only its owner can read."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+    fresh.replace(file)
 
 
 def _made(records: Records, home: str, url: str, expires: float) -> Secret:

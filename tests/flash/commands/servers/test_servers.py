@@ -111,6 +111,9 @@ async def test_a_file_for_each_home_is_written_once(house: House, tmp_path: Path
     assert await flash("enroll", "h1", "--into", str(into)) == 0
     assert file.read_text() == first
     assert "h1: revoked; no secret was made" in said(capsys)
+    file.unlink()
+    assert await flash("enroll", "h1", "--into", str(into)) == 0
+    assert file.read_text() == "", "a setting that names the file does not stop the home"
 
 
 async def test_nothing_is_begun_in_the_wrong_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
