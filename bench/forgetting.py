@@ -1,20 +1,24 @@
 """Rounds in which servers, stores and the broker forget while people talk. Rule: every message of every round is accounted for.
 
     python -m bench.forgetting --rounds 100 --seed 7 --output /var/tmp/forgetting.jsonl
+    python -m bench.forgetting --postgres --rounds 20 --seed 7 --output /var/tmp/replaced.jsonl
 
 Two homes and a Global Server run on a RabbitMQ of their own. Each round plays one deed of `tests/faults/forgetting.py`, in an order that
-the seed gives, so that each kind comes equally often. Each round adds a line to the output; a second call goes on after the last line.
+the seed gives, so that each kind comes equally often; with `--postgres` each round replaces the primary by a replica without its
+tail. Each round adds a line to the output; a second call goes on after the last line.
 """
 
 import argparse
 import asyncio
+import contextlib
+import functools
 import json
 import random
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from tests.faults.checker import Accepted, Ledger, doubled, lost, out_of_order, 
 from tests.faults.forgetting import Forgetting
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, Person, chatter
+from tests.support.postgres import PrivatePostgres
 from tests.support.rabbitmq import PrivateRabbit
 from tests.support.waiting import eventually
 
@@ -48,27 +53,29 @@ class Round:
     problems: list[str] = field(default_factory=list)
 
 
-async def play(directory: Path, seed: int, rounds: int, first: int = 0) -> AsyncIterator[Round]:
-    """Rounds `first` to `rounds` - 1, one after the other on one installation. Raises `Missing` without RabbitMQ."""
+async def play(directory: Path, seed: int, rounds: int, first: int = 0, postgres: PrivatePostgres | None = None) -> AsyncIterator[Round]:
+    """Rounds `first` to `rounds` - 1, one after the other on one installation. `postgres`: it runs, and all stores lie there. Raises
+    `Missing` without RabbitMQ."""
     rabbit = PrivateRabbit(directory / "rabbitmq")
     try:
         await asyncio.to_thread(rabbit.start)
-        installation = Installation(directory / "flash", rabbit.url)
+        environment = {} if postgres is None else {"FLASH_STORE_URL": postgres.new_database()}
+        installation = Installation(directory / "flash", rabbit.url, environment)
         try:
             await asyncio.to_thread(installation.start)
             async with Crowd(installation.global_server.url, f"r{first}") as crowd:
                 people = await crowd.settle_in(PEOPLE)
                 for number in range(first, rounds):
-                    yield await _round(number, seed, installation, rabbit, people)
+                    yield await _round(number, seed, people, functools.partial(Forgetting, installation, rabbit, postgres))
         finally:
             await asyncio.to_thread(installation.kill)
     finally:
         await asyncio.to_thread(rabbit.close)
 
 
-async def _round(number: int, seed: int, installation: Installation, rabbit: PrivateRabbit, people: Sequence[Person]) -> Round:
+async def _round(number: int, seed: int, people: Sequence[Person], forgetting_with: Callable[[Ledger, random.Random], Forgetting]) -> Round:
     chance, ledger, start = random.Random(f"{seed} {number}"), Ledger(), time.monotonic()
-    forgetting = Forgetting(installation, rabbit, ledger, chance)
+    forgetting = forgetting_with(ledger, chance)
     deed = _deed(number, seed, list(forgetting.deeds))
     for window in (window for person in people for window in person.windows):
         window.shown.clear()
@@ -133,10 +140,15 @@ def _played(output: Path) -> list[Round]:
     return [Round(**json.loads(line)) for line in output.read_text().splitlines()] if output.exists() else []
 
 
-async def _run(seed: int, rounds: int, output: Path) -> int:
+async def _run(seed: int, rounds: int, output: Path, with_postgres: bool) -> int:
     done = _played(output)
-    with tempfile.TemporaryDirectory(prefix="flash-forgetting-") as directory:
-        async for one in play(Path(directory), seed, rounds, first=len(done)):
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="flash-forgetting-"))
+        postgres = PrivatePostgres() if with_postgres else None
+        if postgres is not None:
+            stack.callback(postgres.close)
+            await asyncio.to_thread(postgres.start)
+        async for one in play(Path(directory), seed, rounds, first=len(done), postgres=postgres):
             done.append(one)
             with output.open("a") as file:
                 file.write(json.dumps(asdict(one)) + "\n")
@@ -153,8 +165,9 @@ def main() -> int:
     parser.add_argument(
         "--output", type=Path, required=True, help="a file outside the tree: one line a round; a second call goes on after it"
     )
+    parser.add_argument("--postgres", action="store_true", help="replace PostgreSQL's primary by a replica without its tail")
     arguments = parser.parse_args()
-    return asyncio.run(_run(arguments.seed, arguments.rounds, arguments.output))
+    return asyncio.run(_run(arguments.seed, arguments.rounds, arguments.output, arguments.postgres))
 
 
 if __name__ == "__main__":

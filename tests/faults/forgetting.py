@@ -15,6 +15,7 @@ from pathlib import Path
 from broker import topology
 from tests.faults.checker import Accepted, Ledger
 from tests.faults.installation import FLASH, Installation, Server
+from tests.support.postgres import PrivatePostgres
 from tests.support.rabbitmq import PrivateRabbit
 from tests.support.waiting import eventually
 
@@ -34,9 +35,13 @@ class LostStore:
 class Forgetting:
     """Makes one part of an installation forget, lets people talk on for a while, and brings the part back."""
 
-    def __init__(self, installation: Installation, rabbit: PrivateRabbit, ledger: Ledger, chance: random.Random) -> None:
+    def __init__(
+        self, installation: Installation, rabbit: PrivateRabbit, postgres: PrivatePostgres | None, ledger: Ledger, chance: random.Random
+    ) -> None:
+        """`postgres`: where all servers have their stores; None: each has a SQLite file."""
         self._installation = installation
         self._rabbit = rabbit
+        self._postgres = postgres
         self._ledger = ledger
         self._chance = chance
         self.lost_stores: list[LostStore] = []
@@ -45,6 +50,8 @@ class Forgetting:
     @property
     def deeds(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Each kind of deed, by name."""
+        if self._postgres is not None:
+            return {"PostgreSQL's primary is replaced by a replica without its tail": self._the_primary_is_replaced}
         return {
             "a home is killed": self._a_home_is_killed,
             "the Global Server is killed": self._the_global_server_is_killed,
@@ -135,6 +142,17 @@ class Forgetting:
             shutil.copy2(file, self._copies / file.name)
         await asyncio.to_thread(server.start)
 
+    async def _the_primary_is_replaced(self) -> None:
+        """Under all servers, while they run."""
+        assert self._postgres is not None
+        await asyncio.to_thread(self._postgres.keep_a_replica)
+        await self._people_talk()
+        for home in self._installation.homes.values():
+            self._note_lost_store(home)
+        await asyncio.to_thread(self._postgres.fail_over)
+        for server in self._installation.servers:
+            await self._comes_back(server)
+
     def _put_copy_back(self, server: str) -> None:
         self._remove_store(server)
         for file in self._copies.glob(f"{server}.db*"):
@@ -165,6 +183,8 @@ class Forgetting:
             await eventually(server.ready, READY_S / 3)
         except AssertionError:
             self.accepted_by_ops += 1
+            if not server.running:
+                server.spawn()
             done = await asyncio.to_thread(
                 subprocess.run,
                 [FLASH, "servers", "accept", server.name],

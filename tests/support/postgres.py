@@ -168,6 +168,20 @@ class PrivatePostgres(GivenPostgres):
             wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), START_TIMEOUT_S, "PostgreSQL is gone")
             self._server = None
 
+    def keep_a_replica(self) -> None:
+        """Have an asynchronous replica that hears nothing more from this moment on."""
+        replica = self.directory / "replica"
+        shutil.rmtree(replica, ignore_errors=True)
+        command = [str(self._binaries / "pg_basebackup"), "-d", self._url, "-D", str(replica), "-c", "fast", "-X", "stream", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, cwd=self.directory, timeout=START_TIMEOUT_S, **self._owner)  # type: ignore[call-overload]
+
+    def fail_over(self) -> None:
+        """The primary dies, and the replica becomes primary at its address: what was committed after `keep_a_replica` is gone."""
+        self.kill()
+        shutil.rmtree(self.directory / "data")
+        (self.directory / "replica").rename(self.directory / "data")
+        self.start()
+
     def pids(self) -> list[int]:
         """Its processes, those of connections included."""
         if self._server is None:
