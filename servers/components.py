@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from broker.port import Broker
 from servers.integrity.sealer import Sealer
+from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
@@ -35,6 +36,7 @@ class Components:
     sealer: Sealer
     inbox: Inbox
     peers: PeerMonitor
+    clock_check: ClockCheck
     started: bool = field(default=False, init=False)
 
     async def stop_in_order(self, *components: Stoppable) -> None:

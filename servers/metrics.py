@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
+from servers.messaging.clock_check import ClockCheck
 from servers.messaging.inbox import Inbox
 from servers.messaging.receivers import Receivers
 from servers.writing.writer import Writer
@@ -26,6 +27,14 @@ def of_every_server(newest: int, writer: Writer, relay_lag: int, connected: bool
     for name, behind in lags.items():
         lag.add_metric([name], behind)
     yield lag
+
+
+def clock(check: ClockCheck) -> Iterator[Metric]:
+    """How far this server's clock is from others'."""
+    ahead = GaugeMetricFamily("flash_clock_ahead_seconds", "How far this clock is ahead of another one.", labels=["whose"])
+    for whose, seconds in check.ahead_s.items():
+        ahead.add_metric([whose], seconds)
+    yield ahead
 
 
 def mail(inbox: Inbox, receivers: Receivers) -> Iterator[Metric]:

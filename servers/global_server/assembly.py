@@ -23,6 +23,7 @@ from servers.global_server.registrar import Registrar
 from servers.global_server.service import GlobalServer, Limits
 from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
+from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
@@ -88,7 +89,8 @@ def assemble(
     lifecycle = Lifecycle(broker=broker, store=store, directory=directory, current=current, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, presence=presence,
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
-                          trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, clock=clock)  # fmt: skip
+                          trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, clock=clock,
+                          clock_check=ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock))  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, passwords=passwords, signer=signer, verifier=verifier,
                         console_verifier=console_verifier, limits=Limits.of(config, monotonic),

@@ -7,6 +7,7 @@ from pathlib import Path
 from projections.server.presence_feed import KEPT_CHANGES
 from servers.integrity.policy import SealPolicy
 from servers.messaging.cards import CardsConfig
+from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost
@@ -38,6 +39,7 @@ class GlobalConfig:
     kept_changes: int = KEPT_CHANGES  # of presence, for integrators who were away
     home_wait_s: float = 3.0  # a new user waits so long for a home; a home sends a heartbeat each second, so one that lives is heard
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
+    clock: ClockConfig = field(default_factory=ClockConfig)
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""
     cards: CardsConfig = field(default_factory=CardsConfig)

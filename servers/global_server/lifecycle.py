@@ -38,7 +38,8 @@ class Lifecycle(Components):
     clock: Callable[[], float]
 
     async def start(self) -> None:
-        """Open for business."""
+        """Open for business. Raises `Unavailable` when the clock is wrong."""
+        await self.clock_check.refuse_wrong()
         await self.store.run(self.store.begin_life, self.clock())
         await self.projector.start()
         await self.erasure.start()
@@ -56,6 +57,7 @@ class Lifecycle(Components):
         self.registrar.start()
         await self.broker.serve(GLOBAL, self.questions.answer)
         self.cards.start()
+        self.clock_check.start()
         self.started = True
         log.info("global.started", position=self.directory.position, users=len(self.directory.users), homes=len(self.directory.homes))
 
@@ -65,6 +67,7 @@ class Lifecycle(Components):
         if self.with_presence:
             await self.presence.stop()
         await self.stop_in_order(
+            self.clock_check,
             self.cards,
             self.registrar,
             self.peers,

@@ -17,7 +17,18 @@ from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.registrar import Registrar
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
-from servers.messaging.questions import Announce, Announced, AskCard, FoundUser, GlobalQuestion, MailQuestion, Refused, RemoteUser
+from servers.messaging.questions import (
+    Announce,
+    Announced,
+    AskCard,
+    AskTime,
+    FoundUser,
+    GlobalQuestion,
+    MailQuestion,
+    Refused,
+    RemoteUser,
+    ToldTime,
+)
 from servers.security.tokens import Signer
 from servers.trust.enrolment import Enrol
 from servers.writing.writer import Writer
@@ -49,6 +60,8 @@ class Questions:
             return msgpack.encode(Refused("unknown question"))
         if isinstance(question, Announce):
             return msgpack.encode(await self._announced(question))
+        if isinstance(question, AskTime):
+            return msgpack.encode(ToldTime(self.writer.clock()))
         if isinstance(question, Enrol):
             return msgpack.encode(await self.registrar.enrol(question))
         if isinstance(question, AskCard):

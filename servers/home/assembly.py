@@ -26,6 +26,7 @@ from servers.home.questions import Questions
 from servers.home.service import HomeServer
 from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
+from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.leased_broker import leased
@@ -75,7 +76,8 @@ def assemble(
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards)
-    housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock)
+    clock_check = ClockCheck(name, store, broker, clock, monotonic, config.clock)
+    housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire)
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
     peers = PeerMonitor(broker, name, new_id(), monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), config.heartbeats)
@@ -104,7 +106,7 @@ def assemble(
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
                           questions=Questions(health, tickets, presence, cards, mail_check), mail_check=mail_check,
                           global_client=global_client, trust=trust, cards=cards, housekeeping=housekeeping, blanks=blanks,
-                          clock=clock)  # fmt: skip
+                          clock=clock, clock_check=clock_check)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from servers.integrity.policy import SealPolicy
 from servers.messaging.cards import CardsConfig
+from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.sessions import blanks
 from servers.trust.enrolment import Secret
@@ -39,6 +40,7 @@ class HomeConfig:
     changes_per_s: float = 10.0  # per user, lasting: logins, contacts, status; each is told to all contacters
     changes_burst: int = 6_000  # a contact list of the largest size is imported at once
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
+    clock: ClockConfig = field(default_factory=ClockConfig)
     max_tickets: int = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
     housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)
     holder: str = "somebody"

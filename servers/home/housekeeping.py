@@ -4,7 +4,7 @@ Rule: everything done here is a command to the writer; while the store is away i
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -37,6 +37,7 @@ class Housekeeping:
     waiting: WaitingIndex
     config: HousekeepingConfig
     clock: Callable[[], float]
+    may_expire: Callable[[], Awaitable[bool]]  # False while the time may be wrong
     _unended: list[LogOff] = field(default_factory=list, init=False)
     _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("housekeeping"), init=False)
 
@@ -88,7 +89,7 @@ class Housekeeping:
                 self.end(command)
             due = [LapseStatus(uid=uid, cause="until") for uid, until in self.presence.lapses.items() if until <= now]
             await self._submit(due)
-            if now >= expire_at:
+            if now >= expire_at and await self.may_expire():
                 expire_at = now + self.config.expire_every_s
                 before = now - self.config.message_ttl_s
                 await self._submit([Expire(uid=uid, cause="expiry", before=before) for uid in self.waiting.since_before(before)])

@@ -44,12 +44,15 @@ class Lifecycle(Components):
     known_lives: set[str] = field(default_factory=set, init=False)  # the beginnings of sessions' ids whose cursors are good here
 
     async def start(self) -> None:
-        """Open for business. Where another process holds the lease, this waits for it and keeps the projections up to date meanwhile."""
+        """Open for business. Where another process holds the lease, this waits for it and keeps the projections up to date meanwhile.
+        Raises `Unavailable` when the clock is wrong."""
+        await self.clock_check.refuse_wrong()
         await self.projector.start()
         if self.lease is not None:
             self.global_client.start()  # when the lease is ours the Global Server's keys must be known, even if it is away then
             await self.lease.acquire(self.projector.catch_up)
             self.store.fence(self.lease.epoch)
+            await self.clock_check.refuse_wrong()  # it may have waited for months
             await asyncio.to_thread(self.trust.reload)  # the one that served before may have changed keys
         await self.store.run(self.store.begin_life, self.clock())
         await self.projector.catch_up()
@@ -68,6 +71,7 @@ class Lifecycle(Components):
         self.global_client.start()
         self.housekeeping.start()
         self.blanks.start()
+        self.clock_check.start()
         self.started = True
         log.info("home.started", home=self.name, position=self.presence.position, users=len(self.presence.users))
 
@@ -83,6 +87,7 @@ class Lifecycle(Components):
         """Finish what was begun."""
         self.writer.over = self.lease is not None and self.lease.lost.is_set()
         await self.stop_in_order(
+            self.clock_check,
             self.peer_presence,
             self.blanks,
             self.housekeeping,

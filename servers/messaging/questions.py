@@ -138,7 +138,17 @@ class AskUser(Struct, frozen=True, tag_field="ask", tag="user"):
     uid: int
 
 
-GlobalQuestion = Announce | AskUser | AskCard | Enrol | MailQuestion
+class AskTime(Struct, frozen=True, tag_field="ask", tag="time"):
+    """What time is it? The answer is `ToldTime`."""
+
+
+class ToldTime(Struct, frozen=True):
+    """Seconds since 1970, by the clock of the server that answers; 0 from one that does not know the question."""
+
+    time: float = 0.0
+
+
+GlobalQuestion = Announce | AskUser | AskTime | AskCard | Enrol | MailQuestion
 
 
 class Announced(Struct, frozen=True, omit_defaults=True):

@@ -171,6 +171,10 @@ class Store:
         """The position of the newest event; 0 without any. Raises `Unavailable`."""
         return self.log.last_position()
 
+    def newest(self) -> Committed | None:
+        """The newest event; None without any. Raises `Unavailable`."""
+        return next(iter(self.read(self.last_position() - 1, 1)), None)
+
     def tracked(self, source: str) -> int:
         """The stored tracking position of `source`; 0 without one. Raises `Unavailable`."""
         return self.log.tracked(source)

@@ -47,7 +47,7 @@ class Writer:
         """`fenced_out` is called when the store says that another process writes now."""
         self._store = store
         self._rules = store.rules
-        self._clock = clock
+        self.clock = clock
         self._fenced_out = fenced_out
         self._erasure = erasure
         self._config = config or WriterConfig()
@@ -138,7 +138,7 @@ class Writer:
             if self._unsure or self.over:
                 await self._find_committed()
             for unit in batch:  # each at its own time, to the microsecond, as times travel: clients may put messages in order by it
-                now, waiting = int(self._clock() * 1e6) / 1e6, list(unit.commands)
+                now, waiting = int(self.clock() * 1e6) / 1e6, list(unit.commands)
                 while (absent := unit.decide(waiting, now, self.states, self._rules)) is not None:
                     await self.states.load(absent, (command for unit in batch for command in unit.commands))
                 events += unit.events

@@ -19,6 +19,7 @@ from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.home.service import HomeServer
 from servers.integrity.policy import SealPolicy
 from servers.messaging.cards import CardsConfig
+from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.identity import Identity
 from servers.sessions import views
@@ -134,6 +135,8 @@ class Town:
         self.housekeeping = HousekeepingConfig(restart_grace_s=0.05, look_s=0.02)
         self.heartbeats = HeartbeatConfig(beat_s=0.02)
         self.max_tickets = 1_000
+        self.global_clock = self.clock
+        self.clock_config = ClockConfig(wrong_s=float("inf"))  # a town's clock stands still, far from that of its database
         self.seals = SealPolicy()
         self.changes_burst = 10**9
         self.cards = CardsConfig()
@@ -152,7 +155,7 @@ class Town:
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
             sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
             heartbeats=self.heartbeats, max_tickets=self.max_tickets, registry_keys=(self.registry.keys_url,),
-            cards=self.cards,
+            cards=self.cards, clock=self.clock_config,
         )  # fmt: skip
         self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
         await self.homes[name].start()
@@ -184,6 +187,8 @@ class Town:
         if (told := self.registry.answer(body)) is not None:
             return told
         question = msgpack.unpackb(body)
+        if question["ask"] == "time":
+            return msgpack.packb({"time": self.global_clock.now})
         if question["ask"] == "announce":
             await self.broker.declare_inbox(question["name"])
             return msgpack.packb({"keys": [], "mail": (-1, b"k" * 32)})

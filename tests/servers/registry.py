@@ -12,6 +12,7 @@ from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
+from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.passwords import CHEAP
 from tests.servers.strangers import enrols
@@ -58,6 +59,7 @@ class House:
             "directory": self.directory,
             "password_cost": CHEAP,
             "heartbeats": HeartbeatConfig(beat_s=0.02),
+            "clock": ClockConfig(wrong_s=float("inf")),  # this clock stands still, far from that of the database
             **config,
         }
         server = assemble(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)

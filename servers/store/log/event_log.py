@@ -47,6 +47,9 @@ class EventLog(Protocol):
     def last_position(self) -> int:
         """The position of the newest event; 0 without any."""
 
+    def now(self) -> float | None:
+        """Seconds since 1970 by the database's clock; None where it has no other clock than this process."""
+
     def tracked(self, source: str) -> int:
         """The stored position of `source`; 0 without one."""
 

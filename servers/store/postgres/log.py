@@ -86,6 +86,9 @@ class PostgresLog:
     def last_position(self) -> int:
         return self._number("SELECT max(notification_id) FROM {s}.stored_events")
 
+    def now(self) -> float:
+        return float(self._ask("SELECT extract(epoch FROM clock_timestamp())")[0][0])
+
     def tracked(self, source: str) -> int:
         return self._number("SELECT max(notification_id) FROM {s}.notification_tracking WHERE application_name = %s", source)
 

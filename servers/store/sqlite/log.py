@@ -70,6 +70,9 @@ class SqliteLog:
     def last_position(self) -> int:
         return self._number("SELECT max(rowid) FROM stored_events")
 
+    def now(self) -> None:
+        return None
+
     def tracked(self, source: str) -> int:
         return self._number("SELECT max(notification_id) FROM tracking WHERE application_name = ?", source)
 
