@@ -76,7 +76,7 @@ class Questions:
             await self.writer.submit((AnnounceHome(name=home.name, url=home.url, cause=self.new_id()),))
         except Rejected as refusal:
             log.error("global.home_refused", home=home.name, code=refusal.code)
-            return Refused(refusal.detail, url_refused="url" in refusal.extra)
+            return Refused(refusal.detail, url_refused="url" in refusal.extra, revoked=self.registrar.trust.peers.all_revoked)
         if home.card:
             self.cards.learn(home.card)
         await self.broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
+from msgspec import msgpack
 from msgspec.structs import replace
 
 from domain.errors import Rejected, Unavailable
@@ -19,7 +20,7 @@ from servers.store.event_store import Committed
 from servers.trust import certificate, enrolment
 from servers.trust.card import card_bytes, read_card
 from servers.trust.enrolment import Enrol, Enrolled, OpenSecret
-from servers.trust.records import ENROLMENT, WISH
+from servers.trust.records import ENROLMENT, HOMES, WISH
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
 from servers.trust.wishes import Wish, read_wish
@@ -39,12 +40,15 @@ class Registrar:
     directory: Directory
     new_id: Callable[[], str]
     refused: int = field(default=0, init=False)  # enrolments
+    _homes_kept: bytes = field(default=b"", init=False)
     _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("registrar"), init=False)
 
     def start(self) -> None:
         """Believe what the log says of revocations, and begin to look for wishes."""
         for home, stated in self.directory.enrolments.items():
             self.trust.peers.revoke(home, stated.revoked)
+        if missing := [home for home in self.directory.homes if home not in self.directory.enrolments]:
+            log.warning("registrar.homes_not_enrolled", homes=missing)
         self._looking.start(self._look())
 
     async def stop(self) -> None:
@@ -151,9 +155,13 @@ class Registrar:
                 log.warning("registrar.store_away", detail=error.detail)
 
     def _records(self) -> dict[str, bytes]:
-        """The wishes. The hour of a secret that lay in a file begins when the Global Server sees it, and one whose hour is over is taken
-        away."""
+        """The wishes. Keeps the names of the homes for `flash servers`. The hour of a secret that lay in a file begins when the Global
+        Server sees it, and one whose hour is over is taken away."""
         records, now = self.trust.records, self.trust.clock()
+        homes = msgpack.encode({home.name: home.url for home in list(self.directory.homes.values())})
+        if homes != self._homes_kept:
+            records.put(HOMES, homes)
+            self._homes_kept = homes
         for name, stored in records.everything(ENROLMENT).items():
             opened = enrolment.read_open_secret(stored)
             if not opened.expires:

@@ -121,7 +121,10 @@ class GlobalClient:
         self._again.clear()
         own = self.trust
         told = await ask(self.broker, GLOBAL, Announce(self.name, self.url, own.card, self.enrolling.life()), Announced, ASK_TIMEOUT_S)
+        for name, number in told.revoked.items():
+            own.peers.revoke(name, number)
         if told.refused:
+            await asyncio.to_thread(own.peers.save)
             self._unknown = not told.url_refused  # perhaps there is a new secret
             if told.url_refused and await self.enrolling.allow_own_url():
                 raise Unavailable(told.refused)
@@ -130,9 +133,8 @@ class GlobalClient:
         if told.certificate:
             own.peers.hold(told.certificate)
             self._again.set()  # show it
-        self.cards.learn(told.card)
-        for name, number in told.revoked.items():
-            own.peers.revoke(name, number)
+        if told.card:
+            self.cards.learn(told.card)
         await asyncio.to_thread(own.peers.save)
         self.believe(told.keys)  # last, because from now on users may come
         await asyncio.to_thread(self._remember, told.keys)

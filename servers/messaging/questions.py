@@ -171,6 +171,7 @@ class Refused(Struct, frozen=True, omit_defaults=True):
 
     refused: str
     url_refused: bool = False
+    revoked: dict[str, int] = {}
 
 
 class RemoteUser(Struct, frozen=True):

@@ -14,6 +14,7 @@ CERTIFICATE = "certificate"  # our own
 REVOKED = "revoked"  # the highest revoked number of each name
 CARD = "card "  # and a name: what that server showed
 ENROLMENT = "enrolment "  # and the name of a home: a secret that is good once; at the Global Server only
+HOMES = "homes"  # name and URL of every home that was announced, for the commands; at the Global Server only
 WISH = "wish "  # and an id: what the ops ask of the Global Server; there only
 
 

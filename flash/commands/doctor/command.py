@@ -13,6 +13,7 @@ from domain.registry.registered_home import GLOBAL
 from flash.commands.doctor.machine import FAILURE, OK, Remark, address_remarks, descriptor_remarks, files_remarks, settings_remarks
 from flash.commands.doctor.services import broker_remarks, store_remarks
 from flash.commands.doctor.stream import stream_remarks
+from flash.commands.doctor.trust import trust_remarks
 from flash.commands.session import AsJson, Data, one_line_errors, settings_for
 from flash.process.settings import Settings
 from flash_sdk import Grant
@@ -56,6 +57,7 @@ async def _examine(settings: Settings, server: str, port: int, grant: Grant | No
         *files_remarks(settings, server, os.environ),
         *descriptor_remarks(settings),
         *await asyncio.to_thread(lambda: list(store_remarks(settings, server))),
+        *await asyncio.to_thread(lambda: list(trust_remarks(settings, server))),
     ]
     remarks += [remark async for remark in broker_remarks(settings, server)]
     remarks += await asyncio.to_thread(lambda: list(address_remarks(settings, server, port)))

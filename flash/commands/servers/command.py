@@ -117,6 +117,6 @@ def _line(entry: ServerEntry) -> list[str]:
         certificate = entry.card.certificate
         where, key = " ".join(certificate.urls), fingerprint(certificate.key).hex()[:16]
         until = f"until {datetime.fromtimestamp(certificate.expires, UTC):%Y-%m-%d}"
-    state = entry.why or ("believed" if entry.card is not None else "not enrolled")
+    state = entry.why or "believed"
     secret = "a secret is open" if entry.secret is not None else ""
     return ["  ".join(part for part in (f"{entry.name:10}", f"{state:12}", until, key, where, secret) if part)]

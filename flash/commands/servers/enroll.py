@@ -66,7 +66,7 @@ def _show(records: Records, home: str, url: str) -> None:
 def _write(records: Records, home: str, url: str, into: Path) -> None:
     known = next((entry for entry in entries(records, time.time()) if entry.name == home), None)
     file = into / home / FILE
-    if known is not None and (known.card is not None or known.why):
+    if known is not None and (known.card is not None or known.why == "revoked"):
         if not file.exists():
             _put(file, "")  # for FLASH_ENROLL_FILE, which must name a file
         typer.echo(f"{home}: {known.why or 'is known'}; no secret was made")

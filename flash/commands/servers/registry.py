@@ -14,7 +14,7 @@ from flash.process.settings import BadSetting, Settings
 from servers.encryption.key_tables import existing_table, open_table
 from servers.trust.card import Card, read_card
 from servers.trust.enrolment import OpenSecret, read_open_secret
-from servers.trust.records import CARD, ENROLMENT, GLOBAL_KEY, REVOKED, Records
+from servers.trust.records import CARD, ENROLMENT, GLOBAL_KEY, HOMES, REVOKED, Records
 from servers.trust.server_identity import NotBelieved
 
 
@@ -50,7 +50,8 @@ def entries(records: Records, now: float) -> list[ServerEntry]:
     """The servers that the Global Server has certified, or has a secret for, by name."""
     stored = records.everything()
     key, revoked = stored.get(GLOBAL_KEY, b""), msgpack.decode(stored.get(REVOKED, b"\x80"), type=dict[str, int])
-    names = {record.partition(" ")[2] for record in stored if record.startswith((CARD, ENROLMENT))} | set(revoked)
+    homes = msgpack.decode(stored.get(HOMES, b"\x80"), type=dict[str, str])
+    names = {record.partition(" ")[2] for record in stored if record.startswith((CARD, ENROLMENT))} | {*revoked, *homes}
     return [_entry(name, stored, key, revoked.get(name, 0), now) for name in sorted(names, key=lambda name: (len(name), name))]
 
 
@@ -58,7 +59,7 @@ def _entry(name: str, stored: dict[str, bytes], key: bytes, revoked: int, now: f
     secret = read_open_secret(stored[ENROLMENT + name]) if ENROLMENT + name in stored else None
     if secret is not None and (secret.used_by or 0 < secret.expires <= now):
         secret = None
-    why = "revoked" if revoked else ""
+    why = "revoked" if revoked else "not enrolled"
     card: Card | None = None
     if CARD + name in stored:
         try:

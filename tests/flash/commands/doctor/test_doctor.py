@@ -5,10 +5,12 @@ import dataclasses
 import json
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgpack
 import psycopg
 import pytest
 
@@ -17,6 +19,10 @@ from clients.command_line.running import run
 from flash.cli import people
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark, clock_remark, descriptor_remarks
 from flash.process.settings import Settings
+from servers.encryption.key_tables import SqliteKeys
+from servers.trust import certificate
+from servers.trust.records import CERTIFICATE, HOMES, Records
+from servers.trust.trust import Trust
 from tests.faults.test_rolling_restart import stand_ins
 from tests.servers.maintenance.losses import ruin
 from tests.support import alarms
@@ -37,7 +43,21 @@ def data(ruined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for setting in dataclasses.fields(Settings):
         monkeypatch.delenv(setting.metadata["variable"], raising=False)
     monkeypatch.setenv("FLASH_MAX_CONNECTIONS", "100")
-    return shutil.copytree(ruined, tmp_path / "data")
+    data = shutil.copytree(ruined, tmp_path / "data")
+    certified(data, time.time())  # that of the ruin is as old as the clock of its town
+    return data
+
+
+def certified(data: Path, now: float) -> int:
+    """Give h1 a certificate that begins at `now`; its number."""
+    with closing(SqliteKeys(data / "keys" / "global.db")) as table, closing(SqliteKeys(data / "keys" / "h1.db")) as mine:
+        by, trust = Trust("global", table, lambda: now), Trust("h1", mine, lambda: now)
+        trust.peers.hold(certificate.issue(by.identity, name="h1", urls=(), key=trust.identity.public, life=0, after=0, now=now))
+        trust.peers.save()
+        by.peers.learn(trust.card)
+        by.peers.save()
+        assert trust.peers.held is not None
+        return trust.peers.held.number
 
 
 @pytest.fixture
@@ -63,7 +83,7 @@ def test_a_healthy_home_that_does_not_run(examine, data, capsys):
     remarks, code = examine()
     assert code == 0
     assert {remark.check for remark in remarks if remark.state == OK} == {
-        "settings", "files", "descriptors", "space", "store", "broker", "port",
+        "settings", "files", "descriptors", "space", "store", "identity", "broker", "port",
     }  # fmt: skip
     assert all(remark.do for remark in remarks if remark.state != OK)
     assert run(people(), ["doctor", "h1", "--data", str(data)]) in (0, 1)
@@ -218,3 +238,38 @@ def test_a_database_that_is_away_or_allows_too_little(examine, postgres):
     assert (code, of(remarks, "store")) == (1, [(FAILURE, "there is no schema of h1, and this user may make none")])
     remarks, code = examine(STORE_URL="postgresql://nobody@127.0.0.1:1/none")
     assert (code, of(remarks, "store")[0][0]) == (1, FAILURE)
+
+
+def test_a_home_that_is_not_enrolled_is_revoked_or_has_an_old_certificate(data, examine):
+    assert of(examine()[0], "identity")[0][0] == OK
+    for days, state, says in ((340, WARNING, "ends on"), (366, FAILURE, "ended on")):
+        with closing(SqliteKeys(data / "keys" / "h1.db")) as table:
+            Records(table).change(CERTIFICATE, Records(table).read(CERTIFICATE), None)
+        number = certified(data, time.time() - days * 86_400)
+        ((found, said),) = of(examine()[0], "identity")
+        assert (found, says in said) == (state, True)
+    with closing(SqliteKeys(data / "keys" / "h1.db")) as table:
+        peers = Trust("h1", table).peers
+        peers.revoke("h1", number)
+        peers.save()
+    assert of(examine()[0], "identity") == [(FAILURE, "h1 was revoked: no server believes it")]
+    with closing(SqliteKeys(data / "keys" / "h1.db")) as table:
+        Records(table).change(CERTIFICATE, Records(table).read(CERTIFICATE), None)
+    remarks, code = examine()
+    assert of(remarks, "identity") == [(FAILURE, "h1 is not enrolled")]
+    assert code == 1
+    for path in (data / "keys").glob("h1.db*"):
+        path.unlink()
+    assert of(examine()[0], "identity") == [(WARNING, "h1 has no identity here")]
+    assert not (data / "keys" / "h1.db").exists(), "the doctor makes nothing"
+
+
+def test_the_global_server_names_each_home(data, capsys):
+    with closing(SqliteKeys(data / "keys" / "global.db")) as table:
+        Records(table).put(HOMES, msgpack.packb({"h1": "http://h1", "h9": "http://h9"}))
+    capsys.readouterr()
+    run(people(), ["doctor", "global", "--data", str(data), "--json", "--port", str(free_ports(1)[0])])
+    told = of([Remark(**json.loads(line)) for line in capsys.readouterr().out.splitlines()], "identity")
+    assert told[0][0] == OK
+    assert told[0][1].startswith("h1 is certified until 20")
+    assert (WARNING, "h9 is not enrolled: no server believes it") in told
