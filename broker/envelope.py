@@ -19,6 +19,7 @@ MAX_BYTES = 64 * 1024 * 1024  # half of RabbitMQ's default limit of 128 MiB a me
 MAX_EVENTS = 100_000  # a commit holds hundreds of events; the limit bounds how many objects a few bytes each can make
 MAX_KEYS = 64  # keys of one map: this version writes 6, the rest is room for later versions
 MAX_NAME = 255  # characters of a source, stream or topic: AMQP's limit for names
+NEVER = float("inf")
 MAX_INTEGER = 2**63 - 1  # what PostgreSQL and SQLite can hold
 
 
@@ -75,6 +76,15 @@ def decode(body: bytes) -> Envelope:
     if type(events) is not list:
         _refuse("the envelope's events are not a list")
     return Envelope(source, tuple([record(item) for item in events]))
+
+
+def newest_time(body: bytes) -> float:
+    """The time of the newest event in an envelope; that of no event for one that is unreadable or no envelope."""
+    try:
+        told = decode(body)
+    except Malformed:
+        return NEVER
+    return told.events[-1].time if told.events else NEVER
 
 
 def record(item: Any) -> EventRecord:

@@ -6,6 +6,7 @@ Unavailable
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from broker.dead_letter import DeadLetter
@@ -129,10 +130,10 @@ class Broker(Protocol):
         """Hand the heartbeats of every server, this one included, to `handler` from now on, over reconnects, until `close`. The second
         argument is the publisher, as in `Delivery`."""
 
-    def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
-        """The messages of a stream (`flash.history`, `flash.presence.log`) from `start`: an offset, `"first"`, or `"next"` for messages
-        after this call only. With `follow` the reader waits for more; without, it ends with the message that was the last when it
-        began. After a reconnect it goes on behind the last item that it gave."""
+    def read_stream(self, stream: str, start: int | str | datetime = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
+        """The messages of a stream (`flash.history`, `flash.presence.log`) from `start`: an offset, a moment (then some earlier messages
+        may come first), `"first"`, or `"next"` for messages after this call only. With `follow` the reader waits for more; without, it
+        ends with the message that was the last when it began. After a reconnect it goes on behind the last item that it gave."""
 
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         """Whether a message of this publisher (`Delivery.publisher`) may claim to be of `server`. Whoever does not ask believes what any

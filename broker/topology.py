@@ -14,6 +14,7 @@ no transient queue that is not exclusive, no mirrored queue, no global prefetch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 HOMES = "flash.homes"
 EVENTS = "flash.events"
@@ -97,9 +98,10 @@ BINDINGS = (
 STREAM_NAMES = frozenset(stream.name for stream in STREAMS)
 
 
-def check_stream(stream: str, start: int | str) -> None:
-    """Raises `ValueError` unless `stream` is a stream, and `start` an offset, `"first"` or `"next"`."""
-    if stream not in STREAM_NAMES or not (start in ("first", "next") or (isinstance(start, int) and start >= 0)):
+def check_stream(stream: str, start: int | str | datetime) -> None:
+    """Raises `ValueError` unless `stream` is a stream, and `start` an offset, a moment, `"first"` or `"next"`."""
+    right = start in ("first", "next") or isinstance(start, datetime) or (isinstance(start, int) and start >= 0)
+    if stream not in STREAM_NAMES or not right:
         raise ValueError(f"no such stream or start: {stream}, {start}")
 
 

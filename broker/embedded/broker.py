@@ -6,6 +6,7 @@ memory.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from broker.dead_letter import DeadLetter
 from broker.embedded.dead_letters import DeadLetters
 from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
 from broker.embedded.queue import Inbox, Message
+from broker.envelope import newest_time
 from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem, Unroutable
 from broker.publishers import SINGLE_PROCESS
 from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES, check_stream
@@ -181,14 +183,17 @@ class EmbeddedBroker:
     async def listen_heartbeats(self, handler: Callable[[bytes, str | None], None]) -> None:
         self._heartbeat_handlers.append(handler)
 
-    def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
+    def read_stream(self, stream: str, start: int | str | datetime = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         check_stream(stream, start)
         end = self._ends[stream]
+        since = start if isinstance(start, datetime) else None
+        start = 0 if isinstance(start, datetime) else start
         offset = {"first": 0, "next": end if self._connected else -1}[start] if isinstance(start, str) else start
-        return self._read(stream, offset, None if follow else end if self._connected else -1)
+        return self._read(stream, since or offset, None if follow else end if self._connected else -1)
 
-    async def _read(self, stream: str, offset: int, end: int | None) -> AsyncIterator[StreamItem]:
+    async def _read(self, stream: str, start: int | datetime, end: int | None) -> AsyncIterator[StreamItem]:
         await self._settled.wait()
+        offset = start if isinstance(start, int) else await self._offset_at(stream, start.timestamp())
         offset = self._ends[stream] if offset == -1 else offset  # `read_stream` was called before the file was open
         end = self._ends[stream] if end == -1 else end
         while end is None or offset < end:
@@ -203,6 +208,18 @@ class EmbeddedBroker:
                 offset = at + 1
                 if offset % MAX_PER_TURN == 0:
                     await asyncio.sleep(0)
+
+    async def _offset_at(self, stream: str, moment: float) -> int:
+        """An offset before which every message tells of an earlier time than `moment`."""
+        first, end = 0, self._ends[stream]
+        while first < end:
+            middle = (first + end) // 2
+            page = await self._page(stream, middle, middle + 1)
+            if page and newest_time(page[0][1]) < moment:
+                first = middle + 1
+            else:
+                end = middle
+        return first
 
     async def _page(self, stream: str, offset: int, end: int | None) -> list[Row]:
         sql = f'SELECT offset, body FROM "{stream}" WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?'  # noqa: S608  # our own table

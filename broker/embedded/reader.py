@@ -6,6 +6,7 @@ Commits of another process are noticed by looking again, because nothing announc
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 from broker.embedded.journal import Row
@@ -23,14 +24,14 @@ class EmbeddedReader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
+    async def read_stream(self, stream: str, start: int | str | datetime = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         """The messages of a stream from `start`. Raises `ValueError` for an unknown stream; `Unavailable` when the file cannot be
         read."""
         check_stream(stream, start)
         database = await asyncio.to_thread(self._open)
         try:
             end = await asyncio.to_thread(self._end, database, stream)
-            offset = {"first": 0, "next": end}[start] if isinstance(start, str) else start
+            offset = {"first": 0, "next": end}[start] if isinstance(start, str) else start if isinstance(start, int) else 0
             while follow or offset < end:
                 rows = await asyncio.to_thread(self._page, database, stream, offset)
                 for at, body in rows:

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -190,7 +191,7 @@ class RabbitBroker:
         if (link := self._link) is not None:
             await self._attach(link, self._calls.attach_heartbeats(link))
 
-    def read_stream(self, stream: str, start: int | str = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
+    def read_stream(self, stream: str, start: int | str | datetime = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         check_stream(stream, start)
         reader = StreamReader(stream, start, follow, self._publishers, self._readers.remove)
         if self._closed:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 from aio_pika.abc import AbstractChannel
@@ -22,16 +23,18 @@ OFFSET_HEADER = "x-stream-offset"
 # A stream that may be empty and has sent nothing for this long is empty. On two cores with six busy programs, the first message of one
 # stream in 14 came later than the answer to a call.
 EMPTY_S = 1.0
+NOTHING_SINCE_S = 3.0  # the same for one that is not empty, but whose newest message may be older than the wanted moment
 
 
 class StreamReader:
     """Reads `stream` from `start`, on one link after the other, until it ends or its owner gives it up."""
 
     def __init__(
-        self, stream: str, start: int | str, follow: bool, publishers: Publishers, forget: Callable[["StreamReader"], None]
+        self, stream: str, start: int | str | datetime, follow: bool, publishers: Publishers, forget: Callable[["StreamReader"], None]
     ) -> None:
         self.stream = stream
-        self._next: int | None = start if isinstance(start, int) else 0 if start == "first" else None  # None: the end, not known yet
+        self._next: int | None = start if isinstance(start, int) else None if start == "next" else 0  # None: the end, not known yet
+        self._since = start if isinstance(start, datetime) else None  # until the first message has come
         self._follow = follow
         self._publishers = publishers
         self._end: int | None = None  # the first offset that is not wanted; None when there is none, or before the first link
@@ -58,7 +61,7 @@ class StreamReader:
         self._attached = True
         self._arrived.set()
         if self._end is None or self._next < self._end:
-            start = self._items[-1][1].offset + 1 if self._items else self._next
+            start = self._items[-1][1].offset + 1 if self._items else self._since or self._next
             await link.listen(self._channel, self.stream, self._deliver, {OFFSET_HEADER: start})
 
     async def _deliver(self, message: DeliveredMessage) -> None:
@@ -71,6 +74,7 @@ class StreamReader:
         own = {name: value for name, value in headers.items() if name != OFFSET_HEADER}
         publisher = message.header.properties.user_id or None
         self._publishers.count(publisher, len(message.body))
+        self._since = None
         self._items.append((message, StreamItem(offset, message.body, own, publisher)))
         self._arrived.set()
 
@@ -88,7 +92,8 @@ class StreamReader:
                     if self._error is not None:
                         raise self._error
                     self._arrived.clear()
-                    await self._arrived.wait()
+                    if not await self._more():
+                        return
                     continue
                 message, item = self._items.popleft()
                 if self._end is not None and item.offset >= self._end:
@@ -102,6 +107,15 @@ class StreamReader:
                     await asyncio.sleep(0)
         finally:
             await self._detach()
+
+    async def _more(self) -> bool:
+        """Wait for something to do. False when the stream has nothing from the wanted moment on: RabbitMQ does not say so."""
+        try:
+            nothing_yet = self._since is not None and self._end is not None and self._attached
+            await asyncio.wait_for(self._arrived.wait(), NOTHING_SINCE_S if nothing_yet else None)
+        except TimeoutError:
+            return False
+        return True
 
     async def _detach(self) -> None:
         self._given_up = True

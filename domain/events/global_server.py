@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from domain.event import Event
-from domain.values import Cause, Handle, HomeName, Name, Uid
+from domain.values import Cause, Handle, HomeName, Name, Number, Uid
 
 
 class UserRegistered(Event, frozen=True, kw_only=True):
@@ -136,6 +136,18 @@ class HomeRevoked(Event, frozen=True, kw_only=True):
     number: int
     homes: list[str]
     by: str = ""
+
+
+class LifeAccepted(Event, frozen=True, kw_only=True):
+    """The ops accepted that a server goes on without what nobody has any more. In `home-<name>`, where the name may be `global`. `life`,
+    `end`: of the log that was set back; `known`: how far it was known to have come; `loss`: in words, as the ops read them."""
+
+    TOPIC: ClassVar[str] = "home.life_accepted"
+    name: HomeName
+    life: Number
+    end: Number
+    known: Number
+    loss: str
 
 
 class HomeRetired(Event, frozen=True, kw_only=True):

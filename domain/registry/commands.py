@@ -118,6 +118,15 @@ class RevokeHome(HomeCommand, frozen=True, kw_only=True):
     by: str = ""
 
 
+class AcceptLoss(HomeCommand, frozen=True, kw_only=True):
+    """The server may go on without what nobody has any more; the fields are those of `LifeAccepted`."""
+
+    life: int
+    end: int
+    known: int
+    loss: str
+
+
 class RetireHome(HomeCommand, frozen=True, kw_only=True):
     """Give this home no new users."""
 

@@ -128,6 +128,17 @@ def revoke_home(state: HomeState, command: commands.RevokeHome, now: float) -> l
     return [events.HomeRevoked(name=command.name, number=state.number, homes=homes, by=command.by, at=now, cause=command.cause)]
 
 
+def accept_loss(state: HomeState, command: commands.AcceptLoss, now: float) -> list[Event]:
+    """Note what the ops accepted. A repeat changes nothing."""
+    if state.accepted == [command.life, command.end, command.known]:
+        return []
+    return [
+        events.LifeAccepted(
+            name=command.name, life=command.life, end=command.end, known=command.known, loss=command.loss, at=now, cause=command.cause
+        )
+    ]
+
+
 def retire_home(state: HomeState, command: commands.RetireHome, now: float) -> list[Event]:
     """Give the home no new users. Nothing happens when it was never announced, or is retired."""
     if not state.url or state.retired:
@@ -182,6 +193,7 @@ DECIDERS: Deciders = {
     commands.CertifyHome: certify_home,
     commands.AllowUrl: allow_url,
     commands.RevokeHome: revoke_home,
+    commands.AcceptLoss: accept_loss,
     commands.RetireHome: retire_home,
     commands.NoteRead: note_read,
     commands.NoteDeadLetters: note_dead_letters,

@@ -38,6 +38,10 @@ def _certified(home: HomeState, event: events.CertificateIssued) -> None:
     home.number = event.number
 
 
+def _life_accepted(home: HomeState, event: events.LifeAccepted) -> None:
+    home.accepted = [event.life, event.end, event.known]
+
+
 def _url_allowed(home: HomeState, event: events.UrlAllowed) -> None:
     home.allowed = event.url
 
@@ -60,6 +64,7 @@ FOLDS: Folds = {
     events.HomeEnrolled: _enrolled,
     events.CertificateIssued: _certified,
     events.UrlAllowed: _url_allowed,
+    events.LifeAccepted: _life_accepted,
     events.HomeRevoked: _revoked,
     events.HomeRetired: _retired,
     events.AuditRead: unchanged,

@@ -49,7 +49,7 @@ class HandleState:
 @dataclass(slots=True)
 class HomeState:
     """One home's entry. `url` is empty until the home was announced, `key` until it was enrolled. `number`: of its newest certificate;
-    `revoked`: up to which number none is believed."""
+    `revoked`: up to which number none is believed; `accepted`: life, end and known position of the loss that the ops accepted last."""
 
     stream: str
     version: int = 0
@@ -59,6 +59,7 @@ class HomeState:
     key: str = ""
     number: int = 0
     revoked: int = 0
+    accepted: list[int] = field(default_factory=list)
 
     @property
     def enrolled(self) -> bool:
@@ -67,13 +68,14 @@ class HomeState:
 
     def to_snapshot(self) -> list[Any]:
         """The whole state as plain data and `Personal` values."""
-        return [self.url, self.retired, self.allowed, self.key, self.number, self.revoked]
+        return [self.url, self.retired, self.allowed, self.key, self.number, self.revoked, self.accepted]
 
     def from_snapshot(self, data: list[Any]) -> None:
         """Take over the state that `to_snapshot` gave. Snapshots from before enrolment have the first two fields only."""
         self.url, self.retired, *enrolment = data
         if enrolment:
-            self.allowed, self.key, self.number, self.revoked = enrolment
+            self.allowed, self.key, self.number, self.revoked, *accepted = enrolment
+            self.accepted = accepted[0] if accepted else []
 
 
 @dataclass(slots=True)

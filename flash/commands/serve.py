@@ -19,6 +19,7 @@ from flash.process.compose import cancelled_when_told_to_stop, rabbit, running_a
 from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
 from flash.process.watchdog import leave_within
+from servers.store.log.event_log import SetBack
 from servers.store.log.lease import LeaseLost
 from servers.trust.enrolment import Secret
 
@@ -109,8 +110,11 @@ async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
         broker = rabbit(settings, GLOBAL)
         await broker.start()
         stack.push_async_callback(broker.close)
-        await stack.enter_async_context(running_global(settings, chosen.port, broker))
-        await until_told_to_stop()
+        keeper = (await stack.enter_async_context(running_global(settings, chosen.port, broker))).lifecycle.keeper
+        await until_told_to_stop(keeper.over.wait())
+        if keeper.over.is_set():
+            leave_within()
+            raise SetBack(keeper.waits)
 
 
 async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
@@ -126,11 +130,14 @@ async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
         stack.push_async_callback(broker.close)
         with cancelled_when_told_to_stop():
             home = await stack.enter_async_context(running_home(settings, chosen.name, chosen.port, broker))
-        lease = home.lifecycle.lease
-        await until_told_to_stop(None if lease is None else lease.lost.wait())
+        lease, keeper = home.lifecycle.lease, home.lifecycle.keeper
+        await until_told_to_stop(keeper.over.wait(), *(() if lease is None else (lease.lost.wait(),)))
         if lease is not None and lease.lost.is_set():
             leave_within()
             raise LeaseLost
+        if keeper.over.is_set():
+            leave_within()
+            raise SetBack(keeper.waits)
 
 
 def _say(line: str) -> None:

@@ -218,14 +218,14 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
-async def until_told_to_stop(or_until: Awaitable[object] | None = None) -> None:
+async def until_told_to_stop(*or_until: Awaitable[object]) -> None:
     """Work until SIGINT or SIGTERM, or until something happens."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     tune_interpreter()
-    waits = [asyncio.ensure_future(awaitable) for awaitable in (stop.wait(), or_until) if awaitable is not None]
+    waits = [asyncio.ensure_future(awaitable) for awaitable in (stop.wait(), *or_until)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for each in waits:
         each.cancel()

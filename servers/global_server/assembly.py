@@ -17,11 +17,14 @@ from servers.global_server.config import GlobalConfig
 from servers.global_server.current_directory import CurrentDirectory, report_broken_chains
 from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
+from servers.global_server.losses import Losses
+from servers.global_server.own_life import OwnLife
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
 from servers.global_server.service import GlobalServer, Limits
 from servers.integrity.sealer import Sealer
+from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
@@ -60,7 +63,7 @@ def assemble(
     trust.certify_itself()
     cards = Cards(broker, trust, monotonic, config=config.cards)
     erasure = Erasure(store, projections.closed)
-    writer = Writer(store, clock, erasure=erasure)
+    writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, committed=lambda source: inbox.dedup.position(source))
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
     projector = Projector(store, config.directory, by_name(projections))
@@ -82,14 +85,19 @@ def assemble(
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
     mail_check = MailCheck(GLOBAL, broker, outbox.receivers, inbox, peers)
-    registrar = Registrar(trust, writer, directory, new_id)
+    losses = Losses(store, writer, new_id)
+    own_life = OwnLife(trust.records, writer, new_id)
+    keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
+                        keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
+                        ask_others=own_life.known, accepted=own_life.accepted)  # fmt: skip
+    registrar = Registrar(trust, writer, directory, new_id, losses)
     writer.listeners.append(registrar.committed)
-    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check)
+    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses)
     passwords = Passwords(config.password_cost)
     lifecycle = Lifecycle(broker=broker, store=store, directory=directory, current=current, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, presence=presence,
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
-                          trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, clock=clock,
+                          trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, keeper=keeper, own_life=own_life,
                           clock_check=ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock))  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, passwords=passwords, signer=signer, verifier=verifier,

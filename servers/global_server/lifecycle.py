@@ -1,7 +1,6 @@
 """How the Global Server's components start and stop. Rule: a component starts after those that it uses, and stops before them."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -10,9 +9,11 @@ from domain.registry.registered_home import GLOBAL
 from projections.directory.directory import Directory
 from servers.components import Components
 from servers.global_server.current_directory import CurrentDirectory
+from servers.global_server.own_life import OwnLife
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
+from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
 from servers.security.passwords import Passwords
@@ -35,17 +36,20 @@ class Lifecycle(Components):
     trust: Trust
     registrar: Registrar
     cards: Cards
-    clock: Callable[[], float]
+    keeper: LifeKeeper
+    own_life: OwnLife
 
     async def start(self) -> None:
         """Open for business. Raises `Unavailable` when the clock is wrong."""
         await self.clock_check.refuse_wrong()
-        await self.store.run(self.store.begin_life, self.clock())
         await self.projector.start()
+        await self.keeper.begin()
+        await self.projector.catch_up()
         await self.erasure.start()
         self.store.transit_key, key = await self.store.run(self.store.keys.make_transit_key)
         self.questions.transit_key = (self.store.transit_key, key)
         self.writer.start()
+        await self.own_life.note_accepted()
         await self.broker.declare_inbox(GLOBAL)
         await self.outbox.start()
         self.sealer.start()
@@ -58,6 +62,7 @@ class Lifecycle(Components):
         await self.broker.serve(GLOBAL, self.questions.answer)
         self.cards.start()
         self.clock_check.start()
+        self.keeper.watch()
         self.started = True
         log.info("global.started", position=self.directory.position, users=len(self.directory.users), homes=len(self.directory.homes))
 
@@ -86,4 +91,6 @@ class Lifecycle(Components):
         """None when users can be served, else why not."""
         if not self.started:
             return "The Global Server is starting or stopping."
+        if self.keeper.waits:
+            return self.keeper.waits
         return None if self.writer.alive else "The writer has stopped; restart the Global Server."

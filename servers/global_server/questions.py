@@ -14,6 +14,7 @@ from domain.errors import Rejected
 from domain.registry.commands import AnnounceHome
 from projections.directory.directory import Directory
 from servers.global_server.current_directory import CurrentDirectory
+from servers.global_server.losses import Losses
 from servers.global_server.registrar import Registrar
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
@@ -21,6 +22,7 @@ from servers.messaging.questions import (
     Announce,
     Announced,
     AskCard,
+    AskLife,
     AskTime,
     FoundUser,
     GlobalQuestion,
@@ -49,6 +51,7 @@ class Questions:
     registrar: Registrar
     cards: Cards
     mail_check: MailCheck
+    losses: Losses
     transit_key: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     async def answer(self, body: bytes) -> bytes:
@@ -64,6 +67,8 @@ class Questions:
             return msgpack.encode(ToldTime(self.writer.clock()))
         if isinstance(question, Enrol):
             return msgpack.encode(await self.registrar.enrol(question))
+        if isinstance(question, AskLife):
+            return msgpack.encode(await self.losses.told(question))
         if isinstance(question, AskCard):
             return msgpack.encode(self.cards.shown(question))
         if isinstance(question, MailQuestion):
@@ -82,4 +87,5 @@ class Questions:
         await self.broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox
         peers = self.registrar.trust.peers
         return Announced(self.signer.public_keys(), self.transit_key, certificate=await self.registrar.certify(home),
-                         card=self.registrar.trust.card, revoked=peers.all_revoked)  # fmt: skip
+                         card=self.registrar.trust.card, revoked=peers.all_revoked,
+                         sealed=await self.losses.sealed(home.name))  # fmt: skip

@@ -15,6 +15,7 @@ from domain.events.global_server import HomeRevoked
 from domain.registry.commands import AllowUrl, CertifyHome, EnrolHome, RevokeHome
 from projections.directory.directory import NOT_ENROLLED, Directory
 from runtime.background_task import BackgroundTask
+from servers.global_server.losses import Losses
 from servers.messaging.questions import Announce
 from servers.store.event_store import Committed
 from servers.trust import certificate, enrolment
@@ -39,6 +40,7 @@ class Registrar:
     writer: Writer
     directory: Directory
     new_id: Callable[[], str]
+    losses: Losses
     refused: int = field(default=0, init=False)  # enrolments
     _homes_kept: bytes = field(default=b"", init=False)
     _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("registrar"), init=False)
@@ -182,6 +184,8 @@ class Registrar:
     async def _do(self, wish: Wish) -> None:
         if wish.kind == "revoke":
             await self.revoke(wish.home)
+        elif wish.kind == "accept":
+            await self.losses.accept(wish.home)
         else:
             await self.allow(wish.home, wish.url)
         log.info("registrar.wish_fulfilled", kind=wish.kind, home=wish.home)

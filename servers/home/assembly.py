@@ -20,11 +20,13 @@ from servers.home.enrolling import Enrolling
 from servers.home.global_client import GlobalClient
 from servers.home.health import Health
 from servers.home.housekeeping import Housekeeping
+from servers.home.life import LifeAtGlobal
 from servers.home.lifecycle import Lifecycle
 from servers.home.peer_presence import PeerPresence
 from servers.home.questions import Questions
 from servers.home.service import HomeServer
 from servers.integrity.sealer import Sealer
+from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
@@ -66,7 +68,8 @@ def assemble(
     lease = None if table is None else Lease(table, name, config.holder, config.lease_s)
     broker = broker if lease is None else leased(broker, lease)
     erasure = Erasure(store, closed)
-    writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out, erasure=erasure)
+    writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out,
+                    set_back=lambda why: keeper.stop_writing(why), erasure=erasure)  # fmt: skip
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
     outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name),
                     committed=lambda source: inbox.dedup.position(source))  # fmt: skip
@@ -75,7 +78,8 @@ def assemble(
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
-    global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards)
+    global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards,
+                                 sealed=lambda position: keeper.heard_of("The Global Server", position))  # fmt: skip
     clock_check = ClockCheck(name, store, broker, clock, monotonic, config.clock)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire)
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
@@ -100,13 +104,17 @@ def assemble(
 
     tickets = Tickets(name, sessions, contacters, broker, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))
+    at_global = LifeAtGlobal(broker, name)
+    keeper = LifeKeeper(server=name, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
+                        keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
+                        ask_others=at_global.known, accepted=at_global.accepted)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
                           questions=Questions(health, tickets, presence, cards, mail_check), mail_check=mail_check,
                           global_client=global_client, trust=trust, cards=cards, housekeeping=housekeeping, blanks=blanks,
-                          clock=clock, clock_check=clock_check)  # fmt: skip
+                          keeper=keeper, clock_check=clock_check)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)

@@ -38,7 +38,8 @@ log = structlog.get_logger()
 @dataclass(slots=True, eq=False)
 class GlobalClient:
     """Asks the Global Server. `believe` is called with the public keys of tokens whenever the Global Server has told them. `announced` is
-    set once the Global Server knows this home, and this home knows the keys. `refused`: why the Global Server does not know this home."""
+    set once the Global Server knows this home, and this home knows the keys. `sealed` is called with the position up to which the Global
+    Server has seals of this home's log. `refused`: why the Global Server does not know this home."""
 
     broker: Broker
     name: str
@@ -49,6 +50,7 @@ class GlobalClient:
     trust: Trust
     enrolling: Enrolling
     cards: Cards
+    sealed: Callable[[int], None]
     refused: str = field(default="", init=False)
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
     _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
@@ -129,6 +131,7 @@ class GlobalClient:
             if told.url_refused and await self.enrolling.allow_own_url():
                 raise Unavailable(told.refused)
             raise NotBelieved(told.refused)
+        self.sealed(told.sealed)
         await self.store.run(self.store.learn_transit_key, *told.mail)
         if told.certificate:
             own.peers.hold(told.certificate)

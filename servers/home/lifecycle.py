@@ -1,7 +1,6 @@
 """The order in which the components of a home start and stop. Rule: a component starts after those that it uses, and stops before them."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,6 +12,7 @@ from servers.home.global_client import GlobalClient
 from servers.home.housekeeping import Housekeeping
 from servers.home.peer_presence import PeerPresence
 from servers.home.questions import Questions
+from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.questions import home_key
@@ -39,7 +39,7 @@ class Lifecycle(Components):
     cards: Cards
     housekeeping: Housekeeping
     blanks: BlankWheel[Session]
-    clock: Callable[[], float]
+    keeper: LifeKeeper
     life: str = field(default="", init=False)  # the life of the log: the ids of sessions begin with it
     known_lives: set[str] = field(default_factory=set, init=False)  # the beginnings of sessions' ids whose cursors are good here
 
@@ -54,7 +54,7 @@ class Lifecycle(Components):
             self.store.fence(self.lease.epoch)
             await self.clock_check.refuse_wrong()  # it may have waited for months
             await asyncio.to_thread(self.trust.reload)  # the one that served before may have changed keys
-        await self.store.run(self.store.begin_life, self.clock())
+        await self.keeper.begin()
         await self.projector.catch_up()
         await self.erasure.start()
         await self._learn_cursors()
@@ -72,6 +72,7 @@ class Lifecycle(Components):
         self.housekeeping.start()
         self.blanks.start()
         self.clock_check.start()
+        self.keeper.watch()
         self.started = True
         log.info("home.started", home=self.name, position=self.presence.position, users=len(self.presence.users))
 

@@ -92,6 +92,8 @@ class HomeServer:
         lease = self.lifecycle.lease
         if lease is not None and (why_not := lease.why_not()) is not None:
             return why_not
+        if self.lifecycle.keeper.waits:
+            return self.lifecycle.keeper.waits
         return None if self.lifecycle.started else "This home is starting."
 
     @property

@@ -132,6 +132,17 @@ class Announce(Struct, frozen=True, tag_field="ask", tag="announce", omit_defaul
     life: int = 0
 
 
+class AskLife(Struct, frozen=True, tag_field="ask", tag="life", omit_defaults=True):
+    """How far is the log of `name` known to have come? It is in `life`, and ends at `end`. With `loss` in words, its server waits until
+    the ops have accepted that everything up to `known` is lost. The answer is `ToldLife`."""
+
+    name: str
+    life: int
+    end: int
+    known: int = 0
+    loss: str = ""
+
+
 class AskUser(Struct, frozen=True, tag_field="ask", tag="user"):
     """Who is this user, and where is their home? The answer is `FoundUser`."""
 
@@ -148,12 +159,13 @@ class ToldTime(Struct, frozen=True):
     time: float = 0.0
 
 
-GlobalQuestion = Announce | AskUser | AskTime | AskCard | Enrol | MailQuestion
+GlobalQuestion = Announce | AskLife | AskUser | AskTime | AskCard | Enrol | MailQuestion
 
 
 class Announced(Struct, frozen=True, omit_defaults=True):
     """The public keys to trust (JSON Web Keys), number and key with which mail between servers is encrypted, the home's new certificate
-    if the one it showed is not good any more, the Global Server's card, and the highest revoked number of each name. When the
+    if the one it showed is not good any more, the Global Server's card, the highest revoked number of each name, and up to which
+    position it has seals of the home's log. When the
     Global Server does not take the announcement, it says only why."""
 
     keys: list[dict[str, Any]] = []
@@ -163,6 +175,14 @@ class Announced(Struct, frozen=True, omit_defaults=True):
     revoked: dict[str, int] = {}
     refused: str = ""
     url_refused: bool = False
+    sealed: int = 0
+
+
+class ToldLife(Struct, frozen=True, omit_defaults=True):
+    """Up to which position the Global Server has seals of the log; whether the ops have accepted the loss."""
+
+    sealed: int = 0
+    accepted: bool = False
 
 
 class Refused(Struct, frozen=True, omit_defaults=True):

@@ -49,6 +49,7 @@ class Projector:
         self._projections = projections
         self._config = config or ProjectorConfig()
         self._saved: dict[str, int] = {}
+        self.remembered = 0  # the newest position that a checkpoint tells of, also one that the log does not have
         self._task = BackgroundTask("projector")
 
     async def start(self) -> None:
@@ -56,6 +57,8 @@ class Projector:
         newest = await self._store.run(self._store.last_position)
         for name, projection in self._projections.items():
             data = await self._store.run_reader(read_checkpoint, self._directory / f"{name}.projection", self._store.keys)
+            if data is not None and isinstance(data.get("position"), int):
+                self.remembered = max(self.remembered, data["position"])
             if data is not None and data.get("position", 0) <= newest:  # else it is a checkpoint of another log
                 try:
                     projection.from_checkpoint(data)
@@ -79,6 +82,12 @@ class Projector:
         if self._task.alive:
             await self._task.stop()
             await self.save()
+
+    def forget(self) -> None:
+        """Remove the checkpoints, which tell of events that the log does not have. Blocks."""
+        for path in self._directory.glob("*.projection"):
+            path.unlink()
+        self._saved.clear()
 
     def lag(self, newest: int) -> dict[str, int]:
         """How far each projection is behind `newest`, by name."""

@@ -20,7 +20,7 @@ from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from runtime.deferred import Deferred
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
-from servers.store.log.event_log import Conflicted
+from servers.store.log.event_log import Conflicted, SetBack
 from servers.store.log.lease import LeaseLost
 from servers.writing.config import WriterConfig
 from servers.writing.erasure import Erasure
@@ -41,14 +41,16 @@ class Writer:
         listeners: Iterable[Listener] = (),
         *,
         fenced_out: Callable[[], None] = lambda: None,
+        set_back: Callable[[str], None] = lambda why: None,
         erasure: Erasure | None = None,
         config: WriterConfig | None = None,
     ) -> None:
-        """`fenced_out` is called when the store says that another process writes now."""
+        """`fenced_out` is called when the store says that another process writes now, `set_back` when it lacks what was stored."""
         self._store = store
         self._rules = store.rules
         self.clock = clock
         self._fenced_out = fenced_out
+        self._set_back = set_back
         self._erasure = erasure
         self._config = config or WriterConfig()
         self._queue: deque[UnitOfWork] = deque()
@@ -63,6 +65,7 @@ class Writer:
         self.states = StateCache(store, self._config.max_states)
         self.task = BackgroundTask("writer")
         self.commits = 0
+        self.halted: Unavailable | None = None  # why nothing is committed any more
         self.over = False  # True once another process holds the lease: stop committing, and stop reading the log for events to announce
 
     def start(self) -> None:
@@ -134,6 +137,9 @@ class Writer:
     async def _commit(self, batch: list[UnitOfWork]) -> None:
         events: list[Event] = []
         tracked: list[Sequence[Tracking]] = []
+        if self.halted is not None:
+            self._fail(batch, self.halted)
+            return
         try:
             if self._unsure or self.over:
                 await self._find_committed()
@@ -243,6 +249,9 @@ class Writer:
         if isinstance(error, LeaseLost):
             self.over = True
             self._fenced_out()
+        if isinstance(error, SetBack) and self.halted is None:
+            self.halted = error
+            self._set_back(error.detail)
         if isinstance(error, Conflicted):  # every state may be out of date, and not only those that this batch touched
             self.states.clear()
         for unit in batch:

@@ -138,6 +138,9 @@ class Town:
         self.global_clock = self.clock
         self.clock_config = ClockConfig(wrong_s=float("inf"))  # a town's clock stands still, far from that of its database
         self.seals = SealPolicy()
+        self.sealed: dict[str, int] = {}  # up to where the Global Server has seals
+        self.losses: dict[str, str] = {}  # what homes say that they have lost
+        self.accepted: set[str] = set()  # whose loss the ops have accepted
         self.changes_burst = 10**9
         self.cards = CardsConfig()
         self.global_is_away = False
@@ -191,7 +194,10 @@ class Town:
             return msgpack.packb({"time": self.global_clock.now})
         if question["ask"] == "announce":
             await self.broker.declare_inbox(question["name"])
-            return msgpack.packb({"keys": [], "mail": (-1, b"k" * 32)})
+            return msgpack.packb({"keys": [], "mail": (-1, b"k" * 32), "sealed": self.sealed.get(question["name"], 0)})
+        if question["ask"] == "life":
+            self.losses |= {question["name"]: question["loss"]} if question.get("loss") else {}
+            return msgpack.packb({"sealed": self.sealed.get(question["name"], 0), "accepted": question["name"] in self.accepted})
         person = self.people.get(question["uid"])
         known = person and {"uid": person.uid, "handle": person.who.handle, "name": person.who.name, "home": person.home_name}
         return msgpack.packb({"user": known})

@@ -20,6 +20,10 @@ class Conflicted(Unavailable):
     """Another process wrote to the same stream; nothing was stored."""
 
 
+class SetBack(Unavailable):
+    """The log ends before a position that is known to have been used."""
+
+
 class Row(NamedTuple):
     """A stored event. In a log that somebody has tampered with, a field may be of any type."""
 
@@ -34,7 +38,8 @@ class EventLog(Protocol):
     """One server's events, positions and snapshots. Every method blocks, may be called from any thread, and may raise `Unavailable`."""
 
     def append(self, rows: Sequence[NewRow], trackings: Sequence[Tracking] = ()) -> Sequence[int]:
-        """Store rows and positions on disk in one transaction, all or nothing. Returns the positions of the rows, which rise in the order
+        """Store rows and positions on disk in one transaction, all or nothing. Raises `SetBack` when the database turns out to be another
+        one that lacks what was stored. Returns the positions of the rows, which rise in the order
         of the commits. Raises `Conflicted` when a version is taken or an inbox position does not rise, `LeaseLost` when a newer lease than
         that of `fence` was given. A position of the outbox that does not rise is passed over."""
 
@@ -71,6 +76,9 @@ class EventLog(Protocol):
     def fence(self, epoch: int) -> None:
         """From now on every `append` is made under the lease of this number."""
 
+    def let_go(self) -> None:
+        """Close the connections that hinder another one from filling the tables. The next call opens new ones."""
+
     def close(self) -> None:
         """Close every connection."""
 
@@ -106,7 +114,7 @@ class LogTables(LogView, Protocol):
         """Add events at their positions."""
 
     def track(self, trackings: dict[str, int]) -> None:
-        """Add positions."""
+        """Set positions."""
 
     def commit(self) -> int:
         """Make it durable. Returns the position of the newest event; the next event comes after it."""

@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool
 
 from domain.errors import Unavailable
 from runtime.postgres_options import KEEPALIVES
-from servers.store.log.event_log import Conflicted, NewRow, Row
+from servers.store.log.event_log import Conflicted, NewRow, Row, SetBack
 from servers.store.log.lease import LeaseLost
 from servers.store.log.positions import is_outbox
 from servers.store.postgres.lease import PostgresLease
@@ -30,6 +30,8 @@ RECONNECT_S = 5.0  # the pool's pauses double; after this time it forgets them, 
 POOL_SIZE = 2  # one connection for commits, one for the reader; more come and go as needed
 MAX_CONNECTIONS = 12
 LOCK_TIMEOUT_S = 5.0  # for another server's commit, or an administrator's lock on a table: as on SQLite
+
+_LAST = "SELECT max(notification_id) FROM {s}.stored_events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class PostgresLog:
         self._commit = commit_call(server)
         self._fence = 0  # the number of the lease under which we write; 0: this server has none
         self._lock_s = timeouts.lock_s
+        self._known = 0  # the newest position that this process has seen
+        self._set_back = ""  # why nothing may be stored any more
         self._url = url
         self._options: dict[str, Any] = {**KEEPALIVES, "application_name": f"{program_name(server)} {os.getpid()}"}
         with _driver_errors():
@@ -75,7 +79,10 @@ class PostgresLog:
             values += [[t.application_name for t in group], [t.notification_id for t in group]]
         with self._connection() as connection, connection.cursor(binary=True) as cursor:
             row = cursor.execute(self._commit, values, prepare=True).fetchone()
-        return (row and row[0]) or ()
+        positions: Sequence[int] = (row and row[0]) or ()
+        if positions:
+            self._known = positions[-1]
+        return positions
 
     def read(self, after: int, limit: int) -> list[Row]:
         return self._rows("WHERE notification_id > %s ORDER BY notification_id LIMIT %s", after, limit)
@@ -84,7 +91,9 @@ class PostgresLog:
         return self._rows("WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version", stream, after)
 
     def last_position(self) -> int:
-        return self._number("SELECT max(notification_id) FROM {s}.stored_events")
+        last = self._number(_LAST)
+        self._known = max(self._known, last)
+        return last
 
     def now(self) -> float:
         return float(self._ask("SELECT extract(epoch FROM clock_timestamp())")[0][0])
@@ -119,6 +128,9 @@ class PostgresLog:
     def fence(self, epoch: int) -> None:
         self._fence = epoch
 
+    def let_go(self) -> None:
+        """Nothing hinders: no transaction is open."""
+
     def close(self) -> None:
         self._pool.close()
 
@@ -138,6 +150,8 @@ class PostgresLog:
     @contextlib.contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[TupleRow]]:
         with _driver_errors(), self._pool.connection() as connection:
+            if self._set_back:
+                raise SetBack(self._set_back)
             yield connection
 
     def _configure(self, connection: psycopg.Connection[Any]) -> None:
@@ -146,6 +160,13 @@ class PostgresLog:
         connection.row_factory = tuple_row
         connection.execute(f"SET lock_timeout = '{self._lock_s}s'".encode())
         connection.execute("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
+        if self._known:  # a new connection may lead to another database, such as a replica that took over and lacks the newest commits
+            row = connection.execute(self._sql(_LAST)).fetchone()
+            last = (row and row[0]) or 0
+            if last < self._known:
+                self._set_back = (
+                    f"The database was set back: its log ends at {last}, and this process has stored events up to {self._known}."
+                )
 
 
 @contextlib.contextmanager

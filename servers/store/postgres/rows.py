@@ -19,6 +19,11 @@ from servers.store.postgres.schema import COLUMNS, make_tables, program_name, sc
 PAGE = 2_000  # rows fetched at a time: about 1 MB
 CONNECT_TIMEOUT_S = 5
 
+_TRACK = (
+    "INSERT INTO {s}.notification_tracking (application_name, notification_id) VALUES (%s, %s) "
+    "ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id"
+)
+
 
 class PostgresView:
     """`LogView` of a schema, over an open transaction."""
@@ -88,7 +93,7 @@ class PostgresTables(PostgresView):
 
     def track(self, trackings: dict[str, int]) -> None:
         with unavailable("the tracking positions cannot be stored"), self._database.cursor() as cursor:
-            cursor.executemany(self._sql("INSERT INTO {s}.notification_tracking VALUES (%s, %s)"), list(trackings.items()))
+            cursor.executemany(self._sql(_TRACK), list(trackings.items()))
 
     def commit(self) -> int:
         sequence = "pg_get_serial_sequence(format('%%I.stored_events', %s::text), 'notification_id')"

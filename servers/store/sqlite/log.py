@@ -104,9 +104,12 @@ class SqliteLog:
     def fence(self, epoch: int) -> None:
         raise NotImplementedError("a SQLite file belongs to one process")
 
-    def close(self) -> None:
+    def let_go(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+    def close(self) -> None:
+        self.let_go()
 
     def _rows(self, statement: str, *values: Any) -> list[Row]:
         return list(map(Row._make, self._ask(statement, *values)))

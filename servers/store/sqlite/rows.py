@@ -73,7 +73,7 @@ class SqliteTables(SqliteView):
 
     def track(self, trackings: dict[str, int]) -> None:
         with _unavailable("the tracking positions cannot be stored"):
-            self._database.executemany("INSERT INTO tracking VALUES (?,?)", trackings.items())
+            self._database.executemany("INSERT OR REPLACE INTO tracking VALUES (?,?)", trackings.items())
 
     def commit(self) -> int:
         with _unavailable("the store cannot be committed"):

@@ -16,9 +16,9 @@ from eventsourcing.persistence import Tracking
 from broker import envelope
 from broker.embedded.reader import EmbeddedReader
 from servers.encryption.key_tables import SqliteKeys
+from servers.lives.continuation import JUMP, JUMP_BLIND
 from servers.maintenance.backup import back_up_keys, back_up_log
 from servers.maintenance.errors import NotBackedUp, NotRestored
-from servers.maintenance.restore import JUMP, JUMP_BLIND
 from servers.store.databases import open_view
 from servers.store.log.event_log import Row
 from servers.trust.trust import Trust

@@ -1,4 +1,5 @@
-"""Reads the events that the history has and a backup lacks. Rule: the history is only read, and each record counts once.
+"""Reads the events that the history has and a log lacks, because it is a backup or was set back. Rule: the history is only read, and each
+record counts once.
 
 The history has the stored bytes of every event that may leave a store. From the events of other servers and their effects here it also
 follows how far this server had consumed them: an event whose effect is in the log was consumed, and so was every event before it.
@@ -6,6 +7,7 @@ follows how far this server had consumed them: an event whose effect is in the l
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -34,7 +36,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class HistorySinceBackup:
+class HistorySince:
     """`records`: the server's events after the last one of the backup; `last`: the last position that the history has; `at_end`: its
     record of the backup's last event; `consumed`: by source, how far the server had consumed others' events."""
 
@@ -44,9 +46,23 @@ class HistorySinceBackup:
     consumed: dict[str, int] = field(default_factory=dict)
 
 
-async def read_history_since_backup(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> HistorySinceBackup:
+async def newest_in_history(history: Any, server: str, since: float) -> int:
+    """The newest position of `server` among what came into the history after the moment `since`; 0 without any. Raises `Unavailable`."""
+    newest = 0
+    start = datetime.fromtimestamp(max(since, 0.0), UTC) if since else "first"
+    async for item in history.read_stream(topology.HISTORY, start, follow=False):
+        try:
+            told = envelope.decode(item.body)
+        except Malformed:
+            continue
+        if told.source == server and told.events:
+            newest = max(newest, told.events[-1].position)
+    return newest
+
+
+async def read_history_since(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> HistorySince:
     """Read from `history` (a `read_stream`) the events of `server` after the position `backed_up`. Raises `Unavailable`."""
-    since = HistorySinceBackup()
+    since = HistorySince()
     others: dict[str, list[EventRecord]] = {}
     seen = dict(trackings)
     async for item in history.read_stream(topology.HISTORY, "first", follow=False):

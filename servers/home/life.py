@@ -1,0 +1,37 @@
+"""What a home asks the Global Server about its own log. Rule: without an answer the home knows no more than before, and waits no longer."""
+
+from dataclasses import dataclass
+
+from msgspec import MsgspecError
+
+from broker.port import Broker
+from domain.errors import Unavailable
+from domain.registry.registered_home import GLOBAL
+from servers.lives.knowledge import Known, Loss
+from servers.messaging.questions import AskLife, ToldLife, ask
+
+ASK_TIMEOUT_S = 2.0  # a home that starts waits for this
+
+
+@dataclass(frozen=True, slots=True)
+class LifeAtGlobal:
+    """Asks for one home."""
+
+    broker: Broker
+    name: str
+
+    async def known(self) -> Known | None:
+        """How far the Global Server knows this home's log to have come; None when it does not answer."""
+        told = await self._ask(AskLife(self.name, 0, 0))
+        return None if told is None else Known("the Global Server", told.sealed)
+
+    async def accepted(self, loss: Loss) -> bool:
+        """Whether the ops have accepted this loss; from now on they can see it."""
+        told = await self._ask(AskLife(self.name, loss.life, loss.end, loss.known.position, str(loss)))
+        return told is not None and told.accepted
+
+    async def _ask(self, question: AskLife) -> ToldLife | None:
+        try:
+            return await ask(self.broker, GLOBAL, question, ToldLife, ASK_TIMEOUT_S)
+        except (Unavailable, MsgspecError):  # it is away, or from before logs had lives
+            return None

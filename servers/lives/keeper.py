@@ -1,0 +1,158 @@
+"""Keeps the life of a server's log: at every start, and while it runs. Rule: nothing is written to a log that lacks what is known of it.
+
+What the history still has is put behind the log's end, then another life begins. Only what nobody has waits for the ops.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import structlog
+
+from broker.port import Broker
+from domain.errors import Unavailable
+from servers.encryption.key_tables import open_table
+from servers.lives.continuation import HISTORY, Continuation, OtherLog, Seen, continuation, refuse_another_log
+from servers.lives.history_since import HistorySince, newest_in_history, read_history_since
+from servers.lives.knowledge import Known, Loss, sentence
+from servers.store.databases import open_tables, open_view
+from servers.store.event_store import Store
+from servers.store.log.event_log import SetBack
+from servers.writing.projector import Projector
+from servers.writing.writer import Writer
+
+CONNECT_S = 5.0  # a server that cannot reach its broker starts all the same, and looks as soon as it can
+MARGIN_S = 60.0  # by how much the clocks of this server and of its broker may differ
+LOOK_S = 1.0  # how often a server that waits for its ops asks whether they have accepted
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LifeKeeper:
+    """One server's. `ask_others`: how far other servers know this log to have come; `accepted`: whether the ops have accepted a loss."""
+
+    server: str
+    store: Store
+    writer: Writer
+    projector: Projector
+    broker: Broker
+    store_url: str
+    keys_url: str
+    clock: Callable[[], float]
+    end: Callable[[], int]  # the position of the newest commit
+    ask_others: Callable[[], Awaitable[Known | None]]
+    accepted: Callable[[Loss], Awaitable[bool]]
+    waits: str = field(default="", init=False)  # for the ops: what a server says that may not serve
+    over: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set when a running server must end
+    put_back: int = field(default=0, init=False)  # events that the history had, at this start
+    doubts: int = field(default=0, init=False)  # how often a peer knew more than the log has
+    _watching: bool = field(default=False, init=False)
+
+    async def begin(self) -> None:
+        """Before the first commit: put back what the log lacks, or wait until its ops accept the loss. Raises `Unavailable`."""
+        end = await self.store.run(self.store.last_position)
+        known = await self._known(end)
+        if known is not None and known.position > end:
+            log.error("life.set_back", server=self.server, end=end, known=known.position, by=known.who)
+            await self._go_on(end, known)
+        await self.store.run(self.store.begin_life, self.clock())
+
+    async def _known(self, end: int) -> Known | None:
+        """The furthest that anybody knows the log to have come. A log that has events goes on without its broker; an empty one waits."""
+        found = [Known("a checkpoint in the data directory", self.projector.remembered)]
+        while True:
+            try:
+                found.append(Known("the history", await self._newest_in_history(end)))
+                break
+            except Unavailable as error:
+                log.warning("life.history_away", server=self.server, detail=error.detail)
+                if end:
+                    break
+            self.waits = f"The broker is away, and without its history {self.server} cannot tell whether its log is new or was emptied."
+            await asyncio.sleep(LOOK_S)
+        self.waits = ""
+        if (told := await self.ask_others()) is not None:
+            found.append(told)
+        return max(found, key=lambda known: known.position)
+
+    async def _newest_in_history(self, end: int) -> int:
+        await self.broker.wait_connected(CONNECT_S)
+        newest = await self.store.run(self.store.read, end - 1, 1) if end else []
+        since = newest[0].event.at - MARGIN_S if newest else 0.0
+        return await newest_in_history(self.broker, self.server, since)
+
+    async def _go_on(self, end: int, known: Known) -> None:
+        """Put behind the log's end what the history has. Returns when that is on disk."""
+        while True:
+            seen, trackings = await self.store.run_reader(self._look)
+            behind, loss = await self._plan(seen, trackings, known)
+            if not loss or await self.accepted(loss):
+                break
+            if self.waits != sentence(loss):
+                self.waits = sentence(loss)
+                log.error("life.waits_for_ops", server=self.server, why=self.waits)
+            await asyncio.sleep(LOOK_S)
+        await asyncio.to_thread(self._write, seen, behind)
+        await asyncio.to_thread(self.projector.forget)
+        self.waits, self.put_back = "", len(behind.rows) - 2
+        log.warning("life.goes_on", server=self.server, agreed=behind.last, put_back=self.put_back, at=behind.continues_at, lost=str(loss))
+
+    def _look(self) -> tuple[Seen, dict[str, int]]:
+        seen = Seen()
+        with closing(open_view(self.store_url, self.server)) as view:
+            seen.see(view.rows())
+            return seen, view.trackings()
+
+    async def _plan(self, seen: Seen, trackings: dict[str, int], known: Known) -> tuple[Continuation, Loss]:
+        since, other = await self._history(seen, trackings), ""
+        life, used = seen.life, known.position
+        try:
+            refuse_another_log(self.server, seen, since)
+        except OtherLog as reason:
+            since, other = HistorySince(), reason.detail
+        blind = since.last < trackings.get(HISTORY, 0) or (not since.last and not other)
+        behind = continuation(self.server, seen, since, trackings, self.clock(), blind=blind, used=used)
+        first = since.records[0].position if since.records else 0
+        missing = behind.missing or ([f"{self.server} 1 to {first - 1}"] if not trackings and not seen.versions and first > 1 else [])
+        unreadable = await asyncio.to_thread(self._unreadable, seen)
+        return behind, Loss(self.server, life, behind.last, known, tuple(missing), unreadable, other)
+
+    async def _history(self, seen: Seen, trackings: dict[str, int]) -> HistorySince:
+        try:
+            await self.broker.wait_connected(CONNECT_S)
+            return await read_history_since(self.broker, self.server, seen.last, trackings)
+        except Unavailable as error:
+            log.warning("life.history_away", server=self.server, detail=error.detail)
+            return HistorySince()
+
+    def _unreadable(self, seen: Seen) -> int:
+        with closing(open_table(self.keys_url, self.store_url, self.server)) as keys:
+            return len(seen.owners - seen.erased - keys.read(seen.owners).keys())
+
+    def _write(self, seen: Seen, behind: Continuation) -> None:
+        with closing(open_table(self.keys_url, self.store_url, self.server)) as keys:
+            keys.add(dict.fromkeys(seen.erased))
+        self.store.log.let_go()
+        with open_tables(self.store_url, self.server) as tables:
+            tables.put(behind.rows)
+            tables.track(behind.trackings)
+            tables.commit()
+
+    def watch(self) -> None:
+        """From now on somebody may say that the log had come further."""
+        self._watching = True
+
+    def heard_of(self, who: str, position: int) -> None:
+        """The Global Server or the history knows how far this log had come."""
+        if self._watching and position > self.end():
+            self.stop_writing(f"{who} knows that this log had come to {position}, and it ends at {self.end()}.")
+
+    def stop_writing(self, why: str) -> None:
+        """The log of a running server was set back. It ends, and is put right by its next start."""
+        if not self.waits:
+            self.waits = f"The log of {self.server} was set back: {why} Restart the server, which puts back what can be."
+            self.writer.halted = SetBack(self.waits)
+            log.error("life.set_back_while_running", server=self.server, why=why)
+            self.over.set()

@@ -1,0 +1,118 @@
+"""A home whose log was emptied, or is an older copy: what the history has comes back, and only what nobody has waits for the ops."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from domain.errors import Unavailable
+from servers.lives.continuation import JUMP
+from tests.servers.homes import shown
+from tests.servers.maintenance.losses import Place
+from tests.servers.maintenance.test_backup import log
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    place = await Place(tmp_path).start()
+    yield place
+    await place.town.stop()
+
+
+async def talks_on(place: Place, *texts: str) -> None:
+    """Nobody lost a popup and nobody gets one twice, on either side."""
+    await place.town.meet()
+    _, anns = await place.ann.opens()
+    _, bobs = await place.bob.opens()
+    heard = [f"{text} {number} from bob" for text in texts for number in range(3)]
+    await shown(anns.texts, heard)
+    await place.talk("since")
+    await shown(anns.texts, [*heard, *(f"since {number} from bob" for number in range(3))])
+    await shown(lambda: [text for text in bobs.texts() if text.startswith("since")], [f"since {number} from ann" for number in range(3)])
+
+
+async def test_an_emptied_log_is_put_back_and_another_life_begins(place):
+    life = place.town.homes["h1"].lifecycle.store.life
+    await place.town.closes("h1")
+    rows = log(place.url)
+    place.lose(keys=False)
+    home = await place.town.opens("h1")
+    assert home.lifecycle.keeper.put_back == len(rows)
+    assert log(place.url)[: len(rows)] == rows
+    store = home.lifecycle.store
+    assert (store.former, store.agreed) == (life, rows[-1].position)
+    assert store.life not in (0, life)
+    await talks_on(place, "before")
+
+
+async def test_an_older_copy_gets_what_came_after_it(place):
+    await place.town.closes("h1")
+    shutil.copy(place.directory / "h1.db", place.directory / "older")
+    await place.town.opens("h1")
+    await place.town.meet()
+    await place.talk("after")
+    await place.town.closes("h1")
+    rows = log(place.url)
+    shutil.copy(place.directory / "older", place.directory / "h1.db")
+    home = await place.town.opens("h1")
+    assert log(place.url)[: len(rows)] == rows
+    assert home.lifecycle.store.agreed == rows[-1].position
+    await talks_on(place, "before", "after")
+
+
+async def test_a_restart_is_the_same_life(place):
+    life = place.town.homes["h1"].lifecycle.store.life
+    await place.town.closes("h1")
+    home = await place.town.opens("h1")
+    assert (home.lifecycle.store.life, home.lifecycle.keeper.put_back) == (life, 0)
+
+
+async def waiting(place: Place) -> "asyncio.Task[object]":
+    """The start of a home that may not begin."""
+    opening = asyncio.create_task(place.town.opens("h1"))
+    await eventually(lambda: "h1" in place.town.losses)
+    return opening
+
+
+async def test_what_nobody_has_waits_for_the_ops(place):
+    """The Global Server has seals of events that are neither in the log nor in the history."""
+    await place.town.closes("h1")
+    end = log(place.url)[-1].position
+    known = place.town.sealed["h1"] = end + 7
+    opening = await waiting(place)
+    home = place.town.homes["h1"]
+    assert f"the events after {end}, up to {known} at least, which the Global Server knows of, are nowhere" in (home.closed() or "")
+    assert "flash servers accept h1" in (home.closed() or "")
+    assert log(place.url)[-1].position == end, "something was written before the ops had spoken"
+    place.town.accepted.add("h1")
+    await opening
+    assert home.closed() is None
+    assert log(place.url)[-1].position > known + JUMP
+    await talks_on(place, "before")
+
+
+async def test_names_and_texts_whose_keys_are_gone_wait_for_the_ops(place):
+    await place.town.closes("h1")
+    place.lose()
+    opening = await waiting(place)
+    assert "the keys of" in place.town.losses["h1"]
+    place.town.accepted.add("h1")
+    await opening
+
+
+async def test_a_running_home_that_was_set_back_stops_writing_at_once(place):
+    home = place.town.homes["h1"]
+    home.lifecycle.keeper.heard_of("The Global Server", 10**6)
+    with pytest.raises(Unavailable, match="was set back"):
+        await place.ann.sends(place.bob, "too late")
+    assert home.lifecycle.keeper.over.is_set()
+    assert "was set back: The Global Server knows that this log had come to 1000000" in (home.closed() or "")
+
+
+async def test_nobody_is_believed_who_knows_no_more_than_the_log(place):
+    home = place.town.homes["h1"]
+    home.lifecycle.keeper.heard_of("The Global Server", home.lifecycle.outbox.recent.last)
+    await place.ann.sends(place.bob, "still here")
