@@ -2,9 +2,14 @@
 
 The servers add these errors to the tree in `domain/errors.py`; `servers/maintenance/errors.py` draws those of the commands:
 
+Rejected
+├── OtherLog         servers/lives/continuation.py: the history is of another log
+└── NothingToAccept  servers/global_server/losses.py: this server does not wait for the ops
+
 Unavailable
 ├── NoCard           servers/trust/box.py: the addressee's card is not known here
 ├── Conflicted       servers/store/log/event_log.py: another process wrote to the same stream
+├── SetBack          servers/store/log/event_log.py: the log lacks what is known to have been stored
 └── LeaseLost        servers/store/log/lease.py: another process serves this home
 
 ValueError

@@ -85,7 +85,7 @@ def assemble(
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
     mail_check = MailCheck(GLOBAL, broker, outbox.receivers, inbox, peers)
-    losses = Losses(store, writer, new_id)
+    losses = Losses(store, trust.records, writer, new_id)
     own_life = OwnLife(trust.records, writer, new_id)
     keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,

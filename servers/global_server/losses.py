@@ -1,5 +1,6 @@
 """Homes that were set back and wait for the ops. Rule: who accepts a loss works on the Global Server's machine, and each is an event."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from domain.registry.commands import AcceptLoss
 from domain.registry.state import HomeState
 from servers.messaging.questions import AskLife, ToldLife
 from servers.store.event_store import Store
+from servers.trust.records import LOSS, Records
 from servers.writing.writer import Writer
 
 MAX_WAITING = 1_000  # whoever may ask may invent names; this bounds what is remembered
@@ -27,6 +29,7 @@ class Losses:
     """What homes have lost, by name, until the ops accept it."""
 
     store: Store
+    records: Records
     writer: Writer
     new_id: Callable[[], str]
     waiting: dict[str, AskLife] = field(default_factory=dict, init=False)
@@ -34,12 +37,15 @@ class Losses:
     async def told(self, asked: AskLife) -> ToldLife:
         """The answer to a home that starts, or waits. Raises `Unavailable`."""
         accepted = False
-        if asked.loss:
+        if not asked.loss:  # it starts, so what it may have waited for is over
+            await self._forget(asked.name)
+        else:
             accepted = await self._accepted(asked)
             if accepted:
-                self.waiting.pop(asked.name, None)
+                await self._forget(asked.name)
             elif self.waiting.get(asked.name) != asked and (asked.name in self.waiting or len(self.waiting) < MAX_WAITING):
                 self.waiting[asked.name] = asked
+                await asyncio.to_thread(self.records.put, LOSS + asked.name, asked.loss.encode())
                 log.error("global.home_set_back", home=asked.name, end=asked.end, known=asked.known, why=asked.loss)
         return ToldLife(await self.sealed(asked.name), accepted)
 
@@ -56,7 +62,12 @@ class Losses:
             raise NothingToAccept
         command = AcceptLoss(name=name, life=asked.life, end=asked.end, known=asked.known, loss=asked.loss, cause=self.new_id())
         await self.writer.submit((command,))
+        await asyncio.to_thread(self.records.remove, LOSS + name)
         log.warning("global.loss_accepted", home=name, end=asked.end, known=asked.known, loss=asked.loss)
+
+    async def _forget(self, name: str) -> None:
+        if self.waiting.pop(name, None) is not None:
+            await asyncio.to_thread(self.records.remove, LOSS + name)
 
     async def _accepted(self, asked: AskLife) -> bool:
         state = await self.store.run(self.store.load, f"home-{asked.name}")

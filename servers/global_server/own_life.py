@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from domain.registry.commands import AcceptLoss
 from domain.registry.registered_home import GLOBAL
 from servers.lives.knowledge import Known, Loss
-from servers.trust.records import WISH, Records
+from servers.trust.records import LOSS, WISH, Records
 from servers.trust.wishes import read_wish
 from servers.writing.writer import Writer
 
@@ -27,10 +27,12 @@ class OwnLife:
 
     async def accepted(self, loss: Loss) -> bool:
         """Whether the ops have accepted that this is lost."""
+        await asyncio.to_thread(self.records.put, LOSS + GLOBAL, str(loss).encode())
         for name, stored in (await asyncio.to_thread(self.records.everything, WISH)).items():
             wish = read_wish(stored)
             if wish is not None and (wish.kind, wish.home) == ("accept", GLOBAL):
                 await asyncio.to_thread(self.records.change, name, stored, None)
+                await asyncio.to_thread(self.records.remove, LOSS + GLOBAL)
                 self._accepted = loss
                 return True
         return False

@@ -15,6 +15,7 @@ REVOKED = "revoked"  # the highest revoked number of each name
 CARD = "card "  # and a name: what that server showed
 ENROLMENT = "enrolment "  # and the name of a home: a secret that is good once; at the Global Server only
 HOMES = "homes"  # name and URL of every home that was announced, for the commands; at the Global Server only
+LOSS = "loss "  # and the name of a server that waits until the ops accept what it has lost: that, in words; at the Global Server only
 WISH = "wish "  # and an id: what the ops ask of the Global Server; there only
 
 
@@ -75,6 +76,11 @@ class Records:
     def change(self, name: str, old: bytes | None, new: bytes | None) -> bool:
         """Put `new` in the place of `old`. False when another process was first."""
         return self._table.change_record(name, old, new)
+
+    def remove(self, name: str) -> None:
+        """Take a record away, whatever it is."""
+        while (kept := self.read(name)) is not None and not self._table.change_record(name, kept, None):
+            pass
 
     def put(self, name: str, value: bytes) -> None:
         """Store what any process may overwrite."""

@@ -17,7 +17,7 @@ from flash.commands.servers.registry import ServerEntry, entries, registry
 from flash.commands.session import AsJson, Data, settings_for
 from flash.process.settings import BadSetting
 from servers.trust.enrolment import fingerprint
-from servers.trust.records import Records
+from servers.trust.records import LOSS, Records
 from servers.trust.wishes import Wish, make_wish
 
 WAIT_S = 10.0  # the Global Server looks for wishes each second
@@ -60,6 +60,23 @@ def revoke(home: Home, data: Data = None) -> None:
     typer.echo("End also what it may do at the broker and the database:")
     for line in ending_commands(home):
         typer.echo(f"  {line}")
+
+
+@app.command()
+def accept(server: Annotated[str, typer.Argument(metavar="SERVER", help="h1, h2… or global.")], data: Data = None) -> None:
+    """Let a server that was set back go on without what nobody has any more. Says what that is."""
+    if not HOME_NAME.fullmatch(server):
+        complain(f"{server!r} is no name of a server")
+        raise typer.Exit(2)
+
+    def look(records: Records) -> None:
+        loss = records.read(LOSS + server)
+        if loss is None:
+            raise BadSetting(f"{server} does not wait for anybody to accept a loss")
+        typer.echo(f"Lost: {loss.decode()}.")
+
+    _with_records(data, look)
+    _wish(data, Wish(kind="accept", home=server), f"accepted: {server} goes on without it")
 
 
 def ending_commands(home: str) -> list[str]:

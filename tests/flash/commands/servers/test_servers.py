@@ -12,7 +12,7 @@ from msgspec import msgpack
 from clients.command_line.running import run
 from flash.cli import people
 from servers.global_server.service import GlobalServer
-from servers.messaging.questions import Announce
+from servers.messaging.questions import Announce, AskLife
 from servers.trust.enrolment import Enrolled, Secret, ask_to_enrol
 from servers.trust.trust import Trust
 from tests.servers.registry import House
@@ -80,6 +80,19 @@ async def test_a_home_is_enrolled_shown_moved_and_revoked(house: House, capsys: 
     assert not known(server, "h1")
     assert await flash("servers") == 0
     assert "revoked" in said(capsys)
+
+
+async def test_ops_read_what_a_home_has_lost_and_accept_it(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await house.opens()
+    assert await flash("servers", "accept", "h1") == 1
+    assert "h1 does not wait for anybody" in capsys.readouterr().err
+    lost = AskLife("h1", 5, 10, 17, "the events after 10 are nowhere")
+    assert "accepted" not in await ask_global(house.broker, lost)
+    assert await flash("servers", "accept", "h1") == 0
+    assert said(capsys) == "Lost: the events after 10 are nowhere.\naccepted: h1 goes on without it\n"
+    assert (await ask_global(house.broker, lost))["accepted"]
+    assert "accepted" not in await ask_global(house.broker, AskLife("h1", 5, 10, 18, "one event more")), "another loss was accepted, too"
+    assert await flash("servers", "accept", "h1") == 0
 
 
 async def test_a_wish_waits_for_a_global_server_that_does_not_run(house: House, capsys: pytest.CaptureFixture[str]) -> None:
