@@ -103,8 +103,9 @@ class Broker(Protocol):
         """Return as soon as the broker is connected and the topology declared. Raises `Unavailable` after `timeout_s`."""
 
     async def declare_inbox(self, server: str) -> None:
-        """Make sure the durable queue `flash.home.<server>` exists and is bound, so that messages to the server wait there. When the
-        broker is away this returns at once, and the queue is declared on connecting, before anything can be published."""
+        """Make sure the durable queue `flash.home.<server>` exists and is bound, so that messages to the server wait there, and the
+        stream `flash.calls.<server>` with them. When the broker is away this returns at once, and they are declared on connecting,
+        before anything can be published. Where our user may not make them, the broker counts as away until somebody else has."""
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
         """Return once the broker has every message on disk, in order. Raises `Unavailable`, at once when the broker is away; any part
@@ -116,8 +117,8 @@ class Broker(Protocol):
         unacked messages come again, in order. One consumer at a time is active per queue; a second waits as standby."""
 
     async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
-        """Send a request on `flash.requests` to the server of `key`, and return its answer. Raises `Unavailable` when no server serves
-        `key`, or none answers in time."""
+        """Send a request on `flash.requests` to the server of `key`, `global` or `home.<name>`, and return its answer. Raises `Unavailable`
+        when there is no such server, or it does not answer in time."""
 
     async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         """Answer requests for `key` from now on, over reconnects, until `close`. When `handler` raises, no answer is sent."""
@@ -137,11 +138,15 @@ class Broker(Protocol):
 
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         """Whether a message of this publisher (`Delivery.publisher`) may claim to be of `server`. Whoever does not ask believes what any
-        server says of any other."""
+        server says of any other. Those that may not are counted."""
 
     @property
     def received(self) -> Mapping[str, int]:
         """How many bytes came from each publisher since the start. Empty in an embedded broker."""
+
+    @property
+    def not_believed(self) -> Mapping[str, int]:
+        """How many messages of each publisher claimed to be of a server for which it does not speak."""
 
     async def depths(self) -> dict[str, int]:
         """How many messages wait in each queue, by its name: in `flash.dead`, and in the inboxes that were declared or are consumed
@@ -153,8 +158,9 @@ class Broker(Protocol):
 
     async def requeue_dead(self, ids: Collection[str] | None = None) -> int:
         """Put dead letters back at the end of the queue that each came from, and return how many. Only the first `MAX_DEAD_LETTERS` are
-        considered, and of these, unless `ids` is None, only those in `ids`. Each carries the header `flash-returned` from then on. A
-        dead letter leaves `flash.dead` only when its queue has it, so after a crash it may be in both. Raises `Unavailable`, also
+        considered, and of these, unless `ids` is None, only those in `ids`. Each carries the header `flash-returned` from then on. A dead
+        letter that came from no inbox stays, and cannot be put back by its id either: a home could make one that says anything. A dead
+        letter leaves `flash.dead` only when its queue has it, so after a crash it may be in both. Raises `Unavailable`, also
         when the queue of a dead letter does not exist any more: that one and those after it stay."""
 
     async def drop_dead(self, ids: Collection[str]) -> int:

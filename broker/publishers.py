@@ -15,7 +15,8 @@ SINGLE_PROCESS = ""  # the publisher of what never left this process; there is n
 
 class Publishers:
     """The rule as `server` applies it, which connects as `user`. `users` names the user of each server whose user has another name than
-    the server. `received` counts the bytes that came from each user; those that nobody signed are counted under the empty name."""
+    the server. `received` counts the bytes that came from each user, `not_believed` the messages that claimed to be of somebody else; what
+    nobody signed is counted under the empty name."""
 
     def __init__(self, server: str, user: str, users: Mapping[str, str] = MappingProxyType({})) -> None:
         self._users = users
@@ -23,6 +24,7 @@ class Publishers:
         if user not in (self.user_of(server), self.user_of(GLOBAL)):
             self._shared.add(user)  # somebody else's name: then we share it, and so may others
         self.received: dict[str, int] = {}
+        self.not_believed: dict[str, int] = {}
 
     def user_of(self, server: str) -> str:
         """The user as which a server connects."""
@@ -30,9 +32,12 @@ class Publishers:
 
     def speak_for(self, publisher: str | None, server: str) -> bool:
         """Whether what `publisher` published may be of `server`. Nobody (None) speaks for none."""
-        if publisher is None:
-            return False
-        return publisher == SINGLE_PROCESS or publisher == self._users.get(server, server) or publisher in self._shared
+        if publisher is not None and (
+            publisher == self._users.get(server, server) or publisher in self._shared or publisher == SINGLE_PROCESS
+        ):
+            return True
+        self.not_believed[publisher or ""] = self.not_believed.get(publisher or "", 0) + 1
+        return False
 
     def count(self, publisher: str | None, size: int) -> None:
         """Note that a message came. About 0.2 µs."""

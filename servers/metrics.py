@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from broker.port import Broker
 from servers.integrity.sealer import Sealer
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
@@ -15,14 +16,24 @@ from servers.writing.writer import Writer
 STARTED = time.time()  # when this process began, a second late at most, because importing takes that long
 
 
-def of_every_server(newest: int, writer: Writer, relay_lag: int, connected: bool, lags: Mapping[str, int]) -> Iterator[Metric]:
-    """Metrics of the log, the writer, the outbox and the projections. `lags`: how far each projection is behind, by name."""
+def of_every_server(newest: int, writer: Writer, relay_lag: int, broker: Broker, lags: Mapping[str, int]) -> Iterator[Metric]:
+    """Metrics of the log, the writer, the outbox, the broker and the projections. `lags`: how far each projection is behind, by name."""
     yield GaugeMetricFamily("flash_started_seconds", "When this process began, in seconds since 1970.", STARTED)
     yield GaugeMetricFamily("flash_log_position", "Position of the newest event.", newest)
     yield GaugeMetricFamily("flash_writer_waiting", "Commands waiting for a commit.", writer.depth)
     yield CounterMetricFamily("flash_commits", "Transactions committed.", writer.commits)
     yield GaugeMetricFamily("flash_relay_lag", "Events committed but not yet published.", relay_lag)
-    yield GaugeMetricFamily("flash_broker_connected", "1 while the broker answers.", int(connected))
+    yield GaugeMetricFamily("flash_broker_connected", "1 while the broker answers.", int(broker.connected))
+    received = CounterMetricFamily("flash_broker_received_bytes", "Bytes that came from each user of the broker.", labels=["publisher"])
+    for publisher, size in broker.received.items():
+        received.add_metric([publisher], size)
+    yield received
+    strange = CounterMetricFamily(
+        "flash_broker_not_believed", "Messages that named another server than their publisher's.", labels=["publisher"]
+    )
+    for publisher, messages in broker.not_believed.items():
+        strange.add_metric([publisher], messages)
+    yield strange
     lag = GaugeMetricFamily("flash_projection_lag", "Events a projection has not folded yet.", labels=["projection"])
     for name, behind in lags.items():
         lag.add_metric([name], behind)

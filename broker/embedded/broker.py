@@ -39,6 +39,7 @@ class EmbeddedBroker:
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
         self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
         self.received: Mapping[str, int] = {}
+        self.not_believed: Mapping[str, int] = {}
         self._answering = BackgroundTasks("broker.answer")
         self._asking: set[asyncio.Future[bytes]] = set()
         self._dead = DeadLetters(self._journal, self._inboxes, self._rows, self._commit)

@@ -4,11 +4,15 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
+import structlog
+
 from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, returned_headers
 from broker.embedded.journal import Journal, Row
 from broker.embedded.queue import Inbox
-from broker.topology import DEAD
+from broker.topology import DEAD, inbox_of
 from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 
 class DeadLetters:
@@ -38,7 +42,10 @@ class DeadLetters:
             for id_, headers, body in await self._stored():
                 letter = read_dead_letter(headers, body)
                 if ids is None or letter.id in ids:
-                    if letter.queue not in self._inboxes:
+                    if inbox_of(letter.queue) is None and ids is None:
+                        log.warning("broker.dead_letter_stays", queue=letter.queue)
+                        continue
+                    if inbox_of(letter.queue) is None or letter.queue not in self._inboxes:
                         raise Unavailable(f"no queue takes the dead letter of {letter.queue or 'nowhere'}")
                     moves.append((id_, letter.queue, json.dumps(returned_headers(headers)), body))
             self._journal.batch.moves.extend(moves)

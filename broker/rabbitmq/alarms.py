@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator
 
 from broker.port import Outgoing
-from broker.rabbitmq.connection import is_blocked, new_connection, user_of
+from broker.rabbitmq.connection import has_exchange, is_blocked, new_connection, user_of
 from broker.rabbitmq.link import or_unavailable
 from broker.rabbitmq.publisher import Publisher
 from broker.rabbitmq.writer import Writer
+from broker.topology import HOMES
 from domain.errors import Unavailable
 
-NOBODY = "flash.nobody"  # the name of a queue that does not exist
+NOBODY = "flash.nobody"  # no home and no queue is called so
 CLOSE_S = 1.0  # a RabbitMQ that makes us wait does not read our farewell either
 LOOK_S = 0.02  # between two looks whether it makes us wait
 UNKNOWN = "under an alarm"  # what we say when the reason cannot be found in the log
@@ -26,9 +27,10 @@ async def why_blocked(url: str, timeout_s: float) -> str:
         with _reasons() as reasons:
             async with or_unavailable(), asyncio.timeout(timeout_s):
                 await connection.connect()
+                exchange = HOMES if await has_exchange(connection, HOMES) else ""  # on which everybody may publish
                 publisher = await Publisher.on(await connection.channel(on_return_raises=True), Writer(connection), user_of(url))
                 for _ in range(2):  # RabbitMQ takes the first message even during an alarm
-                    publishing = asyncio.create_task(publisher.publish([Outgoing("", NOBODY, b"")]))
+                    publishing = asyncio.create_task(publisher.publish([Outgoing(exchange, NOBODY, b"")]))
                     while not (await asyncio.wait((publishing,), timeout=LOOK_S))[0]:
                         if await is_blocked(connection):
                             return reasons[-1] if reasons else UNKNOWN

@@ -42,6 +42,7 @@ class RabbitConfig:
     max_answering: int = 1_000  # requests that are answered at a time; a peer that sends more of them gets no answer to those
     cancel_again_s: float = 5.0  # closing a link politely takes 3 s at most
     users: Mapping[str, str] = field(default_factory=dict)  # of those servers whose user is not called as they are
+    tend_s: float | None = None  # between two looks whether all that was declared is still there; only the Global Server may mend it
     link: LinkConfig = field(default_factory=LinkConfig)
 
 
@@ -64,7 +65,7 @@ class RabbitBroker:
         self._inboxes: set[str] = set()
         self._consumers: list[RabbitConsumer] = []
         self._readers: list[StreamReader] = []
-        self._calls = Calls(config.max_answering, self._publishers)
+        self._calls = Calls(name, config.max_answering, self._publishers)
         self._dead = DeadLetters()
         self._attaching = BackgroundTasks("broker.attach")
 
@@ -114,15 +115,26 @@ class RabbitBroker:
                 self._link = link
                 self._up.set()
                 log.info("broker.connected", broker=self._name)
-            reason = await asyncio.shield(link.lost)
+            reason = await self._tend(link)
             log.warning("broker.lost", broker=self._name, reason=reason)
         finally:
             await link.close()
 
+    async def _tend(self, link: Link) -> str:
+        """Wait for the loss of the link, and return the reason. Meanwhile make again what somebody deleted. Raises `Unavailable`."""
+        while not (await asyncio.wait((link.lost,), timeout=self._config.tend_s))[0]:
+            if link.blocked:  # RabbitMQ reads nothing then
+                continue
+            async with or_unavailable(), asyncio.timeout(self._config.attach_timeout_s):
+                await link.declare_topology()
+                for server in sorted(self._inboxes):
+                    await link.declare_server(server)
+        return link.lost.result()
+
     def _wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
         """How to attach all that every link must have, in this order."""
         wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {}
-        wanted |= {("inbox", server): partial(_declare_inbox, server) for server in self._inboxes}
+        wanted |= {("inbox", server): partial(self._declare_server, server) for server in self._inboxes}
         wanted |= self._calls.wanted()
         wanted |= {consumer: consumer.attach for consumer in self._consumers}
         wanted |= {reader: reader.attach for reader in self._readers}
@@ -150,7 +162,7 @@ class RabbitBroker:
     async def declare_inbox(self, server: str) -> None:
         self._inboxes.add(server)
         if (link := self._link) is not None:
-            await self._attach(link, link.declare_inbox(server))
+            await self._attach(link, self._declare_server(server, link))
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
         if self._attaching:
@@ -208,6 +220,10 @@ class RabbitBroker:
     def received(self) -> Mapping[str, int]:
         return self._publishers.received
 
+    @property
+    def not_believed(self) -> Mapping[str, int]:
+        return self._publishers.not_believed
+
     async def depths(self) -> dict[str, int]:
         link = self._live_link()
         depths: dict[str, int] = {}
@@ -230,6 +246,5 @@ class RabbitBroker:
     async def drop_dead(self, ids: Collection[str]) -> int:
         return await self._dead.drop(self._live_link(), ids)
 
-
-async def _declare_inbox(server: str, link: Link) -> None:
-    await link.declare_inbox(server)
+    async def _declare_server(self, server: str, link: Link) -> None:
+        await link.declare_server(server, anew=self._config.tend_s is not None)

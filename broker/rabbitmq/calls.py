@@ -1,56 +1,64 @@
-"""Requests, answers and heartbeats on RabbitMQ. Rule: nothing here is stored or confirmed; the requester sets a timeout.
+"""Requests, answers and heartbeats on RabbitMQ. Rule: they concern this moment; the requester sets a timeout, and nobody reads them later.
 
-Answers come by RabbitMQ's direct reply-to, without a queue. A server that serves a key or listens to heartbeats has an exclusive
-queue that goes with the connection, so RabbitMQ returns a request that nobody serves at once.
+A server has one stream for the questions to it and for the answers to its own, and all servers have one stream for heartbeats. Each
+process reads them from their end. What is not signed by the user of the server that it names is not believed.
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
 import structlog
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import PublishError
+from aiormq.abc import DeliveredMessage
 
 from broker.answering import answer_of
 from broker.port import MSGPACK
 from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
-from broker.topology import HEARTBEATS, REQUESTS
+from broker.rabbitmq.tail import follow
+from broker.topology import ANSWERS, CALLS_PREFIX, HEARTBEAT_LOG, HEARTBEATS, REQUESTS, asked_server, calls
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
 
 log = structlog.get_logger(__name__)
 
-REPLY_TO = "amq.rabbitmq.reply-to"
-DEFAULT_EXCHANGE = ""  # AMQP's own: the key is the name of the queue
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """An answer that somebody waits for, and the server that was asked."""
+
+    server: str
+    answer: asyncio.Future[bytes]
 
 
 class Calls:
-    """What this process requests, answers and hears, over all links."""
+    """What this process of `server` requests, answers and hears, over all links."""
 
-    def __init__(self, max_answering: int, publishers: Publishers) -> None:
+    def __init__(self, server: str, max_answering: int, publishers: Publishers) -> None:
+        self._server = server
         self._max_answering = max_answering
         self._publishers = publishers
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
         self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
-        self._awaited: dict[str, asyncio.Future[bytes]] = {}  # answers, by the number of the request
+        self._asks = False
+        self._awaited: dict[str, Awaited] = {}  # by the id of the request
+        self._process = secrets.token_hex(8)  # another process of this server reads the same answers
         self._numbers = count(1)
-        self._attached: set[tuple[Link, str]] = set()  # what the present link has: served keys, and HEARTBEATS
+        self._attached: dict[str, tuple[Link, asyncio.Task[None]]] = {}  # by the stream
         self._answering = BackgroundTasks("broker.answer")
         self._sending_heartbeat: Link | None = None  # the link on which a heartbeat is being sent
 
     def wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
-        """What a new link must have: a consumer of answers, of requests for each served key, of heartbeats."""
-        wanted: dict[Hashable, Callable[[Link], Awaitable[None]]] = {REPLY_TO: self._attach_answers}
-        wanted |= {(REQUESTS, key): partial(self.attach_server, key=key) for key in self._served}
-        return wanted | ({HEARTBEATS: self.attach_heartbeats} if self._heartbeat_handlers else {})
-
-    async def _attach_answers(self, link: Link) -> None:
-        queue = await link.side.get_queue(REPLY_TO, ensure=False)
-        await queue.consume(self._on_answer, no_ack=True)
+        """The streams that a new link must follow."""
+        servers = {asked_server(key) for key in self._served} | ({self._server} if self._asks else set())
+        streams = [calls(server).name for server in sorted(servers)] + ([HEARTBEAT_LOG] if self._heartbeat_handlers else [])
+        return {("follow", stream): partial(self._attach, stream) for stream in streams}
 
     def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         """Answer requests for `key` on every later link."""
@@ -62,37 +70,42 @@ class Calls:
 
     async def attach_server(self, link: Link, key: str) -> None:
         """Answer requests for `key` on this link too."""
-        if self._attach(link, key):
-            await _consume(link.side, REQUESTS, key, partial(self._on_request, link, key))
+        await self._attach(calls(asked_server(key)).name, link)
 
     async def attach_heartbeats(self, link: Link) -> None:
         """Hear heartbeats on this link too."""
-        if self._attach(link, HEARTBEATS):
-            await _consume(link.side, HEARTBEATS, "", self._on_heartbeat)
+        await self._attach(HEARTBEAT_LOG, link)
 
-    def _attach(self, link: Link, key: str) -> bool:
-        """Note that the link has it. False when the link had it before."""
-        if (link, key) in self._attached:
-            return False
-        self._attached = {each for each in self._attached if each[0] is link} | {(link, key)}
-        return True
+    async def _attach(self, stream: str, link: Link) -> None:
+        """Follow a stream on this link, unless it is followed there already."""
+        before = self._attached.get(stream)
+        if before is None or before[0] is not link or (before[1].done() and (before[1].cancelled() or before[1].exception())):
+            before = self._attached[stream] = link, asyncio.create_task(self._follow(stream, link))
+        await asyncio.shield(before[1])  # whoever else asks at the same moment needs it too
+
+    async def _follow(self, stream: str, link: Link) -> None:
+        if stream.startswith(CALLS_PREFIX):
+            await link.declare_server(stream.removeprefix(CALLS_PREFIX))
+        await follow(link, stream, partial(self._take, link))
 
     async def request(self, link: Link, key: str, body: bytes, timeout_s: float) -> bytes:
         """Ask, and wait for the answer. Raises `Unavailable`."""
-        number = str(next(self._numbers))
+        self._asks = True
+        id_ = f"{self._process}-{next(self._numbers)}"
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._awaited[number] = answer
-        request = _message(link, body, number)
-        request.reply_to = REPLY_TO
-        request.expiration = max(timeout_s, 0.001)  # after that nobody waits for the answer any more; RabbitMQ counts milliseconds
+        self._awaited[id_] = Awaited(asked_server(key), answer)
+        request = _message(link, body, id_)
+        request.reply_to = self._server
         try:
             async with asyncio.timeout(timeout_s):
+                async with or_unavailable():
+                    await self._attach(calls(self._server).name, link)
                 await _publish(link.side, REQUESTS, key, request, mandatory=True)
                 return await answer
         except TimeoutError:
             raise Unavailable(f"nobody answered {key} in time") from None
         finally:
-            del self._awaited[number]
+            del self._awaited[id_]
 
     def send_heartbeat(self, link: Link, body: bytes) -> None:
         """Send a heartbeat to all who listen, unless the last one still waits to be sent, as during an alarm."""
@@ -109,9 +122,9 @@ class Calls:
 
     def lost(self) -> None:
         """The link is lost: every pending request fails, because no answer can come any more."""
-        for answer in self._awaited.values():
-            if not answer.done():
-                answer.set_exception(Unavailable("the connection to the broker was lost"))
+        for awaited in self._awaited.values():
+            if not awaited.answer.done():
+                awaited.answer.set_exception(Unavailable("the connection to the broker was lost"))
 
     def close(self) -> None:
         """Fail the pending requests, and neither answer nor listen any more."""
@@ -120,33 +133,44 @@ class Calls:
         self._heartbeat_handlers.clear()
         self._answering.cancel()
 
-    async def _on_answer(self, message: AbstractIncomingMessage) -> None:
-        answer = self._awaited.get(message.correlation_id or "")
-        if answer is not None and not answer.done():
-            answer.set_result(message.body)
-
-    async def _on_heartbeat(self, message: AbstractIncomingMessage) -> None:
-        publisher = message.user_id or None
+    def _take(self, link: Link, message: DeliveredMessage) -> None:
+        """One message of a stream that we follow; the exchange tells what it is."""
+        properties, exchange, key = message.header.properties, message.exchange, message.routing_key or ""
+        publisher = properties.user_id or None
         self._publishers.count(publisher, len(message.body))
+        if exchange == HEARTBEATS:
+            self._hear(message.body, publisher)
+        elif exchange == ANSWERS:
+            self._take_answer(properties.correlation_id or "", message.body, publisher)
+        elif exchange == REQUESTS and properties.reply_to and key in self._served:
+            if not self._publishers.speak_for(publisher, properties.reply_to):
+                log.warning("broker.request_not_believed", key=key, server=properties.reply_to, publisher=publisher)
+            elif len(self._answering) >= self._max_answering:
+                log.warning("broker.request_dropped", key=key)
+            else:
+                self._answering.start(self._answer(link, key, message.body, properties.reply_to, properties.correlation_id or ""))
+
+    def _take_answer(self, id_: str, body: bytes, publisher: str | None) -> None:
+        awaited = self._awaited.get(id_)
+        if awaited is None or awaited.answer.done():
+            return  # it came too late, or another process of this server asked
+        if not self._publishers.speak_for(publisher, awaited.server):
+            log.warning("broker.answer_not_believed", server=awaited.server, publisher=publisher)
+            return
+        awaited.answer.set_result(body)
+
+    def _hear(self, body: bytes, publisher: str | None) -> None:
         for handler in self._heartbeat_handlers:
             try:
-                handler(message.body, publisher)
+                handler(body, publisher)
             except Exception:
                 log.exception("broker.heartbeat_failed")
 
-    async def _on_request(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
-        if len(self._answering) < self._max_answering:
-            self._answering.start(self._answer(link, key, message))
-        else:
-            log.warning("broker.request_dropped", key=key)
-
-    async def _answer(self, link: Link, key: str, message: AbstractIncomingMessage) -> None:
+    async def _answer(self, link: Link, key: str, question: bytes, asker: str, id_: str) -> None:
         handler = self._served.get(key)
-        if handler is None or not message.reply_to:
-            return
-        body = await answer_of(key, handler, message.body)
+        body = await answer_of(key, handler, question) if handler is not None else None
         if body is not None and not link.lost.done():
-            link.run(_publish(link.side, DEFAULT_EXCHANGE, message.reply_to, _message(link, body, message.correlation_id)))
+            link.run(_publish(link.side, ANSWERS, asker, _message(link, body, id_)))
 
 
 def _message(link: Link, body: bytes, correlation_id: str | None = None) -> Message:
@@ -161,12 +185,3 @@ async def _publish(channel: AbstractChannel, exchange: str, key: str, message: M
             await target.publish(message, key, mandatory=mandatory)
         except PublishError:
             raise Unavailable("nobody serves this request") from None
-
-
-async def _consume(
-    channel: AbstractChannel, exchange: str, key: str, handler: Callable[[AbstractIncomingMessage], Awaitable[None]]
-) -> None:
-    """Hand what goes to `exchange` with `key` to `handler`, by a queue that ends with the connection."""
-    queue = await channel.declare_queue(exclusive=True, auto_delete=True)
-    await queue.bind(exchange, key)
-    await queue.consume(handler, no_ack=True)

@@ -7,6 +7,7 @@ tells the connection so. aio-pika's transport is not `ready` until the alarm is 
 import asyncio
 
 import aio_pika
+from aio_pika.exceptions import ChannelNotFoundEntity
 from yarl import URL
 
 # aiormq gives a silent broker up after three times (this + 1) seconds: 18 s. RabbitMQ gives us up after 10 s without a byte.
@@ -26,6 +27,17 @@ def new_connection(url: str, name: str = "") -> aio_pika.Connection:
 def user_of(url: str) -> str:
     """The user as which a connection to `url` publishes. RabbitMQ calls those who name nobody `guest`."""
     return URL(url).user or "guest"
+
+
+async def has_exchange(connection: aio_pika.Connection, name: str) -> bool:
+    """Whether an exchange is there. No right is needed to ask."""
+    probe = await connection.channel(publisher_confirms=False)
+    try:
+        await probe.declare_exchange(name, passive=True)
+    except ChannelNotFoundEntity:  # RabbitMQ has closed the channel
+        return False
+    await probe.close()
+    return True
 
 
 async def is_blocked(connection: aio_pika.Connection) -> bool:

@@ -158,7 +158,7 @@ class RabbitConsumer:
 
     async def attach(self, link: Link) -> None:
         """Begin to consume on a new link. Deliveries of the old link can no longer be acked."""
-        await link.declare_inbox(self.server)
+        await link.declare_server(self.server)
         channel = self._channel = await link.channel(prefetch=self._prefetch)
         attachment = self._attachment = _Attachment(link, channel.number or 0, self.queue, self._deliver, self._publishers)
         await link.listen(channel, self.queue, attachment.deliver)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+import structlog
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
@@ -16,12 +17,13 @@ from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, r
 from broker.port import Outgoing
 from broker.rabbitmq.link import Link, or_unavailable
 from broker.rabbitmq.publisher import Publisher
-from broker.topology import DEAD
+from broker.topology import DEAD, HOMES, inbox_of
 from domain.errors import Unavailable
 
 VISIT_TIMEOUT_S = 10.0  # 200 dead letters take 0.2 s
+log = structlog.get_logger(__name__)
+
 EVERY_TAG = 0  # stands for every delivery that is not acked
-DEFAULT_EXCHANGE = ""  # AMQP's own: the key is the name of the queue
 
 
 class DeadLetters:
@@ -44,11 +46,15 @@ class DeadLetters:
                     break  # this one went back during this visit and has died again
                 if ids is not None and letter.id not in ids:
                     continue
-                if not letter.queue:
-                    raise Unavailable("a dead letter does not say where it came from")
+                home = inbox_of(letter.queue)
+                if home is None:
+                    if ids is not None:
+                        raise Unavailable(f"a dead letter goes back only into an inbox, and {letter.queue or 'nowhere'!r} is none")
+                    log.warning("broker.dead_letter_stays", queue=letter.queue)
+                    continue
                 properties = message.header.properties
                 content_type = properties.content_type or "application/octet-stream"
-                back = Outgoing(DEFAULT_EXCHANGE, letter.queue, message.body, content_type, properties.message_id, mandatory=True)
+                back = Outgoing(HOMES, home, message.body, content_type, properties.message_id, mandatory=True)
                 await publisher.publish([back], returned_headers(properties.headers or {}))
                 await channel.basic_ack(message.delivery_tag or 0)
                 moved += 1

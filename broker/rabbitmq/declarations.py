@@ -1,36 +1,54 @@
-"""Declaring the topology on RabbitMQ. Rule: what is there already is only looked at, so that no right to make or change it is needed."""
+"""Declaring the topology on RabbitMQ. Rule: what is there already is only looked at, so that no right to make or change it is needed.
 
-from collections.abc import Sequence
+Only the Global Server has such rights where each server has a RabbitMQ user of its own. A home that misses something waits for it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from aio_pika import Connection
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
+from aiormq.exceptions import ChannelAccessRefused
 
-from broker.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue, inbox, inbox_binding
+from broker.topology import BINDINGS, EXCHANGES, QUEUES, Binding, Exchange, Queue, server_bindings, server_queues
+from domain.errors import Unavailable
 
 
 async def declare_topology(connection: Connection, channel: AbstractChannel) -> None:
-    """Declare the fixed part of the topology."""
-    for exchange in EXCHANGES:
-        if not exchange.durable:  # the last restart of the broker removed it
-            await _declare_exchange(channel, exchange)
+    """Declare the fixed part of the topology. Raises `Unavailable` when a part is missing that we may not make."""
     if await _are_there(connection, tuple(reversed(EXCHANGES)), QUEUES):
         return
     *exchanges, last = EXCHANGES
-    for exchange in exchanges:
-        await _declare_exchange(channel, exchange)
-    for queue in QUEUES:
-        await _declare_queue(channel, queue)
-    for binding in BINDINGS:
-        await _bind(channel, binding)
-    await _declare_exchange(channel, last)
+    async with _with_rights("exchanges and streams of Flash"):
+        for exchange in exchanges:
+            await _declare_exchange(connection, channel, exchange)
+        for queue in QUEUES:
+            await _declare_queue(channel, queue)
+        for binding in BINDINGS:
+            await _bind(channel, binding)
+        await _declare_exchange(connection, channel, last)
 
 
-async def declare_inbox(connection: Connection, channel: AbstractChannel, server: str, *, own: bool) -> None:
-    """Declare and bind the queue of one server. The queue of another server, where there is one, is only looked at."""
-    if own or not await _are_there(connection, (), (inbox(server),)):
-        await _declare_queue(channel, inbox(server))
-        await _bind(channel, inbox_binding(server))
+async def declare_server(connection: Connection, channel: AbstractChannel, server: str, *, anew: bool) -> None:
+    """Declare and bind the queues of one server; those that exist already only with `anew`, in case that a binding is missing. Raises
+    `Unavailable` when one is missing that we may not make."""
+    queues = server_queues(server)
+    if anew or not await _are_there(connection, (), queues):
+        async with _with_rights(f"queues of {server!r}"):
+            for queue in queues:
+                await _declare_queue(channel, queue)
+            for binding in server_bindings(server):
+                await _bind(channel, binding)
+
+
+@asynccontextmanager
+async def _with_rights(what: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except ChannelAccessRefused as error:
+        why = "the Global Server makes them when it connects, or deploy/rabbitmq/permissions.sh does"
+        raise Unavailable(f"the {what} are not there yet, and our user may not make them: {why}") from error
 
 
 async def _are_there(connection: Connection, exchanges: Sequence[Exchange], queues: Sequence[Queue]) -> bool:
@@ -46,8 +64,9 @@ async def _are_there(connection: Connection, exchanges: Sequence[Exchange], queu
     return True
 
 
-async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:
-    await channel.declare_exchange(exchange.name, exchange.kind, durable=exchange.durable)
+async def _declare_exchange(connection: Connection, channel: AbstractChannel, exchange: Exchange) -> None:
+    if not await _are_there(connection, (exchange,), ()):  # `flash.beats` of earlier versions, until RabbitMQ restarts, is not durable
+        await channel.declare_exchange(exchange.name, exchange.kind, durable=True)
 
 
 async def _declare_queue(channel: AbstractChannel, queue: Queue) -> None:

@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq.abc import ArgumentsType, DeliveredMessage
 
 from broker.rabbitmq.connection import is_blocked, new_connection, user_of
-from broker.rabbitmq.declarations import declare_inbox, declare_topology
+from broker.rabbitmq.declarations import declare_server, declare_topology
 from broker.rabbitmq.publisher import Publisher
 from broker.rabbitmq.writer import Writer
 from domain.errors import Unavailable
@@ -88,7 +88,7 @@ class Link:
                 link.publisher = await Publisher.on(await link.channel(confirms=True), link.writer, link.user)
                 link.control = await link.channel()
                 link.side = await link.channel(confirms=True)  # a request is only returned on a channel with confirms
-                await declare_topology(connection, link.control)
+                await link.declare_topology()
         except BaseException:
             await link.close()
             raise
@@ -168,9 +168,13 @@ class Link:
         finally:
             self.lose("closed by us")
 
-    async def declare_inbox(self, server: str) -> None:
-        """Declare and bind the queue of one server."""
-        await declare_inbox(self._connection, self.control, server, own=server == self.name)
+    async def declare_topology(self) -> None:
+        """Declare the fixed part of the topology, where it is missing."""
+        await declare_topology(self._connection, self.control)
+
+    async def declare_server(self, server: str, *, anew: bool = False) -> None:
+        """Declare and bind the queues of one server, where they are missing, or all of them."""
+        await declare_server(self._connection, self.control, server, anew=anew)
 
     async def _watch(self) -> None:
         """Note alarms, and give the link up when a confirm is overdue although there is no alarm."""

@@ -13,13 +13,13 @@ from aiormq.abc import DeliveredMessage
 from broker.port import MAX_PER_TURN, StreamItem
 from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
+from broker.rabbitmq.tail import OFFSET_HEADER
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
 PREFETCH = 512  # messages on their way or waiting here: half a megabyte, at 1 KB each
 _ACK_EVERY = 128  # RabbitMQ sends more when these are acked: a quarter of the prefetch keeps it busy
-OFFSET_HEADER = "x-stream-offset"
 # A stream that may be empty and has sent nothing for this long is empty. On two cores with six busy programs, the first message of one
 # stream in 14 came later than the answer to a call.
 EMPTY_S = 1.0

@@ -38,6 +38,7 @@ from servers.home.service import HomeServer
 from servers.integrity.policy import SealPolicy
 
 SWITCH_S = 0.0005  # a commit's thread needs the interpreter a dozen times: at the default of 5 ms a busy loop would delay it by 60 ms
+TEND_S = 15.0  # the Global Server alone may make queues again that somebody deleted; a look costs it 0.3 ms a home
 ANNOUNCE_S = 30.0  # a home and the Global Server of one process meet in a fraction of a second, unless the machine is overloaded
 DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
 
@@ -48,12 +49,12 @@ def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) ->
     """The broker of a real installation. `heartbeat_s` is used unless the address names another. Raises `BadSetting` without an address."""
     if not settings.broker_url:
         raise BadSetting("FLASH_BROKER_URL: expected amqp://user:password@host:port/vhost")
-    from broker.rabbitmq.broker import RabbitBroker  # 5 MB that an embedded installation does not need
+    from broker.rabbitmq.broker import RabbitBroker, RabbitConfig  # 5 MB that an embedded installation does not need
 
     url = settings.broker_url
     if heartbeat_s is not None and "heartbeat=" not in url:
         url += f"{'&' if '?' in url else '?'}heartbeat={math.ceil(heartbeat_s)}"
-    return RabbitBroker(url, server)
+    return RabbitBroker(url, server, RabbitConfig(users=settings.broker_users, tend_s=TEND_S if server == GLOBAL else None))
 
 
 def store_url(settings: Settings, server: str) -> str:

@@ -59,6 +59,17 @@ def _handles(text: str) -> frozenset[str]:
     return frozenset(handle.strip().lower() for handle in text.split(",") if handle.strip())
 
 
+def _users(text: str) -> Mapping[str, str]:
+    users: dict[str, str] = {}
+    for entry in text.split(","):
+        if entry.strip():
+            server, user = (part.strip() for part in entry.split("="))
+            if not (server and user):
+                raise ValueError
+            users[server] = user
+    return MappingProxyType(users)
+
+
 def _networks(text: str) -> Networks:
     return tuple(ip_network(entry.strip()) for entry in text.split(",") if entry.strip())
 
@@ -97,6 +108,9 @@ class Settings:
 
     broker_url: str = _setting(
         "FLASH_BROKER_URL", _urls("amqp", "amqps"), "amqp://user:password@host:port/vhost, of a cluster several separated by commas", ""
+    )
+    broker_users: Mapping[str, str] = _setting(
+        "FLASH_BROKER_USERS", _users, "server=user, separated by commas, such as h1=home-1, h2=home-2, or *=flash", MappingProxyType({})
     )
     store_url: str = _setting("FLASH_STORE_URL", _url(*database_urls.SCHEMES), database_urls.EXPECTED, "")
     keys_url: str = _setting("FLASH_KEYS_URL", _url(*database_urls.SCHEMES), database_urls.EXPECTED, "")

@@ -90,7 +90,7 @@ def assemble(
     keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
                         ask_others=own_life.known, accepted=own_life.accepted)  # fmt: skip
-    registrar = Registrar(trust, writer, directory, new_id, losses)
+    registrar = Registrar(trust, writer, directory, new_id, losses, broker.declare_inbox)
     writer.listeners.append(registrar.committed)
     questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses)
     passwords = Passwords(config.password_cost)

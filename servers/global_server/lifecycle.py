@@ -50,7 +50,8 @@ class Lifecycle(Components):
         self.questions.transit_key = (self.store.transit_key, key)
         self.writer.start()
         await self.own_life.note_accepted()
-        await self.broker.declare_inbox(GLOBAL)
+        for server in (GLOBAL, *sorted(self.directory.homes)):
+            await self.broker.declare_inbox(server)  # now and after each loss of the broker: homes may not make their own queues
         await self.outbox.start()
         self.sealer.start()
         await self.inbox.start()

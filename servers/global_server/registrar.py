@@ -3,7 +3,7 @@ takes a secret or a wish among the Global Server's own records, and each is an e
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -41,8 +41,10 @@ class Registrar:
     directory: Directory
     new_id: Callable[[], str]
     losses: Losses
+    prepare: Callable[[str], Awaitable[None]]  # the broker for a home that may come
     refused: int = field(default=0, init=False)  # enrolments
     _homes_kept: bytes = field(default=b"", init=False)
+    _prepared: set[str] = field(default_factory=set, init=False)
     _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("registrar"), init=False)
 
     def start(self) -> None:
@@ -151,14 +153,18 @@ class Registrar:
         while True:
             await asyncio.sleep(LOOK_S)
             try:
-                for name, stored in (await asyncio.to_thread(self._records)).items():
+                invited, wishes = await asyncio.to_thread(self._records)
+                for home in sorted(invited - self._prepared):
+                    await self.prepare(home)  # without queues of its own it could not even ask to be enrolled
+                    self._prepared.add(home)
+                for name, stored in wishes.items():
                     await self._fulfil(name, stored)
             except Unavailable as error:
                 log.warning("registrar.store_away", detail=error.detail)
 
-    def _records(self) -> dict[str, bytes]:
-        """The wishes. Keeps the names of the homes for `flash servers`. The hour of a secret that lay in a file begins when the Global
-        Server sees it, and one whose hour is over is taken away."""
+    def _records(self) -> tuple[set[str], dict[str, bytes]]:
+        """The homes for which a secret is open, and the wishes. Keeps the names of the homes for `flash servers`. The hour of a secret that
+        lay in a file begins when the Global Server sees it, and one whose hour is over is taken away."""
         records, now = self.trust.records, self.trust.clock()
         homes = msgpack.encode({home.name: home.url for home in list(self.directory.homes.values())})
         if homes != self._homes_kept:
@@ -170,7 +176,7 @@ class Registrar:
                 records.change(name, stored, enrolment.packed(replace(opened, expires=now + enrolment.GOOD_FOR_S)))
             elif now >= opened.expires:
                 records.change(name, stored, None)
-        return records.everything(WISH)
+        return {name.removeprefix(ENROLMENT) for name in records.everything(ENROLMENT)}, records.everything(WISH)
 
     async def _fulfil(self, name: str, stored: bytes) -> None:
         wish = read_wish(stored)

@@ -25,7 +25,7 @@ class HomeMetrics(Collector):
         yield GaugeMetricFamily("flash_lease_epoch", "The lease's number.", 0 if lease is None else lease.epoch)
         yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now.repeats)
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
-        yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker.connected, now.projections)
+        yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker, now.projections)
         yield from mail(home.inbox, home.outbox.receivers)
         yield from seals(home.sealer)
         yield from trust(home.cards)

@@ -110,7 +110,7 @@ def test_exchanges_and_streams_are_those_of_the_topology() -> None:
         c["bindings"]["amqp"]["exchange"]["name"]: c["bindings"]["amqp"]["exchange"] for c in CHANNELS.values() if "parameters" in c
     }
     assert {name: (each["type"], each["durable"]) for name, each in described.items()} == {
-        each.name: (each.kind, each.durable) for each in EXCHANGES if each.name in public
+        each.name: (each.kind, True) for each in EXCHANGES if each.name in public
     }
     kept = {c["bindings"]["amqp"]["queue"]["name"]: c for c in CHANNELS.values() if c["bindings"]["amqp"]["is"] == "queue"}
     assert {name: channel["x-queue-arguments"] for name, channel in kept.items()} == {

@@ -121,12 +121,14 @@ async def test_a_requeued_letter_survives_a_restart_in_its_queue(broker: Broker,
     await later.close()
 
 
-async def test_a_letter_whose_queue_is_unknown_stays(broker: Broker) -> None:
+async def test_a_letter_that_came_from_no_inbox_stays_and_stops_no_other(broker: Broker) -> None:
     await broker.publish([Outgoing(DEAD, "", b"from nowhere")])
     [letter] = await broker.dead_letters()
     assert (letter.queue, letter.reason, letter.at) == ("", "", None)
+    await bury(broker, "h1", b"from an inbox")
+    assert await broker.requeue_dead() == 1
     with pytest.raises(Unavailable):
-        await broker.requeue_dead()
+        await broker.requeue_dead([letter.id])
     assert await broker.dead_letters() == [letter]
     await broker.publish([Outgoing(HOMES, "h1", b"the next one is not the worse for it", mandatory=True)])
 

@@ -21,8 +21,7 @@ def read() -> dict[str, list[dict[str, Any]]]:
 
 def test_the_file_is_the_topology_table() -> None:
     file = read()
-    durable = [exchange for exchange in EXCHANGES if exchange.durable]
-    assert [(e["name"], e["type"], e["durable"]) for e in file["exchanges"]] == [(e.name, e.kind, True) for e in durable]
+    assert [(e["name"], e["type"], e["durable"]) for e in file["exchanges"]] == [(e.name, e.kind, True) for e in EXCHANGES]
     assert [(q["name"], q["durable"], q["arguments"]) for q in file["queues"]] == [(q.name, True, dict(q.arguments)) for q in QUEUES]
     assert [(b["source"], b["destination"], b["routing_key"]) for b in file["bindings"]] == [(b.exchange, b.queue, b.key) for b in BINDINGS]
 

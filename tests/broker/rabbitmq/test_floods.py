@@ -20,13 +20,13 @@ async def test_requests_beyond_the_limit_get_no_answer(rabbitmq: AnyRabbit) -> N
 
     await broker.start()
     await broker.wait_connected(10)
-    await broker.serve("slow", slow)
-    first = [asyncio.create_task(broker.request("slow", b"%d" % number, 30)) for number in range(2)]
+    await broker.serve("home.slow", slow)
+    first = [asyncio.create_task(broker.request("home.slow", b"%d" % number, 30)) for number in range(2)]
     await eventually(lambda: len(began) == 2)
     with pytest.raises(Unavailable, match="in time"):
-        await broker.request("slow", b"one too many", 0.5)
+        await broker.request("home.slow", b"one too many", 0.5)
     go_on.set()
     assert await asyncio.gather(*first) == [b"0", b"1"]
-    assert await broker.request("slow", b"later", 30) == b"later"
+    assert await broker.request("home.slow", b"later", 30) == b"later"
     assert began == [b"0", b"1", b"later"]
     await broker.close()

@@ -2,48 +2,68 @@
 
 import asyncio
 import json
-import shlex
-import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import aiormq
 import pytest
+import structlog
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import ChannelAccessRefused
-from yarl import URL
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from pamqp.commands import Basic
 
 from broker.port import Delivery, Outgoing
-from broker.rabbitmq.broker import RabbitBroker
-from broker.topology import DEAD, EVENTS, HISTORY, HOMES, PRESENCE, PRESENCE_LOG
+from broker.rabbitmq.broker import RabbitBroker, RabbitConfig
+from broker.topology import (
+    ANSWERS,
+    DEAD,
+    EVENTS,
+    HEARTBEAT_LOG,
+    HEARTBEATS,
+    HISTORY,
+    HOMES,
+    PRESENCE,
+    PRESENCE_LOG,
+    REQUESTS,
+    server_bindings,
+    server_queues,
+)
+from domain.errors import Unavailable
+from tests.broker.storages import Recorder
 from tests.support.rabbitmq_choice import AnyRabbit
+from tests.support.rabbitmq_users import allow, granted_by, printed, user_url
 from tests.support.waiting import eventually
 
-SCRIPT = Path(__file__).parents[3] / "deploy/rabbitmq/permissions.sh"
 SERVERS = ("global", "h1", "h2")
 
 
-def allow(rabbit: AnyRabbit, server: str, vhost: str) -> None:
-    """A user for the server, with what the script's lines grant."""
-    rabbit.ctl("add_user", server, f"{server}-password")
-    lines = subprocess.run([str(SCRIPT), server, vhost], capture_output=True, text=True, check=True).stdout
-    for line in lines.splitlines():
-        command, *arguments = shlex.split(line)
-        assert command == "rabbitmqctl"
-        rabbit.ctl(*arguments)
-
-
 @pytest.fixture(scope="module")
-def url_of(rabbitmq: AnyRabbit) -> Callable[[str], str]:
-    """The URL of each server, on one vhost."""
+def vhost(rabbitmq: AnyRabbit) -> str:
+    """The URL of a vhost with the topology, a user for each server, and an integrator's queue."""
     if not rabbitmq.can_be_controlled:
         pytest.skip("users can only be made on a RabbitMQ of our own")
-    url = URL(rabbitmq.new_vhost())
+    url = rabbitmq.new_vhost()
+    asyncio.run(_make_topology(url))
     for server in SERVERS:
-        allow(rabbitmq, server, url.path.removeprefix("/"))
-    return lambda server: str(url.with_user(server).with_password(f"{server}-password"))
+        allow(rabbitmq, server, url)
+    return url
+
+
+@pytest.fixture
+def url_of(vhost: str) -> Callable[[str], str]:
+    """The URL of each server."""
+    return lambda server: user_url(vhost, server)
+
+
+async def _make_topology(url: str) -> None:
+    broker = RabbitBroker(url, "test")
+    await broker.start()
+    await broker.wait_connected(20)
+    await broker.close()
+    async with aiormq.connect(url) as connection:
+        channel = await connection.channel()
+        await channel.queue_declare(CRM, durable=True)
+        await channel.queue_bind(CRM, PRESENCE, "presence.h1.#")
 
 
 @asynccontextmanager
@@ -58,10 +78,13 @@ async def running(url: str, server: str) -> AsyncIterator[RabbitBroker]:
         await broker.close()
 
 
+CRM = "crm.presence"  # an integrator's
+
+
 async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) -> None:
     """Mail for another home, history, presence, dead letters, requests and heartbeats, each as its own user."""
     got: list[bytes] = []
-    heartbeats: list[bytes] = []
+    heartbeats: list[tuple[bytes, str | None]] = []
 
     def take(delivery: Delivery) -> None:
         got.append(delivery.body)
@@ -73,11 +96,17 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
     async def echo(body: bytes) -> bytes:
         return body
 
+    async def refuse(body: bytes) -> bytes:
+        raise AssertionError("this was asked of somebody else")
+
     async with running(url_of("global"), "global") as directory, running(url_of("h1"), "h1") as h1, running(url_of("h2"), "h2") as h2:
         await h2.consume("h2", take)
         await h1.declare_inbox("global")  # as a home does, whose seals go there
         await directory.serve("global", echo)
-        await directory.listen_heartbeats(lambda body, publisher: heartbeats.append(body))
+        await h1.serve("home.h1", refuse)
+        await h2.serve("home.h2", echo)
+        await directory.listen_heartbeats(lambda body, publisher: heartbeats.append((body, publisher)))
+        await h2.listen_heartbeats(lambda body, publisher: heartbeats.append((body, publisher)))
         await h1.publish(
             [
                 Outgoing(HOMES, "h2", b"mail", mandatory=True),
@@ -88,13 +117,16 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
             ]
         )
         assert await h1.request("global", b"who owns 42?", 5) == b"who owns 42?"
+        assert await h1.request("home.h2", b"is bob there?", 5) == b"is bob there?"
+        assert await directory.request("home.h2", b"how are you?", 5) == b"how are you?"
         await h1.send_heartbeat(b"alive")
-        await eventually(lambda: got == [b"mail", b"junk"] and b"alive" in heartbeats)
+        await eventually(lambda: got == [b"mail", b"junk"] and heartbeats == [(b"alive", "h1")] * 2)
         assert [item.body async for item in directory.read_stream(HISTORY, follow=False)] == [b"history"]
         assert [item.body async for item in directory.read_stream(PRESENCE_LOG, follow=False)] == [b"presence"]
         await eventually(lambda: _depth(directory))
         assert [letter.queue for letter in await directory.dead_letters()] == ["flash.home.h2"]
-        assert await directory.requeue_dead() == 1
+        await h1.publish([Outgoing(DEAD, "", b"a forged dead letter", mandatory=True)])
+        assert await directory.requeue_dead() == 1, "what came from no inbox stays"
         await eventually(lambda: got == [b"mail", b"junk", b"junk"])
         assert "flash.home.h2" in await h2.depths()  # what a home says of itself when it is asked
 
@@ -106,49 +138,116 @@ async def _depth(directory: RabbitBroker) -> bool:
 def test_a_definitions_file_grants_what_the_commands_grant() -> None:
     """`-j`, as deploy/secrets.sh uses it: the same patterns, in other words."""
 
-    def printed(*arguments: str) -> str:
-        return subprocess.run([str(SCRIPT), *arguments], capture_output=True, text=True, check=True).stdout
-
-    for server in ("global", "h1", "north.1"):
-        granted = []
-        for line in printed(server, "/flash").splitlines():
-            what, vhost, *patterns = [each for each in shlex.split(line)[1:] if each != "-p"]
-            granted.append((what, vhost, *patterns))
+    for server in ("global", "h1", "north_1"):
+        commands, queues = granted_by(server, "/flash")
+        granted = [tuple(each for each in command if each != "-p") for command in commands]
         told = json.loads(f"{{{printed('-j', server, '/flash')}}}")
+        assert {field: told[field] for field in ("queues", "bindings")} == queues
+        assert [(each["name"], each["arguments"]) for each in queues["queues"]] == [
+            (queue.name, dict(queue.arguments)) for queue in server_queues(server)
+        ]
+        assert [(each["source"], each["destination"], each["routing_key"]) for each in queues["bindings"]] == [
+            (binding.exchange, binding.queue, binding.key) for binding in server_bindings(server)
+        ]
         (plain,), topics = told["permissions"], told["topic_permissions"]
         again = [("set_permissions", plain["vhost"], plain["user"], plain["configure"], plain["write"], plain["read"])]
         again += [("set_topic_permissions", each["vhost"], each["user"], each["exchange"], each["write"], each["read"]) for each in topics]
         assert again == granted
 
 
-Forbidden = Callable[[AbstractChannel], Any]
+Attack = Callable[[AbstractChannel], Awaitable[object]]
 
 
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        pytest.param(lambda c: c.basic_publish(b"x", exchange=EVENTS, routing_key="h2.1"), id="history in another's name"),
-        pytest.param(
-            lambda c: c.basic_publish(b"x", exchange=PRESENCE, routing_key="presence.h2.7.online"), id="presence in another's name"
-        ),
-        pytest.param(lambda c: c.basic_consume("flash.home.h2", lambda message: None), id="another's mail"),
-        pytest.param(lambda c: c.basic_get(DEAD), id="dead letters"),
-        pytest.param(lambda c: c.basic_consume(HISTORY, lambda message: None, arguments={"x-stream-offset": 0}), id="the history"),
-        pytest.param(lambda c: c.queue_purge("flash.home.h2"), id="purge"),
-        pytest.param(lambda c: c.queue_delete("flash.home.h2"), id="delete a queue"),
-        pytest.param(lambda c: c.exchange_delete(HOMES), id="delete an exchange"),
-        pytest.param(lambda c: c.exchange_declare("mine"), id="make an exchange"),
-        pytest.param(lambda c: c.queue_declare("flash.home.h3", durable=True), id="make another home's queue"),
-    ],
-)
-async def test_a_home_can_do_nothing_else(attempt: Forbidden, url_of: Callable[[str], str]) -> None:
-    async with running(url_of("global"), "global") as directory:
-        await directory.declare_inbox("h2")
-    connection = await aiormq.connect(f"{url_of('h1')}?name=intruder")
+async def _bind_mail_to_a_queue_of_its_own(channel: AbstractChannel) -> None:
+    queue = (await channel.queue_declare(exclusive=True)).queue or ""
+    await channel.queue_bind(queue, HOMES, "h1")
+
+
+async def _let_rabbitmq_publish_what_died(channel: AbstractChannel) -> None:
+    dies = {"x-message-ttl": 0, "x-dead-letter-exchange": PRESENCE, "x-dead-letter-routing-key": "presence.h1.7.online"}
+    await channel.queue_declare(exclusive=True, arguments=dies)
+
+
+ATTACKS: dict[str, Attack] = {
+    "read another's mail by a queue of its own": _bind_mail_to_a_queue_of_its_own,
+    "read another's mail by its own inbox": lambda c: c.queue_bind("flash.home.h2", HOMES, "h1"),
+    "read another's questions by its own inbox": lambda c: c.queue_bind("flash.home.h2", REQUESTS, "home.h1"),
+    "read another's answers by its own inbox": lambda c: c.queue_bind("flash.home.h2", ANSWERS, "h1"),
+    "consume another's mail": lambda c: c.basic_consume("flash.home.h1", lambda message: None),
+    "consume another's calls": lambda c: c.basic_consume("flash.calls.h1", lambda message: None, arguments={"x-stream-offset": 0}),
+    "consume the history": lambda c: c.basic_consume(HISTORY, lambda message: None, arguments={"x-stream-offset": 0}),
+    "get dead letters": lambda c: c.basic_get(DEAD),
+    "history in another's name": lambda c: c.basic_publish(b"x", exchange=EVENTS, routing_key="h1.1"),
+    "presence in another's name": lambda c: c.basic_publish(b"x", exchange=PRESENCE, routing_key="presence.h1.7.online"),
+    "history by the default exchange": lambda c: c.basic_publish(b"x", routing_key=HISTORY),
+    "presence by the default exchange": lambda c: c.basic_publish(b"x", routing_key=PRESENCE_LOG),
+    "mail by the default exchange": lambda c: c.basic_publish(b"x", routing_key="flash.home.h1"),
+    "an integrator's queue by the default exchange": lambda c: c.basic_publish(b"x", routing_key=CRM),
+    "presence by a dead letter": _let_rabbitmq_publish_what_died,
+    "presence by an exchange bound to another": lambda c: c.exchange_bind(destination=PRESENCE, source=HEARTBEATS),
+    "history by an exchange bound to another": lambda c: c.exchange_bind(destination=EVENTS, source=HEARTBEATS),
+    "mail as another user": lambda c: c.basic_publish(b"x", exchange=HOMES, routing_key="h1", properties=AS_H1),
+    "a heartbeat as another user": lambda c: c.basic_publish(b"x", exchange=HEARTBEATS, properties=AS_H1),
+    "purge": lambda c: c.queue_purge("flash.home.h1"),
+    "delete another's queue": lambda c: c.queue_delete("flash.home.h1"),
+    "delete its own queue": lambda c: c.queue_delete("flash.home.h2"),
+    "delete the exchange of mail": lambda c: c.exchange_delete(HOMES),
+    "delete the exchange of heartbeats": lambda c: c.exchange_delete(HEARTBEATS),
+    "delete the log of heartbeats": lambda c: c.queue_delete(HEARTBEAT_LOG),
+    "make an exchange": lambda c: c.exchange_declare("mine"),
+    "make another home's queue": lambda c: c.queue_declare("flash.home.h3", durable=True),
+}
+AS_H1 = Basic.Properties(user_id="h1")
+
+
+@pytest.mark.parametrize("attack", [pytest.param(attack, id=name) for name, attack in ATTACKS.items()])
+async def test_a_home_can_do_nothing_else(attack: Attack, url_of: Callable[[str], str]) -> None:
+    """The attacker has the user of h2."""
+    connection = await aiormq.connect(f"{url_of('h2')}?name=intruder")
     try:
         channel = await connection.channel(publisher_confirms=True)
         await channel.basic_qos(prefetch_count=1)
-        with pytest.raises(ChannelAccessRefused):
-            await asyncio.wait_for(attempt(channel), 10)
+        with pytest.raises((ChannelAccessRefused, ChannelPreconditionFailed)):
+            await asyncio.wait_for(attack(channel), 10)
     finally:
         await connection.close()
+
+
+async def test_the_global_server_makes_again_what_a_home_may_not_make(rabbitmq: AnyRabbit) -> None:
+    """RabbitMQ came back with its users, and without anything else."""
+    if not rabbitmq.can_be_controlled:
+        pytest.skip("users can only be made on a RabbitMQ of our own")
+    url = rabbitmq.new_vhost()
+    allow(rabbitmq, "h1", url, queues=False)
+    allow(rabbitmq, "global", url, queues=False)
+    home, directory = RabbitBroker(user_url(url, "h1"), "h1"), RabbitBroker(user_url(url, "global"), "global", RabbitConfig(tend_s=0.2))
+    got = Recorder()
+    await home.consume("h1", got)
+    with structlog.testing.capture_logs() as logs:
+        await home.start()
+        await eventually(lambda: [line for line in logs if "are not there yet" in str(line.get("error"))])
+    assert not home.connected
+    await directory.declare_inbox("global")
+    await directory.declare_inbox("h1")
+    await directory.start()
+    await home.wait_connected(20)
+    await home.publish([Outgoing(HOMES, "h1", b"mail", mandatory=True)])
+    await got.receives(b"mail")
+
+    async with aiormq.connect(url) as administrator:  # who deletes what is in use
+        channel = await administrator.channel()
+        for queue in ("flash.home.h1", HISTORY, HEARTBEAT_LOG):
+            await channel.queue_delete(queue)
+    await eventually(lambda: _takes(home, Outgoing(EVENTS, "h1.1", b"history", mandatory=True)), 20)
+    await home.publish([Outgoing(HOMES, "h1", b"more mail", mandatory=True)])
+    await got.receives(b"mail", b"more mail")
+    await home.close()
+    await directory.close()
+
+
+async def _takes(broker: RabbitBroker, message: Outgoing) -> bool:
+    try:
+        await broker.publish([message])
+    except Unavailable:
+        return False
+    return True

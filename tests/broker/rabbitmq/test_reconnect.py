@@ -59,7 +59,7 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
 
     recorder, heartbeats, read = Recorder(ack=False), list[bytes](), list[bytes]()
     await broker.consume("h1", recorder)
-    await broker.serve("echo", echo)
+    await broker.serve("home.echo", echo)
     await broker.listen_heartbeats(lambda body, publisher: heartbeats.append(body))
 
     items = broker.read_stream(HISTORY, "next")
@@ -73,7 +73,7 @@ async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rab
         event = [Outgoing(EVENTS, "h1.1", b"event %d" % turn)]
         await publish_surely(broker, to_h1(b"message %d" % turn) + event)
         await eventually(lambda wanted=turn: len(first_appearances(recorder.bodies)) > wanted)  # type: ignore[misc]
-        assert await broker.request("echo", b"%d" % turn, 10) == b"%d" % turn
+        assert await broker.request("home.echo", b"%d" % turn, 10) == b"%d" % turn
         await broker.send_heartbeat(b"%d" % turn)
         await eventually(lambda wanted=turn: heartbeats[-1:] == [b"%d" % wanted])  # type: ignore[misc]
         await asyncio.to_thread(rabbit.reset_connections)

@@ -46,6 +46,9 @@ def test_integrators_are_read_with_what_they_are_granted() -> None:
         ("FLASH_STORE_URL", "mysql://x"),
         ("FLASH_LOG_LEVEL", "loud"),
         ("FLASH_INTEGRATORS", "crm"),
+        ("FLASH_BROKER_USERS", "h1"),
+        ("FLASH_BROKER_USERS", "h1="),
+        ("FLASH_BROKER_USERS", "h1=a=b"),
         ("FLASH_INTEGRATORS", "crm=all; crm=uids:1"),
     ],
 )
