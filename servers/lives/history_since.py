@@ -20,6 +20,7 @@ from domain.event import Event
 from domain.events.home import MessageBounced, MessageQueued, MessageSent, ReceiptQueued
 from domain.mailbox.commands import QueueMessage, QueueReceipt
 from domain.rules.by_server import rules_of
+from domain.user.commands import HaveSent
 from servers.encryption.event_codec import EventDecoder
 from servers.encryption.key_store import NO_KEYS
 
@@ -97,7 +98,8 @@ def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, 
             event = _event(decoder, record)
             if event is None:
                 continue
-            if any((command.stream, *_what(command)) in effects for command in rules.react(event, source)):
+            commands = [command for command in rules.react(event, source) if type(command) is not HaveSent]  # which only refuses
+            if any((command.stream, *_what(command)) in effects for command in commands):
                 found[source] = record.position
     return found
 
