@@ -19,6 +19,7 @@ from broker.envelope import MAX_BYTES, MAX_EVENTS, MAX_INTEGER, MAX_KEYS, MAX_NA
 from domain.errors import Malformed
 
 VERSION = 2
+PURPOSE = "mail"  # of the box
 MAX_TOPICS = 256  # different topics of one mail: there are some forty
 MAX_WORDS = 10_000  # statements about users in one mail
 

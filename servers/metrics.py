@@ -51,6 +51,7 @@ def clock(check: ClockCheck) -> Iterator[Metric]:
 def mail(inbox: Inbox, receivers: Receivers) -> Iterator[Metric]:
     """What was lost on its way between servers, and what cannot be sent."""
     yield CounterMetricFamily("flash_inbox_holes", "Mail that did not follow on what came before.", inbox.holes)
+    yield CounterMetricFamily("flash_inbox_unopened", "Mail that no card or key at hand opened.", inbox.unopened)
     yield CounterMetricFamily("flash_mail_sent_again", "How often a server was sent again what it lacked.", receivers.again)
     yield GaugeMetricFamily("flash_mail_behind", "Servers that are sent mail again, or cannot be sent any.", len(receivers.behind))
 

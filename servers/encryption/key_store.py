@@ -2,7 +2,7 @@
 kept apart from the events: a reader of the events alone can read no text and no name.
 
 A destroyed key leaves a tombstone: no new key is ever made for that user. Number 0 is the server's own key (`mac.py`). Numbers below zero
-are transit keys: personal fields that travel between servers are encrypted with them, because servers have no keys of users in common.
+are transit keys: personal fields in mail of version 1 are encrypted with them. They are destroyed when such mail can come no more.
 """
 
 import secrets
@@ -167,31 +167,14 @@ class KeyStore:
         return self._own
 
     def transit_key(self) -> int:
-        """The number (below zero) of the newest transit key; 0 before one has arrived. Raises `Unavailable`."""
-        number = self.table.lowest()
-        if number < 0:
-            self.make((number,))
-        return min(number, 0)
+        """The number (below zero) of the key for mail of version 1; 0 without one, or once it is destroyed. Raises `Unavailable`."""
+        number = min(self.table.lowest(), 0)
+        return number if number and self.have((number,))[number] is not None else 0
 
-    def make_transit_key(self) -> tuple[int, bytes]:
-        """The newest transit key and its number; the first one is made. For the Global Server. Raises `Unavailable`."""
-        number = self.transit_key() or -1
-        self.make((number,))
-        key = self._keys[number]
-        if key is None:
-            raise Unavailable("The transit key was destroyed.")
-        return number, key
-
-    def learn_transit_key(self, number: int, key: bytes) -> None:
-        """Keep a transit key that the Global Server told. A number that has a key keeps it, because mail that waits may be encrypted with
-        that key. Raises `Unavailable`, `ValueError`."""
-        if number >= 0 or len(key) != KEY_BYTES:
-            raise ValueError("not a transit key")
-        self.table.add({number: key})
-        kept = self.table.read((number,))
-        if kept.get(number) != key:
-            log.error("keys.mail_key_differs", number=number)
-        self._remember(kept, kept.keys())
+    def destroy_transit_keys(self) -> None:
+        """Read no mail of version 1 any more, for good. Raises `Unavailable`."""
+        for number in range(self.table.lowest(), 0):
+            self.destroy(number)
 
     def close(self) -> None:
         """Close the table."""

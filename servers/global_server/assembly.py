@@ -64,7 +64,8 @@ def assemble(
     cards = Cards(broker, trust, monotonic, config=config.cards)
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
-    outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, committed=lambda source: inbox.dedup.position(source))
+    outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want,
+                    committed=lambda source: inbox.dedup.position(source))  # fmt: skip
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
@@ -83,8 +84,9 @@ def assemble(
 
     writer.listeners += (outbox.offer, report_broken_chains, current.committed, homes.changed)
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
+                  trust=trust, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
-    mail_check = MailCheck(GLOBAL, broker, outbox.receivers, inbox, peers)
+    mail_check = MailCheck(GLOBAL, broker, outbox.receivers, inbox, peers, cards)
     losses = Losses(store, trust.records, writer, new_id)
     own_life = OwnLife(trust.records, writer, new_id)
     keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,

@@ -46,8 +46,6 @@ class Lifecycle(Components):
         await self.keeper.begin()
         await self.projector.catch_up()
         await self.erasure.start()
-        self.store.transit_key, key = await self.store.run(self.store.keys.make_transit_key)
-        self.questions.transit_key = (self.store.transit_key, key)
         self.writer.start()
         await self.own_life.note_accepted()
         for server in (GLOBAL, *sorted(self.directory.homes)):

@@ -4,7 +4,7 @@ The homes' side is `servers/home/global_client.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 from msgspec import MsgspecError, msgpack
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Questions:
-    """Answers of one Global Server. `transit_key`: number and key with which mail between servers is encrypted."""
+    """Answers of one Global Server."""
 
     broker: Broker
     writer: Writer
@@ -52,7 +52,6 @@ class Questions:
     cards: Cards
     mail_check: MailCheck
     losses: Losses
-    transit_key: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     async def answer(self, body: bytes) -> bytes:
         """The answer to one question, both as they travel."""
@@ -86,6 +85,6 @@ class Questions:
             self.cards.learn(home.card)
         await self.broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox
         peers = self.registrar.trust.peers
-        return Announced(self.signer.public_keys(), self.transit_key, certificate=await self.registrar.certify(home),
+        return Announced(self.signer.public_keys(), certificate=await self.registrar.certify(home),
                          card=self.registrar.trust.card, revoked=peers.all_revoked,
                          sealed=await self.losses.sealed(home.name))  # fmt: skip

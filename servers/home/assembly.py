@@ -71,11 +71,11 @@ def assemble(
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out,
                     set_back=lambda why: keeper.stop_writing(why), erasure=erasure)  # fmt: skip
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
-    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name),
-                    committed=lambda source: inbox.dedup.position(source))  # fmt: skip
-    sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
+    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name),
+                    trust=trust, want_card=cards.want, committed=lambda source: inbox.dedup.position(source))  # fmt: skip
+    sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards,
@@ -94,9 +94,10 @@ def assemble(
         notifier.heard(event, source)
 
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), heard,
+                  trust=trust, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source),
                   sent_again=peer_presence.ask_anew)  # fmt: skip
-    mail_check = MailCheck(name, broker, outbox.receivers, inbox, peers)
+    mail_check = MailCheck(name, broker, outbox.receivers, inbox, peers, cards)
 
     def came_up(server: str) -> None:
         peer_presence.came_up(server)

@@ -132,7 +132,6 @@ class GlobalClient:
                 raise Unavailable(told.refused)
             raise NotBelieved(told.refused)
         self.sealed(told.sealed)
-        await self.store.run(self.store.learn_transit_key, *told.mail)
         if told.certificate:
             own.peers.hold(told.certificate)
             self._again.set()  # show it

@@ -23,6 +23,7 @@ from servers.messaging.dedup import Arrived, Dedup, Fresh
 from servers.messaging.mail_reader import Incoming, MailReader
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
+from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
 NOTHING_NEW = (
@@ -48,7 +49,8 @@ class InboxConfig:
 class Inbox:
     """Consumes `flash.home.<server>`. `react`: (event, source) -> commands; `heard` is called with the events once they are committed.
     `told` is called with how far a source has come in our log, `missing` with a source whose mail does not follow on what came before, and
-    `sent_again` once all that was missing is there."""
+    `sent_again` once all that was missing is there. `unopened`: a box said to be from this source does not
+    open, for this reason."""
 
     def __init__(
         self,
@@ -60,6 +62,8 @@ class Inbox:
         heard: Callable[[Event, str], None],
         config: InboxConfig | None = None,
         *,
+        trust: Trust,
+        unopened: Callable[[str, str], None] = lambda source, why: None,
         told: Callable[[str, int], None] = lambda source, position: None,
         missing: Callable[[str], None] = lambda source: None,
         sent_again: Callable[[str], None] = lambda source: None,
@@ -67,7 +71,8 @@ class Inbox:
         self._store = store
         self._missing = missing
         self._sent_again = sent_again
-        self._reader = MailReader(store, server, told, broker.speaks_for)
+        self._unopened = unopened
+        self._reader = MailReader(store, trust, told, broker.speaks_for)
         self._writer = writer
         self._broker = broker
         self._server = server
@@ -84,6 +89,7 @@ class Inbox:
         self.dead = 0
         self.repeats = 0
         self.holes = 0
+        self.unopened = 0
 
     async def start(self) -> None:
         """Begin to consume."""
@@ -138,6 +144,9 @@ class Inbox:
                 except Unavailable as error:
                     incoming = await self._read_later(delivery, error)
                 batch.append(incoming)
+                if incoming.unopened is not None:
+                    self.unopened += 1
+                    self._unopened(*incoming.unopened)
                 events += len(incoming.arrived.events)
                 if events >= turn + config.turn_events:
                     turn = events
@@ -234,6 +243,20 @@ class Inbox:
             delivery.ack()
         else:
             self._bury(delivery, fault)
+
+    @property
+    def takes_old_mail(self) -> bool:
+        """Whether mail of version 1 is still read."""
+        return self._store.transit_key != 0
+
+    async def end_old_mail(self) -> None:
+        """Read no mail of version 1 any more, for good."""
+        try:
+            await self._store.run(self._store.end_old_mail)
+        except Unavailable as error:
+            log.warning("inbox.store_away", detail=error.detail)
+        else:
+            log.info("inbox.old_mail_ended")
 
     async def committed(self, source: str) -> int:
         """How far this server has come in the mail of a source."""

@@ -15,10 +15,14 @@ import structlog
 from broker.port import Broker
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask, BackgroundTasks
+from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.questions import AskCommitted, MailQuestion, Noted, SendAgain, ToldCommitted, ask, server_key
 from servers.messaging.receivers import Receivers
+from servers.trust.box import NOT_OUR_KEY
+
+MOST_UNOPENED = 1_000
 
 log = structlog.get_logger()
 
@@ -51,15 +55,23 @@ class MailCheck:
     receivers: Receivers
     inbox: Inbox
     peers: PeerMonitor
+    cards: Cards
     config: MailCheckConfig = MailCheckConfig()
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _asked: dict[str, Asked] = field(default_factory=dict, init=False)
+    _unopened: set[str] = field(default_factory=set, init=False)  # sources whose mail cannot be opened before their card comes
+    _connected: bool = field(default=False, init=False)  # at the last look
     _asking: set[str] = field(default_factory=set, init=False)
     _task: BackgroundTask = field(default_factory=lambda: BackgroundTask("mail-check"), init=False)
     _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("mail-check.ask"), init=False)
 
     def start(self) -> None:
         """Begin to look."""
+        self._loop = asyncio.get_running_loop()
         self._task.start(self._look_now_and_then())
+
+    def __post_init__(self) -> None:
+        self.cards.trust.peers.on_learned.append(self._card_came)
 
     async def stop(self) -> None:
         """Ask no more."""
@@ -76,6 +88,8 @@ class MailCheck:
 
     def missing(self, source: str) -> None:
         """Mail came that does not follow on what came before. Ask its source at once, and again with growing pauses."""
+        if self.cards.trust.peers.card(source) is None:
+            return
         position, now = self.inbox.dedup.position(source), self.receivers.clock()
         asked = self._asked.get(source)
         if asked is None or asked.position != position:
@@ -85,13 +99,35 @@ class MailCheck:
             return
         else:
             asked.at, asked.pause_s = now, min(asked.pause_s * 2, self.config.longest_pause_s)
-        self._tasks.start(self._ask_again(source, position))
+        self._tasks.start(self._ask_again(source))
+
+    def unopened(self, source: str, why: str) -> None:
+        """A box said to be from this source does not open. Nothing more is believed of it: what was in it is asked for again."""
+        if why == NOT_OUR_KEY:
+            self.missing(source)
+            return
+        if len(self._unopened) < MOST_UNOPENED:  # anybody may invent names
+            self._unopened.add(source)
+        self.cards.want(source)
+        log.info("mail.unopened", source=source, why=why)
+
+    def _card_came(self, server: str) -> None:
+        """In whatever thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._may_open, server)
+
+    def _may_open(self, server: str) -> None:
+        if server in self._unopened and self.cards.trust.peers.card(server) is not None:
+            self._unopened.remove(server)
+            self._tasks.start(self._ask_again(server))
 
     async def answer(self, question: MailQuestion) -> ToldCommitted | Noted:
         """What the other end of our mail is told."""
         if isinstance(question, AskCommitted):
             return ToldCommitted(await self.inbox.committed(question.server), self.inbox.empty)
         self.receivers.confirm(question.server, question.position)
+        if question.card:
+            self.cards.learn(question.card)
         if question.server in self.receivers.known:
             self.receivers.lacks(question.server, question.position, "the receiver found a hole")
         return Noted()
@@ -99,10 +135,17 @@ class MailCheck:
     async def _look_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(self.config.look_s)
+            await self._end_old_mail()
             for server, receiver in list(self.receivers.known.items()):
                 if receiver.confirmed < receiver.noted and receiver.behind is None and self.peers.is_up(server):
                     self._ask(server)
                 receiver.noted = receiver.addressed
+
+    async def _end_old_mail(self) -> None:
+        """Mail of version 1 waited while this server was upgraded. Once the inbox was emptied it is read no more."""
+        was_connected, self._connected = self._connected, self.broker.connected
+        if self.inbox.takes_old_mail and was_connected and self._connected and self.inbox.empty:
+            await self.inbox.end_old_mail()
 
     def _ask(self, server: str) -> None:
         if server not in self._asking:
@@ -124,8 +167,9 @@ class MailCheck:
         if told.empty and told.position < due:
             self.receivers.lacks(server, told.position, "the receiver does not have it")
 
-    async def _ask_again(self, source: str, position: int) -> None:
+    async def _ask_again(self, source: str) -> None:
+        question = SendAgain(self.server, await self.inbox.committed(source), self.cards.trust.card)
         try:
-            await ask(self.broker, server_key(source), SendAgain(self.server, position), Noted, self.config.timeout_s)
+            await ask(self.broker, server_key(source), question, Noted, self.config.timeout_s)
         except (Unavailable, msgspec.MsgspecError) as error:  # it compares with us as soon as it is here again
             log.info("mail.source_silent", source=source, error=type(error).__name__)

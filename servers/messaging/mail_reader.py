@@ -10,19 +10,23 @@ from domain.errors import Malformed, Unavailable
 from domain.event import Event
 from servers.messaging.dedup import Arrived
 from servers.store.event_store import Store
+from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen
+from servers.trust.trust import Trust
 
 NOTHING = Arrived("", ())
+COMES_AGAIN = frozenset({NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY})  # its source has it, and closes it for our newest key
 
 
 @dataclass(slots=True)
 class Incoming:
     """A delivery, read. `fault`: why it becomes a dead letter although its readable events are applied; `again`: it ends what was sent
-    again."""
+    again; `unopened`: who is said to have sent it, and why its box does not open, though it may when it is sent again."""
 
     delivery: Delivery
     arrived: Arrived
     fault: str | None
     again: bool = False
+    unopened: tuple[str, str] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -31,12 +35,12 @@ class MailReader:
     source)` says whether what somebody published may be of a source."""
 
     store: Store
-    server: str
+    trust: Trust
     told: Callable[[str, int], None]
     speaks_for: Callable[[str | None, str], bool]
 
     def read(self, delivery: Delivery) -> Incoming:
-        """Every readable event of a delivery. Raises `Unavailable` while the key of the mail cannot be had."""
+        """Every readable event of a delivery. Raises `Unavailable` while the keys of this server cannot be had."""
         body = delivery.body
         try:
             return self._mail(delivery, body) if mail.is_mail(body) else self._envelope(delivery, body)
@@ -44,31 +48,35 @@ class MailReader:
             return Incoming(delivery, NOTHING, error.detail)
 
     def _mail(self, delivery: Delivery, body: bytes) -> Incoming:
-        head, _, box = mail.decode(body)
-        if head.source.startswith("@") or head.source == self.server:
+        head, packed, box = mail.decode(body)
+        if head.source.startswith("@") or head.source == self.trust.name:
             return Incoming(delivery, NOTHING, f"{head.source!r} is no other server")
         if not self.speaks_for(delivery.publisher, head.source):
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, head.source))
-        if head.destination != self.server:
+        if head.destination != self.trust.name:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
-        if not self.store.transit_key:
-            raise Unavailable("The transit key is not known here yet.")
-        told = mail.decode_body(box)
+        try:
+            told = mail.decode_body(self.trust.boxes.open(head.source, mail.PURPOSE, packed, box))
+        except CannotOpen as failure:
+            if failure.reason in COMES_AGAIN:
+                return Incoming(delivery, NOTHING, None, unopened=(head.source, failure.reason))
+            return Incoming(delivery, NOTHING, f"the box of mail from {head.source!r} does not open: {failure.reason}")
         if not all(head.previous < record.position <= head.last for record in told.records):
             return Incoming(delivery, NOTHING, f"the mail of {head.source!r} holds events that its head does not name")
-        self.told(head.source, told.committed)
+        if told.life == self.store.life:
+            self.told(head.source, told.committed)
         events, fault = self._events(head.source, told.records)
         return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
 
     def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
-        """Mail of version 1."""
+        """Mail of version 1, which waited while this server was upgraded."""
         told = envelope.decode(body)
         if told.source.startswith("@"):  # positions under such names are not an inbox's
             return Incoming(delivery, NOTHING, f"{told.source!r} is no server")
         if not self.speaks_for(delivery.publisher, told.source):
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
         if not self.store.transit_key:
-            raise Unavailable("The transit key is not known here yet.")
+            return Incoming(delivery, NOTHING, f"mail of version 1, said to be from {told.source!r}, came after the upgrade")
         events, fault = self._events(told.source, told.events)
         return Incoming(delivery, Arrived(told.source, events), fault)
 

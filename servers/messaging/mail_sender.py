@@ -11,13 +11,15 @@ from typing import Any
 
 from broker import mail, topology
 from broker.envelope import EventRecord
-from broker.mail import Body, Head
+from broker.mail import PURPOSE, Body, Head
 from broker.port import Broker, Outgoing, Unroutable
 from domain.events.home import PresenceEvent
 from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import Follower, portion
 from servers.store.event_store import Committed, Store
 from servers.store.log.positions import mailed
+from servers.trust.box import NoCard
+from servers.trust.trust import Trust
 
 Recipients = Mapping[type, Callable[[Any], Iterable[str]]]
 
@@ -25,7 +27,8 @@ Recipients = Mapping[type, Callable[[Any], Iterable[str]]]
 @dataclass(slots=True, eq=False)
 class MailSender:
     """`recipients`: the servers that an event is for, by its class; `presence_events`: what integrators hear of a presence event, whose
-    class must be among the recipients; `committed`: how far this server has come in another's log."""
+    class must be among the recipients; `committed`: how far this server has come in another's log; `want_card`: learn the card of a
+    server."""
 
     store: Store
     broker: Broker
@@ -33,6 +36,8 @@ class MailSender:
     recipients: Recipients
     presence_events: Callable[[Committed], Sequence[Outgoing]]
     committed: Callable[[str], int]
+    trust: Trust
+    want_card: Callable[[str], None]
     receivers: Receivers
     follower: Follower
     max_batch: int
@@ -50,21 +55,23 @@ class MailSender:
             record: EventRecord | None = None
             for server in find(event):
                 if server != self.server:
-                    record = record or self.store.for_transit(event, committed.record)
+                    record = record or self.store.for_mail(event, committed.record)
                     inboxes.setdefault(server, []).append(record)
             if isinstance(event, PresenceEvent):
                 feed.extend(self.presence_events(committed))
         receivers, before = self.receivers, {server: self.receivers.of(server).addressed for server in inboxes}
-        outgoing = [
-            self._mail(server, before[server], records[-1].position, records)
-            for server, records in inboxes.items()
-            if server not in receivers.behind
-        ]
+        outgoing = []
+        for server, records in inboxes.items():
+            if server not in receivers.behind:
+                try:
+                    outgoing.append(self._mail(server, before[server], records[-1].position, records))
+                except NoCard as failure:
+                    self._no_card(server, before, failure)
         if outgoing or feed:
             try:
                 await self.broker.publish(outgoing + feed)
             except Unroutable as failure:
-                receivers.unreachable(failure.keys & inboxes.keys(), before)
+                receivers.unreachable(failure.keys & inboxes.keys(), before, failure.detail)
                 if not failure.keys <= inboxes.keys():  # the presence log is missing: integrators would never hear of the change
                     raise
         positions = {}
@@ -85,16 +92,19 @@ class MailSender:
         receiver, end = self.receivers.of(server), self.follower.position
         read = await self.store.run_reader(self.store.read, receiver.scanned, self.max_batch) if receiver.scanned < end else []
         batch = portion((one for one in read if one.position <= end), self.max_batch, self.max_bytes)
-        records = [self.store.for_transit(one.event, one.record) for one in batch if self._is_for(server, one)]
+        records = [self.store.for_mail(one.event, one.record) for one in batch if self._is_for(server, one)]
         scanned = batch[-1].position if batch else max(end, receiver.scanned)
         done = scanned >= end
         if records or done:
             assert receiver.behind is not None
             try:
                 await self.broker.publish([self._mail(server, receiver.behind, scanned, records, again=done)])
-            except Unroutable:
+            except NoCard as failure:
+                self._no_card(server, {}, failure)
+                return {}
+            except Unroutable as failure:
                 receiver.scanned = receiver.behind
-                self.receivers.unreachable((server,), {})
+                self.receivers.unreachable((server,), {}, failure.detail)
                 return {}
             receiver.behind = scanned
         receiver.scanned = scanned
@@ -110,7 +120,14 @@ class MailSender:
         return find is not None and not event.PRIVATE and not isinstance(event, PresenceEvent) and server in find(event)
 
     def _mail(self, server: str, previous: int, last: int, records: Sequence[EventRecord], again: bool = False) -> Outgoing:
+        """Raises `NoCard`."""
+        card = self.trust.peers.card(server)
+        life = 0 if card is None else card.certificate.life
         topics = sorted({record.topic for record in records})
-        head = mail.encode_head(Head(self.server, server, 0, 0, previous, last, again, topics))
-        box = mail.encode_body(Body(records, 0, self.committed(server)))
+        head = mail.encode_head(Head(self.server, server, self.store.life, life, previous, last, again, topics))
+        box = self.trust.boxes.close(server, PURPOSE, head, mail.encode_body(Body(records, life, self.committed(server))))
         return Outgoing(topology.HOMES, server, mail.encode(head, box), mandatory=True)
+
+    def _no_card(self, server: str, before: Mapping[str, int], failure: NoCard) -> None:
+        self.want_card(server)
+        self.receivers.unreachable((server,), before, failure.detail)

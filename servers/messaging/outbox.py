@@ -17,6 +17,7 @@ from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
 from servers.store.log.positions import MAILED, RELAY
+from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
 
@@ -34,10 +35,12 @@ class Outbox:
         presence_events: Callable[[Committed], Sequence[Outgoing]],
         config: OutboxConfig | None = None,
         *,
+        trust: Trust,
+        want_card: Callable[[str], None],
         committed: Callable[[str], int] = lambda server: 0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`committed`: how far this server has come in another's log."""
+        """`want_card`: learn the card of a server; `committed`: how far this server has come in another's log."""
         self._store = store
         self._broker = broker
         self._server = server
@@ -46,8 +49,10 @@ class Outbox:
         self.offer = recent.offer  # the writer calls it with every commit
         follower = recent.follow(recipients)
         self.receivers = Receivers(monotonic, lambda delay_s: self._wake(delay_s))
-        sender = MailSender(store, broker, server, recipients, presence_events, committed, self.receivers, follower,
+        sender = MailSender(store, broker, server, recipients, presence_events, committed, trust, want_card, self.receivers, follower,
                             config.max_batch, config.max_batch_bytes)  # fmt: skip
+        self._loop: asyncio.AbstractEventLoop | None = None
+        trust.peers.on_learned.append(self._card_came)
         self.mail = OutboxPublisher(store, writer, broker, RELAY, sender.send, follower, 0.0, config, sender)
         self.history = OutboxPublisher(
             store, writer, broker, f"{RELAY}-history", self._history, recent.follow(), config.history_linger_s, config
@@ -55,6 +60,7 @@ class Outbox:
 
     async def start(self) -> None:
         """Go on where the last run stopped."""
+        self._loop = asyncio.get_running_loop()
         self.recent.last = max(self.recent.last, await self._store.run(self._store.last_position))
         self.receivers.load(await self._store.run(self._store.tracked_under, f"{MAILED} "))
         await self.mail.start()
@@ -86,6 +92,11 @@ class Outbox:
     def _wake(self, delay_s: float) -> None:
         """Let the mail's publisher look, after a while, who is to be sent something again."""
         asyncio.get_running_loop().call_later(delay_s, self.mail.follower.arrived.set)
+
+    def _card_came(self, server: str) -> None:
+        """In whatever thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.receivers.reachable, server)
 
     async def _history(self, batch: Sequence[Committed]) -> dict[str, int]:
         records = [record for _, event, record in batch if not event.PRIVATE]

@@ -60,10 +60,12 @@ class ToldCommitted(Struct, frozen=True):
 
 
 class SendAgain(Struct, frozen=True, tag_field="ask", tag="send_again"):
-    """`server`, who asks, has your mail up to `position`, and what came after it does not follow on it. The answer is `Noted`."""
+    """`server`, who asks, has your mail up to `position`, and what came after it does not follow on it or cannot be opened. `card`: what
+    it shows of itself, because the mail may have been closed for a key that it has no more. The answer is `Noted`."""
 
     server: str
     position: int
+    card: bytes = b""
 
 
 class Noted(Struct, frozen=True):
@@ -163,13 +165,11 @@ GlobalQuestion = Announce | AskLife | AskUser | AskTime | AskCard | Enrol | Mail
 
 
 class Announced(Struct, frozen=True, omit_defaults=True):
-    """The public keys to trust (JSON Web Keys), number and key with which mail between servers is encrypted, the home's new certificate
-    if the one it showed is not good any more, the Global Server's card, the highest revoked number of each name, and up to which
-    position it has seals of the home's log. When the
-    Global Server does not take the announcement, it says only why."""
+    """The public keys to trust (JSON Web Keys), the home's new certificate if the one it showed is not good any more, the Global Server's
+    card, the highest revoked number of each name, and up to which position it has seals of the home's log. When the Global Server does
+    not take the announcement, it says only why."""
 
     keys: list[dict[str, Any]] = []
-    mail: tuple[int, bytes] = (0, b"")
     certificate: bytes = b""
     card: bytes = b""
     revoked: dict[str, int] = {}

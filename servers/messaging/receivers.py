@@ -83,8 +83,8 @@ class Receivers:
         self.wake(0.0)
         return True
 
-    def unreachable(self, servers: Iterable[str], positions: Mapping[str, int]) -> None:
-        """No queue takes mail for these servers, which have what was sent up to these positions: try again later, from there."""
+    def unreachable(self, servers: Iterable[str], positions: Mapping[str, int], why: str) -> None:
+        """Nothing can be sent to these servers, which have what was sent up to these positions: try again later, from there."""
         now = self.clock()
         for name in servers:
             receiver = self.of(name)
@@ -92,7 +92,7 @@ class Receivers:
                 receiver.behind = receiver.scanned = positions.get(name, receiver.addressed)
                 receiver.pause_s = FIRST_PAUSE_S
                 self.behind.add(name)
-                log.error("mail.unroutable", server=name, after=receiver.behind)
+                log.warning("mail.unroutable", server=name, after=receiver.behind, why=why)
             else:
                 receiver.pause_s = min(receiver.pause_s * 2, LONGEST_PAUSE_S)
             receiver.due = now + receiver.pause_s

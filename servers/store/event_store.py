@@ -60,7 +60,7 @@ class Store:
         self.run_reader = self._reader.run  # calls a blocking read that may take long, so that it never delays a commit
         self.log = open_event_log(url, server)
         self.keys = open_keys(keys_url, url, server)
-        self.transit_key = self.keys.transit_key()  # the number of the key for mail to other servers; 0 before it has arrived
+        self.transit_key = self.keys.transit_key()  # the number of the key for mail of version 1; 0 when none may come any more
         self.codec = EventCodec(self.keys)
         self.life = 0  # which life the log is in; known once the server has begun to work on the log: `begin_life`
         self.former, self.agreed = 0, 0  # the life before it, and the position up to which both say the same
@@ -97,14 +97,9 @@ class Store:
                 await self.run(self.keys.make, needed.owners)
         return self.codec.encode(events)
 
-    def for_transit(self, event: Event, record: EventRecord) -> EventRecord:
-        """An event as it travels to another server: what was stored, but with its personal fields under the transit key, because that
-        server has no key of ours. On the loop. Raises `Unavailable` before the transit key has arrived."""
-        if not event.PERSONAL:
-            return record
-        if not self.transit_key:
-            raise Unavailable("The transit key is not known here yet.")
-        return replace(record, data=self.codec.encode_for_transit(event, self.transit_key))
+    def for_mail(self, event: Event, record: EventRecord) -> EventRecord:
+        """An event as it travels to another server in a box: that server has no key of ours, so nothing in it is encrypted."""
+        return replace(record, data=self.codec.encode_plain(event)) if event.PERSONAL else record
 
     def put(self, events: Sequence[Event], packed: Sequence[EventRecord], trackings: Sequence[Tracking] = ()) -> list[Committed]:
         """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;
@@ -114,10 +109,10 @@ class Store:
         stored = zip(positions, events, packed, strict=True)
         return [Committed(position, event, replace(record, position=position)) for position, event, record in stored]
 
-    def learn_transit_key(self, number: int, key: bytes) -> None:
-        """Keep, and use from now on, the key that the Global Server told. Raises `Unavailable`, `ValueError`."""
-        self.keys.learn_transit_key(number, key)
-        self.transit_key = number
+    def end_old_mail(self) -> None:
+        """Read no mail of version 1 any more, for good. Raises `Unavailable`."""
+        self.keys.destroy_transit_keys()
+        self.transit_key = 0
 
     def load(self, stream: str) -> State:
         """The state of a stream: its latest snapshot and what came after. A snapshot without this server's proof is not believed: then

@@ -25,6 +25,7 @@ from servers.security.identity import Identity
 from servers.sessions import views
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Hello, Session
+from tests.servers.members import mail_from
 from tests.servers.strangers import StandIn
 from tests.support.waiting import eventually
 
@@ -194,7 +195,7 @@ class Town:
             return msgpack.packb({"time": self.global_clock.now})
         if question["ask"] == "announce":
             await self.broker.declare_inbox(question["name"])
-            return msgpack.packb({"keys": [], "mail": (-1, b"k" * 32), "sealed": self.sealed.get(question["name"], 0)})
+            return msgpack.packb({"keys": [], "sealed": self.sealed.get(question["name"], 0)})
         if question["ask"] == "life":
             self.losses |= {question["name"]: question["loss"]} if question.get("loss") else {}
             return msgpack.packb({"sealed": self.sealed.get(question["name"], 0), "accepted": question["name"] in self.accepted})
@@ -218,8 +219,9 @@ async def erases(town: Town, person: Person, position: int = 1) -> None:
     event = AccountClosed(at=town.clock(), cause="erase", uid=person.uid, reason="test", home=person.home_name, homes=["h1", "h2"])
     state = stored_fields(event) | {"class_version": 2}
     record = envelope.EventRecord(position, f"account-{person.uid}", 4, event.TOPIC, event.at, msgpack.packb(state))
-    body = envelope.encode(GLOBAL, [record])
-    await town.broker.publish([Outgoing(topology.HOMES, home, body, mandatory=True) for home in event.homes])
+    sender = town.registry.trust
+    homes = [home for home in event.homes if sender.peers.card(home)]
+    await town.broker.publish([Outgoing(topology.HOMES, home, mail_from(sender, home, [record]), mandatory=True) for home in homes])
 
 
 async def shown(look: Callable[[], object], expected: object) -> None:

@@ -9,14 +9,16 @@ from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
 from domain.rules.home import RECIPIENTS, rules_for
 from runtime.ids import new_id
+from servers.messaging.cards import Cards, CardsConfig
 from servers.messaging.heartbeats import HeartbeatConfig, PeerMonitor
 from servers.messaging.inbox import Inbox, InboxConfig
 from servers.messaging.mail_check import MailCheck, MailCheckConfig
 from servers.messaging.outbox import Outbox
 from servers.messaging.outbox_publisher import OutboxConfig
-from servers.messaging.questions import MailQuestion, home_key
+from servers.messaging.questions import AskCard, MailQuestion, home_key
 from servers.writing.writer import Writer
 from tests.servers.fragile import FragileStore
+from tests.servers.members import certified
 
 NOW = 1_700_000_000.0
 QUICK_OUTBOX = OutboxConfig(first_retry_s=0.01, longest_retry_s=0.05)  # who waits for the broker or for a store tries again soon
@@ -32,30 +34,37 @@ class Server:
         store_url,
         name,
         broker: EmbeddedBroker,
-        transit_key: bytes | None = b"k" * 32,
+        old_mail_key: bytes | None = None,
         outbox=QUICK_OUTBOX,
         inbox=QUICK_INBOX,
         check=QUICK_CHECK,
     ):
-        """`transit_key`: as the Global Server would tell it; None: it has not yet."""
+        """`old_mail_key`: of mail of version 1; None: it never had one."""
         self.name = name
         self.rules = rules_for(name)
         self.store = FragileStore(store_url(name), name, self.rules)
-        if transit_key is not None:
-            self.store.learn_transit_key(-1, transit_key)
+        if old_mail_key is not None:
+            self.store.keys.table.add({-1: old_mail_key})
+            self.store.transit_key = self.store.keys.transit_key()
+        self.store.begin_life(NOW)
+        self.trust = certified(name, self.store.keys.table, self.store.life)
+        self.cards = Cards(broker, self.trust, time.monotonic, config=CardsConfig(retry_s=0.02))
         self.writer = Writer(self.store, lambda: NOW, [lambda batch: self.outbox.offer(batch)])
-        self.outbox = Outbox(self.store, self.writer, broker, name, RECIPIENTS, lambda committed: (), outbox,
-                             committed=lambda source: self.inbox.dedup.position(source))  # fmt: skip
+        self.outbox = Outbox(
+            self.store, self.writer, broker, name, RECIPIENTS, lambda committed: (), outbox, trust=self.trust, want_card=self.cards.want,
+            committed=lambda source: self.inbox.dedup.position(source),
+        )  # fmt: skip
         self.heard: list[Event] = []
         self.broker = broker
         self.asked_anew: list[str] = []
         self.inbox = Inbox(
-            self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox,
-            told=self.outbox.receivers.confirm, missing=lambda source: self.mail_check.missing(source), sent_again=self.asked_anew.append,
+            self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox, trust=self.trust,
+            unopened=lambda source, why: self.mail_check.unopened(source, why), told=self.outbox.receivers.confirm,
+            missing=lambda source: self.mail_check.missing(source), sent_again=self.asked_anew.append,
         )  # fmt: skip
         self.peers = PeerMonitor(broker, name, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
                                  HeartbeatConfig(beat_s=0.02, down_after_s=5.0))  # fmt: skip
-        self.mail_check = MailCheck(name, broker, self.outbox.receivers, self.inbox, self.peers, check)
+        self.mail_check = MailCheck(name, broker, self.outbox.receivers, self.inbox, self.peers, self.cards, check)
 
     def react(self, event, source):
         return self.rules.react(event, source)
@@ -69,16 +78,20 @@ class Server:
         await self.outbox.start()
         await self.broker.serve(home_key(self.name), self.answer)
         await self.inbox.start()
+        self.cards.start()
         await self.peers.start()
         self.mail_check.start()
         return self
 
     async def answer(self, body):
-        return msgspec.msgpack.encode(await self.mail_check.answer(msgspec.msgpack.decode(body, type=MailQuestion)))
+        question = msgspec.msgpack.decode(body, type=MailQuestion | AskCard)
+        answer = self.cards.shown(question) if isinstance(question, AskCard) else await self.mail_check.answer(question)
+        return msgspec.msgpack.encode(answer)
 
     async def dies(self):
         """Every task is cancelled where it stands; nothing is finished or saved."""
         await self.mail_check.stop()
+        await self.cards.stop()
         await self.peers.stop()
         await self.outbox.kill()
         await self.writer.task.stop()
@@ -87,6 +100,7 @@ class Server:
 
     async def stop(self):
         await self.mail_check.stop()
+        await self.cards.stop()
         await self.peers.stop()
         await self.inbox.stop()
         await self.outbox.stop()

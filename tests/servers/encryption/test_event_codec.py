@@ -10,7 +10,6 @@ from contextlib import closing
 import msgpack
 import psycopg
 import pytest
-import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
@@ -123,28 +122,21 @@ def test_what_was_stored_before_there_were_keys_is_read_as_it_stands(store):
     assert store.codec.decode("user-1", 1, plain.TOPIC, data) == plain
 
 
-def test_an_event_in_transit_opens_with_the_transit_key_only(store, store_url):
+def test_an_event_in_a_box_is_plain_and_needs_no_key_of_its_sender(store, store_url):
     (written,) = put(store, "user-1", 0, [message()])
-    store.learn_transit_key(-1, b"k" * 32)
-    travelling = store.for_transit(written.event, written.record)
-    assert TEXT.encode() not in travelling.data
+    travelling = store.for_mail(written.event, written.record)
     other = Store(store_url("h2"), "h2", HOME)
-    with pytest.raises(NotDecryptable):
-        decoded(other.codec, travelling, strict=True)
-    other.learn_transit_key(-1, b"k" * 32)
     assert decoded(other.codec, travelling, strict=True) == written.event
+    assert decoded(other.codec, written.record).text == ""
     other.close()
 
 
-def test_another_transit_key_under_the_same_number_is_refused_loudly(store):
-    store.learn_transit_key(-1, b"k" * 32)
-    encrypted = encrypt(store.keys.cipher(-1), {"text": TEXT}, b"here")
-    with structlog.testing.capture_logs() as logs:
-        store.learn_transit_key(-1, b"k" * 32)
-        assert logs == []
-        store.learn_transit_key(-1, b"x" * 32)
-    assert logs == [{"event": "keys.mail_key_differs", "log_level": "error", "number": -1}]
-    assert (store.transit_key, decrypt(store.keys.cipher(-1), encrypted, b"here")) == (-1, {"text": TEXT})
+def test_the_key_of_old_mail_is_destroyed_once_and_for_all(store, store_url):
+    store.keys.table.add({-1: b"k" * 32})
+    assert store.keys.transit_key() == -1
+    store.end_old_mail()
+    store.keys.table.add({-1: b"k" * 32})  # as from a backup
+    assert (store.transit_key, store.keys.transit_key()) == (0, 0)
 
 
 def test_a_snapshot_may_need_more_keys_than_are_kept_in_memory(store):

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from broker import envelope
 from broker.envelope import EventRecord
 from broker.port import Outgoing
 from broker.topology import HOMES
@@ -21,8 +20,10 @@ from servers.integrity.policy import SealPolicy
 from servers.security.passwords import CHEAP
 from servers.store.log.event_log import Conflicted
 from tests.servers.homes import Town
+from tests.servers.members import certified, mail_from
 from tests.servers.sealed import AT_ONCE, ONLY_FULL, SealedLog
 from tests.servers.stores import adopted, put
+from tests.servers.strangers import RecordsInMemory
 from tests.support.waiting import eventually
 
 
@@ -175,9 +176,14 @@ async def test_the_global_server_keeps_every_seal_of_a_home_once(tmp_path, store
     ann = town.person("ann", "h1")
     await ann.opens()
     await town.closes("h1")
-    body = envelope.encode("h2", [_forged(store_url("h2"))])
+    config = GlobalConfig(store_url("global"), tmp_path / "global", password_cost=CHEAP, keys_url=town.registry.keys_url)
+    server = assemble(config, town.broker, clock=town.clock)
+    h2 = certified("h2", RecordsInMemory(), clock=town.clock, registry=town.registry.trust.identity)
+    h2.peers.learn(town.registry.trust.card)
+    for card in (h2.card, town.registry.trust.peers.known["h1"].raw):
+        server.lifecycle.trust.peers.learn(card)
+    body = mail_from(h2, GLOBAL, [_forged(store_url("h2"))])
     await town.broker.publish([Outgoing(HOMES, GLOBAL, body, mandatory=True)])
-    server = assemble(GlobalConfig(store_url("global"), tmp_path / "global", password_cost=CHEAP), town.broker)
     try:
         await server.start()
         home = SealedLog(store_url("h1"))

@@ -21,6 +21,7 @@ from servers.store.event_store import Store
 from servers.store.log.positions import RELAY
 from tests.domain.home_stories import logged_in, message_sent
 from tests.servers.commands import contact, send
+from tests.servers.members import Correspondent
 from tests.servers.messaging_server import Server
 from tests.support.waiting import eventually
 
@@ -34,6 +35,12 @@ async def opened(store_url, broker, **options):
     yield h1, h2
     await h1.stop()
     await h2.stop()
+
+
+@pytest.fixture
+def h7(servers):
+    """A home that the servers know, and that sends what a test wants."""
+    return Correspondent("h7", *(server.trust for server in servers))
 
 
 @pytest.fixture
@@ -82,21 +89,21 @@ async def test_the_history_has_every_event_once_and_in_order(servers, broker):
 
 async def test_private_events_never_leave(servers, broker, monkeypatch):
     h1, h2 = servers
-    await eventually(lambda: h2.store.last_position() == 1)
+    await eventually(lambda: h2.store.last_position() == 2)
     monkeypatch.setattr(type(message_sent()), "PRIVATE", True)
     await h1.writer.submit((send(),))
     await eventually(lambda: h1.outbox.lag == 0)
-    assert h2.store.last_position() == 1, "Ann watches Bob, and no more"
+    assert h2.store.last_position() == 2, "its life began, Ann watches Bob, and no more"
     told = [envelope.decode(item.body) async for item in broker.read_stream(topology.HISTORY, follow=False)]
-    assert {r.topic for e in told for r in e.events if e.source == "h1"} == {"user.contact_added"}
+    assert {r.topic for e in told for r in e.events if e.source == "h1"} == {"log.life_began", "user.contact_added"}
 
 
-async def test_a_repeat_takes_no_effect(servers, broker):
+async def test_a_repeat_takes_no_effect(servers, broker, h7):
     _, h2 = servers
-    body = envelope.encode("h7", [record(message_sent("a"), 1), record(message_sent("b"), 2)])
+    body = h7.mail("h2", [record(message_sent("a"), 1), record(message_sent("b"), 2)])
     for _ in range(3):
         await deliver(broker, body)
-    await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 2), record(message_sent("c"), 3)]))
+    await deliver(broker, h7.mail("h2", [record(message_sent("b"), 2), record(message_sent("c"), 3)]))
     await eventually(lambda: len(h2.mailbox(2)) == 3)
     await eventually(lambda: h2.inbox.repeats == 5)
     assert [id_ for id_, _ in h2.mailbox(2)] == ["a", "b", "c"]
@@ -105,13 +112,24 @@ async def test_a_repeat_takes_no_effect(servers, broker):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\xc1", b"\x00" * 100, msgpack.packb({"v": 2}), msgpack.packb({"v": 1, "source": "@relay", "events": []})]
+    "body",
+    [
+        b"",
+        b"\xc1",
+        b"\x00" * 100,
+        msgpack.packb({"v": 2}),
+        msgpack.packb({"v": 1, "source": "@relay", "events": []}),
+        b"\x90",
+        msgpack.packb([3, b"", b""]),
+        msgpack.packb([2, b"\xc1", b""]),
+        msgpack.packb([2, msgpack.packb([]), b""]),
+    ],
 )
-async def test_a_poison_envelope_is_set_aside_and_the_rest_goes_on(servers, broker, tmp_path, body):
+async def test_a_poison_envelope_is_set_aside_and_the_rest_goes_on(servers, broker, tmp_path, body, h7):
     _, h2 = servers
-    await deliver(broker, envelope.encode("h7", [record(message_sent("a"), 1)]))
+    await deliver(broker, h7.mail("h2", [record(message_sent("a"), 1)]))
     await deliver(broker, body)
-    await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 2)]))
+    await deliver(broker, h7.mail("h2", [record(message_sent("b"), 2)]))
     await eventually(lambda: len(h2.mailbox(2)) == 2)
     ((_, letter),) = await eventually(lambda: dead_letters(tmp_path))
     assert letter == body
@@ -132,22 +150,22 @@ POISON = {
 
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
-async def test_a_poison_event_is_skipped_with_its_reason_and_the_others_of_its_letter_take_effect(servers, broker, tmp_path, poison):
+async def test_a_poison_event_is_skipped_with_its_reason_and_the_others_of_its_letter_take_effect(servers, broker, tmp_path, poison, h7):
     _, h2 = servers
-    body = envelope.encode("h7", [record(message_sent("a"), 1), poison, record(message_sent("b"), 3)])
+    body = h7.mail("h2", [record(message_sent("a"), 1), poison, record(message_sent("b"), 3)])
     await deliver(broker, body)
-    await deliver(broker, envelope.encode("h7", [record(message_sent("c"), 4)]))
+    await deliver(broker, h7.mail("h2", [record(message_sent("c"), 4)]))
     await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b", "c"])
     ((reason, letter),) = await eventually(lambda: dead_letters(tmp_path))
     assert letter == body
     assert "at 2 of 'h7'" in reason
 
 
-async def test_a_listener_that_fails_does_not_stop_the_inbox(servers, broker, tmp_path):
+async def test_a_listener_that_fails_does_not_stop_the_inbox(servers, broker, tmp_path, h7):
     _, h2 = servers
     h2.hear = lambda event: 1 / 0
-    await deliver(broker, envelope.encode("h7", [record(logged_in(), 1, stream="nobody")]))
-    await deliver(broker, envelope.encode("h7", [record(message_sent("a"), 2)]))
+    await deliver(broker, h7.mail("h2", [record(logged_in(), 1, stream="nobody")]))
+    await deliver(broker, h7.mail("h2", [record(message_sent("a"), 2)]))
     await eventually(lambda: len(h2.mailbox(2)) == 1)
     assert dead_letters(tmp_path) == []
 
@@ -156,13 +174,13 @@ def logins(server):
     return [event for event in server.heard if isinstance(event, LoggedIn)]
 
 
-async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for(servers, broker):
+async def test_a_commit_whose_answer_was_lost_is_not_repeated_and_not_waited_for(servers, broker, h7):
     """A database may commit and die before it says so: then the position stands higher than we know."""
     _, h2 = servers
     await eventually(lambda: h2.heard)  # of Ann, who added Bob: that commit is not the one meant here
     h2.store.lost_answers = 1
-    await deliver(broker, envelope.encode("h7", [record(logged_in(), 1, stream="user-9"), record(message_sent("a"), 2)]))
-    await deliver(broker, envelope.encode("h7", [record(message_sent("b"), 3)]))
+    await deliver(broker, h7.mail("h2", [record(logged_in(), 1, stream="user-9"), record(message_sent("a"), 2)]))
+    await deliver(broker, h7.mail("h2", [record(message_sent("b"), 3)]))
     await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b"])
     await eventually(lambda: logins(h2))  # told after the commit that the mailbox shows
     await eventually(lambda: h2.inbox.dedup.position("h7") == 3)
@@ -210,9 +228,10 @@ async def test_memory_stays_bounded_while_the_broker_is_away_and_the_store_remem
 
 async def test_what_came_together_after_an_outage_is_applied_in_portions(store_url, broker):
     async with opened(store_url, broker, inbox=InboxConfig(max_events=4, turn_events=1)) as (_, h2):
+        h7 = Correspondent("h7", h2.trust)
         sizes = []
         h2.writer.listeners.append(lambda batch: sizes.append(len(batch)))
-        body = [envelope.encode("h7", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)]) for n in range(10)]
+        body = [h7.mail("h2", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)]) for n in range(10)]
         await broker.publish([Outgoing(topology.HOMES, "h2", each) for each in body])
         await eventually(lambda: len(h2.mailbox(2)) == 30)
         assert max(sizes) <= 4 + 3 - 1
@@ -221,6 +240,7 @@ async def test_what_came_together_after_an_outage_is_applied_in_portions(store_u
 async def test_while_deliveries_are_read_others_get_their_turn(store_url, broker):
     """Ten deliveries of three events lie in the queue; a turn of the loop ends after each of them."""
     async with opened(store_url, broker, inbox=InboxConfig(retry_s=0.01, turn_events=3)) as (_, h2):
+        h7 = Correspondent("h7", h2.trust)
         await eventually(lambda: h2.inbox.idle)
         loop, left = asyncio.get_running_loop(), []
 
@@ -230,7 +250,7 @@ async def test_while_deliveries_are_read_others_get_their_turn(store_url, broker
                 loop.call_soon(look)
 
         for n in range(10):
-            h2.inbox.arrive(Again(body=envelope.encode("h7", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)])))
+            h2.inbox.arrive(Again(body=h7.mail("h2", [record(message_sent(f"{n}-{k}"), 3 * n + k) for k in (1, 2, 3)])))
         look()
         await eventually(lambda: len(h2.mailbox(2)) == 30)
         assert left[0] == 10
@@ -272,7 +292,7 @@ async def test_how_far_it_published_is_stored_when_the_outbox_stops(servers, bro
 
 async def test_a_home_may_be_named_relay(store_url, broker):
     h2 = await Server(store_url, "h2", broker).start()
-    await deliver(broker, envelope.encode("relay", [record(message_sent("a"), 1_000)]))
+    await deliver(broker, Correspondent("relay", h2.trust).mail("h2", [record(message_sent("a"), 1_000)]))
     await eventually(lambda: len(h2.mailbox(2)) == 1)
     await eventually(lambda: h2.outbox.lag == 0)
     await h2.stop()

@@ -18,7 +18,7 @@ MAPS = [
     ),
     (q.TicketRoute("10.0.0.1", 40_123, b"k" * 32, 1.7e9), {"address": "10.0.0.1", "port": 40_123, "key": b"k" * 32, "expires": 1.7e9}),
     (q.TicketRoute(), {}),
-    (q.Announced([{"kty": "OKP", "x": "abc"}], (3, b"t" * 32)), {"keys": [{"kty": "OKP", "x": "abc"}], "mail": (3, b"t" * 32)}),
+    (q.Announced([{"kty": "OKP", "x": "abc"}], card=b"c"), {"keys": [{"kty": "OKP", "x": "abc"}], "card": b"c"}),
     (q.Refused("no"), {"refused": "no"}),
     (q.FoundUser(q.RemoteUser(1, "ann", "Ann", "h1")), {"user": {"uid": 1, "handle": "ann", "name": "Ann", "home": "h1"}}),
     (q.FoundUser(None), {"user": None}),

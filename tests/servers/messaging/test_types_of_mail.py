@@ -3,10 +3,10 @@
 import msgpack
 import pytest
 
-from broker import envelope
 from domain.event import stored_fields
 from domain.events.home import MessagesDelivered
 from tests.domain.home_stories import WHEN, contact_added, message_sent
+from tests.servers.members import Correspondent
 from tests.servers.messaging.test_outbox_and_inbox import dead_letters, deliver, opened, record
 from tests.support.waiting import eventually
 
@@ -37,7 +37,7 @@ async def test_an_event_of_the_wrong_type_is_set_aside_and_the_rest_goes_on(brok
         state["class_version"] = event.class_version
     forged = record(event, 2, data=msgpack.packb(state))
     async with opened(lambda home: f"sqlite:///{tmp_path}/{home}.db", broker) as (_, h2):
-        body = envelope.encode("h7", [record(message_sent("a"), 1), forged, record(message_sent("b"), 3)])
+        body = Correspondent("h7", h2.trust).mail("h2", [record(message_sent("a"), 1), forged, record(message_sent("b"), 3)])
         await deliver(broker, body)
         await eventually(lambda: [id_ for id_, _ in h2.mailbox(2)] == ["a", "b"])
         ((reason, letter),) = await eventually(lambda: dead_letters(tmp_path))
