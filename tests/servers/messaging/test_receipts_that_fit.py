@@ -2,11 +2,11 @@
 
 import pytest
 
-from broker import envelope
 from domain.event import in_stream
 from domain.events.home import MessageBounced, MessageDone, MessagesDelivered
 from tests.domain.home_stories import WHEN
 from tests.servers.commands import contact, send
+from tests.servers.members import Correspondent
 from tests.servers.messaging.test_outbox_and_inbox import dead_letters, deliver, opened, record
 from tests.support.waiting import eventually
 
@@ -35,7 +35,8 @@ async def test_news_of_a_popup_that_went_to_somebody_else_is_set_aside(broker, t
         await h1.writer.submit((send("m1", to=2),))
         await h1.writer.submit((send("m7", to=7),))
         true = MessagesDelivered(upto=1, session="s", messages=[("m7", 1, "h1")], **WHEN)
-        await deliver(broker, envelope.encode("h7", [told_by(7, forged, 1), told_by(7, true, 2)]), "h1")
+        h7 = Correspondent("h7", h1.trust)
+        await deliver(broker, h7.mail("h1", [told_by(7, forged, 1), told_by(7, true, 2)]), "h1")
         await eventually(lambda: receipts(h1) == [("m7", "delivered")])
         ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
         assert "at 1 of 'h7' cannot be applied" in reason
