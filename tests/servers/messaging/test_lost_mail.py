@@ -59,7 +59,7 @@ async def test_a_hole_in_the_middle_is_found_by_the_mail_behind_it(store_url, br
     assert ids(h2) == ["before", "lost 1", "lost 2", "behind"]
     assert h2.inbox.holes >= 1
     assert h1.outbox.receivers.again == before + 1
-    await eventually(lambda: len(h2.asked_anew) == asked + 1)  # how h1's users stand is not sent again
+    await eventually(lambda: len(h2.asked_anew) > asked)  # how h1's users stand is not sent again
     await h1.stop()
     await h2.stop()
 
