@@ -5,12 +5,14 @@ import asyncio
 import pytest
 
 from broker.embedded.broker import EmbeddedBroker
+from broker.rabbitmq.broker import RabbitBroker
 from servers.messaging.mail_check import MailCheckConfig
 from servers.messaging.outbox_publisher import OutboxConfig
 from servers.store.log.positions import RELAY, mailed
 from tests.servers.commands import contact, send
 from tests.servers.fragile import FragileBroker
 from tests.servers.messaging_server import Server
+from tests.support.rabbitmq import NEW_VHOST
 from tests.support.waiting import eventually
 
 ASKS_NOBODY = MailCheckConfig(look_s=3600.0)  # but whom it meets
@@ -167,3 +169,32 @@ async def test_while_a_receiver_is_behind_its_new_mail_waits_its_turn_and_others
     for server in (h1, h2, h3):
         await server.stop()
     await broker.close()
+
+
+async def test_five_of_five_arrive_though_rabbitmqs_data_was_wiped_with_them_on_the_way(tmp_path, rabbitmq):
+    if not rabbitmq.can_be_controlled:
+        pytest.skip("this RabbitMQ's data cannot be wiped by a test")
+    amqp = rabbitmq.new_vhost()
+    vhost = amqp.rpartition("/")[2]
+
+    async def starts(name):
+        broker = RabbitBroker(amqp, name)
+        await broker.start()
+        await broker.wait_connected(10)
+        return await Server(lambda home: f"sqlite:///{tmp_path}/{home}.db", name, broker).start()
+
+    h1, h2 = await starts("h1"), await starts("h2")
+    await h1.writer.submit((contact(),))
+    await sends(h1, "before")
+    await eventually(lambda: ids(h2) == ["before"])
+    await h2.stop()
+    await h2.broker.close()
+    await sends(h1, *(f"m{n}" for n in range(5)))
+    await asyncio.to_thread(rabbitmq.ctl, "delete_vhost", vhost)
+    await asyncio.to_thread(rabbitmq.ctl, "eval", NEW_VHOST.replace("VHOST", vhost))
+    h2 = await starts("h2")
+    await eventually(lambda: len(ids(h2)) == 6, 30)
+    assert ids(h2) == ["before", *(f"m{n}" for n in range(5))]
+    for server in (h1, h2):
+        await server.stop()
+        await server.broker.close()

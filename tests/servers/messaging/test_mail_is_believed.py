@@ -1,0 +1,113 @@
+"""Mail is believed from its sender alone, and so is its position; what cannot be opened is asked for again, and old mail is read once."""
+
+import msgpack
+import pytest
+
+from broker import envelope, mail, topology
+from broker.envelope import EventRecord
+from broker.port import Outgoing
+from domain.event import stored_fields
+from tests.domain.home_stories import message_sent
+from tests.servers.commands import contact, send
+from tests.servers.members import Correspondent
+from tests.servers.messaging.test_outbox_and_inbox import dead_letters, record
+from tests.servers.messaging_server import Server
+from tests.support.waiting import eventually
+
+OLD_KEY = b"k" * 32
+
+
+def ids(server, uid=2):
+    return [id_ for id_, _ in server.mailbox(uid)]
+
+
+async def arrives(server, body):
+    await server.broker.publish([Outgoing(topology.HOMES, server.name, body)])
+
+
+@pytest.fixture
+async def h1(store_url, broker):
+    h1 = await Server(store_url, "h1", broker).start()
+    yield h1
+    await h1.stop()
+
+
+@pytest.fixture
+async def h2(store_url, broker):
+    h2 = await Server(store_url, "h2", broker).start()
+    yield h2
+    await h2.stop()
+
+
+async def test_a_forged_position_changes_nothing(h1, h2, tmp_path):
+    """h3 says it is h1 and at position 2^62: on 79ccbf3 all real mail of h1 was dropped as repeats from then on."""
+    await h1.writer.submit((contact(),))
+    await h1.writer.submit((send("before"),))
+    await eventually(lambda: ids(h2) == ["before"])
+    h3 = Correspondent("h3", h2.trust)
+    await arrives(h2, h3.mail("h2", [record(message_sent("forged"), 2**62)], source="h1"))
+    ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
+    assert "the box of mail from 'h1' does not open" in reason
+    await h1.writer.submit((send("after"),))
+    await eventually(lambda: ids(h2) == ["before", "after"])
+    assert h2.inbox.dedup.position("h1") < 2**62
+
+
+async def test_nobody_but_its_addressee_reads_a_mail_and_the_head_says_what_it_is(h2):
+    h7 = Correspondent("h7", h2.trust)
+    body = h7.mail("h2", [record(message_sent("a", text="a secret"), 1)])
+    assert b"secret" not in body
+    head, _, _ = mail.decode(body)
+    assert (head.source, head.destination, head.last, list(head.topics)) == ("h7", "h2", 1, ["user.message_sent"])
+
+
+async def test_mail_of_a_stranger_takes_effect_once_its_card_has_come(h1, h2, broker):
+    """h2 does not know h1 when the first mail comes: it asks for the card, and then for the mail."""
+    assert h2.trust.peers.card("h1") is None
+    await h1.writer.submit((contact(),))
+    await h1.writer.submit((send("first"),))
+    await eventually(lambda: ids(h2) == ["first"])
+    assert h2.inbox.unopened >= 1
+    assert h2.inbox.dead == 0
+
+
+async def test_mail_that_was_closed_for_a_lost_key_is_sent_again_for_the_new_one(h1, store_url, broker):
+    h2 = await Server(store_url, "h2", broker).start()
+    await h1.writer.submit((contact(),))
+    await h1.writer.submit((send("a"),))
+    await eventually(lambda: ids(h2) == ["a"])
+    await h2.stop()
+    await h1.writer.submit((send("b"),))
+    await eventually(lambda: h1.outbox.lag == 0)
+    h2 = Server(store_url, "h2", broker)
+    for _ in range(3):  # so often that the key is gone for which that mail was closed
+        h2.trust.box_keys.rotate()
+    await h2.start()
+    await eventually(lambda: ids(h2) == ["a", "b"])
+    assert h2.inbox.unopened >= 1
+    assert h2.inbox.dead == 0
+    await h2.stop()
+
+
+def old_mail(id, position):
+    """As 79ccbf3 sent it: one popup, whose text is encrypted with the key that all homes shared."""
+    event = message_sent(id)
+    state = stored_fields(event) | {"class_version": event.class_version}
+    return envelope.encode("h9", [EventRecord(position, "user-1", 1, event.TOPIC, event.at, msgpack.packb(state))])
+
+
+async def test_old_mail_that_waited_is_read_once_and_never_again(store_url, broker, tmp_path):
+    await broker.declare_inbox("h2")
+    await broker.publish([Outgoing(topology.HOMES, "h2", old_mail(f"m{n}", n)) for n in range(1, 4)])
+    h2 = await Server(store_url, "h2", broker, old_mail_key=OLD_KEY).start()
+    await eventually(lambda: ids(h2) == ["m1", "m2", "m3"])
+    await eventually(lambda: not h2.inbox.takes_old_mail)
+    await arrives(h2, old_mail("late", 4))
+    ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
+    assert "came after the upgrade" in reason
+    await h2.stop()
+    h2 = await Server(store_url, "h2", broker, old_mail_key=OLD_KEY).start()  # and a key of a backup opens it no more
+    await arrives(h2, old_mail("later", 5))
+    await eventually(lambda: len(dead_letters(tmp_path)) == 2)
+    assert ids(h2) == ["m1", "m2", "m3"]
+    await h2.stop()
