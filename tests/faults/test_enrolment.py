@@ -93,5 +93,6 @@ def story(machines: Machines) -> None:
     assert machines.servers["global"].metric("flash_homes_announced") == 2, "its users stay its own"
 
 
+@pytest.mark.timeout(300)  # a dozen processes, one after another
 async def test_homes_on_other_machines_are_enrolled_moved_and_revoked(machines: Machines) -> None:
     await asyncio.to_thread(story, machines)
