@@ -7,7 +7,7 @@ Elsewhere the SQL is plain: `?` for a value, no upserts but `ON CONFLICT … DO 
 import sqlite3
 from pathlib import Path
 
-FORMAT = 3  # of the tables; a store of another format is thrown away and fed anew
+FORMAT = 3  # of the tables and of the states in `checkpoints`; a store of another format is thrown away and fed anew
 
 CACHE_KIB = 65_536  # ids and causes are random, so the upper pages of their indices must stay in memory while a million events are fed
 BUSY_S = 30.0  # two commands may feed one store; the second one waits for the first
