@@ -6,6 +6,7 @@ from typing import Any
 from projections.directory.directory import Directory
 from projections.server.closed_accounts import ClosedAccounts
 from projections.server.contacters import ContacterIndex
+from projections.server.handles import Handles
 from projections.server.presence import PresenceIndex
 from projections.server.waiting_mail import WaitingIndex
 
@@ -18,6 +19,7 @@ class HomeProjections:
     contacters: ContacterIndex = field(default_factory=ContacterIndex)
     waiting: WaitingIndex = field(default_factory=WaitingIndex)
     closed: ClosedAccounts = field(default_factory=ClosedAccounts)
+    handles: Handles = field(default_factory=Handles)
 
 
 @dataclass(frozen=True, slots=True)

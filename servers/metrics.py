@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from broker.port import Broker
 from servers.integrity.sealer import Sealer
+from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.inbox import Inbox
@@ -70,3 +71,9 @@ def seals(sealer: Sealer) -> Iterator[Metric]:
     """How far the log is sealed."""
     yield GaugeMetricFamily("flash_log_unsealed", "Positions committed but not yet sealed.", sealer.unsealed)
     yield CounterMetricFamily("flash_seals", "Seals written since the start.", sealer.seals)
+
+
+def life(keeper: LifeKeeper) -> Iterator[Metric]:
+    """Whether the log was set back."""
+    yield GaugeMetricFamily("flash_log_set_back", "1 while the log lacks what it had and is not written to.", int(bool(keeper.waits)))
+    yield GaugeMetricFamily("flash_log_put_back", "Events that were put back from the history at this start.", keeper.put_back)

@@ -18,16 +18,24 @@ def look_up(user: UserState, command: commands.LookUp, now: float) -> list[Event
 
 
 def adopt(user: UserState, command: commands.Adopt | commands.LogIn, now: float) -> list[Event]:
-    """Remember the user's handle and name. Nothing happens when they are known, or when the user has left."""
-    if user.closed or (user.handle, user.name) == (command.handle, command.name):
+    """Remember the user's handle and name. Nothing happens when they are known, when the user has left, or when this uid has another
+    handle: a uid is never given twice."""
+    if user.closed or (user.handle, user.name) == (command.handle, command.name) or is_another(user, command.handle):
         return []
     return [events.UserAdopted(at=now, cause=command.cause, handle=command.handle, name=command.name)]
+
+
+def is_another(user: UserState, handle: str) -> bool:
+    """Whether this uid is known here under another handle. The case of a handle says nothing."""
+    return bool(user.handle) and user.handle.lower() != handle.lower()
 
 
 def log_in(user: UserState, command: commands.LogIn, now: float) -> list[Event]:
     """Begin a session, and then end the session that it replaces; in this order contacters see no gap. A status whose time is over lapses
     first, and the session begins as online. Raises `TooManyRequests` at 20 sessions, `Unauthorized` when the account is closed."""
     must_be_open(user)
+    if is_another(user, command.handle):
+        raise Unauthorized("This number belongs to somebody else here.")
     replaced = command.replaces if command.replaces in user.sessions else None
     if len(user.sessions) - (replaced is not None) >= MAX_SESSIONS:
         raise TooManyRequests(f"A user may have {MAX_SESSIONS} sessions at once.")

@@ -8,8 +8,9 @@ import math
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -85,8 +86,11 @@ def public_url(settings: Settings, port: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running_home(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[HomeServer]:
-    """A running Home Server. On PostgreSQL this waits for the lease. Raises `BadSetting`, and `Unavailable` for an address in use or a
+async def running_home(
+    settings: Settings, name: str, port: int, broker: Broker, made: Callable[[HomeServer], None] = lambda home: None
+) -> AsyncIterator[HomeServer]:
+    """A running Home Server. On PostgreSQL this waits for the lease, and a home that was set back may wait for its ops; `made` is called
+    before that. Raises `BadSetting`, and `Unavailable` for an address in use or a
     store that cannot be opened."""
     if not HOME_NAME.fullmatch(name) or name == GLOBAL:
         raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {GLOBAL!r}")
@@ -113,6 +117,7 @@ async def running_home(settings: Settings, name: str, port: int, broker: Broker)
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
         edge = home_edge(home, home.verifier, direct=direct, proxies=proxies, registry=registry, limits=limits)
         try:
+            made(home)
             await _listen(edge, settings.host, port)  # before the home starts, because a standby must say that it is one
             await home.start()
             yield home
@@ -176,9 +181,39 @@ async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterato
         await broker.wait_connected(DRAIN_S)
         await stack.enter_async_context(running_global(settings, port, broker))
         for number in range(1, homes + 1):
-            home = await stack.enter_async_context(running_home(settings, f"h{number}", port + number, broker))
-            await asyncio.wait_for(home.global_client.announced.wait(), ANNOUNCE_S)
+            await stack.enter_async_context(_home_apart(settings, f"h{number}", port + number, broker))
         yield
+
+
+@contextlib.asynccontextmanager
+async def _home_apart(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[None]:
+    """A home that runs in a task of its own, so that the others start although this one waits for its ops. Raises as `running_home`."""
+    made: asyncio.Future[HomeServer] = asyncio.get_running_loop().create_future()
+
+    async def run() -> None:
+        async with running_home(settings, name, port, broker, made.set_result):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    try:
+        first: list[asyncio.Future[Any]] = [task, made]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if made.done():
+            home = made.result()
+            known: list[asyncio.Future[Any]] = [
+                asyncio.ensure_future(event.wait()) for event in (home.global_client.announced, home.lifecycle.keeper.waiting)
+            ]
+            await asyncio.wait([task, *known], timeout=ANNOUNCE_S, return_when=asyncio.FIRST_COMPLETED)
+            if not any(each.done() for each in (task, *known)):
+                log.error("home.not_announced_in_time", home=name, why=home.global_client.refused)
+            for each in known:
+                each.cancel()
+        if task.done():
+            await task
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _listen(edge: EdgeServer, host: str, port: int) -> None:

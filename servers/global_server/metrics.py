@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from domain.registry.registered_home import GLOBAL
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.metrics import clock, mail, of_every_server, seals, trust
+from servers.metrics import clock, life, mail, of_every_server, seals, trust
 
 
 class GlobalMetrics(Collector):
@@ -32,6 +32,7 @@ class GlobalMetrics(Collector):
         yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker, server.projector.lag(newest))
         yield from mail(server.inbox, server.outbox.receivers)
         yield from seals(server.sealer)
+        yield from life(server.keeper)
         yield from trust(server.cards)
         yield CounterMetricFamily("flash_enrolments_refused", "Homes that asked to be enrolled in vain.", server.registrar.refused)
         yield from clock(server.clock_check)

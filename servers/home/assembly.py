@@ -7,8 +7,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import structlog
+
 from broker.port import Broker
 from domain.event import Event
+from domain.events.global_server import UserRegistered
+from domain.registry.registered_home import GLOBAL
 from domain.rules import home as home_rules
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
@@ -48,6 +52,8 @@ from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
 
+log = structlog.get_logger()
+
 
 def assemble(
     config: HomeConfig,
@@ -62,6 +68,7 @@ def assemble(
     presence, contacters, closed = projections.presence, projections.contacters, projections.closed
     verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock)
     verifier.refused = closed.uids
+    verifier.is_another = projections.handles.differs
     rules = home_rules.rules_for(name)
     store = Store(config.store_url, name, rules, config.keys_url)
     table = store.lease()
@@ -91,6 +98,8 @@ def assemble(
 
     def heard(event: Event, source: str) -> None:
         global_client.heard(event, source)
+        if isinstance(event, UserRegistered) and source == GLOBAL and projections.handles.differs(event.uid, event.handle):
+            log.error("home.uid_given_twice", home=name, uid=event.uid)
         notifier.heard(event, source)
 
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), heard,

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from servers.home.service import HomeServer
-from servers.metrics import clock, mail, of_every_server, seals, trust
+from servers.metrics import clock, life, mail, of_every_server, seals, trust
 
 
 class HomeMetrics(Collector):
@@ -27,7 +27,9 @@ class HomeMetrics(Collector):
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker, now.projections)
         yield from mail(home.inbox, home.outbox.receivers)
+        yield CounterMetricFamily("flash_uids_given_twice", "Tokens for the uid of somebody else.", self._home.verifier.strangers)
         yield from seals(home.sealer)
+        yield from life(home.keeper)
         yield from trust(home.cards)
         yield GaugeMetricFamily("flash_home_refused", "1 while the Global Server does not take it.", int(bool(home.global_client.refused)))
         yield from clock(home.clock_check)

@@ -45,6 +45,7 @@ class LifeKeeper:
     ask_others: Callable[[], Awaitable[Known | None]]
     accepted: Callable[[Loss], Awaitable[bool]]
     waits: str = field(default="", init=False)  # for the ops: what a server says that may not serve
+    waiting: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set with `waits`
     over: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set when a running server must end
     put_back: int = field(default=0, init=False)  # events that the history had, at this start
     doubts: int = field(default=0, init=False)  # how often a peer knew more than the log has
@@ -70,9 +71,9 @@ class LifeKeeper:
                 log.warning("life.history_away", server=self.server, detail=error.detail)
                 if end:
                     break
-            self.waits = f"The broker is away, and without its history {self.server} cannot tell whether its log is new or was emptied."
+            self._say(f"The broker is away, and without its history {self.server} cannot tell whether its log is new or was emptied.")
             await asyncio.sleep(LOOK_S)
-        self.waits = ""
+        self._say("")
         if (told := await self.ask_others()) is not None:
             found.append(told)
         return max(found, key=lambda known: known.position)
@@ -91,12 +92,13 @@ class LifeKeeper:
             if not loss or await self.accepted(loss):
                 break
             if self.waits != sentence(loss):
-                self.waits = sentence(loss)
+                self._say(sentence(loss))
                 log.error("life.waits_for_ops", server=self.server, why=self.waits)
             await asyncio.sleep(LOOK_S)
         await asyncio.to_thread(self._write, seen, behind)
         await asyncio.to_thread(self.projector.forget)
-        self.waits, self.put_back = "", len(behind.rows) - 2
+        self._say("")
+        self.put_back = len(behind.rows) - 2
         log.warning("life.goes_on", server=self.server, agreed=behind.last, put_back=self.put_back, at=behind.continues_at, lost=str(loss))
 
     def _look(self) -> tuple[Seen, dict[str, int]]:
@@ -140,6 +142,13 @@ class LifeKeeper:
             tables.track(behind.trackings)
             tables.commit()
 
+    def _say(self, why: str) -> None:
+        self.waits = why
+        if why:
+            self.waiting.set()
+        else:
+            self.waiting.clear()
+
     def watch(self) -> None:
         """From now on somebody may say that the log had come further."""
         self._watching = True
@@ -152,7 +161,7 @@ class LifeKeeper:
     def stop_writing(self, why: str) -> None:
         """The log of a running server was set back. It ends, and is put right by its next start."""
         if not self.waits:
-            self.waits = f"The log of {self.server} was set back: {why} Restart the server, which puts back what can be."
+            self._say(f"The log of {self.server} was set back: {why} Restart the server, which puts back what can be.")
             self.writer.halted = SetBack(self.waits)
             log.error("life.set_back_while_running", server=self.server, why=why)
             self.over.set()

@@ -107,6 +107,8 @@ class KeyVerifier:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._published: dict[str, str] = {}  # the same keys as they were published
         self._known: dict[bytes, Identity] = {}
+        self.is_another: Callable[[int, str], bool] = lambda uid, handle: False  # whether a uid is known here under another handle
+        self.strangers = 0  # tokens for the uid of somebody else
         self.refused: Collection[int] = ()  # users who have closed their account; after a change, call `forget`
 
     def set_keys(self, keys: Iterable[Any]) -> None:
@@ -142,6 +144,10 @@ class KeyVerifier:
         known = self._known.get(digest)
         if known is None:
             known = self._read(token)
+            if self.is_another(known.uid, known.handle):
+                self.strangers += 1
+                log.error("token.uid_given_twice", uid=known.uid)
+                raise Unauthorized("The Global Server has given this number to two people: yours is somebody else's here. Ask its ops.")
             if known.expires_at > self._clock():
                 self._known[digest] = known
                 if len(self._known) > self._max_cached:  # the token seen first goes; if it is still in use, it is checked again

@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Raw
 
 from domain.event import Event
-from domain.events.home import ContacterAdded, ContactRemoved, MessageDone, MessageQueued, PresenceEvent, ReceiptQueued, StatusChanged
+from domain.events.home import (
+    ContacterAdded,
+    ContactRemoved,
+    MessageDone,
+    MessageQueued,
+    PresenceEvent,
+    ReceiptQueued,
+    StatusChanged,
+    UserAdopted,
+)
 from domain.mailbox.state import Waiting
 from projections.by_server import HomeProjections
 from projections.server.contacters import ContacterIndex
@@ -34,6 +43,7 @@ class SessionNotifier:
         self._contacters = projections.contacters
         self._waiting = projections.waiting
         self._closed = projections.closed
+        self._handles = projections.handles
         self._peers = peers
         self._left = left
 
@@ -64,11 +74,14 @@ class SessionNotifier:
             elif isinstance(event, MessageDone):
                 part = done_part(event.id)
                 done.extend((session, part) for session in self._sessions.of(event.stream_uid))
+            elif kind is UserAdopted:
+                self._handles.apply(position, event)
             if event.ERASES:
                 self._closed.apply(position, event)
                 left.append(event.stream_uid)
         newest = batch[-1].position
         self._presence.position = self._contacters.position = self._waiting.position = self._closed.position = newest
+        self._handles.position = newest
         for session, events in fresh.items():  # everything is folded before anybody is told
             session.enqueue(events)
         for session, part in done:

@@ -1,8 +1,9 @@
 """What a user may do at home: sessions, status, contacts, sending."""
 
 import pytest
+from msgspec import structs
 
-from domain.errors import Invalid, NotAContact, NotSent, TooLarge, TooManyRequests, UnknownUser
+from domain.errors import Invalid, NotAContact, NotSent, TooLarge, TooManyRequests, Unauthorized, UnknownUser
 from domain.events.home import ContactChanged, ContacterAdded, ContacterRemoved, ContactRemoved, RouteProbed, UserAdopted
 from domain.user.commands import AddContacter, Adopt, HaveSent, LapseStatus, LookUp, NoteRoute, RemoveContact, RemoveContacter
 from domain.user.decide import MAX_CONTACTS, MAX_SESSIONS
@@ -41,6 +42,12 @@ def test_a_user_is_adopted_once():
 
 def test_a_new_name_is_taken_over():
     given(ADOPTED).when(Adopt(handle="ann", name="Ann Bee", **WHO)).then(UserAdopted(handle="ann", name="Ann Bee", **WHEN))
+
+
+def test_a_uid_that_is_known_here_is_not_given_to_somebody_else():
+    given(ADOPTED).when(Adopt(handle="eve", name="Eve", **WHO)).then_nothing()
+    given(ADOPTED).when(Adopt(handle="Ann", name="Ann Lee", **WHO)).then(UserAdopted(handle="Ann", name="Ann Lee", **WHEN))
+    given(ADOPTED).when(structs.replace(log_in(), handle="eve")).refuses(Unauthorized)
 
 
 def test_who_logs_in_before_the_home_heard_of_them_is_adopted_on_the_way():
