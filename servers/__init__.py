@@ -19,5 +19,6 @@ ValueError
 └── NotOurs          servers/encryption/mac.py: bytes without the server's proof, or with a wrong one
 
 Exception
+├── WordsNeeded      servers/messaging/belief.py: no error, but a request to learn of users first
 └── KeysNeeded       servers/encryption/key_store.py: no error, but a request to read keys first
 """

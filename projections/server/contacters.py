@@ -23,6 +23,10 @@ class ContacterIndex(LogFold):
         """The homes whose users watch this local user."""
         return set(self.contacters.get(uid, {}).values())
 
+    def is_watched_from(self, uid: int, home: str) -> bool:
+        """Whether a user of `home` watches this local user."""
+        return home in self.contacters.get(uid, {}).values()
+
     def watched_at(self, home: str) -> list[int]:
         """The users of `home` that somebody here watches."""
         return [uid for uid, their_home in self.home_of.items() if their_home == home]

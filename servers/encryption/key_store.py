@@ -79,6 +79,12 @@ class KeyTable(Protocol):
     def change_record(self, name: str, old: bytes | None, new: bytes | None) -> bool:
         """Durably put `new` in the place of `old`, where None stands for no record. False when the record is not `old`: nothing changed."""
 
+    def words(self, uids: Collection[int]) -> dict[int, bytes]:
+        """What the Global Server has signed about these users: see `servers/trust/user_words.py`."""
+
+    def add_words(self, words: Mapping[int, bytes]) -> None:
+        """Store words durably, but none for a user who has one."""
+
     def close(self) -> None:
         """Close the connection."""
 

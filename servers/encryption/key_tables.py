@@ -7,7 +7,7 @@ schema `flash_keys_<server>` of the same database, where another process that ta
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -94,6 +94,7 @@ class SqliteKeys:
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.execute("CREATE TABLE IF NOT EXISTS keys (owner INTEGER PRIMARY KEY, key BLOB)")
             self._db.execute("CREATE TABLE IF NOT EXISTS trust (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
+            self._db.execute("CREATE TABLE IF NOT EXISTS words (uid INTEGER PRIMARY KEY, word BLOB NOT NULL)")
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"The key store cannot be opened: {error}") from error
 
@@ -140,6 +141,23 @@ class SqliteKeys:
             statement, values = "UPDATE trust SET value=? WHERE name=? AND value=?", (new, name, old)
         with self._lock, _refusals():
             return (old, new) == (None, None) or self._db.execute(statement, values).rowcount == 1
+
+    def words(self, uids: Collection[int]) -> dict[int, bytes]:
+        wanted, found = list(uids), dict[int, bytes]()
+        for start in range(0, len(wanted), ROWS_PER_QUESTION):
+            some = wanted[start : start + ROWS_PER_QUESTION]
+            with self._lock, _refusals():
+                marks = ",".join("?" * len(some))
+                found.update(self._db.execute(f"SELECT uid, word FROM words WHERE uid IN ({marks})", some).fetchall())  # noqa: S608
+        return found
+
+    def add_words(self, words: Mapping[int, bytes]) -> None:
+        with self._lock, _refusals():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("INSERT INTO words VALUES (?,?) ON CONFLICT DO NOTHING", words.items())
+            finally:
+                self._db.execute("COMMIT")
 
     def close(self) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ hold it: how long those are kept is for the operator to decide.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import psycopg
@@ -59,7 +59,7 @@ class PostgresKeys:
         """Raises `Unavailable` when the database cannot be reached."""
         self._url = url
         schema = schema_of_keys(server)
-        self._table, self._trust = Identifier(schema, "keys"), Identifier(schema, "trust")
+        self._table, self._trust, self._words = (Identifier(schema, name) for name in ("keys", "trust", "words"))
         self._lock = threading.Lock()
         self._db: psycopg.Connection[Any] | None = None
 
@@ -69,6 +69,8 @@ class PostgresKeys:
                 db.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
                 db.execute(self._sql("CREATE TABLE IF NOT EXISTS {} (owner bigint PRIMARY KEY, key bytea)"))
                 db.execute(self._trust_sql("CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, value bytea NOT NULL)"))
+                words = SQL("CREATE TABLE IF NOT EXISTS {} (uid bigint PRIMARY KEY, word bytea NOT NULL)")
+                db.execute(words.format(self._words))
 
         self._run(set_up)
 
@@ -115,6 +117,15 @@ class PostgresKeys:
         else:
             statement, values = "UPDATE {} SET value=%s WHERE name=%s AND value=%s", (new, name, old)
         return (old, new) == (None, None) or self._run(lambda db: db.execute(self._trust_sql(statement), values).rowcount == 1)
+
+    def words(self, uids: Collection[int]) -> dict[int, bytes]:
+        question = SQL("SELECT uid, word FROM {} WHERE uid = ANY(%s)").format(self._words)
+        return {uid: bytes(word) for uid, word in self._run(lambda db: db.execute(question, (list(uids),)).fetchall())}
+
+    def add_words(self, words: Mapping[int, bytes]) -> None:
+        insert = SQL("INSERT INTO {} SELECT * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT DO NOTHING").format(self._words)
+        uids = sorted(words)
+        self._run(lambda db: db.execute(insert, (uids, [words[uid] for uid in uids])))
 
     def close(self) -> None:
         with self._lock:

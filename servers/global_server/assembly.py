@@ -23,6 +23,7 @@ from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
 from servers.global_server.service import GlobalServer, Limits
+from servers.global_server.vouching import Vouching
 from servers.integrity.sealer import Sealer
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
@@ -31,6 +32,7 @@ from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
+from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.security.passwords import Passwords
 from servers.security.tokens import CONSOLE, KeyVerifier, Signer
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
@@ -62,6 +64,7 @@ def assemble(
     trust = Trust(GLOBAL, store.keys.table, clock)
     trust.certify_itself()
     cards = Cards(broker, trust, monotonic, config=config.cards)
+    requests = PrivateRequests(broker, trust, cards.want)
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want,
@@ -69,9 +72,8 @@ def assemble(
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
-    peers = PeerMonitor(
-        broker, GLOBAL, new_id(), monotonic, lambda home: came_up(home), lambda home: presence.homes_changed(), config.heartbeats
-    )
+    peers = PeerMonitor(broker, trust, new_id(), monotonic, lambda home: came_up(home), lambda home: presence.homes_changed(), cards.want,
+                        config.heartbeats)  # fmt: skip
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
     presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
@@ -86,7 +88,7 @@ def assemble(
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
                   trust=trust, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
-    mail_check = MailCheck(GLOBAL, broker, outbox.receivers, inbox, peers, cards)
+    mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards)
     losses = Losses(store, trust.records, writer, new_id)
     own_life = OwnLife(trust.records, writer, new_id)
     keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
@@ -94,10 +96,13 @@ def assemble(
                         ask_others=own_life.known, accepted=own_life.accepted)  # fmt: skip
     registrar = Registrar(trust, writer, directory, new_id, losses, broker.declare_inbox)
     writer.listeners.append(registrar.committed)
-    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses)
+    vouching = Vouching(trust.identity, directory, current, store)
+    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses, vouching)
+    answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     passwords = Passwords(config.password_cost)
-    lifecycle = Lifecycle(broker=broker, store=store, directory=directory, current=current, projector=projector, erasure=erasure,
-                          writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, presence=presence,
+    lifecycle = Lifecycle(broker=broker, requests=requests, answers=answers, store=store, directory=directory, current=current,
+                          projector=projector, erasure=erasure, writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers,
+                          presence=presence,
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
                           trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, keeper=keeper, own_life=own_life,
                           clock_check=ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock))  # fmt: skip

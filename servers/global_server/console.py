@@ -194,7 +194,7 @@ class OpsConsole:
     async def _health(self, home: str) -> dict[str, Any] | None:
         try:
             # A home of another version may tell other figures; the page shows those that it knows.
-            return await ask(self.server.lifecycle.broker, home_key(home), AskHealth(), dict[str, Any], self.config.health_timeout_s)
+            return await ask(self.server.lifecycle.requests, home_key(home), AskHealth(), dict[str, Any], self.config.health_timeout_s)
         except Unavailable:
             return None
         except msgspec.MsgspecError as error:

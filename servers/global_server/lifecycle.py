@@ -16,6 +16,7 @@ from servers.global_server.registrar import Registrar
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
+from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.security.passwords import Passwords
 from servers.trust.trust import Trust
 
@@ -26,12 +27,14 @@ log = structlog.get_logger()
 class Lifecycle(Components):
     """Start, stop and readiness. `with_presence`: whether there are integrators, because nobody else may ask for presence."""
 
+    requests: PrivateRequests
     directory: Directory
     current: CurrentDirectory
     mail_check: MailCheck
     presence: PresenceView
     with_presence: bool
     questions: Questions
+    answers: PrivateAnswers
     passwords: Passwords
     trust: Trust
     registrar: Registrar
@@ -58,7 +61,7 @@ class Lifecycle(Components):
         if self.with_presence:
             await self.presence.start()
         self.registrar.start()
-        await self.broker.serve(GLOBAL, self.questions.answer)
+        await self.broker.serve(GLOBAL, self.answers.answer)
         self.cards.start()
         self.clock_check.start()
         self.keeper.watch()

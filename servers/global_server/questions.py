@@ -16,6 +16,7 @@ from projections.directory.directory import Directory
 from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.losses import Losses
 from servers.global_server.registrar import Registrar
+from servers.global_server.vouching import Vouching
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.questions import (
@@ -24,6 +25,7 @@ from servers.messaging.questions import (
     AskCard,
     AskLife,
     AskTime,
+    AskWords,
     FoundUser,
     GlobalQuestion,
     MailQuestion,
@@ -33,6 +35,7 @@ from servers.messaging.questions import (
 )
 from servers.security.tokens import Signer
 from servers.trust.enrolment import Enrol
+from servers.trust.server_identity import NotBelieved
 from servers.writing.writer import Writer
 
 log = structlog.get_logger()
@@ -52,28 +55,53 @@ class Questions:
     cards: Cards
     mail_check: MailCheck
     losses: Losses
+    vouching: Vouching
 
-    async def answer(self, body: bytes) -> bytes:
-        """The answer to one question, both as they travel."""
+    async def openly(self, body: bytes) -> bytes:
+        """The answer to a question in the clear. An enrolment and a card prove themselves; time and life are asked before an enrolment."""
         try:
-            question = msgpack.decode(body, type=GlobalQuestion)
+            question = msgpack.decode(body, type=Enrol | AskCard | AskTime | AskLife)
         except MsgspecError:
             log.error("global.question_unknown")
             return msgpack.encode(Refused("unknown question"))
-        if isinstance(question, Announce):
-            return msgpack.encode(await self._announced(question))
         if isinstance(question, AskTime):
-            return msgpack.encode(ToldTime(self.writer.clock()))
+            return msgpack.encode(self._time())
         if isinstance(question, Enrol):
             return msgpack.encode(await self.registrar.enrol(question))
         if isinstance(question, AskLife):
             return msgpack.encode(await self.losses.told(question))
+        return msgpack.encode(self.cards.shown(question))
+
+    async def answer(self, source: str, body: bytes) -> bytes:
+        """The answer to one question of `source`. Raises `NotBelieved` for one that this server may not ask."""
+        try:
+            question = msgpack.decode(body, type=GlobalQuestion)
+        except MsgspecError:
+            log.error("global.question_unknown", source=source)
+            return msgpack.encode(Refused("unknown question"))
+        if isinstance(question, Announce):
+            if question.name != source:
+                raise NotBelieved(f"{source} announced {question.name}")
+            return msgpack.encode(await self._announced(question))
         if isinstance(question, AskCard):
             return msgpack.encode(self.cards.shown(question))
+        if isinstance(question, AskLife):
+            if question.name != source:
+                raise NotBelieved(f"{source} asked about the life of {question.name}")
+            return msgpack.encode(await self.losses.told(question))
+        if isinstance(question, AskTime):
+            return msgpack.encode(self._time())
+        if isinstance(question, AskWords):
+            return msgpack.encode(await self.vouching.told(question))
         if isinstance(question, MailQuestion):
-            return msgpack.encode(await self.mail_check.answer(question))
+            return msgpack.encode(await self.mail_check.answer(source, question))
         user = await self.current.find(lambda: self.directory.users.get(question.uid))
-        return msgpack.encode(FoundUser(None if user is None else RemoteUser(user.uid, user.handle, user.name, user.home)))
+        if user is None:
+            return msgpack.encode(FoundUser(None))
+        return msgpack.encode(FoundUser(RemoteUser(user.uid, user.handle, user.name, user.home), self.vouching.word(user.uid)))
+
+    def _time(self) -> ToldTime:
+        return ToldTime(self.writer.clock())
 
     async def _announced(self, home: Announce) -> Announced | Refused:
         try:

@@ -39,6 +39,8 @@ from servers.messaging.leased_broker import leased
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed, watching_homes
+from servers.messaging.private_questions import OpenUntilEnrolled, PrivateAnswers, PrivateRequests
+from servers.messaging.word_asking import WordAsking
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import HOME, KeyVerifier
 from servers.sessions.blanks import BlankWheel
@@ -48,6 +50,7 @@ from servers.sessions.tickets import Tickets
 from servers.store.event_store import Store
 from servers.store.log.lease import Lease
 from servers.trust.trust import Trust
+from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
@@ -83,17 +86,21 @@ def assemble(
     outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name),
                     trust=trust, want_card=cards.want, committed=lambda source: inbox.dedup.position(source))  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent)
+    requests = PrivateRequests(broker, trust, cards.want)
+    words = UserWords(store.keys.table, lambda: trust.peers.global_key)
+    word_asking = WordAsking(requests, store, words, monotonic)
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
-    global_client = GlobalClient(broker, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards,
+    global_client = GlobalClient(requests, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards, words,
                                  sealed=lambda position: keeper.heard_of("The Global Server", position))  # fmt: skip
-    clock_check = ClockCheck(name, store, broker, clock, monotonic, config.clock)
+    clock_check = ClockCheck(name, store, OpenUntilEnrolled(requests), clock, monotonic, config.clock)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire)
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
-    peers = PeerMonitor(broker, name, new_id(), monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), config.heartbeats)
+    peers = PeerMonitor(broker, trust, new_id(), monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), cards.want,
+                        config.heartbeats)  # fmt: skip
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
-    peer_presence = PeerPresence(broker, peers, contacters, notifier, global_client.announce)
+    peer_presence = PeerPresence(requests, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
 
     def heard(event: Event, source: str) -> None:
@@ -106,23 +113,25 @@ def assemble(
                   trust=trust, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source),
                   sent_again=peer_presence.ask_anew)  # fmt: skip
-    mail_check = MailCheck(name, broker, outbox.receivers, inbox, peers, cards)
+    mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards)
 
     def came_up(server: str) -> None:
         peer_presence.came_up(server)
         mail_check.met(server)
 
-    tickets = Tickets(name, sessions, contacters, broker, clock, new_id, config.max_tickets)
+    tickets = Tickets(name, sessions, contacters, requests, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))
-    at_global = LifeAtGlobal(broker, name)
+    at_global = LifeAtGlobal(OpenUntilEnrolled(requests), name)
     keeper = LifeKeeper(server=name, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
                         ask_others=at_global.known, accepted=at_global.accepted)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
+    questions = Questions(health, tickets, presence, contacters, cards, mail_check)
+    answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
-                          questions=Questions(health, tickets, presence, cards, mail_check), mail_check=mail_check,
+                          answers=answers, mail_check=mail_check, words=words, word_asking=word_asking,
                           global_client=global_client, trust=trust, cards=cards, housekeeping=housekeeping, blanks=blanks,
                           keeper=keeper, clock_check=clock_check)  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")

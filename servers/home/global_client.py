@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from broker.port import Broker
 from domain.errors import Unavailable, UnknownUser
 from domain.event import Event
 from domain.events.global_server import HomeRevoked
@@ -21,10 +20,11 @@ from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
 from servers.home.enrolling import Enrolling
 from servers.messaging.cards import Cards
-from servers.messaging.questions import Announce, Announced, AskUser, FoundUser, RemoteUser, ask
+from servers.messaging.questions import Announce, Announced, AskUser, FoundUser, RemoteUser, Requests, ask
 from servers.store.event_store import Store
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
+from servers.trust.user_words import UserWords
 
 ASK_TIMEOUT_S = 5.0  # a person waits for this
 REMEMBERED_USERS = 10_000  # about 3 MB
@@ -41,7 +41,7 @@ class GlobalClient:
     set once the Global Server knows this home, and this home knows the keys. `sealed` is called with the position up to which the Global
     Server has seals of this home's log. `refused`: why the Global Server does not know this home."""
 
-    broker: Broker
+    requests: Requests
     name: str
     url: str
     keys_file: Path
@@ -50,6 +50,7 @@ class GlobalClient:
     trust: Trust
     enrolling: Enrolling
     cards: Cards
+    words: UserWords
     sealed: Callable[[int], None]
     refused: str = field(default="", init=False)
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
@@ -80,15 +81,23 @@ class GlobalClient:
         known = self._users.get(uid)
         if known is None:
             try:
-                found = await ask(self.broker, GLOBAL, AskUser(uid), FoundUser, ASK_TIMEOUT_S)
+                found = await ask(self.requests, GLOBAL, AskUser(uid), FoundUser, ASK_TIMEOUT_S)
             except msgspec.MsgspecError:
                 raise Unavailable("The Global Server's answer is unreadable.") from None
             if found.user is None:
                 raise UnknownUser(uid=uid)
+            if found.word:  # it is sent with the first mail for this user, so that their home knows whose it is
+                self._learn(found.word)
             known = self._users[uid] = found.user
             if len(self._users) > REMEMBERED_USERS:
                 self._users.popitem(last=False)
         return known
+
+    def _learn(self, word: bytes) -> None:
+        try:
+            self.words.learn(word)
+        except NotBelieved as refusal:
+            log.error("belief.word_refused", source=GLOBAL, why=str(refusal))
 
     def forget(self, uid: int) -> None:
         """Ask anew about this user, who left for good."""
@@ -122,7 +131,7 @@ class GlobalClient:
     async def _announce_once(self) -> None:
         self._again.clear()
         own = self.trust
-        told = await ask(self.broker, GLOBAL, Announce(self.name, self.url, own.card, self.enrolling.life()), Announced, ASK_TIMEOUT_S)
+        told = await ask(self.requests, GLOBAL, Announce(self.name, self.url, own.card, self.enrolling.life()), Announced, ASK_TIMEOUT_S)
         for name, number in told.revoked.items():
             own.peers.revoke(name, number)
         if told.refused:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from msgspec import MsgspecError
 
-from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from servers.lives.knowledge import Known, Loss
-from servers.messaging.questions import AskLife, ToldLife, ask
+from servers.messaging.questions import AskLife, Requests, ToldLife, ask
 
 ASK_TIMEOUT_S = 2.0  # a home that starts waits for this
 
@@ -17,7 +16,7 @@ ASK_TIMEOUT_S = 2.0  # a home that starts waits for this
 class LifeAtGlobal:
     """Asks for one home."""
 
-    broker: Broker
+    requests: Requests
     name: str
 
     async def known(self) -> Known | None:
@@ -32,6 +31,6 @@ class LifeAtGlobal:
 
     async def _ask(self, question: AskLife) -> ToldLife | None:
         try:
-            return await ask(self.broker, GLOBAL, question, ToldLife, ASK_TIMEOUT_S)
+            return await ask(self.requests, GLOBAL, question, ToldLife, ASK_TIMEOUT_S)
         except (Unavailable, MsgspecError):  # it is away, or from before logs had lives
             return None

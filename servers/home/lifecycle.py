@@ -11,15 +11,17 @@ from servers.components import Components
 from servers.home.global_client import GlobalClient
 from servers.home.housekeeping import Housekeeping
 from servers.home.peer_presence import PeerPresence
-from servers.home.questions import Questions
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
+from servers.messaging.private_questions import PrivateAnswers
 from servers.messaging.questions import home_key
+from servers.messaging.word_asking import WordAsking
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.sessions import Session
 from servers.store.log.lease import Lease
 from servers.trust.trust import Trust
+from servers.trust.user_words import UserWords
 
 log = structlog.get_logger()
 
@@ -33,7 +35,9 @@ class Lifecycle(Components):
     presence: PresenceIndex
     mail_check: MailCheck
     peer_presence: PeerPresence
-    questions: Questions
+    answers: PrivateAnswers
+    words: UserWords
+    word_asking: WordAsking
     global_client: GlobalClient
     trust: Trust
     cards: Cards
@@ -64,8 +68,10 @@ class Lifecycle(Components):
         await self.outbox.start()
         self.sealer.start()
         await self.peers.start()
-        await self.broker.serve(home_key(self.name), self.questions.answer)
+        await self.broker.serve(home_key(self.name), self.answers.answer)
         self.cards.start()
+        self.word_asking.start()
+        self.word_asking.want(await self.store.run(self.words.absent, tuple(self.presence.users)))  # of users from before there were words
         await self.inbox.start()
         self.mail_check.start()
         self.global_client.start()
@@ -95,6 +101,7 @@ class Lifecycle(Components):
             self.global_client,
             self.mail_check,
             self.inbox,
+            self.word_asking,
             self.cards,
             self.peers,
             self.sealer,

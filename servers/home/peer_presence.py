@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import Presence
 from runtime.background_task import BackgroundTasks
 from servers.messaging.heartbeats import PeerMonitor
-from servers.messaging.questions import AskPresence, ToldPresence, ask, home_key
+from servers.messaging.questions import AskPresence, Requests, ToldPresence, ask, home_key
 from servers.sessions.notifier import SessionNotifier
 
 SNAPSHOT_TIMEOUT_S = 5.0
@@ -28,7 +27,7 @@ log = structlog.get_logger()
 class PeerPresence:
     """Asks other homes how the users stand whom our users watch. `announce`: tells the Global Server that this home is here."""
 
-    broker: Broker
+    requests: Requests
     peers: PeerMonitor
     contacters: ContacterIndex
     notifier: SessionNotifier
@@ -70,6 +69,6 @@ class PeerPresence:
         told: list[tuple[int, Presence]] = []
         for start in range(0, len(uids), UIDS_PER_QUESTION):
             question = AskPresence(uids[start : start + UIDS_PER_QUESTION])
-            answer = await ask(self.broker, home_key(home), question, ToldPresence, SNAPSHOT_TIMEOUT_S)
+            answer = await ask(self.requests, home_key(home), question, ToldPresence, SNAPSHOT_TIMEOUT_S)
             told.extend((user.uid, Presence(user.version, user.status, user.since, user.note, user.name)) for user in answer.users)
         return told

@@ -1,9 +1,13 @@
-"""A home's answers to questions of other servers. Rule: an answer changes nothing; a question that is not understood gets no answer."""
+"""A home's answers to questions of other servers. Rule: an answer changes nothing, and tells each server only what it must know; a question
+that is not understood gets no answer.
+"""
 
 from dataclasses import dataclass
 
 from msgspec import msgpack
 
+from domain.registry.registered_home import GLOBAL
+from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, PresenceIndex
 from servers.home.health import Health
 from servers.messaging.cards import Cards
@@ -23,6 +27,7 @@ from servers.messaging.questions import (
     UserPresence,
 )
 from servers.sessions.tickets import Tickets
+from servers.trust.server_identity import NotBelieved
 
 
 @dataclass(slots=True, eq=False)
@@ -32,22 +37,30 @@ class Questions:
     health: Health
     tickets: Tickets
     presence: PresenceIndex
+    contacters: ContacterIndex
     cards: Cards
     mail_check: MailCheck
 
-    async def answer(self, body: bytes) -> bytes:
-        """The answer to one question, both as they travel. Raises `msgspec.MsgspecError` for a question of another shape."""
+    async def openly(self, body: bytes) -> bytes:
+        """The answer to a question in the clear: a card proves itself. Raises `msgspec.MsgspecError` for any other question."""
+        return msgpack.encode(self.cards.shown(msgpack.decode(body, type=AskCard)))
+
+    async def answer(self, source: str, body: bytes) -> bytes:
+        """The answer to one question of `source`. Raises `msgspec.MsgspecError` for a question of another shape, `NotBelieved` for one that
+        this server may not ask."""
         question = msgpack.decode(body, type=HomeQuestion)
         answer: HomeHealth | TicketRoute | ToldPresence | ToldCard | ToldCommitted | Noted
         if isinstance(question, AskHealth):
+            if source != GLOBAL:
+                raise NotBelieved(f"{source} asked for figures that only the Global Server sees")
             answer = await self.health.report()
         elif isinstance(question, AskCard):
             answer = self.cards.shown(question)
         elif isinstance(question, AskTicket):
-            answer = self.tickets.answer(question)
+            answer = self.tickets.answer(question, source)
         elif isinstance(question, MailQuestion):
-            answer = await self.mail_check.answer(question)
+            answer = await self.mail_check.answer(source, question)
         else:
-            users = self.presence.users
-            answer = ToldPresence([UserPresence(uid, *users.get(uid, NEVER)) for uid in question.uids])
+            users, watched = self.presence.users, self.contacters.is_watched_from
+            answer = ToldPresence([UserPresence(uid, *users.get(uid, NEVER)) for uid in question.uids if watched(uid, source)])
         return msgpack.encode(answer)

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
-from servers.messaging.questions import AskTime, ToldTime, ask
+from servers.messaging.questions import AskTime, Requests, ToldTime, ask
 from servers.store.event_store import Store
 
 DATABASE, GLOBAL_SERVER = "the database", "the Global Server"
@@ -45,7 +44,7 @@ class ClockCheck:
 
     server: str
     store: Store
-    broker: Broker
+    requests: Requests
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     config: ClockConfig
@@ -117,7 +116,7 @@ class ClockCheck:
         if self.server != GLOBAL:
             try:
                 before = self.clock()
-                told = await ask(self.broker, GLOBAL, AskTime(), ToldTime, answer_s)
+                told = await ask(self.requests, GLOBAL, AskTime(), ToldTime, answer_s)
                 if told.time > 0:
                     self._compare(GLOBAL_SERVER, before, told.time)
             except (Unavailable, msgspec.MsgspecError):

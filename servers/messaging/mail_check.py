@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from broker.port import Broker
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask, BackgroundTasks
 from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
-from servers.messaging.questions import AskCommitted, MailQuestion, Noted, SendAgain, ToldCommitted, ask, server_key
+from servers.messaging.questions import AskCommitted, MailQuestion, Noted, Requests, SendAgain, ToldCommitted, ask, server_key
 from servers.messaging.receivers import Receivers
 from servers.trust.box import NOT_OUR_KEY
+from servers.trust.server_identity import NotBelieved
 
 MOST_UNOPENED = 1_000
 
@@ -51,7 +51,7 @@ class MailCheck:
     """One server's. Its two ends are `receivers`, of our mail, and `inbox`."""
 
     server: str
-    broker: Broker
+    requests: Requests
     receivers: Receivers
     inbox: Inbox
     peers: PeerMonitor
@@ -121,8 +121,10 @@ class MailCheck:
             self._unopened.remove(server)
             self._tasks.start(self._ask_again(server))
 
-    async def answer(self, question: MailQuestion) -> ToldCommitted | Noted:
-        """What the other end of our mail is told."""
+    async def answer(self, source: str, question: MailQuestion) -> ToldCommitted | Noted:
+        """What the other end of our mail, `source`, is told. Raises `NotBelieved` when it speaks for somebody else."""
+        if question.server != source:
+            raise NotBelieved(f"{source} asked about the mail of {question.server}")
         if isinstance(question, AskCommitted):
             return ToldCommitted(await self.inbox.committed(question.server), self.inbox.empty)
         self.receivers.confirm(question.server, question.position)
@@ -143,7 +145,7 @@ class MailCheck:
 
     async def _end_old_mail(self) -> None:
         """Mail of version 1 waited while this server was upgraded. Once the inbox was emptied it is read no more."""
-        was_connected, self._connected = self._connected, self.broker.connected
+        was_connected, self._connected = self._connected, self.cards.broker.connected
         if self.inbox.takes_old_mail and was_connected and self._connected and self.inbox.empty:
             await self.inbox.end_old_mail()
 
@@ -157,7 +159,7 @@ class MailCheck:
         receiver = self.receivers.of(server)
         due = receiver.noted
         try:
-            told = await ask(self.broker, server_key(server), AskCommitted(self.server), ToldCommitted, self.config.timeout_s)
+            told = await ask(self.requests, server_key(server), AskCommitted(self.server), ToldCommitted, self.config.timeout_s)
         except (Unavailable, msgspec.MsgspecError) as error:  # it is asked again at the next look
             log.info("mail.receiver_silent", server=server, error=type(error).__name__)
             return
@@ -170,6 +172,6 @@ class MailCheck:
     async def _ask_again(self, source: str) -> None:
         question = SendAgain(self.server, await self.inbox.committed(source), self.cards.trust.card)
         try:
-            await ask(self.broker, server_key(source), question, Noted, self.config.timeout_s)
+            await ask(self.requests, server_key(source), question, Noted, self.config.timeout_s)
         except (Unavailable, msgspec.MsgspecError) as error:  # it compares with us as soon as it is here again
             log.info("mail.source_silent", source=source, error=type(error).__name__)

@@ -5,13 +5,15 @@ which `ask` names the question; a reader ignores fields that it does not know.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from msgspec import Struct, field, msgpack
+from msgspec import Meta, Struct, field, msgpack
 
-from broker.port import Broker
 from domain.registry.registered_home import GLOBAL
+from domain.values import Handle, HomeName, Moment, Name, Note, Number, Status, Uid
 from servers.trust.enrolment import Enrol
+
+MOST_UIDS = 10_000  # of one question about presence
 
 A = TypeVar("A")
 
@@ -21,17 +23,17 @@ class AskHealth(Struct, frozen=True, tag_field="ask", tag="health"):
 
 
 class AskPresence(Struct, frozen=True, tag_field="ask", tag="presence"):
-    """How do these users of this home stand? The answer is `ToldPresence`."""
+    """How do these users of this home stand, whom users of the asking home watch? The answer is `ToldPresence`."""
 
-    uids: Sequence[int]
+    uids: Annotated[Sequence[Uid], Meta(max_length=MOST_UIDS)]
 
 
 class AskTicket(Struct, frozen=True, tag_field="ask", tag="ticket"):
     """Where can `to`, a user of this home, be reached directly by `sender`, who is seen at `address`? The answer is `TicketRoute`."""
 
-    sender: int = field(name="from")
-    to: int
-    address: str
+    sender: Uid = field(name="from")
+    to: Uid
+    address: Annotated[str, Meta(max_length=45)]
 
 
 class AskCard(Struct, frozen=True, tag_field="ask", tag="card"):
@@ -79,12 +81,12 @@ HomeQuestion = AskHealth | AskPresence | AskTicket | AskCard | MailQuestion
 class UserPresence(Struct, frozen=True, array_like=True):
     """How one user stands: `projections.server.presence.Presence` with the user's number."""
 
-    uid: int
-    version: int
-    status: str
-    since: float | None
-    note: str
-    name: str
+    uid: Uid
+    version: Number
+    status: Status
+    since: Moment | None
+    note: Note
+    name: Name
 
 
 class ToldPresence(Struct, frozen=True):
@@ -96,10 +98,10 @@ class ToldPresence(Struct, frozen=True):
 class TicketRoute(Struct, frozen=True, omit_defaults=True):
     """Where a user listens, and the ticket's key until `expires`, in seconds since 1970. An empty map says that there is no direct way."""
 
-    address: str = ""
-    port: int = 0
+    address: Annotated[str, Meta(max_length=45)] = ""
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     key: bytes = b""
-    expires: float = 0.0
+    expires: Moment = 0.0
 
 
 class HomeFigures(Struct, frozen=True):
@@ -145,6 +147,22 @@ class AskLife(Struct, frozen=True, tag_field="ask", tag="life", omit_defaults=Tr
     loss: str = ""
 
 
+MOST_WORDS = 100  # of one question: to sign them takes 4 ms
+
+
+class AskWords(Struct, frozen=True, tag_field="ask", tag="words"):
+    """What does the Global Server say of these users, whoever they are and even if they have left? The answer is `ToldWords`."""
+
+    uids: Annotated[Sequence[int], Meta(max_length=MOST_WORDS)]
+
+
+class ToldWords(Struct, frozen=True):
+    """The words (`servers/trust/user_words.py`), and the numbers that no user has or had."""
+
+    words: list[bytes]
+    nobodies: list[int]
+
+
 class AskUser(Struct, frozen=True, tag_field="ask", tag="user"):
     """Who is this user, and where is their home? The answer is `FoundUser`."""
 
@@ -161,7 +179,7 @@ class ToldTime(Struct, frozen=True):
     time: float = 0.0
 
 
-GlobalQuestion = Announce | AskLife | AskUser | AskTime | AskCard | Enrol | MailQuestion
+GlobalQuestion = Announce | AskLife | AskUser | AskWords | AskTime | AskCard | MailQuestion
 
 
 class Announced(Struct, frozen=True, omit_defaults=True):
@@ -197,16 +215,17 @@ class Refused(Struct, frozen=True, omit_defaults=True):
 class RemoteUser(Struct, frozen=True):
     """A user as the Global Server knows them. `home` is for ever."""
 
-    uid: int
-    handle: str
-    name: str
-    home: str
+    uid: Uid
+    handle: Handle
+    name: Name
+    home: HomeName
 
 
-class FoundUser(Struct, frozen=True):
-    """The user, or None when there is no such user."""
+class FoundUser(Struct, frozen=True, omit_defaults=True):
+    """The user and the word about them, or None when there is no such user."""
 
     user: RemoteUser | None
+    word: bytes = b""
 
 
 def home_key(home: str) -> str:
@@ -219,6 +238,18 @@ def server_key(server: str) -> str:
     return GLOBAL if server == GLOBAL else home_key(server)
 
 
-async def ask(broker: Broker, key: str, question: HomeQuestion | GlobalQuestion, answer: type[A], timeout_s: float) -> A:
+def server_of(key: str) -> str:
+    """The server that answers questions with this key."""
+    return key.removeprefix("home.")
+
+
+class Requests(Protocol):
+    """What carries questions: the broker, for what goes in the clear, or `servers/messaging/private_questions.py`."""
+
+    async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
+        """The answer of the server that serves `key`. Raises `Unavailable` without one."""
+
+
+async def ask(requests: Requests, key: str, question: HomeQuestion | GlobalQuestion | Enrol, answer: type[A], timeout_s: float) -> A:
     """The answer of the server that serves `key`. Raises `Unavailable` without one, `msgspec.MsgspecError` for one of another shape."""
-    return msgpack.decode(await broker.request(key, msgpack.encode(question), timeout_s), type=answer)
+    return msgpack.decode(await requests.request(key, msgpack.encode(question), timeout_s), type=answer)

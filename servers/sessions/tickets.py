@@ -13,12 +13,11 @@ from hashlib import sha256
 import msgspec
 import structlog
 
-from broker.port import Broker
 from domain.errors import NoRoute, Unavailable
 from domain.user.commands import Send
 from projections.server.contacters import ContacterIndex
 from runtime.times import rfc3339
-from servers.messaging.questions import AskTicket, TicketRoute, ask, home_key
+from servers.messaging.questions import AskTicket, Requests, TicketRoute, ask, home_key
 from servers.sessions import views
 from servers.sessions.sessions import Sessions
 
@@ -56,7 +55,7 @@ class Tickets:
     home: str
     sessions: Sessions
     contacters: ContacterIndex
-    broker: Broker
+    requests: Requests
     clock: Callable[[], float]
     new_id: Callable[[], str]
     most: int
@@ -70,7 +69,7 @@ class Tickets:
         question = AskTicket(sender, to, address)
         try:
             there = home != self.home
-            route = await ask(self.broker, home_key(home), question, TicketRoute, ASK_S) if there else self.answer(question)
+            route = await ask(self.requests, home_key(home), question, TicketRoute, ASK_S) if there else self.answer(question, home)
         except Unavailable:
             raise NoRoute from None
         except msgspec.MsgspecError as error:
@@ -84,10 +83,10 @@ class Tickets:
         self._forget_old()
         return views.Ticket(route.address, route.port, id, door_key(ticket.key).hex(), rfc3339(ticket.expires))
 
-    def answer(self, question: AskTicket) -> TicketRoute:
-        """The route to a user of this home and the ticket's key, for a sender of any home; empty when there is no route."""
+    def answer(self, question: AskTicket, source: str) -> TicketRoute:
+        """The route to a user of this home and the ticket's key, for a sender who lives at `source`; empty when there is no route."""
         sender, to = question.sender, question.to
-        if sender not in self.contacters.contacters.get(to, {}):
+        if self.contacters.contacters.get(to, {}).get(sender) != source:
             return NO_ROUTE
         for session in self.sessions.of(to):
             route = session.route

@@ -149,7 +149,14 @@ class Town:
     async def start(self, *homes: str) -> None:
         await self.broker.start()
         await self.broker.wait_connected(5)
-        await self.broker.serve(GLOBAL, self._answer)
+        answers = self.registry.answers(self._answer, self._who)
+
+        async def answer(body: bytes) -> bytes:
+            if self.global_is_away:
+                await asyncio.Event().wait()
+            return await answers.answer(body)
+
+        await self.broker.serve(GLOBAL, answer)
         for name in homes:
             await self.opens(name)
         await self.meet()
@@ -166,8 +173,10 @@ class Town:
         return self.homes[name]
 
     async def meet(self) -> None:
-        """Every home has heard of every other."""
+        """Every home has heard of every other, and of the Global Server where it is there."""
         for home in self.homes.values():
+            if not self.global_is_away:
+                await eventually(home.lifecycle.global_client.announced.is_set)
             for other in self.homes:
                 await eventually(lambda home=home, other=other: home.lifecycle.peers.is_up(other))
 
@@ -185,12 +194,11 @@ class Town:
         self.people[uid] = Person(self, uid, handle, home)
         return self.people[uid]
 
-    async def _answer(self, body: bytes) -> bytes:
-        if self.global_is_away:
-            await asyncio.Event().wait()
-        if (told := self.registry.answer(body)) is not None:
-            return told
-        question = msgpack.unpackb(body)
+    def _who(self, uid: int) -> tuple[str, str] | None:
+        person = self.people.get(uid)
+        return None if person is None else (person.who.handle, person.home_name)
+
+    async def _answer(self, question: Any) -> bytes:
         if question["ask"] == "time":
             return msgpack.packb({"time": self.global_clock.now})
         if question["ask"] == "announce":

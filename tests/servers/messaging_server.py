@@ -15,6 +15,7 @@ from servers.messaging.inbox import Inbox, InboxConfig
 from servers.messaging.mail_check import MailCheck, MailCheckConfig
 from servers.messaging.outbox import Outbox
 from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.messaging.questions import AskCard, MailQuestion, home_key
 from servers.writing.writer import Writer
 from tests.servers.fragile import FragileStore
@@ -62,9 +63,11 @@ class Server:
             unopened=lambda source, why: self.mail_check.unopened(source, why), told=self.outbox.receivers.confirm,
             missing=lambda source: self.mail_check.missing(source), sent_again=self.asked_anew.append,
         )  # fmt: skip
-        self.peers = PeerMonitor(broker, name, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
-                                 HeartbeatConfig(beat_s=0.02, down_after_s=5.0))  # fmt: skip
-        self.mail_check = MailCheck(name, broker, self.outbox.receivers, self.inbox, self.peers, self.cards, check)
+        self.peers = PeerMonitor(broker, self.trust, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
+                                 self.cards.want, HeartbeatConfig(beat_s=0.02, down_after_s=5.0))  # fmt: skip
+        self.answers = PrivateAnswers(self.trust, self.answer, self.show_card, self.cards.learn, self.cards.want)
+        requests = PrivateRequests(broker, self.trust, self.cards.want)
+        self.mail_check = MailCheck(name, requests, self.outbox.receivers, self.inbox, self.peers, self.cards, check)
 
     def react(self, event, source):
         return self.rules.react(event, source)
@@ -76,17 +79,18 @@ class Server:
         self.writer.start()
         await self.broker.declare_inbox(self.name)
         await self.outbox.start()
-        await self.broker.serve(home_key(self.name), self.answer)
-        await self.inbox.start()
+        await self.broker.serve(home_key(self.name), self.answers.answer)
         self.cards.start()
+        await self.inbox.start()
         await self.peers.start()
         self.mail_check.start()
         return self
 
-    async def answer(self, body):
-        question = msgspec.msgpack.decode(body, type=MailQuestion | AskCard)
-        answer = self.cards.shown(question) if isinstance(question, AskCard) else await self.mail_check.answer(question)
-        return msgspec.msgpack.encode(answer)
+    async def answer(self, source, body):
+        return msgspec.msgpack.encode(await self.mail_check.answer(source, msgspec.msgpack.decode(body, type=MailQuestion)))
+
+    async def show_card(self, body):
+        return msgspec.msgpack.encode(self.cards.shown(msgspec.msgpack.decode(body, type=AskCard)))
 
     async def dies(self):
         """Every task is cancelled where it stands; nothing is finished or saved."""

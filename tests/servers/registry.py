@@ -5,17 +5,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgpack
-
 from broker.embedded.broker import EmbeddedBroker
-from domain.registry.registered_home import GLOBAL
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
 from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.passwords import CHEAP
-from tests.servers.strangers import enrols
+from servers.trust.trust import Trust
+from tests.servers.strangers import beats, enrols
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0
@@ -31,7 +29,7 @@ class Clock:
 
 
 class House:
-    """Global Servers on one store, and homes that send a heartbeat when told to."""
+    """Global Servers on one store, and homes that send heartbeats when told to."""
 
     def __init__(self, directory: Path, store_url: Callable[[str], str]) -> None:
         self.directory = directory
@@ -40,6 +38,7 @@ class House:
         self.monotonic = Clock()
         self.broker = EmbeddedBroker(directory / "broker.db")
         self.running: list[GlobalServer] = []
+        self.trusts: dict[str, Trust] = {}  # of the homes
 
     @classmethod
     @asynccontextmanager
@@ -71,13 +70,13 @@ class House:
         self.running.remove(server)
         await server.stop()
 
-    async def ask(self, **question: Any) -> Any:
-        return msgpack.unpackb(await self.broker.request(GLOBAL, msgpack.packb(question), 5))
-
     async def home(self, name: str) -> None:
-        """A home announces itself and sends one heartbeat; the clock stands still, so it stays alive."""
+        """A home announces itself and sends heartbeats until it is heard; the clock stands still, so it stays alive."""
         records = self.running[0].lifecycle.trust.records
-        await enrols(self.broker, records, name, f"http://{name}.example", self.clock)
-        await self.broker.send_heartbeat(msgpack.packb({"server": name, "run": "1"}))
-        for server in self.running:
-            await eventually(lambda server=server: server.lifecycle.peers.is_up(name))
+        trust = self.trusts[name] = await enrols(self.broker, records, name, f"http://{name}.example", self.clock)
+
+        async def heard() -> bool:
+            await beats(self.broker, trust)
+            return all(server.lifecycle.peers.is_up(name) for server in self.running)
+
+        await eventually(heard)  # another Global Server learns the card meanwhile

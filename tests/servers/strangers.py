@@ -2,7 +2,8 @@
 with real keys; none is let in because it is a test.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ from msgspec import msgpack
 from broker.port import Broker
 from domain.registry.registered_home import GLOBAL
 from servers.encryption.key_tables import SqliteKeys
-from servers.messaging.questions import Announce, AskCard, ToldCard
+from servers.messaging.heartbeats import PURPOSE as HEARTBEAT
+from servers.messaging.heartbeats import Beat
+from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
+from servers.messaging.questions import Announce, ToldCard, ToldWords, server_key
 from servers.trust import certificate, enrolment
 from servers.trust.card import card_bytes, global_key_of
 from servers.trust.enrolment import Enrol, Enrolled, Secret, ask_to_enrol, check_enrolled, open_secret
 from servers.trust.records import Records
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
+from servers.trust.user_words import user_word
 
 
 class RecordsInMemory:
@@ -46,9 +51,23 @@ def secret_for(records: Records, home: str, now: float, url: str = "") -> Secret
     return secret
 
 
-async def ask_global(broker: Broker, question: Any) -> Any:
-    """The Global Server's answer, as plain data."""
-    return msgpack.decode(await broker.request(GLOBAL, msgpack.encode(question), 5))
+async def ask_as(trust: Trust, broker: Broker, to: str, question: Any) -> Any:
+    """The answer of a server to the server of this trust, as plain data."""
+    requests = PrivateRequests(broker, trust, lambda name: None)
+    return msgpack.decode(await requests.request(server_key(to), msgpack.encode(question), 5))
+
+
+async def ask_global(broker: Broker, trust: Trust, question: Any) -> Any:
+    """The Global Server's answer to a home, as plain data."""
+    return await ask_as(trust, broker, GLOBAL, question)
+
+
+async def beats(broker: Broker, trust: Trust, run: str = "1") -> None:
+    """One heartbeat of this server."""
+    await broker.send_heartbeat(trust.identity.signed(HEARTBEAT, Beat(trust.name, run, trust.clock(), next(_numbers))))
+
+
+_numbers = count()
 
 
 async def enrols(broker: Broker, records: Records, home: str, url: str, clock: Callable[[], float]) -> Trust:
@@ -62,7 +81,7 @@ async def enrols(broker: Broker, records: Records, home: str, url: str, clock: C
     trust.peers.pin(global_key_of(told.card))
     trust.peers.hold(told.certificate)
     trust.peers.learn(told.card)
-    told = await ask_global(broker, Announce(home, url, trust.card))
+    told = await ask_global(broker, trust, Announce(home, url, trust.card))
     assert "keys" in told, told
     return trust
 
@@ -77,16 +96,30 @@ class StandIn:
         self.trust = Trust(GLOBAL, self._table, clock)
         self.trust.certify_itself()
 
-    def answer(self, body: bytes) -> bytes | None:
-        """The answer to a question about trust; None for another question."""
-        asked = msgpack.decode(body)["ask"]
-        if asked == "enrol":
-            return msgpack.encode(self._enrol(msgpack.decode(body, type=Enrol)))
-        if asked == "card":
-            return msgpack.encode(self._card(msgpack.decode(body, type=AskCard).name))
-        if asked == "announce":
-            self.trust.peers.learn(msgpack.decode(body, type=Announce).card)
-        return None
+    def answers(self, handle: Callable[[Any], Awaitable[bytes]], user: Callable[[int], tuple[str, str] | None]) -> PrivateAnswers:
+        """Its answers: `handle` has those to questions that are not about trust. `user`: handle and home of a number."""
+
+        async def openly(body: bytes) -> bytes:
+            asked = msgpack.decode(body)
+            if asked["ask"] == "enrol":
+                return msgpack.encode(self._enrol(msgpack.decode(body, type=Enrol)))
+            if asked["ask"] == "card":
+                return msgpack.encode(self._card(asked["name"]))
+            return await handle(asked)
+
+        async def answer(source: str, body: bytes) -> bytes:
+            asked = msgpack.decode(body)
+            if asked["ask"] == "words":
+                known = {uid: user(uid) for uid in asked["uids"]}
+                words = [user_word(self.trust.identity, uid, *who) for uid, who in known.items() if who]
+                return msgpack.encode(ToldWords(words, [uid for uid, who in known.items() if not who]))
+            if asked["ask"] == "card":
+                return msgpack.encode(self._card(asked["name"]))
+            if asked["ask"] == "announce":
+                self.trust.peers.learn(msgpack.decode(body, type=Announce).card)
+            return await handle(asked)
+
+        return PrivateAnswers(self.trust, answer, openly, self.trust.peers.learn, lambda name: None)
 
     def close(self) -> None:
         """Close the table."""

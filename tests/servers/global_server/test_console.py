@@ -18,9 +18,10 @@ from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
 from servers.global_server.console import ConsoleConfig, OpsConsole
+from servers.messaging.private_questions import PrivateAnswers
 from servers.security.identity import Identity
 from servers.security.passwords import CHEAP
-from tests.servers.strangers import enrols
+from tests.servers.strangers import beats, enrols
 from tests.support.waiting import eventually
 
 NOW = 1_700_000_000.0
@@ -164,18 +165,21 @@ async def test_a_tail_ends_with_the_server(office: Office) -> None:
 
 async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Office) -> None:
     console = OpsConsole(office.server, office.audit, ConsoleConfig(health_timeout_s=0.05))
+    trusts = {}
     for name in ("h1", "h2", "h3"):
-        await enrols(office.broker, office.server.lifecycle.trust.records, name, f"http://{name}", lambda: office.now)
+        trusts[name] = await enrols(office.broker, office.server.lifecycle.trust.records, name, f"http://{name}", lambda: office.now)
 
-    async def answers(body: bytes) -> bytes:
+    async def answers(source: str, body: bytes) -> bytes:
+        assert source == "global"
         return msgpack.packb({"ready": None, "sessions": 5, "question": msgpack.unpackb(body)["ask"]})
 
     async def babbles(body: bytes) -> bytes:
         return b"\xc1"
 
-    await office.broker.serve("home.h1", answers)
+    ours = PrivateAnswers(trusts["h1"], answers, babbles, trusts["h1"].peers.learn, lambda name: None)
+    await office.broker.serve("home.h1", ours.answer)
     await office.broker.serve("home.h2", babbles)
-    await office.broker.send_heartbeat(msgpack.packb({"server": "h1", "run": "1"}))
+    await beats(office.broker, trusts["h1"])
     await eventually(lambda: office.server.lifecycle.peers.is_up("h1"))
     seen = {home.name: home for home in await console.homes()}
     assert seen["h1"].health == {"ready": None, "sessions": 5, "question": "health"}

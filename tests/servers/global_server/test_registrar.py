@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import msgpack
 
+from domain.errors import Unavailable
 from domain.events.global_server import CertificateIssued, HomeAnnounced, HomeEnrolled, HomeRevoked, UrlAllowed
 from servers.global_server.service import GlobalServer
 from servers.messaging.questions import Announce
@@ -57,8 +58,9 @@ async def test_a_home_with_a_secret_becomes_known(house: House) -> None:
     held = trust.peers.hold(told.certificate)
     assert (held.name, held.urls, held.key, held.life) == ("h1", (URL,), trust.identity.public, 7)
     assert [type(event) for event in events_of(server, "h1")] == [UrlAllowed, HomeEnrolled, CertificateIssued]
+    trust.peers.learn(told.card)
     assert "h1" not in server.directory.homes, "it is not there before it says so"
-    assert "keys" in await ask_global(house.broker, Announce("h1", URL, trust.card))
+    assert "keys" in await ask_global(house.broker, trust, Announce("h1", URL, trust.card))
     assert server.directory.homes["h1"].url == URL
 
 
@@ -86,7 +88,11 @@ async def test_nobody_is_enrolled_because_they_came_first(house: House) -> None:
     _, told = await asks(house, for_h2, trust)
     assert "not the secret" in told.refused
     for name in ("h1", "h9", "invented"):
-        assert "not enrolled" in (await ask_global(house.broker, Announce(name, f"http://{name}")))["refused"]
+        thief = home(house, name)
+        thief.peers.pin(mine)
+        thief.peers.learn(server.lifecycle.trust.card)
+        with pytest.raises(Unavailable, match="does not know this server"):
+            await ask_global(house.broker, thief, Announce(name, f"http://{name}"))
     assert server.directory.homes == {}
     assert server.lifecycle.registrar.refused == 3
     assert events_of(server, "h1") == []
@@ -139,12 +145,12 @@ async def test_a_secret_may_say_where_the_home_is(house: House) -> None:
 async def test_a_home_is_announced_only_where_the_ops_allowed_it(house: House) -> None:
     server = await house.opens()
     trust = await enrols(house.broker, records(server), "h1", URL, house.clock)
-    told = await ask_global(house.broker, Announce("h1", "https://thief.example", trust.card))
+    told = await ask_global(house.broker, trust, Announce("h1", "https://thief.example", trust.card))
     assert "flash servers allow h1 https://thief.example" in told["refused"]
     assert server.directory.homes["h1"].url == URL
     wish = make_wish(records(server), Wish(kind="allow", home="h1", url="https://new.example"))
     await eventually(lambda: records(server).read(wish) is None)
-    told = await ask_global(house.broker, Announce("h1", "https://new.example", trust.card))
+    told = await ask_global(house.broker, trust, Announce("h1", "https://new.example", trust.card))
     assert server.directory.homes["h1"].url == "https://new.example"
     assert trust.peers.hold(told["certificate"]).urls == ("https://new.example",)
     assert [type(event) for event in events_of(server, "h1")[-3:]] == [UrlAllowed, HomeAnnounced, CertificateIssued]
@@ -156,9 +162,9 @@ async def test_a_certificate_renews_itself(house: House) -> None:
     first = trust.peers.held
     assert first is not None
     house.clock.now += 200 * 86_400
-    assert "certificate" not in await ask_global(house.broker, Announce("h1", URL, trust.card))
+    assert "certificate" not in await ask_global(house.broker, trust, Announce("h1", URL, trust.card))
     house.clock.now += 120 * 86_400
-    told = await ask_global(house.broker, Announce("h1", URL, trust.card))
+    told = await ask_global(house.broker, trust, Announce("h1", URL, trust.card))
     second = trust.peers.hold(told["certificate"])
     assert second.number > first.number
     assert second.expires > first.expires + 300 * 86_400
@@ -176,8 +182,9 @@ async def test_a_revoked_home_is_believed_by_nobody(house: House) -> None:
     revoked = events_of(server, "h1")[-1]
     assert isinstance(revoked, HomeRevoked)
     assert revoked.homes == ["h1", "h2"]
-    assert "revoked" in (await ask_global(house.broker, Announce("h1", URL, trust.card)))["refused"]
-    told = await ask_global(house.broker, Announce("h2", "https://h2.example", other.card))
+    with pytest.raises(Unavailable, match="not revoked"):
+        await ask_global(house.broker, trust, Announce("h1", URL, trust.card))
+    told = await ask_global(house.broker, other, Announce("h2", "https://h2.example", other.card))
     assert told["revoked"] == {"h1": revoked.number}
     other.peers.revoke("h1", told["revoked"]["h1"])
     assert other.peers.card("h1") is None

@@ -2,15 +2,19 @@
 
 import asyncio
 
+import msgpack
 import pytest
 
 from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, Unauthorized, Unavailable, UnknownUser
 from domain.events.global_server import AccountClosed, UserRegistered
 from domain.registry.commands import LookUpAccount
 from servers.global_server import views
+from servers.messaging.questions import AskUser
 from servers.security.passwords import Cost
 from servers.store.log.event_log import Conflicted
+from servers.trust.user_words import UserWords
 from tests.servers.registry import HERE, PASSWORD, House
+from tests.servers.strangers import ask_global
 from tests.support.waiting import eventually
 
 
@@ -161,13 +165,18 @@ async def test_nobody_is_found_who_is_not_there(server):
 
 async def test_a_home_asks_who_owns_a_user(house, server):
     await server.register("ann", PASSWORD, {"full_name": "Ann Lee"}, HERE)
-    assert await house.ask(ask="user", uid=1) == {"user": {"uid": 1, "handle": "ann", "name": "Ann Lee", "home": "h1"}}
-    assert await house.ask(ask="user", uid=2) == {"user": None}
+    h1 = house.trusts["h1"]
+    told = await ask_global(house.broker, h1, AskUser(1))
+    assert told["user"] == {"uid": 1, "handle": "ann", "name": "Ann Lee", "home": "h1"}
+    words = UserWords(server.lifecycle.store.keys.table, lambda: h1.peers.global_key)
+    assert words.learn(told["word"]) == 1
+    assert words.known[1] == ("ann", "h1", told["word"])
+    assert await ask_global(house.broker, h1, AskUser(2)) == {"user": None}
 
 
-async def test_a_home_with_an_impossible_name_is_told_so(house, server):
-    assert "refused" in await house.ask(ask="announce", name="global", url="http://x")
-    assert "refused" in await house.ask(ask="dance")
+async def test_a_question_that_nobody_knows_is_refused(house, server):
+    assert "refused" in msgpack.unpackb(await house.broker.request("global", msgpack.packb({"ask": "dance"}), 5))
+    assert await ask_global(house.broker, house.trusts["h1"], {"ask": "dance"}) == {"refused": "unknown question"}
 
 
 async def test_everything_is_there_after_a_restart(house, server):

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import msgpack
 import pytest
 
 from broker.port import Outgoing
 from broker.topology import HOMES
+from servers.messaging.questions import AskHealth
 from tests.servers.homes import Town
+from tests.servers.strangers import ask_as
 from tests.support.waiting import eventually
 
 
@@ -30,7 +31,7 @@ async def test_a_home_tells_its_figures_over_the_broker(town: Town) -> None:
     await eventually(lambda: town.homes["h2"].lifecycle.inbox.dead == 1)
     await town.settled()
     await eventually(lambda: town.homes["h2"].projections.waiting.mailboxes)
-    health = {name: msgpack.unpackb(await town.broker.request(f"home.{name}", msgpack.packb({"ask": "health"}), 5)) for name in town.homes}
+    health = {name: await ask_as(town.registry.trust, town.broker, name, AskHealth()) for name in town.homes}
     assert [health[name]["sessions"] for name in ("h1", "h2")] == [1, 1]
     assert [health[name]["waiting"] for name in ("h1", "h2")] == [0, 1]
     assert [health[name]["dead"] for name in ("h1", "h2")] == [0, 1]

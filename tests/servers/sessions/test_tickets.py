@@ -58,7 +58,9 @@ async def test_nobody_else_is(town: Town):
     with pytest.raises(NoRoute):
         await ann.home.issue_ticket(ann.who, bob.uid, NEAR)
     stranger = AskTicket(999, ann.uid, NEAR)  # whatever another home may say
-    assert ann.home.tickets.answer(stranger) == TicketRoute()
+    assert ann.home.tickets.answer(stranger, "h1") == TicketRoute()
+    assert ann.home.tickets.answer(AskTicket(bob.uid, ann.uid, NEAR), "h1") != TicketRoute()
+    assert ann.home.tickets.answer(AskTicket(bob.uid, ann.uid, NEAR), "h3") == TicketRoute(), "Bob does not live there"
     await town.closes("h2")
     with pytest.raises(NoRoute):
         await bob.home.issue_ticket(bob.who, ann.uid, NEAR)

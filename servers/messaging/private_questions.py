@@ -1,0 +1,160 @@
+"""Questions and answers in boxes. Rule: who is asked knows who asks, nobody else can read or answer, and an answer fits one question only.
+
+A question travels as `{"ask": "boxed", "head": [source, destination, nonce, time], "box": …}`, its answer as `{"box": …}`, whose box
+is bound to the head of the question. Where no box opens, the answer is `{"refused": why}`, in the clear; a server that is not known yet
+then shows its card with the question. In the clear go only questions that prove themselves: for a card, and to be enrolled.
+Cost: about 15 µs a question on either side.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+from msgspec import MsgspecError, Struct, msgpack
+
+from broker.port import Broker
+from domain.errors import Unavailable
+from servers.messaging.questions import AskTime, server_of
+from servers.trust.box import UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen, NoCard
+from servers.trust.trust import Trust
+
+QUESTION, ANSWER = "question", "answer"  # the purposes of the boxes
+NONCE_BYTES = 16
+GOOD_FOR_S = 120.0  # a question is as old as its way through the broker, and clocks differ by 30 s at most
+MOST_NONCES = 100_000  # of the questions of the last minutes: about 10 MB
+OLD = "this question was asked before, or too long ago: do the clocks agree?"
+NOT_FOR_US = "this question is for another server"
+
+log = structlog.get_logger()
+
+
+class BoxedQuestion(Struct, frozen=True, tag_field="ask", tag="boxed", omit_defaults=True):
+    """A question as it travels. `card`: the asker's, when it may be unknown."""
+
+    head: bytes
+    box: bytes
+    card: bytes = b""
+
+
+class BoxedAnswer(Struct, frozen=True, omit_defaults=True):
+    """An answer as it travels. `refused`: why there is none."""
+
+    box: bytes = b""
+    refused: str = ""
+
+
+class _Head(Struct, frozen=True, array_like=True):
+    source: str
+    destination: str
+    nonce: bytes
+    at: float
+
+
+@dataclass(slots=True, eq=False)
+class PrivateRequests:
+    """Asks as one server. `want_card`: learn the card of a server that cannot be asked without."""
+
+    broker: Broker
+    trust: Trust
+    want_card: Callable[[str], None]
+
+    async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
+        """The answer of the server that serves `key`, and of nobody else. Raises `Unavailable`, `msgspec.MsgspecError`."""
+        to = server_of(key)
+        told = await self._ask(key, to, body, timeout_s, b"")
+        if isinstance(told, str) and told in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY):
+            told = await self._ask(key, to, body, timeout_s, self.trust.card)
+        if isinstance(told, bytes):
+            return told
+        log.warning("questions.not_answered", server=to, why=told)
+        self.want_card(to)  # its keys may have changed
+        if told == UNKNOWN_SENDER:
+            raise Unavailable(f"{to} does not know this server: was it enrolled, and not revoked?")
+        raise Unavailable(f"{to} gives no answer that can be believed: {told}")
+
+    async def _ask(self, key: str, to: str, body: bytes, timeout_s: float, card: bytes) -> bytes | str:
+        boxes = self.trust.boxes
+        head = msgpack.encode(_Head(self.trust.name, to, os.urandom(NONCE_BYTES), self.trust.clock()))
+        try:
+            asked = BoxedQuestion(head, boxes.close(to, QUESTION, head, body), card)
+        except NoCard:
+            self.want_card(to)
+            raise
+        told = msgpack.decode(await self.broker.request(key, msgpack.encode(asked), timeout_s), type=BoxedAnswer)
+        if not told.box:
+            return told.refused or "it refuses"
+        try:
+            return boxes.open(to, ANSWER, head, told.box)
+        except CannotOpen as failure:
+            return failure.reason
+
+
+@dataclass(slots=True, eq=False)
+class OpenUntilEnrolled:
+    """Asks in the clear before this server is enrolled, and in a box from then on: for a question that must be asked before."""
+
+    private: PrivateRequests
+
+    async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
+        """The answer of the server that serves `key`. Raises `Unavailable`, `msgspec.MsgspecError`."""
+        via = self.private if self.private.trust.enrolled else self.private.broker
+        return await via.request(key, body, timeout_s)
+
+
+@dataclass(slots=True, eq=False)
+class PrivateAnswers:
+    """Answers as one server. `handle(source, question)`: the answer to a question of this server; `openly(question)`: to one in the clear;
+    `learn`: take in a card; `want_card`: learn the card of a server that asked and is not known."""
+
+    trust: Trust
+    handle: Callable[[str, bytes], Awaitable[bytes]]
+    openly: Callable[[bytes], Awaitable[bytes]]
+    learn: Callable[[bytes], None]
+    want_card: Callable[[str], None]
+    refused: int = field(default=0, init=False)
+    _nonces: dict[bytes, float] = field(default_factory=dict, init=False)  # of questions that are not too old, oldest first
+
+    async def answer(self, body: bytes) -> bytes:
+        """The answer to one question, both as they travel. Raises what the handlers raise: then no answer is sent."""
+        try:
+            asked = msgpack.decode(body, type=BoxedQuestion)
+        except MsgspecError:
+            return await self.openly(body)
+        head = msgpack.decode(asked.head, type=_Head)
+        if head.destination != self.trust.name:
+            return self._refuse(head.source, NOT_FOR_US)
+        if asked.card:
+            self.learn(asked.card)
+        try:
+            question = self.trust.boxes.open(head.source, QUESTION, asked.head, asked.box)
+        except CannotOpen as failure:
+            self.want_card(head.source)
+            return self._refuse(head.source, failure.reason)
+        if not self._is_new(head) and not _is_timeless(question):
+            return self._refuse(head.source, OLD)
+        answer = await self.handle(head.source, question)
+        return msgpack.encode(BoxedAnswer(self.trust.boxes.close(head.source, ANSWER, asked.head, answer)))
+
+    def _is_new(self, head: _Head) -> bool:
+        now = self.trust.clock()
+        while self._nonces and (len(self._nonces) >= MOST_NONCES or self._nonces[next(iter(self._nonces))] < now - 2 * GOOD_FOR_S):
+            del self._nonces[next(iter(self._nonces))]
+        if abs(now - head.at) > GOOD_FOR_S or head.nonce in self._nonces:
+            return False
+        self._nonces[head.nonce] = now
+        return True
+
+    def _refuse(self, source: str, why: str) -> bytes:
+        self.refused += 1
+        log.warning("questions.refused", source=source, why=why)
+        return msgpack.encode(BoxedAnswer(refused=why))
+
+
+def _is_timeless(question: bytes) -> bool:
+    """Whether a question may be old: the time is asked by a server whose clock is wrong."""
+    try:
+        msgpack.decode(question, type=AskTime)
+    except MsgspecError:
+        return False
+    return True

@@ -1,0 +1,115 @@
+"""Asks the Global Server for words of users. Rule: nobody waits here; what is wanted is asked for in the background, and mail that
+needs it is sent again.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import structlog
+from msgspec import MsgspecError
+
+from domain.errors import Unavailable
+from domain.registry.registered_home import GLOBAL
+from runtime.background_task import BackgroundTask
+from servers.messaging.questions import MOST_WORDS, AskWords, Requests, ToldWords, ask
+from servers.store.event_store import Store
+from servers.trust.server_identity import NotBelieved
+from servers.trust.user_words import UserWords
+
+ASK_TIMEOUT_S = 5.0
+RETRY_S = 1.0
+MOST_WANTED = 50_000  # a home that is new to words asks for those of all its users; more than that are asked for later
+NOBODY_S = 60.0  # a number that nobody has may be given to somebody
+MOST_NOBODIES = 10_000  # numbers may be invented by whoever sends mail
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class WordAsking:
+    """One home's. Numbers that the Global Server does not know are in here for a minute: `uid in asking.nobodies`."""
+
+    requests: Requests
+    store: Store
+    words: UserWords
+    monotonic: Callable[[], float]
+    retry_s: float = RETRY_S
+    not_believed: int = field(default=0, init=False)
+    nobodies: "Nobodies" = field(init=False)
+    _wanted: dict[int, None] = field(default_factory=dict, init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _task: BackgroundTask = field(default_factory=lambda: BackgroundTask("words"), init=False)
+
+    def __post_init__(self) -> None:
+        self.nobodies = Nobodies(self.monotonic)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._task.start(self._ask())
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        await self._task.stop()
+
+    def want(self, uids: Iterable[int]) -> None:
+        """Learn the words of these users, as soon as the table or the Global Server can say them. Say it as often as you like."""
+        for uid in uids:
+            if len(self._wanted) < MOST_WANTED:
+                self._wanted.setdefault(uid)
+        self._wake.set()
+
+    async def _ask(self) -> None:
+        while True:
+            if not self._wanted:
+                await self._wake.wait()
+            self._wake.clear()
+            some = list(islice(self._wanted, MOST_WORDS))
+            try:
+                await self.store.run(self.words.load, some)
+                missing = [uid for uid in some if uid not in self.words.known]
+                if missing:
+                    self._learn(await ask(self.requests, GLOBAL, AskWords(missing), ToldWords, ASK_TIMEOUT_S))
+                    await self.store.run(self.words.save)
+            except Unavailable:
+                await asyncio.sleep(self.retry_s)
+                continue
+            except MsgspecError:
+                log.error("belief.answer_unreadable")
+                await asyncio.sleep(self.retry_s)
+                continue
+            for uid in some:
+                self._wanted.pop(uid, None)
+
+    def _learn(self, told: ToldWords) -> None:
+        for word in told.words:
+            try:
+                self.words.learn(word)
+            except NotBelieved as refusal:
+                self.not_believed += 1
+                log.error("belief.word_refused", source=GLOBAL, why=str(refusal))
+        self.nobodies.add(told.nobodies)
+
+
+class Nobodies:
+    """Numbers that no user had a moment ago."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._since: OrderedDict[int, float] = OrderedDict()
+
+    def add(self, uids: Collection[int]) -> None:
+        """Nobody has these numbers now."""
+        now = self._monotonic()
+        self._since.update(dict.fromkeys(uids, now))
+        while len(self._since) > MOST_NOBODIES:
+            self._since.popitem(last=False)
+
+    def __contains__(self, uid: object) -> bool:
+        since = self._since.get(uid) if isinstance(uid, int) else None
+        return since is not None and self._monotonic() < since + NOBODY_S
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._since)
