@@ -7,7 +7,8 @@
 #
 # -j: the same as four fields of a definitions file, as deploy/secrets.sh wants them.
 #
-# A home publishes to the exchanges, as a source of events and presence in its own name only, and reads three queues. It makes and binds nothing: whoever
+# A home publishes to the exchanges, as a source of events and presence in its own name only, and reads four queues: its mail, its calls, the
+# heartbeats, and the history, from which it puts back what its own log has lost. It makes and binds nothing: whoever
 # may make a queue may have RabbitMQ publish from it under any key, and whoever may bind an exchange goes round the rights on its keys.
 set -euo pipefail
 
@@ -25,7 +26,7 @@ if [ "$server" = global ]; then
 else
     configure='^$'
     write='^flash\.(homes|requests|answers|beats|dead|events|presence)$'
-    read="^flash\\.(home\\.$server|calls\\.$server|heartbeats)\$"
+    read="^flash\\.(home\\.$server|calls\\.$server|heartbeats|history)\$"
     events="^$server\\." presence="^presence\\.$server\\." topics='^$' questions="home.$server"
 fi
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.ports import free_ports
@@ -129,10 +129,15 @@ class Server:
 
 
 class Installation:
-    """A Global Server and two homes on one broker. `environment`: more `FLASH_*` variables for all of them."""
+    """A Global Server and two homes on one broker. `environment`: more `FLASH_*` variables for all of them; `own`: those of one server."""
 
     def __init__(
-        self, directory: Path, amqp_url: str, environment: Mapping[str, str] | None = None, pace: Mapping[str, str] = PACE
+        self,
+        directory: Path,
+        amqp_url: str,
+        environment: Mapping[str, str] | None = None,
+        pace: Mapping[str, str] = PACE,
+        own: Callable[[str], Mapping[str, str]] = lambda server: {},
     ) -> None:
         self.directory = directory
         self.amqp_url = amqp_url
@@ -140,11 +145,12 @@ class Installation:
         directory.mkdir(parents=True, exist_ok=True)
         ports = free_ports(3)
         self.environment = {"FLASH_BROKER_URL": amqp_url, "FLASH_DATA_DIR": str(self.data), **pace, **(environment or {})}
+        self._own = own
         self.global_server = self._server("global", ["global"], ports[0])
         self.homes = {name: self._server(name, ["home", name], port) for name, port in (("h1", ports[1]), ("h2", ports[2]))}
 
     def _server(self, name: str, command: Sequence[str], port: int) -> Server:
-        return Server(name, command, port, self.environment, self.directory / f"{name}.log")
+        return Server(name, command, port, {**self.environment, **self._own(name)}, self.directory / f"{name}.log")
 
     @property
     def servers(self) -> list[Server]:

@@ -14,7 +14,9 @@ from aio_pika.exceptions import AMQPException
 from yarl import URL
 
 from broker import topology
+from broker.publishers import EVERY_SERVER
 from broker.rabbitmq.alarms import why_blocked
+from broker.rabbitmq.connection import user_of
 from domain.errors import Unavailable
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark, clock_remark
 from flash.process.compose import store_url
@@ -125,12 +127,16 @@ async def broker_remarks(settings: Settings, server: str) -> AsyncIterator[Remar
             yield Remark("broker", FAILURE, f"{_where(url)}: {reason}", "start RabbitMQ; look at FLASH_BROKER_URL, the user, the vhost")
             continue
         async with connection:
-            async for remark in _node(connection, url, server):
+            async for remark in _node(connection, url, settings, server):
                 yield remark
         yield await _alarm(url)
 
 
-async def _node(connection: aio_pika.abc.AbstractConnection, url: str, server: str) -> AsyncIterator[Remark]:
+async def _ignore(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+    """Somebody else reads it."""
+
+
+async def _node(connection: aio_pika.abc.AbstractConnection, url: str, settings: Settings, server: str) -> AsyncIterator[Remark]:
     transport = connection.transport
     told = getattr(transport.connection, "server_properties", {}) if transport is not None else {}
     raw = told.get("version", b"")
@@ -140,13 +146,19 @@ async def _node(connection: aio_pika.abc.AbstractConnection, url: str, server: s
         yield Remark("broker", FAILURE, f"{_where(url)}: RabbitMQ {version} is too old", "3.10 or later is needed")
     else:
         yield Remark("broker", OK, f"{_where(url)}: RabbitMQ {version}")
-    inbox = topology.inbox(server).name
-    for name in (*(queue.name for queue in topology.QUEUES), inbox):
+    user = user_of(url)
+    if user != settings.broker_users.get(server, server) or EVERY_SERVER in settings.broker_users:
+        says = f"{_where(url)}: servers share the user {user!r}, so RabbitMQ does not prove which of them published"
+        yield Remark("broker", WARNING, says, "a user for each server, by deploy/rabbitmq/permissions.sh; or name it in FLASH_BROKER_USERS")
+    inbox, calls = topology.inbox(server).name, topology.calls(server).name
+    for name in (*(queue.name for queue in topology.QUEUES), inbox, calls):
         channel = await connection.channel()
         try:
             result = (await channel.declare_queue(name, passive=True)).declaration_result  # a passive declaration needs no permission
-            if name == inbox:  # the queue exists, so this changes nothing, but it needs the permissions that the server needs
-                await channel.declare_queue(name, durable=True, arguments=dict(topology.inbox(server).arguments))
+            if name == calls:  # from its end, so this takes nothing from anybody, but it needs a right that the server needs
+                await channel.set_qos(1)
+                queue = await channel.get_queue(name, ensure=False)
+                await queue.cancel(await queue.consume(_ignore, arguments={"x-stream-offset": "next"}))
         except AMQPException as error:
             says = str(error)
             if "NOT_FOUND" in says:

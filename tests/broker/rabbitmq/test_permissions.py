@@ -44,8 +44,7 @@ def vhost(rabbitmq: AnyRabbit) -> str:
         pytest.skip("users can only be made on a RabbitMQ of our own")
     url = rabbitmq.new_vhost()
     asyncio.run(_make_topology(url))
-    for server in SERVERS:
-        allow(rabbitmq, server, url)
+    allow(rabbitmq, url, *SERVERS)
     return url
 
 
@@ -122,6 +121,7 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
         await h1.send_heartbeat(b"alive")
         await eventually(lambda: got == [b"mail", b"junk"] and heartbeats == [(b"alive", "h1")] * 2)
         assert [item.body async for item in directory.read_stream(HISTORY, follow=False)] == [b"history"]
+        assert [item.body async for item in h2.read_stream(HISTORY, follow=False)] == [b"history"]
         assert [item.body async for item in directory.read_stream(PRESENCE_LOG, follow=False)] == [b"presence"]
         await eventually(lambda: _depth(directory))
         assert [letter.queue for letter in await directory.dead_letters()] == ["flash.home.h2"]
@@ -175,7 +175,7 @@ ATTACKS: dict[str, Attack] = {
     "read another's answers by its own inbox": lambda c: c.queue_bind("flash.home.h2", ANSWERS, "h1"),
     "consume another's mail": lambda c: c.basic_consume("flash.home.h1", lambda message: None),
     "consume another's calls": lambda c: c.basic_consume("flash.calls.h1", lambda message: None, arguments={"x-stream-offset": 0}),
-    "consume the history": lambda c: c.basic_consume(HISTORY, lambda message: None, arguments={"x-stream-offset": 0}),
+    "consume the presence log": lambda c: c.basic_consume(PRESENCE_LOG, lambda message: None, arguments={"x-stream-offset": 0}),
     "get dead letters": lambda c: c.basic_get(DEAD),
     "history in another's name": lambda c: c.basic_publish(b"x", exchange=EVENTS, routing_key="h1.1"),
     "presence in another's name": lambda c: c.basic_publish(b"x", exchange=PRESENCE, routing_key="presence.h1.7.online"),
@@ -193,6 +193,7 @@ ATTACKS: dict[str, Attack] = {
     "delete its own queue": lambda c: c.queue_delete("flash.home.h2"),
     "delete the exchange of mail": lambda c: c.exchange_delete(HOMES),
     "delete the exchange of heartbeats": lambda c: c.exchange_delete(HEARTBEATS),
+    "delete the history": lambda c: c.queue_delete(HISTORY),
     "delete the log of heartbeats": lambda c: c.queue_delete(HEARTBEAT_LOG),
     "make an exchange": lambda c: c.exchange_declare("mine"),
     "make another home's queue": lambda c: c.queue_declare("flash.home.h3", durable=True),
@@ -218,8 +219,7 @@ async def test_the_global_server_makes_again_what_a_home_may_not_make(rabbitmq: 
     if not rabbitmq.can_be_controlled:
         pytest.skip("users can only be made on a RabbitMQ of our own")
     url = rabbitmq.new_vhost()
-    allow(rabbitmq, "h1", url, queues=False)
-    allow(rabbitmq, "global", url, queues=False)
+    allow(rabbitmq, url, "global", "h1", queues=False)
     home, directory = RabbitBroker(user_url(url, "h1"), "h1"), RabbitBroker(user_url(url, "global"), "global", RabbitConfig(tend_s=0.2))
     got = Recorder()
     await home.consume("h1", got)

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from broker.rabbitmq.broker import RabbitBroker
+from broker.topology import QUEUES
 from clients.command_line.running import run
 from flash.cli import people
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark, clock_remark, descriptor_remarks
@@ -177,10 +178,13 @@ def test_a_broker_that_is_away_or_refuses_or_is_empty_or_unattended(examine, rab
     remarks, code = examine(BROKER_URL=url)
     assert [of(remarks, check)[0][0] for check in ("broker", "alarms")] == [OK, OK]
     assert of(remarks, "queues") == [
-        (WARNING, f"there is no {name}") for name in ("flash.history", "flash.presence.log", "flash.dead", "flash.home.h1")
+        (WARNING, f"there is no {name}") for name in (*(queue.name for queue in QUEUES), "flash.home.h1", "flash.calls.h1")
     ]
     asyncio.run(prepared(url))
-    assert [state for state, _ in of(examine(BROKER_URL=url)[0], "queues")] == [OK, OK, OK, WARNING]
+    assert [state for state, _ in of(examine(BROKER_URL=url)[0], "queues")] == [OK, OK, OK, OK, WARNING, OK]
+    assert [state for state, _ in of(examine(BROKER_URL=url)[0], "broker")] == [OK, WARNING], "guest is not h1"
+    assert [state for state, _ in of(examine(BROKER_URL=url, BROKER_USERS="h1=guest")[0], "broker")] == [OK]
+    assert [state for state, _ in of(examine(BROKER_URL=url, BROKER_USERS="h1=guest,*=guest")[0], "broker")] == [OK, WARNING]
     parts = urlsplit(url)
     wrong = parts._replace(netloc=f"{parts.username}:wrong@{parts.hostname}:{parts.port}").geturl()
     remarks, code = examine(BROKER_URL=wrong)
@@ -218,7 +222,7 @@ def test_a_user_who_may_too_little_at_the_broker(examine, rabbitmq):
     rabbitmq.ctl("set_permissions", "-p", parts.path.removeprefix("/"), "stranger", "^$", "^$", "^$")
     remarks, code = examine(BROKER_URL=stranger)
     assert of(remarks, "alarms")[0][0] == WARNING, "who may not publish is told nothing"
-    assert (of(remarks, "broker")[0][0], [state for state, _ in of(remarks, "queues")], code) == (OK, [OK, OK, OK, FAILURE], 1)
+    assert (of(remarks, "broker")[0][0], [state for state, _ in of(remarks, "queues")], code) == (OK, [OK, OK, OK, OK, WARNING, FAILURE], 1)
     assert [remark.do for remark in remarks if remark.state == FAILURE] == ["deploy/rabbitmq/permissions.sh h1 | sh"]
 
 
