@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 class _Data(msgspec.Struct):
     uid: int
+    home: str
     status: str
     since: str
 
@@ -43,14 +44,15 @@ _read = msgspec.json.Decoder(_CloudEvent).decode
 
 
 class FeedReader:
-    """One reader of the log for all subscribers. `meet` is called before a change of a user who may be new, `news` after every change."""
+    """One reader of the log for all subscribers. `home_of` tells where a user lives, None of one who is not known; `news` is called after
+    every change."""
 
     def __init__(
         self,
         broker: Broker,
         file: Path,
         clock: Callable[[], float],
-        meet: Callable[[int], Awaitable[None]],
+        home_of: Callable[[int], Awaitable[str | None]],
         news: Callable[[], None],
         kept_changes: int,
         keys: KeyStore,
@@ -60,11 +62,13 @@ class FeedReader:
         self.feed = Feed(kept_changes)
         self.caught_up = asyncio.Event()  # set once the view was at the end of the log
         self.changes = 0  # counted since the start
+        self.not_believed = 0  # changes that somebody else than the user's home published
         self.delay_s = 0.0  # of the newest change: the time from its commit at the home until it was read here
         self._broker = broker
         self._file = file
         self._clock = clock
-        self._meet = meet
+        self._home_of = home_of
+        self._signed = False  # whether the log is signed from here on
         self._news = news
         self._keys = keys
         self._saved = ""
@@ -140,11 +144,25 @@ class FeedReader:
             log.warning("feed.message_unreadable", offset=item.offset)
             return
         data = event.data
-        await self._meet(data.uid)
+        if not await self._believes(item, data):
+            self.not_believed += 1
+            log.warning("feed.change_not_believed", offset=item.offset, uid=data.uid, home=data.home, publisher=item.publisher)
+            return
         if self.feed.apply(Change(item.offset, data.uid, item.body), Standing(version, data.status, data.since)):
             self.changes += 1
             self.delay_s = max(0.0, self._clock() - at)
             self._news()
+
+    async def _believes(self, item: StreamItem, data: _Data) -> bool:
+        """Whether the change comes from the home of the user whom it names. What was published before Flash signed is believed, but nothing
+        that is unsigned and comes later."""
+        home = await self._home_of(data.uid)
+        if home is not None and home != data.home:
+            return False
+        if item.publisher is None and not self._signed:
+            return True
+        self._signed = True
+        return self._broker.speaks_for(item.publisher, data.home)
 
     async def _save_now_and_then(self) -> None:
         while True:

@@ -39,5 +39,6 @@ class GlobalMetrics(Collector):
         reader = view.reader
         yield CounterMetricFamily("flash_feed_changes", "Presence changes read from the feed.", reader.changes)
         yield CounterMetricFamily("flash_feed_repeats", "Presence changes that came again and were dropped.", reader.feed.repeats)
+        yield CounterMetricFamily("flash_feed_not_believed", "Presence changes that came from another home.", reader.not_believed)
         yield GaugeMetricFamily("flash_feed_delay_seconds", "From a home's commit to here, for the newest change.", reader.delay_s)
         yield GaugeMetricFamily("flash_feed_subscribers", "Open presence streams.", len(view.subscribers))

@@ -1,0 +1,77 @@
+"""What the Global Server believes of the presence feed. Rule: a change of a user comes from the user's own home."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from broker.port import Broker, StreamItem
+from broker.publishers import Publishers
+from broker.topology import PRESENCE_LOG
+from domain.event import in_stream
+from domain.events.home import StatusChanged
+from servers.encryption.key_tables import open_keys
+from servers.global_server.feed_reader import FeedReader
+from servers.messaging.presence_events import presence_feed
+from servers.store.event_store import Committed
+from tests.support.waiting import eventually
+
+HOMES = {1: "h1", 2: "h2"}  # where users live
+
+
+def change(uid: int, home: str, version: int, publisher: str | None) -> tuple[bytes, str | None]:
+    """A change as `home` would tell it, published by `publisher`."""
+    event = StatusChanged(at=1.7e9, cause="c", handle="x", status="online", previous="away", note="", chosen="online", until=None)
+    (stored,) = in_stream([event], f"user-{uid}", version - 1)
+    (message,) = presence_feed(Committed(version, stored, cast(Any, None)), home)
+    return message.body, publisher
+
+
+class Log:
+    """A presence log on a RabbitMQ where each server has a user of its own, as the Global Server reads it."""
+
+    def __init__(self, *told: tuple[bytes, str | None]) -> None:
+        self._items = [StreamItem(offset, body, {}, publisher) for offset, (body, publisher) in enumerate(told)]
+        self._publishers = Publishers("global", "global")
+
+    async def read_stream(self, stream: str, start: int | str, *, follow: bool = True) -> AsyncIterator[StreamItem]:
+        assert stream == PRESENCE_LOG
+        for item in self._items[0 if start == "first" else cast(int, start) :]:
+            yield item
+        if follow:
+            await asyncio.Event().wait()
+
+    def speaks_for(self, publisher: str | None, server: str) -> bool:
+        return self._publishers.speak_for(publisher, server)
+
+
+async def home_of(uid: int) -> str | None:
+    return HOMES.get(uid)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown", "not_believed"),
+    [
+        pytest.param([change(1, "h1", 1, "h1"), change(2, "h2", 1, "h2")], {1, 2}, 0, id="each home of its own user"),
+        pytest.param([change(1, "h1", 1, "h2")], set(), 1, id="in another home's name"),
+        pytest.param([change(1, "h2", 1, "h2")], set(), 1, id="of another home's user"),
+        pytest.param([change(3, "h2", 1, "h2")], {3}, 0, id="of a user who is not known yet"),
+        pytest.param([change(3, "h1", 1, "h2")], set(), 1, id="of a user who is not known, in another home's name"),
+        pytest.param([change(1, "h1", 1, None), change(2, "h2", 1, "h2")], {1, 2}, 0, id="from before messages were signed"),
+        pytest.param([change(2, "h2", 1, "h2"), change(1, "h1", 1, None)], {2}, 1, id="unsigned, after they were"),
+        pytest.param([change(1, "h2", 1, None)], set(), 1, id="unsigned, of another home's user"),
+    ],
+)
+async def test_a_change_comes_from_the_home_of_its_user(
+    tmp_path: Path, told: list[tuple[bytes, str | None]], shown: set[int], not_believed: int
+) -> None:
+    log = cast(Broker, Log(*told))
+    with closing(open_keys("", f"sqlite:///{tmp_path}/global.db", "global")) as keys:
+        reader = FeedReader(log, tmp_path / "feed", lambda: 1.7e9, home_of, lambda: None, 100, keys)
+        await reader.start()
+        await eventually(reader.caught_up.is_set)
+        assert (set(reader.feed.users), reader.not_believed) == (shown, not_believed)
+        await reader.stop()
