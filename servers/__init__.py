@@ -7,6 +7,7 @@ Rejected
 └── NothingToAccept  servers/global_server/losses.py: this server does not wait for the ops
 
 Unavailable
+├── NotKnownThere    servers/messaging/private_questions.py: the server that was asked does not know this one
 ├── NoCard           servers/trust/box.py: the addressee's card is not known here
 ├── Conflicted       servers/store/log/event_log.py: another process wrote to the same stream
 ├── SetBack          servers/store/log/event_log.py: the log lacks what is known to have been stored

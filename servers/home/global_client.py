@@ -20,6 +20,7 @@ from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
 from servers.home.enrolling import Enrolling
 from servers.messaging.cards import Cards
+from servers.messaging.private_questions import NotKnownThere
 from servers.messaging.questions import Announce, Announced, AskUser, FoundUser, RemoteUser, Requests, ask
 from servers.store.event_store import Store
 from servers.trust.server_identity import NotBelieved
@@ -56,6 +57,7 @@ class GlobalClient:
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
     _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
     _unknown: bool = field(default=False, init=False)  # the Global Server says that this home is not enrolled
+    _said: set[str] = field(default_factory=set, init=False)
     _again: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     announced: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -119,6 +121,7 @@ class GlobalClient:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._again.wait(), ANNOUNCE_EVERY_S)
             except Unavailable as error:
+                self._unknown = isinstance(error, NotKnownThere)  # perhaps it was revoked, and there is a new secret
                 self._say(error.detail)
                 await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             except NotBelieved as refusal:
@@ -150,12 +153,14 @@ class GlobalClient:
         self.believe(told.keys)  # last, because from now on users may come
         await asyncio.to_thread(self._remember, told.keys)
         self.refused = ""
+        self._said.clear()
         self.announced.set()
 
     def _say(self, why: str) -> None:
         """Log each reason once, however often it is tried."""
-        if why != self.refused:
+        if why not in self._said:
             log.warning("home.not_announced", home=self.name, why=why)
+        self._said.add(why)
         self.refused = why
 
     def _remember(self, keys: Any) -> None:

@@ -29,6 +29,12 @@ NOT_FOR_US = "this question is for another server"
 log = structlog.get_logger()
 
 
+class NotKnownThere(Unavailable):
+    """The server that was asked does not know this one."""
+
+    code = "unavailable"
+
+
 class BoxedQuestion(Struct, frozen=True, tag_field="ask", tag="boxed", omit_defaults=True):
     """A question as it travels. `card`: the asker's, when it may be unknown."""
 
@@ -70,7 +76,7 @@ class PrivateRequests:
         log.warning("questions.not_answered", server=to, why=told)
         self.want_card(to)  # its keys may have changed
         if told == UNKNOWN_SENDER:
-            raise Unavailable(f"{to} does not know this server: was it enrolled, and not revoked?")
+            raise NotKnownThere(f"{to} does not know this server: was it enrolled, and not revoked?")
         raise Unavailable(f"{to} gives no answer that can be believed: {told}")
 
     async def _ask(self, key: str, to: str, body: bytes, timeout_s: float, card: bytes) -> bytes | str:

@@ -89,7 +89,7 @@ def story(machines: Machines) -> None:
     assert "revoked" in machines.ops("servers")
     machines.says("h2", "trust.revoked")
     machines.restarts("h1")
-    machines.says("h1", "h1 is not enrolled, or was revoked")
+    machines.says("h1", "global does not know this server: was it enrolled, and not revoked?")
     assert machines.servers["global"].metric("flash_homes_announced") == 2, "its users stay its own"
 
 

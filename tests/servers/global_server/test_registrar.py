@@ -9,9 +9,11 @@ import pytest
 from msgspec import msgpack
 
 from domain.errors import Unavailable
-from domain.events.global_server import CertificateIssued, HomeAnnounced, HomeEnrolled, HomeRevoked, UrlAllowed
+from domain.events.global_server import CertificateIssued, HomeAnnounced, HomeEnrolled, HomeRevoked, UrlAllowed, UserRegistered
+from domain.rules.global_server import RULES
 from servers.global_server.service import GlobalServer
 from servers.messaging.questions import Announce
+from servers.store.event_store import Store
 from servers.trust import certificate
 from servers.trust.card import global_key_of
 from servers.trust.enrolment import Enrol, Enrolled, Secret, ask_to_enrol, check_enrolled, fingerprint, open_secret, read_open_secret
@@ -20,6 +22,7 @@ from servers.trust.server_identity import NotBelieved, ServerIdentity, new_key
 from servers.trust.trust import Trust
 from servers.trust.wishes import Wish, make_wish
 from tests.servers.registry import House
+from tests.servers.stores import put
 from tests.servers.strangers import RecordsInMemory, ask_global, enrols, secret_for
 from tests.support.waiting import eventually
 
@@ -214,6 +217,27 @@ async def test_a_restart_knows_who_was_revoked_and_who_was_not(house: House) -> 
     assert server.lifecycle.trust.identity.public == key
     assert server.lifecycle.trust.peers.card("h1") is None
     assert server.lifecycle.trust.peers.card("h2") is not None
+
+
+async def test_homes_of_an_older_log_keep_their_users_and_are_enrolled_once(house: House, tmp_path: Path) -> None:
+    """The log is one of before enrolment: two homes were announced, one has a user. h1 shares the directory, and h2 gets a secret."""
+    store = Store(house.store_url, "global", RULES)
+    when = {"at": house.clock(), "cause": "before"}
+    account = UserRegistered(uid=1, handle="ann", home="h1", profile={}, **when)
+    homes = [HomeAnnounced(name=name, url=f"https://{name}.example", **when) for name in ("h1", "h2")]
+    for stream, event in (("account-1", account), ("home-h1", homes[0]), ("home-h2", homes[1])):
+        put(store, stream, 0, [event])
+    store.close()
+    server = await house.opens()
+    assert server.directory.residents("h1") == 1
+    by_itself = open_secret(records(server), "h1", url=URL, expires=house.clock() + 60, by_ops=False)
+    assert by_itself is not None
+    assert not (await asks(house, by_itself, home(house)))[1].refused
+    by_ops = secret_for(records(server), "h2", house.clock())
+    assert not (await asks(house, by_ops, home(house, "h2"), "https://h2.example"))[1].refused
+    assert {type(event) for event in events_of(server, "h1")} == {HomeAnnounced, HomeEnrolled, CertificateIssued}, "its URL was known"
+    assert server.directory.pick_home({"h1", "h2"}) == "h2"
+    assert server.directory.residents("h1") == 1
 
 
 async def test_the_hour_of_a_secret_in_a_file_begins_when_the_global_server_sees_it(house: House) -> None:
