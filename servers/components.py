@@ -10,6 +10,7 @@ from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
+from servers.readiness import Readiness
 from servers.store.event_store import Store
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
@@ -37,6 +38,7 @@ class Components:
     inbox: Inbox
     peers: PeerMonitor
     clock_check: ClockCheck
+    readiness: Readiness
     started: bool = field(default=False, init=False)
 
     async def stop_in_order(self, *components: Stoppable) -> None:

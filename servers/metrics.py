@@ -11,6 +11,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.inbox import Inbox
+from servers.messaging.outbox import Outbox
 from servers.messaging.receivers import Receivers
 from servers.writing.writer import Writer
 
@@ -39,6 +40,18 @@ def of_every_server(newest: int, writer: Writer, relay_lag: int, broker: Broker,
     for name, behind in lags.items():
         lag.add_metric([name], behind)
     yield lag
+
+
+def readiness(outbox: Outbox, ready: bool) -> Iterator[Metric]:
+    """Whether this server serves, and what of its log the broker does not have, by stream."""
+    yield GaugeMetricFamily("flash_ready", "1 while this server can serve.", int(ready))
+    waiting = GaugeMetricFamily("flash_unpublished", "Positions committed and not confirmed by the broker.", labels=["stream"])
+    refused = GaugeMetricFamily("flash_publishing_refused", "1 while the broker does not take the stream.", labels=["stream"])
+    for publisher in (outbox.mail, outbox.history):
+        waiting.add_metric([publisher.stream], publisher.lag)
+        refused.add_metric([publisher.stream], int(bool(publisher.refused)))
+    yield waiting
+    yield refused
 
 
 def clock(check: ClockCheck) -> Iterator[Metric]:

@@ -36,10 +36,11 @@ class Parts(Struct):
     parts: list[PolledPart]
 
 
-class Health(Struct):
-    """`status` is `alive` or `ready`."""
+class Health(Struct, omit_defaults=True):
+    """`status` is `alive` or `ready`; `warnings` say what is wrong elsewhere although the server is ready, one sentence each."""
 
     status: str
+    warnings: list[str] = []
 
 
 class Problem(Struct):

@@ -104,6 +104,9 @@ class Home(Streams, Protocol):
     def ready(self) -> str | None:
         """None when users can be served, else the reason, in one sentence."""
 
+    def warnings(self) -> list[str]:
+        """What is wrong elsewhere although users can be served, one sentence each."""
+
     def closed(self) -> str | None:
         """None when calls may come in, else the reason, in one sentence."""
 
@@ -145,3 +148,6 @@ class Global(Streams, Protocol):
 
     def ready(self) -> str | None:
         """None when users can be served, else the reason, in one sentence."""
+
+    def warnings(self) -> list[str]:
+        """What is wrong elsewhere although users can be served, one sentence each."""

@@ -13,10 +13,11 @@ from edge.http.route import Route
 from runtime.deferred import Deferred, succeeded
 
 ALIVE = answer_json(200, answers.Health("alive"))
-READY = answer_json(200, answers.Health("ready"))
 
 
-def ops_routes(title: str, routes: Sequence[Route], ready: Callable[[], str | None], registry: CollectorRegistry) -> Sequence[Route]:
+def ops_routes(
+    title: str, routes: Sequence[Route], ready: Callable[[], str | None], warnings: Callable[[], list[str]], registry: CollectorRegistry
+) -> Sequence[Route]:
     """`/healthz`, `/readyz`, `/metrics` and `/openapi.json`, which describes `routes` and these four."""
 
     def healthz(call: Call) -> Deferred[Answer]:
@@ -24,11 +25,11 @@ def ops_routes(title: str, routes: Sequence[Route], ready: Callable[[], str | No
         return succeeded(ALIVE)
 
     async def readyz(call: Call) -> Answer:
-        """Whether it is ready, or why not."""
+        """Whether it is ready, or why not. What is wrong elsewhere makes no server unready, and stands beside the answer."""
         reason = ready()
         if reason is not None:
             raise Unavailable(reason)
-        return READY
+        return answer_json(200, answers.Health("ready", warnings()))
 
     async def metrics(call: Call) -> Answer:
         """Counters for Prometheus."""

@@ -26,8 +26,8 @@ KEEPALIVE_IDLE_S, KEEPALIVE_EVERY_S, KEEPALIVE_PROBES = 60, 15, 3  # for connect
 class EdgeServer:
     """Serves `routes`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` besides.
 
-    `ready`: None, or the reason why the server is not ready. `drain` waits, so many seconds at most, until the detached connections are
-    gone too.
+    `ready`: None, or the reason why the server is not ready; `warnings`: what is wrong elsewhere. `drain` waits, so many seconds at
+    most, until the detached connections are gone too.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class EdgeServer:
         title: str,
         routes: Sequence[Route],
         ready: Callable[[], str | None],
+        warnings: Callable[[], list[str]],
         metrics: EdgeMetrics,
         write_buffer: WriteBuffer,
         limits: Limits,
@@ -42,7 +43,7 @@ class EdgeServer:
     ) -> None:
         self.title = title
         self.metrics = metrics
-        self.routes = [*routes, *ops_routes(title, routes, self._ready, metrics.registry)]
+        self.routes = [*routes, *ops_routes(title, routes, self._ready, warnings, metrics.registry)]
         self.http: Shared[Connection] = Shared(Dispatcher(self.routes, metrics), metrics, write_buffer, limits, self._full)
         self._server_ready = ready
         self._drain = drain

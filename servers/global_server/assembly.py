@@ -33,6 +33,7 @@ from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
+from servers.readiness import Readiness
 from servers.security.passwords import Passwords
 from servers.security.tokens import CONSOLE, KeyVerifier, Signer
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
@@ -100,12 +101,14 @@ def assemble(
     questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses, vouching)
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     passwords = Passwords(config.password_cost)
+    clock_check = ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock)
     lifecycle = Lifecycle(broker=broker, requests=requests, answers=answers, store=store, directory=directory, current=current,
                           projector=projector, erasure=erasure, writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers,
                           presence=presence,
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
                           trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, keeper=keeper, own_life=own_life,
-                          clock_check=ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock))  # fmt: skip
+                          clock_check=clock_check,
+                          readiness=Readiness(GLOBAL, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, passwords=passwords, signer=signer, verifier=verifier,
                         console_verifier=console_verifier, limits=Limits.of(config, monotonic),

@@ -9,6 +9,7 @@ from servers.integrity.policy import SealPolicy
 from servers.messaging.cards import CardsConfig
 from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
+from servers.readiness import ReadinessConfig
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost
 from servers.sessions import blanks
@@ -40,6 +41,7 @@ class GlobalConfig:
     home_wait_s: float = 3.0  # a new user waits so long for a home; a home sends a heartbeat each second, so one that lives is heard
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     clock: ClockConfig = field(default_factory=ClockConfig)
+    readiness: ReadinessConfig = field(default_factory=ReadinessConfig)
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""
     cards: CardsConfig = field(default_factory=CardsConfig)

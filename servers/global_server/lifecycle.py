@@ -65,6 +65,7 @@ class Lifecycle(Components):
         self.cards.start()
         self.clock_check.start()
         self.keeper.watch()
+        self.readiness.start()
         self.started = True
         log.info("global.started", position=self.directory.position, users=len(self.directory.users), homes=len(self.directory.homes))
 
@@ -74,6 +75,7 @@ class Lifecycle(Components):
         if self.with_presence:
             await self.presence.stop()
         await self.stop_in_order(
+            self.readiness,
             self.clock_check,
             self.cards,
             self.registrar,
@@ -95,4 +97,4 @@ class Lifecycle(Components):
             return "The Global Server is starting or stopping."
         if self.keeper.waits:
             return self.keeper.waits
-        return None if self.writer.alive else "The writer has stopped; restart the Global Server."
+        return self.readiness.why_not()

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from domain.registry.registered_home import GLOBAL
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.metrics import clock, life, mail, of_every_server, seals, trust
+from servers.metrics import clock, life, mail, of_every_server, readiness, seals, trust
 
 
 class GlobalMetrics(Collector):
@@ -36,6 +36,7 @@ class GlobalMetrics(Collector):
         yield from trust(server.cards)
         yield CounterMetricFamily("flash_enrolments_refused", "Homes that asked to be enrolled in vain.", server.registrar.refused)
         yield from clock(server.clock_check)
+        yield from readiness(server.outbox, self._server.ready() is None)
         reader = view.reader
         yield CounterMetricFamily("flash_feed_changes", "Presence changes read from the feed.", reader.changes)
         yield CounterMetricFamily("flash_feed_repeats", "Presence changes that came again and were dropped.", reader.feed.repeats)

@@ -87,6 +87,10 @@ class GlobalServer:
         """None when users can be served, else why not."""
         return self.lifecycle.ready()
 
+    def warnings(self) -> list[str]:
+        """What is wrong elsewhere, one sentence each."""
+        return list(self.lifecycle.readiness.warnings())
+
     @property
     def idle(self) -> bool:
         """Whether nothing is under way."""

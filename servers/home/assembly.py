@@ -41,6 +41,7 @@ from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed, watching_homes
 from servers.messaging.private_questions import OpenUntilEnrolled, PrivateAnswers, PrivateRequests
 from servers.messaging.word_asking import WordAsking
+from servers.readiness import Readiness
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import HOME, KeyVerifier
 from servers.sessions.blanks import BlankWheel
@@ -133,7 +134,8 @@ def assemble(
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
                           answers=answers, mail_check=mail_check, words=words, word_asking=word_asking,
                           global_client=global_client, trust=trust, cards=cards, housekeeping=housekeeping, blanks=blanks,
-                          keeper=keeper, clock_check=clock_check)  # fmt: skip
+                          keeper=keeper, clock_check=clock_check,
+                          readiness=Readiness(name, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)

@@ -7,6 +7,7 @@ from servers.integrity.policy import SealPolicy
 from servers.messaging.cards import CardsConfig
 from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
+from servers.readiness import ReadinessConfig
 from servers.sessions import blanks
 from servers.trust.enrolment import Secret
 
@@ -41,6 +42,7 @@ class HomeConfig:
     changes_burst: int = 6_000  # a contact list of the largest size is imported at once
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     clock: ClockConfig = field(default_factory=ClockConfig)
+    readiness: ReadinessConfig = field(default_factory=ReadinessConfig)
     max_tickets: int = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
     housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)
     holder: str = "somebody"

@@ -79,6 +79,7 @@ class Lifecycle(Components):
         self.blanks.start()
         self.clock_check.start()
         self.keeper.watch()
+        self.readiness.start()
         self.started = True
         log.info("home.started", home=self.name, position=self.presence.position, users=len(self.presence.users))
 
@@ -94,6 +95,7 @@ class Lifecycle(Components):
         """Finish what was begun."""
         self.writer.over = self.lease is not None and self.lease.lost.is_set()
         await self.stop_in_order(
+            self.readiness,
             self.clock_check,
             self.peer_presence,
             self.blanks,

@@ -83,9 +83,14 @@ class HomeServer:
             return "This home is shutting down."
         if (closed := self.closed()) is not None:
             return closed
-        if not self.writer.alive:
-            return "The writer has stopped; restart this home."
+        if (why := self.lifecycle.readiness.why_not()) is not None:
+            return why
         return None if self.verifier.has_keys else "The Global Server's public key is not known yet."
+
+    def warnings(self) -> list[str]:
+        """What is wrong elsewhere, one sentence each."""
+        refused = self.lifecycle.global_client.refused
+        return [*self.lifecycle.readiness.warnings(), *([f"This home is not announced: {refused}"] if refused else [])]
 
     def closed(self) -> str | None:
         """None when calls may come in, else why not: a process that may not write must not answer either."""

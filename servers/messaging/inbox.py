@@ -86,6 +86,7 @@ class Inbox:
         self._consumer: Consumer | None = None
         self.dedup = Dedup()
         self.task = BackgroundTask(f"inbox-{server}")
+        self.turns = 0  # whatever it did, also in vain
         self.dead = 0
         self.repeats = 0
         self.holes = 0
@@ -135,6 +136,7 @@ class Inbox:
                 self._arrived.clear()
                 await self._arrived.wait()
             self._working = True
+            self.turns += 1
             batch: list[Incoming] = []
             events = turn = 0
             while self._waiting and len(batch) < config.max_deliveries and events < config.max_events:
@@ -165,6 +167,7 @@ class Inbox:
         """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk."""
         while True:
             log.warning("inbox.key_away", detail=reason.detail)
+            self.turns += 1
             await asyncio.sleep(self._config.retry_s)
             try:
                 return await self._store.run(
@@ -199,6 +202,7 @@ class Inbox:
                 break
             except Unavailable as error:
                 log.warning("inbox.store_away", error=type(error).__name__, detail=error.detail)
+                self.turns += 1
                 self.dedup.forget({*fresh.positions, *(source for source, _ in fresh.notes)})  # the commit may have happened
                 await asyncio.sleep(self._config.retry_s)
             except Exception as error:
@@ -271,6 +275,7 @@ class Inbox:
                 position, notes = await self._store.run(lambda: (self._store.tracked(source), self._store.notes(source)))
             except Unavailable as error:
                 log.warning("inbox.store_away", detail=error.detail)
+                self.turns += 1
                 await asyncio.sleep(self._config.retry_s)
             else:
                 if not self.dedup.knows(source):  # somebody else asked as well, and mail was committed since

@@ -53,9 +53,9 @@ class Outbox:
                             config.max_batch, config.max_batch_bytes)  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         trust.peers.on_learned.append(self._card_came)
-        self.mail = OutboxPublisher(store, writer, broker, RELAY, sender.send, follower, 0.0, config, sender)
+        self.mail = OutboxPublisher(store, writer, broker, "mail", RELAY, sender.send, follower, 0.0, config, sender)
         self.history = OutboxPublisher(
-            store, writer, broker, f"{RELAY}-history", self._history, recent.follow(), config.history_linger_s, config
+            store, writer, broker, "history", f"{RELAY}-history", self._history, recent.follow(), config.history_linger_s, config
         )
 
     async def start(self) -> None:

@@ -52,18 +52,22 @@ class SendsAgain(Protocol):
 
 @dataclass(slots=True, eq=False)
 class OutboxPublisher:
-    """Publishes the events by `send`, which returns further positions that are to be stored together with the publisher's own. `name`: the
-    store remembers the position under it; `linger_s`: how long a batch may gather when nobody waits for it."""
+    """Publishes the events by `send`, which returns further positions that are to be stored together with the publisher's own. `stream`:
+    what people call it; `name`: the store remembers the position under it; `linger_s`: how long a batch may gather when nobody waits for
+    it."""
 
     store: Store
     writer: Writer
     broker: Broker
+    stream: str
     name: str
     send: Callable[[Sequence[Committed]], Awaitable[Mapping[str, int]]]
     follower: Follower
     linger_s: float
     config: OutboxConfig
     again: SendsAgain | None = None
+    turns: int = field(default=0, init=False)  # whatever it did, also in vain
+    refused: str = field(default="", init=False)  # why the broker did not take what was published last; empty: it did
     task: BackgroundTask = field(init=False)
     _saving: BackgroundTask = field(init=False)
     _saved: int = field(default=0, init=False)  # the position that the store has, or that travels with a coming commit
@@ -129,11 +133,19 @@ class OutboxPublisher:
                 if behind and again is not None:
                     self._ride(await again.send_again())
                 pause_s = config.first_retry_s
-            except Unavailable:
+                self.turns += 1
+                self.refused = ""
+            except Unavailable as error:
+                self.turns += 1
+                if error.detail != self.refused and self.broker.connected:
+                    log.error("outbox.refused", stream=self.stream, lag=self.lag, detail=error.detail)
+                self.refused = error.detail
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
                 pause_s = min(pause_s * 2, config.longest_retry_s)
-            except Exception:
-                log.exception("outbox.failed")
+            except Exception as error:
+                log.exception("outbox.failed", stream=self.stream)
+                self.turns += 1
+                self.refused = type(error).__name__
                 await asyncio.sleep(config.longest_retry_s)
 
     async def _read(self) -> list[Committed]:

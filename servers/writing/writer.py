@@ -66,6 +66,8 @@ class Writer:
         self.task = BackgroundTask("writer")
         self.commits = 0
         self.halted: Unavailable | None = None  # why nothing is committed any more
+        self.turns = 0  # batches that came to an end, also in vain
+        self.failing = False  # whether the last commit failed, because the store could not take it
         self.over = False  # True once another process holds the lease: stop committing, and stop reading the log for events to announce
 
     def start(self) -> None:
@@ -131,6 +133,7 @@ class Writer:
             self._committing = True
             batch = [queue.popleft() for _ in range(min(len(queue), max_batch))]
             await self._commit(batch)
+            self.turns += 1
             if self.states.loaded:
                 self.states.tidy()
 
@@ -178,7 +181,7 @@ class Writer:
             self._fail(batch, error)
             return
         self.commits += 1
-        self._unsure = False
+        self._unsure = self.failing = False
         if committed:
             await self._conclude(batch, committed)
         else:
@@ -246,6 +249,7 @@ class Writer:
 
     def _fail(self, batch: list[UnitOfWork], error: Unavailable) -> None:
         log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)
+        self.failing = not isinstance(error, Conflicted | LeaseLost)  # in those, the store works, and another process was first
         if isinstance(error, LeaseLost):
             self.over = True
             self._fenced_out()

@@ -143,6 +143,7 @@ class StandInHome:
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
         self.reason: str | None = None
+        self.elsewhere: list[str] = []
         self.gate: asyncio.Event | None = None  # every client that comes waits for it
         self.waiting = 0
         self.yields = False
@@ -249,6 +250,9 @@ class StandInHome:
     def ready(self) -> str | None:
         return self.reason
 
+    def warnings(self) -> list[str]:
+        return self.elsewhere
+
     def _own(self, who: Identity, session_id: str) -> StandInSession:
         session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
@@ -265,6 +269,7 @@ class StandInGlobal:
         self.searched: list[tuple[str, dict[str, str], int, str | None]] = []
         self.addresses: list[str] = []
         self.reason: str | None = None
+        self.elsewhere: list[str] = []
         self.asked: list[tuple[Any, ...]] = []
         self.streams: list[StandInSession] = []
         self.gone: list[StandInSession] = []
@@ -323,6 +328,9 @@ class StandInGlobal:
 
     def ready(self) -> str | None:
         return self.reason
+
+    def warnings(self) -> list[str]:
+        return self.elsewhere
 
     def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> global_views.PresencePage:
         if self.refusal is not None:

@@ -73,7 +73,8 @@ class Answers(BaseHTTPRequestHandler):
         self.send_response(200 if ready else 503)
         self.end_headers()
         told = self.path == "/metrics" and server.life is not None
-        self.wfile.write(f"flash_started_seconds {server.life}\n".encode() if told else b"not well")
+        untold = b'{"warnings": ["The broker is away."]}' if ready and self.path == "/readyz" else b"not well"
+        self.wfile.write(f"flash_started_seconds {server.life}\n".encode() if told else untold)
 
     def log_message(self, *arguments: object) -> None:
         """Quiet."""

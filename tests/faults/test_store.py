@@ -61,6 +61,8 @@ async def test_the_disk_is_full(installation: Installation, crowd: Crowd, ledger
         assert await stored(installation, "full-0") == 0
         await bob.insists(ann, ledger)  # accepted by the other home; ours cannot take it in yet
         assert home.running
+        await eventually(lambda: not home.ready())
+    await eventually(home.ready)  # although nobody tries
     for number in range(5):
         ledger.record(await ann.tries(bob, f"full-{number}"))
     assert await stored(installation, "full-0") == 1

@@ -21,6 +21,7 @@ from servers.integrity.policy import SealPolicy
 from servers.messaging.cards import CardsConfig
 from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
+from servers.readiness import ReadinessConfig
 from servers.security.identity import Identity
 from servers.sessions import views
 from servers.sessions.parts import Part
@@ -137,6 +138,7 @@ class Town:
         self.heartbeats = HeartbeatConfig(beat_s=0.02)
         self.max_tickets = 1_000
         self.global_clock = self.clock
+        self.readiness = ReadinessConfig()
         self.clock_config = ClockConfig(wrong_s=float("inf"))  # a town's clock stands still, far from that of its database
         self.seals = SealPolicy()
         self.sealed: dict[str, int] = {}  # up to where the Global Server has seals
@@ -166,7 +168,7 @@ class Town:
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
             sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
             heartbeats=self.heartbeats, max_tickets=self.max_tickets, registry_keys=(self.registry.keys_url,),
-            cards=self.cards, clock=self.clock_config,
+            cards=self.cards, clock=self.clock_config, readiness=self.readiness,
         )  # fmt: skip
         self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
         await self.homes[name].start()

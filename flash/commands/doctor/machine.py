@@ -3,7 +3,9 @@
 `flash/commands/doctor/services.py` examines store and broker.
 """
 
+import contextlib
 import email.utils
+import json
 import os
 import resource
 import socket
@@ -95,6 +97,7 @@ def address_remarks(settings: Settings, server: str, port: int) -> Iterator[Rema
     life, _, why = _ask(f"http://{host}:{port}")
     if life:
         yield Remark("port", OK, f"{server} answers at {host}:{port}")
+        yield from _readiness(f"http://{host}:{port}", server)
     elif _free(settings.host, port):
         yield Remark("port", OK, f"{host}:{port} is free: the server does not run")
     else:
@@ -111,6 +114,25 @@ def address_remarks(settings: Settings, server: str, port: int) -> Iterator[Rema
         yield Remark("public URL", WARNING, f"{url} does not answer: {why}", "start the server and ask again")
     if skew is not None:
         yield clock_remark(skew, url)
+
+
+def _readiness(url: str, server: str) -> Iterator[Remark]:
+    """What the server says of itself at `/readyz`."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=ANSWER_S) as answer:  # noqa: S310 - the operator's own settings
+            warnings = json.load(answer).get("warnings", ())
+    except urllib.error.HTTPError as error:
+        with contextlib.suppress(ValueError, AttributeError):
+            yield Remark("ready", FAILURE, str(json.load(error).get("detail")), f"look into the log of {server}")
+            return
+        yield Remark("ready", FAILURE, f"/readyz says {error.code}", f"look into the log of {server}")
+    except (OSError, ValueError, AttributeError) as error:
+        yield Remark("ready", FAILURE, f"/readyz does not answer: {error}", f"look into the log of {server}")
+    else:
+        for warning in warnings:
+            yield Remark("ready", WARNING, str(warning), "docs/operations.md says what each means")
+        if not warnings:
+            yield Remark("ready", OK, f"{server} serves")
 
 
 def clock_remark(skew_s: float, who: str) -> Remark:

@@ -7,6 +7,7 @@ from eventsourcing.persistence import Tracking
 
 RELAY = "@relay"  # prefix of the outbox's own positions: how far it has published
 MAILED = "@mail"  # prefix of the position of the last mail that was addressed to a server; the server's name follows
+PROBE = f"{RELAY}-probe"  # is stored to find out whether anything can be stored; it says nothing
 SKIPPED_NOTES = "@aside"  # prefix of the notes about single events that an inbox skipped; source and position follow
 LIBRARYS_OWN = "__migration__"  # a row of the tracking table that belongs to the eventsourcing library
 

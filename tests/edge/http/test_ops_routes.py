@@ -49,6 +49,9 @@ OPS_CALLS = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json"}
 async def test_a_server_is_alive_and_ready_or_says_why_not(home: RunningHome, raw_client: RawClient):
     assert (await raw_client.ask("GET", "/healthz")).json == {"status": "alive"}
     assert (await raw_client.ask("GET", "/readyz")).json == {"status": "ready"}
+    home.home.elsewhere = ["The broker is away."]
+    answer = await raw_client.ask("GET", "/readyz")
+    assert (answer.status, answer.json) == (200, {"status": "ready", "warnings": ["The broker is away."]})
     home.home.reason = "The broker is away."
     answer = await raw_client.ask("GET", "/readyz?verbose")
     assert (answer.status, answer.code, answer.json["detail"]) == (503, "unavailable", "The broker is away.")

@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 async def test_a_home_is_closed_until_it_has_started(tmp_path: Path) -> None:
     town = Town(tmp_path)
     await town.start()
-    home = assemble(HomeConfig("h1", "http://h1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1"), town.broker)
+    home = assemble(HomeConfig("h1", "http://h1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1"), town.broker, clock=town.clock)
     assert home.closed() == "This home is starting."
     await home.start()
     assert home.closed() is None

@@ -158,6 +158,15 @@ def test_a_port_that_another_program_has_and_a_proxy_that_leads_elsewhere(examin
         assert (of(remarks, "port")[0][0], code) == (FAILURE, 1)
 
 
+def test_what_a_server_says_of_itself(examine):
+    with stand_ins() as servers:
+        here = servers["h1"]
+        assert of(examine(port=here.server_port)[0], "ready") == [(WARNING, "The broker is away.")]
+        here.ready = False
+        remarks, code = examine(port=here.server_port)
+        assert (of(remarks, "ready"), code) == ([(FAILURE, "/readyz says 503")], 1)
+
+
 def test_a_clock_that_is_wrong():
     states = [clock_remark(skew, "the database").state for skew in (0.5, -1.5, 10, -10, 40, -40)]
     assert states == [OK, OK, WARNING, WARNING, FAILURE, FAILURE]
