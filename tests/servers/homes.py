@@ -128,6 +128,7 @@ class Town:
         """`store_url`: where a home's events lie, by its name; unless told otherwise in a SQLite file of `directory`."""
         self.directory = directory
         self.store_url = store_url or (lambda home: f"sqlite:///{directory}/{home}.db")
+        self.keys_url: Callable[[str], str] = lambda home: ""  # where a home's keys lie, by its name; beside its events
         self.clock = Clock()
         self.monotonic = Clock(0.0)
         self.broker = EmbeddedBroker(directory / "broker.db")
@@ -168,7 +169,7 @@ class Town:
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
             sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
             heartbeats=self.heartbeats, max_tickets=self.max_tickets, registry_keys=(self.registry.keys_url,),
-            cards=self.cards, clock=self.clock_config, readiness=self.readiness,
+            cards=self.cards, clock=self.clock_config, readiness=self.readiness, keys_url=self.keys_url(name),
         )  # fmt: skip
         self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
         await self.homes[name].start()

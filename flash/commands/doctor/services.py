@@ -26,6 +26,15 @@ from servers.store.databases import is_log
 
 CONNECT_S = 5.0  # a live service answers within a second
 LOW_BYTES, EMPTY_BYTES = 1_000_000_000, 100_000_000  # a busy home writes a gigabyte in an hour; without a tenth of it nothing commits
+NAMED = 5  # databases and schemas of others, at most
+# What of Flash's a role can use beside its own schema: other servers' schemas, all keys, other databases.
+REACHED = r"""
+    SELECT 'the schema ' || nspname FROM pg_namespace
+    WHERE nspname LIKE 'flash\_%%' AND nspname <> %s AND has_schema_privilege(oid, 'USAGE')
+    UNION ALL SELECT 'the database ' || datname FROM pg_database
+    WHERE datname LIKE 'flash\_%%' AND datname <> current_database() AND datallowconn AND has_database_privilege(oid, 'CONNECT')
+    ORDER BY 1
+"""
 LONG_WAL_BYTES = 256_000_000  # a healthy journal has 16 MB; a larger one means that a reader holds it open for very long
 ALARMS = {  # what RabbitMQ calls short -> what to do
     "memory": "rabbitmqctl memory_breakdown says what fills it: give it more, or raise vm_memory_high_watermark",
@@ -77,6 +86,8 @@ def _sqlite(path: Path, server: str) -> Iterator[Remark]:
 def _postgres(url: str, server: str) -> Iterator[Remark]:
     import psycopg
 
+    from servers.store.postgres.schema import schema_of
+
     try:
         with psycopg.connect(url, connect_timeout=int(CONNECT_S), autocommit=True) as database:
             query = (
@@ -88,6 +99,7 @@ def _postgres(url: str, server: str) -> Iterator[Remark]:
             assert row is not None
             version, standby, clock, may_create = row
             skew = float(clock) - (asked + time.time()) / 2
+            reached = database.execute(REACHED, [schema_of(server)]).fetchall()
     except psycopg.Error as error:
         yield Remark(
             "store", FAILURE, f"the database cannot be reached: {' '.join(str(error).split())}", "start it; look at FLASH_STORE_URL"
@@ -103,6 +115,9 @@ def _postgres(url: str, server: str) -> Iterator[Remark]:
     else:
         what = f"the schema of {server} is there" if known else f"the schema of {server} is made when it starts"
         yield Remark("store", OK, f"PostgreSQL {version // 10_000}, {what}")
+        if names := [name for (name,) in reached]:
+            says = f"this role also gets at {', '.join(names[:NAMED])}{' and more' if len(names) > NAMED else ''}"
+            yield Remark("store", WARNING, says, "a database and a role for each server, and for its keys: deploy/postgres/roles.sh")
     yield clock_remark(skew, "the database")
 
 

@@ -81,10 +81,11 @@ def accept(server: Annotated[str, typer.Argument(metavar="SERVER", help="h1, h2â
 
 def ending_commands(home: str) -> list[str]:
     """The commands that end a home's user of RabbitMQ and its role of PostgreSQL, where each server has its own."""
-    sessions = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{home}'"  # noqa: S608 - printed; a name is [a-z0-9_-]
+    roles = (f"flash_{home}", f"flash_keys_{home}")
+    sessions = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN {roles}"  # noqa: S608 - printed; a name is [a-z0-9_-]
     return [
         f"rabbitmqctl close_all_user_connections {home} revoked && rabbitmqctl delete_user {home}",
-        f"""psql -c 'ALTER ROLE "{home}" NOLOGIN' -c "{sessions}\"""",
+        "psql " + " ".join(f"""-c 'ALTER ROLE "{role}" NOLOGIN'""" for role in roles) + f' -c "{sessions}"',
     ]
 
 

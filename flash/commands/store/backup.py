@@ -35,6 +35,7 @@ def backup(
     directory: Directory,
     servers: Servers = None,
     keys: Keys = None,
+    without_keys: Annotated[bool, typer.Option("--without-keys", help="No keys: for a role or a person who must not see them.")] = False,
     only_keys: Annotated[bool, typer.Option("--only-keys", help="Only the keys: small, and worth doing often.")] = False,
     data: Data = None,
 ) -> None:
@@ -48,6 +49,8 @@ def backup(
             if not only_keys:
                 done = back_up_log(name, url, directory / f"{name}.db")
                 typer.echo(f"{name}: {done.events} events, up to position {done.last}")
+            if without_keys:
+                continue
             count = back_up_keys(name, settings.keys_url, url, places / f"{name}.db")
             typer.echo(f"{name}: {count} keys")
             if name == GLOBAL and (key := signing_key(settings)).exists():

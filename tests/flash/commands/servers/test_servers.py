@@ -76,7 +76,7 @@ async def test_a_home_is_enrolled_shown_moved_and_revoked(house: House, capsys: 
     printed = said(capsys)
     assert "no server believes it any more" in printed
     assert "rabbitmqctl delete_user h1" in printed
-    assert 'ALTER ROLE "h1" NOLOGIN' in printed
+    assert 'ALTER ROLE "flash_h1" NOLOGIN' in printed
     assert not known(server, "h1")
     assert await flash("servers") == 0
     assert "revoked" in said(capsys)

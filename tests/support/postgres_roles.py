@@ -1,0 +1,24 @@
+"""Roles and databases as `deploy/postgres/roles.sh` makes them. Rule: the script is asked, and nothing of it is repeated here."""
+
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.support.postgres import find_binaries
+
+SCRIPT = Path(__file__).parents[2] / "deploy/postgres/roles.sh"
+
+
+def make_roles(url: str, *servers: str) -> None:
+    """Run what the script prints, as the superuser of `url`."""
+    sql = subprocess.run([str(SCRIPT), *servers], capture_output=True, text=True, check=True).stdout
+    binaries = find_binaries()
+    assert binaries is not None
+    command = [str(binaries / "psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-d", url]
+    subprocess.run(command, input=sql, capture_output=True, text=True, check=True)
+
+
+def role_url(url: str, role: str, database: str) -> str:
+    """The URL of a database for a role; a cluster of our own asks for no password."""
+    parts = urlsplit(url)
+    return f"postgresql://{role}@{parts.hostname}:{parts.port}/{database}"
