@@ -209,10 +209,10 @@ class MessageDone(MessageSettled, frozen=True, kw_only=True):
 
 
 class MessageBounced(MessageSettled, frozen=True, kw_only=True):
-    """A popup could not be queued, or nobody will ever read it, because the mailbox is full or closed."""
+    """A popup could not be queued, or nobody will ever read it, because the mailbox is full or closed, or it came too late."""
 
     TOPIC = "mailbox.message_bounced"
-    why: Word  # "mailbox_full" | "closed"
+    why: Word  # "mailbox_full" | "closed" | "expired": its time to live was over when it came
 
 
 class MessageExpired(MessageSettled, frozen=True, kw_only=True):

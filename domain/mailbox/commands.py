@@ -21,6 +21,7 @@ class QueueMessage(MailboxCommand, frozen=True, kw_only=True):
     sent_at: float
     in_reply_to: str | None
     urgent: bool
+    too_late: bool = False  # its time to live was over when it came
 
 
 class QueueReceipt(MailboxCommand, frozen=True, kw_only=True):

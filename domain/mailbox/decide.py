@@ -11,9 +11,9 @@ from domain.mailbox.state import MAX_WAITING, MailboxState, Waiting
 
 
 def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> list[Event]:
-    """Let a popup wait. A full or a closed mailbox bounces it."""
-    if mailbox.closed or mailbox.messages >= MAX_WAITING:
-        why = "closed" if mailbox.closed else "mailbox_full"
+    """Let a popup wait. A full or a closed mailbox bounces it, and so does a time to live that is over."""
+    if mailbox.closed or command.too_late or mailbox.messages >= MAX_WAITING:
+        why = "closed" if mailbox.closed else "expired" if command.too_late else "mailbox_full"
         return [MessageBounced(at=now, cause=command.cause, id=command.id, uid=command.sender, home=command.sender_home, why=why)]
     return [
         MessageQueued(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Container, Sequence
 from functools import cache
 from typing import Any
 
+from msgspec.structs import replace
+
 from domain.event import Event
 from domain.events import global_server as global_events
 from domain.events import home as events
@@ -53,12 +55,19 @@ def is_told(event: Event) -> bool:
     return isinstance(event, events.PresenceEvent) and (event.status != event.previous or isinstance(event, events.StatusChanged))
 
 
-def react_to_mail(rules: Rules, closed: Container[int], event: Event, source: str) -> Sequence[Command]:
-    """What a home does about another server's event. A message is ignored when its sender, one of `closed`, left before it arrived."""
+def react_to_mail(rules: Rules, closed: Container[int], oldest: Callable[[], float], event: Event, source: str) -> Sequence[Command]:
+    """What a home does about another server's event. A message is ignored when its sender, one of `closed`, left before it arrived, and
+    bounces when it was sent before `oldest`."""
     policy = rules.policies.get(type(event))
-    if policy is None or (isinstance(event, events.MessageSent) and event.uid in closed):
+    if policy is None:
         return ()
-    return policy(event, source, rules.server)
+    commands = policy(event, source, rules.server)
+    if isinstance(event, events.MessageSent):
+        if event.uid in closed:
+            return ()
+        if event.at < oldest():
+            return [replace(each, too_late=True) if isinstance(each, QueueMessage) else each for each in commands]
+    return commands
 
 
 def _message_sent(event: events.MessageSent, source: str, home: str) -> Sequence[Command]:

@@ -12,6 +12,7 @@ import structlog
 from broker.port import Broker
 from domain.event import Event
 from domain.events.global_server import UserRegistered
+from domain.events.home import MessageSent
 from domain.registry.registered_home import GLOBAL
 from domain.rules import home as home_rules
 from projections.by_server import HomeProjections, by_name
@@ -26,6 +27,7 @@ from servers.home.health import Health
 from servers.home.housekeeping import Housekeeping
 from servers.home.life import LifeAtGlobal
 from servers.home.lifecycle import Lifecycle
+from servers.home.overdue_mail import OverdueMail
 from servers.home.peer_presence import PeerPresence
 from servers.home.questions import Questions
 from servers.home.service import HomeServer
@@ -85,7 +87,8 @@ def assemble(
     trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
     outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name),
-                    trust=trust, want_card=cards.want, committed=lambda source: inbox.dedup.position(source))  # fmt: skip
+                    trust=trust, want_card=cards.want, committed=lambda source: inbox.dedup.position(source),
+                    overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     requests = PrivateRequests(broker, trust, cards.want)
     words = UserWords(store.keys.table, lambda: trust.peers.global_key)
@@ -95,7 +98,8 @@ def assemble(
     global_client = GlobalClient(requests, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards, words,
                                  sealed=lambda position: keeper.heard_of("The Global Server", position))  # fmt: skip
     clock_check = ClockCheck(name, store, OpenUntilEnrolled(requests), clock, monotonic, config.clock)
-    housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire)
+    housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire,
+                                OverdueMail(store, writer, outbox.receivers))  # fmt: skip
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
     peers = PeerMonitor(broker, trust, new_id(), monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), cards.want,
@@ -104,13 +108,17 @@ def assemble(
     peer_presence = PeerPresence(requests, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
 
+    def oldest() -> float:
+        """A message that was sent before has outlived its time, if the clock can be believed."""
+        return clock() - config.housekeeping.message_ttl_s if clock_check.seems_right else 0.0
+
     def heard(event: Event, source: str) -> None:
         global_client.heard(event, source)
         if isinstance(event, UserRegistered) and source == GLOBAL and projections.handles.differs(event.uid, event.handle):
             log.error("home.uid_given_twice", home=name, uid=event.uid)
         notifier.heard(event, source)
 
-    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids), heard,
+    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
                   trust=trust, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source),
                   sent_again=peer_presence.ask_anew)  # fmt: skip

@@ -19,6 +19,7 @@ from projections.server.waiting_mail import WaitingIndex
 from runtime.background_task import BackgroundTasks
 from runtime.deferred import Deferred
 from servers.home.config import HousekeepingConfig
+from servers.home.overdue_mail import OverdueMail
 from servers.sessions.sessions import Sessions
 from servers.writing.writer import Writer
 
@@ -38,6 +39,7 @@ class Housekeeping:
     config: HousekeepingConfig
     clock: Callable[[], float]
     may_expire: Callable[[], Awaitable[bool]]  # False while the time may be wrong
+    overdue_mail: OverdueMail
     _unended: list[LogOff] = field(default_factory=list, init=False)
     _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("housekeeping"), init=False)
 
@@ -93,6 +95,10 @@ class Housekeeping:
                 expire_at = now + self.config.expire_every_s
                 before = now - self.config.message_ttl_s
                 await self._submit([Expire(uid=uid, cause="expiry", before=before) for uid in self.waiting.since_before(before)])
+                try:
+                    await self.overdue_mail.bounce(before, now)
+                except Unavailable as error:
+                    log.warning("home.bouncing_waits", detail=error.detail)
 
     async def _submit(self, commands: Sequence[Command]) -> None:
         for start in range(0, len(commands), CHUNK):

@@ -91,6 +91,11 @@ class ClockCheck:
     async def may_expire(self) -> bool:
         """Look anew, because the clock may have jumped a moment ago. False when the time may be wrong."""
         await self._look(self.config.answer_s)
+        return self.seems_right
+
+    @property
+    def seems_right(self) -> bool:
+        """Whether nothing spoke against the time at the last look."""
         return self.wrong() is None and self.monotonic() >= self._patient_until
 
     async def _watch(self) -> None:

@@ -74,7 +74,9 @@ class MailCheck:
         self.cards.trust.peers.on_learned.append(self._card_came)
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Ask no more. What others are known to have is stored with the outbox's positions."""
+        for server, receiver in self.receivers.known.items():
+            self.receivers.settle(server, receiver.confirmed)
         await self._task.stop()
         await self._tasks.stop()
 
@@ -142,6 +144,7 @@ class MailCheck:
                 if receiver.confirmed < receiver.noted and receiver.behind is None and self.peers.is_up(server):
                     self._ask(server)
                 receiver.noted = receiver.addressed
+                self.receivers.settle(server, receiver.confirmed)
 
     async def _end_old_mail(self) -> None:
         """Mail of version 1 waited while this server was upgraded. Once the inbox was emptied it is read no more."""

@@ -13,6 +13,7 @@ from broker import mail, topology
 from broker.envelope import EventRecord
 from broker.mail import PURPOSE, Body, Head
 from broker.port import Broker, Outgoing, Unroutable
+from domain.event import Event
 from domain.events.home import PresenceEvent
 from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import Follower, portion
@@ -27,8 +28,8 @@ Recipients = Mapping[type, Callable[[Any], Iterable[str]]]
 @dataclass(slots=True, eq=False)
 class MailSender:
     """`recipients`: the servers that an event is for, by its class; `presence_events`: what integrators hear of a presence event, whose
-    class must be among the recipients; `committed`: how far this server has come in another's log; `want_card`: learn the card of a
-    server."""
+    class must be among the recipients; `committed`: how far this server has come in another's log; `overdue`: whether an event's time to
+    live is over; `want_card`: learn the card of a server."""
 
     store: Store
     broker: Broker
@@ -36,6 +37,7 @@ class MailSender:
     recipients: Recipients
     presence_events: Callable[[Committed], Sequence[Outgoing]]
     committed: Callable[[str], int]
+    overdue: Callable[[Event], bool]
     trust: Trust
     want_card: Callable[[str], None]
     receivers: Receivers
@@ -76,7 +78,10 @@ class MailSender:
                     raise
         positions = {}
         for server, records in inboxes.items():
-            receivers.of(server).addressed = positions[mailed(server)] = records[-1].position
+            receiver = receivers.of(server)
+            if not receiver.addressed:  # what went to it before there were rows was read while the servers were upgraded
+                receivers.settle(server, records[0].position - 1)
+            receiver.addressed = positions[mailed(server)] = records[-1].position
         return positions
 
     @property
@@ -92,7 +97,11 @@ class MailSender:
         receiver, end = self.receivers.of(server), self.follower.position
         read = await self.store.run_reader(self.store.read, receiver.scanned, self.max_batch) if receiver.scanned < end else []
         batch = portion((one for one in read if one.position <= end), self.max_batch, self.max_bytes)
-        records = [self.store.for_mail(one.event, one.record) for one in batch if self._is_for(server, one)]
+        records = [
+            self.store.for_mail(one.event, one.record)
+            for one in batch
+            if self._is_for(server, one) and not (one.position <= receiver.settled and self.overdue(one.event))
+        ]
         scanned = batch[-1].position if batch else max(end, receiver.scanned)
         done = scanned >= end
         if records or done:

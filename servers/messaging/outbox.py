@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 
 from broker import envelope, topology
 from broker.port import Broker, Outgoing
+from domain.event import Event
 from servers.messaging.mail_sender import MailSender, Recipients
 from servers.messaging.outbox_publisher import OutboxConfig, OutboxPublisher
 from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import RecentCommits
 from servers.store.event_store import Committed, Store
-from servers.store.log.positions import MAILED, RELAY
+from servers.store.log.positions import MAILED, RELAY, SETTLED
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
@@ -38,9 +39,11 @@ class Outbox:
         trust: Trust,
         want_card: Callable[[str], None],
         committed: Callable[[str], int] = lambda server: 0,
+        overdue: Callable[[Event], bool] = lambda event: False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`want_card`: learn the card of a server; `committed`: how far this server has come in another's log."""
+        """`want_card`: learn the card of a server; `committed`: how far this server has come in another's log; `overdue`:
+        whether an event's time to live is over, so that it bounces."""
         self._store = store
         self._broker = broker
         self._server = server
@@ -48,9 +51,9 @@ class Outbox:
         self.recent = recent = RecentCommits(config.max_events, config.max_bytes)
         self.offer = recent.offer  # the writer calls it with every commit
         follower = recent.follow(recipients)
-        self.receivers = Receivers(monotonic, lambda delay_s: self._wake(delay_s))
-        sender = MailSender(store, broker, server, recipients, presence_events, committed, trust, want_card, self.receivers, follower,
-                            config.max_batch, config.max_batch_bytes)  # fmt: skip
+        self.receivers = Receivers(monotonic, self._wake, self._ride)
+        sender = MailSender(store, broker, server, recipients, presence_events, committed, overdue, trust, want_card, self.receivers,
+                            follower, config.max_batch, config.max_batch_bytes)  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         trust.peers.on_learned.append(self._card_came)
         self.mail = OutboxPublisher(store, writer, broker, "mail", RELAY, sender.send, follower, 0.0, config, sender)
@@ -62,7 +65,8 @@ class Outbox:
         """Go on where the last run stopped."""
         self._loop = asyncio.get_running_loop()
         self.recent.last = max(self.recent.last, await self._store.run(self._store.last_position))
-        self.receivers.load(await self._store.run(self._store.tracked_under, f"{MAILED} "))
+        for prefix in (MAILED, SETTLED):
+            self.receivers.load(await self._store.run(self._store.tracked_under, f"{prefix} "))
         await self.mail.start()
         await self.history.start()
 
@@ -92,6 +96,9 @@ class Outbox:
     def _wake(self, delay_s: float) -> None:
         """Let the mail's publisher look, after a while, who is to be sent something again."""
         asyncio.get_running_loop().call_later(delay_s, self.mail.follower.arrived.set)
+
+    def _ride(self, name: str, position: int) -> None:
+        self.mail.ride({name: position})
 
     def _card_came(self, server: str) -> None:
         """In whatever thread."""

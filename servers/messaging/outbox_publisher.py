@@ -128,10 +128,10 @@ class OutboxPublisher:
                 if batch:
                     positions = await self.send(batch)
                     follower.passed(batch[-1].position)
-                    self._ride(positions)
+                    self.ride(positions)
                 del batch  # up to a megabyte, which an idle home would keep
                 if behind and again is not None:
-                    self._ride(await again.send_again())
+                    self.ride(await again.send_again())
                 pause_s = config.first_retry_s
                 self.turns += 1
                 self.refused = ""
@@ -164,7 +164,7 @@ class OutboxPublisher:
             follower.passed(position + lag)  # there is nothing behind these numbers
         return portion(batch, config.max_batch, config.max_batch_bytes)
 
-    def _ride(self, positions: Mapping[str, int]) -> None:
+    def ride(self, positions: Mapping[str, int]) -> None:
         """Let the publisher's position and these ones travel with a coming commit, all of them with the same one."""
         self._unsaved.update(positions)
         self.writer.riding.update(positions)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from servers.store.log.positions import MAILED
+from servers.store.log.positions import MAILED, SETTLED, settled
 
 FIRST_PAUSE_S = 1.0  # until a receiver that no queue takes mail for, or that has come no further, gets its mail again; it doubles
 LONGEST_PAUSE_S = 60.0
@@ -21,11 +21,15 @@ log = structlog.get_logger()
 @dataclass(slots=True, eq=False)
 class Receiver:
     """One server that gets our mail. `addressed`: the last mail; `confirmed`: the receiver said that it has committed everything up to
-    here. `behind`: it is sent again what lies above this position, None: it gets each mail at once; `scanned`: the log was read up to
-    here for that; `due`: not before this moment; `noted`: what was addressed when the receiver was last looked at."""
+    here; `settled`: everything up to here is committed there, or has bounced; it is stored.
+
+    `behind`: it is sent again what lies above this position, None: it gets each mail at once; `scanned`: the log was read up to here for
+    that; `due`: not before this moment; `noted`: what was addressed when the receiver was last looked at.
+    """
 
     addressed: int = 0
     confirmed: int = 0
+    settled: int = 0
     behind: int | None = None
     scanned: int = 0
     due: float = 0.0
@@ -37,10 +41,12 @@ class Receiver:
 
 @dataclass(slots=True, eq=False)
 class Receivers:
-    """All receivers of one server's mail. `wake_at(delay)`: somebody sends again what is due after that time."""
+    """All receivers of one server's mail. `wake(delay)`: somebody sends again what is due after that time; `ride(name, position)`: a
+    position is stored with a later commit."""
 
     clock: Callable[[], float]
     wake: Callable[[float], None]
+    ride: Callable[[str, int], None]
     known: dict[str, Receiver] = field(default_factory=dict)
     behind: set[str] = field(default_factory=set, init=False)  # to whom mail is being sent again, or cannot be sent
     again: int = field(default=0, init=False)  # how often mail was sent again
@@ -48,7 +54,12 @@ class Receivers:
     def load(self, rows: Mapping[str, int]) -> None:
         """Take over what is stored, by the names of the rows."""
         for name, position in rows.items():
-            self.of(name.removeprefix(f"{MAILED} ")).addressed = position
+            kind, _, server = name.partition(" ")
+            receiver = self.of(server)
+            if kind == MAILED:
+                receiver.addressed = position
+            elif kind == SETTLED:
+                receiver.settled = receiver.confirmed = position
 
     def of(self, server: str) -> Receiver:
         """The receiver of this name."""
@@ -62,6 +73,13 @@ class Receivers:
         receiver = self.known.get(server)
         if receiver is not None:
             receiver.confirmed = max(receiver.confirmed, min(position, receiver.addressed))
+
+    def settle(self, server: str, position: int) -> None:
+        """Nothing up to `position` will bounce any more."""
+        receiver = self.of(server)
+        if position > receiver.settled:
+            receiver.settled = position
+            self.ride(settled(server), position)
 
     def lacks(self, server: str, position: int, why: str) -> bool:
         """A server has our mail up to `position` only: send the rest again. At most one sending is under way for a server, and one that

@@ -8,6 +8,7 @@ from eventsourcing.persistence import Tracking
 RELAY = "@relay"  # prefix of the outbox's own positions: how far it has published
 MAILED = "@mail"  # prefix of the position of the last mail that was addressed to a server; the server's name follows
 PROBE = f"{RELAY}-probe"  # is stored to find out whether anything can be stored; it says nothing
+SETTLED = "@settled"  # prefix of the position up to which our mail is committed at a server, or has bounced; the server's name follows
 SKIPPED_NOTES = "@aside"  # prefix of the notes about single events that an inbox skipped; source and position follow
 LIBRARYS_OWN = "__migration__"  # a row of the tracking table that belongs to the eventsourcing library
 
@@ -29,8 +30,13 @@ def mailed(server: str) -> str:
     return f"{MAILED} {server}"
 
 
+def settled(server: str) -> str:
+    """Under which name it is stored up to where our mail for `server` is committed there, or has bounced."""
+    return f"{SETTLED} {server}"
+
+
 def is_outbox(name: str) -> bool:
     """Whether a position says how far the outbox has published. When it does not rise, another process on this store has published
     further; that does no harm, because the outbox may repeat. An inbox position that does not rise is a conflict: another process has
     consumed the event."""
-    return name.startswith((RELAY, MAILED))
+    return name.startswith((RELAY, MAILED, SETTLED))

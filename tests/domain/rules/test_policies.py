@@ -13,6 +13,7 @@ from domain.events.home import (
     MessageDone,
     MessageErased,
     MessageExpired,
+    MessageQueued,
     MessagesDelivered,
     UserClosed,
 )
@@ -20,6 +21,7 @@ from domain.events.integrity import LogSealed
 from domain.integrity.chain import Seal
 from domain.integrity.commands import WitnessSeal
 from domain.mailbox.commands import MarkDone, QueueMessage, QueueReceipt
+from domain.mailbox.state import MailboxState
 from domain.registry.registered_home import GLOBAL
 from domain.rules import global_server, home
 from domain.rules.by_server import rules_of
@@ -70,12 +72,26 @@ def test_an_answer_closes_the_popup_at_the_home_of_its_sender_only():
     assert (type(queued_there), queued_there.in_reply_to) == (QueueMessage, "b7")
 
 
+def always():
+    """No message is too old."""
+    return 0.0
+
+
+def test_a_message_whose_time_to_live_is_over_bounces():
+    sent = at("user-1", message_sent())
+    (command,) = react_to_mail(H2, (), lambda: sent.at + 1, sent, "h1")
+    (bounced,) = H2.decide(MailboxState("mailbox-2"), command, sent.at + 2)
+    assert (type(bounced), bounced.id, bounced.uid, bounced.home, bounced.why) == (MessageBounced, sent.id, ANN, "h1", "expired")
+    (command,) = react_to_mail(H2, (), lambda: sent.at, sent, "h1")
+    assert type(H2.decide(MailboxState("mailbox-2"), command, sent.at + 2)[0]) is MessageQueued
+
+
 def test_the_mail_of_a_closed_account_is_ignored():
     sent = at("user-1", message_sent())
-    assert react_to_mail(H2, (), sent, "h1") == H2.react(sent, "h1") != []
-    assert react_to_mail(H2, {ANN}, sent, "h1") == ()
-    assert react_to_mail(H2, {BOB}, at("user-1", contact_added()), "h1") != ()
-    assert react_to_mail(H2, (), at("user-1", logged_in()), "h1") == ()
+    assert react_to_mail(H2, (), always, sent, "h1") == H2.react(sent, "h1") != []
+    assert react_to_mail(H2, {ANN}, always, sent, "h1") == ()
+    assert react_to_mail(H2, {BOB}, always, at("user-1", contact_added()), "h1") != ()
+    assert react_to_mail(H2, (), always, at("user-1", logged_in()), "h1") == ()
 
 
 def test_senders_at_this_home_are_told_what_was_delivered():
