@@ -10,6 +10,7 @@ Unavailable
 ├── NotKnownThere    servers/messaging/private_questions.py: the server that was asked does not know this one
 ├── NoCard           servers/trust/box.py: the addressee's card is not known here
 ├── Conflicted       servers/store/log/event_log.py: another process wrote to the same stream
+├── Taken            servers/lives/keeper.py: the same log is at work already
 ├── SetBack          servers/store/log/event_log.py: the log lacks what is known to have been stored
 └── LeaseLost        servers/store/log/lease.py: another process serves this home
 

@@ -12,14 +12,13 @@ from typing import NoReturn
 
 import uvloop
 
-from domain.errors import FlashError
+from domain.errors import FlashError, Unavailable
 from domain.registry.registered_home import GLOBAL
 from flash.commands.names import SERVER_COMMANDS
 from flash.process.compose import cancelled_when_told_to_stop, rabbit, running_all, running_global, running_home, until_told_to_stop
 from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
 from flash.process.watchdog import leave_within
-from servers.store.log.event_log import SetBack
 from servers.store.log.lease import LeaseLost
 from servers.trust.enrolment import Secret
 
@@ -114,7 +113,7 @@ async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
         await until_told_to_stop(keeper.over.wait())
         if keeper.over.is_set():
             leave_within()
-            raise SetBack(keeper.waits)
+            raise Unavailable(keeper.waits)
 
 
 async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
@@ -137,7 +136,7 @@ async def _home(settings: Settings, chosen: argparse.Namespace) -> None:
             raise LeaseLost
         if keeper.over.is_set():
             leave_within()
-            raise SetBack(keeper.waits)
+            raise Unavailable(keeper.waits)
 
 
 def _say(line: str) -> None:

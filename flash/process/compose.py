@@ -87,10 +87,10 @@ def public_url(settings: Settings, port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def running_home(
-    settings: Settings, name: str, port: int, broker: Broker, made: Callable[[HomeServer], None] = lambda home: None
+    settings: Settings, name: str, port: int, broker: Broker, *, shared: bool = True, made: Callable[[HomeServer], None] = lambda home: None
 ) -> AsyncIterator[HomeServer]:
     """A running Home Server. On PostgreSQL this waits for the lease, and a home that was set back may wait for its ops; `made` is called
-    before that. Raises `BadSetting`, and `Unavailable` for an address in use or a
+    before that. `shared`: other processes use the broker, too. Raises `BadSetting`, and `Unavailable` for an address in use or a
     store that cannot be opened."""
     if not HOME_NAME.fullmatch(name) or name == GLOBAL:
         raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {GLOBAL!r}")
@@ -103,6 +103,7 @@ async def running_home(
         housekeeping=HousekeepingConfig(settings.restart_grace_s, settings.message_ttl_s),
         holder=f"{socket.gethostname()}:{settings.data.resolve()}",
         lease_s=settings.lease_s,
+        shared_broker=shared,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
         keys_url=settings.keys_url,
         enrolment=settings.enroll,
@@ -191,7 +192,7 @@ async def _home_apart(settings: Settings, name: str, port: int, broker: Broker) 
     made: asyncio.Future[HomeServer] = asyncio.get_running_loop().create_future()
 
     async def run() -> None:
-        async with running_home(settings, name, port, broker, made.set_result):
+        async with running_home(settings, name, port, broker, shared=False, made=made.set_result):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(run())

@@ -102,8 +102,9 @@ def assemble(
                                 OverdueMail(store, writer, outbox.receivers))  # fmt: skip
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
-    peers = PeerMonitor(broker, trust, new_id(), monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), cards.want,
-                        config.heartbeats)  # fmt: skip
+    run = f"{clock():017.6f} {new_id()}"  # of two processes under one name, the one that started first has the lower run
+    peers = PeerMonitor(broker, trust, run, monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), cards.want,
+                        config.heartbeats, on_twin=lambda: keeper.twin())  # fmt: skip
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
     peer_presence = PeerPresence(requests, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
@@ -130,10 +131,11 @@ def assemble(
 
     tickets = Tickets(name, sessions, contacters, requests, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))
-    at_global = LifeAtGlobal(OpenUntilEnrolled(requests), name)
+    at_global = LifeAtGlobal(OpenUntilEnrolled(requests), broker, name)
     keeper = LifeKeeper(server=name, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
-                        ask_others=at_global.known, accepted=at_global.accepted)  # fmt: skip
+                        ask_others=at_global.known, accepted=at_global.accepted,
+                        another=at_global.another if lease is None and config.shared_broker else None)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
     questions = Questions(health, tickets, presence, contacters, cards, mail_check)

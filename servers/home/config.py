@@ -46,6 +46,7 @@ class HomeConfig:
     max_tickets: int = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
     housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)
     holder: str = "somebody"
+    shared_broker: bool = False  # whether another process could serve under the same name
     lease_s: float = 4.0  # a standby looks every half second, so it serves about five seconds after the holder's last sign of life
     seals: SealPolicy = field(default_factory=SealPolicy)
     keys_url: str = ""

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from msgspec import MsgspecError
 
+from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from servers.lives.knowledge import Known, Loss
-from servers.messaging.questions import AskLife, Requests, ToldLife, ask
+from servers.messaging.questions import AskCard, AskLife, Requests, ToldCard, ToldLife, ask, home_key
 
 ASK_TIMEOUT_S = 2.0  # a home that starts waits for this
+TWIN_TIMEOUT_S = 1.0  # the same, at every start that needs no lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class LifeAtGlobal:
     """Asks for one home."""
 
     requests: Requests
+    broker: Broker
     name: str
 
     async def known(self) -> Known | None:
@@ -28,6 +31,16 @@ class LifeAtGlobal:
         """Whether the ops have accepted this loss; from now on they can see it."""
         told = await self._ask(AskLife(self.name, loss.life, loss.end, loss.known.position, str(loss)))
         return told is not None and told.accepted
+
+    async def another(self) -> bool:
+        """Whether another process answers as this home: the same log, or a copy of it, would be at work twice."""
+        try:
+            await ask(self.broker, home_key(self.name), AskCard(self.name), ToldCard, TWIN_TIMEOUT_S)
+        except Unavailable:
+            return False
+        except MsgspecError:  # whatever it says, it is there
+            return True
+        return True
 
     async def _ask(self, question: AskLife) -> ToldLife | None:
         try:

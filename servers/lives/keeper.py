@@ -26,12 +26,22 @@ CONNECT_S = 5.0  # a server that cannot reach its broker starts all the same, an
 MARGIN_S = 60.0  # by how much the clocks of this server and of its broker may differ
 LOOK_S = 1.0  # how often a server that waits for its ops asks whether they have accepted
 
+TWICE = (
+    "Another process serves {server} already, from this log or a copy of it. "
+    "Stop that process, or start this one from the directory that belongs to it."
+)
+
 log = structlog.get_logger()
+
+
+class Taken(Unavailable):
+    """The same log is at work already."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class LifeKeeper:
-    """One server's. `ask_others`: how far other servers know this log to have come; `accepted`: whether the ops have accepted a loss."""
+    """One server's. `ask_others`: how far other servers know this log to have come; `accepted`: whether the ops have accepted a loss;
+    `another`: whether another process is at work under this name, where no lease says so."""
 
     server: str
     store: Store
@@ -44,6 +54,7 @@ class LifeKeeper:
     end: Callable[[], int]  # the position of the newest commit
     ask_others: Callable[[], Awaitable[Known | None]]
     accepted: Callable[[Loss], Awaitable[bool]]
+    another: Callable[[], Awaitable[bool]] | None = None
     waits: str = field(default="", init=False)  # for the ops: what a server says that may not serve
     waiting: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set with `waits`
     over: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set when a running server must end
@@ -52,7 +63,9 @@ class LifeKeeper:
     _watching: bool = field(default=False, init=False)
 
     async def begin(self) -> None:
-        """Before the first commit: put back what the log lacks, or wait until its ops accept the loss. Raises `Unavailable`."""
+        """Before the first commit: put back what the log lacks, or wait until its ops accept the loss. Raises `Taken`, `Unavailable`."""
+        if self.another is not None and await self.another():
+            raise Taken(TWICE.format(server=self.server))
         end = await self.store.run(self.store.last_position)
         known = await self._known(end)
         if known is not None and known.position > end:
@@ -158,10 +171,18 @@ class LifeKeeper:
         if self._watching and position > self.end():
             self.stop_writing(f"{who} knows that this log had come to {position}, and it ends at {self.end()}.")
 
+    def twin(self) -> None:
+        """Another process is at work under this name, and this one gives way."""
+        self._stop(Taken(TWICE.format(server=self.server)), "life.at_work_twice")
+
     def stop_writing(self, why: str) -> None:
         """The log of a running server was set back. It ends, and is put right by its next start."""
+        said = f"The log of {self.server} was set back: {why} Restart the server, which puts back what can be."
+        self._stop(SetBack(said), "life.set_back_while_running")
+
+    def _stop(self, why: Unavailable, event: str) -> None:
         if not self.waits:
-            self._say(f"The log of {self.server} was set back: {why} Restart the server, which puts back what can be.")
-            self.writer.halted = SetBack(self.waits)
-            log.error("life.set_back_while_running", server=self.server, why=why)
+            self._say(why.detail)
+            self.writer.halted = why
+            log.error(event, server=self.server, why=why.detail)
             self.over.set()

@@ -17,6 +17,7 @@ from runtime.background_task import BackgroundTask
 from servers.trust.server_identity import NotBelieved, read_signed, read_unproven
 from servers.trust.trust import Trust
 
+TWIN_BEATS = 3  # so often another process is heard under our name before it is believed to be at work
 PURPOSE = "heartbeat"
 GOOD_FOR_S = 60.0  # clocks differ by 30 s at most; an older one was recorded and is played again
 
@@ -53,7 +54,7 @@ class Peer:
 @dataclass(slots=True, eq=False)
 class PeerMonitor:
     """Sends heartbeats and hears others. `on_up(server)`: the server is up or was restarted; `on_down(server)`: it fell silent;
-    `want_card(server)`: it is heard, and its card is not known."""
+    `want_card(server)`: it is heard, and its card is not known; `on_twin()`: another process works under our name, and we must give way."""
 
     broker: Broker
     trust: Trust
@@ -63,7 +64,9 @@ class PeerMonitor:
     on_down: Callable[[str], None]
     want_card: Callable[[str], None]
     config: HeartbeatConfig
+    on_twin: Callable[[], None] = lambda: None
     refused: int = field(default=0, init=False)  # heartbeats that were not believed
+    _twins: tuple[str, int] = field(default=("", 0), init=False)  # another process under our name, and how often it was heard
     _known: dict[str, Peer] = field(default_factory=dict, init=False)
     _task: BackgroundTask = field(init=False)
 
@@ -112,10 +115,20 @@ class PeerMonitor:
                 except Exception:  # a listener may fail; the heartbeats must go on
                     log.exception("peer.listener_failed")
 
+    def _hear_own(self, beat: Beat, body: bytes) -> None:
+        """Another process under our name. One heartbeat may be the last of our own former run; of two that are at work the one that
+        started first goes on: its run is lower. Raises `NotBelieved`."""
+        if beat.run < self.run:
+            read_signed(self.trust.identity.public, PURPOSE, body, Beat)
+            self._twins = (beat.run, self._twins[1] + 1 if self._twins[0] == beat.run else 1)
+            if self._twins[1] == TWIN_BEATS:
+                self.on_twin()
+
     def _heard(self, body: bytes, publisher: str | None) -> None:
         try:
             beat = read_unproven(body, Beat)
             if beat.server == self.server:
+                self._hear_own(beat, body)
                 return
             if not self.broker.speaks_for(publisher, beat.server):
                 raise NotBelieved(f"the broker's user {publisher!r} sent a heartbeat of {beat.server}")

@@ -169,6 +169,7 @@ class Town:
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
             sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
             heartbeats=self.heartbeats, max_tickets=self.max_tickets, registry_keys=(self.registry.keys_url,),
+            shared_broker=options.get("shared_broker", False),
             cards=self.cards, clock=self.clock_config, readiness=self.readiness, keys_url=self.keys_url(name),
         )  # fmt: skip
         self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)

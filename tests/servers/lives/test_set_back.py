@@ -9,6 +9,7 @@ import pytest
 
 from domain.errors import Unavailable
 from servers.lives.continuation import JUMP
+from servers.messaging.heartbeats import PURPOSE, TWIN_BEATS, Beat
 from tests.servers.homes import shown
 from tests.servers.maintenance.losses import Place
 from tests.servers.maintenance.test_backup import log
@@ -116,3 +117,41 @@ async def test_nobody_is_believed_who_knows_no_more_than_the_log(place):
     home = place.town.homes["h1"]
     home.lifecycle.keeper.heard_of("The Global Server", home.lifecycle.outbox.recent.last)
     await place.ann.sends(place.bob, "still here")
+
+
+async def test_a_log_is_at_work_once(place):
+    """A copied directory, or the name of a home that runs: the second process is refused before it writes anything."""
+    copy = place.directory / "copy"
+    copy.mkdir()
+    shutil.copy(place.directory / "h1.db", copy / "h1.db")
+    first = place.town.homes["h1"]
+    place.town.store_url = lambda home: f"sqlite:///{copy}/{home}.db"
+    with pytest.raises(Unavailable, match="Another process serves h1 already"):
+        await place.town.opens("h1", shared_broker=True)
+    await place.town.closes("h1")
+    place.town.homes["h1"] = first
+    await place.ann.sends(place.bob, "the first one goes on")
+
+
+def beat_of(home, run, number):
+    trust = home.lifecycle.trust
+    return trust.identity.signed(PURPOSE, Beat("h1", run, trust.clock(), number))
+
+
+async def test_of_two_that_found_each_other_late_the_second_gives_way(place):
+    home = place.town.homes["h1"]
+    for beat in range(TWIN_BEATS):
+        assert not home.lifecycle.keeper.over.is_set(), f"{beat} heartbeats may be of its own former run"
+        await place.town.broker.send_heartbeat(beat_of(home, "0 earlier", beat))
+        await asyncio.sleep(0)
+    await eventually(home.lifecycle.keeper.over.is_set)
+    with pytest.raises(Unavailable, match="Another process serves h1 already"):
+        await place.ann.sends(place.bob, "from the second one")
+
+
+async def test_the_first_of_two_goes_on(place):
+    home = place.town.homes["h1"]
+    for beat in range(2 * TWIN_BEATS):
+        await place.town.broker.send_heartbeat(beat_of(home, "9 later", beat))
+    await place.town.settled()
+    assert not home.lifecycle.keeper.over.is_set()
