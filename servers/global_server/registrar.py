@@ -19,7 +19,7 @@ from servers.global_server.losses import Losses
 from servers.messaging.questions import Announce
 from servers.store.event_store import Committed
 from servers.trust import certificate, enrolment
-from servers.trust.card import card_bytes, read_card
+from servers.trust.card import Card, card_bytes, read_card
 from servers.trust.enrolment import Enrol, Enrolled, OpenSecret
 from servers.trust.records import ENROLMENT, HOMES, WISH
 from servers.trust.server_identity import NotBelieved
@@ -69,6 +69,8 @@ class Registrar:
         """The answer to a home that wants to become known."""
         try:
             opened = await asyncio.to_thread(self._take_secret, asked)
+            if (known := self._enrolled_so(asked)) is not None:  # the answer was lost, or somebody repeats the question
+                return enrolment.answer_enrolled(opened, asked, known.stated, self.trust.card)
             made = self._certificate(asked.name, asked.key, asked.url, asked.life)
             card = card_bytes(made, asked.box_keys)
             stated = read_card(card, self.trust.identity.public, self.trust.clock()).certificate
@@ -128,6 +130,15 @@ class Registrar:
         card, now = self.trust.peers.known.get(name), self.trust.clock()
         after = max(self.trust.peers.revoked(name), 0 if card is None else card.certificate.number, self._number(name))
         return certificate.issue(self.trust.identity, name=name, urls=(url.rstrip("/"),), key=key, life=life, after=after, now=now)
+
+    def _enrolled_so(self, asked: Enrol) -> Card | None:
+        """The card of a home whose certificate, the newest in the log, says already what it asks for."""
+        card = self.trust.peers.card(asked.name)
+        if card is None or card.certificate.number != self._number(asked.name):
+            return None
+        held = card.certificate
+        same = (held.key, held.urls, held.life) == (asked.key, (asked.url.rstrip("/"),), asked.life)
+        return card if same and not held.ageing(self.trust.clock()) else None
 
     def _number(self, name: str) -> int:
         return self.directory.enrolments.get(name, NOT_ENROLLED).number

@@ -50,9 +50,11 @@ class Trust:
         self.peers.load()
 
     def look_after(self) -> bool:
-        """Store what was learned, and change a box key that is a week old. Whether there is a new card of ours to show. Blocks. Raises
-        `Unavailable`."""
-        before = self.card
+        """Store what was learned, and change a box key that is a week old; the Global Server renews its own certificate. Whether there is a
+        new card of ours to show. Blocks. Raises `Unavailable`."""
+        before, held = self.card, self.peers.held
+        if held is not None and self.peers.global_key == self.identity.public:
+            self.certify_itself(held.urls, held.life)
         self.peers.save()
         self.reload()
         if self.box_keys.due:

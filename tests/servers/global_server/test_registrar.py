@@ -106,6 +106,7 @@ async def test_a_secret_is_good_once_and_for_an_hour(house: House) -> None:
     secret = secret_for(records(server), "h1", house.clock())
     assert not (await asks(house, secret, trust))[1].refused
     assert not (await asks(house, secret, trust))[1].refused, "the answer was lost: the same home asks again"
+    assert len(events_of(server, "h1")) == 3, "which is no second enrolment"
     assert "was used" in (await asks(house, secret, home(house)))[1].refused
     late = secret_for(records(server), "h2", house.clock())
     house.clock.now += 3_600

@@ -65,8 +65,7 @@ def as_h2(town: Town, head: bytes, told: bytes) -> bytes:
 
 def as_a_global_server_of_its_own(town: Town, head: bytes, told: bytes) -> bytes:
     trust = Trust(GLOBAL, RecordsInMemory(), town.clock)
-    trust.certify_itself()
-    trust.peers.global_key = town.registry.trust.identity.public  # so that it knows h1
+    trust.peers.pin(town.registry.trust.identity.public)  # so that it knows h1
     trust.peers.learn(town.homes["h1"].lifecycle.trust.card)
     return msgpack.encode({"box": trust.boxes.close("h1", ANSWER, head, told)})
 

@@ -8,6 +8,7 @@ from servers.trust import certificate
 from servers.trust.box_keys import PURPOSE, BoxKey
 from servers.trust.card import card_bytes, read_card
 from servers.trust.server_identity import NotBelieved, ServerIdentity, new_key
+from servers.trust.trust import Trust
 from tests.servers.trust.installations import DAY_S, Installation, Member
 
 
@@ -116,6 +117,20 @@ def test_a_certificate_ends_after_a_year(house: Installation) -> None:
     house.time.now += 60 * DAY_S
     with pytest.raises(NotBelieved, match="expired"):
         read_card(house.h1.card, house.registry.identity.public, house.time())
+
+
+def test_the_global_server_renews_its_own_certificate_at_work(house: Installation) -> None:
+    first = house.registry.peers.held
+    trust = Trust("global", house.registry.table, house.time)
+    house.time.now += 100 * DAY_S
+    trust.look_after()
+    assert trust.peers.held == first
+    house.time.now += 210 * DAY_S
+    assert trust.look_after()
+    assert house.h1.peers.learn(trust.card)
+    house.time.now += 300 * DAY_S
+    assert house.h1.peers.card("global") is not None
+    assert house.h1.peers.card("h2") is None
 
 
 def test_a_server_that_is_not_enrolled_believes_nobody(house: Installation, tmp_path: Path) -> None:
