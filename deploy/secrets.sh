@@ -32,11 +32,29 @@ done
 # Here the service `enroll` writes for each home the secret with which it becomes known. Its user is another one, and nobody else gets in here.
 for home in h1 h2; do mkdir -p "enroll/$home"; done
 chmod 777 enroll enroll/*
+# Each server has a database and a role of its own, and its keys have another one. An installation from before has one of all, and keeps it.
+url_of() { printf 'postgresql://%s:%s@postgres:5432/%s' "$1" "$(random)" "$1"; }
 if [ ! -e postgres_password ]; then
-    password=$(random)
-    printf '%s' "$password" >postgres_password
-    printf 'postgresql://flash:%s@postgres:5432/flash' "$password" >store_url
+    random | tr -d '\n' >postgres_password
+    for server in global h1 h2; do
+        url_of "flash_$server" >"store_url_$server"
+        url_of "flash_keys_$server" >"keys_url_$server"
+    done
+    url_of flash_audit | sed 's/[^/]*$/flash_h1/' >audit_url_h1
 fi
+for server in global h1 h2; do
+    if [ ! -e "store_url_$server" ]; then
+        cp store_url "store_url_$server"
+        : >"keys_url_$server"
+    fi
+done
+# What PostgreSQL runs when it makes its data.
+{
+    if [ -e audit_url_h1 ]; then
+        ../postgres/roles.sh global h1 h2
+        sed -n 's|^postgresql://\([^:]*\):\([^@]*\)@.*|ALTER ROLE "\1" PASSWORD '"'\2'"';|p' store_url_* keys_url_* audit_url_h1
+    fi
+} >postgres_roles.sql
 if [ ! -e certificate.pem ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 -subj "/CN=$domain" \
         -addext "subjectAltName=DNS:$domain,IP:127.0.0.1" -keyout certificate_key.pem -out certificate.pem 2>/dev/null

@@ -11,10 +11,11 @@ from domain.errors import Unavailable
 from servers.encryption.key_tables import keys_seen, open_table
 from servers.integrity.verify import verify
 from servers.maintenance.backup import back_up_log
+from servers.maintenance.store_copy import copy_store
 from servers.store.databases import open_event_log
 from tests.servers.homes import Town, shown
 from tests.support.postgres import AnyPostgres
-from tests.support.postgres_roles import make_roles, role_url
+from tests.support.postgres_roles import make_roles, move_schema, role_url
 
 SERVERS = ("global", "h1", "h2")
 DATABASES = [f"{kind}_{server}" for kind in ("flash", "flash_keys") for server in SERVERS]
@@ -64,6 +65,27 @@ async def test_homes_work_with_roles_of_their_own_and_the_audit_reads_them(town:
         keys_seen(url("flash_audit", "flash_keys_h1"), audit, "h1")
     with pytest.raises(Unavailable):
         keys_seen("", audit, "h1")
+
+
+async def test_a_home_moves_out_of_a_shared_database(url: Url, postgres: AnyPostgres, tmp_path: Path) -> None:
+    """As docs/postgresql.md says."""
+    make_roles(postgres.new_database(), "h4")
+    shared, own, keys = postgres.new_database(), url("flash_h4", "flash_h4"), url("flash_keys_h4", "flash_keys_h4")
+    town = Town(tmp_path, lambda home: shared)
+    await town.start("h4")
+    ann, bob = town.person("ann", "h4"), town.person("bob", "h4")
+    await ann.adds(bob)
+    await bob.adds(ann)
+    await ann.sends(bob, "pop over?")
+    await town.closes("h4")
+
+    move_schema("flash_keys_h4", shared, keys)
+    copy_store("h4", shared, own, tmp_path / "h4", False, lambda line: None)
+    town.store_url, town.keys_url = lambda home: own, lambda home: keys
+    await town.opens("h4")
+    _, window = await bob.opens()
+    await shown(window.texts, ["pop over?"])
+    await town.stop()
 
 
 @pytest.mark.parametrize("database", OTHERS)

@@ -9,12 +9,23 @@ from tests.support.postgres import find_binaries
 SCRIPT = Path(__file__).parents[2] / "deploy/postgres/roles.sh"
 
 
+def _program(name: str) -> str:
+    binaries = find_binaries()
+    assert binaries is not None
+    return str(binaries / name)
+
+
+def move_schema(schema: str, source: str, target: str) -> None:
+    """Copy a schema to a database of another role."""
+    dump = [_program("pg_dump"), "--no-owner", "--no-privileges", "-n", schema, source]
+    sql = subprocess.run(dump, capture_output=True, check=True).stdout
+    subprocess.run([_program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-d", target], input=sql, capture_output=True, check=True)
+
+
 def make_roles(url: str, *servers: str) -> None:
     """Run what the script prints, as the superuser of `url`."""
     sql = subprocess.run([str(SCRIPT), *servers], capture_output=True, text=True, check=True).stdout
-    binaries = find_binaries()
-    assert binaries is not None
-    command = [str(binaries / "psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-d", url]
+    command = [_program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-d", url]
     subprocess.run(command, input=sql, capture_output=True, text=True, check=True)
 
 
