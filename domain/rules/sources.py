@@ -75,6 +75,13 @@ def person_fault(event: Event, source: str, server: str, known: Mapping[int, Res
     return None
 
 
+def accounts(event: Event, server: str) -> tuple[int, ...]:
+    """The users of whom an event of the Global Server tells a home."""
+    if isinstance(event, global_events.UserRegistered | global_events.ProfileChanged):
+        return (event.uid,)
+    return ()
+
+
 def global_fault(event: Event) -> str | None:
     """Why the Global Server cannot mean this; None when it can."""
     if isinstance(event, global_events.UserRegistered | global_events.ProfileChanged | global_events.AccountClosed):

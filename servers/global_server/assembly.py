@@ -11,6 +11,7 @@ from broker.port import Broker
 from domain.event import Event
 from domain.registry.registered_home import GLOBAL
 from domain.rules import global_server as rules
+from domain.rules.sources import accounts
 from projections.by_server import GlobalProjections, by_name
 from runtime.ids import new_id
 from servers.global_server.config import GlobalConfig
@@ -26,6 +27,7 @@ from servers.global_server.service import GlobalServer, Limits
 from servers.global_server.vouching import Vouching
 from servers.integrity.sealer import Sealer
 from servers.lives.keeper import LifeKeeper
+from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
@@ -33,12 +35,14 @@ from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
+from servers.messaging.words_to_tell import WordsToTell
 from servers.readiness import Readiness
 from servers.security.passwords import Passwords
 from servers.security.tokens import CONSOLE, KeyVerifier, Signer
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
 from servers.store.event_store import Committed, Store
 from servers.trust.trust import Trust
+from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
@@ -68,7 +72,9 @@ def assemble(
     requests = PrivateRequests(broker, trust, cards.want)
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
-    outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want,
+    to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))
+    belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
+    outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want, words=to_tell,
                     committed=lambda source: inbox.dedup.position(source))  # fmt: skip
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
     projector = Projector(store, config.directory, by_name(projections))
@@ -87,7 +93,7 @@ def assemble(
 
     writer.listeners += (outbox.offer, report_broken_chains, current.committed, homes.changed)
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
-                  trust=trust, unopened=lambda source, why: mail_check.unopened(source, why),
+                  trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
     mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards)
     losses = Losses(store, trust.records, writer, new_id)

@@ -2,7 +2,7 @@
 of theirs may still be under way.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from domain.registry.state import AccountState
@@ -27,6 +27,10 @@ class Vouching:
         """The word of a user whom the directory lists; empty for any other."""
         user = self.directory.users.get(uid)
         return b"" if user is None else user_word(self.identity, uid, user.handle, user.home)
+
+    async def find(self, uids: Collection[int]) -> dict[int, bytes]:
+        """The words of those of these users whom the directory lists."""
+        return {uid: word for uid in uids if (word := self.word(uid))}
 
     async def told(self, question: AskWords) -> ToldWords:
         """The words that a home asked for. Raises `Unavailable`."""

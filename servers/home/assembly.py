@@ -15,6 +15,7 @@ from domain.events.global_server import UserRegistered
 from domain.events.home import MessageSent
 from domain.registry.registered_home import GLOBAL
 from domain.rules import home as home_rules
+from domain.rules.sources import people
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
 from runtime.ids import new_id
@@ -33,6 +34,7 @@ from servers.home.questions import Questions
 from servers.home.service import HomeServer
 from servers.integrity.sealer import Sealer
 from servers.lives.keeper import LifeKeeper
+from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
@@ -43,6 +45,7 @@ from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed, watching_homes
 from servers.messaging.private_questions import OpenUntilEnrolled, PrivateAnswers, PrivateRequests
 from servers.messaging.word_asking import WordAsking
+from servers.messaging.words_to_tell import WordsToTell
 from servers.readiness import Readiness
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import HOME, KeyVerifier
@@ -86,13 +89,19 @@ def assemble(
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
     trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
-    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name),
-                    trust=trust, want_card=cards.want, committed=lambda source: inbox.dedup.position(source),
-                    overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
-    sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     requests = PrivateRequests(broker, trust, cards.want)
     words = UserWords(store.keys.table, lambda: trust.peers.global_key)
-    word_asking = WordAsking(requests, store, words, monotonic)
+    word_asking = WordAsking(requests, store, words, monotonic, lambda: outbox.receivers.all_reachable())
+
+    def lives_here(uid: int) -> bool:
+        return uid in projections.handles.names
+
+    belief = Belief(name, words, lives_here, closed.uids, word_asking.nobodies, word_asking.want)
+    to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want)
+    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name), trust=trust, want_card=cards.want,
+                    words=to_tell, committed=lambda source: inbox.dedup.position(source),
+                    overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
+    sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(requests, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards, words,
@@ -120,7 +129,7 @@ def assemble(
         notifier.heard(event, source)
 
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
-                  trust=trust, unopened=lambda source, why: mail_check.unopened(source, why),
+                  trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source),
                   sent_again=peer_presence.ask_anew)  # fmt: skip
     mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards)
@@ -142,7 +151,7 @@ def assemble(
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
-                          answers=answers, mail_check=mail_check, words=words, word_asking=word_asking,
+                          answers=answers, mail_check=mail_check, words=words, word_asking=word_asking, handles=projections.handles,
                           global_client=global_client, trust=trust, cards=cards, housekeeping=housekeeping, blanks=blanks,
                           keeper=keeper, clock_check=clock_check,
                           readiness=Readiness(name, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from domain.registry.registered_home import GLOBAL
+from projections.server.handles import Handles
 from projections.server.presence import PresenceIndex
 from servers.components import Components
 from servers.home.global_client import GlobalClient
@@ -37,6 +38,7 @@ class Lifecycle(Components):
     peer_presence: PeerPresence
     answers: PrivateAnswers
     words: UserWords
+    handles: Handles
     word_asking: WordAsking
     global_client: GlobalClient
     trust: Trust
@@ -71,7 +73,7 @@ class Lifecycle(Components):
         await self.broker.serve(home_key(self.name), self.answers.answer)
         self.cards.start()
         self.word_asking.start()
-        self.word_asking.want(await self.store.run(self.words.absent, tuple(self.presence.users)))  # of users from before there were words
+        self.word_asking.want(await self.store.run(self.words.absent, tuple(self.handles.names)))  # of users from before there were words
         await self.inbox.start()
         self.mail_check.start()
         self.global_client.start()

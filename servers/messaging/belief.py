@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from domain.event import Event, stream_kind
+from domain.registry.registered_home import GLOBAL
 from domain.rules.sources import OF_THE_HOME, Resident, global_fault, people, person_fault, stream_fault
 from servers.trust.server_identity import NotBelieved
 from servers.trust.user_words import UserWords
@@ -28,13 +29,14 @@ class WordsNeeded(Exception):
 @dataclass(slots=True, eq=False)
 class Belief:
     """One server's. `lives_here(uid)`: whether its own log knows this user as its own; `closed`: the users who left for good, of whom
-    nothing is asked any more; `nobody`: those who the Global Server says do not exist."""
+    nothing is asked any more; `nobody`: those who the Global Server says do not exist; `want`: learn words as soon as they can be had."""
 
     server: str
     words: UserWords
     lives_here: Callable[[int], bool] = lambda uid: False
     closed: Container[int] = frozenset()
     nobody: Container[int] = frozenset()
+    want: Callable[[Collection[int]], None] = lambda uids: None
     refused: int = field(default=0, init=False)  # events and words that were not believed
 
     def learn(self, source: str, words: Iterable[bytes]) -> None:
@@ -48,12 +50,15 @@ class Belief:
 
     def stream_fault(self, topic: str, stream: str, source: str) -> str | None:
         """Why the source may not say this, before anything of it is read; None when it may."""
-        return stream_fault(topic, stream, source)
+        fault = stream_fault(topic, stream, source)
+        if fault is None and self.server == GLOBAL and stream_kind(stream) in OF_THE_HOME:
+            fault = "the Global Server hears nothing of what users do"
+        return self._counted(fault)
 
     def fault(self, event: Event, source: str) -> str | None:
         """Why the source may not say this; None when it may. Raises `WordsNeeded`."""
         if stream_kind(event.originator_id) not in OF_THE_HOME:
-            return global_fault(event)
+            return self._counted(global_fault(event))
         known: dict[int, Resident] = {}
         missing: list[int] = []
         who = people(event, self.server)
@@ -62,12 +67,16 @@ class Belief:
             if word is not None:
                 known[uid] = word
             elif uid in self.nobody:
-                return f"there is no user {uid}"
+                return self._counted(f"there is no user {uid}")
             elif uid == who[0] or uid not in self.closed:  # a closed mailbox bounces what comes
                 missing.append(uid)
         if missing:
             raise WordsNeeded(missing)
-        return person_fault(event, source, self.server, known)
+        return self._counted(person_fault(event, source, self.server, known))
+
+    def _counted(self, fault: str | None) -> str | None:
+        self.refused += fault is not None
+        return fault
 
     def _own(self, uid: int) -> Resident | None:
         return Resident("", self.server) if self.lives_here(uid) else None

@@ -19,6 +19,7 @@ from domain.errors import Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
+from servers.messaging.belief import Belief
 from servers.messaging.dedup import Arrived, Dedup, Fresh
 from servers.messaging.mail_reader import Incoming, MailReader
 from servers.store.event_store import Store
@@ -63,6 +64,7 @@ class Inbox:
         config: InboxConfig | None = None,
         *,
         trust: Trust,
+        belief: Belief,
         unopened: Callable[[str, str], None] = lambda source, why: None,
         told: Callable[[str, int], None] = lambda source, position: None,
         missing: Callable[[str], None] = lambda source: None,
@@ -72,7 +74,8 @@ class Inbox:
         self._missing = missing
         self._sent_again = sent_again
         self._unopened = unopened
-        self._reader = MailReader(store, trust, told, broker.speaks_for)
+        self._reader = MailReader(store, trust, told, broker.speaks_for, belief)
+        self.belief = belief
         self._writer = writer
         self._broker = broker
         self._server = server
@@ -145,6 +148,8 @@ class Inbox:
                     incoming = self._reader.read(delivery)
                 except Unavailable as error:
                     incoming = await self._read_later(delivery, error)
+                if incoming.needed:
+                    incoming = await self._with_words(incoming)
                 batch.append(incoming)
                 if incoming.unopened is not None:
                     self.unopened += 1
@@ -153,6 +158,7 @@ class Inbox:
                 if events >= turn + config.turn_events:
                     turn = events
                     await asyncio.sleep(0)
+            await self._keep_words()
             if await self._apply(batch):
                 for incoming in batch:
                     if incoming.fault is None:
@@ -162,6 +168,27 @@ class Inbox:
             else:  # an event of the batch cannot be handled: find it, the others must not suffer
                 for incoming in batch:
                     await self._apply_singly(incoming)
+
+    async def _with_words(self, incoming: Incoming) -> Incoming:
+        """Read a delivery again with the words that are stored here. When they do not suffice it stays a hole, and its source sends it
+        again with all words."""
+        try:
+            await self._store.run(self.belief.words.load, incoming.needed)
+            incoming = self._reader.read(incoming.delivery)
+        except Unavailable as error:
+            log.warning("inbox.store_away", detail=error.detail)
+        if incoming.needed:
+            log.info("inbox.words_needed", source=incoming.arrived.source, users=len(incoming.needed))
+            self.belief.want(incoming.needed)
+        return incoming
+
+    async def _keep_words(self) -> None:
+        """Store the words that came with mail before what they prove is applied."""
+        if self.belief.words.unsaved:
+            try:
+                await self._store.run(self.belief.words.save)
+            except Unavailable as error:  # they are stored with the next mail, or come again
+                log.warning("inbox.store_away", detail=error.detail)
 
     async def _read_later(self, delivery: Delivery, reason: Unavailable) -> Incoming:
         """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk."""

@@ -1,32 +1,36 @@
 """Reads what another server sent. Rule: it is input: whatever the bytes, the answer says what is in them and what is wrong with them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from broker import envelope, mail
-from broker.envelope import EventRecord
+from broker.envelope import MAX_INTEGER, EventRecord
 from broker.port import Delivery
 from domain.errors import Malformed, Unavailable
 from domain.event import Event
+from servers.messaging.belief import Belief, WordsNeeded
 from servers.messaging.dedup import Arrived
 from servers.store.event_store import Store
 from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen
 from servers.trust.trust import Trust
 
 NOTHING = Arrived("", ())
+NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
 COMES_AGAIN = frozenset({NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY})  # its source has it, and closes it for our newest key
 
 
 @dataclass(slots=True)
 class Incoming:
     """A delivery, read. `fault`: why it becomes a dead letter although its readable events are applied; `again`: it ends what was sent
-    again; `unopened`: who is said to have sent it, and why its box does not open, though it may when it is sent again."""
+    again; `unopened`: who is said to have sent it, and why its box does not open, though it may when it is sent again; `needed`: the users
+    whose words must be had first, so that for now nothing of it is believed."""
 
     delivery: Delivery
     arrived: Arrived
     fault: str | None
     again: bool = False
     unopened: tuple[str, str] | None = None
+    needed: Collection[int] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +42,7 @@ class MailReader:
     trust: Trust
     told: Callable[[str, int], None]
     speaks_for: Callable[[str | None, str], bool]
+    belief: Belief
 
     def read(self, delivery: Delivery) -> Incoming:
         """Every readable event of a delivery. Raises `Unavailable` while the keys of this server cannot be had."""
@@ -65,7 +70,11 @@ class MailReader:
             return Incoming(delivery, NOTHING, f"the mail of {head.source!r} holds events that its head does not name")
         if told.life == self.store.life:
             self.told(head.source, told.committed)
-        events, fault = self._events(head.source, told.records)
+        self.belief.learn(head.source, told.words)
+        try:
+            events, fault = self._events(head.source, told.records, self.belief)
+        except WordsNeeded as needed:
+            return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=needed.uids)
         return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
 
     def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
@@ -77,21 +86,35 @@ class MailReader:
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
         if not self.store.transit_key:
             return Incoming(delivery, NOTHING, f"mail of version 1, said to be from {told.source!r}, came after the upgrade")
-        events, fault = self._events(told.source, told.events)
+        events, fault = self._events(told.source, told.events, None)
         return Incoming(delivery, Arrived(told.source, events), fault)
 
-    def _events(self, source: str, records: Sequence[EventRecord]) -> tuple[list[tuple[int, Event | None]], str | None]:
+    def _events(
+        self, source: str, records: Sequence[EventRecord], belief: Belief | None
+    ) -> tuple[list[tuple[int, Event | None]], str | None]:
+        """The events, None for one that is unreadable or not believed, and what is wrong with the last such one. Raises `WordsNeeded`."""
         events: list[tuple[int, Event | None]] = []
+        needed: set[int] = set()
         fault: str | None = None
         for record in records:
-            try:
-                event = self.store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
-                events.append((record.position, event))
-            except Unavailable:  # the key is missing, and the next try may find it
-                raise
-            except Exception as error:  # whatever it is, the bytes are another server's
-                events.append((record.position, None))
-                fault = f"event {record.topic!r} at {record.position} of {source!r} is unreadable ({type(error).__name__})"
+            event: Event | None = None
+            wrong = None if belief is None else belief.stream_fault(record.topic, record.stream, source)
+            if wrong is None:
+                try:
+                    event = self.store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
+                    wrong = None if belief is None else belief.fault(event, source)
+                except Unavailable:  # the key is missing, and the next try may find it
+                    raise
+                except WordsNeeded as more:
+                    needed.update(more.uids)
+                except Exception as error:  # whatever it is, the bytes are another server's
+                    fault = f"event {record.topic!r} at {record.position} of {source!r} is unreadable ({type(error).__name__})"
+            if wrong is not None:
+                event = None
+                fault = f"event {record.topic!r} at {record.position} of {source!r} is not believed: {wrong}"
+            events.append((record.position, event))
+        if needed:
+            raise WordsNeeded(needed)
         return events, fault
 
 

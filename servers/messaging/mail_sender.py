@@ -17,6 +17,7 @@ from domain.event import Event
 from domain.events.home import PresenceEvent
 from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import Follower, portion
+from servers.messaging.words_to_tell import NoWord, WordsToTell
 from servers.store.event_store import Committed, Store
 from servers.store.log.positions import mailed
 from servers.trust.box import NoCard
@@ -29,7 +30,7 @@ Recipients = Mapping[type, Callable[[Any], Iterable[str]]]
 class MailSender:
     """`recipients`: the servers that an event is for, by its class; `presence_events`: what integrators hear of a presence event, whose
     class must be among the recipients; `committed`: how far this server has come in another's log; `overdue`: whether an event's time to
-    live is over; `want_card`: learn the card of a server."""
+    live is over; `want_card`: learn the card of a server; `words`: of the users of whom mail tells."""
 
     store: Store
     broker: Broker
@@ -40,6 +41,7 @@ class MailSender:
     overdue: Callable[[Event], bool]
     trust: Trust
     want_card: Callable[[str], None]
+    words: WordsToTell
     receivers: Receivers
     follower: Follower
     max_batch: int
@@ -48,6 +50,7 @@ class MailSender:
     async def send(self, batch: Sequence[Committed]) -> dict[str, int]:
         """Publish what these events, the next ones of the log, bring others. Returns the positions to be stored. Raises `Unavailable`."""
         inboxes: dict[str, list[EventRecord]] = {}
+        whom: dict[str, list[int]] = {}
         feed: list[Outgoing] = []
         for committed in batch:
             event = committed.event
@@ -59,6 +62,7 @@ class MailSender:
                 if server != self.server:
                     record = record or self.store.for_mail(event, committed.record)
                     inboxes.setdefault(server, []).append(record)
+                    whom.setdefault(server, []).extend(self.words.concerned(event, server))
             if isinstance(event, PresenceEvent):
                 feed.extend(self.presence_events(committed))
         receivers, before = self.receivers, {server: self.receivers.of(server).addressed for server in inboxes}
@@ -66,9 +70,10 @@ class MailSender:
         for server, records in inboxes.items():
             if server not in receivers.behind:
                 try:
-                    outgoing.append(self._mail(server, before[server], records[-1].position, records))
-                except NoCard as failure:
-                    self._no_card(server, before, failure)
+                    words = await self.words.of(server, whom[server])
+                    outgoing.append(self._mail(server, before[server], records[-1].position, records, words))
+                except (NoCard, NoWord) as failure:
+                    self._not_yet(server, before, failure)
         if outgoing or feed:
             try:
                 await self.broker.publish(outgoing + feed)
@@ -78,6 +83,8 @@ class MailSender:
                     raise
         positions = {}
         for server, records in inboxes.items():
+            if server not in receivers.behind:
+                self.words.told(server, whom[server])
             receiver = receivers.of(server)
             if not receiver.addressed:  # what went to it before there were rows was read while the servers were upgraded
                 receivers.settle(server, records[0].position - 1)
@@ -97,19 +104,18 @@ class MailSender:
         receiver, end = self.receivers.of(server), self.follower.position
         read = await self.store.run_reader(self.store.read, receiver.scanned, self.max_batch) if receiver.scanned < end else []
         batch = portion((one for one in read if one.position <= end), self.max_batch, self.max_bytes)
-        records = [
-            self.store.for_mail(one.event, one.record)
-            for one in batch
-            if self._is_for(server, one) and not (one.position <= receiver.settled and self.overdue(one.event))
-        ]
+        for_it = [one for one in batch if self._is_for(server, one) and not (one.position <= receiver.settled and self.overdue(one.event))]
+        records = [self.store.for_mail(one.event, one.record) for one in for_it]
         scanned = batch[-1].position if batch else max(end, receiver.scanned)
         done = scanned >= end
         if records or done:
             assert receiver.behind is not None
             try:
-                await self.broker.publish([self._mail(server, receiver.behind, scanned, records, again=done)])
-            except NoCard as failure:
-                self._no_card(server, {}, failure)
+                whom = [uid for one in for_it for uid in self.words.concerned(one.event, server)]
+                words = await self.words.of(server, whom, again=True)
+                await self.broker.publish([self._mail(server, receiver.behind, scanned, records, words, again=done)])
+            except (NoCard, NoWord) as failure:
+                self._not_yet(server, {}, failure)
                 return {}
             except Unroutable as failure:
                 receiver.scanned = receiver.behind
@@ -128,15 +134,18 @@ class MailSender:
         find = self.recipients.get(type(event))
         return find is not None and not event.PRIVATE and not isinstance(event, PresenceEvent) and server in find(event)
 
-    def _mail(self, server: str, previous: int, last: int, records: Sequence[EventRecord], again: bool = False) -> Outgoing:
+    def _mail(
+        self, server: str, previous: int, last: int, records: Sequence[EventRecord], words: Sequence[bytes], again: bool = False
+    ) -> Outgoing:
         """Raises `NoCard`."""
         card = self.trust.peers.card(server)
         life = 0 if card is None else card.certificate.life
         topics = sorted({record.topic for record in records})
         head = mail.encode_head(Head(self.server, server, self.store.life, life, previous, last, again, topics))
-        box = self.trust.boxes.close(server, PURPOSE, head, mail.encode_body(Body(records, life, self.committed(server))))
+        box = self.trust.boxes.close(server, PURPOSE, head, mail.encode_body(Body(records, life, self.committed(server), words)))
         return Outgoing(topology.HOMES, server, mail.encode(head, box), mandatory=True)
 
-    def _no_card(self, server: str, before: Mapping[str, int], failure: NoCard) -> None:
-        self.want_card(server)
+    def _not_yet(self, server: str, before: Mapping[str, int], failure: NoCard | NoWord) -> None:
+        if isinstance(failure, NoCard):
+            self.want_card(server)
         self.receivers.unreachable((server,), before, failure.detail)

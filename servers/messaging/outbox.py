@@ -16,6 +16,7 @@ from servers.messaging.mail_sender import MailSender, Recipients
 from servers.messaging.outbox_publisher import OutboxConfig, OutboxPublisher
 from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import RecentCommits
+from servers.messaging.words_to_tell import WordsToTell
 from servers.store.event_store import Committed, Store
 from servers.store.log.positions import MAILED, RELAY, SETTLED
 from servers.trust.trust import Trust
@@ -38,6 +39,7 @@ class Outbox:
         *,
         trust: Trust,
         want_card: Callable[[str], None],
+        words: WordsToTell,
         committed: Callable[[str], int] = lambda server: 0,
         overdue: Callable[[Event], bool] = lambda event: False,
         monotonic: Callable[[], float] = time.monotonic,
@@ -52,7 +54,7 @@ class Outbox:
         self.offer = recent.offer  # the writer calls it with every commit
         follower = recent.follow(recipients)
         self.receivers = Receivers(monotonic, self._wake, self._ride)
-        sender = MailSender(store, broker, server, recipients, presence_events, committed, overdue, trust, want_card, self.receivers,
+        sender = MailSender(store, broker, server, recipients, presence_events, committed, overdue, trust, want_card, words, self.receivers,
                             follower, config.max_batch, config.max_batch_bytes)  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         trust.peers.on_learned.append(self._card_came)

@@ -123,6 +123,11 @@ class Receivers:
             receiver.due = self.clock()
             self.wake(0.0)
 
+    def all_reachable(self) -> None:
+        """What kept mail back may be over: try all receivers now."""
+        for server in list(self.behind):
+            self.reachable(server)
+
     def next_due(self) -> str | None:
         """The receiver that is to be sent something again now, the one that has waited longest."""
         now = self.clock()

@@ -30,12 +30,14 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class WordAsking:
-    """One home's. Numbers that the Global Server does not know are in here for a minute: `uid in asking.nobodies`."""
+    """One home's. `learned` is called when words came that were wanted. `nobodies`: numbers that the Global Server did not know a moment
+    ago."""
 
     requests: Requests
     store: Store
     words: UserWords
     monotonic: Callable[[], float]
+    learned: Callable[[], None] = lambda: None
     retry_s: float = RETRY_S
     not_believed: int = field(default=0, init=False)
     nobodies: "Nobodies" = field(init=False)
@@ -61,6 +63,13 @@ class WordAsking:
                 self._wanted.setdefault(uid)
         self._wake.set()
 
+    async def stored(self, uids: Collection[int]) -> dict[int, bytes]:
+        """The words of those of these users whose words are known here. Raises `Unavailable`."""
+        known = self.words.known
+        if any(uid not in known for uid in uids):
+            await self.store.run(self.words.load, uids)
+        return {uid: known[uid].word for uid in uids if uid in known}
+
     async def _ask(self) -> None:
         while True:
             if not self._wanted:
@@ -82,6 +91,7 @@ class WordAsking:
                 continue
             for uid in some:
                 self._wanted.pop(uid, None)
+            self.learned()
 
     def _learn(self, told: ToldWords) -> None:
         for word in told.words:

@@ -26,6 +26,7 @@ from servers.security.identity import Identity
 from servers.sessions import views
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Hello, Session
+from servers.trust.user_words import user_word
 from tests.servers.members import mail_from
 from tests.servers.strangers import StandIn
 from tests.support.waiting import eventually
@@ -196,6 +197,8 @@ class Town:
     def person(self, handle: str, home: str) -> Person:
         uid = len(self.people) + 1
         self.people[uid] = Person(self, uid, handle, home)
+        if home in self.homes:  # it hears of a registration at once, with the Global Server's word
+            self.homes[home].lifecycle.words.learn(user_word(self.registry.trust.identity, uid, handle, home))
         return self.people[uid]
 
     def _who(self, uid: int) -> tuple[str, str] | None:

@@ -6,11 +6,14 @@ from typing import Any
 from broker import mail
 from broker.envelope import EventRecord
 from broker.mail import PURPOSE, Body, Head
+from domain.event import stream_kind
 from domain.registry.registered_home import GLOBAL
+from domain.rules.sources import OF_THE_HOME
 from servers.trust import certificate
 from servers.trust.records import RecordTable
 from servers.trust.server_identity import ServerIdentity
 from servers.trust.trust import Trust
+from servers.trust.user_words import user_word
 from tests.servers.strangers import RecordsInMemory
 
 NOW = 1_700_000_000.0
@@ -51,13 +54,15 @@ class Correspondent:
         receiver.peers.learn(self.trust.card)
 
     def mail(self, to: str, records: Sequence[EventRecord], **options: Any) -> bytes:
-        """As `mail_from`."""
-        return mail_from(self.trust, to, records, **{"life": self.life, **options})
+        """As `mail_from`, with a word for each user in whose stream something is: they live here, under the handle of Ann."""
+        uids = {record.stream.partition("-")[2] for record in records if stream_kind(record.stream) in OF_THE_HOME}
+        words = [user_word(REGISTRY, int(uid), "ann", self.name) for uid in sorted(uids) if uid.isdecimal()]
+        return mail_from(self.trust, to, records, **{"life": self.life, "words": words, **options})
 
 
 def mail_from(
     sender: Trust, to: str, records: Sequence[EventRecord], *, previous: int = 0, last: int | None = None, life: int = 1,
-    committed: int = 0, again: bool = False, source: str | None = None,
+    committed: int = 0, again: bool = False, source: str | None = None, words: Sequence[bytes] = (),
 ) -> bytes:  # fmt: skip
     """A mail as it travels; unless told otherwise it says that nothing came before it."""
     last = last if last is not None else records[-1].position
@@ -65,5 +70,5 @@ def mail_from(
     assert card is not None
     topics = sorted({record.topic for record in records})
     head = mail.encode_head(Head(source or sender.name, to, life, card.certificate.life, previous, last, again, topics))
-    body = mail.encode_body(Body(records, card.certificate.life, committed))
+    body = mail.encode_body(Body(records, card.certificate.life, committed, words))
     return mail.encode(head, sender.boxes.close(to, PURPOSE, head, body))

@@ -8,7 +8,9 @@ import msgspec
 from broker.embedded.broker import EmbeddedBroker
 from domain.event import Event
 from domain.rules.home import RECIPIENTS, rules_for
+from domain.rules.sources import people
 from runtime.ids import new_id
+from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards, CardsConfig
 from servers.messaging.heartbeats import HeartbeatConfig, PeerMonitor
 from servers.messaging.inbox import Inbox, InboxConfig
@@ -17,14 +19,19 @@ from servers.messaging.outbox import Outbox
 from servers.messaging.outbox_publisher import OutboxConfig
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.messaging.questions import AskCard, MailQuestion, home_key
+from servers.messaging.words_to_tell import WordsToTell
+from servers.trust.user_words import UserWords, user_word
 from servers.writing.writer import Writer
 from tests.servers.fragile import FragileStore
-from tests.servers.members import certified
+from tests.servers.members import REGISTRY, certified
 
 NOW = 1_700_000_000.0
 QUICK_OUTBOX = OutboxConfig(first_retry_s=0.01, longest_retry_s=0.05)  # who waits for the broker or for a store tries again soon
 QUICK_INBOX = InboxConfig(retry_s=0.01, empty_after_s=0.02)
 QUICK_CHECK = MailCheckConfig(look_s=0.05)
+
+
+PEOPLE = {1: ("ann", "h1"), 2: ("bob", "h2"), 3: ("carol", "h3"), 7: ("gus", "nowhere")}
 
 
 class Server:
@@ -50,17 +57,19 @@ class Server:
         self.store.begin_life(NOW)
         self.trust = certified(name, self.store.keys.table, self.store.life)
         self.cards = Cards(broker, self.trust, time.monotonic, config=CardsConfig(retry_s=0.02))
+        self.words = UserWords(self.store.keys.table, lambda: REGISTRY.public)
         self.writer = Writer(self.store, lambda: NOW, [lambda batch: self.outbox.offer(batch)])
         self.outbox = Outbox(
             self.store, self.writer, broker, name, RECIPIENTS, lambda committed: (), outbox, trust=self.trust, want_card=self.cards.want,
-            committed=lambda source: self.inbox.dedup.position(source),
+            words=WordsToTell(people, self.words_of, self.lives_here), committed=lambda source: self.inbox.dedup.position(source),
         )  # fmt: skip
         self.heard: list[Event] = []
         self.broker = broker
         self.asked_anew: list[str] = []
         self.inbox = Inbox(
             self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox, trust=self.trust,
-            unopened=lambda source, why: self.mail_check.unopened(source, why), told=self.outbox.receivers.confirm,
+            belief=Belief(name, self.words, self.lives_here), unopened=lambda source, why: self.mail_check.unopened(source, why),
+            told=self.outbox.receivers.confirm,
             missing=lambda source: self.mail_check.missing(source), sent_again=self.asked_anew.append,
         )  # fmt: skip
         self.peers = PeerMonitor(broker, self.trust, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
@@ -68,6 +77,13 @@ class Server:
         self.answers = PrivateAnswers(self.trust, self.answer, self.show_card, self.cards.learn, self.cards.want)
         requests = PrivateRequests(broker, self.trust, self.cards.want)
         self.mail_check = MailCheck(name, requests, self.outbox.receivers, self.inbox, self.peers, self.cards, check)
+
+    def lives_here(self, uid):
+        return PEOPLE.get(uid, ("", ""))[1] == self.name
+
+    async def words_of(self, uids):
+        """What the Global Server says of them."""
+        return {uid: user_word(REGISTRY, uid, *PEOPLE[uid]) for uid in uids if uid in PEOPLE}
 
     def react(self, event, source):
         return self.rules.react(event, source)

@@ -61,14 +61,17 @@ async def test_nobody_but_its_addressee_reads_a_mail_and_the_head_says_what_it_i
     assert (head.source, head.destination, head.last, list(head.topics)) == ("h7", "h2", 1, ["user.message_sent"])
 
 
-async def test_mail_of_a_stranger_takes_effect_once_its_card_has_come(h1, h2, broker):
+async def test_mail_of_a_stranger_takes_effect_once_its_card_has_come(h1, store_url, broker):
     """h2 does not know h1 when the first mail comes: it asks for the card, and then for the mail."""
+    await h1.peers.stop()  # nor has it heard a heartbeat
+    h2 = await Server(store_url, "h2", broker).start()
     assert h2.trust.peers.card("h1") is None
     await h1.writer.submit((contact(),))
     await h1.writer.submit((send("first"),))
     await eventually(lambda: ids(h2) == ["first"])
     assert h2.inbox.unopened >= 1
     assert h2.inbox.dead == 0
+    await h2.stop()
 
 
 async def test_mail_that_was_closed_for_a_lost_key_is_sent_again_for_the_new_one(h1, store_url, broker):

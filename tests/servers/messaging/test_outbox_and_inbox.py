@@ -14,7 +14,7 @@ from broker import envelope, topology
 from broker.envelope import EventRecord
 from broker.port import Outgoing
 from domain.event import stored_fields
-from domain.events.home import LoggedIn
+from domain.events.home import LoggedIn, MessageSent
 from servers.messaging.inbox import InboxConfig
 from servers.messaging.outbox_publisher import OutboxConfig
 from servers.store.event_store import Store
@@ -49,8 +49,11 @@ async def servers(store_url, broker):
         yield both
 
 
-def record(event, position, stream="user-1", version=1, topic=None, data=None):
+def record(event, position, stream="user-7", version=1, topic=None, data=None):
+    """Something that user 7 did, who lives wherever the mail comes from."""
     state = stored_fields(event)
+    if stream == "user-7" and isinstance(event, MessageSent):
+        state["uid"] = 7
     if event.class_version > 1:
         state["class_version"] = event.class_version
     return EventRecord(position, stream, version, topic or event.TOPIC, event.at, msgpack.packb(state) if data is None else data)

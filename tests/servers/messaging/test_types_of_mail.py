@@ -35,7 +35,7 @@ async def test_an_event_of_the_wrong_type_is_set_aside_and_the_rest_goes_on(brok
     state = stored_fields(event) | {"to_home": "h2", "home": "h2"} | wrong
     if event.class_version > 1:
         state["class_version"] = event.class_version
-    forged = record(event, 2, data=msgpack.packb(state))
+    forged = record(event, 2, "mailbox-7" if event is RECEIPT else "user-7", data=msgpack.packb(state))
     async with opened(lambda home: f"sqlite:///{tmp_path}/{home}.db", broker) as (_, h2):
         body = Correspondent("h7", h2.trust).mail("h2", [record(message_sent("a"), 1), forged, record(message_sent("b"), 3)])
         await deliver(broker, body)
