@@ -78,11 +78,11 @@ class MailReader:
         return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
 
     def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
-        """Mail of version 1, which waited while this server was upgraded."""
+        """Mail of version 1, which waited while this server was upgraded. The servers that sent it named no publisher."""
         told = envelope.decode(body)
         if told.source.startswith("@"):  # positions under such names are not an inbox's
             return Incoming(delivery, NOTHING, f"{told.source!r} is no server")
-        if not self.speaks_for(delivery.publisher, told.source):
+        if delivery.publisher is not None and not self.speaks_for(delivery.publisher, told.source):
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
         if not self.store.transit_key:
             return Incoming(delivery, NOTHING, f"mail of version 1, said to be from {told.source!r}, came after the upgrade")
