@@ -60,6 +60,11 @@ def encode(source: str, events: Sequence[EventRecord]) -> bytes:
 
 def decode(body: bytes) -> Envelope:
     """Read a message body. Raises `Malformed` for the first thing that is wrong, and nothing else."""
+    return read(unpacked(body))
+
+
+def unpacked(body: bytes) -> dict[Any, Any]:
+    """The map of a message body. Raises `Malformed`."""
     if len(body) > MAX_BYTES:
         _refuse(f"the envelope has {len(body)} bytes, more than {MAX_BYTES}")
     try:
@@ -68,6 +73,11 @@ def decode(body: bytes) -> Envelope:
         raise Malformed(f"the envelope is not msgpack ({type(error).__name__})") from error
     if type(raw) is not dict:
         _refuse("the envelope is not a map")
+    return raw
+
+
+def read(raw: dict[Any, Any]) -> Envelope:
+    """The envelope in an unpacked map. Raises `Malformed`."""
     version = raw.get("v")
     if type(version) is not int or version != VERSION:
         _refuse(f"the envelope's version is not {VERSION}")
@@ -99,10 +109,13 @@ def record(item: Any) -> EventRecord:
     data = item.get("data")
     if type(data) is not bytes:
         _refuse("an event's data is not binary")
-    return EventRecord(_integer(item, "position"), _name(item, "stream"), _integer(item, "version"), _name(item, "topic"), time, data)
+    return EventRecord(
+        whole_number(item, "position"), _name(item, "stream"), whole_number(item, "version"), _name(item, "topic"), time, data
+    )
 
 
-def _integer(item: dict[Any, Any], field: str) -> int:
+def whole_number(item: dict[Any, Any], field: str) -> int:
+    """A number that every database can hold. Raises `Malformed`."""
     value = item.get(field)
     if type(value) is not int or not 0 <= value <= MAX_INTEGER:
         _refuse(f"{field} is not a whole number from 0 to {MAX_INTEGER}")

@@ -134,7 +134,12 @@ class Broker(Protocol):
     def read_stream(self, stream: str, start: int | str | datetime = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
         """The messages of a stream (`flash.history`, `flash.presence.log`) from `start`: an offset, a moment (then some earlier messages
         may come first), `"first"`, or `"next"` for messages after this call only. With `follow` the reader waits for more; without, it
-        ends with the message that was the last when it began. After a reconnect it goes on behind the last item that it gave."""
+        ends with the message that was the last when it began. After a reconnect it goes on behind the last item that it gave; where
+        the stream does not hold that item any more, because it was begun anew or cut off, the reader raises `Unavailable`, and the caller
+        looks where it stands."""
+
+    async def first_of(self, stream: str) -> StreamItem | None:
+        """The first message of a stream; None when it is empty. Raises `Unavailable`."""
 
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         """Whether a message of this publisher (`Delivery.publisher`) may claim to be of `server`. Whoever does not ask believes what any

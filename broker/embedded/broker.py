@@ -226,6 +226,11 @@ class EmbeddedBroker:
         sql = f'SELECT offset, body FROM "{stream}" WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?'  # noqa: S608  # our own table
         return await self._rows(sql, (offset, self._ends[stream] if end is None else end, PAGE))
 
+    async def first_of(self, stream: str) -> StreamItem | None:
+        check_stream(stream, "first")
+        rows = await self._rows(f'SELECT offset, body FROM "{stream}" ORDER BY offset LIMIT 1', ())  # noqa: S608  # our own table
+        return StreamItem(*rows[0]) if rows else None
+
     async def _rows(self, sql: str, arguments: Row) -> list[Row]:
         if not self._connected:
             raise _closed()

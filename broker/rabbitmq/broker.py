@@ -22,7 +22,7 @@ from broker.rabbitmq.connection import user_of
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.dead_letters import DeadLetters
 from broker.rabbitmq.link import Link, LinkConfig, or_unavailable
-from broker.rabbitmq.stream import StreamReader
+from broker.rabbitmq.stream import StreamReader, first_of
 from broker.topology import DEAD, check_stream, inbox
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask, BackgroundTasks
@@ -212,6 +212,11 @@ class RabbitBroker:
         if (link := self._link) is not None:
             self._attaching.start(self._attach(link, reader.attach(link)))
         return reader.items()
+
+    async def first_of(self, stream: str) -> StreamItem | None:
+        check_stream(stream, "first")
+        async with or_unavailable():
+            return await first_of(self._live_link(), stream, self._publishers)
 
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         return self._publishers.speak_for(publisher, server)

@@ -40,6 +40,8 @@ class StreamReader:
         self._end: int | None = None  # the first offset that is not wanted; None when there is none, or before the first link
         self._forget = forget
         self._items: deque[tuple[DeliveredMessage, StreamItem]] = deque()
+        self._newest: StreamItem | None = None  # that came: where a new link goes on
+        self._proven = True  # whether this link has shown that item again, so that it is still the same stream
         self._arrived = asyncio.Event()
         self._attached = False
         self._error: Unavailable | None = None
@@ -53,6 +55,10 @@ class StreamReader:
             end = await _end_of(link, self.stream)
             self._next = end if self._next is None else self._next
             self._end = None if self._follow else end
+        newest, self._proven = self._newest, self._newest is None
+        if newest is not None and await _end_of(link, self.stream) <= newest.offset:
+            self.fail(_begun_anew(self.stream))
+            return
         self._link = link
         self._channel = await link.channel(prefetch=PREFETCH)
         if self._given_up:
@@ -61,13 +67,18 @@ class StreamReader:
         self._attached = True
         self._arrived.set()
         if self._end is None or self._next < self._end:
-            start = self._items[-1][1].offset + 1 if self._items else self._since or self._next
+            start = newest.offset if newest is not None else self._since or self._next
             await link.listen(self._channel, self.stream, self._deliver, {OFFSET_HEADER: start})
 
     async def _deliver(self, message: DeliveredMessage) -> None:
         headers = message.header.properties.headers or {}
-        offset = headers.get(OFFSET_HEADER)
-        last = self._items[-1][1].offset if self._items else (self._next or 0) - 1
+        offset, newest = headers.get(OFFSET_HEADER), self._newest
+        last = newest.offset if newest is not None else (self._next or 0) - 1
+        if not self._proven and newest is not None and isinstance(offset, int) and offset >= last:
+            if offset > last or message.body != newest.body:
+                self.fail(_begun_anew(self.stream))
+                return
+            self._proven = True
         if not isinstance(offset, int) or offset <= last:  # RabbitMQ sends a stream from the start of a chunk
             await _ack(message)
             return
@@ -75,7 +86,8 @@ class StreamReader:
         publisher = message.header.properties.user_id or None
         self._publishers.count(publisher, len(message.body))
         self._since = None
-        self._items.append((message, StreamItem(offset, message.body, own, publisher)))
+        self._newest = StreamItem(offset, message.body, own, publisher)
+        self._items.append((message, self._newest))
         self._arrived.set()
 
     def fail(self, error: Unavailable) -> None:
@@ -125,6 +137,32 @@ class StreamReader:
                 await self._link.release(self._channel)
             except Unavailable as error:
                 log.info("broker.reader_close_failed", stream=self.stream, error=error.detail)
+
+
+def _begun_anew(stream: str) -> Unavailable:
+    return Unavailable(f"{stream} does not hold what was read of it any more: it was begun anew, or cut off")
+
+
+async def first_of(link: Link, stream: str, publishers: Publishers) -> StreamItem | None:
+    """The first message of a stream, in 3 ms; None when it is empty. Where the stream is missing, the link is lost."""
+    channel = await link.channel(prefetch=1)
+    counted = (await channel.declare_queue(stream, passive=True)).declaration_result.message_count
+    came: asyncio.Future[DeliveredMessage] = asyncio.get_running_loop().create_future()
+
+    async def deliver(message: DeliveredMessage) -> None:
+        if not came.done():
+            came.set_result(message)
+
+    await link.listen(channel, stream, deliver, {OFFSET_HEADER: "first"})
+    await asyncio.wait((came, link.lost), timeout=None if counted else EMPTY_S, return_when=asyncio.FIRST_COMPLETED)
+    if link.lost.done():
+        raise Unavailable("the connection to the broker was lost")
+    await link.release(channel)
+    if not came.done():
+        return None
+    properties, body = came.result().header.properties, came.result().body
+    publishers.count(properties.user_id or None, len(body))
+    return StreamItem(int((properties.headers or {})[OFFSET_HEADER]), body, {}, properties.user_id or None)  # type: ignore[arg-type]  # RabbitMQ's own
 
 
 async def _ack(message: DeliveredMessage) -> None:

@@ -21,7 +21,7 @@ from broker.embedded.reader import EmbeddedReader
 from clients.command_line.running import BadUsage, stop_writing
 from clients.command_line.screen import complain
 from domain.errors import FlashError, Unavailable
-from domain.registry.registered_home import HOME_NAME
+from domain.registry.registered_home import GLOBAL, HOME_NAME
 from flash.commands.moments import moment
 from flash.process.compose import rabbit, store_url
 from flash.process.logs import set_up_logs
@@ -30,8 +30,10 @@ from projections.audit.rows import Person
 from servers.audit.audit import Audit
 from servers.audit.decoder import HistoryDecoder
 from servers.encryption.key_store import KeyStore
-from servers.encryption.key_tables import keys_file, open_keys
+from servers.encryption.key_tables import existing_table, keys_file, open_keys
 from servers.store.databases import is_log
+from servers.trust.publications import SpeaksFor, anybody
+from servers.trust.records import GLOBAL_KEY
 
 CONNECT_S = 10.0  # a live broker answers within a second
 
@@ -95,6 +97,24 @@ async def open_history(settings: Settings, stack: contextlib.AsyncExitStack) -> 
     return EmbeddedReader(settings.data / "broker.db") if (settings.data / "broker.db").exists() else None
 
 
+def global_key(settings: Settings) -> bytes:
+    """The Global Server's key as a server whose keys lie here knows it; empty where none of them can be read."""
+    names = [GLOBAL, *sorted(path.stem for path in settings.data.glob("keys/*.db"))]
+    for name in names:
+        with contextlib.suppress(Unavailable):
+            table = existing_table(settings.keys_url, store_url(settings, name), name)
+            if table is not None:
+                with contextlib.closing(table):
+                    if key := table.records(GLOBAL_KEY).get(GLOBAL_KEY):
+                        return key
+    return b""
+
+
+def speaks_for_of(history: Any) -> SpeaksFor:
+    """Who may publish in whose name, by the rule of the broker whose history it is."""
+    return getattr(history, "speaks_for", anybody)
+
+
 @contextlib.asynccontextmanager
 async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIterator[Audit]:
     settings = settings_for(data)
@@ -103,7 +123,8 @@ async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIte
         if history is None:
             raise BadSetting(f"there is no history in {settings.data}: set FLASH_BROKER_URL, or name the directory of `flash serve`")
         decoder = HistoryDecoder(functools.partial(_keys_of, settings)) if text else None
-        audit = Audit(history, store if store is not None else settings.data / "audit.db", decoder)
+        file = store if store is not None else settings.data / "audit.db"
+        audit = Audit(history, file, decoder, functools.partial(global_key, settings), speaks_for_of(history))
         await audit.open()
         stack.push_async_callback(audit.stop)
         await audit.catch_up()

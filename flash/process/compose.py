@@ -145,7 +145,8 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
     )
     with _alone(settings.data / f"{GLOBAL}.lock"):
         server = await asyncio.to_thread(assemble_global, config, broker)
-        audit = Audit(broker, config.directory / "audit.db")
+        key = server.lifecycle.trust.identity.public
+        audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for)
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)

@@ -73,6 +73,10 @@ class Checkpoints:
         row = self._database.execute("SELECT source FROM people WHERE uid = ?", (uid,)).fetchone()
         return row[0] if row else None
 
+    def drop(self, stream: str, version: int) -> None:
+        """An event came behind newer ones: what was folded without it counts no more."""
+        self._database.execute("DELETE FROM checkpoints WHERE stream = ? AND version >= ?", (stream, version))
+
     def make(self, stream: str, version: int, source: int) -> None:
         """Store a checkpoint, unless the stream is none of this server's users' or cannot be read. Then questions fold the events that
         there are."""

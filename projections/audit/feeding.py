@@ -3,8 +3,8 @@
 An event's time is the one in its stored bytes, which seals cover; what the envelope says beside them is not read.
 
 Two things change nothing: a message that was stored before (its offset is below the stored one), and an event that its server has
-published twice (its position is not above that server's last one). Positions rise, but may have gaps, because private events never leave
-their server and PostgreSQL leaves numbers out.
+published twice (its position was told before: `coverage.py`). Positions have gaps, because private events never leave their server and
+PostgreSQL leaves numbers out. Where the stream was begun anew, the store goes on: what the servers publish again is a repeat.
 """
 
 import sqlite3
@@ -17,6 +17,7 @@ from domain.errors import Unavailable
 from domain.events.integrity import ClockCorrected
 from projections.audit.checkpoints import CHECKPOINT_EVERY, Checkpoints, Decode
 from projections.audit.clocks import Clocks
+from projections.audit.coverage import Coverage, LogLife
 from projections.audit.facts import Named, facts, fields_of
 from projections.audit.rows import ENTRIES_PER_OFFSET, Reached, Record
 from projections.audit.tables import open_for_feeding
@@ -29,12 +30,17 @@ class OtherHistory(Unavailable):
 
 class Message(NamedTuple):
     """One message of the history stream. `source` is "" for a message that is not ours, which is counted and passed over; `mark`: a
-    digest of its bytes."""
+    digest of its bytes; `life`: of the server's log; `told`: the range (after, last] of positions that it tells, None where it is unsigned
+    and says nothing of that; `era`: as the Global Server names it, else 0, and `key`: that with which it has signed."""
 
     offset: int
     source: str
     records: Sequence[Record]
     mark: bytes
+    life: LogLife = (0, 0, 0)
+    told: tuple[int, int] | None = None
+    era: int = 0
+    key: bytes = b""
 
 
 class Feeder:
@@ -53,13 +59,34 @@ class Feeder:
             raise Unavailable(f"the audit store {path} cannot be opened: {error}") from error
         self._words = Words(self._database)
         self._checkpoints = Checkpoints(self._database, decode)
+        self._coverage = Coverage(self._database)
+        self._late = Clocks()  # of events that come behind newer ones of their server
 
     def reached(self) -> Reached:
         """How far the store has come. Raises `Unavailable`."""
         try:
-            return Reached(*self._database.execute("SELECT next_offset, entries, newest, behind_s, unreadable FROM reached").fetchone())
+            found = self._database.execute(
+                "SELECT next_offset, entries, newest, behind_s, unreadable, base, era FROM reached JOIN eras USING (base)"
+            )
+            return Reached(*found.fetchone())
         except sqlite3.Error as error:
             raise _away(error) from error
+
+    def global_key(self) -> bytes:
+        """The key with which the Global Server has signed what is stored; empty where it has signed nothing."""
+        (key,) = self._database.execute("SELECT global_key FROM reached").fetchone()
+        return key or b""
+
+    def begin_anew(self) -> Reached:
+        """The stream was begun anew: its offsets begin again, and ids go on. Raises `Unavailable`."""
+        before = self.reached()
+        (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
+        base = max(before.next_id, last // ENTRIES_PER_OFFSET * ENTRIES_PER_OFFSET + ENTRIES_PER_OFFSET)
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.execute("INSERT INTO eras VALUES (?, 0)", (base,))
+        self._database.execute("UPDATE reached SET next_offset = 0, mark = NULL, base = ?", (base,))
+        self._database.execute("COMMIT")
+        return self.reached()
 
     def feed(self, messages: Sequence[Message]) -> Reached:
         """Store what is new among these messages, which come in the order of the stream. Raises `Unavailable`; then nothing is stored."""
@@ -87,8 +114,10 @@ class Feeder:
             if newest is not None:
                 clocks.newest[source] = newest
         rows = _Rows()
-        offset, newest, unreadable = before.offset, before.newest, before.unreadable
-        (mark,) = self._database.execute("SELECT mark FROM reached").fetchone()
+        offset, newest, unreadable, era = before.offset, before.newest, before.unreadable, before.era
+        mark, key = self._database.execute("SELECT mark, global_key FROM reached").fetchone()
+        self._coverage.load()
+        moments: list[float] = []  # of events that came as they happened, and not because an era was filled again
         for message in messages:
             if message.offset == offset - 1 and message.mark != mark:
                 raise OtherHistory
@@ -97,14 +126,31 @@ class Feeder:
             mark = message.mark
             offset = message.offset + 1
             unreadable += not message.source
+            era, key = message.era or era, message.key or key
+            if not message.source:
+                continue
+            source = message.source
+            known = self._coverage.of(self._words.number(source), message.life)
             for number, record in enumerate(message.records):
-                if record.position > last.get(message.source, -1):
-                    last[message.source] = record.position
-                    newest = rows.add(message.offset * ENTRIES_PER_OFFSET + number, message.source, record, self._words, clocks)
-                    if record.topic == ClockCorrected.TOPIC and record.stream == f"clock-{message.source}":
-                        self._insert(rows)
-                        self._accept_clock(message.source, record, clocks)
-                        rows = rows.emptied()
+                if known.holds(record.position) or (message.told is None and record.position <= known.last):
+                    continue
+                late = record.position <= last.get(source, -1)
+                last[source] = max(last.get(source, -1), record.position)
+                id = before.base + message.offset * ENTRIES_PER_OFFSET + number
+                own = rows.add(id, source, record, self._words, self._late if late else clocks)
+                if late:
+                    self._checkpoints.drop(record.stream, record.version)
+                else:
+                    newest = own
+                    moments.append(own)
+                if record.topic == ClockCorrected.TOPIC and record.stream == f"clock-{source}":
+                    self._insert(rows)
+                    self._accept_clock(source, record, clocks)
+                    rows = rows.emptied()
+            if message.told is not None:
+                known.add(*message.told)
+            elif message.records:
+                known.add(known.last if known.ranges else message.records[0].position - 1, message.records[-1].position)
         self._insert(rows)
         positions = [(self._words.number(source), position, clocks.newest.get(source)) for source, position in last.items()]
         self._database.executemany(
@@ -112,10 +158,12 @@ class Feeder:
             " ON CONFLICT (source) DO UPDATE SET position = excluded.position, newest = excluded.newest",
             positions,
         )
-        behind_s = max(0.0, self._clock() - newest) if rows.versions and newest is not None else before.behind_s
-        reached = Reached(offset, before.entries + len(rows.versions), newest, behind_s, unreadable)
-        update = "UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?, mark = ?"
-        self._database.execute(update, (*reached, mark))
+        behind_s = max(0.0, self._clock() - moments[-1]) if moments else before.behind_s
+        reached = Reached(offset, before.entries + len(rows.versions), newest, behind_s, unreadable, before.base, era)
+        update = "UPDATE reached SET next_offset = ?, entries = ?, newest = ?, behind_s = ?, unreadable = ?, mark = ?, global_key = ?"
+        self._database.execute(update, (*reached[:5], mark, key))
+        self._database.execute("UPDATE eras SET era = ? WHERE base = ?", (era, before.base))
+        self._coverage.save()
         for source, stream, version in rows.versions:
             if version and version % self._checkpoint_every == 0:
                 self._checkpoints.make(stream, version, self._words.number(source))

@@ -5,6 +5,7 @@ pair of server and topic, of which there are few, and the rows are merged.
 """
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
@@ -51,7 +52,8 @@ class Log:
         """Every event about popups with this id, each with the popup's sender, oldest first. An id is unique among one sender's only."""
         sql = f"SELECT o.sender, {_COLUMNS} FROM popups o JOIN entries e ON e.id = o.id LEFT JOIN people p ON p.uid = e.uid"  # noqa: S608
         rows = self._database.execute(f"{sql} WHERE o.message = ? ORDER BY o.sender, e.time, e.id", (message,))
-        return [(row[0], self._row(row[1:])) for row in rows]
+        eras = self.eras()
+        return [(row[0], self._row(row[1:], eras)) for row in rows]
 
     def topics(self) -> list[str]:
         """Every topic that occurs."""
@@ -133,11 +135,18 @@ class Log:
         by = f" ORDER BY {order}" if order else ""
         found = f"SELECT e.* FROM entries e {index}{where}{by} LIMIT ?"  # noqa: S608 - conditions of our own; values are bound
         sql = f"SELECT {_COLUMNS} FROM ({found}) e LEFT JOIN people p ON p.uid = e.uid{by}"  # noqa: S608
-        return [self._row(row) for row in self._database.execute(sql, (*values, limit))]
+        eras = self.eras()
+        return [self._row(row, eras) for row in self._database.execute(sql, (*values, limit))]
 
-    def _row(self, row: tuple[Any, ...]) -> AuditRow:
+    def eras(self) -> list[tuple[int, int]]:
+        """Every era that was read: at which id it begins, and its number."""
+        return self._database.execute("SELECT base, era FROM eras ORDER BY base").fetchall()
+
+    def _row(self, row: tuple[Any, ...], eras: list[tuple[int, int]]) -> AuditRow:
         id, source, position, stream, version, topic, *rest = row
-        return AuditRow(id, self._words.word(source), position, stream, version, self._words.word(topic), *rest)
+        base, era = eras[bisect_right(eras, id, key=lambda begun: begun[0]) - 1]
+        found = AuditRow(id, self._words.word(source), position, stream, version, self._words.word(topic), *rest)
+        return found._replace(era=era, base=base)
 
 
 def _times(wanted: AuditFilter) -> tuple[tuple[str, Any], ...]:

@@ -1,7 +1,8 @@
 """The values that go into the audit and come out of it. Rule: plain and frozen; times are seconds since 1970, UTC.
 
 An entry's `id` is its place in the history: the offset of its message in the stream, and its number in that message. So ids are the same
-in every store that is fed from the same stream, and an export can continue after any of them.
+in every store that is fed from the same stream, and an export can continue after any of them. When the stream was begun anew, ids go on
+above those of the eras before, from the era's `base`.
 """
 
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class AuditFilter:
 class AuditRow(NamedTuple):
     """One event. `source` and `position`: the server that stored it, and its place in that server's log; `time`: the moment that counts;
     `uid` and `handle`: the user whose stream it is, None for a stream of a server; `data`: the stored bytes; `told`: the event's own time
-    where it is another, because it runs backwards; `home`: where the user lives, None where nobody knows."""
+    where it is another, because it runs backwards; `home`: where the user lives, None where nobody knows; `era`: of the stream, 0 where it
+    is not known, and `base`, at which its ids begin."""
 
     id: int
     source: str
@@ -66,6 +68,8 @@ class AuditRow(NamedTuple):
     data: bytes
     told: float | None = None
     home: str | None = None
+    era: int = 0
+    base: int = 0
 
     @property
     def foreign(self) -> bool:
@@ -75,8 +79,8 @@ class AuditRow(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """The offset of its message in the history stream."""
-        return self.id // ENTRIES_PER_OFFSET
+        """The offset of its message in the history stream of its era."""
+        return (self.id - self.base) // ENTRIES_PER_OFFSET
 
 
 class Page(NamedTuple):
@@ -161,15 +165,23 @@ class Online(NamedTuple):
 class Reached(NamedTuple):
     """How far the audit has come. `offset`: the next offset of the history stream; `entries`: how many events are in the store; `newest`:
     the time of the last event that arrived, None before the first; `behind_s`: how old that event was when it was stored; `unreadable`: how
-    many messages of the stream were passed over because they are not ours."""
+    many messages of the stream were passed over because they are not ours, or not believed; `base`: at which the ids of this era begin;
+    `era`: of the stream, 0 before the Global Server has named it."""
 
     offset: int
     entries: int
     newest: float | None
     behind_s: float | None
     unreadable: int
+    base: int = 0
+    era: int = 0
+
+    @property
+    def next_id(self) -> int:
+        """Every entry that comes has an id from here on."""
+        return self.base + self.offset * ENTRIES_PER_OFFSET
 
     @property
     def cursor(self) -> str | None:
         """The cursor, in the order of arrival, after everything that is in the store."""
-        return str(self.offset * ENTRIES_PER_OFFSET - 1) if self.offset else None
+        return str(self.next_id - 1) if self.next_id else None

@@ -7,7 +7,7 @@ Elsewhere the SQL is plain: `?` for a value, no upserts but `ON CONFLICT … DO 
 import sqlite3
 from pathlib import Path
 
-FORMAT = 3  # of the tables and of the states in `checkpoints`; a store of another format is thrown away and fed anew
+FORMAT = 4  # of the tables and of the states in `checkpoints`; a store of another format is thrown away and fed anew
 
 CACHE_KIB = 65_536  # ids and causes are random, so the upper pages of their indices must stay in memory while a million events are fed
 BUSY_S = 30.0  # two commands may feed one store; the second one waits for the first
@@ -16,13 +16,17 @@ BUSY_S = 30.0  # two commands may feed one store; the second one waits for the f
 # server, its last position and latest time. `entries`: one row per event, in the order of the history; `source` and `topic` are numbers of
 # `words`; `time` is the moment that counts, `told` the event's own time where that is another (`clocks.py`). `kinds`: the pairs of source
 # and topic that occur. `presence`: one row per event that moves a user's presence. `people`: where they live, `source` as a number; `sure`
-# once the Global Server has said it. `checkpoints`: a stream's state, every so many versions.
+# once the Global Server has said it. `eras`: the eras of the stream that were read, each with what its ids begin at. `covered`: which
+# positions the history has told (`coverage.py`). `checkpoints`: a stream's state, every so many versions.
 _SCHEMA = """
 CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 CREATE TABLE kinds (source INTEGER NOT NULL, topic INTEGER NOT NULL, PRIMARY KEY (source, topic)) WITHOUT ROWID;
 CREATE TABLE sources (source INTEGER PRIMARY KEY, position INTEGER NOT NULL, newest REAL);
 CREATE TABLE reached (only_row INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries INTEGER NOT NULL,
-    newest REAL, behind_s REAL, unreadable INTEGER NOT NULL, mark BLOB);
+    newest REAL, behind_s REAL, unreadable INTEGER NOT NULL, mark BLOB, base INTEGER NOT NULL, global_key BLOB);
+CREATE TABLE eras (base INTEGER PRIMARY KEY, era INTEGER NOT NULL);
+CREATE TABLE covered (source INTEGER NOT NULL, life INTEGER NOT NULL, after INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (source, life, after)) WITHOUT ROWID;
 CREATE TABLE entries (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, position INTEGER NOT NULL, stream TEXT NOT NULL,
     version INTEGER NOT NULL, topic INTEGER NOT NULL, time REAL NOT NULL, uid INTEGER, cause TEXT NOT NULL, data BLOB NOT NULL,
     told REAL);
@@ -42,7 +46,8 @@ CREATE TABLE people (uid INTEGER PRIMARY KEY, handle TEXT NOT NULL, home TEXT NO
 CREATE INDEX people_by_handle ON people (handle);
 CREATE TABLE checkpoints (stream TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (stream, version)) WITHOUT ROWID;
-INSERT INTO reached VALUES (1, 0, 0, NULL, NULL, 0, NULL);
+INSERT INTO reached VALUES (1, 0, 0, NULL, NULL, 0, NULL, 0, NULL);
+INSERT INTO eras VALUES (0, 0);
 """
 
 BY_ID = "NOT INDEXED"  # read the entries in the order of their ids

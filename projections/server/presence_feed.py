@@ -47,6 +47,7 @@ class Feed:
         self._kept = kept_changes
         self._portion = max(1, kept_changes // 8)  # old changes go in portions, so that a change costs no more when the limit is reached
         self.whole = True
+        self.signed = False  # an era has begun, so every message names its publisher
         self.users: dict[int, Standing] = {}
         self.changes: list[Change] = []
         self.first = 0  # the position of `changes[0]`
@@ -99,7 +100,14 @@ class Feed:
     def to_checkpoint(self) -> dict[str, Any]:
         """Everything, as plain data."""
         users = [[uid, *standing] for uid, standing in self.users.items()]
-        return {"format": FORMAT, "whole": self.whole, "first": self.first, "users": users, "changes": list(self.changes)}
+        return {
+            "format": FORMAT,
+            "whole": self.whole,
+            "signed": self.signed,
+            "first": self.first,
+            "users": users,
+            "changes": list(self.changes),
+        }
 
     def from_checkpoint(self, data: Mapping[str, Any]) -> bool:
         """Take over what `to_checkpoint` gave, whole or not at all. False for another format."""
@@ -108,4 +116,5 @@ class Feed:
         users = {uid: Standing(version, status, since) for uid, version, status, since in data["users"]}
         changes = [Change(offset, uid, body) for offset, uid, body in data["changes"]]
         self.whole, self.first, self.users, self.changes = data["whole"], data["first"], users, changes
+        self.signed = bool(data.get("signed", False))
         return True

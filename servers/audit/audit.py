@@ -14,16 +14,18 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from broker import envelope
 from broker.port import StreamItem
 from broker.topology import HISTORY
 from domain.errors import Malformed, Unavailable
+from domain.registry.registered_home import GLOBAL
 from projections.audit.feeding import Feeder, Message, OtherHistory
 from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, AuditRow, Doubt, Life, Online, Order, Page, Person, Reached, Shown, StateAt
 from runtime.background_task import BackgroundTask
 from runtime.worker import Worker
 from servers.audit.decoder import HistoryDecoder
+from servers.trust.publications import HistoryJudge, SpeaksFor, anybody
+from servers.trust.server_identity import NotBelieved
 
 MAX_BATCH_BYTES = 2_000_000  # per transaction: some 6,000 events, a quarter of a second; one event when it comes alone
 MAX_WAITING = 512  # messages that were read and not yet stored; then reading waits
@@ -54,8 +56,20 @@ class Audit:
     `Shown` and `texts`, and a state is folded from its stream's first event.
     """
 
-    def __init__(self, history: History, path: Path, decoder: HistoryDecoder | None = None) -> None:
+    def __init__(
+        self,
+        history: History,
+        path: Path,
+        decoder: HistoryDecoder | None = None,
+        global_key: Callable[[], bytes] = lambda: b"",
+        speaks_for: SpeaksFor = anybody,
+    ) -> None:
+        """`global_key`: the Global Server's, with which publications are proven, empty where it is not known here; `speaks_for`: as
+        `broker.port.Broker.speaks_for`."""
         self._history = history
+        self._global_key = global_key
+        self._speaks_for = speaks_for
+        self._judge = HistoryJudge()
         self._path = path
         self._decoder = decoder
         self._feeding = Worker("audit-feeder")
@@ -72,6 +86,7 @@ class Audit:
         decode = (self._decoder or HistoryDecoder()).decode
         self._reader = await self._asking.run(partial(Reader, self._path, decode, personal=self._decoder is not None))
         self.reached = await self._feeding.run(self._feeder.reached)
+        await self._new_judge()
 
     def start(self) -> None:
         """Follow the history from where the store stands, also after each loss of the broker, until `stop`."""
@@ -88,7 +103,7 @@ class Audit:
 
     async def catch_up(self) -> Reached:
         """Store everything that the history holds now, and return how far that is. Raises `Unavailable`."""
-        await self._read(follow=False)
+        await self._read_or_begin_anew(follow=False)
         return self.reached
 
     async def grown(self, entries: int, timeout_s: float | None = None) -> bool:
@@ -140,6 +155,10 @@ class Audit:
         """Where times are doubtful: an answer about a moment goes by the order of each log there."""
         return await self._ask(lambda r: r.moments.doubts())
 
+    async def eras(self) -> dict[int, int]:
+        """The eras of the history that were read, each with the number at which its ids begin."""
+        return await self._ask(lambda r: {era: base for base, era in r.log.eras()})
+
     async def topics(self) -> list[str]:
         """Every topic that occurs."""
         return await self._ask(lambda r: r.log.topics())
@@ -168,13 +187,44 @@ class Audit:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._read(follow=False)
+                await self._read_or_begin_anew(follow=False)
                 await self._read(follow=True)
             except Unavailable as error:
                 log.warning("audit.interrupted", detail=error.detail)
             except Exception:
                 log.exception("audit.failed")
             await asyncio.sleep(RETRY_S)
+
+    async def _new_judge(self) -> None:
+        assert self._feeder is not None
+        key = self._global_key() or await self._feeding.run(self._feeder.global_key)
+        self._judge = HistoryJudge(key, self._speaks_for, begun=self.reached.era > 0)
+
+    async def _read_or_begin_anew(self, *, follow: bool) -> None:
+        """Read the history. Where its stream was begun anew by the same Global Server, the store goes on in another era."""
+        try:
+            await self._read(follow=follow)
+        except OtherHistory:
+            if self._feeder is None or not await self._is_ours():
+                raise
+            self.reached = await self._feeding.run(self._feeder.begin_anew)
+            log.warning("audit.history_begun_anew", entries=self.reached.entries)
+            await self._new_judge()
+            await self._read(follow=follow)
+
+    async def _is_ours(self) -> bool:
+        """Whether the Global Server whose history is in the store has signed something in this stream, too."""
+        assert self._feeder is not None
+        key = self._global_key() or await self._feeding.run(self._feeder.global_key)
+        if not key:
+            return False
+        judge = HistoryJudge(key, self._speaks_for)
+        async for item in self._history.read_stream(HISTORY, "first", follow=False):
+            with contextlib.suppress(Malformed, NotBelieved):
+                told = judge.read(item)
+                if told.source == GLOBAL and told.head is not None:
+                    return True
+        return False
 
     async def _read(self, *, follow: bool) -> None:
         """Read the history into the store; what comes while a batch is stored is the next batch. The last message of the previous time
@@ -209,7 +259,7 @@ class Audit:
     async def _store(self, items: list[StreamItem]) -> None:
         if self._feeder is None:
             raise Unavailable("the audit is closed")
-        self.reached = await self._feeding.run(_feed, self._feeder, items)
+        self.reached = await self._feeding.run(_feed, self._feeder, items, self._judge)
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
 
@@ -225,15 +275,19 @@ async def _pump(items: AsyncIterator[StreamItem], waiting: "asyncio.Queue[Stream
     await waiting.put(None)
 
 
-def _feed(feeder: Feeder, items: list[StreamItem]) -> Reached:
-    return feeder.feed([message_of(item) for item in items])
+def _feed(feeder: Feeder, items: list[StreamItem], judge: HistoryJudge) -> Reached:
+    return feeder.feed([message_of(item, judge) for item in items])
 
 
-def message_of(item: StreamItem) -> Message:
+def message_of(item: StreamItem, judge: HistoryJudge) -> Message:
+    """An item of the stream as the store takes it; without a source where it cannot be read or is not believed, which `judge` logs."""
     mark = hashlib.sha256(item.body).digest()[:8]
     try:
-        told = envelope.decode(item.body)
-    except Malformed as error:
-        log.warning("audit.unreadable", offset=item.offset, detail=error.detail)
+        told = judge.read(item)
+    except (Malformed, NotBelieved):
         return Message(item.offset, "", (), mark)
-    return Message(item.offset, told.source, told.events, mark)
+    head = told.head
+    if head is None:
+        return Message(item.offset, told.source, told.events, mark)
+    era, key = (head.era, judge.global_key) if told.source == GLOBAL and judge.global_key else (0, b"")
+    return Message(item.offset, told.source, told.events, mark, (head.life, head.former, head.agreed), (head.after, head.last), era, key)

@@ -30,6 +30,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
+from servers.messaging.eras import EraKeeper
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
@@ -41,6 +42,7 @@ from servers.security.passwords import Passwords
 from servers.security.tokens import CONSOLE, KeyVerifier, Signer
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
 from servers.store.event_store import Committed, Store
+from servers.trust.publications import HistorySigner
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
@@ -75,12 +77,14 @@ def assemble(
     to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))
     belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want, words=to_tell,
-                    committed=lambda source: inbox.dedup.position(source))  # fmt: skip
+                    committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock))  # fmt: skip
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
     peers = PeerMonitor(broker, trust, new_id(), monotonic, lambda home: came_up(home), lambda home: presence.homes_changed(), cards.want,
                         config.heartbeats)  # fmt: skip
+    peers.eras.listeners.append(outbox.era_is)
+    eras = EraKeeper(broker, trust, peers.eras, clock)
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
     presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
@@ -110,7 +114,7 @@ def assemble(
     clock_check = ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock)
     lifecycle = Lifecycle(broker=broker, requests=requests, answers=answers, store=store, directory=directory, current=current,
                           projector=projector, erasure=erasure, writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers,
-                          presence=presence,
+                          eras=eras, presence=presence,
                           with_presence=bool(config.integrators), questions=questions, passwords=passwords,
                           trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, keeper=keeper, own_life=own_life,
                           clock_check=clock_check,

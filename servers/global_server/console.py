@@ -19,7 +19,7 @@ from broker.topology import DEAD, inbox
 from domain.errors import Malformed, Unavailable
 from domain.registry.commands import NoteDeadLetters, NoteRead
 from domain.registry.registered_home import GLOBAL
-from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
+from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
 from projections.directory.directory import NOT_ENROLLED
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
@@ -115,7 +115,7 @@ class OpsConsole:
 
     def newest(self) -> str:
         """The cursor for a live tail that shows only events from now on."""
-        return str(max(0, self.audit.reached.offset * ENTRIES_PER_OFFSET - 1))
+        return self.audit.reached.cursor or "0"
 
     async def events(self, who: Identity, wanted: AuditFilter, cursor: str | None, limit: int, *, what: str = "log") -> Page:
         """A page of events, newest first. Raises `Invalid` for a malformed cursor."""

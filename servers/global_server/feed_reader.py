@@ -17,7 +17,7 @@ from domain.errors import Unavailable
 from projections.server.presence_feed import Change, Feed, Standing
 from runtime.background_task import BackgroundTasks
 from servers.encryption.key_store import KeyStore
-from servers.messaging.presence_events import TYPE
+from servers.messaging.presence_events import TYPE, era_told
 from servers.writing.projector import read_checkpoint, write_checkpoint
 
 CHECKPOINT_EVERY_S = 60.0  # a restart after a crash folds at most a minute of changes
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 class _Data(msgspec.Struct):
     uid: int
+    handle: str
     home: str
     status: str
     since: str
@@ -35,6 +36,7 @@ class _Data(msgspec.Struct):
 
 class _CloudEvent(msgspec.Struct):
     id: str
+    source: str
     type: str
     time: str
     data: _Data
@@ -44,15 +46,15 @@ _read = msgspec.json.Decoder(_CloudEvent).decode
 
 
 class FeedReader:
-    """One reader of the log for all subscribers. `home_of` tells where a user lives, None of one who is not known; `news` is called after
-    every change."""
+    """One reader of the log for all subscribers. `person` tells handle and home of a user, None of one who is not known; `news` is
+    called after every change."""
 
     def __init__(
         self,
         broker: Broker,
         file: Path,
         clock: Callable[[], float],
-        home_of: Callable[[int], Awaitable[str | None]],
+        person: Callable[[int], Awaitable[tuple[str, str] | None]],
         news: Callable[[], None],
         kept_changes: int,
         keys: KeyStore,
@@ -67,8 +69,7 @@ class FeedReader:
         self._broker = broker
         self._file = file
         self._clock = clock
-        self._home_of = home_of
-        self._signed = False  # whether the log is signed from here on
+        self._person = person
         self._news = news
         self._keys = keys
         self._saved = ""
@@ -97,8 +98,10 @@ class FeedReader:
             try:
                 following = await self._catch_up()
                 self.caught_up.set()
-                async for item in self._broker.read_stream(PRESENCE_LOG, following):
-                    await self._take(item)
+                # The last known message comes again, so that the reader notices a stream that is another one after a loss of the broker.
+                async for item in self._broker.read_stream(PRESENCE_LOG, max(0, following - 1)):
+                    if item.offset >= following:
+                        await self._take(item)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
             except Exception:  # the store failed while a user was looked up; the next try begins at the last change
@@ -134,6 +137,11 @@ class FeedReader:
         return following
 
     async def _take(self, item: StreamItem) -> None:
+        if (began := era_told(item.body)) is not None:
+            if item.offset == 0 and began.former:  # what an earlier era told of users who do not move is in no stream any more
+                self.feed.whole = False
+            self.feed.signed = True
+            return
         try:
             event = _read(item.body)
             if event.type != TYPE:
@@ -144,25 +152,28 @@ class FeedReader:
             log.warning("feed.message_unreadable", offset=item.offset)
             return
         data = event.data
-        if not await self._believes(item, data):
+        if (why := await self._not_believed(item, event)) is not None:
             self.not_believed += 1
-            log.warning("feed.change_not_believed", offset=item.offset, uid=data.uid, home=data.home, publisher=item.publisher)
+            log.warning("feed.change_not_believed", offset=item.offset, uid=data.uid, home=data.home, publisher=item.publisher, why=why)
             return
         if self.feed.apply(Change(item.offset, data.uid, item.body), Standing(version, data.status, data.since)):
             self.changes += 1
             self.delay_s = max(0.0, self._clock() - at)
             self._news()
 
-    async def _believes(self, item: StreamItem, data: _Data) -> bool:
-        """Whether the change comes from the home of the user whom it names. What was published before Flash signed is believed, but nothing
-        that is unsigned and comes later."""
-        home = await self._home_of(data.uid)
-        if home is not None and home != data.home:
-            return False
-        if item.publisher is None and not self._signed:
-            return True
-        self._signed = True
-        return self._broker.speaks_for(item.publisher, data.home)
+    async def _not_believed(self, item: StreamItem, event: _CloudEvent) -> str | None:
+        """Why a change does not count; None when it comes from the home of the user whom it names. What was published before Flash signed
+        is believed, but nothing that is unsigned and comes later."""
+        data, home = event.data, event.data.home
+        person = await self._person(data.uid)
+        if person is not None and person != (data.handle, home):
+            return "the user lives elsewhere, or is called otherwise"
+        if event.source != f"/homes/{home}" or not event.id.startswith(f"{home}/user-{data.uid}/"):
+            return "its id or source is not of the home that it names"
+        if item.publisher is None and not self.feed.signed:
+            return None
+        self.feed.signed = True
+        return None if self._broker.speaks_for(item.publisher, home) else "somebody else published it"
 
     async def _save_now_and_then(self) -> None:
         while True:

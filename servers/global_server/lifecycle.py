@@ -15,6 +15,7 @@ from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
+from servers.messaging.eras import EraKeeper
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.security.passwords import Passwords
@@ -31,6 +32,7 @@ class Lifecycle(Components):
     directory: Directory
     current: CurrentDirectory
     mail_check: MailCheck
+    eras: EraKeeper
     presence: PresenceView
     with_presence: bool
     questions: Questions
@@ -54,6 +56,7 @@ class Lifecycle(Components):
         for server in (GLOBAL, *sorted(self.directory.homes)):
             await self.broker.declare_inbox(server)  # now and after each loss of the broker: homes may not make their own queues
         await self.outbox.start()
+        self.eras.start()
         self.sealer.start()
         await self.inbox.start()
         self.mail_check.start()
@@ -80,6 +83,7 @@ class Lifecycle(Components):
             self.cards,
             self.registrar,
             self.peers,
+            self.eras,
             self.mail_check,
             self.inbox,
             self.sealer,

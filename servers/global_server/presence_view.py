@@ -44,7 +44,7 @@ class PresenceView:
         self._grants = grants
         self._alive = alive
         self._catch_up = catch_up
-        self.reader = FeedReader(broker, file, clock, self._home_of, self._news, kept_changes, keys)
+        self.reader = FeedReader(broker, file, clock, self._person, self._news, kept_changes, keys)
         self.feed = self.reader.feed
         self.subscribers = Subscribers(self.feed, directory.users.get, self._silent, blank_s, monotonic)
 
@@ -120,12 +120,12 @@ class PresenceView:
         alive = self._alive()
         return sorted(home.name for home in self._directory.homes.values() if home.name not in alive)
 
-    async def _home_of(self, uid: int) -> str | None:
-        """Where a user lives whom the feed names. Another Global Server may have registered that user just now."""
+    async def _person(self, uid: int) -> tuple[str, str] | None:
+        """Handle and home of a user whom the feed names. Another Global Server may have registered that user just now."""
         if uid not in self._directory.users:
             await self._catch_up()
         user = self._directory.users.get(uid)
-        return None if user is None else user.home
+        return None if user is None else (user.handle, user.home)
 
     def _news(self) -> None:
         self.subscribers.wake()

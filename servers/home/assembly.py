@@ -43,6 +43,7 @@ from servers.messaging.leased_broker import leased
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.presence_events import presence_feed, watching_homes
+from servers.messaging.presence_refill import PresenceRefill
 from servers.messaging.private_questions import OpenUntilEnrolled, PrivateAnswers, PrivateRequests
 from servers.messaging.word_asking import WordAsking
 from servers.messaging.words_to_tell import WordsToTell
@@ -55,6 +56,7 @@ from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
 from servers.store.event_store import Store
 from servers.store.log.lease import Lease
+from servers.trust.publications import HistorySigner
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
@@ -99,7 +101,7 @@ def assemble(
     belief = Belief(name, words, lives_here, closed.uids, word_asking.nobodies, word_asking.want)
     to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want)
     outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name), trust=trust, want_card=cards.want,
-                    words=to_tell, committed=lambda source: inbox.dedup.position(source),
+                    words=to_tell, committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock),
                     overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent)
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
@@ -115,6 +117,8 @@ def assemble(
     peers = PeerMonitor(broker, trust, run, monotonic, lambda who: came_up(who), lambda who: notifier.home_down(who), cards.want,
                         config.heartbeats, on_twin=lambda: keeper.twin())  # fmt: skip
     notifier = SessionNotifier(name, sessions, projections, peers, departures.left)
+    presence_refill = PresenceRefill(store, writer, broker, name, lambda: presence.users)
+    peers.eras.listeners += (outbox.era_is, presence_refill.era_is)
     peer_presence = PeerPresence(requests, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
 
@@ -151,7 +155,8 @@ def assemble(
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
-                          answers=answers, mail_check=mail_check, words=words, word_asking=word_asking, handles=projections.handles,
+                          answers=answers, mail_check=mail_check, presence_refill=presence_refill, words=words,
+                          word_asking=word_asking, handles=projections.handles,
                           global_client=global_client, trust=trust, cards=cards, housekeeping=housekeeping, blanks=blanks,
                           keeper=keeper, clock_check=clock_check,
                           readiness=Readiness(name, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip

@@ -15,6 +15,7 @@ from servers.home.peer_presence import PeerPresence
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
+from servers.messaging.presence_refill import PresenceRefill
 from servers.messaging.private_questions import PrivateAnswers
 from servers.messaging.questions import home_key
 from servers.messaging.word_asking import WordAsking
@@ -36,6 +37,7 @@ class Lifecycle(Components):
     presence: PresenceIndex
     mail_check: MailCheck
     peer_presence: PeerPresence
+    presence_refill: PresenceRefill
     answers: PrivateAnswers
     words: UserWords
     handles: Handles
@@ -68,6 +70,7 @@ class Lifecycle(Components):
         await self.broker.declare_inbox(self.name)
         await self.broker.declare_inbox(GLOBAL)  # for our seals: a message without a queue would stop the outbox
         await self.outbox.start()
+        await self.presence_refill.start()
         self.sealer.start()
         await self.peers.start()
         await self.broker.serve(home_key(self.name), self.answers.answer)
@@ -108,6 +111,7 @@ class Lifecycle(Components):
             self.word_asking,
             self.cards,
             self.peers,
+            self.presence_refill,
             self.sealer,
             self.outbox,
             self.writer,

@@ -13,7 +13,9 @@ import structlog
 from msgspec import Struct
 
 from broker.port import Broker
+from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
+from servers.messaging.eras import Eras
 from servers.trust.server_identity import NotBelieved, read_signed, read_unproven
 from servers.trust.trust import Trust
 
@@ -33,12 +35,14 @@ class HeartbeatConfig:
 
 
 class Beat(Struct, frozen=True, array_like=True):
-    """A heartbeat. `run` differs after each restart; `at` is the sender's time, and `number` counts in its run."""
+    """A heartbeat. `run` differs after each restart; `at` is the sender's time, and `number` counts in its run; `eras`: of the
+    streams, as the Global Server tells them."""
 
     server: str
     run: str
     at: float
     number: int
+    eras: tuple[tuple[str, int, bool], ...] = ()
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class PeerMonitor:
     config: HeartbeatConfig
     on_twin: Callable[[], None] = lambda: None
     refused: int = field(default=0, init=False)  # heartbeats that were not believed
+    eras: Eras = field(default_factory=Eras)  # of the streams, which the heartbeats of the Global Server tell
     _twins: tuple[str, int] = field(default=("", 0), init=False)  # another process under our name, and how often it was heard
     _known: dict[str, Peer] = field(default_factory=dict, init=False)
     _task: BackgroundTask = field(init=False)
@@ -98,7 +103,7 @@ class PeerMonitor:
 
     async def _beat(self) -> None:
         for number in itertools.count():
-            beat = Beat(self.server, self.run, self.trust.clock(), number)
+            beat = Beat(self.server, self.run, self.trust.clock(), number, self.eras.told() if self.server == GLOBAL else ())
             await self.broker.send_heartbeat(self.trust.identity.signed(PURPOSE, beat))
             self.check()
             await asyncio.sleep(self.config.beat_s)
@@ -149,12 +154,18 @@ class PeerMonitor:
             raise NotBelieved(f"a heartbeat of {name} is of another time")
         if known is None:
             self._known[name] = Peer(beat.run, told, now)
+            self._hear_eras(beat)
             self.on_up(name)
             return
         if beat.at < known.told[0] or (beat.run == known.run and told <= known.told):
             raise NotBelieved(f"a heartbeat of {name} was heard before")
         known.beat_at, known.told = now, told
+        self._hear_eras(beat)
         if not known.up or known.run != beat.run:
             known.up, known.run = True, beat.run
             log.info("peer.up", server=name)
             self.on_up(name)
+
+    def _hear_eras(self, beat: Beat) -> None:
+        if beat.server == GLOBAL:
+            self.eras.hear(beat.eras)

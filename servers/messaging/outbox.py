@@ -9,9 +9,11 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from broker import envelope, topology
+from broker import topology
 from broker.port import Broker, Outgoing
 from domain.event import Event
+from servers.messaging.eras import Era
+from servers.messaging.history_sender import HELD, NAME, HistorySender
 from servers.messaging.mail_sender import MailSender, Recipients
 from servers.messaging.outbox_publisher import OutboxConfig, OutboxPublisher
 from servers.messaging.receivers import Receivers
@@ -19,6 +21,7 @@ from servers.messaging.recent_commits import RecentCommits
 from servers.messaging.words_to_tell import WordsToTell
 from servers.store.event_store import Committed, Store
 from servers.store.log.positions import MAILED, RELAY, SETTLED
+from servers.trust.publications import HistorySigner
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
@@ -42,13 +45,12 @@ class Outbox:
         words: WordsToTell,
         committed: Callable[[str], int] = lambda server: 0,
         overdue: Callable[[Event], bool] = lambda event: False,
+        signer: HistorySigner | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`want_card`: learn the card of a server; `committed`: how far this server has come in another's log; `overdue`:
-        whether an event's time to live is over, so that it bounces."""
+        whether an event's time to live is over, so that it bounces; `signer`: of what is published to the history."""
         self._store = store
-        self._broker = broker
-        self._server = server
         config = config or OutboxConfig()
         self.recent = recent = RecentCommits(config.max_events, config.max_bytes)
         self.offer = recent.offer  # the writer calls it with every commit
@@ -59,8 +61,11 @@ class Outbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         trust.peers.on_learned.append(self._card_came)
         self.mail = OutboxPublisher(store, writer, broker, "mail", RELAY, sender.send, follower, 0.0, config, sender)
+        following = recent.follow()
+        again = HistorySender(store, broker, server, following, signer, config.max_batch, config.max_batch_bytes)
+        self.history_sender = again
         self.history = OutboxPublisher(
-            store, writer, broker, "history", f"{RELAY}-history", self._history, recent.follow(), config.history_linger_s, config
+            store, writer, broker, "history", NAME, again.send, following, config.history_linger_s, config, again
         )
 
     async def start(self) -> None:
@@ -71,6 +76,7 @@ class Outbox:
             self.receivers.load(await self._store.run(self._store.tracked_under, f"{prefix} "))
         await self.mail.start()
         await self.history.start()
+        self.history_sender.load(await self._store.run(self._store.tracked_under, HELD))
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Publish the rest if the broker takes it in time; what remains is published at the next start."""
@@ -87,13 +93,18 @@ class Outbox:
 
     @property
     def lag(self) -> int:
-        """How many positions are committed but not yet published."""
-        return max(self.mail.lag, self.history.lag)
+        """How many positions are committed but not yet published, to the history in its present era."""
+        return max(self.mail.lag, self.history_sender.lag)
 
     @property
     def idle(self) -> bool:
         """Whether everything is published."""
         return self.lag <= 0
+
+    def era_is(self, stream: str, era: Era) -> None:
+        """The Global Server says in which era a stream is."""
+        if stream == topology.HISTORY:
+            self.history_sender.era_is(era.number, era.past)
 
     def _wake(self, delay_s: float) -> None:
         """Let the mail's publisher look, after a while, who is to be sent something again."""
@@ -106,10 +117,3 @@ class Outbox:
         """In whatever thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.receivers.reachable, server)
-
-    async def _history(self, batch: Sequence[Committed]) -> dict[str, int]:
-        records = [record for _, event, record in batch if not event.PRIVATE]
-        if records:
-            body = envelope.encode(self._server, records)
-            await self._broker.publish([Outgoing(topology.EVENTS, f"{self._server}.{len(records)}", body, mandatory=True)])
-        return {}

@@ -151,6 +151,11 @@ class Store:
         """Store `(stream, version, snapshot)`s. Failing is harmless: a later load folds more events. Raises `Unavailable`."""
         self.log.add_snapshots([(stream, version, self._packed_snapshot(stream, version, data)) for stream, version, data in snapshots])
 
+    def event_at(self, stream: str, version: int) -> Event | None:
+        """One event of a stream; None where there is none. Raises `Unavailable`."""
+        found = self.log.read_stream(stream, version - 1)
+        return self._event(found[0]) if found and found[0].version == version else None
+
     def read(self, after: int, limit: int) -> list[Committed]:
         """Up to `limit` events with a position above `after`, in order. Raises `Unavailable`."""
         return [self._committed(row) for row in self.log.read(after, limit)]

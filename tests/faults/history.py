@@ -19,11 +19,13 @@ READ = 5_000  # events at a time
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The stream, sorted by source. `repeats`: records that had come before; `disorder`: first records that came too late."""
+    """The stream, sorted by source. `repeats`: records that had come before; `disorder`: first records that came too late, as they do where
+    an era was filled again; `everything`: with those."""
 
     records: dict[str, list[EventRecord]]
     repeats: int
     disorder: list[tuple[str, int]]
+    everything: dict[str, list[EventRecord]]
 
 
 async def read_history(amqp_url: str) -> History:
@@ -36,8 +38,10 @@ async def read_history(amqp_url: str) -> History:
         known: dict[str, set[int]] = {}
         repeats = 0
         disorder: list[tuple[str, int]] = []
+        everything: dict[str, list[EventRecord]] = {}
         async for item in broker.read_stream(topology.HISTORY, "first", follow=False):
             told = envelope.decode(item.body)
+            everything.setdefault(told.source, []).extend(told.events)
             mine, seen = records.setdefault(told.source, []), known.setdefault(told.source, set())
             for record in told.events:
                 if record.position in seen:
@@ -48,7 +52,7 @@ async def read_history(amqp_url: str) -> History:
                     continue
                 seen.add(record.position)
                 mine.append(record)
-        return History(records, repeats, disorder)
+        return History(records, repeats, disorder, everything)
     finally:
         await broker.close()
 

@@ -20,6 +20,7 @@ from servers.home.service import HomeServer
 from servers.integrity.policy import SealPolicy
 from servers.messaging.cards import CardsConfig
 from servers.messaging.clock_check import ClockConfig
+from servers.messaging.eras import Era
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.readiness import ReadinessConfig
 from servers.security.identity import Identity
@@ -175,6 +176,7 @@ class Town:
         )  # fmt: skip
         self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
         await self.homes[name].start()
+        self.homes[name].lifecycle.outbox.era_is(topology.HISTORY, Era(1))  # what the Global Server would say
         return self.homes[name]
 
     async def meet(self) -> None:

@@ -142,16 +142,29 @@ def online(moment: At = "now", as_json: AsJson = False, data: Data = None, store
 
 @app.command()
 def export(
-    start: Annotated[int, typer.Option("--from", metavar="OFFSET", min=0, help="The first offset of the history stream.")] = 0,
+    start: Annotated[
+        str, typer.Option("--from", metavar="[ERA:]OFFSET", help="The first offset of the history stream, in the era of a line.")
+    ] = "0",
     text: WithText = False,
     data: Data = None,
     store: StoreFile = None,
 ) -> None:
-    """Print every event as a JSON line, in the order of the history. To go on later, start from the last line's `offset`; the lines of
-    that offset come again, with the same `id`."""
+    """Print every event as a JSON line, in the order of the history. To go on later, start from the last line's `era` and `offset`; the
+    lines of that offset come again, with the same `id`."""
+    era, _, offset = start.rpartition(":")
+    try:
+        wanted, first = int(era or "0", 16), int(offset)
+    except ValueError:
+        raise BadUsage("--from: expected OFFSET or ERA:OFFSET, as a line of an export names them") from None
 
     async def show(audit: Audit) -> None:
-        cursor: str | None = str(start * ENTRIES_PER_OFFSET - 1) if start else None
+        eras = await audit.eras()
+        if wanted and wanted not in eras:
+            raise BadUsage(f"--from: this store has read nothing of the era {era}; export from the beginning")
+        if first and not wanted and len(eras) > 1:
+            raise BadUsage("--from: name the era as well, ERA:OFFSET, because the history was begun anew")
+        following = eras.get(wanted, 0) + first * ENTRIES_PER_OFFSET
+        cursor: str | None = str(following - 1) if following else None
         while True:
             page = await audit.log(AuditFilter(), cursor=cursor, limit=MAX_LIMIT, order="arrival")
             await _print(audit, page.rows, True, text)
@@ -179,7 +192,7 @@ async def _follow(audit: Audit, wanted: AuditFilter, seen: Reached, left_out: Se
         cursor, seen = seen.cursor, audit.reached
         while True:
             page = await audit.log(wanted, cursor=cursor, limit=MAX_LIMIT, order="arrival")
-            await _print(audit, [row for row in page.rows if row.offset < seen.offset and row.topic not in left_out], as_json, text)
+            await _print(audit, [row for row in page.rows if row.id < seen.next_id and row.topic not in left_out], as_json, text)
             if (cursor := page.next) is None:
                 break
 

@@ -49,7 +49,8 @@ def entry(row: AuditRow, fields: Mapping[str, Any], *, as_json: bool) -> None:
         columns(str(instant(row.time)), row.source, name_of(row.uid, row.handle), row.topic, shown)
         return
     where = {name: getattr(row, name) for name in EVERY_EVENT_HAS}
-    print_json({"id": row.id, "offset": row.offset, "time": instant(row.time), **where, "fields": dict(fields), **_doubts(row)})
+    era = f"{row.era:x}" if row.era else None
+    print_json({"id": row.id, "era": era, "offset": row.offset, "time": instant(row.time), **where, "fields": dict(fields), **_doubts(row)})
 
 
 def _doubts(row: AuditRow) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def test_pages_follow_one_another_and_end(reader, order, wanted, limit):
 
 def test_a_row_says_everything_of_its_entry(reader):
     row = reader.log.row(2 * ENTRIES_PER_OFFSET)
-    assert row[1:] == ("h1", 3, "user-1", 1, SENT, 2.0, 1, "ann", "m1", msgpack.packb(ENTRIES[2][4]), None, "h1")
+    assert row[1:13] == ("h1", 3, "user-1", 1, SENT, 2.0, 1, "ann", "m1", msgpack.packb(ENTRIES[2][4]), None, "h1")
+    assert (row.era, row.base, row.offset) == (0, 0, 2)
     assert row.offset == 2
     assert reader.log.row(8 * ENTRIES_PER_OFFSET).handle is None, "the history has not named user 3"
     assert reader.log.row(7 * ENTRIES_PER_OFFSET).uid is None

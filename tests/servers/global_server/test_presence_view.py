@@ -37,10 +37,11 @@ class Office(House):
     async def tells(self, uid: int, *statuses: str, again: int = 0) -> None:
         """The home of `uid` publishes one change for each status; `again`: the last so many are published once more."""
         messages: list[Outgoing] = []
+        handle = list(PEOPLE)[uid - 1]
         for status in statuses:
             self.versions[uid] = version = self.versions.get(uid, 0) + 1
             event = StatusChanged(
-                at=1.7e9 + version, cause="c", handle="ann", status=status, previous="x", note="", chosen=status, until=None
+                at=1.7e9 + version, cause="c", handle=handle, status=status, previous="x", note="", chosen=status, until=None
             )
             (event,) = in_stream([event], f"user-{uid}", version - 1)
             messages += presence_feed(Committed(version, event, None), "h1")
