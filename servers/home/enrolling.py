@@ -3,6 +3,7 @@ was given, or one that it makes itself where it shares the Global Server's direc
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from servers.trust.trust import Trust
 from servers.trust.wishes import Wish, make_wish
 
 ENROL_TIMEOUT_S = 10.0
+WISH_S = 5.0  # the Global Server looks each second
+WISH_LOOK_S = 0.05
 
 log = structlog.get_logger()
 
@@ -57,8 +60,14 @@ class Enrolling:
         log.info("home.enrolled", home=self.trust.name)
 
     async def allow_own_url(self) -> bool:
-        """Let the Global Server allow the URL of this home, which shares its directory. False where it does not."""
+        """Let the Global Server allow the URL of this home, which shares its directory. False where it does not, or does not run."""
         return await asyncio.to_thread(self._allow_own_url)
+
+    @property
+    def moved(self) -> bool:
+        """Whether this home is certified for another URL than the one that it has now."""
+        held = self.trust.peers.held
+        return held is not None and held.urls != (self.url.rstrip("/"),)
 
     def _keep(self, told: Enrolled, global_key: bytes) -> None:
         peers = self.trust.peers
@@ -76,9 +85,13 @@ class Enrolling:
 
     def _allow_own_url(self) -> bool:
         with self._registry() as records:
-            if records is not None:
-                make_wish(records, Wish(kind="allow", home=self.trust.name, url=self.url, by_ops=False))
-            return records is not None
+            if records is None:
+                return False
+            wish = make_wish(records, Wish(kind="allow", home=self.trust.name, url=self.url))
+            until = time.monotonic() + WISH_S
+            while records.read(wish) is not None and time.monotonic() < until:
+                time.sleep(WISH_LOOK_S)
+            return records.read(wish) is None
 
     @contextmanager
     def _registry(self) -> Iterator[Records | None]:

@@ -117,6 +117,8 @@ class GlobalClient:
                 if not self.trust.enrolled or self._unknown:
                     self._unknown = False
                     await self.enrolling.enrol()
+                if self.enrolling.moved:
+                    await self.enrolling.allow_own_url()  # where it shares the directory; else the Global Server says what ops must do
                 await self._announce_once()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._again.wait(), ANNOUNCE_EVERY_S)
@@ -140,8 +142,6 @@ class GlobalClient:
         if told.refused:
             await asyncio.to_thread(own.peers.save)
             self._unknown = not told.url_refused  # perhaps there is a new secret
-            if told.url_refused and await self.enrolling.allow_own_url():
-                raise Unavailable(told.refused)
             raise NotBelieved(told.refused)
         self.sealed(told.sealed)
         if told.certificate:

@@ -11,14 +11,11 @@ from servers.trust.records import WISH, Records
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """`allow`: `home` may be reached at `url`; `revoke`: nobody believes `home` any more. `by_ops`: whether a person made it, and not a
-    home that shares the Global Server's directory. `accept`: `home`, which may be the Global Server itself, goes on without what it
-    lost."""
+    """`allow`: `home` may be reached at `url`; `revoke`: nobody believes `home` any more."""
 
     kind: Literal["allow", "revoke", "accept"]
     home: str
     url: str = ""
-    by_ops: bool = True
 
 
 def make_wish(records: Records, wish: Wish) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import msgpack
@@ -13,6 +14,7 @@ from clients.command_line.running import run
 from flash.cli import people
 from servers.global_server.service import GlobalServer
 from servers.messaging.questions import Announce, AskLife
+from servers.trust.card import global_key_of
 from servers.trust.enrolment import Enrolled, Secret, ask_to_enrol
 from servers.trust.trust import Trust
 from tests.servers.registry import House
@@ -41,7 +43,17 @@ async def enrolled(house: House, text: str, url: str = URL) -> tuple[Trust, Enro
     secret = Secret.read(text)
     trust = Trust(secret.home, RecordsInMemory(), house.clock)
     asked = ask_to_enrol(secret, trust.identity, url, 0, trust.box_keys.statements)
-    return trust, msgpack.decode(await house.broker.request("global", msgpack.encode(asked), 5), type=Enrolled)
+    told = msgpack.decode(await house.broker.request("global", msgpack.encode(asked), 5), type=Enrolled)
+    if not told.refused:
+        trust.peers.pin(global_key_of(told.card))
+        trust.peers.hold(told.certificate)
+        trust.peers.learn(told.card)
+    return trust, told
+
+
+async def openly(house: House, question: AskLife) -> Any:
+    """The answer to a question that a home may ask in the clear, before it is enrolled."""
+    return msgpack.decode(await house.broker.request("global", msgpack.encode(question), 5))
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -63,7 +75,7 @@ async def test_a_home_is_enrolled_shown_moved_and_revoked(house: House, capsys: 
     assert "not enrolled" in (line := said(capsys))
     assert "a secret is open" in line
     assert printed not in line
-    _, told = await enrolled(house, printed)
+    trust, told = await enrolled(house, printed)
     assert not told.refused
     house.clock.now += 1
     assert await flash("servers", "--json") == 0
@@ -71,7 +83,7 @@ async def test_a_home_is_enrolled_shown_moved_and_revoked(house: House, capsys: 
     assert (shown["name"], shown["urls"], shown["believed"]) == ("h1", [URL], False), "the test's clock is years behind"
     assert await flash("servers", "allow", "h1", "https://new.example") == 0
     assert said(capsys) == "h1 may be reached at https://new.example\n"
-    assert "keys" in await ask_global(house.broker, Announce("h1", "https://new.example"))
+    assert "keys" in await ask_global(house.broker, trust, Announce("h1", "https://new.example"))
     assert await flash("servers", "revoke", "h1") == 0
     printed = said(capsys)
     assert "no server believes it any more" in printed
@@ -87,11 +99,11 @@ async def test_ops_read_what_a_home_has_lost_and_accept_it(house: House, capsys:
     assert await flash("servers", "accept", "h1") == 1
     assert "h1 does not wait for anybody" in capsys.readouterr().err
     lost = AskLife("h1", 5, 10, 17, "the events after 10 are nowhere")
-    assert "accepted" not in await ask_global(house.broker, lost)
+    assert "accepted" not in await openly(house, lost)
     assert await flash("servers", "accept", "h1") == 0
     assert said(capsys) == "Lost: the events after 10 are nowhere.\naccepted: h1 goes on without it\n"
-    assert (await ask_global(house.broker, lost))["accepted"]
-    assert "accepted" not in await ask_global(house.broker, AskLife("h1", 5, 10, 18, "one event more")), "another loss was accepted, too"
+    assert (await openly(house, lost))["accepted"]
+    assert "accepted" not in await openly(house, AskLife("h1", 5, 10, 18, "one event more")), "another loss was accepted, too"
     assert await flash("servers", "accept", "h1") == 0
 
 
