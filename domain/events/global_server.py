@@ -150,6 +150,15 @@ class LifeAccepted(Event, frozen=True, kw_only=True):
     loss: str
 
 
+class UidsReserved(Event, frozen=True, kw_only=True):
+    """A Global Server will give the uids `first` to `last`, and nobody else will. In `uids-global`; in the history before one of them is
+    given."""
+
+    TOPIC: ClassVar[str] = "account.uids_reserved"
+    first: Uid
+    last: Uid
+
+
 class HomeRetired(Event, frozen=True, kw_only=True):
     """A Home Server takes no new users any more. In `home-<name>`; its present users stay there."""
 

@@ -118,6 +118,19 @@ class RevokeHome(HomeCommand, frozen=True, kw_only=True):
     by: str = ""
 
 
+class ReserveUids(Struct, frozen=True, kw_only=True, gc=False):
+    """Reserve `count` uids, all of them above `after` and above every block that was reserved before."""
+
+    after: int
+    count: int
+    cause: str
+
+    @property
+    def stream(self) -> str:
+        """The stream whose state decides."""
+        return "uids-global"
+
+
 class AcceptLoss(HomeCommand, frozen=True, kw_only=True):
     """The server may go on without what nobody has any more; the fields are those of `LifeAccepted`."""
 

@@ -10,7 +10,7 @@ from domain.events import global_server as events
 from domain.profile import clean_changes, clean_handle, clean_profile, display_name, with_changes
 from domain.registry import commands
 from domain.registry.registered_home import GLOBAL, HOME_NAME, HOME_URL
-from domain.registry.state import AccountState, HandleState, HomeState, TrailState
+from domain.registry.state import AccountState, HandleState, HomeState, TrailState, UidsState
 
 
 def claim_handle(state: HandleState, command: commands.ClaimHandle, now: float) -> list[Event]:
@@ -128,6 +128,12 @@ def revoke_home(state: HomeState, command: commands.RevokeHome, now: float) -> l
     return [events.HomeRevoked(name=command.name, number=state.number, homes=homes, by=command.by, at=now, cause=command.cause)]
 
 
+def reserve_uids(state: UidsState, command: commands.ReserveUids, now: float) -> list[Event]:
+    """Reserve the next block."""
+    after = max(state.last, command.after)
+    return [events.UidsReserved(first=after + 1, last=after + command.count, at=now, cause=command.cause)]
+
+
 def accept_loss(state: HomeState, command: commands.AcceptLoss, now: float) -> list[Event]:
     """Note what the ops accepted. A repeat changes nothing."""
     if state.accepted == [command.life, command.end, command.known]:
@@ -194,6 +200,7 @@ DECIDERS: Deciders = {
     commands.AllowUrl: allow_url,
     commands.RevokeHome: revoke_home,
     commands.AcceptLoss: accept_loss,
+    commands.ReserveUids: reserve_uids,
     commands.RetireHome: retire_home,
     commands.NoteRead: note_read,
     commands.NoteDeadLetters: note_dead_letters,

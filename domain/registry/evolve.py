@@ -3,7 +3,7 @@
 from domain.aggregate import Folds, unchanged
 from domain.events import global_server as events
 from domain.profile import with_changes
-from domain.registry.state import AccountState, HandleState, HomeState
+from domain.registry.state import AccountState, HandleState, HomeState, UidsState
 
 
 def _registered(account: AccountState, event: events.UserRegistered) -> None:
@@ -38,6 +38,10 @@ def _certified(home: HomeState, event: events.CertificateIssued) -> None:
     home.number = event.number
 
 
+def _uids_reserved(uids: UidsState, event: events.UidsReserved) -> None:
+    uids.last = event.last
+
+
 def _life_accepted(home: HomeState, event: events.LifeAccepted) -> None:
     home.accepted = [event.life, event.end, event.known]
 
@@ -65,6 +69,7 @@ FOLDS: Folds = {
     events.CertificateIssued: _certified,
     events.UrlAllowed: _url_allowed,
     events.LifeAccepted: _life_accepted,
+    events.UidsReserved: _uids_reserved,
     events.HomeRevoked: _revoked,
     events.HomeRetired: _retired,
     events.AuditRead: unchanged,

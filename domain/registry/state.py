@@ -47,6 +47,23 @@ class HandleState:
 
 
 @dataclass(slots=True)
+class UidsState:
+    """Up to which uid blocks were reserved."""
+
+    stream: str
+    version: int = 0
+    last: int = 0
+
+    def to_snapshot(self) -> int:
+        """The whole state as plain data."""
+        return self.last
+
+    def from_snapshot(self, data: int) -> None:
+        """Take over the state that `to_snapshot` gave."""
+        self.last = data
+
+
+@dataclass(slots=True)
 class HomeState:
     """One home's entry. `url` is empty until the home was announced, `key` until it was enrolled. `number`: of its newest certificate;
     `revoked`: up to which number none is believed; `accepted`: life, end and known position of the loss that the ops accepted last."""

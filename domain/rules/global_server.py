@@ -10,7 +10,7 @@ from domain.integrity import evolve as seal_folds
 from domain.integrity.state import LifeState, SealedState
 from domain.registry import decide, evolve
 from domain.registry.registered_home import GLOBAL
-from domain.registry.state import AccountState, HandleState, HomeState, TrailState
+from domain.registry.state import AccountState, HandleState, HomeState, TrailState, UidsState
 from domain.rules.rules import Rules
 from domain.rules.sealing import witness
 
@@ -26,6 +26,7 @@ RULES = Rules(
         "restored": SealedState,
         "clock": SealedState,
         "life": LifeState,
+        "uids": UidsState,
     },
     deciders=decide.DECIDERS | seal_deciders.DECIDERS,
     folds=evolve.FOLDS | seal_folds.FOLDS,

@@ -24,6 +24,7 @@ from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
 from servers.global_server.service import GlobalServer, Limits
+from servers.global_server.uid_blocks import UidBlocks
 from servers.global_server.vouching import Vouching
 from servers.integrity.sealer import Sealer
 from servers.lives.keeper import LifeKeeper
@@ -101,14 +102,16 @@ def assemble(
                   told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
     mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards)
     losses = Losses(store, trust.records, writer, new_id)
-    own_life = OwnLife(trust.records, writer, new_id)
+    uids = UidBlocks(writer, outbox, directory, new_id)
+    own_life = OwnLife(trust, writer, store, new_id, lambda: outbox.recent.last, uids)
     keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
                         ask_others=own_life.known, accepted=own_life.accepted)  # fmt: skip
     registrar = Registrar(trust, writer, directory, new_id, losses, broker.declare_inbox)
     writer.listeners.append(registrar.committed)
     vouching = Vouching(trust.identity, directory, current, store)
-    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses, vouching)
+    questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses,
+                          own_life, keeper, vouching)  # fmt: skip
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     passwords = Passwords(config.password_cost)
     clock_check = ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock)
@@ -120,7 +123,7 @@ def assemble(
                           clock_check=clock_check,
                           readiness=Readiness(GLOBAL, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
-                        writer=writer, passwords=passwords, signer=signer, verifier=verifier,
+                        writer=writer, uids=uids, passwords=passwords, signer=signer, verifier=verifier,
                         console_verifier=console_verifier, limits=Limits.of(config, monotonic),
                         clock=clock, new_id=new_id)  # fmt: skip
 

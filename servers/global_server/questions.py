@@ -15,8 +15,10 @@ from domain.registry.commands import AnnounceHome
 from projections.directory.directory import Directory
 from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.losses import Losses
+from servers.global_server.own_life import OwnLife
 from servers.global_server.registrar import Registrar
 from servers.global_server.vouching import Vouching
+from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.questions import (
@@ -55,6 +57,8 @@ class Questions:
     cards: Cards
     mail_check: MailCheck
     losses: Losses
+    own_life: OwnLife
+    keeper: LifeKeeper
     vouching: Vouching
 
     async def openly(self, body: bytes) -> bytes:
@@ -109,10 +113,11 @@ class Questions:
         except Rejected as refusal:
             log.error("global.home_refused", home=home.name, code=refusal.code)
             return Refused(refusal.detail, url_refused="url" in refusal.extra, revoked=self.registrar.trust.peers.all_revoked)
+        self.keeper.heard_of(home.name, await self.own_life.shown(home.standing))
         if home.card:
             self.cards.learn(home.card)
         await self.broker.declare_inbox(home.name)  # from now on users may come to it: a message without a queue would stop an outbox
         peers = self.registrar.trust.peers
         return Announced(self.signer.public_keys(), certificate=await self.registrar.certify(home),
                          card=self.registrar.trust.card, revoked=peers.all_revoked,
-                         sealed=await self.losses.sealed(home.name))  # fmt: skip
+                         sealed=await self.losses.sealed(home.name), standing=self.own_life.standing())  # fmt: skip

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,6 +21,7 @@ from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.subscribers import Subscriber
+from servers.global_server.uid_blocks import UidBlocks
 from servers.security.identity import INTEGRATOR, OPS, Identity
 from servers.security.passwords import Passwords
 from servers.security.rate_limit import RateLimit
@@ -66,6 +67,7 @@ class GlobalServer:
     homes: HomeChoice
     presence_view: PresenceView
     writer: Writer
+    uids: UidBlocks
     passwords: Passwords
     signer: Signer
     verifier: KeyVerifier
@@ -73,7 +75,6 @@ class GlobalServer:
     limits: Limits
     clock: Callable[[], float]
     new_id: Callable[[], str]
-    _last_uid: int = field(default=0, init=False)
 
     async def start(self) -> None:
         """Open the store, catch up and begin to work. Returns when users may come."""
@@ -109,7 +110,7 @@ class GlobalServer:
         for _ in range(UID_TRIES):
             try:
                 async with self.homes.one_more() as home:
-                    user = Listed(self._next_uid(), handle, home, filled_in)
+                    user = Listed(await self.uids.next(), handle, home, filled_in)
                     await self.writer.submit(_registration(user, password_hash, cause=self.new_id()))
             except (Conflicted, UidTaken):
                 await self.current.catch_up()
@@ -219,10 +220,6 @@ class GlobalServer:
     def lost(self, session: Subscriber) -> None:
         """A subscriber's transport is gone."""
         self.presence_view.subscribers.lost(session)
-
-    def _next_uid(self) -> int:
-        self._last_uid = max(self._last_uid, self.directory.last_uid) + 1
-        return self._last_uid
 
     async def _password_hash(self, uid: int) -> str | None:
         """The stored hash of an open account. It lives in the account's state only, never in the directory or its checkpoint."""

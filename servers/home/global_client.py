@@ -23,6 +23,7 @@ from servers.messaging.cards import Cards
 from servers.messaging.private_questions import NotKnownThere
 from servers.messaging.questions import Announce, Announced, AskUser, FoundUser, RemoteUser, Requests, ask
 from servers.store.event_store import Store
+from servers.trust.records import STANDING
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
@@ -136,7 +137,9 @@ class GlobalClient:
     async def _announce_once(self) -> None:
         self._again.clear()
         own = self.trust
-        told = await ask(self.requests, GLOBAL, Announce(self.name, self.url, own.card, self.enrolling.life()), Announced, ASK_TIMEOUT_S)
+        kept = await asyncio.to_thread(own.records.read, STANDING) or b""
+        question = Announce(self.name, self.url, own.card, self.enrolling.life(), kept)
+        told = await ask(self.requests, GLOBAL, question, Announced, ASK_TIMEOUT_S)
         for name, number in told.revoked.items():
             own.peers.revoke(name, number)
         if told.refused:
@@ -144,6 +147,8 @@ class GlobalClient:
             self._unknown = not told.url_refused  # perhaps there is a new secret
             raise NotBelieved(told.refused)
         self.sealed(told.sealed)
+        if told.standing:
+            await asyncio.to_thread(own.records.put, STANDING, told.standing)
         if told.certificate:
             own.peers.hold(told.certificate)
             self._again.set()  # show it

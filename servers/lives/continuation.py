@@ -6,7 +6,7 @@ history, so the log goes on far beyond every position that was ever used.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgpack
@@ -15,6 +15,7 @@ from broker.envelope import EventRecord
 from domain.errors import Rejected
 from domain.event import stored_fields, stream_uid
 from domain.events.every import every_event
+from domain.events.global_server import UserRegistered
 from domain.events.integrity import LifeBegan, LogRestored
 from domain.integrity.lives import life_began, life_stream
 from servers.encryption.event_codec import ENCRYPTED
@@ -64,7 +65,7 @@ class Seen:
         if event.topic == LifeBegan.TOPIC:
             self.life = told["life"]
 
-    def go_on(self, records: Iterable[EventRecord]) -> list[str]:
+    def go_on(self, records: Sequence[EventRecord]) -> list[str]:
         """Look at what comes behind the end. Returns the events that the versions of their streams show to be missing. Raises
         `OtherLog`."""
         missing: list[str] = []
@@ -75,7 +76,9 @@ class Seen:
             missing += [f"{record.stream} {number}" for number in range(known + 1, record.version)]
             self.versions[record.stream] = record.version
             self._look_into(record)
-        return missing
+        # The password of an account is the event after the one that opens it, and never leaves the store.
+        opened = {record.stream for record in records if record.topic == UserRegistered.TOPIC}
+        return missing + [f"{stream} 2" for stream in sorted(opened) if self.versions[stream] == 1]
 
 
 @dataclass(frozen=True, slots=True)

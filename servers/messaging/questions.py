@@ -127,13 +127,14 @@ class HomeHealth(HomeFigures, frozen=True):
 
 
 class Announce(Struct, frozen=True, tag_field="ask", tag="announce", omit_defaults=True):
-    """A home is here, and clients reach it at `url`. `card`: what it shows of itself; `life`: of its log. The answer is `Announced`, or
-    `Refused`."""
+    """A home is here, and clients reach it at `url`. `card`: what it shows of itself; `life`: of its log; `standing`: the word of the
+    Global Server that it kept. The answer is `Announced`, or `Refused`."""
 
     name: str
     url: str
     card: bytes = b""
     life: int = 0
+    standing: bytes = b""
 
 
 class AskLife(Struct, frozen=True, tag_field="ask", tag="life", omit_defaults=True):
@@ -184,8 +185,8 @@ GlobalQuestion = Announce | AskLife | AskUser | AskWords | AskTime | AskCard | M
 
 class Announced(Struct, frozen=True, omit_defaults=True):
     """The public keys to trust (JSON Web Keys), the home's new certificate if the one it showed is not good any more, the Global Server's
-    card, the highest revoked number of each name, and up to which position it has seals of the home's log. When the Global Server does
-    not take the announcement, it says only why."""
+    card, the highest revoked number of each name, up to which position it has seals of the home's log, and its signed word
+    of how far its own log has come, for the home to keep. When it does not take the announcement, it says only why."""
 
     keys: list[dict[str, Any]] = []
     certificate: bytes = b""
@@ -194,6 +195,7 @@ class Announced(Struct, frozen=True, omit_defaults=True):
     refused: str = ""
     url_refused: bool = False
     sealed: int = 0
+    standing: bytes = b""
 
 
 class ToldLife(Struct, frozen=True, omit_defaults=True):

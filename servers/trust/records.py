@@ -16,6 +16,7 @@ CARD = "card "  # and a name: what that server showed
 ENROLMENT = "enrolment "  # and the name of a home: a secret that is good once; at the Global Server only
 HOMES = "homes"  # name and URL of every home that was announced, for the commands; at the Global Server only
 LOSS = "loss "  # and the name of a server that waits until the ops accept what it has lost: that, in words; at the Global Server only
+STANDING = "standing"  # the Global Server's signed word of how far its log had come: kept by homes, and by itself when it was set back
 WISH = "wish "  # and an id: what the ops ask of the Global Server; there only
 
 

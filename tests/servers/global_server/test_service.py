@@ -9,6 +9,7 @@ from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, Unaut
 from domain.events.global_server import AccountClosed, UserRegistered
 from domain.registry.commands import LookUpAccount
 from servers.global_server import views
+from servers.global_server.uid_blocks import BLOCK
 from servers.messaging.questions import AskUser
 from servers.security.passwords import Cost
 from servers.store.log.event_log import Conflicted
@@ -187,7 +188,7 @@ async def test_everything_is_there_after_a_restart(house, server):
     assert grant.home.url == "http://h1.example"
     assert len((await again.search(who(again, grant), "miami", {}, 20, None)).users) == 1
     await house.home("h1")
-    assert (await again.register("bob", PASSWORD, {}, HERE)).uid == 2
+    assert (await again.register("bob", PASSWORD, {}, HERE)).uid == BLOCK + 1
 
 
 async def test_old_tokens_are_good_after_a_restart(house, server):
