@@ -10,8 +10,12 @@ import aio_pika
 from aio_pika.exceptions import ChannelNotFoundEntity
 from yarl import URL
 
+from broker.rabbitmq.foreign_values import tolerate_foreign_values
+
 # aiormq gives a silent broker up after three times (this + 1) seconds: 18 s. RabbitMQ gives us up after 10 s without a byte.
 HEARTBEAT_S = 5
+
+tolerate_foreign_values()
 
 
 def new_connection(url: str, name: str = "") -> aio_pika.Connection:
