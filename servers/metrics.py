@@ -89,4 +89,5 @@ def seals(sealer: Sealer) -> Iterator[Metric]:
 def life(keeper: LifeKeeper) -> Iterator[Metric]:
     """Whether the log was set back."""
     yield GaugeMetricFamily("flash_log_set_back", "1 while the log lacks what it had and is not written to.", int(bool(keeper.waits)))
+    yield CounterMetricFamily("flash_log_doubts", "Times that a peer knew more of this log than there is.", keeper.doubts)
     yield GaugeMetricFamily("flash_log_put_back", "Events that were put back from the history at this start.", keeper.put_back)

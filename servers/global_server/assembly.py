@@ -97,9 +97,14 @@ def assemble(
         mail_check.met(home)
 
     writer.listeners += (outbox.offer, report_broken_chains, current.committed, homes.changed)
+
+    def heard_back(source: str, position: int) -> None:
+        outbox.receivers.confirm(source, position)
+        keeper.heard_of_peer(source, position)
+
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
                   trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
-                  told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source))  # fmt: skip
+                  told=heard_back, missing=lambda source: mail_check.missing(source))  # fmt: skip
     mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards)
     losses = Losses(store, trust.records, writer, new_id)
     uids = UidBlocks(writer, outbox, directory, new_id)

@@ -80,6 +80,7 @@ class Lifecycle(Components):
         await self.stop_in_order(
             self.readiness,
             self.clock_check,
+            self.keeper,
             self.cards,
             self.registrar,
             self.peers,

@@ -77,9 +77,8 @@ def assemble(
     """One home. Tests replace the clocks and the source of ids. Raises `Unavailable` for a store that cannot be opened."""
     name, projections, sessions = config.name, HomeProjections(), Sessions()
     presence, contacters, closed = projections.presence, projections.contacters, projections.closed
-    verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock)
+    verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock, is_another=projections.handles.differs)
     verifier.refused = closed.uids
-    verifier.is_another = projections.handles.differs
     rules = home_rules.rules_for(name)
     store = Store(config.store_url, name, rules, config.keys_url)
     table = store.lease()
@@ -132,9 +131,13 @@ def assemble(
             log.error("home.uid_given_twice", home=name, uid=event.uid)
         notifier.heard(event, source)
 
+    def heard_back(source: str, position: int) -> None:
+        outbox.receivers.confirm(source, position)
+        keeper.heard_of_peer(source, position)
+
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
                   trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
-                  told=outbox.receivers.confirm, missing=lambda source: mail_check.missing(source),
+                  told=heard_back, missing=lambda source: mail_check.missing(source),
                   sent_again=peer_presence.ask_anew)  # fmt: skip
     mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards)
 

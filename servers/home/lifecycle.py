@@ -102,6 +102,7 @@ class Lifecycle(Components):
         await self.stop_in_order(
             self.readiness,
             self.clock_check,
+            self.keeper,
             self.peer_presence,
             self.blanks,
             self.housekeeping,

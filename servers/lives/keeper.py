@@ -12,6 +12,7 @@ import structlog
 
 from broker.port import Broker
 from domain.errors import Unavailable
+from runtime.background_task import BackgroundTasks
 from servers.encryption.key_tables import open_table
 from servers.lives.continuation import HISTORY, Continuation, OtherLog, Seen, continuation, refuse_another_log
 from servers.lives.history_since import HistorySince, newest_in_history, read_history_since
@@ -24,6 +25,7 @@ from servers.writing.writer import Writer
 
 CONNECT_S = 5.0  # a server that cannot reach its broker starts all the same, and looks as soon as it can
 MARGIN_S = 60.0  # by how much the clocks of this server and of its broker may differ
+AGAIN_S = 60.0  # how often a peer's word makes a server look into the history, at most
 LOOK_S = 1.0  # how often a server that waits for its ops asks whether they have accepted
 
 TWICE = (
@@ -60,6 +62,8 @@ class LifeKeeper:
     over: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set when a running server must end
     put_back: int = field(default=0, init=False)  # events that the history had, at this start
     doubts: int = field(default=0, init=False)  # how often a peer knew more than the log has
+    _looked_at: float = field(default=0.0, init=False)
+    _looking: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("life-look"), init=False)
     _watching: bool = field(default=False, init=False)
 
     async def begin(self) -> None:
@@ -170,6 +174,26 @@ class LifeKeeper:
         """The Global Server or the history knows how far this log had come."""
         if self._watching and position > self.end():
             self.stop_writing(f"{who} knows that this log had come to {position}, and it ends at {self.end()}.")
+
+    def heard_of_peer(self, peer: str, position: int) -> None:
+        """A peer says that it has more of this log than there is. It may lie, so its word is a reason to look into the history."""
+        if position <= self.end() or not self._watching:
+            return
+        self.doubts += 1
+        if self.clock() >= self._looked_at + AGAIN_S:
+            self._looked_at = self.clock()
+            log.error("life.doubted", server=self.server, peer=peer, position=position, end=self.end())
+            self._looking.start(self._look_again())
+
+    async def _look_again(self) -> None:
+        try:
+            self.heard_of("The history", await self._newest_in_history(await self.store.run(self.store.last_position)))
+        except Unavailable as error:
+            log.warning("life.history_away", server=self.server, detail=error.detail)
+
+    async def stop(self) -> None:
+        """Look no more."""
+        await self._looking.wait()
 
     def twin(self) -> None:
         """Another process is at work under this name, and this one gives way."""

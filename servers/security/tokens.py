@@ -96,10 +96,16 @@ class KeyVerifier:
     """Checks tokens offline, with the keys it was given. A token that was seen before costs 1 µs, another about 0.2 ms."""
 
     def __init__(
-        self, audience: str, *, old_clients: bool = True, clock: Callable[[], float] = time.time, max_cached: int = CACHED_TOKENS
+        self,
+        audience: str,
+        *,
+        old_clients: bool = True,
+        clock: Callable[[], float] = time.time,
+        max_cached: int = CACHED_TOKENS,
+        is_another: Callable[[int, str], bool] = lambda uid, handle: False,
     ) -> None:
         """`audience`: who asks. `old_clients`: believe tokens that are good for a home and the Global Server alike. `clock`: seconds since
-        1970."""
+        1970. `is_another`: whether a uid is known here under another handle."""
         self._audience = audience
         self._old_clients = old_clients
         self._clock = clock
@@ -107,7 +113,7 @@ class KeyVerifier:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._published: dict[str, str] = {}  # the same keys as they were published
         self._known: dict[bytes, Identity] = {}
-        self.is_another: Callable[[int, str], bool] = lambda uid, handle: False  # whether a uid is known here under another handle
+        self._is_another = is_another
         self.strangers = 0  # tokens for the uid of somebody else
         self.refused: Collection[int] = ()  # users who have closed their account; after a change, call `forget`
 
@@ -144,7 +150,7 @@ class KeyVerifier:
         known = self._known.get(digest)
         if known is None:
             known = self._read(token)
-            if self.is_another(known.uid, known.handle):
+            if self._is_another(known.uid, known.handle):
                 self.strangers += 1
                 log.error("token.uid_given_twice", uid=known.uid)
                 raise Unauthorized("The Global Server has given this number to two people: yours is somebody else's here. Ask its ops.")

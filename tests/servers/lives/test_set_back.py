@@ -155,3 +155,14 @@ async def test_the_first_of_two_goes_on(place):
         await place.town.broker.send_heartbeat(beat_of(home, "9 later", beat))
     await place.town.settled()
     assert not home.lifecycle.keeper.over.is_set()
+
+
+async def test_a_peers_word_alone_stops_nobody(place):
+    """One lying peer could otherwise stop every home; its word makes a home look into the history."""
+    keeper = place.town.homes["h1"].lifecycle.keeper
+    keeper.heard_of_peer("h2", 2**62)
+    keeper.heard_of_peer("h2", 2**62)
+    await keeper.stop()
+    assert keeper.doubts == 2
+    assert not keeper.over.is_set()
+    await place.ann.sends(place.bob, "still here")

@@ -249,9 +249,10 @@ def test_public_keys_hold_nothing_private(signer):
     assert "d" not in signer.public_keys()[0]
 
 
-def test_a_uid_that_is_known_under_another_handle_is_refused(signer, verifier):
+def test_a_uid_that_is_known_under_another_handle_is_refused(signer, clock):
     """As after the Global Server's database was set back: a stranger has ann's number."""
-    verifier.is_another = lambda uid, handle: (uid, handle) == (42, "eve")
+    verifier = KeyVerifier(HOME, clock=clock, is_another=lambda uid, handle: (uid, handle) == (42, "eve"))
+    verifier.set_keys(signer.public_keys())
     assert verifier.verify(token(signer)).handle == "ann"
     with pytest.raises(Unauthorized, match="given this number to two people"):
         verifier.verify(token(signer, handle="eve"))
