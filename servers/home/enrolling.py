@@ -17,7 +17,7 @@ from domain.registry.registered_home import GLOBAL
 from servers.encryption.key_tables import existing_table
 from servers.messaging.questions import ask
 from servers.trust.card import global_key_of
-from servers.trust.enrolment import GOOD_FOR_S, Enrolled, Secret, ask_to_enrol, check_enrolled, open_secret
+from servers.trust.enrolment import GOOD_FOR_S, Enrolled, Secret, ask_to_enrol, check_enrolled, fingerprint, open_secret
 from servers.trust.records import Records
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
@@ -59,6 +59,17 @@ class Enrolling:
         await asyncio.to_thread(self._keep, told, global_key)
         log.info("home.enrolled", home=self.trust.name)
 
+    @property
+    def needed(self) -> bool:
+        """Whether this home must be enrolled: it was not, or it was given the secret of a Global Server that has another key than the one
+        it knows, because that one was lost."""
+        return not self.trust.enrolled or self._pins_anew
+
+    @property
+    def _pins_anew(self) -> bool:
+        known = self.trust.peers.global_key
+        return bool(known) and self.secret is not None and self.secret.fingerprint != fingerprint(known)
+
     async def allow_own_url(self) -> bool:
         """Let the Global Server allow the URL of this home, which shares its directory. False where it does not, or does not run."""
         return await asyncio.to_thread(self._allow_own_url)
@@ -71,6 +82,8 @@ class Enrolling:
 
     def _keep(self, told: Enrolled, global_key: bytes) -> None:
         peers = self.trust.peers
+        if self._pins_anew:
+            peers.pin_anew(global_key)
         peers.pin(global_key)
         peers.hold(told.certificate)
         peers.learn(told.card)

@@ -115,7 +115,7 @@ class GlobalClient:
         """Announce until it has succeeded, and again now and then: certificates renew themselves by this."""
         while True:
             try:
-                if not self.trust.enrolled or self._unknown:
+                if self.enrolling.needed or self._unknown:
                     self._unknown = False
                     await self.enrolling.enrol()
                 if self.enrolling.moved:

@@ -109,8 +109,23 @@ class Peers:
             raise NotBelieved("the Global Server has another key than the one that this server knows")
         self.global_key = key
 
+    def pin_anew(self, key: bytes) -> None:
+        """Believe another key of the Global Server, because the ops of this server say so: it lost its own. Nothing that follows from the
+        former one is believed any more. Blocks. Raises `Unavailable`."""
+        for record, value in self._records.everything().items():
+            if record.startswith(CARD) or record == CERTIFICATE:
+                self._records.change(record, value, None)
+        self._records.put(GLOBAL_KEY, key)
+        self._unsaved.clear()
+        self.global_key, self.certificate = key, b""
+        for name in list(self._cards):
+            del self._cards[name]
+            self._tell(name)
+        log.warning("trust.pinned_anew", server=self.name)
+
     def hold(self, raw: bytes) -> Certificate:
-        """Have `raw` as our own certificate, and show it from now on. Raises `NotBelieved`; the caller has checked that the key is ours."""
+        """Have `raw` as our own certificate, and show it from now on. Raises `NotBelieved`. `Trust.enrolled` says whether its key is
+        ours."""
         held = certificate.read(raw, self.global_key, self.clock())
         if held.name != self.name:
             raise NotBelieved(f"a certificate of {held.name} was given to {self.name}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flash.commands.names import SERVER_COMMANDS
+from servers.trust.enrolment import Secret
 
 FLASH = [sys.executable, "-c", "from flash.cli import main; main()"]
 TIMEOUT_S = 60
@@ -47,3 +48,14 @@ def test_a_server_whose_port_is_taken_names_the_address(tmp_path: Path) -> None:
         ended = flash("serve", "--port", str(port), FLASH_DATA_DIR=str(tmp_path), FLASH_LOG_LEVEL="error")
     assert ended.returncode == 1
     assert ended.stderr == f"flash: Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+def test_a_secret_that_is_none_or_another_homes_is_refused_and_not_shown(tmp_path: Path) -> None:
+    ended = flash("home", "h1", "--enroll", "h1.junk", FLASH_DATA_DIR=str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "flash: argument --enroll: expected what `flash enroll` printed\n"
+    secret = Secret("h2", bytes(32), b"s" * 32).text
+    for environment in ({"FLASH_ENROLL": secret}, {"FLASH_ENROLL_FILE": str(tmp_path / "secret")}):
+        (tmp_path / "secret").write_text(secret)
+        ended = flash("home", "h1", FLASH_DATA_DIR=str(tmp_path), **environment)
+        assert (ended.returncode, ended.stderr) == (1, "flash: FLASH_ENROLL: this secret is for h2, not for h1\n")

@@ -89,3 +89,21 @@ async def test_another_identity_does_not_take_the_name_over(shared: Shared, tmp_
     card = shared.server.lifecycle.trust.peers.card("h1")
     assert card is not None
     assert card.certificate.key == known
+
+
+async def test_a_global_server_that_lost_its_keys_is_pinned_anew_only_by_a_secret_of_the_ops(shared: Shared, tmp_path: Path) -> None:
+    home = await shared.opens()
+    await eventually(home.lifecycle.global_client.announced.is_set)
+    known = home.lifecycle.trust.peers.global_key
+    await shared.closes()
+    await shared.house.closes(shared.server)
+    for path in (tmp_path / "keys").glob("global.db*"):
+        path.unlink()
+    shared.server = await shared.house.opens()
+    home = await shared.opens()
+    await eventually(lambda: bool(home.lifecycle.global_client.refused))
+    assert home.lifecycle.trust.peers.global_key == known
+    await shared.closes()
+    home = await shared.opens(secret=secret_for(shared.server.lifecycle.trust.records, "h1", shared.house.clock()))
+    await eventually(home.lifecycle.global_client.announced.is_set)
+    assert home.lifecycle.trust.peers.global_key == shared.server.lifecycle.trust.identity.public != known

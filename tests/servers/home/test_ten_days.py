@@ -7,7 +7,9 @@ import pytest
 
 from domain.registry.registered_home import GLOBAL
 from servers.messaging.cards import CardsConfig
+from servers.messaging.questions import AskPresence
 from tests.servers.homes import START, Town, shown
+from tests.servers.strangers import ask_as
 from tests.support.waiting import eventually
 
 DAY_S = 86_400.0
@@ -28,7 +30,8 @@ def knows(town: Town, one: str, other: str) -> bool:
     return card is not None and card.box_keys[0].number == town.homes[other].lifecycle.trust.box_keys.newest.number
 
 
-async def test_mail_questions_and_heartbeats_go_on_without_the_global_server(town: Town) -> None:
+@pytest.mark.parametrize("days", [10, 22])  # in three weeks no key of the first day is left
+async def test_mail_questions_and_heartbeats_go_on_without_the_global_server(town: Town, days: int) -> None:
     """Both homes change their box keys in these days, and learn each other's from each other; both are started anew in between."""
     ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
     _, window = await bob.opens()
@@ -37,11 +40,11 @@ async def test_mail_questions_and_heartbeats_go_on_without_the_global_server(tow
     await ann.sends(bob, "day 0")
     await shown(window.texts, ["day 0"])
     town.global_is_away = True
-    for day in range(1, 11):
+    for day in range(1, days + 1):
         town.clock.now += DAY_S
-        if day == 8:
+        if day % 7 == 1:
             for home in town.homes.values():
-                await eventually(lambda home=home: home.lifecycle.trust.box_keys.newest.number >= START + 7 * DAY_S)
+                await eventually(lambda home=home, day=day: home.lifecycle.trust.box_keys.newest.number >= START + (day - 1) * DAY_S)
         await ann.sends(bob, f"day {day}")
         await shown(window.texts, [f"day {number}" for number in range(day + 1)])
     for one, other in (("h1", "h2"), ("h2", "h1")):
@@ -49,6 +52,8 @@ async def test_mail_questions_and_heartbeats_go_on_without_the_global_server(tow
         cards.want(other)
         await eventually(lambda one=one, other=other: knows(town, one, other))
         assert town.homes[one].lifecycle.peers.is_up(other)
+    told = await ask_as(town.homes["h1"].lifecycle.trust, town.broker, "h2", AskPresence([bob.uid]))
+    assert [user[0] for user in told["users"]] == [bob.uid]
     await town.closes("h1")
     await town.opens("h1")
     await town.meet()
