@@ -32,6 +32,10 @@ TWICE = (
     "Another process serves {server} already, from this log or a copy of it. "
     "Stop that process, or start this one from the directory that belongs to it."
 )
+SET_BACK_MEANWHILE = (
+    "The log of {server} was set back while this process stood by: it had come to {folded}, and ends at {end}. "
+    "Start it again: it puts back what can be."
+)
 
 log = structlog.get_logger()
 
@@ -71,6 +75,8 @@ class LifeKeeper:
         if self.another is not None and await self.another():
             raise Taken(TWICE.format(server=self.server))
         end = await self.store.run(self.store.last_position)
+        if self.projector.folded > end:  # this process stood by, and has folded what the log does not have any more
+            raise SetBack(SET_BACK_MEANWHILE.format(server=self.server, folded=self.projector.folded, end=end))
         known = await self._known(end)
         if known is not None and known.position > end:
             log.error("life.set_back", server=self.server, end=end, known=known.position, by=known.who)

@@ -83,6 +83,11 @@ class Projector:
             await self._task.stop()
             await self.save()
 
+    @property
+    def folded(self) -> int:
+        """The newest position that any projection has folded."""
+        return max(p.position for p in self._projections.values())
+
     def forget(self) -> None:
         """Remove the checkpoints, which tell of events that the log does not have. Blocks."""
         for path in self._directory.glob("*.projection"):

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, closing
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from clients.command_line.running import run
 from flash.cli import people
 from flash_sdk import Event, FlashClient, Message, Presence, Receipt, Refused, Welcome
 from servers.encryption.key_tables import SqliteKeys
+from servers.store.databases import open_view
 from tests.clients.tk.servers import RunningServer
 
 ARCHIVE = Path(__file__).with_name("data_of_79ccbf3") / "data.tar.gz"
@@ -100,6 +102,11 @@ def test_every_log_is_what_it_was_and_the_audit_goes_on(data: Path, capsys: pyte
     assert [line for line in capsys.readouterr().out.splitlines() if line.endswith(" honest")] == [
         f"{server}: honest" for server in ("global", "h1", "h2")
     ]
+    for server in ("global", "h1", "h2"):
+        with closing(open_view(f"sqlite:///{data}/{server}.db", server)) as view:
+            began = [(row.position, row.version, msgpack.unpackb(row.data)) for row in view.stream(f"life-{server}")]
+        assert [(version, told["former"], told["agreed"]) for _, version, told in began] == [(1, 0, began[0][0] - 1)], "it has no life"
+        assert began[0][0] > 1
     assert run(people(), ["audit", "trace", "seen", "--data", str(data)]) == 0
     assert "delivered" in capsys.readouterr().out
     for home in ("h1", "h2"):

@@ -10,7 +10,7 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
 from servers.store.databases import is_log, open_event_log, open_tables, open_view
-from servers.store.log.event_log import Conflicted, EventLog, NewRow, Row
+from servers.store.log.event_log import Conflicted, EventLog, NewRow, Row, SetBack
 from servers.store.log.positions import RELAY
 from servers.store.postgres.log import PostgresLog, PostgresTimeouts
 from tests.support.waiting import wait_until
@@ -191,3 +191,26 @@ def test_postgresql_goes_away_and_comes_back(postgres):
         assert [row.version for row in log.read(0, 10)] == [1, 2]
     finally:
         log.close()
+
+
+def test_a_process_notices_that_postgresql_was_set_back_under_it(postgres):
+    """As when an asynchronous replica that lacks the newest commits takes over: nothing is written to it."""
+    url = postgres.new_database()
+    with closing(PostgresLog(url, "h1", IMPATIENT)) as log, psycopg.connect(url, autocommit=True) as other:
+        log.append([("user-1", number, "t", b"x") for number in (1, 2, 3)])
+        other.execute("DELETE FROM flash_h1.stored_events WHERE notification_id > 2")
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+        def refusal() -> bool:
+            try:
+                log.append([("user-2", 1, "t", b"x")])
+            except SetBack as error:
+                return "ends at 2, and this process has stored events up to 3" in error.detail
+            except Unavailable:
+                return False
+            raise AssertionError("it was written to")
+
+        wait_until(refusal, 20, "the process notices it")
+        assert other.execute("SELECT count(*) FROM flash_h1.stored_events").fetchone() == (2,)
