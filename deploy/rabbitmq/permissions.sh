@@ -22,7 +22,7 @@ vhost=${2:-/}
 
 if [ "$server" = global ]; then
     configure='^flash\..*$' write='^flash\..*$' read='^flash\..*$'
-    events='^global\.' presence='^$' topics='.*' questions=global
+    events='^global\.' presence='^era\.' topics='.*' questions=global
 else
     configure='^$'
     write='^flash\.(homes|requests|answers|beats|dead|events|presence)$'

@@ -20,7 +20,11 @@ LINES = re.compile(r"^```sh containers\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ["FLASH_TEST_SEED"])
 SERVERS = ("global", "h1", "h2")
-QUEUES = ("flash.home.h1", "flash.home.h2", "flash.home.global", "flash.history", "flash.dead")
+QUEUES = (
+    *("flash.home.h1", "flash.calls.h1", "flash.home.h2", "flash.calls.h2", "flash.home.global"),
+    *("flash.heartbeats", "flash.history", "flash.presence.log", "flash.dead"),
+)
+FOR_ALL = ["flash.heartbeats", "flash.history"]
 BACK_S = 90.0  # a broker or database that starts, homes that pause between their attempts, clients that do too
 
 
@@ -75,8 +79,8 @@ def test_a_homes_user_reads_its_own_queue_and_no_other(compose: Compose) -> None
     def readable(server: str) -> list[str]:
         return compose.execute(server, "python3", "-", *QUEUES, entering=script).split()
 
-    assert readable("h1") == ["flash.home.h1"]
-    assert readable("h2") == ["flash.home.h2"]
+    assert readable("h1") == ["flash.home.h1", "flash.calls.h1", *FOR_ALL]
+    assert readable("h2") == ["flash.home.h2", "flash.calls.h2", *FOR_ALL]
     assert readable("global") == [*QUEUES]
 
 

@@ -58,6 +58,9 @@ async def test_two_homes_with_users_of_their_own(restricted: Installation) -> No
         await liar.close()
         await eventually(lambda: restricted.homes["h1"].metric("flash_inbox_dead") == 1, SOON_S)
 
+        await eventually(lambda: restricted.global_server.log_tail(1_000_000).count("eras.began") == 2, SOON_S)
+        for server in restricted.servers:
+            assert "broker.lost" not in server.log_tail(1_000_000), f"RabbitMQ has refused {server.name} something"
         await _lose_everything(restricted.amqp_url)
         await eventually(restricted.connected, SOON_S)
         await ann.insists(bob, ledger)
