@@ -56,7 +56,7 @@ class Enrolling:
             raise NotBelieved(told.refused)
         global_key = global_key_of(told.card)
         check_enrolled(secret, asked, told, global_key)
-        await asyncio.to_thread(self._keep, told, global_key)
+        await self._keep(told, global_key)
         log.info("home.enrolled", home=self.trust.name)
 
     @property
@@ -80,14 +80,15 @@ class Enrolling:
         held = self.trust.peers.held
         return held is not None and held.urls != (self.url.rstrip("/"),)
 
-    def _keep(self, told: Enrolled, global_key: bytes) -> None:
+    async def _keep(self, told: Enrolled, global_key: bytes) -> None:
         peers = self.trust.peers
         if self._pins_anew:
-            peers.pin_anew(global_key)
-        peers.pin(global_key)
+            await asyncio.to_thread(peers.pin_anew, global_key)
+            peers.forget_all(global_key)
+        await asyncio.to_thread(peers.pin, global_key)
         peers.hold(told.certificate)
         peers.learn(told.card)
-        peers.save()
+        await asyncio.to_thread(peers.save)
 
     def _make_secret(self) -> Secret | None:
         with self._registry() as records:

@@ -61,7 +61,7 @@ class Lifecycle(Components):
             await self.lease.acquire(self.projector.catch_up)
             self.store.fence(self.lease.epoch)
             await self.clock_check.refuse_wrong()  # it may have waited for months
-            await asyncio.to_thread(self.trust.reload)  # the one that served before may have changed keys
+            self.trust.take(await asyncio.to_thread(self.trust.read))  # the one that served before may have changed keys
         await self.keeper.begin()
         await self.projector.catch_up()
         await self.erasure.start()

@@ -120,7 +120,9 @@ class Cards:
         while True:
             await asyncio.sleep(self.config.look_s)
             try:
-                if await asyncio.to_thread(self.trust.look_after):
+                shown = self.trust.card
+                self.trust.take(await asyncio.to_thread(self.trust.look_after))
+                if self.trust.card != shown:
                     self.changed()
             except Unavailable as error:
                 log.warning("trust.not_saved", detail=error.detail)

@@ -16,6 +16,8 @@ from servers.trust.certificate import Certificate
 from servers.trust.records import CARD, CERTIFICATE, GLOBAL_KEY, REVOKED, Records
 from servers.trust.server_identity import NotBelieved, read_unproven
 
+NOBODY = msgpack.encode({})
+
 log = structlog.get_logger()
 
 
@@ -62,6 +64,10 @@ def _shown(raw: bytes) -> _Shown:
         raise NotBelieved("this is no card") from None
 
 
+def _number(certificate: bytes) -> int:
+    return read_unproven(certificate, Certificate).number if certificate else 0
+
+
 def global_key_of(raw: bytes) -> bytes:
     """The key in the Global Server's card, whoever made that: for one that is checked in another way. Raises `NotBelieved`."""
     return read_unproven(_shown(raw).certificate, Certificate).key
@@ -69,7 +75,7 @@ def global_key_of(raw: bytes) -> bytes:
 
 class Peers:
     """The cards that this server knows, its own certificate, the pinned key of the Global Server and what it has revoked. What is learned
-    is believed at once and stored by `save`, which blocks; a card that a crash forgot is shown again. `load` blocks."""
+    is believed at once and stored by `save`, which blocks; a card that a crash forgot is shown again. All else is for the loop only."""
 
     def __init__(self, name: str, records: Records, clock: Callable[[], float] = time.time) -> None:
         self.name = name
@@ -81,27 +87,28 @@ class Peers:
         self.global_key = b""  # empty before enrolment
         self.certificate: bytes = b""  # our own; empty before enrolment
         self.on_learned: list[Callable[[str], None]] = []  # called with the name whose card came, changed or is believed no more
-        self.load()
+        self.take(records.everything())
 
     @property
     def known(self) -> Mapping[str, Card]:
         """The cards, by name; look with `card` for one that is to be believed now."""
         return MappingProxyType(self._cards)
 
-    def load(self) -> None:
-        """Read what is stored. Raises `Unavailable`."""
-        stored = self._records.everything() | self._unsaved
-        self.global_key = stored.get(GLOBAL_KEY, b"")
-        self.certificate = stored.get(CERTIFICATE, b"")
-        if REVOKED in stored:
-            for name, number in msgpack.decode(stored[REVOKED], type=dict[str, int]).items():
-                self._revoked[name] = max(number, self._revoked.get(name, 0))
+    def take(self, records: Mapping[str, bytes]) -> None:
+        """Believe what is stored, as far as it proves itself. It may be some moments old: what was learned since then stays."""
+        stored = {**records, **self._unsaved}
+        self.global_key = self.global_key or stored.get(GLOBAL_KEY, b"")
+        self.certificate = max(self.certificate, stored.get(CERTIFICATE, b""), key=_number)
+        for name, number in msgpack.decode(stored.get(REVOKED, NOBODY), type=dict[str, int]).items():
+            self._revoked[name] = max(number, self._revoked.get(name, 0))
         for record, raw in stored.items():
-            if record.startswith(CARD) and self.global_key:
+            name = record.removeprefix(CARD)
+            known = self._cards.get(name)
+            if record.startswith(CARD) and self.global_key and (known is None or known.raw != raw):
                 try:
                     self._take(raw)
                 except NotBelieved as refusal:
-                    log.warning("trust.card_forgotten", server=record.removeprefix(CARD), why=str(refusal))
+                    log.warning("trust.card_forgotten", server=name, why=str(refusal))
 
     def pin(self, key: bytes) -> None:
         """Believe this key of the Global Server, for good. Blocks. Raises `NotBelieved` when another one is pinned, `Unavailable`."""
@@ -110,12 +117,15 @@ class Peers:
         self.global_key = key
 
     def pin_anew(self, key: bytes) -> None:
-        """Believe another key of the Global Server, because the ops of this server say so: it lost its own. Nothing that follows from the
-        former one is believed any more. Blocks. Raises `Unavailable`."""
+        """Store another key of the Global Server, because the ops of this server say so: it lost its own. `forget_all` comes after it.
+        Blocks. Raises `Unavailable`."""
         for record, value in self._records.everything().items():
             if record.startswith(CARD) or record == CERTIFICATE:
                 self._records.change(record, value, None)
         self._records.put(GLOBAL_KEY, key)
+
+    def forget_all(self, key: bytes) -> None:
+        """Believe nothing any more that followed from the former key of the Global Server, and `key` from now on."""
         self._unsaved.clear()
         self.global_key, self.certificate = key, b""
         for name in list(self._cards):

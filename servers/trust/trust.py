@@ -3,7 +3,7 @@ together, so that a server which knows its peers needs nobody to go on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from servers.trust import certificate
 from servers.trust.box import Boxes
@@ -44,22 +44,27 @@ class Trust:
         """What this server shows of itself; empty before enrolment."""
         return card_bytes(self.peers.certificate, self.box_keys.statements) if self.peers.certificate else b""
 
-    def reload(self) -> None:
-        """Read what another process of this server has changed. Blocks. Raises `Unavailable`."""
+    def read(self) -> dict[str, bytes]:
+        """What is stored now, because another process of this server may have changed it; `take` believes it. Blocks. Raises
+        `Unavailable`."""
         self.box_keys.load()
-        self.peers.load()
+        return self.records.everything()
 
-    def look_after(self) -> bool:
-        """Store what was learned, and change a box key that is a week old; the Global Server renews its own certificate. Whether there is a
-        new card of ours to show. Blocks. Raises `Unavailable`."""
-        before, held = self.card, self.peers.held
+    def take(self, stored: Mapping[str, bytes]) -> None:
+        """Believe what `read` or `look_after` has read. On the loop, because others are told of new cards."""
+        self.peers.take(stored)
+
+    def look_after(self) -> dict[str, bytes]:
+        """Store what was learned, and change a box key that is a week old; the Global Server renews its own certificate. What is stored
+        then is for `take`. Blocks. Raises `Unavailable`."""
+        held = self.peers.held
         if held is not None and self.peers.global_key == self.identity.public:
             self.certify_itself(held.urls, held.life)
         self.peers.save()
-        self.reload()
+        self.box_keys.load()
         if self.box_keys.due:
             self.box_keys.rotate()
-        return self.card != before
+        return self.records.everything()
 
     def certify_itself(self, urls: tuple[str, ...] = (), life: int = 0) -> None:
         """Be the Global Server: pin our own key, and hold our own certificate of it. Blocks. Raises `Unavailable`."""

@@ -115,7 +115,7 @@ def test_a_standby_has_the_identity_and_learns_what_was_changed(store_url: Calla
         serving, standby = Trust("h1", mine, house.time), Trust("h1", theirs, house.time)
         assert standby.identity.public == serving.identity.public
         house.time.now += 8 * DAY_S
-        serving.look_after()
+        serving.take(serving.look_after())
         assert serving.box_keys.newest.number > standby.box_keys.newest.number
-        standby.reload()
+        standby.take(standby.read())
         assert standby.box_keys.newest.number == serving.box_keys.newest.number
