@@ -170,7 +170,8 @@ class Forgetting:
     def _remove_store(self, server: str) -> None:
         for file in self._files(server):
             file.unlink()
-        shutil.rmtree(self._installation.data / server, ignore_errors=True)  # what is folded from the store
+        for folded in (self._installation.data / server).glob("*.projection"):  # the signing key of the Global Server stays
+            folded.unlink()
 
     def _note_lost_store(self, home: Server) -> None:
         now = datetime.now(UTC)

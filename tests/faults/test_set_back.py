@@ -9,8 +9,9 @@ import pytest
 
 from tests.faults.checker import Ledger, verify
 from tests.faults.databases import on_postgresql
-from tests.faults.installation import Installation
+from tests.faults.installation import END_S, Installation, Server
 from tests.faults.people import Crowd, chatter
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 
@@ -50,3 +51,25 @@ async def test_a_home_whose_database_was_set_back_loses_no_popup(
     async with chatter(people, ledger, chance):
         await ledger.grown(60)
     tell(f"{how}: {put_back:.0f} events put back; {await verify(ledger, people)}")
+
+
+async def test_a_copied_directory_is_not_at_work_twice(
+    installation: Installation, crowd: Crowd, ledger: Ledger, chance: random.Random
+) -> None:
+    """On 79ccbf3 the second process took the home over, and 10 of 10 popups were lost."""
+    if on_postgresql(installation):
+        pytest.skip("on PostgreSQL the lease decides: tests/faults/test_standby.py")
+    people = await crowd.settle_in(4)
+    async with chatter(people, ledger, chance):
+        await ledger.grown(10)
+    copy = installation.directory / f"copy-{chance.random()}"
+    shutil.copytree(installation.data, copy)
+    environment = {**installation.environment, "FLASH_DATA_DIR": str(copy)}
+    second = Server("second", ["home", "h1"], free_ports(1)[0], environment, copy / "second.log")
+    async with chatter(people, ledger, chance):
+        second.spawn()
+        await eventually(lambda: second.ended() is not None, END_S)
+        await ledger.grown(20)
+    assert second.ended() == 1
+    assert "Another process serves h1 already" in second.log_tail()
+    await verify(ledger, people)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark
-from flash.commands.servers.registry import entries
+from flash.commands.servers.registry import entries, losses
 from flash.process.compose import store_url
 from flash.process.settings import Settings
 from servers.encryption.key_tables import existing_table
@@ -56,6 +56,9 @@ def _homes(records: Records, now: float) -> Iterator[Remark]:
             yield Remark("identity", WARNING, f"{entry.name} is not enrolled: no server believes it", again)
         elif entry.card is not None and entry.why != "revoked":
             yield _certificate(entry.card.certificate, now, again)
+    for name, loss in losses(records).items():
+        do = f"bring its database and its keys back, or let it go on without that: flash servers accept {name}"
+        yield Remark("life", FAILURE, f"{name} was set back and waits: {loss}", do)
     if not found:
         yield Remark("identity", OK, "no home is enrolled yet")
 

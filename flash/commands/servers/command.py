@@ -13,11 +13,11 @@ import typer
 from clients.command_line.screen import complain, say
 from domain.errors import FlashError
 from domain.registry.registered_home import GLOBAL, HOME_NAME, HOME_URL
-from flash.commands.servers.registry import ServerEntry, entries, registry
+from flash.commands.servers.registry import ServerEntry, entries, losses, registry
 from flash.commands.session import AsJson, Data, settings_for
 from flash.process.settings import BadSetting
 from servers.trust.enrolment import fingerprint
-from servers.trust.records import LOSS, Records
+from servers.trust.records import Records
 from servers.trust.wishes import Wish, make_wish
 
 WAIT_S = 10.0  # the Global Server looks for wishes each second
@@ -40,6 +40,11 @@ def servers(context: typer.Context, as_json: AsJson = False, data: Data = None) 
                 typer.echo(json.dumps(_as_dict(entry)))
             else:
                 say(*_line(entry))
+        for name, loss in losses(records).items():
+            if as_json:
+                typer.echo(json.dumps({"name": name, "lost": loss}))
+            else:
+                say(f"{name} was set back and waits for you: {loss}. `flash servers accept {name}` lets it go on without that.")
 
     _with_records(data, show)
 
@@ -70,10 +75,10 @@ def accept(server: Annotated[str, typer.Argument(metavar="SERVER", help="h1, h2â
         raise typer.Exit(2)
 
     def look(records: Records) -> None:
-        loss = records.read(LOSS + server)
+        loss = losses(records).get(server)
         if loss is None:
             raise BadSetting(f"{server} does not wait for anybody to accept a loss")
-        typer.echo(f"Lost: {loss.decode()}.")
+        typer.echo(f"Lost: {loss}.")
 
     _with_records(data, look)
     _wish(data, Wish(kind="accept", home=server), f"accepted: {server} goes on without it")

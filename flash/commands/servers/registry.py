@@ -14,7 +14,7 @@ from flash.process.settings import BadSetting, Settings
 from servers.encryption.key_tables import existing_table, open_table
 from servers.trust.card import Card, read_card
 from servers.trust.enrolment import OpenSecret, read_open_secret
-from servers.trust.records import CARD, ENROLMENT, GLOBAL_KEY, HOMES, REVOKED, Records
+from servers.trust.records import CARD, ENROLMENT, GLOBAL_KEY, HOMES, LOSS, REVOKED, Records
 from servers.trust.server_identity import NotBelieved
 
 
@@ -53,6 +53,11 @@ def entries(records: Records, now: float) -> list[ServerEntry]:
     homes = msgpack.decode(stored.get(HOMES, b"\x80"), type=dict[str, str])
     names = {record.partition(" ")[2] for record in stored if record.startswith((CARD, ENROLMENT))} | {*revoked, *homes}
     return [_entry(name, stored, key, revoked.get(name, 0), now) for name in sorted(names, key=lambda name: (len(name), name))]
+
+
+def losses(records: Records) -> dict[str, str]:
+    """What servers have lost that were set back and wait for the ops, by name."""
+    return {name.removeprefix(LOSS): stored.decode() for name, stored in sorted(records.everything(LOSS).items())}
 
 
 def _entry(name: str, stored: dict[str, bytes], key: bytes, revoked: int, now: float) -> ServerEntry:

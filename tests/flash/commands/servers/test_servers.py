@@ -100,6 +100,8 @@ async def test_ops_read_what_a_home_has_lost_and_accept_it(house: House, capsys:
     assert "h1 does not wait for anybody" in capsys.readouterr().err
     lost = AskLife("h1", 5, 10, 17, "the events after 10 are nowhere")
     assert "accepted" not in await openly(house, lost)
+    assert await flash("servers") == 0
+    assert "h1 was set back and waits for you: the events after 10 are nowhere. `flash servers accept h1`" in said(capsys)
     assert await flash("servers", "accept", "h1") == 0
     assert said(capsys) == "Lost: the events after 10 are nowhere.\naccepted: h1 goes on without it\n"
     assert (await openly(house, lost))["accepted"]
