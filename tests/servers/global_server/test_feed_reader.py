@@ -19,12 +19,13 @@ from servers.messaging.presence_events import presence_feed
 from servers.store.event_store import Committed
 from tests.support.waiting import eventually
 
-HOMES = {1: "h1", 2: "h2"}  # where users live
+PEOPLE = {1: ("ann", "h1"), 2: ("bob", "h2")}  # handles, and where users live
 
 
-def change(uid: int, home: str, version: int, publisher: str | None) -> tuple[bytes, str | None]:
+def change(uid: int, home: str, version: int, publisher: str | None, handle: str = "") -> tuple[bytes, str | None]:
     """A change as `home` would tell it, published by `publisher`."""
-    event = StatusChanged(at=1.7e9, cause="c", handle="x", status="online", previous="away", note="", chosen="online", until=None)
+    handle = handle or (PEOPLE[uid][0] if uid in PEOPLE else "carol")
+    event = StatusChanged(at=1.7e9, cause="c", handle=handle, status="online", previous="away", note="", chosen="online", until=None)
     (stored,) = in_stream([event], f"user-{uid}", version - 1)
     (message,) = presence_feed(Committed(version, stored, cast(Any, None)), home)
     return message.body, publisher
@@ -48,8 +49,8 @@ class Log:
         return self._publishers.speak_for(publisher, server)
 
 
-async def home_of(uid: int) -> str | None:
-    return HOMES.get(uid)
+async def person(uid: int) -> tuple[str, str] | None:
+    return PEOPLE.get(uid)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,7 @@ async def home_of(uid: int) -> str | None:
         pytest.param([change(1, "h1", 1, "h1"), change(2, "h2", 1, "h2")], {1, 2}, 0, id="each home of its own user"),
         pytest.param([change(1, "h1", 1, "h2")], set(), 1, id="in another home's name"),
         pytest.param([change(1, "h2", 1, "h2")], set(), 1, id="of another home's user"),
+        pytest.param([change(1, "h1", 1, "h1", "bob")], set(), 1, id="under another handle"),
         pytest.param([change(3, "h2", 1, "h2")], {3}, 0, id="of a user who is not known yet"),
         pytest.param([change(3, "h1", 1, "h2")], set(), 1, id="of a user who is not known, in another home's name"),
         pytest.param([change(1, "h1", 1, None), change(2, "h2", 1, "h2")], {1, 2}, 0, id="from before messages were signed"),
@@ -70,7 +72,7 @@ async def test_a_change_comes_from_the_home_of_its_user(
 ) -> None:
     log = cast(Broker, Log(*told))
     with closing(open_keys("", f"sqlite:///{tmp_path}/global.db", "global")) as keys:
-        reader = FeedReader(log, tmp_path / "feed", lambda: 1.7e9, home_of, lambda: None, 100, keys)
+        reader = FeedReader(log, tmp_path / "feed", lambda: 1.7e9, person, lambda: None, 100, keys)
         await reader.start()
         await eventually(reader.caught_up.is_set)
         assert (set(reader.feed.users), reader.not_believed) == (shown, not_believed)
