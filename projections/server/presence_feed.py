@@ -5,6 +5,7 @@ user's stream is above that of the last change that counted. So each change is h
 """
 
 import re
+import secrets
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -51,6 +52,8 @@ class Feed:
         self.users: dict[int, Standing] = {}
         self.changes: list[Change] = []
         self.first = 0  # the position of `changes[0]`
+        self.beginning = BEGINNING  # the cursor before the first change since the log is this one
+        self._begun = 0  # and its position
         self.repeats = 0
 
     @property
@@ -61,7 +64,7 @@ class Feed:
     @property
     def cursor(self) -> str:
         """The position after the newest change."""
-        return self.changes[-1].cursor if self.changes else BEGINNING
+        return self.changes[-1].cursor if self.changes else self.beginning
 
     def apply(self, change: Change, standing: Standing) -> bool:
         """Fold in the next message of the log. False for a repeat."""
@@ -78,8 +81,8 @@ class Feed:
 
     def position_of(self, cursor: str) -> int | None:
         """The position of the first change after `cursor`; None when it is not known, or no longer."""
-        if cursor == BEGINNING:
-            return 0 if self.whole and self.first == 0 else None
+        if cursor == self.beginning:
+            return self._begun if self.first == self._begun and (self.whole or cursor != BEGINNING) else None
         read = _CURSOR.fullmatch(cursor)
         if read is None:
             return None
@@ -96,6 +99,7 @@ class Feed:
         """Forget everything, because the log is another one than was folded, or a part of it is gone. Positions continue, so that a reader
         who holds an old position never takes a new change for an old one."""
         self.users, self.first, self.changes = {}, self.end + 1, []
+        self.beginning, self._begun = f"0.{secrets.token_hex(4)}", self.first
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Everything, as plain data."""
@@ -117,4 +121,5 @@ class Feed:
         changes = [Change(offset, uid, body) for offset, uid, body in data["changes"]]
         self.whole, self.first, self.users, self.changes = data["whole"], data["first"], users, changes
         self.signed = bool(data.get("signed", False))
+        self.beginning, self._begun = data.get("beginning", BEGINNING), data.get("begun", 0)
         return True

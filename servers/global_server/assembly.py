@@ -43,7 +43,7 @@ from servers.security.passwords import Passwords
 from servers.security.tokens import CONSOLE, KeyVerifier, Signer
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
 from servers.store.event_store import Committed, Store
-from servers.trust.publications import HistorySigner
+from servers.trust.publications import HistoryJudge, HistorySigner
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
@@ -111,6 +111,7 @@ def assemble(
     own_life = OwnLife(trust, writer, store, new_id, lambda: outbox.recent.last, uids)
     keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
+                        judge=lambda: HistoryJudge(trust.peers.global_key, broker.speaks_for),
                         ask_others=own_life.known, accepted=own_life.accepted)  # fmt: skip
     registrar = Registrar(trust, writer, directory, new_id, losses, broker.declare_inbox)
     writer.listeners.append(registrar.committed)

@@ -56,7 +56,7 @@ from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
 from servers.store.event_store import Store
 from servers.store.log.lease import Lease
-from servers.trust.publications import HistorySigner
+from servers.trust.publications import HistoryJudge, HistorySigner
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
@@ -150,6 +150,7 @@ def assemble(
     at_global = LifeAtGlobal(OpenUntilEnrolled(requests), broker, name)
     keeper = LifeKeeper(server=name, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
+                        judge=lambda: HistoryJudge(trust.peers.global_key, broker.speaks_for),
                         ask_others=at_global.known, accepted=at_global.accepted,
                         another=at_global.another if lease is None and config.shared_broker else None)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.history import Publication
 from domain.errors import Unavailable
 from domain.events.every import every_event
 from domain.events.integrity import LogSealed
@@ -58,7 +59,7 @@ class Report:
 
 
 class History:
-    """What the history stream has of one server. Feed it with every record, in the order of the stream."""
+    """What the history stream has of one server. Feed it with every publication, in the order of the stream."""
 
     def __init__(self, server: str) -> None:
         self.server = server
@@ -70,8 +71,18 @@ class History:
         if self.events.learn(position, stream, version, topic, data, time) and stream == f"log-{self.server}":
             self.seals.append((position, data))
 
+    def hear(self, told: Publication) -> None:
+        """A publication of this server that is believed."""
+        after, last = (told.head.after, told.head.last) if told.head is not None else (self.events.last, self.events.last)
+        for record in told.events:
+            self.learn(record.position, record.stream, record.version, record.topic, record.data, record.time)
+            last = max(last, record.position)
+        self.events.cover(after, last)
+
     def witnesses(self) -> list[Witness]:
         """The events themselves, and the seals among them, which know private events as well."""
+        self.events.settle()
+        self.seals.sort()
         whole = bool(self.seals) and self.events.first == 1
         return [self.events, SealWitness("the history's seals", self.server, self.seals, whole=whole)]
 
@@ -174,6 +185,9 @@ def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Wi
         found.extend(f.finding for f in witness.faults if not any(f.start <= p <= f.end for p in wrong if p is not None))
     known = {position for finding in found for position in range(finding.position, finding.to + 1)}
     found.extend(finding for finding in checks.findings(own.last) if finding.kind in NEVER_MERGED or finding.position not in known)
+    lacking = sum(witness.lacking for witness in witnesses if isinstance(witness, HistoryWitness))
+    if lacking:
+        checks.not_asked.append(f"the history about {lacking} events: the history lacks them until it is filled again")
     return Report(
         server,
         events,

@@ -4,6 +4,7 @@ Each witness gets every row of the log, in order, and notes the positions where 
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from typing import NamedTuple, Protocol
@@ -11,6 +12,7 @@ from typing import NamedTuple, Protocol
 import msgpack
 
 from domain.integrity.chain import MARK_BYTES, MARK_CHARS, Seal, before_all, digest, fingerprint, mark, marks
+from projections.audit.coverage import Ranges
 from projections.audit.facts import fields_of
 from servers.integrity.findings import Differences, Finding
 from servers.store.log.event_log import Row
@@ -150,7 +152,8 @@ class SealWitness:
 
 
 class HistoryWitness:
-    """The history, with the stored bytes of every event that may leave the store; 40 bytes are kept of each."""
+    """The history, with the stored bytes of every event that may leave the store; 40 bytes are kept of each. Events may come in any order
+    until `settle`, because a stream that was begun anew is filled again behind the events of the moment."""
 
     name = "the history"
 
@@ -159,9 +162,13 @@ class HistoryWitness:
         self.differences = Differences()
         self.faults: list[Fault] = []
         self.unwitnessed = Unwitnessed()
+        self.whole = False  # the stream has its beginning, so what is not in it was not published to it yet
+        self.lacking = 0  # events that the stream does not have yet, or no more
         self._private = private
         self._positions = array("q")
         self._fingerprints = bytearray()
+        self._late: dict[int, bytes] = {}
+        self._covered: Ranges | None = None  # of which positions the server said that all is there; None: of all between the first and last
         self._next = 0
         self.checked = 0
 
@@ -174,17 +181,39 @@ class HistoryWitness:
         """The first position that it knows; 0 when it knows none."""
         return self._positions[0] if self._positions else 0
 
+    def cover(self, after: int, last: int) -> None:
+        """The server said that every event in (after, last] is there."""
+        if self._covered is None:
+            self._covered = Ranges()
+        self._covered.add(after, last)
+
     def learn(self, position: int, stream: str, version: int, topic: str, data: bytes, time: float | None = None) -> bool:
         """The next record of the stream; `time`: as it stands outside the stored bytes. False for a repeat."""
+        made = fingerprint(stream, version, topic, data)
         if position <= self.last:
-            return False
+            index = bisect_left(self._positions, position)
+            known = self._at(index) if self._positions[index] == position else self._late.setdefault(position, made)
+            if known != made:
+                what = f"the history has another event there as well: {stream} v{version}, {topic}"
+                self.faults.append(Fault(Finding("twice", position, position, {self.name}, what=what)))
+            if known is not made:
+                return False
+        else:
+            self._positions.append(position)
+            self._fingerprints += made
         self.checked += 1
         if time is not None and isinstance(at := fields_of(data).get("at"), int | float) and at != time:
             what = f"{stream} v{version}, {topic}: the history says {time - at:+.6f} s outside the sealed bytes"
             self.faults.append(Fault(Finding("time", position, position, {self.name}, what=what)))
-        self._positions.append(position)
-        self._fingerprints += fingerprint(stream, version, topic, data)
         return True
+
+    def settle(self) -> None:
+        """There are no more records: bring them into the order of the log."""
+        if self._late:
+            events = sorted([*self._late.items(), *((position, self._at(index)) for index, position in enumerate(self._positions))])
+            self._positions = array("q", [position for position, _ in events])
+            self._fingerprints = bytearray(b"".join([made for _, made in events]))
+            self._late = {}
 
     def _at(self, index: int) -> bytes:
         return bytes(self._fingerprints[SIZE * index : SIZE * index + SIZE])
@@ -199,8 +228,11 @@ class HistoryWitness:
                 self.differences.add_gone(row.position, mark(self._at(index)))
                 self.differences.add_here(row.position, mark(fingerprint), name_of(row))
             index += 1
-        elif positions and positions[0] < row.position < positions[-1] and not self._private(row.topic):
-            self.differences.add_here(row.position, mark(fingerprint), name_of(row))
+        elif positions and row.position < positions[-1] and not self._private(row.topic):
+            if positions[0] < row.position and (self._covered is None or self._covered.holds(row.position)):
+                self.differences.add_here(row.position, mark(fingerprint), name_of(row))
+            elif self.whole or positions[0] < row.position:
+                self.lacking += 1
         elif not positions or row.position > positions[-1]:
             self.unwitnessed.add(row.position, fingerprint)
         self._next = index

@@ -5,7 +5,8 @@ The history has the stored bytes of every event that may leave a store. From the
 follows how far this server had consumed them: an event whose effect is in the log was consumed, and so was every event before it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
-from broker import envelope, topology
+from broker import topology
 from broker.envelope import EventRecord
+from broker.history import Publication
 from domain.errors import Malformed
 from domain.event import Event
 from domain.events.home import MessageBounced, MessageQueued, MessageSent, ReceiptQueued
@@ -23,6 +25,8 @@ from domain.rules.by_server import rules_of
 from domain.user.commands import HaveSent
 from servers.encryption.event_codec import EventDecoder
 from servers.encryption.key_store import NO_KEYS
+from servers.trust.publications import HistoryJudge
+from servers.trust.server_identity import NotBelieved
 
 _DECIDED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     QueueMessage: lambda command: (command.id, command.sender),
@@ -47,45 +51,42 @@ class HistorySince:
     consumed: dict[str, int] = field(default_factory=dict)
 
 
-async def newest_in_history(history: Any, server: str, since: float) -> int:
-    """The newest position of `server` among what came into the history after the moment `since`; 0 without any. Raises `Unavailable`."""
+async def newest_in_history(history: Any, server: str, since: float, judge: HistoryJudge) -> int:
+    """The newest position of `server` among what came into the history after the moment `since`; 0 without any. `judge` says what is
+    believed. Raises `Unavailable`."""
     newest = 0
     start = datetime.fromtimestamp(max(since, 0.0), UTC) if since else "first"
-    async for item in history.read_stream(topology.HISTORY, start, follow=False):
-        try:
-            told = envelope.decode(item.body)
-        except Malformed:
-            continue
+    async for told in _believed(history, start, judge):
         if told.source == server and told.events:
             newest = max(newest, told.events[-1].position)
     return newest
 
 
-async def read_history_since(history: Any, server: str, backed_up: int, trackings: Mapping[str, int]) -> HistorySince:
-    """Read from `history` (a `read_stream`) the events of `server` after the position `backed_up`. Raises `Unavailable`."""
+async def read_history_since(history: Any, server: str, backed_up: int, trackings: Mapping[str, int], judge: HistoryJudge) -> HistorySince:
+    """Read from `history` (a `read_stream`) the events of `server` after the position `backed_up`, in the order of the log, whatever the
+    order in which they came. Raises `Unavailable`."""
+    mine: dict[int, EventRecord] = {}
+    others: dict[str, dict[int, EventRecord]] = {}
     since = HistorySince()
-    others: dict[str, list[EventRecord]] = {}
-    seen = dict(trackings)
-    async for item in history.read_stream(topology.HISTORY, "first", follow=False):
-        try:
-            told = envelope.decode(item.body)
-        except Malformed:  # anybody may publish junk; an event that is missing because of it is noticed later
-            log.warning("restore.history_unreadable", offset=item.offset)
-            continue
+    async for told in _believed(history, "first", judge):
+        known = mine if told.source == server else others.setdefault(told.source, {})
+        after = backed_up - 1 if told.source == server else trackings.get(told.source, 0)
         for record in told.events:
+            if record.position > after:
+                known.setdefault(record.position, record)
             if told.source == server:
-                if record.position <= since.last:
-                    continue
-                since.last = record.position
-                if record.position > backed_up:
-                    since.records.append(record)
-                elif record.position == backed_up:
-                    since.at_end = record
-            elif record.position > seen.get(told.source, 0):
-                seen[told.source] = record.position
-                others.setdefault(told.source, []).append(record)
-    since.consumed = _consumed(server, since.records, others)
+                since.last = max(since.last, record.position)
+    since.at_end = mine.pop(backed_up, None)
+    since.records = [mine[position] for position in sorted(mine)]
+    since.consumed = _consumed(server, since.records, {source: [told[at] for at in sorted(told)] for source, told in others.items()})
     return since
+
+
+async def _believed(history: Any, start: Any, judge: HistoryJudge) -> AsyncIterator[Publication]:
+    """What `judge` believes. Anybody may publish junk; an event that is missing because of it is noticed later."""
+    async for item in history.read_stream(topology.HISTORY, start, follow=False):
+        with contextlib.suppress(Malformed, NotBelieved):
+            yield judge.read(item)
 
 
 def _consumed(server: str, records: Sequence[EventRecord], others: Mapping[str, Sequence[EventRecord]]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from servers.lives.knowledge import Known, Loss, sentence
 from servers.store.databases import open_tables, open_view
 from servers.store.event_store import Store
 from servers.store.log.event_log import SetBack
+from servers.trust.publications import HistoryJudge
 from servers.writing.projector import Projector
 from servers.writing.writer import Writer
 
@@ -47,7 +48,8 @@ class Taken(Unavailable):
 @dataclass(slots=True, kw_only=True, eq=False)
 class LifeKeeper:
     """One server's. `ask_others`: how far other servers know this log to have come; `accepted`: whether the ops have accepted a loss;
-    `another`: whether another process is at work under this name, where no lease says so."""
+    `judge`: who says what of the history is believed; `another`: whether another process is at work under this name, where no lease says
+    so."""
 
     server: str
     store: Store
@@ -60,6 +62,7 @@ class LifeKeeper:
     end: Callable[[], int]  # the position of the newest commit
     ask_others: Callable[[], Awaitable[Known | None]]
     accepted: Callable[[Loss], Awaitable[bool]]
+    judge: Callable[[], HistoryJudge] = HistoryJudge
     another: Callable[[], Awaitable[bool]] | None = None
     waits: str = field(default="", init=False)  # for the ops: what a server says that may not serve
     waiting: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set with `waits`
@@ -105,7 +108,7 @@ class LifeKeeper:
         await self.broker.wait_connected(CONNECT_S)
         newest = await self.store.run(self.store.read, end - 1, 1) if end else []
         since = newest[0].event.at - MARGIN_S if newest else 0.0
-        return await newest_in_history(self.broker, self.server, since)
+        return await newest_in_history(self.broker, self.server, since, self.judge())
 
     async def _go_on(self, end: int, known: Known) -> None:
         """Put behind the log's end what the history has. Returns when that is on disk."""
@@ -147,7 +150,7 @@ class LifeKeeper:
     async def _history(self, seen: Seen, trackings: dict[str, int]) -> HistorySince:
         try:
             await self.broker.wait_connected(CONNECT_S)
-            return await read_history_since(self.broker, self.server, seen.last, trackings)
+            return await read_history_since(self.broker, self.server, seen.last, trackings, self.judge())
         except Unavailable as error:
             log.warning("life.history_away", server=self.server, detail=error.detail)
             return HistorySince()

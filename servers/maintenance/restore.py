@@ -15,6 +15,7 @@ from servers.maintenance.errors import NotRestored
 from servers.maintenance.rebuild_projections import drop_projections
 from servers.store.databases import copy_rows, open_tables, open_view
 from servers.store.log.event_log import LogTables
+from servers.trust.publications import HistoryJudge
 from servers.trust.records import restore_records
 from servers.trust.trust import have_new_box_key
 
@@ -43,10 +44,11 @@ async def restore(
     now: float,
     incomplete: bool = False,
     say: Callable[[str], None] = lambda line: None,
+    judge: HistoryJudge | None = None,
 ) -> Restored:
     """Fill the empty store `target_url` of `server`. `backup`, `keys`: files as `servers.maintenance.backup` makes them; `directory`: where
     the server's projections are saved; `history`: a `read_stream`, or None where there is none; `now`: seconds since 1970; `incomplete`:
-    go on although events are missing, which `say` tells.
+    go on although events are missing, which `say` tells; `judge`: who says what of the history is believed.
 
     Raises `NotRestored`, `Unavailable`; then the target holds nothing, or keys that it will need.
     """
@@ -54,7 +56,9 @@ async def restore(
         seen, trackings = Seen(), log.trackings()
         seen.see(log.rows())
         backed_up, count = seen.last, seen.count
-        since = HistorySince() if history is None else await read_history_since(history, server, backed_up, trackings)
+        since = (
+            HistorySince() if history is None else await read_history_since(history, server, backed_up, trackings, judge or HistoryJudge())
+        )
         blind = not since.last or since.last < trackings.get(HISTORY, 0)
         try:
             refuse_another_log(server, seen, since)

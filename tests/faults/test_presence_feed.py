@@ -31,6 +31,7 @@ class Integrator:
     def __init__(self, url: str) -> None:
         self.snapshot: flash_sdk.Snapshot | None = None
         self.changes: list[flash_sdk.PresenceEvent] = []
+        self.since: list[flash_sdk.PresenceEvent] = []  # the snapshot
         self.cuts = self.runs = self.gaps = 0
         self._url = url
         self._task: asyncio.Task[None] | None = None
@@ -48,9 +49,10 @@ class Integrator:
                 match item:
                     case flash_sdk.Snapshot():
                         self.gaps += item.gap or self.snapshot is not None
-                        self.snapshot = item
+                        self.snapshot, self.since = item, []
                     case flash_sdk.PresenceEvent():
                         self.changes.append(item)
+                        self.since.append(item)
                     case flash_sdk.Disconnected():
                         self.cuts += 1
 

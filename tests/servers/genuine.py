@@ -47,7 +47,7 @@ async def live(directory: Path) -> None:
     await eventually(lambda: len(window.texts()) == POPUPS // 2)
     await town.closes("h1")
     config = GlobalConfig(f"sqlite:///{directory}/global.db", directory / "global", password_cost=CHEAP, seals=POLICY)
-    server = assemble(config, town.broker)
+    server = assemble(config, town.broker, clock=town.clock)
     await server.start()
     for uid in range(1, USERS + 1):
         handle = f"user{uid}"

@@ -15,12 +15,12 @@ from typing import Annotated, Any
 
 import typer
 
-from broker import envelope, topology
+from broker import topology
 from clients.command_line.running import BadUsage
 from clients.command_line.screen import complain
 from domain.errors import Malformed
 from domain.registry.registered_home import GLOBAL
-from flash.commands.session import AsJson, Data, one_line_errors, open_history, settings_for
+from flash.commands.session import AsJson, Data, global_key, one_line_errors, open_history, settings_for, speaks_for_of
 from flash.process.compose import store_url
 from flash.process.settings import Settings
 from runtime.database_urls import sqlite_file
@@ -31,6 +31,8 @@ from servers.integrity.residents import Residents
 from servers.integrity.verify import History, Report
 from servers.integrity.verify import verify as verify_log
 from servers.store.databases import is_log
+from servers.trust.publications import HistoryJudge
+from servers.trust.server_identity import NotBelieved
 
 FAILED = 2
 HINT = ": name the directory with --data, or a store with --store"
@@ -118,18 +120,29 @@ async def _history(settings: Settings, residents: Residents) -> dict[str, Histor
         histories: dict[str, History] = {}
         if reader is None:
             return histories
+        judge = HistoryJudge(global_key(settings), speaks_for_of(reader))
+        whole: bool | None = None
         async for item in reader.read_stream(topology.HISTORY, "first", follow=False):
+            whole = item.offset == 0 if whole is None else whole
             try:
-                told = envelope.decode(item.body)
+                told = judge.read(item)
             except Malformed:  # others may publish junk here; an event that is missing because of it becomes a finding
                 complain(f"the history's message {item.offset} cannot be read and was skipped")
                 continue
+            except NotBelieved as refusal:
+                complain(f"the history's message {item.offset} is not believed and was skipped: {refusal}")
+                continue
             if (history := histories.get(told.source)) is None:
                 history = histories[told.source] = History(told.source)
-            for record in told.events:
-                history.learn(record.position, record.stream, record.version, record.topic, record.data, record.time)
-                if told.source == GLOBAL:
+                history.events.whole = bool(whole)
+            history.hear(told)
+            if told.source == GLOBAL:
+                for record in told.events:
                     residents.learn(record.topic, record.data)
+        if judge.unsigned:
+            complain(f"the history: {judge.unsigned} messages of before its first era are unsigned: only the broker vouches for them")
+        if judge.unproven:
+            complain(f"the history: {judge.unproven} messages could not be proven, because the Global Server's key is not known here")
         return histories
 
 

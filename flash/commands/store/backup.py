@@ -15,11 +15,12 @@ import typer
 from broker.embedded.reader import EmbeddedReader
 from clients.command_line.screen import complain
 from domain.registry.registered_home import GLOBAL
-from flash.commands.session import Data, one_line_errors, open_history, servers_in, settings_for
+from flash.commands.session import Data, global_key, one_line_errors, open_history, servers_in, settings_for, speaks_for_of
 from flash.process.compose import signing_key, store_url
 from flash.process.settings import Settings
 from servers.maintenance.backup import back_up_broker, back_up_file, back_up_keys, back_up_log
 from servers.maintenance.restore import restore as restore_log
+from servers.trust.publications import HistoryJudge
 
 BROKER = "broker.db"
 SIGNING_KEY = "signing-key.pem"  # its name in a backup
@@ -98,6 +99,7 @@ async def _restore(settings: Settings, directory: Path, keys: Path, names: list[
                 time.time(),
                 incomplete,
                 complain,
+                HistoryJudge(global_key(settings), speaks_for_of(history)),
             )
             typer.echo(f"{name}: {done.from_backup} events of the backup, up to position {done.backed_up}")
             typer.echo(f"{name}: {done.from_history} events of the history, up to position {done.last}; goes on at {done.continues_at}")

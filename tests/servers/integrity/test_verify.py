@@ -161,7 +161,7 @@ def test_a_changed_newest_seal_which_no_other_covers(copy, forger, change):
     position = forger.position(SEALED, -1)
     values = {"digest": "0" * 64, "previous": "0" * 64, "first": 1}
     forger.rewrite(position, lambda event: event.update({change: values.get(change, "A" * len(event["marks"]))}))
-    assert found(check(copy)) == [("seal", position)]
+    assert set(found(check(copy))) == {("seal", position)}
     assert found(check(copy, history=True)) == [("changed", position)]
 
 
