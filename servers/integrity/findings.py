@@ -6,13 +6,14 @@ moved      the event of another position stands there        seal       a seal i
 backdated  its time is far before that of an earlier event   foreign    its stream belongs to another server
 key        a person's key and the log contradict each other  time       the history tells another time than the event itself
 snapshot   a snapshot or checkpoint was put there by another
-missing    there is no log, but something says there was    twice    the history tells two events at one position
+missing    there is no log, but something says there was    altered    the history was changed after it was signed
+twice      the history tells two events at one position
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-NEVER_MERGED = frozenset({"seal", "key", "snapshot", "twice"})  # each has something else to say
+NEVER_MERGED = frozenset({"seal", "key", "snapshot", "twice", "altered"})  # each has something else to say
 MAX_DIFFERENCES = 100_000  # per witness: a log that differs in more is not mended by looking at each
 
 

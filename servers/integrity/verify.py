@@ -21,7 +21,7 @@ from servers.integrity.key_count import KeyCount
 from servers.integrity.residents import Residents, StreamOwners
 from servers.integrity.shortcuts import forged_checkpoints, forged_snapshots
 from servers.integrity.times import TimeOrder
-from servers.integrity.witnesses import HistoryWitness, SealWitness, Witness, fingerprint_of
+from servers.integrity.witnesses import Fault, HistoryWitness, SealWitness, Witness, fingerprint_of
 from servers.store.databases import open_view
 from servers.store.log.event_log import LogView, Row
 
@@ -78,6 +78,13 @@ class History:
             self.learn(record.position, record.stream, record.version, record.topic, record.data, record.time)
             last = max(last, record.position)
         self.events.cover(after, last)
+
+    def hear_altered(self, told: Publication) -> None:
+        """A publication in this server's name whose signature does not fit."""
+        self.hear(told)
+        positions = [record.position for record in told.events] or [0]
+        what = "the history's message with them was not signed by the server"
+        self.events.faults.append(Fault(Finding("altered", positions[0], positions[-1], {self.events.name}, what=what)))
 
     def witnesses(self) -> list[Witness]:
         """The events themselves, and the seals among them, which know private events as well."""

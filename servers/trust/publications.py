@@ -50,6 +50,14 @@ class HistorySigner:
         return history.encode(self.trust.name, head, events, lambda signed: self.trust.identity.sign(PURPOSE, signed))
 
 
+class Altered(NotBelieved):
+    """A publication whose signature does not fit: it was changed after it was signed, or is by somebody who has the broker's user only."""
+
+    def __init__(self, told: Publication) -> None:
+        super().__init__(f"the signature is not of {told.source}")
+        self.told = told
+
+
 def anybody(publisher: str | None, server: str) -> bool:
     """The rule of a broker that is one process: whoever could write there is the same."""
     return publisher == SINGLE_PROCESS
@@ -108,7 +116,7 @@ class HistoryJudge:
             return
         stated = self._certificate(source, head)
         if not verify(stated.key, PURPOSE, told.signed, told.signature):
-            raise NotBelieved(f"the signature is not of {source}")
+            raise Altered(told)
         if any(record.time > head.at + SKEW_S for record in told.events):
             raise NotBelieved(f"{source} published an event before it happened")
 

@@ -45,10 +45,11 @@ async def live(directory: Path) -> None:
     for number in range(POPUPS):
         await ann.sends((bob, carol)[number % 2], f"popup {number}")
     await eventually(lambda: len(window.texts()) == POPUPS // 2)
-    await town.closes("h1")
     config = GlobalConfig(f"sqlite:///{directory}/global.db", directory / "global", password_cost=CHEAP, seals=POLICY)
     server = assemble(config, town.broker, clock=town.clock)
     await server.start()
+    await eventually(lambda: server.lifecycle.trust.peers.card("h1"))  # from here on it opens the home's mail
+    await town.closes("h1")
     for uid in range(1, USERS + 1):
         handle = f"user{uid}"
         register = RegisterAccount(uid=uid, handle=handle, home="h1", profile={}, password_hash="$argon2id$", cause=handle)

@@ -31,7 +31,7 @@ from servers.integrity.residents import Residents
 from servers.integrity.verify import History, Report
 from servers.integrity.verify import verify as verify_log
 from servers.store.databases import is_log
-from servers.trust.publications import HistoryJudge
+from servers.trust.publications import Altered, HistoryJudge
 from servers.trust.server_identity import NotBelieved
 
 FAILED = 2
@@ -128,6 +128,10 @@ async def _history(settings: Settings, residents: Residents) -> dict[str, Histor
                 told = judge.read(item)
             except Malformed:  # others may publish junk here; an event that is missing because of it becomes a finding
                 complain(f"the history's message {item.offset} cannot be read and was skipped")
+                continue
+            except Altered as refusal:
+                complain(f"the history's message {item.offset}: {refusal}")
+                histories.setdefault(refusal.told.source, History(refusal.told.source)).hear_altered(refusal.told)
                 continue
             except NotBelieved as refusal:
                 complain(f"the history's message {item.offset} is not believed and was skipped: {refusal}")
