@@ -32,6 +32,11 @@ def text(source: Json, name: str, default: str | None = None) -> str:
         return default
     if not isinstance(value, str):
         raise ProtocolError(f"{name} is not a text")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half a character, which no window can show and no file can keep
+            raise ProtocolError(f"{name} is not a text") from None
     return value
 
 

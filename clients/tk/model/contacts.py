@@ -71,7 +71,8 @@ class ContactBook:
         for uid in {**self._told, **self.wishes, **unread}:
             row = self.row(uid, unread.get(uid, 0))
             if (row.listed or row.unread) and _matches(row, wanted):
-                by_status.setdefault(row.status if row.listed else STRANGERS, []).append(row)
+                status = row.status if row.status in ORDER else ORDER[-1]  # a home may say anything
+                by_status.setdefault(status if row.listed else STRANGERS, []).append(row)
         self._cache = tuple(
             Group(status, tuple(sorted(by_status[status], key=lambda row: (row.title.casefold(), row.uid))))
             for status in (*ORDER, STRANGERS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flash_sdk import Disconnected, Pace, TransportTimeouts, Welcome
+from flash_sdk import Disconnected, FlashClient, Message, Pace, TransportTimeouts, Welcome
 from flash_sdk.acks import Acker
 from flash_sdk.backoff import LONGEST_ASKED_S, Backoff
 from flash_sdk.event_queue import EventQueue
@@ -19,7 +19,8 @@ from flash_sdk.presence_follower import Follower
 from flash_sdk.sse import SseParser
 from flash_sdk.stream import MAX_LAST_PARTS, TURN_BYTES, Lost, PartReader, until_goodbye
 from flash_sdk.transport_selector import TransportSelector
-from tests.clients.sdk.peer import message
+from tests.clients.sdk.peer import Peer, framed, message
+from tests.clients.sdk.test_listen import next_of
 from tests.support.waiting import eventually
 
 CHUNK = 131_072  # what aiohttp gives out at most, while a server sends faster than we read
@@ -171,3 +172,35 @@ async def test_a_snapshot_without_an_end_is_given_up(users: int) -> None:
     assert isinstance(first, Disconnected)
     assert first.reason == "protocol"
     assert pages == (11 if users else 1)
+
+
+ODD_PARTS: list[tuple[str, dict[str, Any]]] = [
+    ("message", message(1) | {"text": 5}),
+    ("message", message(1) | {"sent_at": "soon"}),
+    ("message", message(1) | {"from": {"uid": "2", "handle": "bob"}}),
+    ("message", message(1) | {"text": "half a character: \ud83d"}),
+    ("message", message(1) | {"seq": "1"}),
+    ("receipt", {"seq": 1, "id": "m1", "to": [2], "state": "done", "at": None, "why": 7}),
+    ("presence", {"changes": [{"uid": {}, "status": 1}]}),
+    ("contacts", {"added": 3, "removed": ["2"]}),
+    ("status", {"status": None}),
+    ("done", {"id": 9}),
+]
+
+
+@pytest.mark.parametrize(("name", "body"), ODD_PARTS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(ODD_PARTS)])
+async def test_a_part_of_another_shape_is_passed_over_and_the_next_popup_is_shown(
+    peer: Peer, ann: FlashClient, name: str, body: dict[str, Any]
+) -> None:
+    """On 79ccbf3 such a part ended the connection; a home sends it again on the next one, so no popup was ever shown any more."""
+    events = ann.listen()
+    asked = asyncio.ensure_future(next_of(events, Message))
+    line = await peer.line()
+    await line.welcome()
+    await line.write(framed(name, body))
+    await line.message(2, "pop over?")
+    assert (await asked).text == "pop over?"
+    more = asyncio.ensure_future(anext(events))
+    await eventually(lambda: peer.bodies("/v1/acks"))
+    assert peer.bodies("/v1/acks")[-1]["upto"] == 2
+    more.cancel()

@@ -60,6 +60,12 @@ def test_without_a_connection_nobody_is_offline_but_unknown() -> None:
     assert ann.model.row(BOB).since is None
 
 
+def test_a_contact_of_whom_the_home_says_something_odd_is_shown_as_unknown() -> None:
+    ann = Ann()
+    ann.connects(contact(BOB, "asleep"))
+    assert [(group.status, len(group.rows)) for group in ann.model.groups()] == [("unknown", 1)]
+
+
 def test_groups_stand_in_order_and_rows_by_title() -> None:
     ann = Ann()
     people = [contact(uid, status) for uid, status in enumerate(("unknown", "offline", "dnd", "away", "online", "online"), start=10)]
