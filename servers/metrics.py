@@ -11,6 +11,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.inbox import Inbox
+from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.receivers import Receivers
 from servers.writing.writer import Writer
@@ -62,10 +63,12 @@ def clock(check: ClockCheck) -> Iterator[Metric]:
     yield ahead
 
 
-def mail(inbox: Inbox, receivers: Receivers) -> Iterator[Metric]:
+def mail(inbox: Inbox, receivers: Receivers, check: MailCheck) -> Iterator[Metric]:
     """What was lost on its way between servers, and what cannot be sent."""
     yield CounterMetricFamily("flash_inbox_holes", "Mail that did not follow on what came before.", inbox.holes)
     yield CounterMetricFamily("flash_inbox_unopened", "Mail that no card or key at hand opened.", inbox.unopened)
+    yield GaugeMetricFamily("flash_mail_set_back", "Servers whose logs end below what is committed of them, or of ours at them.",
+                            len(inbox.set_back | check.ahead))  # fmt: skip
     yield CounterMetricFamily("flash_mail_sent_again", "How often a server was sent again what it lacked.", receivers.again)
     yield GaugeMetricFamily("flash_mail_behind", "Servers that are sent mail again, or cannot be sent any.", len(receivers.behind))
 

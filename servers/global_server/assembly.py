@@ -104,8 +104,9 @@ def assemble(
 
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
                   trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
-                  told=heard_back, missing=lambda source: mail_check.missing(source))  # fmt: skip
-    mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards)
+                  told=heard_back, missing=lambda source: mail_check.missing(source),
+                  came_before=lambda source: mail_check.came_before(source))  # fmt: skip
+    mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last))
     losses = Losses(store, trust.records, writer, new_id)
     uids = UidBlocks(writer, outbox, directory, new_id)
     own_life = OwnLife(trust, writer, store, new_id, lambda: outbox.recent.last, uids)

@@ -30,7 +30,7 @@ class GlobalMetrics(Collector):
         yield GaugeMetricFamily("flash_audit_behind_seconds", "Age of the newest audited event as it came.", behind_s)
         yield GaugeMetricFamily("flash_audit_behind_s", "The same under its old name, which the next version drops.", behind_s)
         yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker, server.projector.lag(newest))
-        yield from mail(server.inbox, server.outbox.receivers)
+        yield from mail(server.inbox, server.outbox.receivers, server.mail_check)
         yield from seals(server.sealer)
         yield from life(server.keeper)
         yield from trust(server.cards)

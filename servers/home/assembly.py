@@ -138,8 +138,9 @@ def assemble(
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
                   trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
                   told=heard_back, missing=lambda source: mail_check.missing(source),
+                  came_before=lambda source: mail_check.came_before(source),
                   sent_again=peer_presence.ask_anew)  # fmt: skip
-    mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards)
+    mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last))
 
     def came_up(server: str) -> None:
         peer_presence.came_up(server)

@@ -26,7 +26,7 @@ class HomeMetrics(Collector):
         yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now.repeats)
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker, now.projections)
-        yield from mail(home.inbox, home.outbox.receivers)
+        yield from mail(home.inbox, home.outbox.receivers, home.mail_check)
         yield CounterMetricFamily("flash_uids_given_twice", "Tokens for the uid of somebody else.", self._home.verifier.strangers)
         yield from seals(home.sealer)
         yield from life(home.keeper)

@@ -23,6 +23,7 @@ from servers.messaging.questions import (
     TicketRoute,
     ToldCard,
     ToldCommitted,
+    ToldEnd,
     ToldPresence,
     UserPresence,
 )
@@ -49,7 +50,7 @@ class Questions:
         """The answer to one question of `source`. Raises `msgspec.MsgspecError` for a question of another shape, `NotBelieved` for one that
         this server may not ask."""
         question = msgpack.decode(body, type=HomeQuestion)
-        answer: HomeHealth | TicketRoute | ToldPresence | ToldCard | ToldCommitted | Noted
+        answer: HomeHealth | TicketRoute | ToldPresence | ToldCard | ToldCommitted | ToldEnd | Noted
         if isinstance(question, AskHealth):
             if source != GLOBAL:
                 raise NotBelieved(f"{source} asked for figures that only the Global Server sees")

@@ -21,7 +21,7 @@ from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from servers.messaging.belief import Belief
 from servers.messaging.dedup import Arrived, Dedup, Fresh
-from servers.messaging.mail_reader import Incoming, MailReader
+from servers.messaging.mail_reader import NOTHING, Incoming, MailReader
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
@@ -51,7 +51,7 @@ class Inbox:
     """Consumes `flash.home.<server>`. `react`: (event, source) -> commands; `heard` is called with the events once they are committed.
     `told` is called with how far a source has come in our log, `missing` with a source whose mail does not follow on what came before, and
     `sent_again` once all that was missing is there. `unopened`: a box said to be from this source does not
-    open, for this reason."""
+    open, for this reason; `came_before`: a source sent nothing but what is committed."""
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Inbox:
         told: Callable[[str, int], None] = lambda source, position: None,
         missing: Callable[[str], None] = lambda source: None,
         sent_again: Callable[[str], None] = lambda source: None,
+        came_before: Callable[[str], None] = lambda source: None,
     ) -> None:
         self._store = store
         self._missing = missing
@@ -76,6 +77,7 @@ class Inbox:
         self._unopened = unopened
         self._reader = MailReader(store, trust, told, broker.speaks_for, belief)
         self.belief = belief
+        self._came_before = came_before
         self._writer = writer
         self._broker = broker
         self._server = server
@@ -94,6 +96,10 @@ class Inbox:
         self.repeats = 0
         self.holes = 0
         self.unopened = 0
+        self.set_back: set[str] = (
+            set()
+        )  # sources whose logs end below what is committed here of them: nothing of theirs is applied or dropped
+        self.kept_back = 0
 
     async def start(self) -> None:
         """Begin to consume."""
@@ -150,6 +156,9 @@ class Inbox:
                     incoming = await self._read_later(delivery, error)
                 if incoming.needed:
                     incoming = await self._with_words(incoming)
+                if incoming.arrived.source in self.set_back:
+                    self.kept_back += 1
+                    incoming = Incoming(delivery, NOTHING, None)
                 batch.append(incoming)
                 if incoming.unopened is not None:
                     self.unopened += 1
@@ -218,6 +227,8 @@ class Inbox:
                     if batch[number].fault is None and RETURNED_HEADER in batch[number].delivery.headers:
                         batch[number].fault = NOTHING_NEW
                 self._note_holes([batch[number] for number in fresh.holes])
+                for source in {batch[number].arrived.source for number in fresh.old}:
+                    self._came_before(source)
                 for number in fresh.old:
                     if RETURNED_HEADER not in batch[number].delivery.headers:
                         batch[number].fault = None  # what could not be read of it is a dead letter already

@@ -7,6 +7,8 @@ Cost: nothing while nothing is sent; while mail goes one way only, one question 
 """
 
 import asyncio
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,7 +19,18 @@ from runtime.background_task import BackgroundTask, BackgroundTasks
 from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
-from servers.messaging.questions import AskCommitted, MailQuestion, Noted, Requests, SendAgain, ToldCommitted, ask, server_key
+from servers.messaging.questions import (
+    AskCommitted,
+    AskEnd,
+    MailQuestion,
+    Noted,
+    Requests,
+    SendAgain,
+    ToldCommitted,
+    ToldEnd,
+    ask,
+    server_key,
+)
 from servers.messaging.receivers import Receivers
 from servers.trust.box import NOT_OUR_KEY
 from servers.trust.server_identity import NotBelieved
@@ -56,11 +69,14 @@ class MailCheck:
     inbox: Inbox
     peers: PeerMonitor
     cards: Cards
+    own_log: Callable[[], tuple[int, int]]  # the life of our log, and its end
     config: MailCheckConfig = MailCheckConfig()
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _asked: dict[str, Asked] = field(default_factory=dict, init=False)
     _unopened: set[str] = field(default_factory=set, init=False)  # sources whose mail cannot be opened before their card comes
     _connected: bool = field(default=False, init=False)  # at the last look
+    ahead: set[str] = field(default_factory=set, init=False)  # servers that say they have come further in our log than it reaches
+    _end_asked: dict[str, float] = field(default_factory=dict, init=False)
     _asking: set[str] = field(default_factory=set, init=False)
     _task: BackgroundTask = field(default_factory=lambda: BackgroundTask("mail-check"), init=False)
     _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("mail-check.ask"), init=False)
@@ -87,6 +103,32 @@ class MailCheck:
         if receiver is not None and receiver.addressed:
             receiver.noted = receiver.addressed
             self._ask(server)
+        self._tasks.start(self._check_end(server))
+
+    def came_before(self, source: str) -> None:
+        """A source sent what is committed already: a repeat, or its log was set back and counts anew. Ask it, now and then."""
+        now = self.receivers.clock()
+        if now >= self._end_asked.get(source, -math.inf) + self.config.look_s:
+            self._end_asked[source] = now
+            self._tasks.start(self._check_end(source))
+
+    async def _check_end(self, source: str) -> None:
+        """Hear whether the log of a source reaches as far as what is committed of it here."""
+        position = await self.inbox.committed(source)
+        if not position:
+            return
+        try:
+            told = await ask(self.requests, server_key(source), AskEnd(self.server, position), ToldEnd, self.config.timeout_s)
+        except (Unavailable, msgspec.MsgspecError) as error:  # it is asked again when it is met again, or repeats something
+            log.info("mail.source_silent", source=source, error=type(error).__name__)
+            return
+        if told.end < position and source not in self.inbox.set_back:
+            self.inbox.set_back.add(source)
+            log.error("mail.source_set_back", source=source, life=told.life, end=told.end, committed=position)
+        elif told.end >= position and source in self.inbox.set_back:
+            self.inbox.set_back.remove(source)
+            log.info("mail.source_is_whole_again", source=source, life=told.life, end=told.end)
+            await self._ask_again(source)
 
     def missing(self, source: str) -> None:
         """Mail came that does not follow on what came before. Ask its source at once, and again with growing pauses."""
@@ -123,12 +165,21 @@ class MailCheck:
             self._unopened.remove(server)
             self._tasks.start(self._ask_again(server))
 
-    async def answer(self, source: str, question: MailQuestion) -> ToldCommitted | Noted:
+    async def answer(self, source: str, question: MailQuestion) -> ToldCommitted | ToldEnd | Noted:
         """What the other end of our mail, `source`, is told. Raises `NotBelieved` when it speaks for somebody else."""
         if question.server != source:
             raise NotBelieved(f"{source} asked about the mail of {question.server}")
         if isinstance(question, AskCommitted):
             return ToldCommitted(await self.inbox.committed(question.server), self.inbox.empty)
+        life, end = self.own_log()
+        if question.position > end:
+            if question.server not in self.ahead:
+                log.error("mail.receiver_is_ahead", server=question.server, committed=question.position, end=end)
+            self.ahead.add(question.server)
+        else:
+            self.ahead.discard(question.server)
+        if isinstance(question, AskEnd):
+            return ToldEnd(life, end)
         self.receivers.confirm(question.server, question.position)
         if question.card:
             self.cards.learn(question.card)
@@ -140,6 +191,8 @@ class MailCheck:
         while True:
             await asyncio.sleep(self.config.look_s)
             await self._end_old_mail()
+            for source in list(self.inbox.set_back):
+                self._tasks.start(self._check_end(source))
             for server, receiver in list(self.receivers.known.items()):
                 if receiver.confirmed < receiver.noted and receiver.behind is None and self.peers.is_up(server):
                     self._ask(server)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from broker import envelope, mail
 from broker.envelope import MAX_INTEGER, EventRecord
 from broker.port import Delivery
+from broker.topology import RETURNED_HEADER
 from domain.errors import Malformed, Unavailable
 from domain.event import Event
 from servers.messaging.belief import Belief, WordsNeeded
@@ -16,6 +17,7 @@ from servers.trust.trust import Trust
 
 NOTHING = Arrived("", ())
 NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
+ANOTHER_LIFE = "another life"  # the log of its source is said to be in another life than its certificate names
 COMES_AGAIN = frozenset({NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY})  # its source has it, and closes it for our newest key
 
 
@@ -56,7 +58,7 @@ class MailReader:
         head, packed, box = mail.decode(body)
         if head.source.startswith("@") or head.source == self.trust.name:
             return Incoming(delivery, NOTHING, f"{head.source!r} is no other server")
-        if not self.speaks_for(delivery.publisher, head.source):
+        if RETURNED_HEADER not in delivery.headers and not self.speaks_for(delivery.publisher, head.source):
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, head.source))
         if head.destination != self.trust.name:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
@@ -68,6 +70,9 @@ class MailReader:
             return Incoming(delivery, NOTHING, f"the box of mail from {head.source!r} does not open: {failure.reason}")
         if not all(head.previous < record.position <= head.last for record in told.records):
             return Incoming(delivery, NOTHING, f"the mail of {head.source!r} holds events that its head does not name")
+        card = self.trust.peers.card(head.source)
+        if card is None or card.certificate.life not in (0, head.source_life):
+            return Incoming(delivery, NOTHING, None, unopened=(head.source, ANOTHER_LIFE))
         if told.life == self.store.life:
             self.told(head.source, told.committed)
         self.belief.learn(head.source, told.words)
@@ -82,7 +87,7 @@ class MailReader:
         told = envelope.decode(body)
         if told.source.startswith("@"):  # positions under such names are not an inbox's
             return Incoming(delivery, NOTHING, f"{told.source!r} is no server")
-        if delivery.publisher is not None and not self.speaks_for(delivery.publisher, told.source):
+        if delivery.publisher is not None and not self.speaks_for(delivery.publisher, told.source):  # old servers name no publisher
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
         if not self.store.transit_key:
             return Incoming(delivery, NOTHING, f"mail of version 1, said to be from {told.source!r}, came after the upgrade")

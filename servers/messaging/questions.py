@@ -74,7 +74,21 @@ class Noted(Struct, frozen=True):
     """The question was heard."""
 
 
-MailQuestion = AskCommitted | SendAgain
+class AskEnd(Struct, frozen=True, tag_field="ask", tag="end"):
+    """Where does your log end? `server`, who asks, has your mail up to `position`. The answer is `ToldEnd`."""
+
+    server: str
+    position: int
+
+
+class ToldEnd(Struct, frozen=True):
+    """The life of a log, and the position of its newest event."""
+
+    life: int
+    end: int
+
+
+MailQuestion = AskCommitted | SendAgain | AskEnd
 HomeQuestion = AskHealth | AskPresence | AskTicket | AskCard | MailQuestion
 
 

@@ -114,3 +114,36 @@ async def test_old_mail_that_waited_is_read_once_and_never_again(store_url, brok
     await eventually(lambda: len(dead_letters(tmp_path)) == 2)
     assert ids(h2) == ["m1", "m2", "m3"]
     await h2.stop()
+
+
+async def test_mail_of_a_life_that_nobody_announced_is_kept_until_it_is_announced(h2):
+    h7 = Correspondent("h7", h2.trust, life=5)
+    await arrives(h2, h7.mail("h2", [record(message_sent("a"), 1)], life=6))
+    await eventually(lambda: h2.inbox.unopened == 1)
+    await arrives(h2, h7.mail("h2", [record(message_sent("b"), 1)]))
+    await eventually(lambda: ids(h2) == ["b"])
+    assert h2.inbox.dead == 0
+
+
+async def test_mail_of_a_log_that_was_set_back_is_neither_dropped_as_a_repeat_nor_applied(store_url, broker, tmp_path):
+    """h1's file is replaced by an older copy: on 79ccbf3 all its mail was dropped as repeats from then on, without a line in the log."""
+    h1, h2 = await Server(store_url, "h1", broker).start(), await Server(store_url, "h2", broker).start()
+    await h1.writer.submit((contact(),))
+    for n in range(5):
+        await h1.writer.submit((send(f"m{n}"),))
+    await eventually(lambda: len(ids(h2)) == 5)
+    await eventually(lambda: not h1.outbox.receivers.behind)
+    committed = h2.store.tracked("h1")
+    end = h1.outbox.recent.last
+    h1.outbox.recent.last = 3  # as its log would say after that
+    h2.mail_check.met("h1")
+    await eventually(lambda: h2.inbox.set_back == {"h1"})
+    assert h1.mail_check.ahead == {"h2"}
+    h1.outbox.recent.last = end
+    await h1.writer.submit((send("after"),))
+    await eventually(lambda: len(ids(h2)) == 6)  # h1 was whole all the time, and h2 finds out
+    await eventually(lambda: not h2.inbox.set_back)
+    assert not h1.mail_check.ahead
+    assert h2.store.tracked("h1") > committed
+    await h1.stop()
+    await h2.stop()
