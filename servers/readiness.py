@@ -106,6 +106,11 @@ class Readiness:
                 yield f"The broker does not take the {publisher.stream}, of which {publisher.lag} positions wait: {publisher.refused}"
         if behind := sorted(self.outbox.receivers.behind):
             yield f"Mail is not taken by, or sent again to: {', '.join(behind[:NAMED])}{' and others' if len(behind) > NAMED else ''}."
+        if self.inbox.set_back:
+            yield (
+                f"The log of {', '.join(sorted(self.inbox.set_back)[:NAMED])} ends below what is committed of it here: it was set back, "
+                "and none of its mail is applied or dropped."
+            )
         if self.inbox.dead:
             yield f"{self.inbox.dead} messages became dead letters since the start."
         if (wrong := self.clock_check.wrong()) is not None:

@@ -34,6 +34,7 @@ from servers.messaging.clock_check import ClockCheck
 from servers.messaging.eras import EraKeeper
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
+from servers.messaging.inbox_parts import MailListener
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
@@ -103,10 +104,12 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
-                  trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
-                  told=heard_back, missing=lambda source: mail_check.missing(source),
-                  came_before=lambda source: mail_check.came_before(source))  # fmt: skip
-    mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last))
+                  trust=trust, belief=belief, listener=MailListener(
+                      told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
+                      missing=lambda source: mail_check.missing(source),
+                      came_before=lambda source: mail_check.came_before(source)))  # fmt: skip
+    mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),
+                           lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
     losses = Losses(store, trust.records, writer, new_id)
     uids = UidBlocks(writer, outbox, directory, new_id)
     own_life = OwnLife(trust, writer, store, new_id, lambda: outbox.recent.last, uids)

@@ -39,6 +39,7 @@ from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
+from servers.messaging.inbox_parts import MailListener
 from servers.messaging.leased_broker import leased
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
@@ -136,11 +137,12 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
-                  trust=trust, belief=belief, unopened=lambda source, why: mail_check.unopened(source, why),
-                  told=heard_back, missing=lambda source: mail_check.missing(source),
-                  came_before=lambda source: mail_check.came_before(source),
-                  sent_again=peer_presence.ask_anew)  # fmt: skip
-    mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last))
+                  trust=trust, belief=belief, listener=MailListener(
+                      told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
+                      missing=lambda source: mail_check.missing(source), came_before=lambda source: mail_check.came_before(source),
+                      sent_again=peer_presence.ask_anew))  # fmt: skip
+    mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),
+                           lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
 
     def came_up(server: str) -> None:
         peer_presence.came_up(server)

@@ -8,7 +8,6 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 from eventsourcing.persistence import Tracking
@@ -21,37 +20,18 @@ from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from servers.messaging.belief import Belief
 from servers.messaging.dedup import Arrived, Dedup, Fresh
+from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
 from servers.messaging.mail_reader import NOTHING, Incoming, MailReader
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
-NOTHING_NEW = (
-    "not applied: later events of this server were applied already, and there is no record that this one was skipped, "
-    "so it may have been applied before"
-)
-
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class InboxConfig:
-    """The bounds of one inbox."""
-
-    max_deliveries: int = 64  # per unit; each holds the events of one remote commit
-    max_events: int = 1_000  # per unit, and one delivery more: they are decided and encrypted in one turn of the loop, some 20 ms
-    turn_events: int = 250  # read and decrypted before others get a turn of the loop: some 5 ms, and one delivery more
-    prefetch: int = 256  # deliveries that a broker hands out before some are acked
-    empty_after_s: float = 1.0  # a broker hands out what it has within milliseconds
-    retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked
-
-
 class Inbox:
-    """Consumes `flash.home.<server>`. `react`: (event, source) -> commands; `heard` is called with the events once they are committed.
-    `told` is called with how far a source has come in our log, `missing` with a source whose mail does not follow on what came before, and
-    `sent_again` once all that was missing is there. `unopened`: a box said to be from this source does not
-    open, for this reason; `came_before`: a source sent nothing but what is committed."""
+    """Consumes `flash.home.<server>`. `react`: (event, source) -> commands; `heard` is called with the events once they are committed."""
 
     def __init__(
         self,
@@ -65,19 +45,12 @@ class Inbox:
         *,
         trust: Trust,
         belief: Belief,
-        unopened: Callable[[str, str], None] = lambda source, why: None,
-        told: Callable[[str, int], None] = lambda source, position: None,
-        missing: Callable[[str], None] = lambda source: None,
-        sent_again: Callable[[str], None] = lambda source: None,
-        came_before: Callable[[str], None] = lambda source: None,
+        listener: MailListener,
     ) -> None:
         self._store = store
-        self._missing = missing
-        self._sent_again = sent_again
-        self._unopened = unopened
-        self._reader = MailReader(store, trust, told, broker.speaks_for, belief)
+        self._listener = listener
+        self._reader = MailReader(store, trust, listener.told, broker.speaks_for, belief)
         self.belief = belief
-        self._came_before = came_before
         self._writer = writer
         self._broker = broker
         self._server = server
@@ -96,9 +69,7 @@ class Inbox:
         self.repeats = 0
         self.holes = 0
         self.unopened = 0
-        self.set_back: set[str] = (
-            set()
-        )  # sources whose logs end below what is committed here of them: nothing of theirs is applied or dropped
+        self.set_back: set[str] = set()  # sources whose logs end below what is committed of them: nothing of theirs counts
         self.kept_back = 0
 
     async def start(self) -> None:
@@ -162,7 +133,7 @@ class Inbox:
                 batch.append(incoming)
                 if incoming.unopened is not None:
                     self.unopened += 1
-                    self._unopened(*incoming.unopened)
+                    self._listener.unopened(*incoming.unopened)
                 events += len(incoming.arrived.events)
                 if events >= turn + config.turn_events:
                     turn = events
@@ -228,7 +199,7 @@ class Inbox:
                         batch[number].fault = NOTHING_NEW
                 self._note_holes([batch[number] for number in fresh.holes])
                 for source in {batch[number].arrived.source for number in fresh.old}:
-                    self._came_before(source)
+                    self._listener.came_before(source)
                 for number in fresh.old:
                     if RETURNED_HEADER not in batch[number].delivery.headers:
                         batch[number].fault = None  # what could not be read of it is a dead letter already
@@ -252,7 +223,7 @@ class Inbox:
             except Exception:  # the effects are on disk; a listener's fault must not stop the inbox
                 log.exception("inbox.listener_failed", topic=event.TOPIC)
         for source in {incoming.arrived.source for incoming in batch if incoming.again}:
-            self._sent_again(source)
+            self._listener.sent_again(source)
         return True
 
     def _note_holes(self, incomings: Sequence[Incoming]) -> None:
@@ -261,7 +232,7 @@ class Inbox:
         for incoming in incomings:
             incoming.fault = None  # it comes again
         for source in {incoming.arrived.source for incoming in incomings}:
-            self._missing(source)
+            self._listener.missing(source)
 
     async def _commit(self, fresh: Fresh) -> None:
         trackings = [Tracking(source, position) for source, position in fresh.positions.items()]

@@ -70,6 +70,7 @@ class MailCheck:
     peers: PeerMonitor
     cards: Cards
     own_log: Callable[[], tuple[int, int]]  # the life of our log, and its end
+    peer_knows: Callable[[str, int], None]  # a server has come further in our log than the log reaches
     config: MailCheckConfig = MailCheckConfig()
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _asked: dict[str, Asked] = field(default_factory=dict, init=False)
@@ -176,6 +177,7 @@ class MailCheck:
             if question.server not in self.ahead:
                 log.error("mail.receiver_is_ahead", server=question.server, committed=question.position, end=end)
             self.ahead.add(question.server)
+            self.peer_knows(question.server, question.position)
         else:
             self.ahead.discard(question.server)
         if isinstance(question, AskEnd):

@@ -36,7 +36,7 @@ class Receiver:
     pause_s: float = FIRST_PAUSE_S
     noted: int = 0
     again_from: int = -1
-    again_at: float = 0.0
+    again_at: float = -LONGEST_PAUSE_S
 
 
 @dataclass(slots=True, eq=False)
@@ -87,11 +87,11 @@ class Receivers:
         receiver, now = self.of(server), self.clock()
         if receiver.behind is not None or position >= receiver.addressed:
             return False
-        if position > receiver.again_from:
+        if position > receiver.again_from:  # it has come further since; but nobody may have the log read without an end
             receiver.pause_s = FIRST_PAUSE_S
-        elif now < receiver.again_at + receiver.pause_s:
+        if now < receiver.again_at + receiver.pause_s:
             return False
-        else:
+        if position <= receiver.again_from:
             receiver.pause_s = min(receiver.pause_s * 2, LONGEST_PAUSE_S)
         receiver.behind = receiver.scanned = position
         receiver.again_from, receiver.again_at, receiver.due = position, now, now

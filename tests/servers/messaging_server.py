@@ -13,7 +13,8 @@ from runtime.ids import new_id
 from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards, CardsConfig
 from servers.messaging.heartbeats import HeartbeatConfig, PeerMonitor
-from servers.messaging.inbox import Inbox, InboxConfig
+from servers.messaging.inbox import Inbox
+from servers.messaging.inbox_parts import InboxConfig, MailListener
 from servers.messaging.mail_check import MailCheck, MailCheckConfig
 from servers.messaging.outbox import Outbox
 from servers.messaging.outbox_publisher import OutboxConfig
@@ -68,16 +69,19 @@ class Server:
         self.asked_anew: list[str] = []
         self.inbox = Inbox(
             self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox, trust=self.trust,
-            belief=Belief(name, self.words, self.lives_here), unopened=lambda source, why: self.mail_check.unopened(source, why),
-            told=self.outbox.receivers.confirm, missing=lambda source: self.mail_check.missing(source),
-            came_before=lambda source: self.mail_check.came_before(source), sent_again=self.asked_anew.append,
+            belief=Belief(name, self.words, self.lives_here),
+            listener=MailListener(
+                told=self.outbox.receivers.confirm, unopened=lambda source, why: self.mail_check.unopened(source, why),
+                missing=lambda source: self.mail_check.missing(source), came_before=lambda source: self.mail_check.came_before(source),
+                sent_again=self.asked_anew.append,
+            ),
         )  # fmt: skip
         self.peers = PeerMonitor(broker, self.trust, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
                                  self.cards.want, HeartbeatConfig(beat_s=0.02, down_after_s=5.0))  # fmt: skip
         self.answers = PrivateAnswers(self.trust, self.answer, self.show_card, self.cards.learn, self.cards.want)
         requests = PrivateRequests(broker, self.trust, self.cards.want)
         self.mail_check = MailCheck(name, requests, self.outbox.receivers, self.inbox, self.peers, self.cards,
-                                    lambda: (self.store.life, self.outbox.recent.last), check)  # fmt: skip
+                                    lambda: (self.store.life, self.outbox.recent.last), lambda who, position: None, check)  # fmt: skip
 
     def lives_here(self, uid):
         return PEOPLE.get(uid, ("", ""))[1] == self.name

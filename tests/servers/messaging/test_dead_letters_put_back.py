@@ -13,7 +13,7 @@ from domain.errors import Unavailable
 from domain.event import in_stream, stored_fields
 from domain.events.home import MessageSent
 from servers.encryption.event_codec import encrypt
-from servers.messaging.inbox import NOTHING_NEW
+from servers.messaging.inbox_parts import NOTHING_NEW
 from tests.domain.home_stories import message_sent
 from tests.servers.members import Correspondent
 from tests.servers.messaging.test_outbox_and_inbox import deliver, record

@@ -1,0 +1,34 @@
+"""The bounds of an inbox, and whom it tells what mail means besides its events. Rule: values and callbacks only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+NOTHING_NEW = (
+    "not applied: later events of this server were applied already, and there is no record that this one was skipped, "
+    "so it may have been applied before"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxConfig:
+    """The bounds of one inbox."""
+
+    max_deliveries: int = 64  # per unit; each holds the events of one remote commit
+    max_events: int = 1_000  # per unit, and one delivery more: they are decided and encrypted in one turn of the loop, some 20 ms
+    turn_events: int = 250  # read and decrypted before others get a turn of the loop: some 5 ms, and one delivery more
+    prefetch: int = 256  # deliveries that a broker hands out before some are acked
+    empty_after_s: float = 1.0  # a broker hands out what it has within milliseconds
+    retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailListener:
+    """`told(source, position)`: so far a source has come in our log. `unopened(source, why)`: a box said to be from this source does not
+    open. `missing(source)`: its mail does not follow on what came before. `sent_again(source)`: all that was missing is there.
+    `came_before(source)`: it sent nothing but what is committed."""
+
+    told: Callable[[str, int], None]
+    unopened: Callable[[str, str], None]
+    missing: Callable[[str], None]
+    came_before: Callable[[str], None]
+    sent_again: Callable[[str], None] = lambda source: None

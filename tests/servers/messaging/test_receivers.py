@@ -1,0 +1,95 @@
+"""What one server knows of those that get its mail: bounded in what is sent again, and never past what was addressed."""
+
+import pytest
+
+from servers.messaging.receivers import FIRST_PAUSE_S, LONGEST_PAUSE_S, Receivers
+from servers.store.log.positions import mailed, settled
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rows() -> dict[str, int]:
+    return {}
+
+
+@pytest.fixture
+def receivers(clock: Clock, rows: dict[str, int]) -> Receivers:
+    receivers = Receivers(clock, lambda delay_s: None, lambda name, position: rows.update({name: position}))
+    receivers.load({mailed("h2"): 100, settled("h2"): 40, mailed("h3"): 7})
+    return receivers
+
+
+def test_what_is_stored_is_known_after_a_restart(receivers: Receivers) -> None:
+    h2 = receivers.of("h2")
+    assert (h2.addressed, h2.settled, h2.confirmed) == (100, 40, 40)
+    assert receivers.of("h3").addressed == 7
+
+
+def test_nobody_confirms_more_than_was_addressed(receivers: Receivers) -> None:
+    receivers.confirm("h2", 2**62)
+    receivers.confirm("h2", 50)
+    receivers.confirm("a stranger", 5)
+    assert receivers.of("h2").confirmed == 100
+    assert "a stranger" not in receivers.known
+
+
+def test_one_sending_at_a_time_and_the_next_one_after_a_growing_pause(receivers: Receivers, clock: Clock) -> None:
+    pauses = []
+    for _ in range(9):
+        assert receivers.lacks("h2", 50, "a test")
+        assert not receivers.lacks("h2", 50, "it is under way")
+        receivers.caught_up("h2", 100)
+        began = clock.now
+        while not receivers.lacks("h2", 50, "it came no further"):
+            clock.now += 0.5
+        pauses.append(clock.now - began)
+        receivers.caught_up("h2", 100)
+        clock.now += 2 * LONGEST_PAUSE_S
+    assert pauses[0] == FIRST_PAUSE_S
+    assert max(pauses) <= LONGEST_PAUSE_S
+
+
+def test_who_says_it_came_a_step_further_does_not_have_the_log_read_without_an_end(receivers: Receivers, clock: Clock) -> None:
+    began = sum(receivers.lacks("h2", position, "a test") and not receivers.caught_up("h2", 100) for position in range(50, 99))
+    assert began == 1
+    clock.now += FIRST_PAUSE_S
+    assert receivers.lacks("h2", 99, "a test")
+
+
+def test_who_has_everything_lacks_nothing(receivers: Receivers) -> None:
+    assert not receivers.lacks("h2", 100, "a test")
+    assert not receivers.behind
+
+
+def test_a_server_that_cannot_be_reached_is_tried_from_where_it_was_with_growing_pauses(receivers: Receivers, clock: Clock) -> None:
+    receivers.unreachable(("h2",), {"h2": 90}, "no queue")
+    assert (receivers.of("h2").behind, receivers.next_due()) == (90, None)
+    clock.now += FIRST_PAUSE_S
+    assert receivers.next_due() == "h2"
+    for _ in range(10):
+        receivers.unreachable(("h2",), {}, "no queue")
+    clock.now += LONGEST_PAUSE_S
+    assert receivers.next_due() == "h2"
+    receivers.unreachable(("h2",), {}, "no queue")
+    assert receivers.next_due() is None
+    receivers.reachable("h2")
+    assert receivers.next_due() == "h2"
+    receivers.caught_up("h2", 120)
+    assert (receivers.of("h2").behind, receivers.of("h2").addressed, receivers.behind) == (None, 120, set())
+
+
+def test_what_is_settled_is_stored_and_only_rises(receivers: Receivers, rows: dict[str, int]) -> None:
+    receivers.settle("h2", 60)
+    receivers.settle("h2", 50)
+    assert (receivers.of("h2").settled, rows) == (60, {settled("h2"): 60})
