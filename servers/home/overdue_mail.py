@@ -2,6 +2,7 @@
 have, or what has bounced, bounces no more; where its word comes later after all, its receipt corrects the bounce.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -21,16 +22,20 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class OverdueMail:
-    """The popups of one home's users that are on their way."""
+    """The popups of one home's users that are on their way. `is_up`: whether a server is heard; one that is heard, and can be sent to, says
+    by itself what it has."""
 
     store: Store
     writer: Writer
     receivers: Receivers
+    is_up: Callable[[str], bool]
     bounced: int = 0
 
     async def bounce(self, before: float, now: float) -> None:
         """Bounce what was sent before `before` and is not known to have arrived. Raises `Unavailable`; then it is done later."""
         for server, receiver in list(self.receivers.known.items()):
+            if self.is_up(server) and server not in self.receivers.behind:
+                continue
             while await self._bounce(server, receiver, before, now):
                 pass
 

@@ -39,12 +39,19 @@ async def ann_and_bob(town: Town) -> tuple[Person, Person]:
     return ann, bob
 
 
+async def falls_silent(town: Town) -> None:
+    """h2 stops, and h1 has noticed it."""
+    await town.closes("h2")
+    town.monotonic.now += 60
+    await eventually(lambda: not town.homes["h1"].lifecycle.peers.is_up("h2"))
+
+
 async def test_the_sender_is_told_and_nothing_is_queued_when_the_home_comes_back_too_late(town: Town, ann_and_bob) -> None:
     ann, bob = ann_and_bob
     session, window = await ann.opens()
     await shown(window.states, [("hello", "delivered", None)])
     await ann.acks(session, window)
-    await town.closes("h2")
+    await falls_silent(town)
     await ann.sends(bob, "are you there?", id="late")
     town.clock.now += TTL_S - 10
     await ann.sends(bob, "still not?", id="young")
@@ -65,7 +72,7 @@ async def test_what_the_other_home_is_known_to_have_does_not_bounce(town: Town, 
     await town.settled()
     receivers = town.homes["h1"].lifecycle.outbox.receivers
     await eventually(lambda: receivers.of("h2").confirmed == receivers.of("h2").addressed, 20)
-    await town.closes("h2")
+    await falls_silent(town)
     await town.closes("h1")
     await town.opens("h1")  # which must not have forgotten it
     _, window = await ann.opens()
@@ -83,15 +90,19 @@ async def test_a_late_word_corrects_the_bounce(town: Town, ann_and_bob) -> None:
     await shown(window.states, [("hello", "delivered", None)])
     receivers = town.homes["h1"].lifecycle.outbox.receivers
     before = receivers.of("h2").confirmed
-    await town.closes("h2")
+    await falls_silent(town)
     await ann.sends(bob, "one", id="one")
     town.housekeeping = HousekeepingConfig(restart_grace_s=0.05, look_s=0.02, message_ttl_s=100 * TTL_S)
     await town.opens("h2")
-    session, bobs = await bob.opens()
+    _, bobs = await bob.opens()
     await shown(bobs.texts, ["one"])
+    await falls_silent(town)
     receiver = receivers.of("h2")
-    receiver.confirmed = receiver.settled = before  # as if h2 had gone before it could say so
+    receiver.confirmed = receiver.settled = before  # as if it had gone before it could say so
     town.clock.now += TTL_S + 10
     await shown(lambda: window.states()[1:], [("one", "bounced", "expired")])
+    await town.opens("h2")
+    session, bobs = await bob.opens()
+    await shown(bobs.texts, ["one"])
     await bob.acks(session, bobs)
     await shown(lambda: window.states()[1:], [("one", "bounced", "expired"), ("one", "delivered", None)])
