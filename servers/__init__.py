@@ -9,6 +9,7 @@ Rejected
 Unavailable
 ├── NotKnownThere    servers/messaging/private_questions.py: the server that was asked does not know this one
 ├── NoCard           servers/trust/box.py: the addressee's card is not known here
+├── NoWord           servers/messaging/words_to_tell.py: the Global Server's word of one of our own users is not known here yet
 ├── Conflicted       servers/store/log/event_log.py: another process wrote to the same stream
 ├── Taken            servers/lives/keeper.py: the same log is at work already
 ├── SetBack          servers/store/log/event_log.py: the log lacks what is known to have been stored
@@ -16,6 +17,7 @@ Unavailable
 
 ValueError
 ├── NotBelieved      servers/trust/server_identity.py: what another server says is not proven
+│   └── Altered      servers/trust/publications.py: what was published was changed after it was signed
 ├── CannotOpen       servers/trust/box.py: a box that is not for us, too old, or forged
 ├── NotDecryptable   servers/encryption/event_codec.py: the bytes or the key are not the right ones
 └── NotOurs          servers/encryption/mac.py: bytes without the server's proof, or with a wrong one

@@ -89,7 +89,7 @@ def gather(findings: Iterable[Finding]) -> list[Finding]:
     """Merge findings that several witnesses share, and those of adjacent positions. Sorted by position."""
     single: dict[tuple[str, int, int | None, str], Finding] = {}
     for finding in findings:
-        what = finding.what if finding.kind in NEVER_MERGED else ""
+        what = finding.what if finding.kind in ("key", "snapshot") else ""
         known = single.setdefault((finding.kind, finding.position, finding.was, what), finding)
         known.says |= finding.says
     for moved in [f for f in single.values() if f.kind == "moved"]:  # where an event belongs says more than that one is missing

@@ -1,16 +1,22 @@
 """What a server says about itself, and that its description is true."""
 
 import asyncio
+import time
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 import flash_sdk
 from domain import errors
 from domain.profile import PROFILE_FIELDS
 from edge.contracts import answers
 from edge.http import openapi
+from edge.http.ops_routes import ops_routes
 from edge.http.problems import STATUS, problem, status_of
 from edge.http.route import Route
 from runtime.times import rfc3339
@@ -56,6 +62,28 @@ async def test_a_server_is_alive_and_ready_or_says_why_not(home: RunningHome, ra
     answer = await raw_client.ask("GET", "/readyz?verbose")
     assert (answer.status, answer.code, answer.json["detail"]) == (503, "unavailable", "The broker is away.")
     assert (await raw_client.ask("GET", "/healthz")).status == 200
+
+
+async def test_who_asks_for_metrics_all_the_time_costs_a_tenth_of_the_cpu():
+    """`/metrics` is open to everybody who reaches the port."""
+    asked: list[float] = []
+
+    class Slow(Collector):
+        def collect(self) -> Iterator[Metric]:
+            asked.append(time.monotonic())
+            while time.monotonic() < asked[-1] + 0.01:
+                pass
+            yield GaugeMetricFamily("flash_asked", "How often.", len(asked))
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Slow())
+    asked.clear()
+    metrics = next(route for route in ops_routes("x", (), lambda: None, list, registry) if route.path == "/metrics").handle
+    first = await metrics(None)
+    while (await metrics(None)).body == first.body:
+        await asyncio.sleep(0)
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 10 * 0.01
 
 
 async def test_a_closed_home_answers_nobody_not_even_whom_it_does_not_know(home: RunningHome, raw_client: RawClient):

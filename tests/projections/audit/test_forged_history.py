@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from broker.envelope import EventRecord
-from domain.event import Event, placed, stored_fields
+from domain.event import Event, in_stream, stored_fields
 from domain.events.global_server import UserRegistered
 from domain.events.home import ContactAdded, LoggedIn, LoggedOff, UserAdopted, UserClosed
 from domain.events.integrity import ClockCorrected
@@ -45,7 +45,7 @@ class World:
         first, version = self._positions.get(source, 0) + 1, self._versions.get((source, stream), 0)
         records = [
             EventRecord(first + number, stream, each.originator_version, each.TOPIC, time or each.at, msgpack.packb(stored_fields(each)))
-            for number, each in enumerate(placed(events, stream, version))
+            for number, each in enumerate(in_stream(events, stream, version))
         ]
         self._positions[source] = first + len(events) - 1
         self._versions[source, stream] = version + len(events)
