@@ -26,12 +26,14 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class CardsConfig:
     """How often cards are looked after. `retry_s`: between two questions for a card that nobody had; `give_up_after`: so many of them;
-    `look_s`: how late a key is changed; `refresh_s`: how late a change is noticed that nothing else told."""
+    `look_s`: how late a key is changed; `refresh_s`: how late a change is noticed that nothing else told;
+    `refused_s`: a server whose card was not believed, such as a revoked one, is asked again after this."""
 
     retry_s: float = 2.0
     give_up_after: int = 30
     look_s: float = 60.0
     refresh_s: float = 86_400.0
+    refused_s: float = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +48,7 @@ class Cards:
     learned: int = field(default=0, init=False)
     not_believed: int = field(default=0, init=False)
     _wanted: dict[str, int] = field(default_factory=dict, init=False)  # how often each was asked for
+    _not_before: dict[str, float] = field(default_factory=dict, init=False)  # of servers whose cards were not believed
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _asking: BackgroundTask = field(default_factory=lambda: BackgroundTask("cards"), init=False)
     _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("trust"), init=False)
@@ -68,18 +71,22 @@ class Cards:
 
     def want(self, name: str) -> None:
         """Learn the card of `name` as soon as somebody shows it. Cheap; say it as often as you like."""
-        if name not in self._wanted and name != self.trust.name and len(self._wanted) < MOST_WANTED:
+        if name in self._wanted or name == self.trust.name or len(self._wanted) >= MOST_WANTED:
+            return
+        if self.monotonic() >= self._not_before.get(name, 0.0):
             self._wanted[name] = 0
             self._wake.set()
 
-    def learn(self, raw: bytes) -> None:
-        """Believe a card that proves itself. One that does not is counted and logged."""
+    def learn(self, raw: bytes) -> bool:
+        """Believe a card that proves itself. One that does not is counted and logged. Whether it is believed."""
         try:
             if self.trust.peers.learn(raw):
                 self.learned += 1
         except NotBelieved as refusal:
             self.not_believed += 1
             log.error("trust.card_not_believed", why=str(refusal))
+            return False
+        return True
 
     def shown(self, question: AskCard) -> ToldCard:
         """The card that was asked for: our own, or any that we know."""
@@ -107,8 +114,11 @@ class Cards:
             except (Unavailable, MsgspecError):
                 continue
             if told.card:
-                self.learn(told.card)
                 self._wanted.pop(name, None)
+                if self.learn(told.card):
+                    self._not_before.pop(name, None)
+                elif len(self._not_before) < MOST_WANTED:
+                    self._not_before[name] = self.monotonic() + self.config.refused_s
                 return
         if asked >= self.config.give_up_after:
             log.warning("trust.card_not_found", server=name)

@@ -116,7 +116,7 @@ class PrivateAnswers:
     trust: Trust
     handle: Callable[[str, bytes], Awaitable[bytes]]
     openly: Callable[[bytes], Awaitable[bytes]]
-    learn: Callable[[bytes], None]
+    learn: Callable[[bytes], object]
     want_card: Callable[[str], None]
     refused: int = field(default=0, init=False)
     _nonces: dict[bytes, float] = field(default_factory=dict, init=False)  # of questions that are not too old, oldest first
