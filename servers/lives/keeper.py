@@ -4,6 +4,7 @@ What the history still has is put behind the log's end, then another life begins
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from servers.writing.writer import Writer
 CONNECT_S = 5.0  # a server that cannot reach its broker starts all the same, and looks as soon as it can
 MARGIN_S = 60.0  # by how much the clocks of this server and of its broker may differ
 AGAIN_S = 60.0  # how often a peer's word makes a server look into the history, at most
+SURE = 3  # how often a server that was set back asks whether another one is at work under its name
 LOOK_S = 1.0  # how often a server that waits for its ops asks whether they have accepted
 
 TWICE = (
@@ -75,16 +77,23 @@ class LifeKeeper:
 
     async def begin(self) -> None:
         """Before the first commit: put back what the log lacks, or wait until its ops accept the loss. Raises `Taken`, `Unavailable`."""
-        if self.another is not None and await self.another():
-            raise Taken(TWICE.format(server=self.server))
+        with contextlib.suppress(Unavailable):
+            await self.broker.wait_connected(CONNECT_S)
+        await self._refuse_twin(1)
         end = await self.store.run(self.store.last_position)
         if self.projector.folded > end:  # this process stood by, and has folded what the log does not have any more
             raise SetBack(SET_BACK_MEANWHILE.format(server=self.server, folded=self.projector.folded, end=end))
         known = await self._known(end)
         if known is not None and known.position > end:
             log.error("life.set_back", server=self.server, end=end, known=known.position, by=known.who)
+            await self._refuse_twin(SURE)  # a log that is behind may be a copy of one that is at work, on a machine that is busy
             await self._go_on(end, known)
         await self.store.run(self.store.begin_life, self.clock())
+
+    async def _refuse_twin(self, times: int) -> None:
+        for _ in range(times if self.another is not None else 0):
+            if self.another is not None and await self.another():
+                raise Taken(TWICE.format(server=self.server))
 
     async def _known(self, end: int) -> Known | None:
         """The furthest that anybody knows the log to have come. A log that has events goes on without its broker; an empty one waits."""
