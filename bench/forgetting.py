@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.faults.checker import Accepted, Ledger, doubled, lost, out_of_order, unreceipted
+from tests.faults.checker import Accepted, Ledger, Pending, doubled, lost, out_of_order, unreceipted
 from tests.faults.forgetting import Forgetting
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, Person, chatter
@@ -102,25 +102,29 @@ def _deed(number: int, seed: int, names: list[str]) -> str:
 
 async def _account(result: Round, ledger: Ledger, people: Sequence[Person], forgetting: Forgetting) -> None:
     by_uid = {person.uid: person for person in people}
-    missing = lost(ledger, by_uid)
+    missing, without_receipt = lost(ledger, by_uid), unreceipted(ledger, by_uid)
 
-    def without_excuse() -> list[Accepted]:
-        return [each for each in missing.look() if not forgetting.may_be_lost(each, by_uid[each.sender].home)]
+    def without_excuse(pending: Pending) -> list[Accepted]:
+        return [each for each in pending.all() if not forgetting.may_be_lost(each, by_uid[each.sender].home)]
 
-    for look in (without_excuse, unreceipted(ledger, by_uid).look):
+    for pending, what in ((missing, "neither shown nor bounced"), (without_receipt, "the sender has no receipt")):
         try:
-            await eventually(lambda look=look: not look(), SETTLE_S)  # type: ignore[misc]
+            await eventually(functools.partial(_none, without_excuse, pending), SETTLE_S)
         except AssertionError:
-            result.problems.append(f"{look.__name__}: {[str(each) for each in look()[:5]]}")
-    left = missing.look()
+            left = without_excuse(pending)
+            result.problems.append(f"{len(left)} × {what}: {[str(each) for each in left[:5]]}")
     result.accepted = len(ledger.accepted)
-    result.lost = len(left)
-    result.excused = result.lost - len(without_excuse())
+    result.lost = len(missing.all())
+    result.excused = result.lost - len(without_excuse(missing))
     result.bounced = sum((each.id, "bounced") in by_uid[each.sender].receipts for each in ledger.accepted)
     result.doubled = len(found := [one for person in people for one in doubled(person)])
     result.problems += [f"shown twice: {one}" for one in found[:5]]
     result.out_of_order = len(found := [one for person in people for one in out_of_order(ledger, person)])
     result.problems += [f"out of order: {one}" for one in found[:5]]
+
+
+def _none(find: Callable[[Pending], list[Accepted]], pending: Pending) -> bool:
+    return not find(pending)
 
 
 def table(rounds: Sequence[Round]) -> str:

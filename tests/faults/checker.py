@@ -113,6 +113,10 @@ class Pending:
         """What is left."""
         if self._left and not self._is_well(self._left[0]):  # the rest can wait for the first
             return self._left
+        return self.all()
+
+    def all(self) -> Sequence[Accepted]:
+        """What is left, each of them checked."""
         self._left = [a for a in self._left if not self._is_well(a)]
         return self._left
 
