@@ -95,8 +95,10 @@ class ClockCheck:
 
     @property
     def seems_right(self) -> bool:
-        """Whether nothing spoke against the time at the last look."""
-        return self.wrong() is None and self.monotonic() >= self._patient_until
+        """Whether nothing spoke against the time at the last look, and the clock has not jumped since. Half a microsecond."""
+        moment = self.monotonic()
+        jumped = self._offset is not None and abs(self.clock() - moment - self._offset) > self.config.wrong_s
+        return not jumped and moment >= self._patient_until and self.wrong() is None
 
     async def _watch(self) -> None:
         while True:

@@ -78,6 +78,17 @@ async def test_a_home_that_runs_only_says_so_and_lets_nothing_expire(town):
     await eventually(lambda: waiting(town) == 0)
 
 
+async def test_a_jump_counts_before_anybody_has_looked(town):
+    """Mail that comes in between must not bounce as too late."""
+    check = town.homes["h1"].lifecycle.clock_check
+    await check.stop()
+    await eventually(lambda: check.seems_right)
+    town.clock.now += 40 * DAY_S
+    assert not check.seems_right
+    town.clock.now -= 40 * DAY_S
+    assert check.seems_right
+
+
 async def test_nothing_expires_in_the_first_hour_after_a_long_silence(town):
     """As after a boot 40 days ahead with `flash serve`, where all clocks are one."""
     await town.closes("h1")
