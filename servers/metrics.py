@@ -10,9 +10,11 @@ from servers.integrity.sealer import Sealer
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
+from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
+from servers.messaging.private_questions import PrivateAnswers
 from servers.messaging.receivers import Receivers
 from servers.writing.writer import Writer
 
@@ -71,6 +73,14 @@ def mail(inbox: Inbox, receivers: Receivers, check: MailCheck) -> Iterator[Metri
                             len(inbox.set_back | check.ahead))  # fmt: skip
     yield CounterMetricFamily("flash_mail_sent_again", "How often a server was sent again what it lacked.", receivers.again)
     yield GaugeMetricFamily("flash_mail_behind", "Servers that are sent mail again, or cannot be sent any.", len(receivers.behind))
+
+
+def belief(inbox: Inbox, answers: PrivateAnswers, peers: PeerMonitor) -> Iterator[Metric]:
+    """What other servers said and nobody here believed."""
+    refused = CounterMetricFamily("flash_not_believed", "What other servers said that was not believed.", labels=["what"])
+    for what, count in (("event", inbox.belief.refused), ("question", answers.refused), ("heartbeat", peers.refused)):
+        refused.add_metric([what], count)
+    yield refused
 
 
 def trust(cards: Cards) -> Iterator[Metric]:

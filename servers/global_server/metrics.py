@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from domain.registry.registered_home import GLOBAL
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.metrics import clock, life, mail, of_every_server, readiness, seals, trust
+from servers.metrics import belief, clock, life, mail, of_every_server, readiness, seals, trust
 
 
 class GlobalMetrics(Collector):
@@ -34,6 +34,7 @@ class GlobalMetrics(Collector):
         yield from seals(server.sealer)
         yield from life(server.keeper)
         yield from trust(server.cards)
+        yield from belief(server.inbox, server.answers, server.peers)
         yield CounterMetricFamily("flash_enrolments_refused", "Homes that asked to be enrolled in vain.", server.registrar.refused)
         yield from clock(server.clock_check)
         yield from readiness(server.outbox, self._server.ready() is None)

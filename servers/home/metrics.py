@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from servers.home.service import HomeServer
-from servers.metrics import clock, life, mail, of_every_server, readiness, seals, trust
+from servers.metrics import belief, clock, life, mail, of_every_server, readiness, seals, trust
 
 
 class HomeMetrics(Collector):
@@ -31,6 +31,7 @@ class HomeMetrics(Collector):
         yield from seals(home.sealer)
         yield from life(home.keeper)
         yield from trust(home.cards)
+        yield from belief(home.inbox, home.answers, home.peers)
         yield GaugeMetricFamily("flash_home_refused", "1 while the Global Server does not take it.", int(bool(home.global_client.refused)))
         yield from clock(home.clock_check)
         yield from readiness(home.outbox, self._home.ready() is None)

@@ -126,7 +126,7 @@ class Inbox:
                 except Unavailable as error:
                     incoming = await self._read_later(delivery, error)
                 if incoming.needed:
-                    incoming = await self._with_words(incoming)
+                    incoming = await self._reader.with_words(incoming)
                 if incoming.arrived.source in self.set_back:
                     self.kept_back += 1
                     incoming = Incoming(delivery, NOTHING, None)
@@ -138,7 +138,7 @@ class Inbox:
                 if events >= turn + config.turn_events:
                     turn = events
                     await asyncio.sleep(0)
-            await self._keep_words()
+            await self._reader.keep_words()
             if await self._apply(batch):
                 for incoming in batch:
                     if incoming.fault is None:
@@ -148,27 +148,6 @@ class Inbox:
             else:  # an event of the batch cannot be handled: find it, the others must not suffer
                 for incoming in batch:
                     await self._apply_singly(incoming)
-
-    async def _with_words(self, incoming: Incoming) -> Incoming:
-        """Read a delivery again with the words that are stored here. When they do not suffice it stays a hole, and its source sends it
-        again with all words."""
-        try:
-            await self._store.run(self.belief.words.load, incoming.needed)
-            incoming = self._reader.read(incoming.delivery)
-        except Unavailable as error:
-            log.warning("inbox.store_away", detail=error.detail)
-        if incoming.needed:
-            log.info("inbox.words_needed", source=incoming.arrived.source, users=len(incoming.needed))
-            self.belief.want(incoming.needed)
-        return incoming
-
-    async def _keep_words(self) -> None:
-        """Store the words that came with mail before what they prove is applied."""
-        if self.belief.words.unsaved:
-            try:
-                await self._store.run(self.belief.words.save)
-            except Unavailable as error:  # they are stored with the next mail, or come again
-                log.warning("inbox.store_away", detail=error.detail)
 
     async def _read_later(self, delivery: Delivery, reason: Unavailable) -> Incoming:
         """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from broker import envelope, mail
 from broker.envelope import MAX_INTEGER, EventRecord
 from broker.port import Delivery
@@ -14,6 +16,8 @@ from servers.messaging.dedup import Arrived
 from servers.store.event_store import Store
 from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen
 from servers.trust.trust import Trust
+
+log = structlog.get_logger()
 
 NOTHING = Arrived("", ())
 NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
@@ -53,6 +57,27 @@ class MailReader:
             return self._mail(delivery, body) if mail.is_mail(body) else self._envelope(delivery, body)
         except Malformed as error:
             return Incoming(delivery, NOTHING, error.detail)
+
+    async def with_words(self, incoming: Incoming) -> Incoming:
+        """Read a delivery again with the words that are stored here. When they do not suffice it stays a hole, and its source sends it
+        again with all words."""
+        try:
+            await self.store.run(self.belief.words.load, incoming.needed)
+            incoming = self.read(incoming.delivery)
+        except Unavailable as error:
+            log.warning("inbox.store_away", detail=error.detail)
+        if incoming.needed:
+            log.info("inbox.words_needed", source=incoming.arrived.source, users=len(incoming.needed))
+            self.belief.want(incoming.needed)
+        return incoming
+
+    async def keep_words(self) -> None:
+        """Store the words that came with mail before what they prove is applied."""
+        if self.belief.words.unsaved:
+            try:
+                await self.store.run(self.belief.words.save)
+            except Unavailable as error:  # they are stored with the next mail, or come again
+                log.warning("inbox.store_away", detail=error.detail)
 
     def _mail(self, delivery: Delivery, body: bytes) -> Incoming:
         head, packed, box = mail.decode(body)

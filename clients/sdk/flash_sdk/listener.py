@@ -17,7 +17,7 @@ from flash_sdk.direct_port import DirectPort
 from flash_sdk.disconnect_reasons import disconnect_reason
 from flash_sdk.errors import FlashClientError, ProtocolError
 from flash_sdk.event_queue import EventQueue
-from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Message, Transport, Welcome, read
+from flash_sdk.events import Blank, Connected, Disconnected, Event, Goodbye, Message, Transport, Welcome, read, readable
 from flash_sdk.mailbox import Item, Mailbox
 from flash_sdk.merged_line import MergedLine
 from flash_sdk.parts import Part
@@ -80,7 +80,6 @@ class Listener:
         self._leaving = self._over = False
         self._next: Opened | None = None  # the better connection for which the present one is left
         self._polled = False  # whether the present session is
-        self.unreadable = 0  # parts of another shape than the protocol's, which were passed over
         self._welcomed = self._parts_came = False  # on the present connection: the first part, and any after it
 
     def __aiter__(self) -> Self:
@@ -239,7 +238,7 @@ class Listener:
                 await self._probe(stream)
 
     async def _take(self, part: Part) -> Event | None:
-        event = self._readable(part)
+        event = readable(part)
         if isinstance(event, Blank):
             self._acker.wake()
         if self._blanks or not isinstance(event, Blank):
@@ -247,15 +246,6 @@ class Listener:
             if item is not None:
                 await self._queue.put(item)
         return event
-
-    def _readable(self, part: Part) -> Event | None:
-        """The event of a part. One of another shape counts as one that this version does not know: it is passed over, and its number is
-        acknowledged, because a home would send it again after every new connection."""
-        try:
-            return read(part)
-        except ProtocolError:
-            self.unreadable += 1
-            return None
 
     async def _open(self, resume: dict[str, object] | None) -> Opened:
         """A connection and its first part. Raises the home's refusal or what broke the connection."""
