@@ -248,7 +248,8 @@ class Writer:
             await self._conclude((), found)
 
     def _fail(self, batch: list[UnitOfWork], error: Unavailable) -> None:
-        log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)
+        if error is not self.halted:  # why it is halted was said once; those who try again would fill the log
+            log.warning("writer.batch_failed", units=len(batch), error=type(error).__name__, detail=error.detail)
         self.failing = not isinstance(error, Conflicted | LeaseLost)  # in those, the store works, and another process was first
         if isinstance(error, LeaseLost):
             self.over = True
