@@ -31,7 +31,10 @@ async def revokes(town: Town, sender: Trust, home: str, told: str) -> None:
     """`sender` tells `told` that `home` is revoked."""
     event = HomeRevoked(at=town.clock(), cause="revoke", name=home, number=FAR, homes=["h1", "h2"])
     record = EventRecord(9, f"home-{home}", 4, event.TOPIC, event.at, msgpack.packb(stored_fields(event)))
-    await town.broker.publish([Outgoing(topology.HOMES, told, mail_from(sender, told, [record]), mandatory=True)])
+    held = sender.peers.held
+    assert held is not None
+    body = mail_from(sender, told, [record], life=held.life or 1)
+    await town.broker.publish([Outgoing(topology.HOMES, told, body, mandatory=True)])
 
 
 async def test_nobody_hears_a_revoked_home(town: Town) -> None:
