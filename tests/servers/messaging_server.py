@@ -54,7 +54,8 @@ class Server:
         self.store = FragileStore(store_url(name), name, self.rules)
         if old_mail_key is not None:
             self.store.keys.table.add({-1: old_mail_key})
-            self.store.transit_key = self.store.keys.transit_key()
+            self.store.close()
+            self.store = FragileStore(store_url(name), name, self.rules)
         self.store.begin_life(NOW)
         self.trust = certified(name, self.store.keys.table, self.store.life)
         self.cards = Cards(broker, self.trust, time.monotonic, config=CardsConfig(retry_s=0.02))
