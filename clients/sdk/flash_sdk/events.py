@@ -109,7 +109,8 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message I sent. `state`: `delivered`, `done` or `bounced` (`why` says why). `to`: the recipient's uid."""
+    """What became of a message I sent. `state`: `delivered`, `done` or `bounced` (`why` says why). `to`: the recipient's uid. A later
+    receipt of the same message corrects a bounce: the recipient's home had it, and its word came late."""
 
     id: str
     to: int

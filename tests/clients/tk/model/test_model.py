@@ -138,6 +138,17 @@ def test_a_bounce_says_why() -> None:
     assert ann.model.outbox == ()
 
 
+def test_a_receipt_that_comes_after_a_bounce_corrects_it() -> None:
+    """Bob's home had the popup, and only its word came too late."""
+    ann = Ann()
+    ann.wants(said.Write("w", BOB, "hi"))
+    ann.hears(sdk.Receipt("w", BOB, "bounced", NOON, "expired"))
+    ann.hears(sdk.Receipt("w", BOB, "delivered", NOON, None))
+    (entry,) = ann.model.conversation(BOB)
+    assert isinstance(entry, Sent)
+    assert (entry.state, entry.why) == (SentState.DELIVERED, None)
+
+
 def test_a_double_click_writes_once_and_nonsense_is_not_written() -> None:
     ann = Ann()
     ann.wants(said.Write("w", BOB, "hi"))
