@@ -15,7 +15,7 @@ Gap = Annotated[list[Number], Meta(min_length=2, max_length=2)]  # [from, to]
 
 class SealEvent(Event, frozen=True, kw_only=True):
     """One seal of `server`'s log. It covers the positions `first` to `last`, of which those in `gaps` hold no event. Version 1 had no
-    field `life`."""
+    field `life`, version 2 no `signature`."""
 
     server: HomeName
     first: Number
@@ -26,25 +26,31 @@ class SealEvent(Event, frozen=True, kw_only=True):
     digest: Word
     marks: str  # 8 characters for each event covered
     life: Number  # of the log that was sealed; 0 in a seal from before logs had lives
+    signature: str = ""  # of `server`, in hex (`domain/integrity/chain.py`); empty in a seal from before servers had keys
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
         """Version 2 added `life`."""
         state["life"] = 0
 
+    @staticmethod
+    def upcast_v2_v3(state: dict[str, Any]) -> None:
+        """Version 3 added `signature`."""
+        state["signature"] = ""
+
 
 class LogSealed(SealEvent, frozen=True, kw_only=True):
     """The server sealed its log up to `last`. Stored in `log-<server>`, so the next seal covers this event. The Global Server is told."""
 
     TOPIC = "log.sealed"
-    class_version: ClassVar[int] = 2
+    class_version: ClassVar[int] = 3
 
 
 class SealReceived(SealEvent, frozen=True, kw_only=True):
     """The Global Server keeps a home's seal, where the home cannot change it. Stored in `witness-<server>`."""
 
     TOPIC = "witness.seal_received"
-    class_version: ClassVar[int] = 2
+    class_version: ClassVar[int] = 3
     number: Number  # the version of the seal in the stream of the home, from 1
     sealed_at: Moment  # seconds since 1970, by the clock of the home
     follows: bool  # it continues the seal before; if it does not, the home's log was rewritten or set back

@@ -2,6 +2,7 @@
 
     fingerprint   SHA-256 of one stored event: stream, version, topic, data, each with its length before it
     digest        SHA-256 of the digest before it, the positions, and the fingerprints of the events that a seal covers, in order
+    statement     what the server signs: its name, the log's life, and every field of the seal
     mark          the first 6 bytes of a fingerprint, as 8 characters: marks find a changed event, the digest proves that there is one
 
 A seal covers every position from `first` to `last`; those in `gaps` hold no event (a database leaves numbers out when it rolls back).
@@ -57,6 +58,12 @@ def digest(previous: str, first: int, last: int, positions: Sequence[int], finge
     chain.update(pack(f">{len(positions)}q", *positions))
     chain.update(b"".join(fingerprints))
     return chain.hexdigest()
+
+
+def statement(server: str, life: int, seal: Seal) -> bytes:
+    """The bytes that a server signs of its seal."""
+    fields = (server, life, seal.first, seal.last, seal.count, seal.gaps, seal.previous, seal.digest, seal.marks)
+    return "".join(f"{len(str(field))}:{field}" for field in fields).encode()
 
 
 def marks(fingerprints: Sequence[bytes]) -> str:

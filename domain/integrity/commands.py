@@ -12,6 +12,7 @@ class SealCommand(Struct, frozen=True, kw_only=True, gc=False):
     seal: Seal
     cause: str
     life: int = 0  # of the log; 0: told by a server from before logs had lives
+    signature: str = ""  # the server's, in hex; empty: of a server from before servers had keys
 
 
 class SealLog(SealCommand, frozen=True, kw_only=True):

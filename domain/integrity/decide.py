@@ -14,7 +14,11 @@ def seal_log(state: SealedState, command: SealLog, now: float) -> list[Event]:
     """Nothing happens when the log is sealed beyond what this seal continues: another process on the same store was first."""
     if command.seal.first != state.last + 1:
         return []
-    return [LogSealed(**asdict(command.seal), server=command.server, life=command.life, at=now, cause=command.cause)]
+    return [
+        LogSealed(
+            **asdict(command.seal), server=command.server, life=command.life, signature=command.signature, at=now, cause=command.cause
+        )
+    ]
 
 
 def witness_seal(state: SealedState, command: WitnessSeal, now: float) -> list[Event]:
@@ -26,6 +30,7 @@ def witness_seal(state: SealedState, command: WitnessSeal, now: float) -> list[E
             **asdict(seal),
             server=command.server,
             life=command.life,
+            signature=command.signature,
             number=command.number,
             sealed_at=command.sealed_at,
             follows=follows,

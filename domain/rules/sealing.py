@@ -15,7 +15,12 @@ def witness(event: LogSealed, source: str, server: str) -> Sequence[WitnessSeal]
     if event.server != source or source == server:
         return ()
     seal = seal_of(event)
-    return (WitnessSeal(server=source, seal=seal, life=event.life, number=event.originator_version, sealed_at=event.at, cause=event.cause),)
+    number, sealed_at = event.originator_version, event.at
+    return (
+        WitnessSeal(
+            server=source, seal=seal, life=event.life, signature=event.signature, number=number, sealed_at=sealed_at, cause=event.cause
+        ),
+    )
 
 
 def seal_of(event: SealEvent) -> Seal:

@@ -5,6 +5,7 @@ store -> directory, trust -> writer -> outbox, sealer -> inbox (the homes' seals
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from broker.port import Broker
@@ -44,7 +45,7 @@ from servers.security.passwords import Passwords
 from servers.security.tokens import CONSOLE, KeyVerifier, Signer
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
 from servers.store.event_store import Committed, Store
-from servers.trust.publications import HistoryJudge, HistorySigner
+from servers.trust.publications import SEAL, HistoryJudge, HistorySigner
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
@@ -80,7 +81,7 @@ def assemble(
     belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want, words=to_tell,
                     committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock))  # fmt: skip
-    sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent)
+    sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent, partial(trust.identity.sign, SEAL))
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
     peers = PeerMonitor(broker, trust, new_id(), monotonic, lambda home: came_up(home), lambda home: presence.homes_changed(), cards.want,

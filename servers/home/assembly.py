@@ -57,7 +57,7 @@ from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
 from servers.store.event_store import Store
 from servers.store.log.lease import Lease
-from servers.trust.publications import HistoryJudge, HistorySigner
+from servers.trust.publications import SEAL, HistoryJudge, HistorySigner
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
 from servers.writing.erasure import Erasure
@@ -103,7 +103,7 @@ def assemble(
     outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name), trust=trust, want_card=cards.want,
                     words=to_tell, committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock),
                     overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
-    sealer = Sealer(store, writer, name, config.seals, outbox.recent)
+    sealer = Sealer(store, writer, name, config.seals, outbox.recent, partial(trust.identity.sign, SEAL))
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(requests, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards, words,

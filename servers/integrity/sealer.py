@@ -7,13 +7,13 @@ same store) are read from the store. A seal is made only when there is an event 
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from domain.errors import Unavailable
 from domain.events.integrity import LogSealed
-from domain.integrity.chain import before_all, fingerprint, seal
+from domain.integrity.chain import before_all, fingerprint, seal, statement
 from domain.integrity.commands import SealLog
 from domain.integrity.state import SealedState
 from runtime.background_task import BackgroundTask
@@ -31,8 +31,17 @@ log = structlog.get_logger()
 class Sealer:
     """Makes the seals of one server."""
 
-    def __init__(self, store: Store, writer: Writer, server: str, policy: SealPolicy, recent: RecentCommits) -> None:
-        """`recent`: the writer's commits."""
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        server: str,
+        policy: SealPolicy,
+        recent: RecentCommits,
+        sign: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        """`recent`: the writer's commits; `sign`: as the server; None where it has no identity, in tests of other things."""
+        self._sign = sign
         self._store = store
         self._writer = writer
         self._server = server
@@ -154,7 +163,9 @@ class Sealer:
         count = min(len(self._positions), self._policy.events)
         fresh = seal(self._digest, self.sealed + 1, self._positions[:count], self._fingerprints[:count])
         self._claimed = fresh.last
-        command = SealLog(server=self._server, seal=fresh, life=self._store.life, cause=f"seal-{self._server}-{fresh.last}")
+        life = self._store.life
+        signature = "" if self._sign is None else self._sign(statement(self._server, life, fresh)).hex()
+        command = SealLog(server=self._server, seal=fresh, life=life, signature=signature, cause=f"seal-{self._server}-{fresh.last}")
         if not await self._writer.submit((command,)):
             self._unsure = True
             return

@@ -3,7 +3,7 @@
 The witnesses are opened before the log: what they know is stored by then, so that a running server never seems to have lost an event.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,12 +86,12 @@ class History:
         what = "the history's message with them was not signed by the server"
         self.events.faults.append(Fault(Finding("altered", positions[0], positions[-1], {self.events.name}, what=what)))
 
-    def witnesses(self) -> list[Witness]:
+    def witnesses(self, signers: Collection[bytes] = ()) -> list[Witness]:
         """The events themselves, and the seals among them, which know private events as well."""
         self.events.settle()
         self.seals.sort()
         whole = bool(self.seals) and self.events.first == 1
-        return [self.events, SealWitness("the history's seals", self.server, self.seals, whole=whole)]
+        return [self.events, SealWitness("the history's seals", self.server, self.seals, whole=whole, keys=signers)]
 
 
 class Checks:
@@ -146,22 +146,24 @@ def verify(
     residents: Residents | None = None,
     keys: Callable[[], KeysSeen] | None = None,
     checkpoints: Sequence[Path] = (),
+    signers: Collection[bytes] = (),
 ) -> Report:
     """Compare the log of `server` with its own seals, with the Global Server's copies and the history where they are given, and with what
-    `Checks` asks. `checkpoints`: the files of the server's projections.
+    `Checks` asks. `checkpoints`: the files of the server's projections; `signers`: the server's public keys, with which
+    it signs its seals.
 
     Raises `Unavailable` when a store cannot be read, `ValueError` for text that is no URL.
     """
     with ExitStack() as stack:
-        witnesses: list[Witness] = history.witnesses() if history else []
+        witnesses: list[Witness] = history.witnesses(signers) if history else []
         residents = residents or Residents(global_url if server != GLOBAL else store_url)
         residents.read()
         if global_url is not None:
             copies = stack.enter_context(closing(open_view(global_url, GLOBAL)))
-            witnesses.append(SealWitness("the Global Server's copies", server, _seals(copies.stream(f"witness-{server}"))))
+            witnesses.append(SealWitness("the Global Server's copies", server, _seals(copies.stream(f"witness-{server}")), keys=signers))
         log = stack.enter_context(closing(open_view(store_url, server)))
         checks = Checks(server, log, residents, keys, checkpoints)
-        own = SealWitness("its own seals", server, _seals(log.stream(f"log-{server}")), own=True)
+        own = SealWitness("its own seals", server, _seals(log.stream(f"log-{server}")), own=True, keys=signers)
         return _compare(server, log, own, [own, *witnesses], checks)
 
 
@@ -192,6 +194,8 @@ def _compare(server: str, log: LogView, own: SealWitness, witnesses: Sequence[Wi
         found.extend(f.finding for f in witness.faults if not any(f.start <= p <= f.end for p in wrong if p is not None))
     known = {position for finding in found for position in range(finding.position, finding.to + 1)}
     found.extend(finding for finding in checks.findings(own.last) if finding.kind in NEVER_MERGED or finding.position not in known)
+    if own.unsigned:
+        checks.not_asked.append(f"the signatures of {own.unsigned} seals, which are of before servers signed them")
     lacking = sum(witness.lacking for witness in witnesses if isinstance(witness, HistoryWitness))
     if lacking:
         checks.not_asked.append(f"the history about {lacking} events: the history lacks them until it is filled again")

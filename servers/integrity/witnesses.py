@@ -5,17 +5,19 @@ Each witness gets every row of the log, in order, and notes the positions where 
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import fields
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgpack
 
-from domain.integrity.chain import MARK_BYTES, MARK_CHARS, Seal, before_all, digest, fingerprint, mark, marks
+from domain.integrity.chain import MARK_BYTES, MARK_CHARS, Seal, before_all, digest, fingerprint, mark, marks, statement
 from projections.audit.coverage import Ranges
 from projections.audit.facts import fields_of
 from servers.integrity.findings import Differences, Finding
 from servers.store.log.event_log import Row
+from servers.trust.publications import SEAL
+from servers.trust.server_identity import verify
 
 FIELDS = {f.name for f in fields(Seal)}
 SIZE = 32  # bytes of a fingerprint
@@ -71,9 +73,22 @@ class Witness(Protocol):
 
 class SealWitness:
     """A row of seals. `seals`: (position, stored bytes) of each, in the order in which they were made; `own`: they lie in the log itself;
-    `whole`: they begin with the first seal."""
+    `whole`: they begin with the first seal; `keys`: with which the server may have signed them, none where nobody knows."""
 
-    def __init__(self, name: str, server: str, seals: Iterable[tuple[int, bytes]], *, own: bool = False, whole: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        server: str,
+        seals: Iterable[tuple[int, bytes]],
+        *,
+        own: bool = False,
+        whole: bool = True,
+        keys: Collection[bytes] = (),
+    ) -> None:
+        self.unsigned = 0  # seals of before servers signed them
+        self._server = server
+        self._keys = keys
+        self._signed = False  # whether a seal was signed, so that every later one must be
         self.name = name
         self.differences = Differences()
         self.faults: list[Fault] = []
@@ -98,6 +113,8 @@ class SealWitness:
             except (ValueError, TypeError, KeyError, msgpack.UnpackException):
                 self._fault(seal_at, "it cannot be read", seal_at)
                 continue
+            if (why := self._unproven(told, seal)) is not None:
+                self._fault(seal_at, why, seal_at)
             if self._digest and (seal.first != self.last + 1 or seal.previous != self._digest):
                 what = f"over {seal.first} to {seal.last}, it does not continue the one before, which ended with {self.last}"
                 self._fault(seal_at, what, self._previous_at)
@@ -105,6 +122,21 @@ class SealWitness:
             if seal.first > self.last:  # an earlier seal over the same positions counts
                 self.last = seal.last
                 yield seal_at, seal, positions
+
+    def _unproven(self, told: dict[str, Any], seal: Seal) -> str | None:
+        """Why a seal is not the server's; None when it is, or nobody can tell."""
+        signature, life = told.get("signature", ""), told.get("life", 0)
+        if not signature:
+            self.unsigned += 1
+            return "it is not signed, and seals before it are" if self._signed else None
+        self._signed = True
+        try:
+            proof, said = bytes.fromhex(signature), statement(self._server, life, seal)
+        except (TypeError, ValueError):
+            return "its signature cannot be read"
+        if self._keys and not any(verify(key, SEAL, said, proof) for key in self._keys):
+            return f"{self._server} did not sign it"
+        return None
 
     def see(self, row: Row, fingerprint: bytes) -> None:
         while self._current is not None and row.position > self._current[1].last:

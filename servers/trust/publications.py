@@ -27,6 +27,7 @@ from servers.trust.server_identity import NotBelieved, read_unproven, verify
 from servers.trust.trust import Trust
 
 PURPOSE = "history"
+SEAL = "seal"  # the purpose of the signature under a seal of the log
 SKEW_S = 60.0  # clocks of two servers differ by 30 s at most
 SpeaksFor = Callable[[str | None, str], bool]
 
@@ -76,7 +77,7 @@ class HistoryJudge:
         self.unsigned = 0  # publications of before the first era
         self.unproven = 0  # signed publications that nobody could check, because the Global Server's key was not known yet
         self.refused = 0
-        self._speaks_for = speaks_for
+        self.speaks_for = speaks_for
         self._read: dict[bytes, Certificate] = {}
         self._revoked: dict[str, int] = {}
 
@@ -100,16 +101,21 @@ class HistoryJudge:
                     self._revoke(record)
         return told
 
+    def keys_of(self, server: str) -> set[bytes]:
+        """The keys that the certificates in the history state of a server."""
+        own = {self.global_key} if server == GLOBAL and self.global_key else set()
+        return own | {stated.key for stated in self._read.values() if stated.name == server}
+
     def _judge(self, told: Publication, publisher: str | None) -> None:
         source, head = told.source, told.head
         if head is None:
             if self.begun:
                 raise NotBelieved(f"{source} signed nothing, and the history's first era has begun")
-            if publisher is not None and not self._speaks_for(publisher, source):
+            if publisher is not None and not self.speaks_for(publisher, source):
                 raise NotBelieved(f"the broker's user {publisher!r} published in the name of {source}")
             self.unsigned += 1
             return
-        if not self._speaks_for(publisher, source):
+        if not self.speaks_for(publisher, source):
             raise NotBelieved(f"the broker's user {publisher!r} published in the name of {source}")
         if not self.global_key and source != GLOBAL:
             self.unproven += 1

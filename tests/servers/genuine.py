@@ -16,15 +16,18 @@ import msgpack
 
 from broker import envelope, topology
 from broker.embedded.reader import EmbeddedReader
-from domain.integrity.chain import before_all, fingerprint, seal
+from domain.integrity.chain import before_all, fingerprint, seal, statement
 from domain.registry.commands import ClaimHandle, RegisterAccount
 from domain.registry.registered_home import GLOBAL
-from servers.encryption.key_tables import keys_seen
+from servers.encryption.key_tables import SqliteKeys, keys_seen
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
 from servers.integrity.policy import SealPolicy
 from servers.integrity.verify import History, Report, verify
 from servers.security.passwords import CHEAP
+from servers.trust.publications import SEAL
+from servers.trust.records import IDENTITY
+from servers.trust.server_identity import ServerIdentity
 from tests.servers.homes import Town
 from tests.support.waiting import eventually
 
@@ -95,8 +98,16 @@ def move_times_in_history(directory: Path, topic: str, number: int, by_s: float)
     raise AssertionError("there is no such event")
 
 
-def check(directory: Path, *, copies: bool = False, history: bool = False, keys: bool = False, server: str = "h1") -> Report:
-    """Verify with some witnesses."""
+def identity_of(directory: Path, server: str) -> ServerIdentity:
+    """The identity of a server, from the records beside its keys."""
+    with closing(SqliteKeys(directory / "keys" / f"{server}.db")) as table:
+        return ServerIdentity(server, table.records(IDENTITY)[IDENTITY])
+
+
+def check(
+    directory: Path, *, copies: bool = False, history: bool = False, keys: bool = False, signed: bool = False, server: str = "h1"
+) -> Report:
+    """Verify with some witnesses; `signed`: by somebody who knows the server's public key."""
     store = f"sqlite:///{directory}/{server}.db"
     return verify(
         server,
@@ -105,6 +116,7 @@ def check(directory: Path, *, copies: bool = False, history: bool = False, keys:
         asyncio.run(_learn(directory, server)) if history else None,
         keys=partial(keys_seen, "", store, server) if keys else None,
         checkpoints=sorted((directory / server).glob("*.projection")),
+        signers=[identity_of(directory, server).public] if signed else (),
     )
 
 
@@ -117,6 +129,7 @@ class Forger:
     """Somebody with a connection to a server's SQLite file."""
 
     def __init__(self, directory: Path, server: str = "h1") -> None:
+        self.directory = directory
         self.server = server
         self.path = directory / f"{server}.db"
         self.last = self.ask("SELECT max(rowid) FROM stored_events")[0][0]
@@ -162,7 +175,8 @@ class Forger:
         told = msgpack.unpackb(next(row[4] for row in reversed(rows) if row[1] == f"log-{self.server}"))
         fresh = [row for row in rows if row[0] > told["last"]]
         made = seal(told["digest"], told["last"] + 1, [row[0] for row in fresh], [fingerprint(*row[1:]) for row in fresh])
-        self.append(f"log-{self.server}", "log.sealed", server=self.server, at=told["at"], **asdict(made))
+        signature = identity_of(self.directory, self.server).sign(SEAL, statement(self.server, 0, made)).hex()
+        self.append(f"log-{self.server}", "log.sealed", server=self.server, at=told["at"], signature=signature, **asdict(made))
 
     def shift(self, start: int, by: int) -> None:
         """Number every event from `start` on anew."""

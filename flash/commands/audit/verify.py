@@ -28,6 +28,7 @@ from servers.encryption.key_tables import KeysSeen, keys_file, keys_seen
 from servers.integrity.expected import logs_in, missing_logs, traces_in
 from servers.integrity.findings import Finding
 from servers.integrity.residents import Residents
+from servers.integrity.signers import signers
 from servers.integrity.verify import History, Report
 from servers.integrity.verify import verify as verify_log
 from servers.store.databases import is_log
@@ -59,7 +60,8 @@ def verify(
     with one_line_errors(FAILED):
         settings = settings_for(data)
         residents = Residents(global_store or _global_url(settings))
-        history = asyncio.run(_history(settings, residents)) if with_history else {}
+        judge = HistoryJudge(global_key(settings))
+        history = asyncio.run(_history(settings, residents, judge)) if with_history else {}
         missing = _missing(settings, servers, history) if store is None and not settings.store_url else {}
         names = servers or _found(settings, missing)
         honest = not missing
@@ -72,7 +74,8 @@ def verify(
             keys = functools.partial(_keys, settings, url, name)
             files = sorted((settings.data / name).glob("*.projection"))
             told = history.get(name) or (History(name) if history else None)
-            report = verify_log(name, url, copies, told, residents=residents, keys=keys, checkpoints=files)
+            by = signers(name, global_store or _global_url(settings), judge.global_key) | judge.keys_of(name)
+            report = verify_log(name, url, copies, told, residents=residents, keys=keys, checkpoints=files, signers=by)
             _show(report, copies is not None or name == GLOBAL, told is not None, as_json)
             honest = honest and report.honest
     if not honest:
@@ -112,7 +115,7 @@ def _global_url(settings: Settings) -> str | None:
     return url if is_log(url, GLOBAL) else None
 
 
-async def _history(settings: Settings, residents: Residents) -> dict[str, History]:
+async def _history(settings: Settings, residents: Residents, judge: HistoryJudge) -> dict[str, History]:
     """The events of each server in the history stream; an empty dictionary where there is no stream. `residents` learn from it where users
     live. Raises `Unavailable`."""
     async with contextlib.AsyncExitStack() as stack:
@@ -120,7 +123,7 @@ async def _history(settings: Settings, residents: Residents) -> dict[str, Histor
         histories: dict[str, History] = {}
         if reader is None:
             return histories
-        judge = HistoryJudge(global_key(settings), speaks_for_of(reader))
+        judge.speaks_for = speaks_for_of(reader)
         whole: bool | None = None
         async for item in reader.read_stream(topology.HISTORY, "first", follow=False):
             whole = item.offset == 0 if whole is None else whole

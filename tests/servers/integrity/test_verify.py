@@ -182,6 +182,32 @@ def test_a_change_after_which_the_whole_log_was_chained_anew(copy, forger):
     assert found(check(copy, copies=True)) == expected[:-1]  # but for the last seal, which no copy covers
 
 
+@pytest.mark.parametrize("server", ["h1", "global"])
+def test_a_log_that_was_chained_anew_without_the_servers_key(copy, server):
+    """On 79ccbf3 no seal was signed: who could write to the log could seal it."""
+    assert check(copy, signed=True, server=server).honest
+    forger = Forger(copy, server)
+    position = forger.position(SENT if server == "h1" else "account.user_registered", 2)
+    forger.rewrite(position, lambda event: event.update(cause="another"))
+    forger.chain_anew()
+    report = check(copy, signed=True, server=server)
+    seals = [p for (p,) in forger.ask("SELECT rowid FROM stored_events WHERE topic = ? ORDER BY rowid", SEALED) if p > position]
+    assert found(report) == [("seal", p) for p in seals]
+    assert all(f"{server} did not sign it" in str(finding) for finding in report.findings)
+
+
+def test_a_seal_without_a_signature_behind_signed_ones(copy, forger):
+    forger.rewrite(forger.position(SEALED, -1), lambda event: event.update(signature=""))
+    assert found(check(copy)) == [("seal", forger.position(SEALED, -1))]
+
+
+def test_a_copy_at_the_global_server_that_the_home_did_not_sign(copy):
+    forger = Forger(copy, "global")
+    forger.rewrite(forger.position("witness.seal_received", 1), lambda event: event.update(life=5))
+    report = check(copy, copies=True, signed=True)
+    assert [f.what for f in report.findings] == ["h1 did not sign it"]
+
+
 def test_a_chain_that_begins_elsewhere(copy, forger):
     """Each seal fits its events and the seal before: but this is the end of another log."""
     forger.chain_anew(previous="0" * 64)
