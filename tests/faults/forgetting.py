@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from broker import topology
@@ -143,15 +144,19 @@ class Forgetting:
         await asyncio.to_thread(server.start)
 
     async def _the_primary_is_replaced(self) -> None:
-        """Under all servers, while they run."""
+        """Under all servers, while they run. Each home has committed since, so each notices it and ends; the Global Server is killed,
+        because it may have nothing to notice."""
         assert self._postgres is not None
         await asyncio.to_thread(self._postgres.keep_a_replica)
         await self._people_talk()
         for home in self._installation.homes.values():
             self._note_lost_store(home)
         await asyncio.to_thread(self._postgres.fail_over)
-        for server in self._installation.servers:
-            await self._comes_back(server)
+        await asyncio.to_thread(self._installation.global_server.kill)
+        await self._comes_back(self._installation.global_server)
+        for home in self._installation.homes.values():
+            await eventually(partial(_ended, home), READY_S)
+            await self._comes_back(home)
 
     def _put_copy_back(self, server: str) -> None:
         self._remove_store(server)
@@ -197,3 +202,7 @@ class Forgetting:
             assert done.returncode == 0, done.stdout + done.stderr
             server.spawn()
             await eventually(server.ready, READY_S)
+
+
+def _ended(server: Server) -> bool:
+    return server.ended() is not None
