@@ -18,10 +18,13 @@ def handle(channel, method, properties, body):
         return
     after = offset
     event = json.loads(body)
+    data = event["data"]
+    if event["type"] != "flash.presence.changed.v1" or not method.routing_key.startswith(f"presence.{data['home']}.{data['uid']}."):
+        return  # of another kind, or in another home's name
     user, _, version = event["id"].rpartition("/")
     if int(version) > versions.get(user, 0):
         versions[user] = int(version)
-        print(json.dumps({"id": event["id"], **event["data"]}), flush=True)
+        print(json.dumps({"id": event["id"], **data}), flush=True)
 
 
 while True:

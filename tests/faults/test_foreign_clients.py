@@ -109,7 +109,8 @@ async def said(installation: Installation) -> list[str]:
     await broker.start()
     try:
         await broker.wait_connected(BACK_S)
-        ids = [json.loads(item.body)["id"] async for item in broker.read_stream(PRESENCE_LOG, follow=False)]
+        events = [json.loads(item.body) async for item in broker.read_stream(PRESENCE_LOG, follow=False)]
+        ids = [event["id"] for event in events if event["type"] == "flash.presence.changed.v1"]
     finally:
         await broker.close()
     newest: dict[str, int] = {}

@@ -39,9 +39,15 @@ async def presence(
             async for message in messages:
                 offset = message.headers.get("x-stream-offset")
                 change = PresenceEvent.of(message.body, offset if isinstance(offset, int) else None)
-                if change is not None:
+                if change is not None and _is_under_its_own_key(message.routing_key or "", change):
                     yield change
                 await message.ack()
+
+
+def _is_under_its_own_key(key: str, change: PresenceEvent) -> bool:
+    """Whether the key names the home and the user of whom the change tells. RabbitMQ checks that a home publishes under its own keys only;
+    what a home adds in the headers CC and BCC it does not check, and that is not the key of the message."""
+    return key.startswith(f"presence.{change.home}.{change.uid}.")
 
 
 async def _live(channel: AbstractChannel, key: str) -> AbstractQueue:

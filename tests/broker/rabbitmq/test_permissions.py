@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiormq
 import pytest
@@ -212,6 +212,20 @@ async def test_a_home_can_do_nothing_else(attack: Attack, url_of: Callable[[str]
             await asyncio.wait_for(attack(channel), 10)
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_what_comes_by_a_copy_shows_the_key_of_its_publisher(header: str, vhost: str, url_of: Callable[[str], str]) -> None:
+    """RabbitMQ looks at no right on the keys in these headers, so integrators look at the key: docs/presence.md."""
+    copies = Basic.Properties(headers={header: ["presence.h1.7.online"]}, user_id="h2")
+    async with aiormq.connect(url_of("h2")) as intruder, aiormq.connect(vhost) as administrator:
+        channel, mine = await intruder.channel(publisher_confirms=True), await administrator.channel()
+        await mine.queue_purge(CRM)
+        with suppress(ChannelAccessRefused):  # a RabbitMQ that refuses it
+            await channel.basic_publish(b"forged", exchange=PRESENCE, routing_key="presence.h2.1.online", properties=copies)
+        found = await mine.basic_get(CRM, no_ack=True)
+    if found.body:
+        assert (found.routing_key, found.header.properties.user_id) == ("presence.h2.1.online", "h2")
 
 
 async def test_the_global_server_makes_again_what_a_home_may_not_make(rabbitmq: AnyRabbit) -> None:
