@@ -164,7 +164,7 @@ class MailCheck:
     def _may_open(self, server: str) -> None:
         if server in self._unopened and self.cards.trust.peers.card(server) is not None:
             self._unopened.remove(server)
-            self._tasks.start(self._ask_again(server))
+            self._tasks.start(self._ask_again(server, opens=True))
 
     async def answer(self, source: str, question: MailQuestion) -> ToldCommitted | ToldEnd | Noted:
         """What the other end of our mail, `source`, is told. Raises `NotBelieved` when it speaks for somebody else."""
@@ -186,13 +186,15 @@ class MailCheck:
         if question.card:
             self.cards.learn(question.card)
         if question.server in self.receivers.known:
-            self.receivers.lacks(question.server, question.position, "the receiver found a hole")
+            self.receivers.lacks(question.server, question.position, "the receiver asked for it", anew=question.opens)
         return Noted()
 
     async def _look_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(self.config.look_s)
             await self._end_old_mail()
+            for source in self._unopened:  # its card may have been an old one when it was asked for
+                self.cards.want(source)
             for source in list(self.inbox.set_back):
                 self._tasks.start(self._check_end(source))
             for server, receiver in list(self.receivers.known.items()):
@@ -227,8 +229,8 @@ class MailCheck:
         if told.empty and told.position < due:
             self.receivers.lacks(server, told.position, "the receiver does not have it")
 
-    async def _ask_again(self, source: str) -> None:
-        question = SendAgain(self.server, await self.inbox.committed(source), self.cards.trust.card)
+    async def _ask_again(self, source: str, opens: bool = False) -> None:
+        question = SendAgain(self.server, await self.inbox.committed(source), self.cards.trust.card, opens)
         try:
             await ask(self.requests, server_key(source), question, Noted, self.config.timeout_s)
         except (Unavailable, msgspec.MsgspecError) as error:  # it compares with us as soon as it is here again

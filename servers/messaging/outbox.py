@@ -25,6 +25,8 @@ from servers.trust.publications import HistorySigner
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
+TIMERS_EARLY_S = 0.01  # a loop may call by so much too early, when nobody is due yet
+
 
 class Outbox:
     """Publishes one server's log. `recipients`: the homes that an event is for, by its class; `presence_events`: what integrators hear of a
@@ -108,7 +110,7 @@ class Outbox:
 
     def _wake(self, delay_s: float) -> None:
         """Let the mail's publisher look, after a while, who is to be sent something again."""
-        asyncio.get_running_loop().call_later(delay_s, self.mail.follower.arrived.set)
+        asyncio.get_running_loop().call_later(delay_s + TIMERS_EARLY_S, self.mail.follower.arrived.set)
 
     def _ride(self, name: str, position: int) -> None:
         self.mail.ride({name: position})

@@ -63,11 +63,13 @@ class ToldCommitted(Struct, frozen=True):
 
 class SendAgain(Struct, frozen=True, tag_field="ask", tag="send_again"):
     """`server`, who asks, has your mail up to `position`, and what came after it does not follow on it or cannot be opened. `card`: what
-    it shows of itself, because the mail may have been closed for a key that it has no more. The answer is `Noted`."""
+    it shows of itself, because the mail may have been closed for a key that it has no more. `opens`: it can open now what it could not open
+    before. The answer is `Noted`."""
 
     server: str
     position: int
     card: bytes = b""
+    opens: bool = False
 
 
 class Noted(Struct, frozen=True):

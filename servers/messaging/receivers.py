@@ -81,24 +81,26 @@ class Receivers:
             receiver.settled = position
             self.ride(settled(server), position)
 
-    def lacks(self, server: str, position: int, why: str) -> bool:
+    def lacks(self, server: str, position: int, why: str, *, anew: bool = False) -> bool:
         """A server has our mail up to `position` only: send the rest again. At most one sending is under way for a server, and one that
-        has brought it no further is repeated with growing pauses. False when nothing is to be done."""
+        has brought it no further is repeated with growing pauses, which begin `anew` when it can take now what it could not take before.
+        False when nothing is to be done."""
         receiver, now = self.of(server), self.clock()
         if receiver.behind is not None or position >= receiver.addressed:
             return False
-        if position > receiver.again_from:  # it has come further since; but nobody may have the log read without an end
+        if anew or position > receiver.again_from:
             receiver.pause_s = FIRST_PAUSE_S
-        if now < receiver.again_at + receiver.pause_s:
+        elif now < receiver.again_at + receiver.pause_s:
             return False
-        if position <= receiver.again_from:
+        else:
             receiver.pause_s = min(receiver.pause_s * 2, LONGEST_PAUSE_S)
         receiver.behind = receiver.scanned = position
-        receiver.again_from, receiver.again_at, receiver.due = position, now, now
+        receiver.due = max(now, receiver.again_at + FIRST_PAUSE_S)  # nobody may have the log read without an end
+        receiver.again_from, receiver.again_at = position, receiver.due
         self.behind.add(server)
         self.again += 1
         log.warning("mail.sent_again", server=server, after=position, addressed=receiver.addressed, why=why)
-        self.wake(0.0)
+        self.wake(receiver.due - now)
         return True
 
     def unreachable(self, servers: Iterable[str], positions: Mapping[str, int], why: str) -> None:
@@ -114,7 +116,7 @@ class Receivers:
             else:
                 receiver.pause_s = min(receiver.pause_s * 2, LONGEST_PAUSE_S)
             receiver.due = now + receiver.pause_s
-            self.wake(receiver.pause_s + 0.01)
+            self.wake(receiver.pause_s)
 
     def reachable(self, server: str) -> None:
         """A server was heard: what could not be sent to it is sent now."""
