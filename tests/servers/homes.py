@@ -35,6 +35,9 @@ from tests.support.waiting import eventually
 START = 1_700_000_000.0
 
 
+STANDS_STILL = ClockConfig(wrong_s=float("inf"))  # a town's clock stands still, far from that of its database
+
+
 class Clock:
     """A clock that moves when told to."""
 
@@ -142,7 +145,7 @@ class Town:
         self.max_tickets = 1_000
         self.global_clock = self.clock
         self.readiness = ReadinessConfig()
-        self.clock_config = ClockConfig(wrong_s=float("inf"))  # a town's clock stands still, far from that of its database
+        self.clock_config = STANDS_STILL
         self.seals = SealPolicy()
         self.sealed: dict[str, int] = {}  # up to where the Global Server has seals
         self.losses: dict[str, str] = {}  # what homes say that they have lost

@@ -9,10 +9,10 @@ from broker.embedded.broker import EmbeddedBroker
 from servers.global_server.assembly import assemble
 from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
-from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.security.passwords import CHEAP
 from servers.trust.trust import Trust
+from tests.servers.homes import STANDS_STILL
 from tests.servers.strangers import beats, enrols
 from tests.support.waiting import eventually
 
@@ -58,7 +58,7 @@ class House:
             "directory": self.directory,
             "password_cost": CHEAP,
             "heartbeats": HeartbeatConfig(beat_s=0.02),
-            "clock": ClockConfig(wrong_s=float("inf")),  # this clock stands still, far from that of the database
+            "clock": STANDS_STILL,
             **config,
         }
         server = assemble(GlobalConfig(**settings), self.broker, clock=self.clock, monotonic=self.monotonic)

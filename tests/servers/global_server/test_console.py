@@ -21,6 +21,7 @@ from servers.global_server.console import ConsoleConfig, OpsConsole
 from servers.messaging.private_questions import PrivateAnswers
 from servers.security.identity import Identity
 from servers.security.passwords import CHEAP
+from tests.servers.homes import STANDS_STILL
 from tests.servers.strangers import beats, enrols
 from tests.support.waiting import eventually
 
@@ -34,7 +35,7 @@ class Office:
     def __init__(self, folder: Path, store_url: str) -> None:
         self.now = NOW
         self.broker = EmbeddedBroker(folder / "broker.db")
-        config = GlobalConfig(store_url, folder, ops=frozenset({"opal"}), password_cost=CHEAP)
+        config = GlobalConfig(store_url, folder, ops=frozenset({"opal"}), password_cost=CHEAP, clock=STANDS_STILL)
         self.audit = Audit(self.broker, folder / "audit.db")
         self.server = assemble(config, self.broker, clock=lambda: self.now)
         self.console = OpsConsole(self.server, self.audit)

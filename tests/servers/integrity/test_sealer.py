@@ -19,7 +19,7 @@ from servers.global_server.service import GlobalServer
 from servers.integrity.policy import SealPolicy
 from servers.security.passwords import CHEAP
 from servers.store.log.event_log import Conflicted
-from tests.servers.homes import Town
+from tests.servers.homes import STANDS_STILL, Town
 from tests.servers.members import certified, mail_from
 from tests.servers.sealed import AT_ONCE, ONLY_FULL, SealedLog
 from tests.servers.stores import adopted, put
@@ -176,7 +176,9 @@ async def test_the_global_server_keeps_every_seal_of_a_home_once(tmp_path, store
     ann = town.person("ann", "h1")
     await ann.opens()
     await town.closes("h1")
-    config = GlobalConfig(store_url("global"), tmp_path / "global", password_cost=CHEAP, keys_url=town.registry.keys_url)
+    config = GlobalConfig(
+        store_url("global"), tmp_path / "global", password_cost=CHEAP, keys_url=town.registry.keys_url, clock=STANDS_STILL
+    )
     server = assemble(config, town.broker, clock=town.clock)
     h2 = certified("h2", RecordsInMemory(), clock=town.clock, registry=town.registry.trust.identity)
     h2.peers.learn(town.registry.trust.card)
