@@ -10,8 +10,7 @@ function handle(message) {
   if (offset <= after) return; // RabbitMQ sends a stream from the start of a chunk
   after = offset;
   const event = JSON.parse(message.content);
-  const { home, uid } = event.data;
-  if (event.type !== "flash.presence.changed.v1" || !message.fields.routingKey.startsWith(`presence.${home}.${uid}.`)) return; // of another kind, or in another home's name
+  if (!message.fields.routingKey.startsWith(`presence.${event.data.home}.${event.data.uid}.`)) return; // no change, or in another home's name
   const [, user, version] = event.id.match(/^(.*)\/(\d+)$/);
   if (Number(version) <= (versions.get(user) ?? 0)) return;
   versions.set(user, Number(version));

@@ -17,10 +17,9 @@ def handle(channel, method, properties, body):
     if offset <= after:  # RabbitMQ sends a stream from the start of a chunk
         return
     after = offset
-    event = json.loads(body)
-    data = event["data"]
-    if event["type"] != "flash.presence.changed.v1" or not method.routing_key.startswith(f"presence.{data['home']}.{data['uid']}."):
-        return  # of another kind, or in another home's name
+    data = (event := json.loads(body))["data"]
+    if not method.routing_key.startswith(f"presence.{data.get('home')}.{data.get('uid')}."):
+        return  # no change of a presence, or in another home's name
     user, _, version = event["id"].rpartition("/")
     if int(version) > versions.get(user, 0):
         versions[user] = int(version)
