@@ -11,6 +11,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.heartbeats import PeerMonitor
+from servers.messaging.history_sender import HistorySender
 from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
@@ -91,6 +92,13 @@ def trust(cards: Cards) -> Iterator[Metric]:
     yield CounterMetricFamily("flash_cards_not_believed", "Cards that did not prove themselves.", cards.not_believed)
     held = cards.trust.peers.held
     yield GaugeMetricFamily("flash_certificate_expires_seconds", "When the certificate ends.", 0.0 if held is None else held.expires)
+
+
+def history(sender: HistorySender) -> Iterator[Metric]:
+    """What the history lacks of this server's log."""
+    yield GaugeMetricFamily("flash_history_behind", "Events that the history lacks in its present era.", sender.lag)
+    yield CounterMetricFamily("flash_history_unroutable", "Publications that no stream took.", sender.unroutable)
+    yield CounterMetricFamily("flash_history_filled_again", "Events published again to a stream that was begun anew.", sender.filled_again)
 
 
 def seals(sealer: Sealer) -> Iterator[Metric]:

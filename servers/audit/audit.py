@@ -114,6 +114,11 @@ class Audit:
                     await self._grown.wait()
         return self.reached.entries > entries
 
+    @property
+    def refused(self) -> int:
+        """Messages of the history that were not believed, since the last start or the stream's last beginning."""
+        return self._judge.refused
+
     # -- questions
 
     async def log(self, wanted: AuditFilter, *, cursor: str | None = None, limit: int = 100, order: Order = "newest") -> Page:

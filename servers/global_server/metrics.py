@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from domain.registry.registered_home import GLOBAL
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.metrics import belief, clock, life, mail, of_every_server, readiness, seals, trust
+from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust
 
 
 class GlobalMetrics(Collector):
@@ -29,8 +29,11 @@ class GlobalMetrics(Collector):
         behind_s = self._audit.reached.behind_s or 0.0
         yield GaugeMetricFamily("flash_audit_behind_seconds", "Age of the newest audited event as it came.", behind_s)
         yield GaugeMetricFamily("flash_audit_behind_s", "The same under its old name, which the next version drops.", behind_s)
+        refused = self._audit.refused
+        yield CounterMetricFamily("flash_audit_not_believed", "Messages of the history that the audit read and did not believe.", refused)
         yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker, server.projector.lag(newest))
         yield from mail(server.inbox, server.outbox.receivers, server.mail_check)
+        yield from history(server.outbox.history_sender)
         yield from seals(server.sealer)
         yield from life(server.keeper)
         yield from trust(server.cards)

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from servers.home.service import HomeServer
-from servers.metrics import belief, clock, life, mail, of_every_server, readiness, seals, trust
+from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust
 
 
 class HomeMetrics(Collector):
@@ -27,6 +27,7 @@ class HomeMetrics(Collector):
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker, now.projections)
         yield from mail(home.inbox, home.outbox.receivers, home.mail_check)
+        yield from history(home.outbox.history_sender)
         yield CounterMetricFamily("flash_uids_given_twice", "Tokens for the uid of somebody else.", self._home.verifier.strangers)
         yield from seals(home.sealer)
         yield from life(home.keeper)
