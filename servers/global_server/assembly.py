@@ -74,7 +74,7 @@ def assemble(
     trust = Trust(GLOBAL, store.keys.table, clock)
     trust.certify_itself()
     cards = Cards(broker, trust, monotonic, config=config.cards)
-    requests = PrivateRequests(broker, trust, cards.want)
+    requests = PrivateRequests(broker, trust, cards.want, cards.learn)
     erasure = Erasure(store, projections.closed)
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
     to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))

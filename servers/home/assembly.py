@@ -91,7 +91,7 @@ def assemble(
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
     trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
-    requests = PrivateRequests(broker, trust, cards.want)
+    requests = PrivateRequests(broker, trust, cards.want, cards.learn)
     words = UserWords(store.keys.table, lambda: trust.peers.global_key)
     word_asking = WordAsking(requests, store, words, monotonic, lambda: outbox.receivers.all_reachable())
 

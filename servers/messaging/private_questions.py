@@ -16,13 +16,14 @@ from msgspec import MsgspecError, Struct, msgpack
 from broker.port import Broker
 from domain.errors import Unavailable
 from servers.messaging.questions import AskTime, server_of
-from servers.trust.box import UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen, NoCard
+from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen, NoCard
 from servers.trust.trust import Trust
 
 QUESTION, ANSWER = "question", "answer"  # the purposes of the boxes
 NONCE_BYTES = 16
 GOOD_FOR_S = 120.0  # a question is as old as its way through the broker, and clocks differ by 30 s at most
 MOST_NONCES = 100_000  # of the questions of the last minutes: about 10 MB
+TRIES = 3  # with what we know of each other; with our card; with a newer card of theirs
 OLD = "this question was asked before, or too long ago: do the clocks agree?"
 NOT_FOR_US = "this question is for another server"
 
@@ -44,10 +45,11 @@ class BoxedQuestion(Struct, frozen=True, tag_field="ask", tag="boxed", omit_defa
 
 
 class BoxedAnswer(Struct, frozen=True, omit_defaults=True):
-    """An answer as it travels. `refused`: why there is none."""
+    """An answer as it travels. `refused`: why there is none; `card`: of who refuses a box for a key that it has no more."""
 
     box: bytes = b""
     refused: str = ""
+    card: bytes = b""
 
 
 class _Head(Struct, frozen=True, array_like=True):
@@ -59,41 +61,46 @@ class _Head(Struct, frozen=True, array_like=True):
 
 @dataclass(slots=True, eq=False)
 class PrivateRequests:
-    """Asks as one server. `want_card`: learn the card of a server that cannot be asked without."""
+    """Asks as one server. `want_card`: learn the card of a server that cannot be asked without; `learn`: take in a card that is shown."""
 
     broker: Broker
     trust: Trust
     want_card: Callable[[str], None]
+    learn: Callable[[bytes], object]
 
     async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
         """The answer of the server that serves `key`, and of nobody else. Raises `Unavailable`, `msgspec.MsgspecError`."""
-        to = server_of(key)
-        told = await self._ask(key, to, body, timeout_s, b"")
-        if isinstance(told, str) and told in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY):
-            told = await self._ask(key, to, body, timeout_s, self.trust.card)
-        if isinstance(told, bytes):
-            return told
-        log.warning("questions.not_answered", server=to, why=told)
+        to, card, why = server_of(key), b"", ""
+        for _ in range(TRIES):
+            head, told = await self._ask(key, to, body, timeout_s, card)
+            if told.box:
+                try:
+                    return self.trust.boxes.open(to, ANSWER, head, told.box)
+                except CannotOpen as failure:
+                    why = failure.reason
+                    break
+            why = told.refused or "it refuses"
+            if why == NOT_OUR_KEY and told.card:  # it has a newer key than we knew
+                self.learn(told.card)
+            elif why in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) and not card:
+                card = self.trust.card
+            else:
+                break
+        log.warning("questions.not_answered", server=to, why=why)
         self.want_card(to)  # its keys may have changed
-        if told == UNKNOWN_SENDER:
-            raise NotKnownThere(f"{to} does not know this server: was it enrolled, and not revoked?")
-        raise Unavailable(f"{to} gives no answer that can be believed: {told}")
+        if why == UNKNOWN_SENDER:
+            raise Unavailable(f"{to} does not know this server: was it enrolled, and not revoked?")
+        raise Unavailable(f"{to} gives no answer that can be believed: {why}")
 
-    async def _ask(self, key: str, to: str, body: bytes, timeout_s: float, card: bytes) -> bytes | str:
-        boxes = self.trust.boxes
+    async def _ask(self, key: str, to: str, body: bytes, timeout_s: float, card: bytes) -> tuple[bytes, BoxedAnswer]:
+        """The head of the question, and what came."""
         head = msgpack.encode(_Head(self.trust.name, to, os.urandom(NONCE_BYTES), self.trust.clock()))
         try:
-            asked = BoxedQuestion(head, boxes.close(to, QUESTION, head, body), card)
+            asked = BoxedQuestion(head, self.trust.boxes.close(to, QUESTION, head, body), card)
         except NoCard:
             self.want_card(to)
             raise
-        told = msgpack.decode(await self.broker.request(key, msgpack.encode(asked), timeout_s), type=BoxedAnswer)
-        if not told.box:
-            return told.refused or "it refuses"
-        try:
-            return boxes.open(to, ANSWER, head, told.box)
-        except CannotOpen as failure:
-            return failure.reason
+        return head, msgpack.decode(await self.broker.request(key, msgpack.encode(asked), timeout_s), type=BoxedAnswer)
 
 
 @dataclass(slots=True, eq=False)
@@ -154,7 +161,7 @@ class PrivateAnswers:
     def _refuse(self, source: str, why: str) -> bytes:
         self.refused += 1
         log.warning("questions.refused", source=source, why=why)
-        return msgpack.encode(BoxedAnswer(refused=why))
+        return msgpack.encode(BoxedAnswer(refused=why, card=self.trust.card if why == NOT_OUR_KEY else b""))
 
 
 def _is_timeless(question: bytes) -> bool:

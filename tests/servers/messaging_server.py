@@ -80,7 +80,7 @@ class Server:
         self.peers = PeerMonitor(broker, self.trust, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
                                  self.cards.want, HeartbeatConfig(beat_s=0.02, down_after_s=5.0))  # fmt: skip
         self.answers = PrivateAnswers(self.trust, self.answer, self.show_card, self.cards.learn, self.cards.want)
-        requests = PrivateRequests(broker, self.trust, self.cards.want)
+        requests = PrivateRequests(broker, self.trust, self.cards.want, self.cards.learn)
         self.mail_check = MailCheck(name, requests, self.outbox.receivers, self.inbox, self.peers, self.cards,
                                     lambda: (self.store.life, self.outbox.recent.last), lambda who, position: None, check)  # fmt: skip
 

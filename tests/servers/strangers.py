@@ -53,7 +53,7 @@ def secret_for(records: Records, home: str, now: float, url: str = "") -> Secret
 
 async def ask_as(trust: Trust, broker: Broker, to: str, question: Any) -> Any:
     """The answer of a server to the server of this trust, as plain data."""
-    requests = PrivateRequests(broker, trust, lambda name: None)
+    requests = PrivateRequests(broker, trust, lambda name: None, lambda card: None)
     return msgpack.decode(await requests.request(server_key(to), msgpack.encode(question), 5))
 
 

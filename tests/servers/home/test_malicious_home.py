@@ -83,7 +83,9 @@ async def test_it_cannot_ask_in_anothers_name_or_in_the_clear(town: Town, liar: 
             raise Unavailable
 
     with pytest.raises(Unavailable):
-        await PrivateRequests(Listener(), liar, lambda name: None).request(home_key("h1"), msgpack.encode(AskPresence([ann.uid])), 1)  # type: ignore[arg-type]
+        await PrivateRequests(Listener(), liar, lambda name: None, lambda card: None).request(
+            home_key("h1"), msgpack.encode(AskPresence([ann.uid])), 1
+        )  # type: ignore[arg-type]
     question = msgpack.decode(asked[0], type=BoxedQuestion)
     _, *rest = msgpack.decode(question.head)
     renamed = BoxedQuestion(msgpack.encode(["h2", *rest]), question.box)
@@ -110,7 +112,7 @@ async def test_it_cannot_answer_in_the_global_servers_place(town: Town, liar: Tr
     await stolen.start()
     await stolen.wait_connected(5)
     await stolen.serve(GLOBAL, answers)
-    requests = PrivateRequests(stolen, ann.home.lifecycle.trust, lambda name: None)
+    requests = PrivateRequests(stolen, ann.home.lifecycle.trust, lambda name: None, lambda card: None)
     with pytest.raises(Unavailable, match="forged"):
         await requests.request(GLOBAL, msgpack.encode(AskUser(bob.uid)), 5)
     await stolen.close()
@@ -155,5 +157,5 @@ async def test_it_cannot_beat_in_anothers_name_or_play_a_heartbeat_again(town: T
 
 async def _briefly(trust: Trust, broker: EmbeddedBroker, to: str, question: object) -> None:
     """Ask what gets no answer."""
-    requests = PrivateRequests(broker, trust, lambda name: None)
+    requests = PrivateRequests(broker, trust, lambda name: None, lambda card: None)
     await requests.request(GLOBAL if to == GLOBAL else home_key(to), msgpack.encode(question), 0.2)
