@@ -103,7 +103,7 @@ class Readiness:
             yield "The broker is away: mail, presence and the history wait."
         for publisher in (self.outbox.mail, self.outbox.history):
             if publisher.refused and self.broker.connected:
-                yield f"The broker does not take the {publisher.stream}, of which {publisher.lag} positions wait: {publisher.refused}"
+                yield f"Nothing is published of the {publisher.stream}, and {publisher.lag} positions wait: {publisher.refused}"
         if behind := sorted(self.outbox.receivers.behind):
             yield f"Mail is not taken by, or sent again to: {', '.join(behind[:NAMED])}{' and others' if len(behind) > NAMED else ''}."
         if self.inbox.set_back:

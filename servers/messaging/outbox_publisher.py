@@ -67,7 +67,8 @@ class OutboxPublisher:
     config: OutboxConfig
     again: SendsAgain | None = None
     turns: int = field(default=0, init=False)  # whatever it did, also in vain
-    refused: str = field(default="", init=False)  # why the broker did not take what was published last; empty: it did
+    refused: str = field(default="", init=False)  # why nothing could be published twice in a row; empty: it can
+    _failed: str = field(default="", init=False)  # the same of the last try alone
     task: BackgroundTask = field(init=False)
     _saving: BackgroundTask = field(init=False)
     _saved: int = field(default=0, init=False)  # the position that the store has, or that travels with a coming commit
@@ -134,12 +135,14 @@ class OutboxPublisher:
                     self.ride(await again.send_again())
                 pause_s = config.first_retry_s
                 self.turns += 1
-                self.refused = ""
+                self.refused = self._failed = ""
             except Unavailable as error:
                 self.turns += 1
-                if error.detail != self.refused and self.broker.connected:
-                    log.error("outbox.refused", stream=self.stream, lag=self.lag, detail=error.detail)
-                self.refused = error.detail
+                repeated, self._failed = error.detail == self._failed, error.detail
+                if repeated and error.detail != self.refused:
+                    self.refused = error.detail
+                    if self.broker.connected:
+                        log.error("outbox.refused", stream=self.stream, lag=self.lag, detail=error.detail)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
                 pause_s = min(pause_s * 2, config.longest_retry_s)
             except Exception as error:

@@ -104,7 +104,7 @@ async def test_what_is_wrong_elsewhere_is_told_beside_the_answer(town, monkeypat
         await eventually(lambda: home.lifecycle.outbox.history.turns > attempts + 1)
     assert home.ready() == why
     history, dead = home.warnings()
-    assert history.startswith("The broker does not take the history, of which ")
+    assert history.startswith("Nothing is published of the history, and ")
     assert history.endswith("positions wait: nobody takes flash.events/h1.1")
     assert dead == "1 messages became dead letters since the start."
     told = [entry for entry in logged if entry["event"] == "outbox.refused"]
