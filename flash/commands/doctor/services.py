@@ -33,7 +33,7 @@ REACHED = r"""
     WHERE nspname LIKE 'flash\_%%' AND nspname <> %s AND has_schema_privilege(oid, 'USAGE')
     UNION ALL SELECT 'the database ' || datname FROM pg_database
     WHERE datname LIKE 'flash\_%%' AND datname <> current_database() AND datallowconn AND has_database_privilege(oid, 'CONNECT')
-    ORDER BY 1
+    ORDER BY 1 DESC
 """
 LONG_WAL_BYTES = 256_000_000  # a healthy journal has 16 MB; a larger one means that a reader holds it open for very long
 ALARMS = {  # what RabbitMQ calls short -> what to do

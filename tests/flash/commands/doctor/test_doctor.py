@@ -253,7 +253,7 @@ def test_a_database_that_is_away_or_allows_too_little(examine, postgres):
         for schema in ("flash_h1", "flash_h2", "flash_keys_h1"):
             database.execute(f"DROP SCHEMA {schema}".encode())
     assert [state for state, _ in said] == [OK, WARNING]
-    assert "the schema flash_h2, the schema flash_keys_h1" in said[1][1]
+    assert "the schema flash_keys_h1, the schema flash_h2" in said[1][1]
     weak = parts._replace(netloc=f"flash_weak:weak@{parts.hostname}:{parts.port}").geturl()
     remarks, code = examine(STORE_URL=weak)
     assert (code, of(remarks, "store")) == (1, [(FAILURE, "there is no schema of h1, and this user may make none")])
