@@ -31,7 +31,8 @@ async def running_home(*_):
     lost = asyncio.Event()
     lost.set()
     try:
-        yield SimpleNamespace(lifecycle=SimpleNamespace(lease=SimpleNamespace(lost=lost)))
+        keeper = SimpleNamespace(over=asyncio.Event(), waits="")
+        yield SimpleNamespace(lifecycle=SimpleNamespace(lease=SimpleNamespace(lost=lost), keeper=keeper))
     finally:
         await globals()[sys.argv[1]]()
 
