@@ -1,7 +1,7 @@
 """Whether an event of another server is believed. Rule: each event has one server that may say it (`domain/rules/sources.py`);
 what another one says is set aside with the reason, and what cannot be judged yet is asked for again.
 
-Cost: about 2 µs for an event about a user whose word is in memory.
+Cost: about 3 µs for an event about a user whose word is in memory.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable
@@ -59,9 +59,11 @@ class Belief:
         """Why the source may not say this; None when it may. Raises `WordsNeeded`."""
         if stream_kind(event.originator_id) not in OF_THE_HOME:
             return self._counted(global_fault(event))
+        who, words = people(event, self.server), self.words.known
+        if all(map(words.__contains__, who)):  # nearly always
+            return self._counted(person_fault(event, who, source, self.server, words))
         known: dict[int, Resident] = {}
         missing: list[int] = []
-        who = people(event, self.server)
         for uid in who:
             word = self.words.known.get(uid) or self._own(uid)
             if word is not None:
@@ -72,7 +74,7 @@ class Belief:
                 missing.append(uid)
         if missing:
             raise WordsNeeded(missing)
-        return self._counted(person_fault(event, source, self.server, known))
+        return self._counted(person_fault(event, who, source, self.server, known))
 
     def _counted(self, fault: str | None) -> str | None:
         self.refused += fault is not None
