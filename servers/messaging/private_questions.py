@@ -89,7 +89,7 @@ class PrivateRequests:
         log.warning("questions.not_answered", server=to, why=why)
         self.want_card(to)  # its keys may have changed
         if why == UNKNOWN_SENDER:
-            raise Unavailable(f"{to} does not know this server: was it enrolled, and not revoked?")
+            raise NotKnownThere(f"{to} does not know this server: was it enrolled, and not revoked?")
         raise Unavailable(f"{to} gives no answer that can be believed: {why}")
 
     async def _ask(self, key: str, to: str, body: bytes, timeout_s: float, card: bytes) -> tuple[bytes, BoxedAnswer]:
