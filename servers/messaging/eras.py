@@ -145,7 +145,7 @@ class EraKeeper:
         else:
             marker = era_began(self.trust.identity, number, former, self.clock())
         await self.broker.publish([marker])
-        log.warning("eras.began", stream=stream, era=number, former=former)
+        (log.warning if former else log.info)("eras.began", stream=stream, era=number, former=former)
         return number
 
     def _marked(self, stream: str, first: StreamItem) -> int:

@@ -160,7 +160,8 @@ class PrivateAnswers:
 
     def _refuse(self, source: str, why: str) -> bytes:
         self.refused += 1
-        log.warning("questions.refused", source=source, why=why)
+        level = log.info if why == UNKNOWN_SENDER else log.warning  # a server that has just come is known in a moment
+        level("questions.refused", source=source, why=why)
         return msgpack.encode(BoxedAnswer(refused=why, card=self.trust.card if why == NOT_OUR_KEY else b""))
 
 

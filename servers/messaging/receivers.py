@@ -99,7 +99,8 @@ class Receivers:
         receiver.again_from, receiver.again_at = position, receiver.due
         self.behind.add(server)
         self.again += 1
-        log.warning("mail.sent_again", server=server, after=position, addressed=receiver.addressed, why=why)
+        level = log.warning if position else log.info  # two servers that never wrote to each other meet at first
+        level("mail.sent_again", server=server, after=position, addressed=receiver.addressed, why=why)
         self.wake(receiver.due - now)
         return True
 
@@ -112,7 +113,8 @@ class Receivers:
                 receiver.behind = receiver.scanned = positions.get(name, receiver.addressed)
                 receiver.pause_s = FIRST_PAUSE_S
                 self.behind.add(name)
-                log.warning("mail.unroutable", server=name, after=receiver.behind, why=why)
+                level = log.warning if receiver.behind else log.info  # two servers that never wrote to each other meet at first
+                level("mail.unroutable", server=name, after=receiver.behind, why=why)
             else:
                 receiver.pause_s = min(receiver.pause_s * 2, LONGEST_PAUSE_S)
             receiver.due = now + receiver.pause_s
