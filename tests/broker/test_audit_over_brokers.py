@@ -18,9 +18,12 @@ from tests.support.waiting import eventually
 
 def logins(source: str, first: int, last: int) -> bytes:
     """Events of one server as it publishes them."""
-    data = msgpack.packb({"at": 1.0, "cause": "c", "handle": "ann", "name": "Ann"})
-    records = [EventRecord(n, "user-1", n, "user.adopted", float(n), data) for n in range(first, last + 1)]
-    return envelope.encode(source, records)
+
+    def adopted(n: int) -> EventRecord:
+        data = msgpack.packb({"at": float(n), "cause": "c", "handle": "ann", "name": "Ann"})
+        return EventRecord(n, "user-1", n, "user.adopted", float(n), data)
+
+    return envelope.encode(source, [adopted(n) for n in range(first, last + 1)])
 
 
 async def positions(audit: Audit) -> list[tuple[str, int]]:
@@ -29,7 +32,7 @@ async def positions(audit: Audit) -> list[tuple[str, int]]:
 
 
 async def test_each_event_is_stored_once_whatever_servers_repeat(broker: Broker, tmp_path: Path) -> None:
-    audit = Audit(broker, tmp_path / "audit.db")
+    audit = Audit(broker, tmp_path / "audit.db", speaks_for=broker.speaks_for)
     await audit.open()
     await broker.publish(events(logins("h1", 1, 3), logins("h2", 1, 2), logins("h1", 2, 5), b"junk", logins("h1", 9, 9)))
     reached = await audit.catch_up()
@@ -43,7 +46,7 @@ async def test_a_broker_that_comes_back_is_followed_on(storage: Storage, tmp_pat
     broker = storage.new()
     await broker.start()
     await broker.wait_connected(10)
-    audit = Audit(broker, tmp_path / "audit.db")
+    audit = Audit(broker, tmp_path / "audit.db", speaks_for=broker.speaks_for)
     await audit.open()
     audit.start()
     await broker.publish(events(logins("h1", 1, 3)))
@@ -54,7 +57,7 @@ async def test_a_broker_that_comes_back_is_followed_on(storage: Storage, tmp_pat
     again = storage.new()
     await again.start()
     await again.wait_connected(10)
-    audit = Audit(again, tmp_path / "audit.db")
+    audit = Audit(again, tmp_path / "audit.db", speaks_for=again.speaks_for)
     await audit.open()
     assert audit.reached.entries == 3
     audit.start()
@@ -67,7 +70,7 @@ async def test_a_broker_that_comes_back_is_followed_on(storage: Storage, tmp_pat
 
 async def test_a_store_of_another_history_is_not_mixed_with_this_one(broker: Broker, tmp_path: Path) -> None:
     await broker.publish(events(logins("h1", 1, 3), logins("h1", 4, 5)))
-    audit = Audit(broker, tmp_path / "audit.db")
+    audit = Audit(broker, tmp_path / "audit.db", speaks_for=broker.speaks_for)
     await audit.open()
     reached = await audit.catch_up()
 
@@ -76,7 +79,7 @@ async def test_a_store_of_another_history_is_not_mixed_with_this_one(broker: Bro
         await other.start()
         await other.wait_connected(5)
         await other.publish(events(*bodies))
-        mixed = Audit(other, tmp_path / "audit.db")
+        mixed = Audit(other, tmp_path / "audit.db", speaks_for=other.speaks_for)
         await mixed.open()
         with pytest.raises(OtherHistory):
             await mixed.catch_up()

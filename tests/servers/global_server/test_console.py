@@ -7,7 +7,6 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from broker import envelope
 from broker.embedded.broker import EmbeddedBroker
 from broker.envelope import EventRecord
 from broker.port import Outgoing
@@ -21,6 +20,7 @@ from servers.global_server.console import ConsoleConfig, OpsConsole
 from servers.messaging.private_questions import PrivateAnswers
 from servers.security.identity import Identity
 from servers.security.passwords import CHEAP
+from servers.trust.publications import HistorySigner
 from tests.servers.homes import STANDS_STILL
 from tests.servers.strangers import beats, enrols
 from tests.support.waiting import eventually
@@ -40,6 +40,7 @@ class Office:
         self.server = assemble(config, self.broker, clock=lambda: self.now)
         self.console = OpsConsole(self.server, self.audit)
         self._told = 0
+        self._h1: HistorySigner | None = None
 
     async def start(self) -> None:
         await self.broker.start()
@@ -55,13 +56,21 @@ class Office:
         await self.broker.close()
 
     async def happen(self, count: int) -> None:
-        """So many events of h1 reach the audit in one message."""
+        """So many events of h1, which signs them, reach the audit in one message."""
+        if self._h1 is None:
+            records_of_trust = self.server.lifecycle.trust.records
+            self._h1 = HistorySigner(await enrols(self.broker, records_of_trust, "h1", "http://h1", lambda: self.now), lambda: self.now)
         first, self._told = self._told + 1, self._told + count
         data = msgpack.packb({"at": self.now, "cause": "c", "handle": "ann", "name": "Ann"})
         records = [EventRecord(number, "user-1", number, "user.adopted", self.now, data) for number in range(first, first + count)]
-        entries = self.audit.reached.entries
-        await self.broker.publish([Outgoing(EVENTS, "h1.1", envelope.encode("h1", records))])
-        assert await self.audit.grown(entries + count - 1, 10)
+        body = self._h1.publication(1, (7, 0, 0), first - 1, self._told, records)
+        await self.broker.publish([Outgoing(EVENTS, "h1.1", body)])
+
+        async def known() -> bool:
+            rows = (await self.audit.log(AuditFilter(source="h1"), order="newest", limit=1)).rows
+            return [row.position for row in rows] == [self._told]
+
+        await eventually(known)
 
     async def noted(self, *expected: tuple[str, str]) -> None:
         """These looks of opal's, and no others, come to be in the history."""
