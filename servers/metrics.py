@@ -79,7 +79,7 @@ def mail(inbox: Inbox, receivers: Receivers, check: MailCheck) -> Iterator[Metri
 def belief(inbox: Inbox, answers: PrivateAnswers, peers: PeerMonitor) -> Iterator[Metric]:
     """What other servers said and nobody here believed."""
     refused = CounterMetricFamily("flash_not_believed", "What other servers said that was not believed.", labels=["what"])
-    for what, count in (("event", inbox.belief.refused), ("question", answers.refused), ("heartbeat", peers.refused)):
+    for what, count in (("event", inbox.belief.refused + inbox.not_applied), ("question", answers.refused), ("heartbeat", peers.refused)):
         refused.add_metric([what], count)
     yield refused
 

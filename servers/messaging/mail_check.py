@@ -47,6 +47,7 @@ class MailCheckConfig:
 
     look_s: float = 5.0
     timeout_s: float = 5.0
+    soon_s: float = 1.0  # who asked for mail while nothing could be sent again is looked at so soon; most of it is there by then
     longest_pause_s: float = 60.0  # between two requests to one source for the same mail
 
 
@@ -79,6 +80,7 @@ class MailCheck:
     ahead: set[str] = field(default_factory=set, init=False)  # servers that say they have come further in our log than it reaches
     _end_asked: dict[str, float] = field(default_factory=dict, init=False)
     _asking: set[str] = field(default_factory=set, init=False)
+    _soon: set[str] = field(default_factory=set, init=False)  # receivers that are asked after a short while
     _task: BackgroundTask = field(default_factory=lambda: BackgroundTask("mail-check"), init=False)
     _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("mail-check.ask"), init=False)
 
@@ -185,9 +187,15 @@ class MailCheck:
         self.receivers.confirm(question.server, question.position)
         if question.card:
             self.cards.learn(question.card)
-        if question.server in self.receivers.known:
-            self.receivers.lacks(question.server, question.position, "the receiver asked for it", anew=question.opens)
+        self._send_again(question)
         return Noted()
+
+    def _send_again(self, question: SendAgain) -> None:
+        server, position, receivers = question.server, question.position, self.receivers
+        if server not in receivers.known or position >= receivers.of(server).last:
+            return
+        if not receivers.lacks(server, position, "the receiver asked for it", anew=question.opens):
+            self._ask_soon(server)  # it may be missing something that is under way, and it asks only once
 
     async def _look_now_and_then(self) -> None:
         while True:
@@ -213,6 +221,20 @@ class MailCheck:
         if server not in self._asking:
             self._asking.add(server)
             self._tasks.start(self._compare(server))
+
+    def _ask_soon(self, server: str) -> None:
+        if server not in self._soon:
+            self._soon.add(server)
+            self._tasks.start(self._compare_soon(server))
+
+    async def _compare_soon(self, server: str) -> None:
+        try:
+            await asyncio.sleep(self.config.soon_s)
+        finally:
+            self._soon.discard(server)
+        receiver = self.receivers.of(server)
+        receiver.noted = receiver.addressed
+        self._ask(server)
 
     async def _compare(self, server: str) -> None:
         """Ask a receiver how far it has come. What was addressed a while ago and is not there, though its inbox is empty, was lost."""

@@ -72,6 +72,7 @@ class MailSender:
                 try:
                     words = await self.words.of(server, whom[server])
                     outgoing.append(self._mail(server, before[server], records[-1].position, records, words))
+                    receivers.sends(server, records[-1].position)
                 except (NoCard, NoWord) as failure:
                     self._not_yet(server, before, failure)
         if outgoing or feed:

@@ -20,14 +20,16 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Receiver:
-    """One server that gets our mail. `addressed`: the last mail; `confirmed`: the receiver said that it has committed everything up to
-    here; `settled`: everything up to here is committed there, or has bounced; it is stored.
+    """One server that gets our mail. `addressed`: the last mail; `sending`: the last mail that the broker was given: the receiver may have
+    it before the broker confirms it; `confirmed`: the receiver said that it has committed everything up to here; `settled`: everything up
+    to here is committed there, or has bounced; it is stored.
 
     `behind`: it is sent again what lies above this position, None: it gets each mail at once; `scanned`: the log was read up to here for
     that; `due`: not before this moment; `noted`: what was addressed when the receiver was last looked at.
     """
 
     addressed: int = 0
+    sending: int = 0
     confirmed: int = 0
     settled: int = 0
     behind: int | None = None
@@ -37,6 +39,11 @@ class Receiver:
     noted: int = 0
     again_from: int = -1
     again_at: float = -LONGEST_PAUSE_S
+
+    @property
+    def last(self) -> int:
+        """The last mail that the receiver may have seen."""
+        return max(self.addressed, self.sending)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,12 +88,21 @@ class Receivers:
             receiver.settled = position
             self.ride(settled(server), position)
 
+    def sends(self, server: str, position: int) -> None:
+        """The broker is given mail up to `position`."""
+        self.of(server).sending = position
+
     def lacks(self, server: str, position: int, why: str, *, anew: bool = False) -> bool:
         """A server has our mail up to `position` only: send the rest again. At most one sending is under way for a server, and one that
         has brought it no further is repeated with growing pauses, which begin `anew` when it can take now what it could not take before.
         False when nothing is to be done."""
         receiver, now = self.of(server), self.clock()
-        if receiver.behind is not None or position >= receiver.addressed:
+        if receiver.behind is not None:
+            if receiver.due > now + FIRST_PAUSE_S:  # it could not be reached, and now it is heard
+                receiver.due = now + FIRST_PAUSE_S
+                self.wake(FIRST_PAUSE_S)
+            return False
+        if position >= receiver.last:
             return False
         if anew or position > receiver.again_from:
             receiver.pause_s = FIRST_PAUSE_S

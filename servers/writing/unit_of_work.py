@@ -22,7 +22,7 @@ class UnitOfWork:
     trackings: Sequence[Tracking]
     result: Deferred[Any]
     events: list[Event] = field(default_factory=list)  # what the commands were decided into
-    refusal: Rejected | None = None  # what the first command was refused with
+    refusal: Rejected | None = None  # what a command was refused with, before anything was decided
 
     def decide(self, waiting: list[Command], now: float, states: StateCache, rules: Rules) -> str | None:
         """Decide the waiting commands, and those that follow from them. Returns the stream whose state must be loaded first, or None when

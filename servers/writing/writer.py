@@ -89,7 +89,7 @@ class Writer:
     def submit(
         self, commands: Sequence[Command], *, trackings: Sequence[Tracking] = (), answer: Callable[[list[Event]], Any] | None = None
     ) -> Deferred[Any]:
-        """Queue commands that happen together or not at all; only the first may refuse, the rest must not.
+        """Queue commands that happen together or not at all; none may refuse once one before it has changed something.
 
         The result is `answer(events)`, or the list of decided events, once they are on disk and before any state changes again. Raises
         what a decider refused with, `Unavailable` when the store is away or too much waits: then nothing has changed.

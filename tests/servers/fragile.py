@@ -56,7 +56,8 @@ class FragileStore(Store):
 
 
 class FragileBroker(EmbeddedBroker):
-    """A real one, embedded. `away`: it takes no publication; `forgets`: the servers whose mail it takes and loses."""
+    """A real one, embedded. `away`: it takes no publication; `forgets`: the servers whose mail it takes and loses; `confirms`: while it is
+    not set, publishers do not hear that it has what they published."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
@@ -64,6 +65,8 @@ class FragileBroker(EmbeddedBroker):
         self.forgets: set[str] = set()
         self.forgotten = 0
         self.refused = asyncio.Event()
+        self.confirms = asyncio.Event()
+        self.confirms.set()
 
     async def publish(self, outgoing):
         if self.away:
@@ -72,3 +75,4 @@ class FragileBroker(EmbeddedBroker):
         kept = [message for message in outgoing if message.exchange != HOMES or message.key not in self.forgets]
         self.forgotten += len(outgoing) - len(kept)
         await super().publish(kept)
+        await self.confirms.wait()

@@ -8,6 +8,7 @@ from broker.embedded.broker import EmbeddedBroker
 from broker.rabbitmq.broker import RabbitBroker
 from servers.messaging.mail_check import MailCheckConfig
 from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.questions import SendAgain
 from servers.store.log.positions import RELAY, mailed
 from tests.servers.commands import contact, send
 from tests.servers.fragile import FragileBroker
@@ -62,6 +63,48 @@ async def test_a_hole_in_the_middle_is_found_by_the_mail_behind_it(store_url, br
     assert h2.inbox.holes >= 1
     assert h1.outbox.receivers.again == before + 1
     await eventually(lambda: len(h2.asked_anew) > asked)  # how h1's users stand is not sent again
+    await h1.stop()
+    await h2.stop()
+
+
+async def asks_again(h1, h2):
+    """h2 says to h1 that it could not open what followed on what it has."""
+    await h1.mail_check.answer("h2", SendAgain("h2", await h2.inbox.committed("h1")))
+
+
+async def test_who_asks_before_the_sender_knows_that_it_has_sent_gets_it_again(store_url, broker):
+    """The broker hands over mail before it confirms it; nobody else asks here."""
+    h1, h2 = [await Server(store_url, name, broker, check=ASKS_NOBODY).start() for name in ("h1", "h2")]
+    await h1.writer.submit((contact(),))
+    await sends(h1, "before")
+    await eventually(lambda: ids(h2) == ["before"] and not h1.outbox.receivers.behind)
+    broker.forgets, forgotten = {"h2"}, broker.forgotten
+    broker.confirms.clear()
+    await h1.writer.submit((send("under way"),))
+    await eventually(lambda: broker.forgotten > forgotten)
+    broker.forgets = set()
+    await asks_again(h1, h2)
+    broker.confirms.set()
+    await eventually(lambda: ids(h2) == ["before", "under way"])
+    await h1.stop()
+    await h2.stop()
+
+
+async def test_who_asks_while_it_is_sent_something_again_is_looked_at_soon(store_url, broker):
+    """What was sent again is lost, too, and the receiver asks before the sender knows that it has sent it."""
+    h1, h2 = [await Server(store_url, name, broker, check=ASKS_NOBODY).start() for name in ("h1", "h2")]
+    await h1.writer.submit((contact(),))
+    await sends(h1, "before")
+    await eventually(lambda: ids(h2) == ["before"] and not h1.outbox.receivers.behind)
+    broker.forgets, forgotten = {"h2"}, broker.forgotten
+    await sends(h1, "lost")
+    broker.confirms.clear()
+    await asks_again(h1, h2)
+    await eventually(lambda: broker.forgotten == forgotten + 2)
+    broker.forgets = set()
+    await asks_again(h1, h2)
+    broker.confirms.set()
+    await eventually(lambda: ids(h2) == ["before", "lost"])
     await h1.stop()
     await h2.stop()
 

@@ -1,7 +1,10 @@
 """A home tells of popups that its own users got. News of a popup that was never sent to them is set aside, and Ann never sees it."""
 
 import pytest
+from structlog.testing import capture_logs
 
+from broker import topology
+from broker.port import Outgoing
 from domain.event import in_stream
 from domain.events.home import MessageBounced, MessageDone, MessagesDelivered
 from tests.domain.home_stories import WHEN
@@ -40,3 +43,27 @@ async def test_news_of_a_popup_that_went_to_somebody_else_is_set_aside(broker, t
         await eventually(lambda: receipts(h1) == [("m7", "delivered")])
         ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
         assert "at 1 of 'h7' cannot be applied" in reason
+
+
+async def test_another_servers_lie_is_counted_and_no_fault_of_ours_and_costs_the_others_little(broker, tmp_path):
+    """32 mails of h7 come at once; one lies, behind an event of its own that is true."""
+    async with opened(lambda home: f"sqlite:///{tmp_path}/{home}.db", broker) as (h1, _):
+        await h1.writer.submit((contact(other=7, home="h7"),))
+        await eventually(lambda: h1.outbox.idle)
+        for number in range(32):
+            await h1.writer.submit((send(f"n{number}", to=7),))
+        h7, mails = Correspondent("h7", h1.trust), []
+        for number in range(32):
+            records = [told_by(7, MessagesDelivered(upto=1, session="s", messages=[(f"n{number}", 1, "h1")], **WHEN), 2 * number + 1)]
+            if number == 20:
+                records.append(told_by(7, FORGED["delivered, but never sent"], 2 * number + 2))
+            mails.append(h7.mail("h1", records, previous=2 * number, last=2 * number + 2))
+        commits = h1.writer.commits
+        with capture_logs() as logged:
+            await broker.publish([Outgoing(topology.HOMES, "h1", mail) for mail in mails])
+            await eventually(lambda: len(receipts(h1)) == 32)
+            await eventually(lambda: dead_letters(tmp_path))
+        assert receipts(h1) == [(f"n{number}", "delivered") for number in range(32)]
+        assert [line["event"] for line in logged if line["log_level"] == "error"] == ["inbox.dead_letter"]
+        assert h1.inbox.not_applied == 1
+        assert h1.writer.commits - commits < 20

@@ -87,6 +87,22 @@ def test_who_has_everything_lacks_nothing(receivers: Receivers) -> None:
     assert not receivers.behind
 
 
+def test_who_asks_for_mail_before_the_broker_has_confirmed_it_is_sent_it_again(receivers: Receivers) -> None:
+    receivers.sends("h2", 110)
+    assert receivers.lacks("h2", 100, "it could not open the mail at 110")
+    assert receivers.behind == {"h2"}
+
+
+def test_a_server_that_could_not_be_reached_and_asks_waits_no_long_pause(receivers: Receivers, clock: Clock) -> None:
+    for _ in range(9):
+        receivers.unreachable(["h2"], {"h2": 90}, "no queue")
+    assert receivers.of("h2").due == clock.now + LONGEST_PAUSE_S
+    assert not receivers.lacks("h2", 90, "it asks")
+    assert receivers.of("h2").due == clock.now + FIRST_PAUSE_S
+    assert not receivers.lacks("h2", 90, "it asks again")
+    assert receivers.of("h2").due == clock.now + FIRST_PAUSE_S
+
+
 def test_a_server_that_cannot_be_reached_is_tried_from_where_it_was_with_growing_pauses(receivers: Receivers, clock: Clock) -> None:
     receivers.unreachable(("h2",), {"h2": 90}, "no queue")
     assert (receivers.of("h2").behind, receivers.next_due()) == (90, None)
