@@ -72,7 +72,7 @@ async def restore(
         with open_tables(target_url, server) as target:
             _refuse_unless_empty(target)
             drop_projections(directory)
-            unreadable = _restore_keys(server, keys, keys_url, target_url, seen.owners, seen.erased)
+            unreadable = _restore_keys(server, keys, keys_url, target_url, seen.owners, seen.erased, now)
             copy_rows(log, target)
             target.put(behind.rows)
             target.track(behind.trackings)
@@ -96,7 +96,7 @@ def _refuse_unless_empty(target: LogTables) -> None:
         raise NotRestored(f"{target.name} is not empty: a backup is restored into an empty place")
 
 
-def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int]) -> int:
+def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int], now: float) -> int:
     """Add the keys and the trust records of the backup; those that are still there win, and users who were erased after the keys were saved
     get none. Returns how many keys are needed and missing."""
     with closing(open_table(keys_url, target_url, server)) as table:
@@ -105,5 +105,5 @@ def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: s
             with closing(open_table(f"sqlite:///{backup}", "", server)) as saved:
                 table.add(saved.everything())
                 restore_records(saved, table)
-            have_new_box_key(server, table)
+            have_new_box_key(server, table, now)
         return len(owners - table.read(owners).keys())

@@ -13,11 +13,11 @@ from servers.trust.records import IDENTITY, Records, RecordTable
 from servers.trust.server_identity import ServerIdentity, new_key
 
 
-def have_new_box_key(server: str, table: RecordTable) -> None:
+def have_new_box_key(server: str, table: RecordTable, now: float) -> None:
     """Change the box key of a server whose records were put back from an older copy: others may close boxes for a key that it has no more.
-    Nothing happens where there is no identity yet. Blocks. Raises `Unavailable`."""
+    Nothing happens where there is no identity yet. `now`: seconds since 1970. Blocks. Raises `Unavailable`."""
     if IDENTITY in table.records(IDENTITY):
-        Trust(server, table).box_keys.rotate()
+        Trust(server, table, lambda: now).box_keys.rotate()
 
 
 class Trust:

@@ -77,11 +77,11 @@ def test_who_says_that_there_is_a_newer_key_cannot_make_it_change_all_the_time(h
 def test_a_restore_changes_the_box_key(house: Installation, tmp_path: Path) -> None:
     backup = saved(house, tmp_path)
     before = house.h1.box_keys.newest.number
-    have_new_box_key("h1", backup)
+    have_new_box_key("h1", backup, house.time())
     with closing(backup):
         assert Trust("h1", backup, house.time).box_keys.newest.number > before
     with closing(SqliteKeys(tmp_path / "empty.db")) as empty:
-        have_new_box_key("h1", empty)
+        have_new_box_key("h1", empty, house.time())
         assert empty.records() == {}
 
 
