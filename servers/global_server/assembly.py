@@ -115,7 +115,7 @@ def assemble(
     uids = UidBlocks(writer, outbox, directory, new_id)
     own_life = OwnLife(trust, writer, store, new_id, lambda: outbox.recent.last, uids)
     keeper = LifeKeeper(server=GLOBAL, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
-                        keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
+                        keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last, shared=True,
                         judge=lambda: HistoryJudge(trust.peers.global_key, broker.speaks_for),
                         ask_others=own_life.known, accepted=own_life.accepted)  # fmt: skip
     registrar = Registrar(trust, writer, directory, new_id, losses, broker.declare_inbox)

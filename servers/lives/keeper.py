@@ -66,6 +66,7 @@ class LifeKeeper:
     accepted: Callable[[Loss], Awaitable[bool]]
     judge: Callable[[], HistoryJudge] = HistoryJudge
     another: Callable[[], Awaitable[bool]] | None = None
+    shared: bool = False  # whether another process may write to this log as well, so that `end` may lag behind the store
     waits: str = field(default="", init=False)  # for the ops: what a server says that may not serve
     waiting: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set with `waits`
     over: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set when a running server must end
@@ -190,18 +191,38 @@ class LifeKeeper:
 
     def heard_of(self, who: str, position: int) -> None:
         """The Global Server or the history knows how far this log had come."""
-        if self._watching and position > self.end():
-            self.stop_writing(f"{who} knows that this log had come to {position}, and it ends at {self.end()}.")
+
+        def set_back(end: int) -> None:
+            self.stop_writing(f"{who} knows that this log had come to {position}, and it ends at {end}.")
+
+        self._where_beyond(position, set_back)
 
     def heard_of_peer(self, peer: str, position: int) -> None:
         """A peer says that it has more of this log than there is. It may lie, so its word is a reason to look into the history."""
-        if position <= self.end() or not self._watching:
+
+        def doubted(end: int) -> None:
+            self.doubts += 1
+            if self.clock() >= self._looked_at + AGAIN_S:
+                self._looked_at = self.clock()
+                log.error("life.doubted", server=self.server, peer=peer, position=position, end=end)
+                self._looking.start(self._look_again())
+
+        self._where_beyond(position, doubted)
+
+    def _where_beyond(self, position: int, act: Callable[[int], None]) -> None:
+        """Call `act` with the log's end where `position` is beyond it. A shared log may have grown without this process's knowledge."""
+        if not self._watching or position <= self.end():
             return
-        self.doubts += 1
-        if self.clock() >= self._looked_at + AGAIN_S:
-            self._looked_at = self.clock()
-            log.error("life.doubted", server=self.server, peer=peer, position=position, end=self.end())
-            self._looking.start(self._look_again())
+        if self.shared:
+            self._looking.start(self._where_beyond_store(position, act))
+        else:
+            act(self.end())
+
+    async def _where_beyond_store(self, position: int, act: Callable[[int], None]) -> None:
+        with contextlib.suppress(Unavailable):  # nothing can be written then, and who knows more says so again
+            end = await self.store.run(self.store.last_position)
+            if position > end:
+                act(end)
 
     async def _look_again(self) -> None:
         try:

@@ -115,7 +115,25 @@ async def test_homes_tell_a_global_server_how_far_it_had_come_by_its_own_word(ho
     assert await own_life.shown(kept) < await own_life.shown(newer)
     assert await own_life.shown(b"a lie") == 0
     keeper.heard_of("h1", await own_life.shown(newer))
+    await keeper.stop()
     assert not keeper.over.is_set(), "it was stopped by what it has"
     keeper.heard_of("h1", 10**6)
+    await keeper.stop()
     assert keeper.over.is_set()
     assert "h1 knows that this log had come to 1000000" in (server.ready() or "")
+
+
+async def test_what_another_process_wrote_to_the_shared_log_is_no_reason_to_stop(house):
+    """A second Global Server on the store is ahead of this one's memory, and the homes hear of its events first."""
+    server = await opens(house)
+    keeper, store = server.lifecycle.keeper, server.lifecycle.store
+    await registers(server, "ann")
+    stored = await store.run(store.last_position)
+    keeper.end = lambda: stored - 1
+    keeper.heard_of("h1", stored)
+    keeper.heard_of_peer("h1", stored)
+    await keeper.stop()
+    assert (keeper.over.is_set(), keeper.doubts) == (False, 0)
+    keeper.heard_of("h1", stored + 1)
+    await keeper.stop()
+    assert keeper.over.is_set()
