@@ -40,6 +40,7 @@ class Housekeeping:
     clock: Callable[[], float]
     may_expire: Callable[[], Awaitable[bool]]  # False while the time may be wrong
     overdue_mail: OverdueMail
+    turns: int = field(default=0, init=False)  # how often it has looked around
     _unended: list[LogOff] = field(default_factory=list, init=False)
     _tasks: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("housekeeping"), init=False)
 
@@ -99,6 +100,7 @@ class Housekeeping:
                     await self.overdue_mail.bounce(before, now)
                 except Unavailable as error:
                     log.warning("home.bouncing_waits", detail=error.detail)
+            self.turns += 1
 
     async def _submit(self, commands: Sequence[Command]) -> None:
         for start in range(0, len(commands), CHUNK):

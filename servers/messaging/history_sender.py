@@ -80,7 +80,7 @@ class HistorySender:
     async def send(self, batch: Sequence[Committed]) -> dict[str, int]:
         """Publish these events, the next ones of the log. Returns the positions to be stored. Raises `Unavailable`."""
         era, last = self.era, batch[-1].position
-        if self.signer is not None and not era:
+        if self.starting:
             raise Unavailable("The era of the history is not known yet.")
         records = [record for _, event, record in batch if not event.PRIVATE]
         if records:
@@ -93,6 +93,11 @@ class HistorySender:
         elif self.held >= self.fresh:
             self.held = self.fresh = last
         return self._positions()
+
+    @property
+    def starting(self) -> bool:
+        """Whether the Global Server has never said which era it is; after the first start the store knows one."""
+        return self.signer is not None and not self.era
 
     @property
     def behind(self) -> bool:

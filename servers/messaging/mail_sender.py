@@ -93,6 +93,11 @@ class MailSender:
         return positions
 
     @property
+    def starting(self) -> bool:
+        """Mail needs nothing but the broker."""
+        return False
+
+    @property
     def behind(self) -> bool:
         """Whether something is to be sent again now."""
         return bool(self.receivers.behind) and self.receivers.next_due() is not None

@@ -43,6 +43,10 @@ class SendsAgain(Protocol):
     """What a publisher does between its batches."""
 
     @property
+    def starting(self) -> bool:
+        """Whether what it needs to begin is still on its way, as at a first start: for a while that is no failure."""
+
+    @property
     def behind(self) -> bool:
         """Whether there is something to do now."""
 
@@ -138,8 +142,12 @@ class OutboxPublisher:
                 self.refused = self._failed = ""
             except Unavailable as error:
                 self.turns += 1
+                starting = again is not None and again.starting
+                if starting and self._stopping:
+                    return
                 repeated, self._failed = error.detail == self._failed, error.detail
-                if repeated and error.detail != self.refused:
+                early = starting and pause_s < config.longest_retry_s
+                if repeated and not early and error.detail != self.refused:
                     self.refused = error.detail
                     if self.broker.connected:
                         log.error("outbox.refused", stream=self.stream, lag=self.lag, detail=error.detail)

@@ -56,12 +56,13 @@ class FragileStore(Store):
 
 
 class FragileBroker(EmbeddedBroker):
-    """A real one, embedded. `away`: it takes no publication; `forgets`: the servers whose mail it takes and loses; `confirms`: while it is
-    not set, publishers do not hear that it has what they published."""
+    """A real one, embedded. `away`: it takes no publication; `refuses`: the exchanges that take none; `forgets`: the servers whose mail it
+    takes and loses; `confirms`: while it is not set, publishers do not hear that it has what they published."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
         self.away = False
+        self.refuses: set[str] = set()
         self.forgets: set[str] = set()
         self.forgotten = 0
         self.refused = asyncio.Event()
@@ -72,6 +73,9 @@ class FragileBroker(EmbeddedBroker):
         if self.away:
             self.refused.set()
             raise Unavailable("away")
+        for message in outgoing:
+            if message.exchange in self.refuses:
+                raise Unavailable(f"nobody takes {message.exchange}")
         kept = [message for message in outgoing if message.exchange != HOMES or message.key not in self.forgets]
         self.forgotten += len(outgoing) - len(kept)
         await super().publish(kept)

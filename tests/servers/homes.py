@@ -9,7 +9,6 @@ from typing import Any
 import msgpack
 
 from broker import envelope, topology
-from broker.embedded.broker import EmbeddedBroker
 from broker.port import Outgoing
 from domain.event import stored_fields
 from domain.events.global_server import AccountClosed
@@ -28,6 +27,7 @@ from servers.sessions import views
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Hello, Session
 from servers.trust.user_words import user_word
+from tests.servers.fragile import FragileBroker
 from tests.servers.members import mail_from
 from tests.servers.strangers import StandIn
 from tests.support.waiting import eventually
@@ -136,7 +136,7 @@ class Town:
         self.keys_url: Callable[[str], str] = lambda home: ""  # where a home's keys lie, by its name; beside its events
         self.clock = Clock()
         self.monotonic = Clock(0.0)
-        self.broker = EmbeddedBroker(directory / "broker.db")
+        self.broker = FragileBroker(directory / "broker.db")
         self.registry = StandIn(directory, self.clock)
         self.homes: dict[str, HomeServer] = {}
         self.people: dict[int, Person] = {}

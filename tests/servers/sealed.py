@@ -23,8 +23,8 @@ ONLY_FULL = SealPolicy(events=10, seconds=3600)
 class SealedLog:
     """One server that adopts users and seals."""
 
-    def __init__(self, url: str, policy: SealPolicy = AT_ONCE, server: str = "h1") -> None:
-        self.store = Store(url, server, HOME)
+    def __init__(self, url: str, policy: SealPolicy = AT_ONCE, server: str = "h1", store: type[Store] = Store) -> None:
+        self.store = store(url, server, HOME)
         self.writer = Writer(self.store, lambda: NOW, [self._committed])
         self.recent = RecentCommits()
         self.sealer = Sealer(self.store, self.writer, server, policy, self.recent)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import flash_sdk
+from broker.port import Unroutable
 from domain import errors
 from domain.profile import PROFILE_FIELDS
 from edge.contracts import answers
@@ -20,6 +22,7 @@ from edge.http.ops_routes import ops_routes
 from edge.http.problems import STATUS, problem, status_of
 from edge.http.route import Route
 from runtime.times import rfc3339
+from servers.trust.box import NoCard
 from tests.edge.conftest import RunningGlobal, RunningHome
 from tests.edge.raw_client import ANN, RawClient, raw_client_to
 
@@ -119,13 +122,20 @@ async def test_every_call_is_described_and_nothing_else(home: RunningHome, globa
                 assert ("security" in operation) is not is_open
 
 
+MADE_OF: dict[type[errors.FlashError], tuple[Any, ...]] = {  # the others take a detail and any fields
+    errors.Invalid: ("field", "a number"),
+    Unroutable: ("flash.homes", {"h1"}),
+    NoCard: ("h1",),
+}
+
+
 def test_every_error_has_a_status_and_a_problem_that_says_so():
     def tree(kind: type[errors.FlashError]) -> list[type[errors.FlashError]]:
         return [kind, *(each for child in kind.__subclasses__() for each in tree(child))]
 
     wire_codes = {}
     for kind in tree(errors.FlashError):
-        error = kind("field", "a number") if issubclass(kind, errors.Invalid) else kind("Detail.", status="shadow")
+        error = kind(*MADE_OF[kind]) if kind in MADE_OF else kind("Detail.", status="shadow")
         answer = problem(error)
         body = msgspec.json.decode(answer.body, type=answers.Problem)
         assert body.status == answer.status == status_of(kind)

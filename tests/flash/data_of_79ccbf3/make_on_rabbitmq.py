@@ -6,7 +6,6 @@ documented upgrade says. `broker.msgpack` in the archive holds the messages of e
 """
 
 import asyncio
-import io
 import os
 import signal
 import subprocess
@@ -111,17 +110,16 @@ def main() -> None:
         finally:
             rabbit.close()
         print({name: len(bodies) for name, bodies in found.items()})
+        (data / "broker.msgpack").write_bytes(msgpack.packb(found))
         with tarfile.open(Path(__file__).with_name("on_rabbitmq.tar.gz"), "w:gz") as archive:
             for path in sorted(data.rglob("*")):
                 if path.is_file() and not path.name.endswith(("-wal", "-shm", ".lock")):
-                    add(archive, str(path.relative_to(data)), path.read_bytes(), path.stat().st_mode & 0o777)
-            add(archive, "broker.msgpack", msgpack.packb(found), 0o644)
+                    archive.add(path, str(path.relative_to(data)), filter=of_nobody)
 
 
-def add(archive: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), mode
-    archive.addfile(info, io.BytesIO(data))
+def of_nobody(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without the maker's name and the time."""
+    return info.replace(mtime=0, uid=0, gid=0, uname="", gname="")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from servers.global_server.config import GlobalConfig
 from servers.global_server.service import GlobalServer
 from servers.integrity.policy import SealPolicy
 from servers.security.passwords import CHEAP
+from servers.store.event_store import Store
 from servers.store.log.event_log import Conflicted
 from tests.servers.homes import STANDS_STILL, Town
 from tests.servers.members import certified, mail_from
@@ -90,21 +91,25 @@ async def test_what_was_written_before_there_were_seals_is_sealed_too(opened, ur
     holds(log)
 
 
-async def test_a_sealer_that_is_behind_reads_each_old_event_once_however_much_is_committed_meanwhile(opened, url, monkeypatch):
+async def test_a_sealer_that_is_behind_reads_each_old_event_once_however_much_is_committed_meanwhile(opened, url):
     old = SealedLog(url)
     put(old.store, "user-1", 0, [adopted(number) for number in range(45)])
     await asyncio.to_thread(old.store.close)
-    log = SealedLog(url, ONLY_FULL)
+    reads, uid = [], iter(range(100, 200))
+
+    class WrittenWhileRead(Store):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            self.only_read, self.run_reader = self.run_reader, self.read_while_others_write
+
+        async def read_while_others_write(self, function, *args):
+            found = await self.only_read(function, *args)
+            reads.append(len(found))
+            await log.adopts(next(uid))
+            return found
+
+    log = SealedLog(url, ONLY_FULL, store=WrittenWhileRead)
     opened.append(log)
-    read, reads, uid = log.store.run_reader, [], iter(range(100, 200))
-
-    async def reading_while_others_write(function, *args):
-        found = await read(function, *args)
-        reads.append(len(found))
-        await log.adopts(next(uid))
-        return found
-
-    monkeypatch.setattr(log.store, "run_reader", reading_while_others_write)
     await log.start()
     await log.sealed_up_to(40)
     for _ in range(30):
@@ -153,18 +158,20 @@ async def test_numbers_that_the_database_left_out_are_gaps(opened, postgres):
     holds(log)
 
 
-async def test_a_store_that_was_away_leaves_no_hole(opened, url, monkeypatch):
-    log = await opens(opened, url)
-    real, refusals = log.store.put, iter(range(3))
+async def test_a_store_that_was_away_leaves_no_hole(opened, url):
+    refusals = [Unavailable("away") for _ in range(3)]
 
-    def away(events, stored, trackings=()):
-        if any(isinstance(event, LogSealed) for event in events) and next(refusals, None) is not None:
-            raise Unavailable("away")
-        return real(events, stored, trackings)
+    class AwayForSeals(Store):
+        def put(self, events, stored, trackings=()):
+            if any(isinstance(event, LogSealed) for event in events) and refusals:
+                raise refusals.pop()
+            return super().put(events, stored, trackings)
 
-    monkeypatch.setattr(log.store, "put", away)
+    log = await SealedLog(url, store=AwayForSeals).start()
+    opened.append(log)
     await log.adopts(1, 2, 3)
     await log.sealed_up_to(3)
+    assert not refusals
     holds(log)
 
 
