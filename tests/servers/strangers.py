@@ -116,7 +116,9 @@ class StandIn:
             if asked["ask"] == "card":
                 return msgpack.encode(self._card(asked["name"]))
             if asked["ask"] == "announce":
-                self.trust.peers.learn(msgpack.decode(body, type=Announce).card)
+                made = self._announced(msgpack.decode(body, type=Announce))
+                told = await handle(asked)
+                return msgpack.encode(msgpack.decode(told) | {"certificate": made}) if made else told
             return await handle(asked)
 
         return PrivateAnswers(self.trust, answer, openly, self.trust.peers.learn, lambda name: None)
@@ -137,6 +139,19 @@ class StandIn:
         )  # fmt: skip
         self.trust.peers.learn(card_bytes(made, asked.box_keys))
         return enrolment.answer_enrolled(opened, asked, made, self.trust.card)
+
+    def _announced(self, told: Announce) -> bytes:
+        """Learn the card of a home. Its new certificate when its log has begun another life; else nothing."""
+        self.trust.peers.learn(told.card)
+        card = self.trust.peers.card(told.name)
+        if card is None or told.life == card.certificate.life:
+            return b""
+        held = card.certificate
+        made = certificate.issue(
+            self.trust.identity, name=held.name, urls=held.urls, key=held.key, life=told.life, after=held.number, now=self.clock()
+        )
+        self.trust.peers.learn(card_bytes(made, card.statements))
+        return made
 
     def _card(self, name: str) -> ToldCard:
         card = self.trust.peers.card(name)
