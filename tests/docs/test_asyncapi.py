@@ -16,11 +16,13 @@ from broker import topology
 from broker.topology import BINDINGS, EXCHANGES, STREAMS
 from domain.registry.registered_home import HOME_NAME
 from servers.messaging.presence_events import TYPE
+from servers.trust.publications import HistorySigner
 from tests.docs import tree
 from tests.servers.homes import Town
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(tree.text(Path("docs/asyncapi.yaml")))
 CHANNELS, MESSAGES = DOCUMENT["channels"], DOCUMENT["components"]["messages"]
+HISTORY = DOCUMENT["components"]["schemas"]["EventsCommitted"]
 # AsyncAPI 3.0 and its AMQP binding 0.3.0: what may stand in each object; anything else begins with `x-`.
 ALLOWED = {
     "document": {"asyncapi", "id", "info", "servers", "defaultContentType", "channels", "operations", "components"},
@@ -138,6 +140,13 @@ async def town(tmp_path):
     await town.stop()
 
 
+def fits_history(told: dict[str, Any]) -> None:
+    assert set(told) == set(HISTORY["properties"])
+    for binary in ("certificate", "signature"):
+        told[binary] = base64.b64encode(told[binary]).decode()
+    schema("eventsCommitted").validate(told)
+
+
 async def test_what_two_running_homes_say_fits_the_schemas(town: Town) -> None:
     ann, bob = town.person("ann", "h1"), town.person("bob", "h2")
     await ann.adds(bob)
@@ -168,5 +177,6 @@ async def test_what_two_running_homes_say_fits_the_schemas(town: Town) -> None:
             assert isinstance(msgpack.unpackb(event["data"]), dict)
             event["data"] = base64.b64encode(event["data"]).decode()
             topics.add(event["topic"])
-        schema("eventsCommitted").validate(told)
+        fits_history(told)
+    fits_history(msgpack.unpackb(HistorySigner(ann.home.lifecycle.trust, town.clock).publication(2, (0, 0, 0), 0, 0, ())))
     assert {"user.logged_in", "user.message_sent", "mailbox.message_queued", "mailbox.messages_delivered"} <= topics
