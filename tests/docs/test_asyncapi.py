@@ -14,9 +14,10 @@ import yaml
 
 from broker import topology
 from broker.topology import BINDINGS, EXCHANGES, STREAMS
-from domain.registry.registered_home import HOME_NAME
-from servers.messaging.presence_events import TYPE
+from domain.registry.registered_home import GLOBAL, HOME_NAME
+from servers.messaging.presence_events import ERA_TYPE, TYPE, era_began
 from servers.trust.publications import HistorySigner
+from servers.trust.server_identity import ServerIdentity, new_key
 from tests.docs import tree
 from tests.servers.homes import Town
 
@@ -122,6 +123,7 @@ def test_exchanges_and_streams_are_those_of_the_topology() -> None:
     assert bound == {(b.exchange, b.queue, b.key) for b in BINDINGS if b.queue in kept}
     assert DOCUMENT["components"]["schemas"]["Server"]["pattern"].strip("^$") == HOME_NAME.pattern
     assert MESSAGES["presenceChanged"]["name"] == TYPE
+    assert MESSAGES["presenceEraBegan"]["name"] == ERA_TYPE
 
 
 def test_the_examples_fit_their_schemas_and_bad_ones_do_not() -> None:
@@ -130,6 +132,12 @@ def test_the_examples_fit_their_schemas_and_bad_ones_do_not() -> None:
             schema(name).validate(example["payload"])
             for field in example["payload"]:
                 assert not schema(name).is_valid({key: value for key, value in example["payload"].items() if key != field}), field
+
+
+def test_the_message_that_begins_an_era_of_the_feed_fits_its_schema() -> None:
+    told = json.loads(era_began(ServerIdentity(GLOBAL, new_key()), 2, 1, 0.0).body)
+    schema("presenceEraBegan").validate(told)
+    assert set(told) == set(DOCUMENT["components"]["schemas"]["PresenceEraBegan"]["properties"])
 
 
 @pytest.fixture
