@@ -127,7 +127,11 @@ def open_postgres_tables(url: str, server: str) -> PostgresTables:
         make_tables(url, server)
         # The name must not be taken for a server at work, also by ourselves.
         database = psycopg.connect(url, row_factory=tuple_row, application_name=f"flash-copy {server} {os.getpid()}")
-        return PostgresTables(database, server)
+        try:
+            return PostgresTables(database, server)
+        except psycopg.Error:  # somebody else holds the lock
+            database.close()
+            raise
 
 
 @contextlib.contextmanager
