@@ -132,6 +132,7 @@ class Link:
         task = asyncio.create_task(self._run(work))
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+        task.add_done_callback(lambda _: work.close())  # one that is cancelled before its first step never awaited it
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -48,11 +48,15 @@ class Cards:
     learned: int = field(default=0, init=False)
     not_believed: int = field(default=0, init=False)
     _wanted: dict[str, int] = field(default_factory=dict, init=False)  # how often each was asked for
+    _newer: set[str] = field(default_factory=set, init=False)  # those of the wanted whose card is known and does not suffice
     _not_before: dict[str, float] = field(default_factory=dict, init=False)  # of servers whose cards were not believed
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _asking: BackgroundTask = field(default_factory=lambda: BackgroundTask("cards"), init=False)
     _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("trust"), init=False)
     _refreshed: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.trust.peers.on_learned.append(self._newer.discard)
 
     def start(self) -> None:
         """Begin to ask."""
@@ -69,8 +73,11 @@ class Cards:
         except Unavailable as error:
             log.warning("trust.not_saved", detail=error.detail)
 
-    def want(self, name: str) -> None:
-        """Learn the card of `name` as soon as somebody shows it. Cheap; say it as often as you like."""
+    def want(self, name: str, *, newer: bool = False) -> None:
+        """Learn the card of `name` as soon as somebody shows it. Cheap; say it as often as you like. `newer`: the known one does not
+        suffice, as when a server goes on in another life and is certified anew in a moment."""
+        if newer and len(self._newer) < MOST_WANTED:
+            self._newer.add(name)
         if name in self._wanted or name == self.trust.name or len(self._wanted) >= MOST_WANTED:
             return
         if self.monotonic() >= self._not_before.get(name, 0.0):
@@ -114,8 +121,12 @@ class Cards:
             except (Unavailable, MsgspecError):
                 continue
             if told.card:
+                learned = self.learned
+                believed = self.learn(told.card)
+                if believed and name in self._newer and self.learned == learned:
+                    continue  # it is the old one
                 self._wanted.pop(name, None)
-                if self.learn(told.card):
+                if believed:
                     self._not_before.pop(name, None)
                 elif len(self._not_before) < MOST_WANTED:
                     self._not_before[name] = self.monotonic() + self.config.refused_s
@@ -123,6 +134,7 @@ class Cards:
         if asked >= self.config.give_up_after:
             log.warning("trust.card_not_found", server=name)
             self._wanted.pop(name, None)
+            self._newer.discard(name)
         elif name in self._wanted:
             self._wanted[name] = asked
 

@@ -74,6 +74,7 @@ class PeerMonitor:
     _twins: tuple[str, int] = field(default=("", 0), init=False)  # another process under our name, and how often it was heard
     _known: dict[str, Peer] = field(default_factory=dict, init=False)
     _task: BackgroundTask = field(init=False)
+    _stopped: bool = field(default=False, init=False)  # a broker goes on to hand over what is heard
 
     def __post_init__(self) -> None:
         self._task = BackgroundTask(f"heartbeats-{self.server}")
@@ -94,11 +95,13 @@ class PeerMonitor:
 
     async def start(self) -> None:
         """Begin to send heartbeats and to listen."""
+        self._stopped = False
         await self.broker.listen_heartbeats(self._heard)
         self._task.start(self._beat())
 
     async def stop(self) -> None:
-        """Send no more heartbeats."""
+        """Send no more heartbeats, and hear none."""
+        self._stopped = True
         await self._task.stop()
 
     async def _beat(self) -> None:
@@ -130,6 +133,8 @@ class PeerMonitor:
                 self.on_twin()
 
     def _heard(self, body: bytes, publisher: str | None) -> None:
+        if self._stopped:
+            return
         try:
             beat = read_unproven(body, Beat)
             if beat.server == self.server:

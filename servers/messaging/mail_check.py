@@ -155,7 +155,7 @@ class MailCheck:
             return
         if len(self._unopened) < MOST_UNOPENED:  # anybody may invent names
             self._unopened.add(source)
-        self.cards.want(source)
+        self.cards.want(source, newer=True)
         log.info("mail.unopened", source=source, why=why)
 
     def _card_came(self, server: str) -> None:
@@ -201,8 +201,8 @@ class MailCheck:
         while True:
             await asyncio.sleep(self.config.look_s)
             await self._end_old_mail()
-            for source in self._unopened:  # its card may have been an old one when it was asked for
-                self.cards.want(source)
+            for source in self._unopened:  # nobody may have shown its newer card for long
+                self.cards.want(source, newer=True)
             for source in list(self.inbox.set_back):
                 self._tasks.start(self._check_end(source))
             for server, receiver in list(self.receivers.known.items()):
