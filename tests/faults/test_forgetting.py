@@ -9,6 +9,7 @@ from tests.faults.conftest import SEED
 from tests.support.missing import Missing
 
 
+@pytest.mark.timeout(300)  # three rounds, each of which waits until everything has arrived
 async def test_parts_of_an_installation_forget_while_people_talk(tmp_path: Path) -> None:
     """Three deeds, chosen by the seed; the command plays a hundred."""
     print(f"FLASH_TEST_SEED={SEED}")

@@ -145,9 +145,9 @@ async def test_the_verdict_says_what_a_client_missed(friends):
     await ann.sends(bob, "e")
     _, late = await bob.opens(resume=("long gone", 2))
     assert (resumed(late), late.texts()) == (("gap", 1), ["e"])
-    _, beyond = await bob.opens(resume=("s", 99))
+    _, beyond = await bob.opens(resume=(first.id, 99))
     assert (resumed(beyond), beyond.texts()) == (("gap", 1), ["e"]), "a number never given takes nothing out"
-    _, current = await bob.opens(resume=("s", 5))
+    _, current = await bob.opens(resume=(first.id, 5))
     assert resumed(current) == ("fresh", 0)
 
 

@@ -51,6 +51,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     await broker.start()
     await broker.wait_connected(10)
     url = f"http://127.0.0.1:{first}"
+    past = await remember(broker)  # before the first era of the history, when servers signed nothing
     async with (
         running_global(settings, first, broker),
         running_home(settings, "h1", others[0], broker) as home,
@@ -61,7 +62,6 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     ):
         for each in (home, second):
             await asyncio.wait_for(each.global_client.announced.wait(), 30)
-        past = await remember(broker)
         for client, handle in ((ann, "ann"), (bob, "bob"), (opal, "opal")):
             await client.register(handle, PASSWORDS[handle], {"full_name": NASTY, "note": "SECRET NOTE"})
         yield House(url, broker, home, ann, bob, past, await talk(ann, bob))
