@@ -1,8 +1,6 @@
 """h3 is enrolled and boxes its mail well, and what it says in it is not true. Rule: the lie is set aside with its reason, and true mail of
 the same letter and of everybody else goes on."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -21,28 +19,9 @@ from servers.trust.user_words import user_word
 from tests.domain.home_stories import WHEN
 from tests.servers.homes import Person, Town, shown
 from tests.servers.members import mail_from
-from tests.servers.strangers import enrols
 from tests.support.waiting import eventually
 
 GUS = 30  # he lives at h3, and says what h3 wants
-
-
-@pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    town = Town(tmp_path)
-    await town.start("h1", "h2")
-    yield town
-    await town.stop()
-
-
-@pytest.fixture
-async def liar(town: Town) -> Trust:
-    """What h3 has."""
-    trust = await enrols(town.broker, town.registry.trust.records, "h3", "http://h3", town.clock)
-    for home in town.homes.values():
-        home.lifecycle.trust.peers.learn(trust.card)
-        trust.peers.learn(home.lifecycle.trust.card)
-    return trust
 
 
 def word(town: Town, uid: int, handle: str, home: str) -> bytes:

@@ -1,7 +1,7 @@
 """h3 is enrolled and run by somebody who lies: it has its own keys and a connection to the broker, and no more. Rule: each lie is one that
 worked before servers had an identity."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,28 +17,10 @@ from servers.sessions.route import DirectRoute
 from servers.trust.trust import Trust
 from tests.servers.homes import Person, Town, shown
 from tests.servers.registry import House
-from tests.servers.strangers import ask_as, beats, enrols
+from tests.servers.strangers import ask_as, beats
 from tests.support.waiting import eventually
 
 NEAR = "10.0.0.2"
-
-
-@pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    town = Town(tmp_path)
-    await town.start("h1", "h2")
-    yield town
-    await town.stop()
-
-
-@pytest.fixture
-async def liar(town: Town) -> Trust:
-    """What h3 has."""
-    trust = await enrols(town.broker, town.registry.trust.records, "h3", "http://h3", town.clock)
-    for home in town.homes.values():
-        home.lifecycle.trust.peers.learn(trust.card)
-        trust.peers.learn(home.lifecycle.trust.card)
-    return trust
 
 
 async def people(town: Town) -> tuple[Person, Person]:

@@ -1,6 +1,5 @@
 """What may be forged in the past by somebody who may write one place only. Each test names what 79ccbf3 said: "honest"."""
 
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,26 +15,11 @@ from servers.maintenance.clock_correction import accept_clock
 from servers.maintenance.errors import NotCorrected
 from servers.store.event_store import snapshot_place
 from servers.writing.projector import read_checkpoint
-from tests.servers.genuine import Forger, check, found, make, move_times_in_history
+from tests.servers.genuine import Forger, check, found, move_times_in_history
 from tests.servers.homes import START, Town
 
 SENT = "user.message_sent"
 LOGGED_OFF = {"session": "s", "reason": "logoff", "handle": "bob", "status": "offline", "previous": "online", "note": ""}
-
-
-@pytest.fixture(scope="module")
-def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("genuine"))
-
-
-@pytest.fixture
-def copy(genuine: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(genuine, tmp_path / "copy")
-
-
-@pytest.fixture
-def forger(copy: Path) -> Forger:
-    return Forger(copy)
 
 
 def keys(copy: Path, statement: str) -> None:

@@ -1,6 +1,5 @@
 """A change of a log is found, at the exact position, in the real database file. Each test is one way to tamper."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,24 +8,9 @@ from domain.errors import Unavailable
 from domain.event import Event
 from domain.events.every import every_event
 from servers.integrity.verify import PRIVATE
-from tests.servers.genuine import USERS, Forger, check, found, make
+from tests.servers.genuine import USERS, Forger, check, found
 
 SENT, SEALED, QUEUED = "user.message_sent", "log.sealed", "mailbox.message_queued"
-
-
-@pytest.fixture(scope="module")
-def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("genuine"))
-
-
-@pytest.fixture
-def copy(genuine: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(genuine, tmp_path / "copy")
-
-
-@pytest.fixture
-def forger(copy: Path) -> Forger:
-    return Forger(copy)
 
 
 def everybody_finds(copy: Path, *expected: tuple[object, ...], server: str = "h1") -> None:
