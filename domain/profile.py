@@ -1,6 +1,7 @@
 """Which handles and profile fields a user may have. Rule: everything that is stored of them has passed through here."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ ProfileField = Literal["full_name", "email", "phone", "organisation", "street", 
 PROFILE_FIELDS: tuple[str, ...] = get_args(ProfileField)
 
 MAX_FIELD_CHARS = 500  # a full postal address fits; nine fields are less than 20 KB, even of four-byte characters
+MAX_NORMAL_CHARS = 1_000  # once searches have made plain letters of it: one sign may stand for 18 (U+FDFA), but no text consists of those
 HANDLE = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 UNPRINTABLE = re.compile(rf"[{CONTROL}\ud800-\udfff]")  # a lone surrogate is no text at all
 
@@ -35,6 +37,8 @@ def clean_changes(profile: Mapping[str, str | None]) -> dict[str, str | None]:
         text = (value or "").strip()
         if len(text) > MAX_FIELD_CHARS:
             raise Invalid(name, f"at most {MAX_FIELD_CHARS} characters")
+        if not text.isascii() and len(unicodedata.normalize("NFKC", text)) > MAX_NORMAL_CHARS:
+            raise Invalid(name, f"at most {MAX_NORMAL_CHARS} characters, counted as they are searched")
         if UNPRINTABLE.search(text):
             raise Invalid(name, "text without control characters")
         changes[field] = text or None

@@ -1,5 +1,6 @@
 """The projections of each kind of server. Rule: the lists stand nowhere else; a field's name is the name of the projection's file."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -21,6 +22,13 @@ class HomeProjections:
     closed: ClosedAccounts = field(default_factory=ClosedAccounts)
     handles: Handles = field(default_factory=Handles)
 
+    def streams_with(self, uid: int) -> Iterator[str]:
+        """The streams whose states hold something that this user wrote or is called: their own, the contact lists on which they stand,
+        and the mailboxes in which their messages wait."""
+        yield from (f"user-{uid}", f"mailbox-{uid}")
+        yield from (f"user-{watcher}" for watcher in self.contacters.watchers.get(uid, ()))
+        yield from (f"mailbox-{recipient}" for recipient in self.waiting.recipients.get(uid, ()))
+
 
 @dataclass(frozen=True, slots=True)
 class GlobalProjections:
@@ -28,6 +36,10 @@ class GlobalProjections:
 
     directory: Directory = field(default_factory=Directory)
     closed: ClosedAccounts = field(default_factory=ClosedAccounts)
+
+    def streams_with(self, uid: int) -> Iterator[str]:
+        """The streams whose states hold something of this user."""
+        yield f"account-{uid}"
 
 
 def by_name(projections: HomeProjections | GlobalProjections) -> dict[str, Any]:

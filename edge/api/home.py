@@ -148,7 +148,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
         route("POST", "/v1/back-connection", on.back_connection, {200: STREAM}, requests.OpenBackConnection, TooManyRequests),
         route("POST", "/v1/parts", poll, {200: answers.Parts}, requests.Poll, UnknownSession, TooManyRequests),
         route("POST", "/v1/logoff", on.log_off, {204: None}, requests.LogOff),
-        route("GET", "/v1/contacts", on.contacts, {200: answers.Contacts}, None),
+        route("GET", "/v1/contacts", on.contacts, {200: answers.Contacts}, None, TooManyRequests),
         route("PUT", "/v1/contacts/{uid}", on.put_contact, CONTACT, requests.PutContact, UnknownUser, TooManyRequests),
         route("DELETE", "/v1/contacts/{uid}", on.remove_contact, {204: None}, None, TooManyRequests),
         route("POST", "/v1/messages", on.send, {202: views.Accepted}, requests.SendMessage, NotAContact, Conflict, TooManyRequests),

@@ -1,5 +1,6 @@
 """Whom this home must tell about a user. Rule: a pure fold of this home's own log; it knows no presence and no sessions."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ class ContacterIndex(LogFold):
     """The contacter index of one home.
 
     `watchers`: for any user, the local users who have that user as a contact. `contacters`: for local users, everybody who watches them.
+    `contacts`: for local users, how many contacts they have.
     """
 
     def __init__(self) -> None:
@@ -18,6 +20,7 @@ class ContacterIndex(LogFold):
         self.watchers: dict[int, dict[int, bool]] = {}  # watched uid -> {local uid: wants a popup when the watched user comes online}
         self.home_of: dict[int, str] = {}  # watched uid -> home
         self.contacters: dict[int, dict[int, str]] = {}  # local uid -> {contacter: the contacter's home}
+        self.contacts: Counter[int] = Counter()
 
     def homes_watching(self, uid: int) -> set[str]:
         """The homes whose users watch this local user."""
@@ -42,9 +45,13 @@ class ContacterIndex(LogFold):
     def take(self, data: Mapping[str, Any]) -> None:
         """Take over the contents of a checkpoint."""
         self.watchers, self.home_of, self.contacters = data["watchers"], data["home_of"], data["contacters"]
+        self.contacts = Counter(watcher for watchers in self.watchers.values() for watcher in watchers)
 
     def _contact_added(self, event: ContactAdded) -> None:
-        self.watchers.setdefault(event.uid, {})[event.stream_uid] = event.notify
+        watchers, uid = self.watchers.setdefault(event.uid, {}), event.stream_uid
+        if uid not in watchers:
+            self.contacts[uid] += 1
+        watchers[uid] = event.notify
         self.home_of[event.uid] = event.home
 
     def _contact_changed(self, event: ContactChanged) -> None:
@@ -54,7 +61,11 @@ class ContacterIndex(LogFold):
 
     def _contact_removed(self, event: ContactRemoved) -> None:
         watchers = self.watchers.get(event.uid, {})
-        watchers.pop(event.stream_uid, None)
+        uid = event.stream_uid
+        if watchers.pop(uid, None) is not None:
+            self.contacts[uid] -= 1
+            if not self.contacts[uid]:
+                del self.contacts[uid]
         if not watchers:
             self.watchers.pop(event.uid, None)
             self.home_of.pop(event.uid, None)

@@ -25,6 +25,7 @@ from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
 from servers.global_server.service import GlobalServer, Limits
+from servers.global_server.sign_in import SignIn, SignInLimits
 from servers.global_server.uid_blocks import UidBlocks
 from servers.global_server.vouching import Vouching
 from servers.integrity.sealer import Sealer
@@ -41,6 +42,7 @@ from servers.messaging.outbox import Outbox
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.messaging.words_to_tell import WordsToTell
 from servers.readiness import Readiness
+from servers.security.familiar import Familiar
 from servers.security.passwords import Passwords
 from servers.security.tokens import CONSOLE, KeyVerifier, Signer
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
@@ -75,7 +77,7 @@ def assemble(
     trust.certify_itself()
     cards = Cards(broker, trust, monotonic, config=config.cards)
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
-    erasure = Erasure(store, projections.closed)
+    erasure = Erasure(store, projections.closed, projections.streams_with)
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
     to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))
     belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
@@ -125,16 +127,17 @@ def assemble(
                           own_life, keeper, vouching)  # fmt: skip
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     passwords = Passwords(config.password_cost)
+    sign_in = SignIn(SignInLimits.of(config, monotonic), Familiar(clock), store, config.directory / "sign-in.familiar")
     clock_check = ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock)
     lifecycle = Lifecycle(broker=broker, requests=requests, answers=answers, store=store, directory=directory, current=current,
                           projector=projector, erasure=erasure, writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers,
                           eras=eras, presence=presence,
-                          with_presence=bool(config.integrators), questions=questions, passwords=passwords,
+                          with_presence=bool(config.integrators), questions=questions, passwords=passwords, sign_in=sign_in,
                           trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, keeper=keeper, own_life=own_life,
                           clock_check=clock_check,
                           readiness=Readiness(GLOBAL, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
-                        writer=writer, uids=uids, passwords=passwords, signer=signer, verifier=verifier,
+                        writer=writer, uids=uids, passwords=passwords, sign_in=sign_in, signer=signer, verifier=verifier,
                         console_verifier=console_verifier, limits=Limits.of(config, monotonic),
                         clock=clock, new_id=new_id)  # fmt: skip
 

@@ -35,7 +35,7 @@ class CurrentDirectory:
         async with self._catching_up:
             if await self._store.run_reader(self._store.last_position) > self._directory.position:
                 await self._projector.catch_up()
-                self._verifier.forget()  # one of the new events may have closed an account
+                self._verifier.forget_refused()  # one of the new events may have closed an account
 
     async def find(self, look: Callable[[], Listed | None]) -> Listed | None:
         """What `look` finds in the directory; when it finds nothing, once more after catching up. Raises `Unavailable`."""
@@ -58,7 +58,7 @@ class CurrentDirectory:
         else:  # another Global Server's events lie between, or positions the database left out: only the log knows
             self._tasks.start(self._catch_up_soon())
         if any(committed.event.ERASES for committed in batch):
-            self._verifier.forget()
+            self._verifier.forget_refused()
 
     async def _catch_up_soon(self) -> None:
         try:

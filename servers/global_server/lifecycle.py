@@ -13,6 +13,7 @@ from servers.global_server.own_life import OwnLife
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
+from servers.global_server.sign_in import SignIn
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
 from servers.messaging.eras import EraKeeper
@@ -38,6 +39,7 @@ class Lifecycle(Components):
     questions: Questions
     answers: PrivateAnswers
     passwords: Passwords
+    sign_in: SignIn
     trust: Trust
     registrar: Registrar
     cards: Cards
@@ -63,6 +65,7 @@ class Lifecycle(Components):
         await self.peers.start()
         if self.with_presence:
             await self.presence.start()
+        await self.sign_in.start()
         self.registrar.start()
         await self.broker.serve(GLOBAL, self.answers.answer)
         self.cards.start()
@@ -83,6 +86,7 @@ class Lifecycle(Components):
             self.keeper,
             self.cards,
             self.registrar,
+            self.sign_in,
             self.peers,
             self.eras,
             self.mail_check,

@@ -41,6 +41,16 @@ class GlobalMetrics(Collector):
         yield CounterMetricFamily("flash_enrolments_refused", "Homes that asked to be enrolled in vain.", server.registrar.refused)
         yield from clock(server.clock_check)
         yield from readiness(server.outbox, self._server.ready() is None)
+        waiting = GaugeMetricFamily("flash_hashes_waiting", "Passwords that wait to be hashed.", labels=["queue"])
+        turned_away = CounterMetricFamily("flash_hashes_refused", "Passwords that were not hashed: too many waited.", labels=["queue"])
+        hashing = server.passwords.hashing
+        for name, queue in (("familiar", hashing.familiar), ("strangers", hashing.strangers)):
+            waiting.add_metric([name], len(queue.waiting))
+            turned_away.add_metric([name], queue.refused)
+        yield waiting
+        yield turned_away
+        yield CounterMetricFamily("flash_hashes", "Passwords that were hashed, right or wrong.", hashing.hashes)
+        yield GaugeMetricFamily("flash_familiar_handles", "Handles that signed in lately.", len(server.sign_in.familiar))
         reader = view.reader
         yield CounterMetricFamily("flash_feed_changes", "Presence changes read from the feed.", reader.changes)
         yield CounterMetricFamily("flash_feed_repeats", "Presence changes that came again and were dropped.", reader.feed.repeats)

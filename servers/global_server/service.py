@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from msgspec import UNSET
 
-from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, UidTaken, Unavailable, UnknownUser
+from domain.errors import BadCredentials, Forbidden, HandleTaken, Invalid, TooManyRequests, UidTaken, Unavailable, UnknownUser
 from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
 from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
@@ -20,10 +20,11 @@ from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
 from servers.global_server.presence_view import PresenceView
+from servers.global_server.sign_in import SignIn
 from servers.global_server.subscribers import Subscriber
 from servers.global_server.uid_blocks import UidBlocks
 from servers.security.identity import INTEGRATOR, OPS, Identity
-from servers.security.passwords import Passwords
+from servers.security.passwords import Caller, Passwords
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import CONSOLE, GLOBAL, HOME, OF_OLD_CLIENTS, KeyVerifier, Signer
 from servers.sessions.parts import Outlet
@@ -37,22 +38,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often a user or an address may ask."""
+    """How often a user may ask."""
 
-    registrations: RateLimit
-    failed_logins: RateLimit
-    failed_guesses: RateLimit
     lookups: RateLimit
+    profile_changes: RateLimit
 
     @classmethod
     def of(cls, config: GlobalConfig, clock: Callable[[], float]) -> "Limits":
         """The limits that were configured."""
-        wrong, here = "Too many wrong passwords; wait a little.", "Too many wrong passwords from your network; wait a little."
+        often = "You change your profile too often; wait a little."
         return cls(
-            RateLimit(config.registrations_per_s, config.registrations_burst, clock),
-            RateLimit(config.failed_logins_per_s, config.failed_logins_burst, clock, wrong),
-            RateLimit(config.failed_guesses_per_s, config.failed_guesses_burst, clock, here),
             RateLimit(config.lookups_per_s, config.lookups_burst, clock, "Too many searches at once; wait a little."),
+            RateLimit(config.profile_changes_per_s, config.profile_changes_burst, clock, often),
         )
 
 
@@ -69,6 +66,7 @@ class GlobalServer:
     writer: Writer
     uids: UidBlocks
     passwords: Passwords
+    sign_in: SignIn
     signer: Signer
     verifier: KeyVerifier
     console_verifier: KeyVerifier
@@ -102,11 +100,11 @@ class GlobalServer:
     ) -> views.Grant:
         """Register a user at the living home with the fewest; return the grant. Raises `HandleTaken`, `Invalid`, `TooManyRequests`."""
         self._refuse_old_clients(separate_tokens)
-        self.limits.registrations.take(client_address)
+        caller = self.sign_in.registration(client_address)
         handle, filled_in = clean_handle(handle), clean_profile(profile)
         if self.directory.by_handle(handle) is not None:  # checked before the costly hash; the claim in the store decides
             raise HandleTaken(handle=handle)
-        password_hash = await self.passwords.hash(password)
+        password_hash = await self.passwords.hash(password, caller)
         for _ in range(UID_TRIES):
             try:
                 async with self.homes.one_more() as home:
@@ -117,6 +115,7 @@ class GlobalServer:
                 continue
             if user.uid not in self.directory.users:  # the owner of the grant must find the user in the directory
                 await self.current.catch_up()
+            self.sign_in.signed_in(handle, client_address)
             log.info("global.registered", uid=user.uid, home=home)
             return self._grant(user, separate_tokens)
         raise Unavailable("Too many people are registering at once; try again.")
@@ -146,6 +145,8 @@ class GlobalServer:
 
     async def _close(self, uid: int, reason: str) -> None:
         await self.current.catch_up()  # every home must hear of the closing, so every home must be known
+        if (user := self.directory.users.get(uid)) is not None:
+            self.sign_in.forget(user.handle)
         homes = sorted(self.directory.homes)
         await self.writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.new_id()),))
         if uid in self.directory.users:
@@ -153,23 +154,20 @@ class GlobalServer:
         log.info("global.erased", uid=uid)
 
     async def _known_by_password(self, handle: str, password: str, client_address: str) -> Listed:
-        counted = ((self.limits.failed_logins, (handle, client_address)), (self.limits.failed_guesses, client_address))
-        for limit, key in counted:  # counted in advance, so that simultaneous guesses count too
-            limit.take(key)
+        attempt = self.sign_in.attempt(handle, client_address)
         try:
             user = await self.current.find(lambda: self.directory.by_handle(handle))
             stored = await self._password_hash(user.uid) if user else None
-            fits = await self.passwords.verify(password, stored)
-        except Unavailable:
-            for limit, key in counted:
-                limit.give_back(key)
+            fits = await self.passwords.verify(password, stored, attempt.caller)
+        except (Unavailable, TooManyRequests):
+            attempt.give_back(hashed=False)
             raise
         if not fits or user is None or stored is None:
             raise BadCredentials
-        for limit, key in counted:
-            limit.give_back(key)
+        attempt.give_back(hashed=True)
+        self.sign_in.signed_in(handle, client_address)
         if self.passwords.is_outdated(stored):
-            await self._hash_again(user.uid, password, stored)
+            await self._hash_again(user.uid, password, stored, attempt.caller)
         return user
 
     async def search(self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None) -> views.Users:
@@ -196,7 +194,7 @@ class GlobalServer:
     async def change_profile(self, who: Identity, profile: Mapping[str, str | None]) -> views.User:
         """Set the named fields; None or a blank text empties a field. Returns the user. Raises `Invalid`, `UnknownUser`,
         `TooManyRequests`."""
-        self.limits.lookups.take(who.uid)
+        self.limits.profile_changes.take(who.uid)
         command = ChangeProfile(uid=who.uid, profile=profile, cause=self.new_id())
 
         def changed(events: list[Event]) -> Listed:
@@ -230,10 +228,10 @@ class GlobalServer:
             return None
         return found or None
 
-    async def _hash_again(self, uid: int, password: str, stored: str) -> None:
+    async def _hash_again(self, uid: int, password: str, stored: str, caller: Caller) -> None:
         """Hash the password again at today's cost, while it is at hand. A failure is harmless, because the next login tries again."""
-        with contextlib.suppress(Unavailable, UnknownUser):
-            fresh = await self.passwords.hash(password)
+        with contextlib.suppress(Unavailable, UnknownUser, TooManyRequests):
+            fresh = await self.passwords.hash(password, caller)
             await self.writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.new_id()),))
 
     def _home(self, name: str) -> views.Home:

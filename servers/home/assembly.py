@@ -85,7 +85,7 @@ def assemble(
     table = store.lease()
     lease = None if table is None else Lease(table, name, config.holder, config.lease_s)
     broker = broker if lease is None else leased(broker, lease)
-    erasure = Erasure(store, closed)
+    erasure = Erasure(store, closed, projections.streams_with)
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out,
                     set_back=lambda why: keeper.stop_writing(why), erasure=erasure)  # fmt: skip
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
@@ -169,9 +169,10 @@ def assemble(
                           readiness=Readiness(name, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
+    statuses = RateLimit(config.statuses_per_s, config.statuses_burst, monotonic, "Your status changes too often; wait a little.")
     contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)
     server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, health=health, verifier=verifier,
                         writer=writer, sessions=sessions, contacts=contacts, projections=projections, housekeeping=housekeeping,
-                        blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, monotonic=monotonic,
-                        new_id=new_id)  # fmt: skip
+                        blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, statuses=statuses,
+                        monotonic=monotonic, new_id=new_id)  # fmt: skip
     return server

@@ -38,8 +38,10 @@ class HomeConfig:
     blank_s: float = blanks.INTERVAL_S
     sends_per_s: float = 100.0  # per user, lasting: a program may do this, a person never
     sends_burst: int = 1_000  # a client that was offline sends at once what it kept
-    changes_per_s: float = 10.0  # per user, lasting: logins, contacts, status; each is told to all contacters
+    changes_per_s: float = 10.0  # per user, lasting: logins and contacts, weighed by the lists that they read: see `work.py`
     changes_burst: int = 6_000  # a contact list of the largest size is imported at once
+    statuses_per_s: float = 10.0  # per user, lasting: changes of status, weighed by those who watch the user
+    statuses_burst: int = 1_000  # with 1,500 contacters some thirty changes at once, then one in three seconds
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     clock: ClockConfig = field(default_factory=ClockConfig)
     readiness: ReadinessConfig = field(default_factory=ReadinessConfig)

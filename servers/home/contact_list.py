@@ -10,6 +10,7 @@ from domain.events.home import ContactAdded
 from domain.user.commands import LookUp, PutContact, RemoveContact
 from domain.user.state import Contact
 from projections.by_server import HomeProjections
+from servers.home import work
 from servers.home.global_client import GlobalClient
 from servers.security.identity import Identity
 from servers.security.rate_limit import RateLimit
@@ -33,7 +34,8 @@ class ContactList:
     new_id: Callable[[], str]
 
     async def read(self, who: Identity) -> list[views.Contact]:
-        """The user's contact list, in the shapes of the protocol."""
+        """The user's contact list, in the shapes of the protocol. Raises `TooManyRequests`."""
+        self.changes.take(who.uid, work.reading(self.projections.contacters, who.uid))
         stream = f"user-{who.uid}"
         contacts: list[views.Contact] = await self.writer.submit(
             (LookUp(uid=who.uid, cause=""),),
@@ -80,6 +82,6 @@ class ContactList:
         return contact_view(contact, self.notifier.shown(contact.uid, contact.home))
 
     def _tell(self, uid: int, added: list[views.Contact], removed: list[int]) -> None:
-        part = contacts_part(added, removed)
+        part, uids = contacts_part(added, removed), [*(contact.uid for contact in added), *removed]
         for session in self.sessions.of(uid):
-            session.tell(part)
+            session.tell_contacts(part, uids)

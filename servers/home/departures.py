@@ -22,13 +22,12 @@ class Departures:
 
     def left(self, uid: int) -> None:
         """The account `uid` is closed: end its sessions, and drop its messages from the sessions of everybody else."""
-        self.verifier.forget()
+        self.verifier.forget_refused()
         self.global_client.forget(uid)
         for session in list(self.sessions.of(uid)):
             self.blanks.remove(session)
             self.sessions.remove(session)
             session.outlet.write((goodbye_part("closed", None),))
             session.outlet.close()
-        for session in self.sessions:
-            session.drop(uid)
+        self.sessions.drop(uid)
         self.housekeeping.drop_erased(uid)

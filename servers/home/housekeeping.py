@@ -65,9 +65,9 @@ class Housekeeping:
 
     def drop_erased(self, sender: int) -> None:
         """Take an erased sender's messages out of the mailboxes of users who are here. Other mailboxes are cleaned at the next login."""
-        here = {session.uid for session in self.sessions} & self.waiting.mailboxes.keys()
-        commands = [DropErased(uid=uid, cause="erasure", sender=sender) for uid in here]
-        self._tasks.start(self._submit(commands))
+        here = [uid for uid in self.waiting.recipients.get(sender, ()) if self.sessions.of(uid)]
+        if here:
+            self._tasks.start(self._submit([DropErased(uid=uid, cause="erasure", sender=sender) for uid in here]))
 
     async def _end_orphans(self, orphans: Sequence[tuple[int, str]]) -> None:
         if not orphans:

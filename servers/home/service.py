@@ -14,6 +14,7 @@ from domain.user.state import UserState
 from projections.by_server import HomeProjections
 from runtime.deferred import Deferred, succeeded
 from runtime.times import rfc3339
+from servers.home import work
 from servers.home.contact_list import ContactList
 from servers.home.global_client import GlobalClient
 from servers.home.health import Health
@@ -54,6 +55,7 @@ class HomeServer:
     global_client: GlobalClient
     sends: RateLimit
     changes: RateLimit
+    statuses: RateLimit
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
     _stopping: bool = field(default=False, init=False)
@@ -108,7 +110,8 @@ class HomeServer:
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Begin a session; write `welcome` and the waiting messages. Raises `TooManyRequests`, also for too many sessions."""
-        self.changes.take(who.uid)
+        index = self.projections.contacters
+        self.changes.take(who.uid, work.reading(index, who.uid) + work.telling(index, who.uid))
         session_id = f"{self.lifecycle.life}.{self.new_id()}"
         login = LogIn(
             uid=who.uid,
@@ -156,7 +159,7 @@ class HomeServer:
         self.blanks.add(session)
         outlet.write((welcome,))
         if waiting:
-            session.enqueue(waiting)
+            self.sessions.enqueue(session, waiting)
         return session
 
     def lost(self, session: Session) -> None:
@@ -233,7 +236,7 @@ class HomeServer:
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
         """Choose a status. Raises `Invalid` for a time in the past, `TooManyRequests`."""
-        self.changes.take(who.uid)
+        self.statuses.take(who.uid, work.telling(self.projections.contacters, who.uid))
         await self.writer.submit((SetStatus(uid=who.uid, cause=self.new_id(), status=status, note=note, until=until),))
 
     def offering(self, who: Identity, session_id: str) -> Session:

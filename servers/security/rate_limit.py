@@ -1,6 +1,7 @@
 """Rate limits by token buckets. Rule: memory is bounded, whatever keys arrive; the time comes from outside.
 
-A token bucket in its one-number form (GCRA): per key we keep the moment at which its bucket is full again.
+A token bucket in its one-number form (GCRA): per key we keep the moment at which its bucket is full again. A token is a unit of work, and
+a call that makes more of it takes more.
 """
 
 import math
@@ -26,11 +27,13 @@ class RateLimit:
         self._max_keys = max_keys
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
-    def take(self, key: Hashable) -> None:
-        """Take one token. Raises `TooManyRequests` (with `retry_after_s`, whole seconds) when there is none; that costs nothing."""
+    def take(self, key: Hashable, tokens: int = 1) -> None:
+        """Take tokens; of a call that costs more than the whole bucket, the whole bucket. Raises `TooManyRequests` (with `retry_after_s`,
+        whole seconds) when there are too few; that costs nothing."""
         now = self._clock()
         known = self._full_at.get(key)
-        full_at = self._interval_s + (now if known is None or known < now else known)
+        taken_s = self._interval_s if tokens == 1 else min(tokens * self._interval_s, self._whole_s)
+        full_at = taken_s + (now if known is None or known < now else known)
         wait_s = full_at - now - self._whole_s
         if wait_s > 1e-9:  # rounding must not cost a token
             raise TooManyRequests(self._detail, retry_after_s=math.ceil(wait_s))
@@ -59,6 +62,10 @@ class RateLimit:
                 del self._full_at[key]
             else:
                 self._full_at[key] = full_at
+
+    def taken(self, key: Hashable) -> int:
+        """How many tokens are missing from the bucket of `key` now."""
+        return round(max(self._full_at.get(key, 0.0) - self._clock(), 0.0) / self._interval_s)
 
     def __len__(self) -> int:
         return len(self._full_at)

@@ -4,6 +4,7 @@ A token is a JWT: `sub` (uid), `handle`, `name`, `home`, `home_url`, `roles` whe
 names the key. `aud` says who believes it, so that a server to which a user shows a token cannot act as that user elsewhere.
 """
 
+import asyncio
 import hashlib
 import os
 import secrets
@@ -30,6 +31,7 @@ OF_OLD_CLIENTS = (HOME, GLOBAL)  # one token for both, as clients before version
 MAX_TOKEN_CHARS = 4_096  # ours have about 500; a longer one is not worth a check of its signature
 DIGEST_BYTES = 20  # of a token, as the key of the cache: nobody finds another text with the same digest, and it is a tenth as long
 CACHED_TOKENS = 50_000  # about 0.5 KB each; twice the sessions that one home is expected to hold
+SWEEP_S = 1.0  # one pass over 50,000 tokens takes 3 ms, so that it must not be made for each of many who leave at once
 _PARSE_ONLY: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["sub", "exp", "iss"]}
 
 log = structlog.get_logger()
@@ -115,7 +117,8 @@ class KeyVerifier:
         self._known: dict[bytes, Identity] = {}
         self._is_another = is_another
         self.strangers = 0  # tokens for the uid of somebody else
-        self.refused: Collection[int] = ()  # users who have closed their account; after a change, call `forget`
+        self.refused: Collection[int] = ()  # users who have closed their account; after a change, call `forget_refused`
+        self._sweep: asyncio.TimerHandle | None = None
 
     def set_keys(self, keys: Iterable[Any]) -> None:
         """Believe these keys (as `Signer.public_keys` gives them) and no others. Raises `ValueError` when one is not Ed25519."""
@@ -166,8 +169,18 @@ class KeyVerifier:
         return known
 
     def forget(self) -> None:
-        """Check every token anew, because some are refused from now on."""
+        """Check every token anew, because another key is believed from now on."""
         self._known.clear()
+
+    def forget_refused(self) -> None:
+        """Users have closed their account: their tokens are refused at once, and in a second nothing of them is in memory."""
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._forget_refused)
+
+    def _forget_refused(self) -> None:
+        self._sweep = None
+        for digest in [digest for digest, known in self._known.items() if known.uid in self.refused]:
+            del self._known[digest]
 
     def _read(self, token: str) -> Identity:
         if not self._keys:

@@ -5,8 +5,6 @@ A change of presence costs two dict look-ups, a shared encoding and a share of o
 
 from collections.abc import Callable, Iterable, Sequence
 
-from msgspec import Raw
-
 from domain.event import Event
 from domain.events.home import (
     ContacterAdded,
@@ -24,7 +22,7 @@ from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, UNKNOWN, Change, Presence, PresenceIndex, told_to_contacter
 from projections.server.waiting_mail import WaitingIndex
 from servers.messaging.heartbeats import PeerMonitor
-from servers.sessions.part_bodies import change_view, done_part, presence_part, status_part
+from servers.sessions.part_bodies import Told, change_view, done_part, status_part
 from servers.sessions.parts import Part
 from servers.sessions.sessions import Session, Sessions
 from servers.store.event_store import Committed
@@ -83,7 +81,7 @@ class SessionNotifier:
         self._presence.position = self._contacters.position = self._waiting.position = self._closed.position = newest
         self._handles.position = newest
         for session, events in fresh.items():  # everything is folded before anybody is told
-            session.enqueue(events)
+            self._sessions.enqueue(session, events)
         for session, part in done:
             session.tell_in_order(part)
         for choice in chosen:
@@ -135,14 +133,14 @@ class SessionNotifier:
 
     def tell(self, changes: Sequence[Change]) -> None:
         """Tell every live session that watches one of the users; one part per session."""
-        told: dict[Session, list[Raw]] = {}
+        told: dict[Session, list[Told]] = {}
         for change in changes:
-            views: list[Raw | None] = [None, None]
+            views: list[Told | None] = [None, None]
             for watcher, notify in self._contacters.watchers.get(change.uid, {}).items():
                 for session in self._sessions.of(watcher):
                     view = views[notify]
                     if view is None:
-                        view = views[notify] = change_view(change, notify)
+                        view = views[notify] = Told(change.uid, change_view(change, notify))
                     told.setdefault(session, []).append(view)
         for session, entries in told.items():
-            session.tell(presence_part(entries))
+            session.tell_presence(entries)

@@ -3,6 +3,9 @@
 Message bodies are on the hot path: each takes about 2 µs.
 """
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import msgspec
 from msgspec import Raw
 
@@ -50,9 +53,16 @@ def change_view(change: Change, notify: bool) -> Raw:
     return Raw(encode(views.PresenceChange(change.uid, change.status, instant(change.since), change.note, change.reason, notify)))
 
 
-def presence_part(changes: list[Raw]) -> Part:
-    """Several changes as one part; the entries are encoded once and shared among watchers."""
-    return Part("presence", encode(views.PresenceChanges(changes)))
+class Told(NamedTuple):
+    """One entry of a `presence` part: about whom it is, and how one kind of watcher sees it. Watchers share it."""
+
+    uid: int
+    view: Raw
+
+
+def presence_part(changes: Iterable[Told]) -> Part:
+    """Several changes as one part; the entries are encoded once."""
+    return Part("presence", encode(views.PresenceChanges([change.view for change in changes])))
 
 
 def done_part(id: str) -> Part:

@@ -6,19 +6,21 @@ task. One turn of the event loop sends a session at most `MAX_LAG` events, which
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import cast
 
 from domain.events.home import MessageQueued
 from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, Waiting
-from servers.sessions.part_bodies import part_of
+from servers.sessions.part_bodies import Told, part_of, presence_part
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.route import DirectRoute
 
 ACK_WINDOW = 64  # unacked messages per session: a client that stops reading holds at most 64 × 16 KiB of our memory
 MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # events queued here; those that another session acked stay queued, and a full mailbox must fit
-MAX_BACKLOG = 256  # parts outside the mailbox (presence, done, contacts) that wait for a full transport; past that: reconnect
+MAX_BACKLOG = 256  # parts outside the mailbox (done, contacts, status) that wait for a full transport; past that: reconnect
+PRESENCE = 50  # people in one part of presence that had to wait: with the longest notes it stays far below the transport's mark
 FLUSH = 64  # parts per write: keeps one write below the transport's high-water mark for ordinary texts
 
 
@@ -35,7 +37,23 @@ class Hello:
 class Session:
     """One logged-in client. `sent`: the last mailbox number handed to the transport."""
 
-    __slots__ = ("acked_upto", "backlog", "closed", "id", "outlet", "pong", "queue", "route", "seen_at", "sent", "slot", "uid", "unacked")
+    __slots__ = (
+        "acked_upto",
+        "backlog",
+        "closed",
+        "id",
+        "late",
+        "outlet",
+        "pong",
+        "queue",
+        "route",
+        "seen_at",
+        "senders",
+        "sent",
+        "slot",
+        "uid",
+        "unacked",
+    )
 
     def __init__(self, id: str, uid: int, outlet: Outlet, pong: bool, now: float, sent: int) -> None:
         self.id = id
@@ -48,9 +66,11 @@ class Session:
         self.slot = 0
         self.closed = False
         self.queue: list[Waiting | Part] | None = None
+        self.senders: set[int] | None = None  # of messages that are queued, or were since it was last empty: see `Sessions.enqueue`
         self.route: DirectRoute | None = None  # where the client can be called
         self.unacked: deque[int] | None = None
         self.backlog: list[Part] | None = None
+        self.late: dict[int, Told] | None = None  # the newest presence of each contact, while the transport is full
 
     def enqueue(self, events: list[Waiting]) -> None:
         """Send these events as far as transport and window allow, and queue the rest; the list becomes the session's own. The connection of
@@ -69,9 +89,28 @@ class Session:
         if self.queue:
             self.queue = [e for e in self.queue if not (isinstance(e, MessageQueued) and e.uid == sender)] or None
 
+    def tell_presence(self, changes: list[Told]) -> None:
+        """Send changes of presence. While the transport is full only the newest of each person is kept, which is all that matters; so a
+        client on a slow line is never cut off for what others do."""
+        if self.outlet.writable and not (self.backlog or self.late):
+            self.outlet.write((presence_part(changes),))
+            return
+        late = self.late
+        if late is None:
+            self.late = late = {}
+        for change in changes:
+            late[change.uid] = change
+
+    def tell_contacts(self, part: Part, uids: Iterable[int]) -> None:
+        """Send a change of the contact list. It says how these contacts stand, or that they are none any more, so what waits is older."""
+        if self.late:
+            for uid in uids:
+                self.late.pop(uid, None)
+        self.tell(part)
+
     def tell(self, part: Part) -> None:
         """Send a part that is not in the mailbox, or keep it while the transport is full."""
-        if self.outlet.writable and not self.backlog:
+        if self.outlet.writable and not (self.backlog or self.late):
             self.outlet.write((part,))
             return
         if self.backlog is None:
@@ -96,7 +135,7 @@ class Session:
             if not parts:
                 return
             self.outlet.write(parts)
-            if self.queue is None and self.backlog is None:
+            if self.queue is None and self.backlog is None and self.late is None:
                 return
 
     def resume(self) -> None:
@@ -119,6 +158,11 @@ class Session:
         parts: list[Part] = []
         if self.backlog:
             parts, self.backlog = self.backlog[:FLUSH], self.backlog[FLUSH:] or None
+        if self.late is not None and not self.backlog:  # after the contact list, of which it tells
+            uids = list(islice(self.late, PRESENCE))
+            if uids:
+                parts.append(presence_part([self.late.pop(uid) for uid in uids]))
+            self.late = self.late or None
         queue, left = self.queue, FLUSH - len(parts)
         if queue is None:
             return parts
@@ -149,6 +193,8 @@ class Sessions:
     def __init__(self) -> None:
         self._by_id: dict[str, Session] = {}
         self._by_uid: dict[int, tuple[Session, ...]] = {}
+        self._queueing: dict[int, set[Session]] = {}  # a sender -> the sessions in whose queues a message of theirs may be
+        self.searched = 0  # sessions whose queues were searched for messages of somebody who left
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -164,6 +210,7 @@ class Sessions:
     def remove(self, session: Session) -> bool:
         """A session ends. False when it had ended before."""
         session.closed = True
+        self._forget_senders(session)
         if self._by_id.pop(session.id, None) is None:
             return False
         left = tuple(s for s in self._by_uid[session.uid] if s is not session)
@@ -172,6 +219,38 @@ class Sessions:
         else:
             del self._by_uid[session.uid]
         return True
+
+    def enqueue(self, session: Session, events: list[Waiting]) -> None:
+        """Send these events as `Session.enqueue` does, and note from whom the ones are that it must queue."""
+        count = len(events)
+        session.enqueue(events)
+        queue = session.queue
+        if queue is None:
+            if session.senders is not None:
+                self._forget_senders(session)
+        elif not session.closed:
+            fresh = {event.uid for event in queue[-count:] if isinstance(event, MessageQueued)}
+            if session.senders is None:
+                session.senders = set()
+            for sender in fresh - session.senders:
+                self._queueing.setdefault(sender, set()).add(session)
+            session.senders |= fresh
+
+    def drop(self, sender: int) -> None:
+        """Take the messages of an erased sender out of the queues."""
+        for session in self._queueing.pop(sender, ()):
+            self.searched += 1
+            session.drop(sender)
+            if session.senders is not None:
+                session.senders.discard(sender)
+
+    def _forget_senders(self, session: Session) -> None:
+        for sender in session.senders or ():
+            sessions = self._queueing.get(sender, set())
+            sessions.discard(session)
+            if not sessions:
+                self._queueing.pop(sender, None)
+        session.senders = None
 
     def get(self, id: str) -> Session | None:
         """The session with this id, if it is live."""

@@ -4,7 +4,7 @@ next start destroys it; nothing that was decrypted stays in memory.
 The writer calls `Erasure.destroy` before its listeners hear of the commit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -18,9 +18,11 @@ log = structlog.get_logger()
 class Erasure:
     """Destroys the keys of users who have closed their account."""
 
-    def __init__(self, store: Store, closed: ClosedAccounts) -> None:
+    def __init__(self, store: Store, closed: ClosedAccounts, streams_with: Callable[[int], Iterable[str]]) -> None:
+        """`streams_with(uid)`: the streams whose states hold something of that user, once the commit is folded."""
         self._store = store
         self._closed = closed
+        self.streams_with = streams_with
         self.unfinished: set[int] = set()  # users whose keys could not be destroyed yet
 
     async def start(self) -> None:

@@ -20,6 +20,7 @@ class StateCache(OrderedDict[str, State]):
         super().__init__()
         self._store = store
         self._max_states = max_states
+        self.dropped = 0  # states that were forgotten, because somebody left of whom they held something
         self.loaded: list[str] = []  # the streams that were loaded for the present batch
 
     async def load(self, stream: str, commands: Iterable[Command]) -> None:
@@ -45,6 +46,12 @@ class StateCache(OrderedDict[str, State]):
         """Forget every state that one of these events has changed."""
         for event in events:
             self.pop(event.originator_id, None)
+
+    def drop(self, streams: Iterable[str]) -> None:
+        """Forget the states of these streams, of those that are here."""
+        for stream in streams:
+            if self.pop(stream, None) is not None:
+                self.dropped += 1
 
     async def snapshot(self, streams: Iterable[str]) -> None:
         """Store the present states of these streams. A failure is harmless, because a later load then folds more events."""

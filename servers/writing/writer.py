@@ -210,7 +210,7 @@ class Writer:
             if record.version % SNAPSHOT_EVERY == 0:
                 grown.append(record.stream)
         erasure = self._erasure
-        if erasing := erasure is not None and bool(erased or erasure.unfinished):
+        if erasure is not None and (erased or erasure.unfinished):
             await erasure.destroy(erased)
         for listener in self.listeners:
             try:
@@ -220,8 +220,8 @@ class Writer:
         self._answer(batch)
         if grown:
             await self.states.snapshot(grown)
-        if erasing:  # no state that holds decrypted words of such a user stays in memory
-            self.states.clear()
+        if erasure is not None and erased:  # no state that holds decrypted words of such a user stays in memory
+            self.states.drop(stream for uid in erased for stream in erasure.streams_with(uid))
 
     def _answer(self, batch: Sequence[UnitOfWork]) -> None:
         for unit in batch:

@@ -76,6 +76,10 @@ async def urls(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
         ops=frozenset({"olga"}),
         failed_logins_per_s=1e6,
         failed_logins_burst=1_000_000,
+        failed_anywhere_per_s=1e6,
+        failed_anywhere_burst=1_000_000,
+        sign_ins_per_s=1e6,
+        sign_ins_burst=1_000_000,
     )
     async with AsyncExitStack() as stack:
         await broker.start()

@@ -150,7 +150,7 @@ class Town:
         self.sealed: dict[str, int] = {}  # up to where the Global Server has seals
         self.losses: dict[str, str] = {}  # what homes say that they have lost
         self.accepted: set[str] = set()  # whose loss the ops have accepted
-        self.changes_burst = 10**9
+        self.changes_burst = self.statuses_burst = 10**9
         self.cards = CardsConfig()
         self.global_is_away = False
 
@@ -172,7 +172,8 @@ class Town:
     async def opens(self, name: str, **options: Any) -> HomeServer:
         config = HomeConfig(
             name, f"http://{name}", self.store_url(name), self.directory / name, blank_s=options.get("blank_s", 3600.0),
-            sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst, housekeeping=self.housekeeping, seals=self.seals,
+            sends_per_s=1e9, sends_burst=10**9, changes_burst=self.changes_burst,
+            statuses_burst=self.statuses_burst, housekeeping=self.housekeeping, seals=self.seals,
             heartbeats=self.heartbeats, max_tickets=self.max_tickets, registry_keys=(self.registry.keys_url,),
             shared_broker=options.get("shared_broker", False),
             cards=self.cards, clock=self.clock_config, readiness=self.readiness, keys_url=self.keys_url(name),

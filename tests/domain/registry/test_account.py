@@ -75,7 +75,7 @@ def test_what_is_personal_in_a_snapshot_is_the_users_own():
     assert (profile.owner, password_hash.owner) == (42, 42)
 
 
-@pytest.mark.parametrize("value", ["x" * (MAX_FIELD_CHARS + 1), "\x1b[2Jboo", "\ud800", 7])
+@pytest.mark.parametrize("value", ["x" * (MAX_FIELD_CHARS + 1), "\x1b[2Jboo", "\ud800", 7, "\ufdfa" * 56])
 def test_profile_fields_are_short_plain_text(value):
     given().when(register(profile={"note": value})).refuses(Invalid, field="profile.note")
     given(ANN).when(change(note=value)).refuses(Invalid, field="profile.note")

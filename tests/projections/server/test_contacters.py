@@ -53,6 +53,15 @@ def test_the_homes_that_must_be_told_of_a_local_user():
     assert folded((ANN, BOB_WATCHES), (CAROL, BOB_WATCHES), (CAROL, BOB_GONE)).contacters == {ANN: {BOB: "h2"}}
 
 
+def test_how_many_contacts_a_user_has():
+    assert folded((ANN, contact_added(), contact_added()), (CAROL, contact_added())).contacts == {ANN: 1, CAROL: 1}
+    index = folded((ANN, contact_added(), REMOVED), (CAROL, REMOVED))
+    assert index.contacts == {}
+    loaded = ContacterIndex()
+    loaded.from_checkpoint(through_msgpack(folded((ANN, contact_added())).to_checkpoint()))
+    assert loaded.contacts == {ANN: 1}, "a checkpoint of before has what it is counted from"
+
+
 def test_every_event_moves_the_position_and_a_repeat_changes_nothing():
     index = folded((ANN, logged_in(), contact_added()))
     assert index.position == 2

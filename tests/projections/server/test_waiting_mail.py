@@ -1,6 +1,7 @@
 """Which mailboxes are not empty: a mailbox is listed for as long as one message waits in it, and no longer."""
 
 import pytest
+from msgspec.structs import replace
 
 from domain.event import in_stream
 from domain.events.home import MailboxClosed, MessageErased, MessageExpired, MessagesDelivered
@@ -69,6 +70,19 @@ def test_those_whose_first_message_is_old_are_found():
 
 def test_what_is_told_of_a_mailbox_that_is_not_listed_changes_nothing():
     assert folded(*TAKEN_OUT.values()).mailboxes == {}
+
+
+def from_carol(event):
+    return replace(event, uid=CAROL)
+
+
+def test_it_knows_where_a_message_of_somebody_waits():
+    both = (queued(1, "m1"), from_carol(queued(2, "m2")), from_carol(queued(3, "m3")))
+    assert folded(*both).recipients == {BOB: {ANN}, CAROL: {ANN}}
+    assert folded(*both, delivered(1, "m1")).recipients == {CAROL: {ANN}}
+    assert folded(*both, from_carol(MessageErased(**SETTLED))).recipients == {BOB: {ANN}, CAROL: {ANN}}
+    assert folded(*both, *[from_carol(MessageErased(**SETTLED))] * 3).recipients == {BOB: {ANN}}
+    assert folded(*both, MailboxClosed(**WHEN)).recipients == {}
 
 
 def test_a_repeat_changes_nothing():

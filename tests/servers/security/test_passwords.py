@@ -1,10 +1,8 @@
-"""Passwords: right, wrong, of nobody, in a storm."""
-
-import asyncio
+"""Passwords: right, wrong, of nobody. How they wait for their hashes stands in `test_hashing.py`."""
 
 import pytest
 
-from domain.errors import Invalid, Unavailable
+from domain.errors import Invalid
 from servers.security.passwords import CHEAP, Cost, Passwords
 
 
@@ -65,12 +63,3 @@ async def test_a_hash_of_another_cost_is_outdated(hasher):
         assert await dearer.verify("correct horse", stored)
     finally:
         dearer.close()
-
-
-async def test_in_a_storm_the_last_are_told_to_come_again():
-    hasher = Passwords(CHEAP, max_waiting=3)
-    results = await asyncio.gather(*(hasher.hash("correct horse") for _ in range(5)), return_exceptions=True)
-    assert [isinstance(result, Unavailable) for result in results] == [False] * 3 + [True] * 2
-    assert hasher.waiting == 0
-    assert await hasher.hash("correct horse")
-    hasher.close()

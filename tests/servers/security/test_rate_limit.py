@@ -95,3 +95,17 @@ def test_nobody_is_kept_whose_bucket_is_full_again():
         limiter.take(number)
         clock.now += 1
     assert len(limiter) <= 2
+
+
+def test_a_call_takes_as_many_tokens_as_it_costs_and_never_more_than_there_can_be():
+    clock = Clock()
+    limiter = RateLimit(1, 10, clock)
+    limiter.take("ann", 7)
+    assert limiter.taken("ann") == 7
+    with pytest.raises(TooManyRequests) as refusal:
+        limiter.take("ann", 5)
+    assert refusal.value.extra["retry_after_s"] == 2
+    limiter.take("ann", 3)
+    clock.now += 10
+    limiter.take("ann", 1_000)
+    assert limiter.taken("ann") == 10

@@ -8,11 +8,13 @@ from domain.errors import Invalid, TooManyRequests
 from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING
 from domain.user.decide import MAX_SESSIONS
 from domain.values import LAST_MOMENT
+from projections.server.presence import Change
 from runtime.times import rfc3339
 from servers.home import service as home_module
 from servers.sessions.blanks import SLOTS
+from servers.sessions.part_bodies import Told, change_view
 from servers.sessions.parts import Part
-from servers.sessions.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, Session
+from servers.sessions.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, PRESENCE, Session
 from tests.domain.home_stories import queued, receipt
 from tests.servers.homes import Town, Window, shown
 
@@ -73,15 +75,52 @@ def test_a_slow_client_keeps_a_bounded_number_of_references_and_is_then_dropped(
     assert MAX_LAG >= MAX_WAITING + MAX_RECEIPTS, "a full mailbox must fit"
 
 
-def test_presence_for_a_slow_client_is_bounded_too():
+def test_what_else_waits_for_a_slow_client_is_bounded_too():
     window = Window()
     window.slow = True
     client = session(window)
     for _ in range(MAX_BACKLOG):
-        client.tell(Part("presence", b"{}"))
+        client.tell(Part("done", b"{}"))
     assert not window.aborted
-    client.tell(Part("presence", b"{}"))
+    client.tell(Part("done", b"{}"))
     assert window.aborted
+
+
+def change(uid, status):
+    return Told(uid, change_view(Change(uid, status, None, "", "status"), False))
+
+
+def test_presence_that_waits_for_a_slow_client_is_merged_per_person_and_cuts_nobody_off():
+    """On 79ccbf3 the client was cut off after 256 changes."""
+    window = Window()
+    client = session(window)
+    window.slow = True
+    for _ in range(1_000):
+        client.tell_presence([change(1, "away"), change(2, "away")])
+        client.tell_presence([change(1, "online")])
+    client.tell_presence([change(3, "dnd")])
+    assert not window.aborted
+    assert len(client.late) == 3
+    window.slow = False
+    client.resume()
+    assert [(told["uid"], told["status"]) for told in window.bodies("presence")[0]["changes"]] == [(1, "online"), (2, "away"), (3, "dnd")]
+    assert client.late is None
+    client.tell_presence([change(1, "away"), change(1, "online")])
+    assert len(window.bodies("presence")[1]["changes"]) == 2, "a client that reads is told everything"
+
+
+def test_merged_presence_comes_in_portions_and_after_what_the_contact_list_says():
+    window = Window()
+    window.slow = True
+    client = session(window)
+    client.tell_presence([change(uid, "away") for uid in range(1, 2 * PRESENCE + 2)])
+    client.tell_contacts(Part("contacts", b"{}"), [1, 2 * PRESENCE])
+    window.slow = False
+    client.resume()
+    assert [part.name for part in window.parts] == ["contacts", "presence", "presence"]
+    told = [entry["uid"] for body in window.bodies("presence") for entry in body["changes"]]
+    assert told == [uid for uid in range(2, 2 * PRESENCE + 2) if uid != 2 * PRESENCE]
+    assert max(len(body["changes"]) for body in window.bodies("presence")) == PRESENCE
 
 
 def test_what_was_kept_is_sent_when_the_transport_drains():

@@ -197,3 +197,59 @@ async def test_replay_is_live_after_an_erasure(town, friends):
             loaded = home.lifecycle.store.load(stream)
             if known.version or loaded.version:
                 assert loaded.to_snapshot() == known.to_snapshot(), "a state in memory is what the log says"
+
+
+async def crowd(town, size):
+    """People of h2 who are online, each with a message from the next one that they have not acknowledged."""
+    people = [town.person(f"person{n}", "h2") for n in range(size)]
+    for person, following in zip(people, [*people[1:], people[0]], strict=True):
+        await person.adds(following)
+        await person.opens()
+    for person, following in zip(people, [*people[1:], people[0]], strict=True):
+        await person.sends(following, "hello")
+    await town.settled()
+    return people
+
+
+def people_in_memory(home):
+    return {stream for stream in home.writer.states if stream.startswith(("user-", "mailbox-"))}
+
+
+async def test_the_erasure_of_somebody_whom_nobody_knows_touches_nobody(town):
+    await crowd(town, 5)
+    home, stranger = town.homes["h2"], town.person("stranger", "h2")
+    await stranger.adds(stranger)
+    cached, tokens = people_in_memory(home), home.verifier.cached
+    await erases(town, stranger)
+    await erased_at(town, stranger, "h2")
+    assert people_in_memory(home) == cached - {f"user-{stranger.uid}", f"mailbox-{stranger.uid}"}
+    assert home.writer.states.dropped <= 2
+    assert home.sessions.searched == 0
+    assert home.verifier.cached == tokens, "nobody else's token is checked anew"
+    home.writer.states.clear()
+    other = town.person("other", "h2")
+    await other.adds(other)
+    await erases(town, other, 2)
+    await erased_at(town, other, "h2")
+    assert people_in_memory(home) == set(), "no mailbox of anybody else was loaded for a command"
+
+
+async def test_an_erasure_finds_what_holds_something_of_the_person(town, friends):
+    ann, bob = friends
+    people = await crowd(town, 5)
+    home = town.homes["h2"]
+    _, slow = await bob.opens()
+    await bob.opens()
+    await people[0].adds(ann)
+    slow.slow = True
+    await ann.sends(bob, SECRET)
+    await town.settled()
+    before = home.writer.states.dropped
+    streams = {f"user-{ann.uid}", f"mailbox-{ann.uid}", f"user-{bob.uid}", f"mailbox-{bob.uid}", f"user-{people[0].uid}"}
+    assert set(home.projections.streams_with(ann.uid)) == streams
+    here = streams & set(home.writer.states)
+    await erases(town, ann)
+    await erased_at(town, ann, "h1", "h2")
+    assert home.writer.states.dropped - before <= len(here) + 1, "ann's own stream came with her closing"
+    assert home.sessions.searched == 1, "only one window of bob's was behind"
+    assert SECRET not in repr(list(home.writer.states.values()))
