@@ -46,7 +46,7 @@ negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 410, 
 
 [[operations]]
 include-path = "/v1/status"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 422]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 422, 429]
 """
 ASKERS = {"user": "ann", "integrator": "crm", "ops": "olga", "nobody": None}
 
@@ -80,6 +80,7 @@ async def urls(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
         failed_anywhere_burst=1_000_000,
         sign_ins_per_s=1e6,
         sign_ins_burst=1_000_000,
+        profile_changes_burst=1_000_000,
     )
     async with AsyncExitStack() as stack:
         await broker.start()
