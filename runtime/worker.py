@@ -9,10 +9,13 @@ import contextlib
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import perf_counter
 from typing import Any, TypeVar
 
+from runtime.peak import Peak
+
 T = TypeVar("T")
-Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...], float]
 
 
 class Worker:
@@ -20,6 +23,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self.waited = Peak()  # how long a call waited until the thread began it, and for what
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def run(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
@@ -27,7 +31,7 @@ class Worker:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._thread.ident is None:
             self._thread.start()
-        self._calls.put((future, function, args))
+        self._calls.put((future, function, args, perf_counter()))
         return future
 
     def stop(self) -> None:
@@ -37,14 +41,17 @@ class Worker:
             self._thread.join()
 
     def _work(self) -> None:
+        running = ""  # what the thread did last, which is what a call has waited for
         while (call := self._calls.get()) is not None:
-            future, function, args = call
+            future, function, args, asked_at = call
+            self.waited.note(perf_counter() - asked_at, running)
             result: Any = None
             failure: BaseException | None = None
             try:
                 result = function(*args)
             except BaseException as error:  # it is raised again where the caller waits
                 failure = error
+            running = getattr(function, "__name__", "")
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                 future.get_loop().call_soon_threadsafe(_settle, future, result, failure)
             del call, future, function, args, result, failure  # nothing is kept alive until the next call

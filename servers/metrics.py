@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from broker.port import Broker
+from runtime.scheduler import Scheduler
 from servers.integrity.sealer import Sealer
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
@@ -27,6 +28,10 @@ def of_every_server(newest: int, writer: Writer, relay_lag: int, broker: Broker,
     yield GaugeMetricFamily("flash_started_seconds", "When this process began, in seconds since 1970.", STARTED)
     yield GaugeMetricFamily("flash_log_position", "Position of the newest event.", newest)
     yield GaugeMetricFamily("flash_writer_waiting", "Commands waiting for a commit.", writer.depth)
+    yield GaugeMetricFamily("flash_writer_lanes", "Users and servers whose commands wait for a commit.", writer.lanes)
+    yield CounterMetricFamily("flash_writer_refused", "Calls that found no room in the writer.", writer.refused)
+    waited, _ = writer.store.waited.value
+    yield GaugeMetricFamily("flash_store_wait_seconds", "The longest that a commit waited for the store's thread lately.", waited)
     yield CounterMetricFamily("flash_commits", "Transactions committed.", writer.commits)
     yield GaugeMetricFamily("flash_relay_lag", "Events committed but not yet published.", relay_lag)
     yield GaugeMetricFamily("flash_broker_connected", "1 while the broker answers.", int(broker.connected))
@@ -44,6 +49,20 @@ def of_every_server(newest: int, writer: Writer, relay_lag: int, broker: Broker,
     for name, behind in lags.items():
         lag.add_metric([name], behind)
     yield lag
+
+
+def turns(scheduler: Scheduler) -> Iterator[Metric]:
+    """How late this process is, and what long work it has."""
+    late, cause = scheduler.late.value
+    lateness = GaugeMetricFamily("flash_loop_late_seconds", "How late the event loop was at most lately.", labels=["job"])
+    lateness.add_metric([cause], late)
+    yield lateness
+    yield CounterMetricFamily("flash_loop_late_ticks", "Ticks of the event loop that came more than 20 ms late.", scheduler.late_ticks)
+    step_s, job = scheduler.longest.value
+    longest = GaugeMetricFamily("flash_job_step_seconds", "The longest step of a long piece of work lately.", labels=["job"])
+    longest.add_metric([job], step_s)
+    yield longest
+    yield GaugeMetricFamily("flash_jobs_waiting", "Long pieces of work that wait for their next step.", scheduler.waiting)
 
 
 def readiness(outbox: Outbox, ready: bool) -> Iterator[Metric]:

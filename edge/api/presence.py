@@ -28,7 +28,7 @@ class PresenceRoutes:
         """How users stand, and the cursor from which their changes follow."""
         query: requests.Presence = call.query or requests.Presence()
         after = int(query.page, 16) if query.page else 0
-        return answer_json(200, self._server.presence(call.identity, _uids(query.uids), query.limit, after))
+        return answer_json(200, await self._server.presence(call.identity, _uids(query.uids), query.limit, after))
 
     async def stream(self, call: Call) -> Answer:
         """Presence changes after a cursor, as they happen; the answer is endless.

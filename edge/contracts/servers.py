@@ -1,9 +1,10 @@
 """What the edge needs of the servers behind it. Rule: a route calls only what is named here."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from runtime.deferred import Deferred
+from runtime.scheduler import Job
 from servers.global_server import views as global_views
 from servers.security.identity import Identity
 from servers.sessions import views
@@ -44,10 +45,24 @@ class Streams(Protocol):
         """The session's transport is gone. Idempotent."""
 
 
+class Listing(Protocol):
+    """A contact list, in JSON."""
+
+    @property
+    def short(self) -> bool:
+        """Whether it can be written at once."""
+
+    async def whole(self) -> bytes:
+        """All of a short one."""
+
+    def send(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Job[None]:
+        """Write it piece by piece. `drained`: None while the transport takes more, else what is done when it does."""
+
+
 class ContactList(Protocol):
     """The calls about contact lists (`servers/home/contact_list.py`)."""
 
-    async def read(self, who: Identity) -> list[views.Contact]:
+    async def read(self, who: Identity) -> Listing:
         """The contact list."""
 
     async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
@@ -73,7 +88,7 @@ class Home(Streams, Protocol):
         """The calls about contact lists."""
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
-        """Register a session and write its first parts through `outlet`, before returning."""
+        """Register a session and write its first parts through `outlet`, as far as it takes them, before returning."""
 
     async def log_off(self, who: Identity, session_id: str) -> None:
         """End a session with a goodbye."""
@@ -140,7 +155,7 @@ class Global(Streams, Protocol):
     async def erase(self, who: Identity, uid: int) -> None:
         """Close somebody's account."""
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> global_views.PresencePage:
+    async def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> global_views.PresencePage:
         """A snapshot of the presence of `uids`, or one page of everybody granted."""
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Session:

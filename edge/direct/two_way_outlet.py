@@ -64,6 +64,14 @@ class TwoWayOutlet:
         self._metrics.pushed(parts, len(data))
         line.send(data)
 
+    def begin_part(self, name: str, size: int) -> None:
+        """A part in pieces takes the back connection. Only a welcome is one, and no line begins before it is written."""
+        self._back.begin_part(name, size)
+
+    def write_body(self, data: bytes) -> None:
+        """The next bytes of such a part."""
+        self._back.write_body(data)
+
     @property
     def writable(self) -> bool:
         """Whether the way in use takes more right now."""

@@ -10,7 +10,8 @@ from typing import cast
 
 from domain.errors import FlashError, Unavailable
 from edge.http.fast_path import CachedHead, is_whole, remember
-from edge.http.messages import CLOSE, CONTINUE, KEEP, Answer, TransportHandoff, render
+from edge.http.long_answer import LongBody
+from edge.http.messages import CLOSE, CONTINUE, KEEP, Answer, Source, TransportHandoff, render
 from edge.http.problems import NotInTime, problem
 from edge.http.request_reader import SLICE_BYTES, Request, RequestReader
 from edge.http.shared import Shared
@@ -25,6 +26,7 @@ class Connection(asyncio.Protocol):
         self._request: Request | None = None  # that is being answered; None for one whose head was cached
         self._segment: bytes | None = b""  # the last one received; None once a segment was not exactly one request
         self._task: asyncio.Task[None] | None = None
+        self._long: LongBody | None = None  # the answer that is being sent
         self._ticks = 0
         self._turn_due = False
         self._write_paused = False
@@ -62,6 +64,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone. A request that is being answered is finished all the same."""
         self.transport, self.closing = None, True
+        if self._long is not None:
+            self._long.resume()
         if not self.busy:
             self._shared.open.remove(self)
 
@@ -95,11 +99,15 @@ class Connection(asyncio.Protocol):
         """The client does not read its answers: from here on the ticks count."""
         self._ticks = 0
         self._write_paused = True
+        if self._long is not None:
+            self._long.paused = True
         self._hold_reading()
 
     def resume_writing(self) -> None:
         """The client has read on."""
         self._write_paused = False
+        if self._long is not None:
+            self._long.resume()
         self._hold_reading()
         self._next_turn()
 
@@ -156,8 +164,33 @@ class Connection(asyncio.Protocol):
 
     async def _run(self, request: Request) -> None:
         answer = await self._dispatcher.run(request.method, request.target, request.headers, request.body, self)
-        self._task = None
-        self.answered(answer)
+        if answer.source is not None and self.transport is not None and request.method != "HEAD":
+            await self._send_long(answer, answer.source, request)
+        else:
+            self._task = None
+            self.answered(answer)
+
+    async def _send_long(self, answer: Answer, source: Source, request: Request) -> None:
+        """Send an answer whose body is made while it is sent."""
+        assert self.transport is not None
+        last = request.last or request.old
+        self._long = LongBody(self.transport, self._shared.write_buffer, chunked=not request.old)
+        try:
+            whole = await self._long.send(render(answer, CLOSE if request.old else b""), source)
+        finally:
+            self._task = self._long = None
+        self.finishing = self.finishing or last or not whole
+        self._sent()
+
+    def _sent(self) -> None:
+        """A long answer is sent, or broke off."""
+        self._request, self.busy, self._ticks = None, False, 0
+        if self.transport is None:
+            self._shared.open.remove(self)
+        elif self.finishing:
+            self._close()
+        else:
+            self._next_turn()
 
     def answered(self, answer: Answer) -> None:
         """Send the answer to the request that is being answered."""

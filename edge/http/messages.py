@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 from wsgiref.handlers import format_date_time
 
 import msgspec
 
+from runtime.deferred import Deferred
+from runtime.scheduler import Job
 from servers.security.identity import Identity
 
 JSON = b"application/json"
@@ -56,14 +58,23 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
 
 
+class Source(Protocol):
+    """What can be sent piece by piece."""
+
+    def send(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Job[None]:
+        """Begin to write. `drained`: None while the transport takes more, else what is done when it does."""
+
+
 class Answer(NamedTuple):
-    """The answer of a route. `headers`: further header lines, each ending in CRLF; `cache`: None, or how long a cache may keep it."""
+    """The answer of a route. `headers`: further header lines, each ending in CRLF; `cache`: None, or how long a cache may keep it;
+    `source`: the body instead of `body`, where it is too long to be made at once."""
 
     status: int
     body: bytes = b""
     content_type: bytes = JSON
     headers: bytes = b""
     cache: bytes | None = None
+    source: Source | None = None
 
 
 NO_CONTENT = Answer(204)
@@ -111,10 +122,14 @@ KEEP = b"Connection: keep-alive\r\n"  # sent to HTTP/1.0 clients only, because t
 
 
 def render(answer: Answer, connection_header: bytes = b"", *, head_only: bool = False) -> bytes:
-    """The answer as it goes over the wire. `head_only`: to a HEAD request, which gets the length but not the body."""
-    status, body, content_type, headers, cache = answer
+    """The answer as it goes over the wire, without a body that comes from a source. `head_only`: to a HEAD request, which gets the length
+    but not the body."""
+    status, body, content_type, headers, cache, source = answer
     if status == 204:
         return b"%b%b%b%b\r\n" % (_STARTS[204], _date(), headers, connection_header)
+    if source is not None:
+        length = b"" if connection_header == CLOSE else b"Transfer-Encoding: chunked\r\n"
+        return b"%b%b%b%b%bContent-Type: %b\r\n\r\n" % (_STARTS[status], _date(), headers, connection_header, length, content_type)
     return b"%b%b%b%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
         _STARTS[status] if cache is None else _start(HTTPStatus(status), cache),
         _date(),

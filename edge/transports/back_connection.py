@@ -47,7 +47,18 @@ class BackConnections(OpenConnections["BackConnection"]):
 class BackConnection(asyncio.Protocol):
     """One back connection: the session's outlet and the transport's protocol in one object, to save memory."""
 
-    __slots__ = ("_ended", "_framing", "_ignored_bytes", "_opened", "_owner", "_resumed_early", "_session", "_transport", "writable")
+    __slots__ = (
+        "_ended",
+        "_framing",
+        "_ignored_bytes",
+        "_opened",
+        "_owed",
+        "_owner",
+        "_resumed_early",
+        "_session",
+        "_transport",
+        "writable",
+    )
 
     def __init__(self, owner: BackConnections, framing: Framing) -> None:
         self._owner = owner
@@ -59,6 +70,7 @@ class BackConnection(asyncio.Protocol):
         self.writable = False  # the transport takes more right now
         self._resumed_early = False  # the transport drained before `log_in` returned
         self._ignored_bytes = 0
+        self._owed = 0  # bytes of a body that is written in pieces
 
     # -- the handshake ---------------------------------------------------------------------------------------------------
 
@@ -108,6 +120,30 @@ class BackConnection(asyncio.Protocol):
         if parts[-1].name == GOODBYE:
             self._end()
         owner.write_buffer.write(transport, data)
+
+    def begin_part(self, name: str, size: int) -> None:
+        """Write the head of a part whose body follows in pieces."""
+        self._owed = size
+        self._owner.metrics.parts[name] += 1
+        before = self._framing.begin(name, size)
+        if not self._opened:
+            self._opened = True
+            before = self._framing.head + before
+        self._write_now(before)
+
+    def write_body(self, data: bytes) -> None:
+        """Write a piece of the body, and what comes behind the last one."""
+        self._owed -= len(data)
+        self._write_now(data if self._owed else data + self._framing.after)
+
+    def _write_now(self, data: bytes) -> None:
+        """Past the write buffer, so that the transport says at once when it is full."""
+        transport = self._transport
+        if self._ended or transport is None or transport.is_closing():
+            return
+        self._owner.metrics.bytes_pushed += len(data)
+        self._owner.write_buffer.flush()
+        transport.write(data)
 
     @property
     def unsent_bytes(self) -> int:

@@ -18,6 +18,13 @@ class Framing(Protocol):
     def frame(self, parts: Sequence[Part]) -> bytes:
         """The parts, one after the other."""
 
+    def begin(self, name: str, size: int) -> bytes:
+        """What comes before the body of a part that is written in pieces."""
+
+    @property
+    def after(self) -> bytes:
+        """What comes behind it."""
+
 
 def _head(content_type: bytes) -> bytes:
     # No length and no chunks: the body ends with the connection, which every proxy and HTTP/1.0 client understands.
@@ -38,10 +45,15 @@ class Multipart:
     name = "multipart"
     head = _head(b"multipart/x-mixed-replace; boundary=flash") + b"--flash\r\n"
     end = b"\r\n--flash--\r\n"
+    after = b"\r\n--flash\r\n"
 
     def frame(self, parts: Sequence[Part]) -> bytes:
         """Headers, body and the next boundary of each part; after a goodbye the closing one."""
         return b"".join([_multipart(part) for part in parts])
+
+    def begin(self, name: str, size: int) -> bytes:
+        """The headers of a part."""
+        return b"Content-Type: application/json\r\nFlash-Part: %b\r\nContent-Length: %d\r\n\r\n" % (name.encode(), size)
 
 
 def _multipart(part: Part) -> bytes:
@@ -60,10 +72,15 @@ class EventStream:
     name = "event-stream"
     head = _head(b"text/event-stream")
     end = b""
+    after = b"\n\n"
 
     def frame(self, parts: Sequence[Part]) -> bytes:
         """One event for each part."""
         return b"".join([_event(part) for part in parts])
+
+    def begin(self, name: str, size: int) -> bytes:
+        """The fields before the data, which has no line breaks."""
+        return b"event: %b\ndata: " % name.encode()
 
 
 def _event(part: Part) -> bytes:

@@ -94,7 +94,7 @@ class LongPolls:
 class PollOutlet:
     """A polled session's outlet: keeps parts until a poll takes them."""
 
-    __slots__ = ("_bytes", "_owner", "_parts", "_session", "_turn", "_waiter", "ended", "uid")
+    __slots__ = ("_bytes", "_owed", "_owner", "_parts", "_piece_name", "_pieces", "_session", "_turn", "_waiter", "ended", "uid")
 
     def __init__(self, owner: LongPolls, uid: int) -> None:
         self.uid = uid
@@ -103,6 +103,9 @@ class PollOutlet:
         self._session: Session | None = None
         self._parts: list[Part] = []
         self._bytes = 0
+        self._pieces: list[bytes] = []  # of a part that is not whole yet
+        self._piece_name = ""
+        self._owed = 0
         self._turn = 0  # of the newest poll; an older one takes nothing any more
         self._waiter: asyncio.Future[None] | None = None
 
@@ -172,6 +175,18 @@ class PollOutlet:
                     self.ended = True
         if self._parts:
             self._wake()
+
+    def begin_part(self, name: str, size: int) -> None:
+        """Collect a part whose body follows in pieces; no poll gets it before it is whole."""
+        self._pieces, self._piece_name, self._owed = [], name, size
+
+    def write_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._pieces.append(data)
+        self._owed -= len(data)
+        if not self._owed:
+            pieces, self._pieces = self._pieces, []
+            self.write((Part(self._piece_name, b"".join(pieces)),))
 
     @property
     def awaited(self) -> bool:

@@ -26,6 +26,8 @@ from edge.http.limits import Limits
 from edge.http.server import EdgeServer
 from flash.process.settings import BadSetting, Settings
 from runtime.database_urls import sqlite_file
+from runtime.scheduler import Scheduler
+from runtime.ticker import Ticker
 from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.config import GlobalConfig
@@ -87,11 +89,18 @@ def public_url(settings: Settings, port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def running_home(
-    settings: Settings, name: str, port: int, broker: Broker, *, shared: bool = True, made: Callable[[HomeServer], None] = lambda home: None
+    settings: Settings,
+    name: str,
+    port: int,
+    broker: Broker,
+    *,
+    shared: bool = True,
+    made: Callable[[HomeServer], None] = lambda home: None,
+    scheduler: Scheduler | None = None,
 ) -> AsyncIterator[HomeServer]:
     """A running Home Server. On PostgreSQL this waits for the lease, and a home that was set back may wait for its ops; `made` is called
-    before that. `shared`: other processes use the broker, too. Raises `BadSetting`, and `Unavailable` for an address in use or a
-    store that cannot be opened."""
+    before that. `shared`: other processes use the broker, too; `scheduler`: of the process, when there is one. Raises `BadSetting`, and
+    `Unavailable` for an address in use or a store that cannot be opened."""
     if not HOME_NAME.fullmatch(name) or name == GLOBAL:
         raise BadSetting(f"{name!r} is no name for a home: expected a letter, then up to 31 of a-z 0-9 _ -, and not {GLOBAL!r}")
     config = HomeConfig(
@@ -110,8 +119,8 @@ async def running_home(
         registry_keys=_registry_keys(settings),
         old_clients=settings.old_clients,
     )
-    with _alone(settings.data / f"{name}.lock"):
-        home = await asyncio.to_thread(assemble_home, config, broker)
+    async with _alone_in_turn(settings.data / f"{name}.lock", scheduler) as scheduler:
+        home = await asyncio.to_thread(assemble_home, config, broker, scheduler=scheduler)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
         direct = DirectConfig(settings.direct_networks)
@@ -128,7 +137,7 @@ async def running_home(
 
 
 @contextlib.asynccontextmanager
-async def running_global(settings: Settings, port: int, broker: Broker) -> AsyncIterator[GlobalServer]:
+async def running_global(settings: Settings, port: int, broker: Broker, scheduler: Scheduler | None = None) -> AsyncIterator[GlobalServer]:
     """The running Global Server. Raises `Unavailable` for an address in use or a store that cannot be opened."""
     config = GlobalConfig(
         store_url=store_url(settings, GLOBAL),
@@ -143,8 +152,8 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         seals=SealPolicy(settings.seal_events, settings.seal_s),
         keys_url=settings.keys_url,
     )
-    with _alone(settings.data / f"{GLOBAL}.lock"):
-        server = await asyncio.to_thread(assemble_global, config, broker)
+    async with _alone_in_turn(settings.data / f"{GLOBAL}.lock", scheduler) as scheduler:
+        server = await asyncio.to_thread(assemble_global, config, broker, scheduler=scheduler)
         key = server.lifecycle.trust.identity.public
         audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for)
         registry = CollectorRegistry()
@@ -176,24 +185,24 @@ async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterato
 
     settings.data.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_alone(settings.data / "broker.lock"))
+        scheduler = await stack.enter_async_context(_alone_in_turn(settings.data / "broker.lock"))
         broker = EmbeddedBroker(settings.data / "broker.db")
         await broker.start()
         stack.push_async_callback(broker.close)
         await broker.wait_connected(DRAIN_S)
-        await stack.enter_async_context(running_global(settings, port, broker))
+        await stack.enter_async_context(running_global(settings, port, broker, scheduler))
         for number in range(1, homes + 1):
-            await stack.enter_async_context(_home_apart(settings, f"h{number}", port + number, broker))
+            await stack.enter_async_context(_home_apart(settings, f"h{number}", port + number, broker, scheduler))
         yield
 
 
 @contextlib.asynccontextmanager
-async def _home_apart(settings: Settings, name: str, port: int, broker: Broker) -> AsyncIterator[None]:
+async def _home_apart(settings: Settings, name: str, port: int, broker: Broker, scheduler: Scheduler) -> AsyncIterator[None]:
     """A home that runs in a task of its own, so that the others start although this one waits for its ops. Raises as `running_home`."""
     made: asyncio.Future[HomeServer] = asyncio.get_running_loop().create_future()
 
     async def run() -> None:
-        async with running_home(settings, name, port, broker, shared=False, made=made.set_result):
+        async with running_home(settings, name, port, broker, shared=False, made=made.set_result, scheduler=scheduler):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(run())
@@ -224,6 +233,22 @@ async def _listen(edge: EdgeServer, host: str, port: int) -> None:
         await edge.start(host, port)
     except OSError as error:
         raise Unavailable(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
+
+
+@contextlib.asynccontextmanager
+async def _alone_in_turn(lock: Path, scheduler: Scheduler | None = None) -> AsyncIterator[Scheduler]:
+    """As `_alone`; besides, the scheduler of this process, and what watches its loop: begun here, unless the process has one already."""
+    with _alone(lock):
+        if scheduler is not None:
+            yield scheduler
+            return
+        scheduler = Scheduler()
+        ticker = Ticker(scheduler)
+        ticker.start()
+        try:
+            yield scheduler
+        finally:
+            await ticker.stop()
 
 
 @contextlib.contextmanager

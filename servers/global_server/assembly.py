@@ -15,6 +15,7 @@ from domain.rules import global_server as rules
 from domain.rules.sources import accounts
 from projections.by_server import GlobalProjections, by_name
 from runtime.ids import new_id
+from runtime.scheduler import Scheduler
 from servers.global_server.config import GlobalConfig
 from servers.global_server.current_directory import CurrentDirectory, report_broken_chains
 from servers.global_server.home_choice import HomeChoice
@@ -62,8 +63,11 @@ def assemble(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     new_id: Callable[[], str] = new_id,
+    scheduler: Scheduler | None = None,
 ) -> GlobalServer:
-    """The Global Server. Tests replace the clocks and the source of ids. Raises `Unavailable` for a store that cannot be opened."""
+    """The Global Server. Tests replace the clocks and the source of ids; the servers of a process share the `scheduler`. Raises
+    `Unavailable` for a store that cannot be opened."""
+    scheduler = scheduler or Scheduler()
     projections = GlobalProjections()
     directory = projections.directory
     signer = Signer.load_or_create(config.key_file or config.directory / "signing-key.pem")
@@ -73,6 +77,7 @@ def assemble(
     console_verifier.set_keys(signer.public_keys())
     verifier.refused = console_verifier.refused = projections.closed.uids
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
+    scheduler.peaks.append(store.waited)
     trust = Trust(GLOBAL, store.keys.table, clock)
     trust.certify_itself()
     cards = Cards(broker, trust, monotonic, config=config.cards)
@@ -93,7 +98,7 @@ def assemble(
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
     presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
-                            monotonic, config.kept_changes, store.keys)  # fmt: skip
+                            monotonic, config.kept_changes, store.keys, scheduler)  # fmt: skip
 
     def came_up(home: str) -> None:
         homes.changed()
@@ -107,7 +112,7 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
-                  trust=trust, belief=belief, listener=MailListener(
+                  scheduler=scheduler, trust=trust, belief=belief, listener=MailListener(
                       told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
                       missing=lambda source: mail_check.missing(source),
                       came_before=lambda source: mail_check.came_before(source)))  # fmt: skip
@@ -139,7 +144,7 @@ def assemble(
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, uids=uids, passwords=passwords, sign_in=sign_in, signer=signer, verifier=verifier,
                         console_verifier=console_verifier, limits=Limits.of(config, monotonic),
-                        clock=clock, new_id=new_id)  # fmt: skip
+                        clock=clock, new_id=new_id, scheduler=scheduler)  # fmt: skip
 
 
 def _no_feed(committed: Committed) -> Sequence[Any]:

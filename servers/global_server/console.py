@@ -164,7 +164,8 @@ class OpsConsole:
         return await self.audit.online_at(at)
 
     async def _note(self, who: Identity, what: str, whom: str) -> None:
-        await self.server.writer.submit((NoteRead(uid=who.uid, handle=who.handle, what=what, whom=whom, cause=self.server.new_id()),))
+        command = NoteRead(uid=who.uid, handle=who.handle, what=what, whom=whom, cause=self.server.new_id())
+        await self.server.writer.submit((command,), lane=who.uid)
 
     # -- the servers
 
@@ -240,7 +241,7 @@ class OpsConsole:
 
     async def _note_letters(self, who: Identity, action: str, ids: Sequence[str]) -> None:
         command = NoteDeadLetters(uid=who.uid, handle=who.handle, action=action, letters=" ".join(ids), cause=self.server.new_id())
-        await self.server.writer.submit((command,))
+        await self.server.writer.submit((command,), lane=who.uid)
 
 
 def _described(wanted: AuditFilter) -> str:

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from domain.registry.registered_home import GLOBAL
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust
+from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust, turns
 
 
 class GlobalMetrics(Collector):
@@ -32,6 +32,7 @@ class GlobalMetrics(Collector):
         refused = self._audit.refused
         yield CounterMetricFamily("flash_audit_not_believed", "Messages of the history that the audit read and did not believe.", refused)
         yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker, server.projector.lag(newest))
+        yield from turns(self._server.scheduler)
         yield from mail(server.inbox, server.outbox.receivers, server.mail_check)
         yield from history(server.outbox.history_sender)
         yield from seals(server.sealer)

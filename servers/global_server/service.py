@@ -13,6 +13,7 @@ from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
 from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
 from projections.directory.directory import Directory, Listed
+from runtime.scheduler import Scheduler
 from runtime.times import rfc3339
 from servers.global_server import views
 from servers.global_server.config import GlobalConfig
@@ -31,6 +32,7 @@ from servers.sessions.parts import Outlet
 from servers.store.log.event_log import Conflicted
 from servers.writing.writer import Writer
 
+REGISTRATIONS = "@registrations"  # their lane in the writer: whoever registers has no number yet; no server has such a name
 UID_TRIES = 20  # a try is lost when another Global Server registers a user in the same moment; both then go on, so few are needed
 
 log = structlog.get_logger()
@@ -73,6 +75,7 @@ class GlobalServer:
     limits: Limits
     clock: Callable[[], float]
     new_id: Callable[[], str]
+    scheduler: Scheduler
 
     async def start(self) -> None:
         """Open the store, catch up and begin to work. Returns when users may come."""
@@ -109,7 +112,7 @@ class GlobalServer:
             try:
                 async with self.homes.one_more() as home:
                     user = Listed(await self.uids.next(), handle, home, filled_in)
-                    await self.writer.submit(_registration(user, password_hash, cause=self.new_id()))
+                    await self.writer.submit(_registration(user, password_hash, cause=self.new_id()), lane=REGISTRATIONS)
             except (Conflicted, UidTaken):
                 await self.current.catch_up()
                 continue
@@ -148,7 +151,7 @@ class GlobalServer:
         if (user := self.directory.users.get(uid)) is not None:
             self.sign_in.forget(user.handle)
         homes = sorted(self.directory.homes)
-        await self.writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.new_id()),))
+        await self.writer.submit((CloseAccount(uid=uid, reason=reason, homes=homes, cause=self.new_id()),), lane=uid)
         if uid in self.directory.users:
             await self.current.catch_up()
         log.info("global.erased", uid=uid)
@@ -201,11 +204,11 @@ class GlobalServer:
             state = self.writer.state(command.stream)
             return Listed(state.uid, state.handle, state.home, dict(state.profile))
 
-        return self._view(await self.writer.submit((command,), answer=changed))
+        return self._view(await self.writer.submit((command,), answer=changed, lane=who.uid))
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> views.PresencePage:
+    async def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> views.PresencePage:
         """A snapshot for integrators. Raises `NotAnIntegrator`, `NotGranted`."""
-        return self.presence_view.snapshot(who, uids, limit, after)
+        return await self.presence_view.snapshot(who, uids, limit, after)
 
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Subscriber:
         """The presence feed for an integrator, from a cursor on. Raises `NotAnIntegrator`, `NotGranted`, `Gap`."""
@@ -223,7 +226,7 @@ class GlobalServer:
         """The stored hash of an open account. It lives in the account's state only, never in the directory or its checkpoint."""
         command = LookUpAccount(uid=uid, cause=self.new_id())
         try:
-            found: str = await self.writer.submit((command,), answer=lambda _: self.writer.state(command.stream).password_hash)
+            found: str = await self.writer.submit((command,), answer=lambda _: self.writer.state(command.stream).password_hash, lane=uid)
         except UnknownUser:
             return None
         return found or None
@@ -232,7 +235,7 @@ class GlobalServer:
         """Hash the password again at today's cost, while it is at hand. A failure is harmless, because the next login tries again."""
         with contextlib.suppress(Unavailable, UnknownUser, TooManyRequests):
             fresh = await self.passwords.hash(password, caller)
-            await self.writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.new_id()),))
+            await self.writer.submit((ChangeCredential(uid=uid, password_hash=fresh, instead_of=stored, cause=self.new_id()),), lane=uid)
 
     def _home(self, name: str) -> views.Home:
         return views.Home(name, self.directory.home_url(name))

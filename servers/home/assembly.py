@@ -19,6 +19,7 @@ from domain.rules.sources import people
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
 from runtime.ids import new_id
+from runtime.scheduler import Scheduler
 from servers.home.config import HomeConfig
 from servers.home.contact_list import ContactList
 from servers.home.departures import Departures
@@ -74,14 +75,18 @@ def assemble(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     new_id: Callable[[], str] = new_id,
+    scheduler: Scheduler | None = None,
 ) -> HomeServer:
-    """One home. Tests replace the clocks and the source of ids. Raises `Unavailable` for a store that cannot be opened."""
+    """One home. Tests replace the clocks and the source of ids; the servers of a process share the `scheduler`. Raises `Unavailable` for a
+    store that cannot be opened."""
     name, projections, sessions = config.name, HomeProjections(), Sessions()
+    scheduler = scheduler or Scheduler()
     presence, contacters, closed = projections.presence, projections.contacters, projections.closed
     verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock, is_another=projections.handles.differs)
     verifier.refused = closed.uids
     rules = home_rules.rules_for(name)
     store = Store(config.store_url, name, rules, config.keys_url)
+    scheduler.peaks.append(store.waited)
     table = store.lease()
     lease = None if table is None else Lease(table, name, config.holder, config.lease_s)
     broker = broker if lease is None else leased(broker, lease)
@@ -137,7 +142,7 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
-                  trust=trust, belief=belief, listener=MailListener(
+                  scheduler=scheduler, trust=trust, belief=belief, listener=MailListener(
                       told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
                       missing=lambda source: mail_check.missing(source), came_before=lambda source: mail_check.came_before(source),
                       sent_again=peer_presence.ask_anew))  # fmt: skip
@@ -170,9 +175,9 @@ def assemble(
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     statuses = RateLimit(config.statuses_per_s, config.statuses_burst, monotonic, "Your status changes too often; wait a little.")
-    contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id)
+    contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id, scheduler)
     server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, health=health, verifier=verifier,
                         writer=writer, sessions=sessions, contacts=contacts, projections=projections, housekeeping=housekeeping,
                         blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, statuses=statuses,
-                        monotonic=monotonic, new_id=new_id)  # fmt: skip
+                        monotonic=monotonic, new_id=new_id, scheduler=scheduler)  # fmt: skip
     return server

@@ -10,11 +10,13 @@ from domain.events.home import ContactAdded
 from domain.user.commands import LookUp, PutContact, RemoveContact
 from domain.user.state import Contact
 from projections.by_server import HomeProjections
+from runtime.scheduler import Scheduler
 from servers.home import work
 from servers.home.global_client import GlobalClient
 from servers.security.identity import Identity
 from servers.security.rate_limit import RateLimit
 from servers.sessions import views
+from servers.sessions.listing import Listing
 from servers.sessions.notifier import SessionNotifier
 from servers.sessions.part_bodies import contact_view, contacts_part
 from servers.sessions.sessions import Sessions
@@ -32,16 +34,16 @@ class ContactList:
     global_client: GlobalClient
     changes: RateLimit
     new_id: Callable[[], str]
+    scheduler: Scheduler
 
-    async def read(self, who: Identity) -> list[views.Contact]:
-        """The user's contact list, in the shapes of the protocol. Raises `TooManyRequests`."""
+    async def read(self, who: Identity) -> Listing:
+        """The user's contact list. Raises `TooManyRequests`."""
         self.changes.take(who.uid, work.reading(self.projections.contacters, who.uid))
         stream = f"user-{who.uid}"
-        contacts: list[views.Contact] = await self.writer.submit(
-            (LookUp(uid=who.uid, cause=""),),
-            answer=lambda _: [self.view(contact) for contact in self.writer.state(stream).contacts.values()],
+        contacts: list[Contact] = await self.writer.submit(
+            (LookUp(uid=who.uid, cause=""),), answer=lambda _: list(self.writer.state(stream).contacts.values()), lane=who.uid
         )
-        return contacts
+        return Listing(who.uid, contacts, self.notifier.shown, self.scheduler)
 
     async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
         """Add or change a contact; return whether it was added, and the contact. Raises `UnknownUser`, `Invalid`, `TooManyRequests`."""
@@ -64,7 +66,7 @@ class ContactList:
                 self._tell(who.uid, [view], [])
             return any(isinstance(event, ContactAdded) for event in events), view
 
-        result: tuple[bool, views.Contact] = await self.writer.submit((command,), answer=answer)
+        result: tuple[bool, views.Contact] = await self.writer.submit((command,), answer=answer, lane=who.uid)
         return result
 
     async def remove(self, who: Identity, uid: int) -> None:
@@ -75,7 +77,8 @@ class ContactList:
             if events:
                 self._tell(who.uid, [], [uid])  # here, so that sessions hear of changes in the order of the commits
 
-        await self.writer.submit((RemoveContact(uid=who.uid, cause=self.new_id(), contact=uid),), answer=answer)
+        command = RemoveContact(uid=who.uid, cause=self.new_id(), contact=uid)
+        await self.writer.submit((command,), answer=answer, lane=who.uid)
 
     def view(self, contact: Contact) -> views.Contact:
         """A contact and how they stand."""
@@ -84,4 +87,6 @@ class ContactList:
     def _tell(self, uid: int, added: list[views.Contact], removed: list[int]) -> None:
         part, uids = contacts_part(added, removed), [*(contact.uid for contact in added), *removed]
         for session in self.sessions.of(uid):
+            if session.welcome is not None:
+                session.welcome.told(uids)
             session.tell_contacts(part, uids)

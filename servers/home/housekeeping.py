@@ -55,13 +55,13 @@ class Housekeeping:
         await self._tasks.stop()
 
     def end(self, command: LogOff) -> None:
-        """Record that a session ended, now or as soon as the store is back."""
+        """Record that a session ended, now or as soon as the store is back. It stands behind what its user called before."""
 
         def ended(deferred: Deferred[object]) -> None:
             if deferred.exception is not None:
                 self._unended.append(command)
 
-        self.writer.submit((command,)).add_done_callback(ended)
+        self.writer.submit((command,), lane=command.uid).add_done_callback(ended)
 
     def drop_erased(self, sender: int) -> None:
         """Take an erased sender's messages out of the mailboxes of users who are here. Other mailboxes are cleaned at the next login."""

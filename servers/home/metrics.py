@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from servers.home.service import HomeServer
-from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust
+from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust, turns
 
 
 class HomeMetrics(Collector):
@@ -26,6 +26,7 @@ class HomeMetrics(Collector):
         yield CounterMetricFamily("flash_inbox_repeats", "Events that came again and were dropped.", now.repeats)
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker, now.projections)
+        yield from turns(self._home.scheduler)
         yield from mail(home.inbox, home.outbox.receivers, home.mail_check)
         yield from history(home.outbox.history_sender)
         yield CounterMetricFamily("flash_uids_given_twice", "Tokens for the uid of somebody else.", self._home.verifier.strangers)

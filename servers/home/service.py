@@ -13,6 +13,7 @@ from domain.user.decide import must_be_open
 from domain.user.state import UserState
 from projections.by_server import HomeProjections
 from runtime.deferred import Deferred, succeeded
+from runtime.scheduler import Scheduler
 from runtime.times import rfc3339
 from servers.home import work
 from servers.home.contact_list import ContactList
@@ -25,10 +26,11 @@ from servers.security.rate_limit import RateLimit
 from servers.security.tokens import KeyVerifier
 from servers.sessions import views
 from servers.sessions.blanks import BlankWheel
-from servers.sessions.part_bodies import goodbye_part, welcome_part
+from servers.sessions.part_bodies import goodbye_part, welcome_head
 from servers.sessions.parts import Outlet
 from servers.sessions.sessions import Hello, Session, Sessions
 from servers.sessions.tickets import Tickets
+from servers.sessions.welcome import Welcome
 from servers.writing.writer import Writer
 
 GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
@@ -58,6 +60,7 @@ class HomeServer:
     statuses: RateLimit
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
+    scheduler: Scheduler
     _stopping: bool = field(default=False, init=False)
 
     @property
@@ -109,7 +112,8 @@ class HomeServer:
         return self.lifecycle.idle
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
-        """Begin a session; write `welcome` and the waiting messages. Raises `TooManyRequests`, also for too many sessions."""
+        """Begin a session; write `welcome` and the waiting messages, as far as the client takes them. Raises `TooManyRequests`, also for
+        too many sessions."""
         index = self.projections.contacters
         self.changes.take(who.uid, work.reading(index, who.uid) + work.telling(index, who.uid))
         session_id = f"{self.lifecycle.life}.{self.new_id()}"
@@ -130,7 +134,7 @@ class HomeServer:
             return self._begin(login, hello, outlet, self.writer.state(login.stream), self.writer.state(resume.stream))
 
         try:
-            session: Session = await self.writer.submit((login, resume), answer=begin)
+            session: Session = await self.writer.submit((login, resume), answer=begin, lane=who.uid)
         except Rejected:
             raise
         except BaseException:  # the login may be on disk all the same, and then it must be ended there
@@ -140,6 +144,12 @@ class HomeServer:
         if replaced is not None and replaced.uid == who.uid:  # the client knows that this session is dead; this home had not noticed
             self._forget(replaced)
             replaced.outlet.abort()
+        if session.welcome is not None:
+            try:
+                await session.welcome.begun
+            except BaseException:
+                self._end(session, "lost")
+                raise
         return session
 
     def _begin(self, login: LogIn, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
@@ -152,14 +162,15 @@ class HomeServer:
             missed = mailbox.last_seq - hello.resume_seq - sum(event.seq > hello.resume_seq for event in waiting)
             if missed:  # acknowledged on another session, expired, or a number that this home never gave
                 verdict = "gap"
-        contacts = [self.contacts.view(contact) for contact in user.contacts.values()]
-        welcome = welcome_part(login.session, user, self.blanks.interval_s, verdict, count, contacts)
+        head = welcome_head(login.session, user, self.blanks.interval_s, verdict, count)
         session = Session(login.session, login.uid, outlet, hello.pong, self.monotonic(), sent)
+        welcome = Welcome(outlet, head, dict(user.contacts), self.contacts.notifier.shown, session.welcomed)
+        session.await_welcome(welcome)
         self.sessions.add(session)
         self.blanks.add(session)
-        outlet.write((welcome,))
         if waiting:
             self.sessions.enqueue(session, waiting)
+        welcome.start(self.scheduler, login.uid)
         return session
 
     def lost(self, session: Session) -> None:
@@ -171,7 +182,8 @@ class HomeServer:
         session = self.sessions.get(session_id)
         if session is None or session.uid != who.uid:
             return
-        await self.writer.submit((LogOff(uid=who.uid, cause=session_id, session=session_id, reason="logoff"),))
+        logoff = LogOff(uid=who.uid, cause=session_id, session=session_id, reason="logoff")
+        await self.writer.submit((logoff,), lane=who.uid)
         if self._forget(session):
             session.outlet.write((goodbye_part("logoff", None),))
             session.outlet.close()
@@ -210,7 +222,7 @@ class HomeServer:
                 answer.stamp, answer.sender = stamp, views.Sender(who.uid, who.handle, who.name)
             return answer
 
-        return self.writer.submit((command,), answer=accepted)
+        return self.writer.submit((command,), answer=accepted, lane=who.uid, size=len(text))
 
     async def issue_ticket(self, who: Identity, to: int, address: str) -> views.Ticket:
         """The direct way to a contact for a sender who is seen at `address`. Raises `NoRoute`, `TooManyRequests`."""
@@ -228,27 +240,28 @@ class HomeServer:
         if upto <= session.acked_upto:
             return succeeded(None)
         command = Acknowledge(uid=who.uid, cause=session_id, session=session_id, upto=upto)
-        return self.writer.submit((command,), answer=lambda _: session.acked(upto))
+        return self.writer.submit((command,), answer=lambda _: session.acked(upto), lane=who.uid)
 
     async def done(self, who: Identity, message_id: str) -> None:
         """The user pressed Done. Raises `UnknownMessage`."""
-        await self.writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),))
+        await self.writer.submit((MarkDone(uid=who.uid, cause=message_id, id=message_id),), lane=who.uid)
 
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
         """Choose a status. Raises `Invalid` for a time in the past, `TooManyRequests`."""
         self.statuses.take(who.uid, work.telling(self.projections.contacters, who.uid))
-        await self.writer.submit((SetStatus(uid=who.uid, cause=self.new_id(), status=status, note=note, until=until),))
+        command = SetStatus(uid=who.uid, cause=self.new_id(), status=status, note=note, until=until)
+        await self.writer.submit((command,), lane=who.uid)
 
     def offering(self, who: Identity, session_id: str) -> Session:
         """The session for which a client offers a direct line. Raises `UnknownSession`, `TooManyRequests`."""
         self.changes.take(who.uid)
         session = self.sessions.get(session_id)
-        if session is None or session.uid != who.uid:
+        if session is None or session.uid != who.uid or session.welcome is not None:
             raise UnknownSession
         return session
 
     async def note_route(self, who: Identity, session_id: str, why: str | None) -> None:
         """Store why a client cannot be called directly, or None when it can be. Raises `UnknownSession` when the session is over."""
-        await self.writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),))
+        await self.writer.submit((NoteRoute(uid=who.uid, cause=session_id, session=session_id, why=why),), lane=who.uid)
         if self.sessions.get(session_id) is None:
             raise UnknownSession

@@ -6,7 +6,6 @@ One unit is in flight at a time. Deliveries that arrive meanwhile go into the ne
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -19,10 +18,13 @@ from domain.event import Event
 from domain.rules.rules import Command
 from domain.user.commands import HaveSent
 from runtime.background_task import BackgroundTask
+from runtime.lanes import Lanes
+from runtime.scheduler import Scheduler
 from servers.messaging.belief import Belief
 from servers.messaging.dedup import Arrived, Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
-from servers.messaging.mail_reader import NOTHING, Incoming, MailReader
+from servers.messaging.mail_reader import LONG_BYTES, NOTHING, Incoming, MailReader
+from servers.messaging.portions import ended, portions
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
@@ -52,10 +54,12 @@ class Inbox:
         trust: Trust,
         belief: Belief,
         listener: MailListener,
+        scheduler: Scheduler | None = None,
     ) -> None:
         self._store = store
+        self._scheduler = scheduler or Scheduler()
         self._listener = listener
-        self._reader = MailReader(store, trust, listener.told, broker.speaks_for, belief)
+        self.reader = MailReader(store, trust, listener.told, broker.speaks_for, belief)
         self.belief = belief
         self._writer = writer
         self._broker = broker
@@ -63,7 +67,7 @@ class Inbox:
         self._react = react
         self._heard = heard
         self._config = config or InboxConfig()
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: Lanes[str | None, Delivery] = Lanes()  # by publisher
         self._arrived = asyncio.Event()
         self._working = False
         self._idle_since = math.inf  # it does not consume yet
@@ -92,15 +96,15 @@ class Inbox:
 
     def arrive(self, delivery: Delivery) -> None:
         """The broker hands over a delivery."""
-        if len(self._waiting) >= self._config.prefetch:  # while the store is away, each new connection delivers all of them again
-            self._waiting = deque(waiting for waiting in self._waiting if not waiting.gone)
-        self._waiting.append(delivery)
+        if self._waiting.size >= self._config.prefetch:  # while the store is away, each new connection delivers all of them again
+            self._waiting.keep(lambda waiting: not waiting.gone)
+        self._waiting.put(delivery.publisher, delivery)
         self._arrived.set()
 
     @property
     def waiting(self) -> int:
         """How many deliveries wait to be read."""
-        return len(self._waiting)
+        return self._waiting.size
 
     @property
     def idle(self) -> bool:
@@ -127,13 +131,16 @@ class Inbox:
             batch: list[Incoming] = []
             events = turn = 0
             while self._waiting and len(batch) < config.max_deliveries and events < config.max_events:
-                delivery = self._waiting.popleft()
+                delivery = self._waiting.take()
                 try:
-                    incoming = self._reader.read(delivery)
+                    if len(delivery.body) > LONG_BYTES:
+                        incoming = await self._scheduler.run(delivery.publisher, "mail", self.reader.steps(delivery))
+                    else:
+                        incoming = self.reader.read(delivery)
                 except Unavailable as error:
                     incoming = await self._read_later(delivery, error)
                 if incoming.needed:
-                    incoming = await self._reader.with_words(incoming)
+                    incoming = await self.reader.with_words(incoming)
                 if incoming.arrived.source in self.set_back:
                     self.kept_back += 1
                     incoming = Incoming(delivery, NOTHING, None)
@@ -145,23 +152,39 @@ class Inbox:
                 if events >= turn + config.turn_events:
                     turn = events
                     await asyncio.sleep(0)
-            await self._reader.keep_words()
+            await self.reader.keep_words()
             await self._finish(batch)
 
     async def _finish(self, batch: Sequence[Incoming]) -> None:
-        """Apply a batch. An event that cannot be applied is found by halves: the others cost a few commits more, not one each."""
-        if await self._apply(batch):
-            for incoming in batch:
+        """Apply a batch. What each source sent waits in that source's own lane of the writer."""
+        by_source: dict[str, list[Incoming]] = {}
+        for incoming in batch:
+            by_source.setdefault(incoming.arrived.source, []).append(incoming)
+        if len(by_source) == 1:
+            await self._finish_source(batch)
+        else:
+            await asyncio.gather(*(self._finish_source(of_one) for of_one in by_source.values()))
+
+    async def _finish_source(self, batch: Sequence[Incoming]) -> None:
+        """Apply what one source sent: a portion only when the one before it is on disk, because each passes over what is below it."""
+        for portion in portions(batch, self._config.portion_events, self._config.portion_bytes):
+            await self._apply_portion([piece.incoming for piece in portion], sum(piece.size for piece in portion))
+            for incoming in ended(portion):
                 if incoming.fault is None:
                     incoming.delivery.ack()
                 else:
                     self._bury(incoming.delivery, incoming.fault)
-        elif len(batch) == 1:
+
+    async def _apply_portion(self, batch: Sequence[Incoming], size: int) -> None:
+        """An event that cannot be applied is found by halves: the others cost a few commits more, not one each."""
+        if await self._apply(batch, size):
+            return
+        if len(batch) == 1:
             await self._apply_singly(batch[0])
         else:
             middle = len(batch) // 2
-            await self._finish(batch[:middle])
-            await self._finish(batch[middle:])
+            await self._apply_portion(batch[:middle], size // 2)
+            await self._apply_portion(batch[middle:], size // 2)
 
     async def _read_later(self, delivery: Delivery, reason: Unavailable) -> Incoming:
         """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk."""
@@ -169,14 +192,12 @@ class Inbox:
             log.warning("inbox.key_away", detail=reason.detail)
             self.turns += 1
             await asyncio.sleep(self._config.retry_s)
-            try:
-                return await self._store.run(
-                    self._reader.read, delivery
-                )  # in the store's thread: a database that is away may take its time
+            try:  # in the store's thread, because a database that is away may take its time
+                return await self._store.run(self.reader.read, delivery)
             except Unavailable as error:
                 reason = error
 
-    async def _apply(self, batch: Sequence[Incoming]) -> bool:
+    async def _apply(self, batch: Sequence[Incoming], size: int = 0) -> bool:
         """Commit the effects of new events, and call the listener. False when that cannot be done; then nothing is changed."""
         heard: list[tuple[Event, str]] | None = None
         arrived = [incoming.arrived for incoming in batch]
@@ -200,7 +221,7 @@ class Inbox:
             if not fresh.positions and not fresh.notes:
                 break
             try:
-                await self._commit(fresh)
+                await self._commit(fresh, arrived[0].source, size)
                 break
             except Unavailable as error:
                 log.warning("inbox.store_away", error=type(error).__name__, detail=error.detail)
@@ -229,16 +250,16 @@ class Inbox:
         for source in {incoming.arrived.source for incoming in incomings}:
             self._listener.missing(source)
 
-    async def _commit(self, fresh: Fresh) -> None:
+    async def _commit(self, fresh: Fresh, source: str, size: int) -> None:
         trackings = [Tracking(source, position) for source, position in fresh.positions.items()]
         trackings += [note_of(source, position, note) for (source, position), note in fresh.notes.items()]
         commands = [command for event, source in fresh.events for command in self._react(event, source)]
         commands.sort(key=_decides)  # what refuses comes before anything is decided; the order is kept otherwise
-        await self._writer.submit(commands, trackings=trackings)
+        await self._writer.submit(commands, trackings=trackings, lane=source, size=size)
         self.dedup.committed(fresh)
 
     async def _apply_singly(self, incoming: Incoming) -> None:
-        """Apply event by event what can be applied; the delivery becomes a dead letter if some event cannot."""
+        """Apply event by event what can be applied; the delivery has a fault if some event cannot."""
         delivery, source, fault = incoming.delivery, incoming.arrived.source, incoming.fault
         previous, last = incoming.arrived.previous, incoming.arrived.last
         for position, event in incoming.arrived.events:
@@ -249,24 +270,7 @@ class Inbox:
                 skipped = Incoming(delivery, Arrived(source, ((position, None),), previous), fault)
                 await self._apply((skipped,))  # note it before a later event raises the position
         await self._apply((Incoming(delivery, Arrived(source, (), previous, last), fault, incoming.again),))
-        if fault is None:
-            delivery.ack()
-        else:
-            self._bury(delivery, fault)
-
-    @property
-    def takes_old_mail(self) -> bool:
-        """Whether mail of version 1 is still read."""
-        return self._store.transit_key != 0
-
-    async def end_old_mail(self) -> None:
-        """Read no mail of version 1 any more, for good."""
-        try:
-            await self._store.run(self._store.end_old_mail)
-        except Unavailable as error:
-            log.warning("inbox.store_away", detail=error.detail)
-        else:
-            log.info("inbox.old_mail_ended")
+        incoming.fault = fault
 
     async def committed(self, source: str) -> int:
         """How far this server has come in the mail of a source."""

@@ -13,9 +13,11 @@ NOTHING_NEW = (
 class InboxConfig:
     """The bounds of one inbox."""
 
-    max_deliveries: int = 64  # per unit; each holds the events of one remote commit
-    max_events: int = 1_000  # per unit, and one delivery more: they are decided and encrypted in one turn of the loop, some 20 ms
-    turn_events: int = 250  # read and decrypted before others get a turn of the loop: some 5 ms, and one delivery more
+    max_deliveries: int = 64  # read at a time; each holds the events of one remote commit
+    max_events: int = 1_000  # read at a time, and one delivery more
+    portion_events: int = 200  # of one source in one unit of work: they are decided and encrypted in one turn of the loop, some 4 ms
+    portion_bytes: int = 250_000  # of one source in one unit of work: a quarter of what a transaction takes
+    turn_events: int = 64  # read and decrypted before others get a turn of the loop: some 1.5 ms, and one short delivery more
     prefetch: int = 256  # deliveries that a broker hands out before some are acked
     empty_after_s: float = 1.0  # a broker hands out what it has within milliseconds
     retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked

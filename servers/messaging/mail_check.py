@@ -214,8 +214,8 @@ class MailCheck:
     async def _end_old_mail(self) -> None:
         """Mail of version 1 waited while this server was upgraded. Once the inbox was emptied it is read no more."""
         was_connected, self._connected = self._connected, self.cards.broker.connected
-        if self.inbox.takes_old_mail and was_connected and self._connected and self.inbox.empty:
-            await self.inbox.end_old_mail()
+        if self.inbox.reader.takes_old_mail and was_connected and self._connected and self.inbox.empty:
+            await self.inbox.reader.end_old_mail()
 
     def _ask(self, server: str) -> None:
         if server not in self._asking:

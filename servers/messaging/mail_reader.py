@@ -11,6 +11,7 @@ from broker.port import Delivery
 from broker.topology import RETURNED_HEADER
 from domain.errors import Malformed, Unavailable
 from domain.event import Event
+from runtime.scheduler import Steps, at_once
 from servers.messaging.belief import Belief, WordsNeeded
 from servers.messaging.dedup import Arrived
 from servers.store.event_store import Store
@@ -22,6 +23,9 @@ log = structlog.get_logger()
 NOTHING = Arrived("", ())
 NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
 ANOTHER_LIFE = "another life"  # the log of its source is said to be in another life than its certificate names
+LONG_BYTES = 32_768  # of a delivery: a longer one is read in turn with everybody else's long work
+EVENTS_A_STEP = 20  # some 0.4 ms to decode and to judge them
+WORDS_A_STEP = 10  # some 1 ms to check their signatures
 COMES_AGAIN = frozenset({NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY})  # its source has it, and closes it for our newest key
 
 
@@ -51,10 +55,14 @@ class MailReader:
     belief: Belief
 
     def read(self, delivery: Delivery) -> Incoming:
-        """Every readable event of a delivery. Raises `Unavailable` while the keys of this server cannot be had."""
+        """Every readable event of a delivery, at once. Raises `Unavailable` while the keys of this server cannot be had."""
+        return at_once(self.steps(delivery))
+
+    def steps(self, delivery: Delivery) -> Steps[Incoming]:
+        """The same in small steps. Raises `Unavailable`."""
         body = delivery.body
         try:
-            return self._mail(delivery, body) if mail.is_mail(body) else self._envelope(delivery, body)
+            return (yield from self._mail(delivery, body) if mail.is_mail(body) else self._envelope(delivery, body))
         except Malformed as error:
             return Incoming(delivery, NOTHING, error.detail)
 
@@ -71,6 +79,20 @@ class MailReader:
             self.belief.want(incoming.needed)
         return incoming
 
+    @property
+    def takes_old_mail(self) -> bool:
+        """Whether mail of version 1 is still read."""
+        return self.store.transit_key != 0
+
+    async def end_old_mail(self) -> None:
+        """Read no mail of version 1 any more, for good."""
+        try:
+            await self.store.run(self.store.end_old_mail)
+        except Unavailable as error:
+            log.warning("inbox.store_away", detail=error.detail)
+        else:
+            log.info("inbox.old_mail_ended")
+
     async def keep_words(self) -> None:
         """Store the words that came with mail before what they prove is applied."""
         if self.belief.words.unsaved:
@@ -79,7 +101,7 @@ class MailReader:
             except Unavailable as error:  # they are stored with the next mail, or come again
                 log.warning("inbox.store_away", detail=error.detail)
 
-    def _mail(self, delivery: Delivery, body: bytes) -> Incoming:
+    def _mail(self, delivery: Delivery, body: bytes) -> Steps[Incoming]:
         head, packed, box = mail.decode(body)
         if head.source.startswith("@") or head.source == self.trust.name:
             return Incoming(delivery, NOTHING, f"{head.source!r} is no other server")
@@ -88,7 +110,8 @@ class MailReader:
         if head.destination != self.trust.name:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
         try:
-            told = mail.decode_body(self.trust.boxes.open(head.source, mail.PURPOSE, packed, box))
+            opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box)
+            told = (yield from mail.body_steps(opened)) if len(opened) > LONG_BYTES else mail.decode_body(opened)
         except CannotOpen as failure:
             if failure.reason in COMES_AGAIN:
                 return Incoming(delivery, NOTHING, None, unopened=(head.source, failure.reason))
@@ -100,14 +123,17 @@ class MailReader:
             return Incoming(delivery, NOTHING, None, unopened=(head.source, ANOTHER_LIFE))
         if told.life == self.store.life:
             self.told(head.source, told.committed)
-        self.belief.learn(head.source, told.words)
+        for start in range(0, len(told.words), WORDS_A_STEP):
+            if start:
+                yield None
+            self.belief.learn(head.source, told.words[start : start + WORDS_A_STEP])
         try:
-            events, fault = self._events(head.source, told.records, self.belief)
+            events, fault = yield from self._events(head.source, told.records, self.belief)
         except WordsNeeded as needed:
             return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=needed.uids)
         return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
 
-    def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
+    def _envelope(self, delivery: Delivery, body: bytes) -> Steps[Incoming]:
         """Mail of version 1, which waited while this server was upgraded. The servers that sent it named no publisher."""
         told = envelope.decode(body)
         if told.source.startswith("@"):  # positions under such names are not an inbox's
@@ -116,17 +142,19 @@ class MailReader:
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
         if not self.store.transit_key:
             return Incoming(delivery, NOTHING, f"mail of version 1, said to be from {told.source!r}, came after the upgrade")
-        events, fault = self._events(told.source, told.events, None)
+        events, fault = yield from self._events(told.source, told.events, None)
         return Incoming(delivery, Arrived(told.source, events), fault)
 
     def _events(
         self, source: str, records: Sequence[EventRecord], belief: Belief | None
-    ) -> tuple[list[tuple[int, Event | None]], str | None]:
+    ) -> Steps[tuple[list[tuple[int, Event | None]], str | None]]:
         """The events, None for one that is unreadable or not believed, and what is wrong with the last such one. Raises `WordsNeeded`."""
         events: list[tuple[int, Event | None]] = []
         needed: set[int] = set()
         fault: str | None = None
-        for record in records:
+        for number, record in enumerate(records):
+            if number % EVENTS_A_STEP == EVENTS_A_STEP - 1:
+                yield None
             event: Event | None = None
             wrong = None if belief is None else belief.stream_fault(record.topic, record.stream, source)
             if wrong is None:

@@ -138,6 +138,8 @@ class SessionNotifier:
             views: list[Told | None] = [None, None]
             for watcher, notify in self._contacters.watchers.get(change.uid, {}).items():
                 for session in self._sessions.of(watcher):
+                    if session.welcome is not None and session.welcome.holds(change.uid):
+                        continue
                     view = views[notify]
                     if view is None:
                         view = views[notify] = Told(change.uid, change_view(change, notify))

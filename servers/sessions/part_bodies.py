@@ -85,7 +85,7 @@ def goodbye_part(reason: str, reconnect_after_s: float | None) -> Part:
     return Part("goodbye", encode(views.Goodbye(reason, reconnect_after_s)))
 
 
-def welcome_part(session: str, user: UserState, blank_s: float, verdict: str, count: int, contacts: list[views.Contact]) -> Part:
-    """The first part."""
+def welcome_head(session: str, user: UserState, blank_s: float, verdict: str, count: int) -> views.Welcome:
+    """The first part without its contacts."""
     status = views.OwnStatus(user.chosen, user.note, instant(user.until))
-    return Part("welcome", encode(views.Welcome(session, user.uid, blank_s, views.Resumed(verdict, count), contacts, status)))
+    return views.Welcome(session, user.uid, blank_s, views.Resumed(verdict, count), [], status)

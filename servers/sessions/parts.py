@@ -22,6 +22,12 @@ class Outlet(Protocol):
     def write(self, parts: Sequence[Part]) -> None:
         """Frame the parts and hand them to the transport in one write. Never blocks, never raises."""
 
+    def begin_part(self, name: str, size: int) -> None:
+        """Begin a part whose body has `size` bytes, which `write_body` brings in pieces. Nothing else is written until it is whole."""
+
+    def write_body(self, data: bytes) -> None:
+        """The next bytes of the part that was begun. Afterwards `writable` says whether the transport has taken them."""
+
     @property
     def writable(self) -> bool:
         """False while the transport holds more than its high-water mark; `Session.resume` is called when that ends."""

@@ -16,6 +16,7 @@ from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, Waiting
 from servers.sessions.part_bodies import Told, part_of, presence_part
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.route import DirectRoute
+from servers.sessions.welcome import Welcome
 
 ACK_WINDOW = 64  # unacked messages per session: a client that stops reading holds at most 64 × 16 KiB of our memory
 MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # events queued here; those that another session acked stay queued, and a full mailbox must fit
@@ -53,12 +54,14 @@ class Session:
         "slot",
         "uid",
         "unacked",
+        "welcome",
     )
 
     def __init__(self, id: str, uid: int, outlet: Outlet, pong: bool, now: float, sent: int) -> None:
         self.id = id
         self.uid = uid
         self.outlet = outlet
+        self.welcome: Welcome | None = None  # while it is being made
         self.pong = pong
         self.seen_at = now  # the client's last sign of life
         self.sent = sent
@@ -138,9 +141,22 @@ class Session:
             if self.queue is None and self.backlog is None and self.late is None:
                 return
 
+    def await_welcome(self, welcome: Welcome) -> None:
+        """Keep everything until the welcome is written."""
+        self.welcome = self.outlet = welcome
+
+    def welcomed(self) -> None:
+        """The welcome is written: send what was kept."""
+        if self.welcome is not None:
+            self.outlet, self.welcome = self.welcome.outlet, None
+            self.wake()
+
     def resume(self) -> None:
         """The transport accepts again."""
-        self.wake()
+        if self.welcome is not None:
+            self.welcome.resume()
+        else:
+            self.wake()
 
     def acked(self, upto: int) -> None:
         """The client has everything up to `upto`: the window opens."""

@@ -5,7 +5,7 @@ Events are stored as `servers/encryption/event_codec.py` says; the same bytes tr
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from eventsourcing.persistence import Tracking
@@ -58,6 +58,7 @@ class Store:
         self._reader = Worker(f"reader-{server}")
         self.run = self._thread.run  # calls a blocking method in the store's own thread: commits and loads, one after the other
         self.run_reader = self._reader.run  # calls a blocking read that may take long, so that it never delays a commit
+        self.waited = self._thread.waited  # how long a commit or a load waited for another call
         self.log = open_event_log(url, server)
         self.keys = open_keys(keys_url, url, server)
         self.transit_key = self.keys.transit_key()  # the number of the key for mail of version 1; 0 when none may come any more
@@ -117,16 +118,21 @@ class Store:
     def load(self, stream: str) -> State:
         """The state of a stream: its latest snapshot and what came after. A snapshot without this server's proof is not believed: then
         every event is folded, and a snapshot of the result takes the place of all others. Raises `Unavailable`."""
+        return self._weighed(stream)[0]
+
+    def _weighed(self, stream: str) -> tuple[State, int]:
+        """The state of a stream, and how many bytes were read for it."""
         state = self.rules.new_state(stream)
-        believed = True
+        believed, size = True, 0
         if isinstance(state, Snapshotable) and (snapshot := self.log.newest_snapshot(stream)) is not None:
-            believed = self._begin_with(state, *snapshot)
+            believed, size = self._begin_with(state, *snapshot), len(snapshot[1])
         for row in self.log.read_stream(stream, state.version):
+            size += len(row.data)
             self.rules.evolve(state, self._event(row))
         if not believed and isinstance(state, Snapshotable):
             with contextlib.suppress(Unavailable):  # then the next load folds everything again
-                self.log.replace_snapshots(stream, state.version, self._packed_snapshot(stream, state.version, state.to_snapshot()))
-        return state
+                self.log.replace_snapshots(*self.packed_snapshot(state))
+        return state, size
 
     def _begin_with(self, state: Snapshotable, version: int, stored: bytes) -> bool:
         """Put a stored snapshot into `state`, unless it has another format. False when it is not ours."""
@@ -140,16 +146,27 @@ class Store:
             state.version = version
         return True
 
-    def _packed_snapshot(self, stream: str, version: int, data: Any) -> bytes:
-        return proven(self.keys.own(), snapshot_place(stream, version), pack_snapshot((SNAPSHOT_FORMAT, data), self.keys))
+    def packed_snapshot(self, state: Snapshotable) -> tuple[str, int, bytes]:
+        """A state's stream and version, and the state as it is stored. Raises `Unavailable`."""
+        stream, version = state.stream, state.version
+        packed = pack_snapshot((SNAPSHOT_FORMAT, state.to_snapshot()), self.keys)
+        return stream, version, proven(self.keys.own(), snapshot_place(stream, version), packed)
 
-    def load_all(self, streams: Sequence[str]) -> list[State]:
-        """The states of several streams, in one visit to the store's thread. Raises `Unavailable`."""
-        return [self.load(stream) for stream in streams]
+    def load_all(self, streams: Sequence[str], max_bytes: int) -> list[State]:
+        """The states of several streams, in one visit to the store's thread: the first ones, up to the one with which `max_bytes` were
+        read. Raises `Unavailable`."""
+        states, size = [], 0
+        for stream in streams:
+            state, weight = self._weighed(stream)
+            states.append(state)
+            size += weight
+            if size >= max_bytes:
+                break
+        return states
 
-    def snapshot(self, snapshots: Sequence[tuple[str, int, Any]]) -> None:
-        """Store `(stream, version, snapshot)`s. Failing is harmless: a later load folds more events. Raises `Unavailable`."""
-        self.log.add_snapshots([(stream, version, self._packed_snapshot(stream, version, data)) for stream, version, data in snapshots])
+    def snapshot(self, packed: Sequence[tuple[str, int, bytes]]) -> None:
+        """Store packed snapshots. Failing is harmless: a later load folds more events. Raises `Unavailable`."""
+        self.log.add_snapshots(packed)
 
     def event_at(self, stream: str, version: int) -> Event | None:
         """One event of a stream; None where there is none. Raises `Unavailable`."""

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 class WriterConfig:
     """The bounds of one writer."""
 
-    max_batch: int = 128  # units per transaction: bounds the time between two answers to about 20 ms, also when hundreds log in at once
-    max_waiting: int = 20_000  # units in the queue: past that a caller hears `Unavailable` at once instead of waiting for seconds
+    max_events: int = 256  # per transaction, and one unit more: some 5 ms on the loop before the commit, and as much behind it
+    max_bytes: int = 1_000_000  # of texts per transaction, and one unit more: some 5 ms to encrypt and to write
+    max_load_bytes: int = 500_000  # of snapshots and events read for one transaction, and one state more: some 10 ms
+    max_waiting: int = 20_000  # units in all lanes: past that a caller hears `Unavailable` at once instead of waiting for seconds
+    max_lane: int = 1_000  # units of one user or server: whoever has more in hand is refused before anybody else is
     max_states: int = 2_400  # a thousand people who talk and their mailboxes, at about 1 KB each
     max_found: int = 1_000  # events read at a time after a commit whose result is unknown
     ride_every_s: float = 0.25  # how often a commit takes along the outbox's positions: a statement in each commit would delay them all

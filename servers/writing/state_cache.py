@@ -3,31 +3,34 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 
-import structlog
-
 from domain.aggregate import Snapshotable, State
 from domain.event import Event
 from domain.rules.rules import Command
 from servers.store.event_store import Store
-
-log = structlog.get_logger()
+from servers.writing.config import WriterConfig
+from servers.writing.snapshots import Snapshots
 
 
 class StateCache(OrderedDict[str, State]):
-    """States in the order of their last use. `max_states`: how many stay in memory between two batches."""
+    """States in the order of their last use. Of the configuration: how many stay in memory between two batches, and how much is read in
+    one visit to the store."""
 
-    def __init__(self, store: Store, max_states: int) -> None:
+    def __init__(self, store: Store, config: WriterConfig) -> None:
         super().__init__()
         self._store = store
-        self._max_states = max_states
+        self._config = config
+        self._snapshots = Snapshots(store)
         self.dropped = 0  # states that were forgotten, because somebody left of whom they held something
         self.loaded: list[str] = []  # the streams that were loaded for the present batch
 
-    async def load(self, stream: str, commands: Iterable[Command]) -> None:
-        """Load the state of `stream` and, in the same visit to the store, all that these commands need. Raises `Unavailable`."""
-        streams = list({stream} | {needed for command in commands if (needed := command.stream) not in self})
-        self.loaded += streams
-        self.update(zip(streams, await self._store.run(self._store.load_all, streams), strict=True))
+    async def load(self, stream: str, commands: Iterable[Command]) -> bool:
+        """Load the state of `stream` and, in the same visit to the store, what these commands need, in their order. True when that would
+        be too much for one visit: then the last ones are still absent. Raises `Unavailable`."""
+        streams = list(dict.fromkeys([stream, *(needed for command in commands if (needed := command.stream) not in self)]))
+        states = await self._store.run(self._store.load_all, streams, self._config.max_load_bytes)
+        self.loaded += streams[: len(states)]
+        self.update(zip(streams, states, strict=False))
+        return len(states) < len(streams)
 
     def tidy(self) -> None:
         """After a batch that has loaded states: forget the states of empty streams, and the least recently used past the bound.
@@ -39,7 +42,7 @@ class StateCache(OrderedDict[str, State]):
             if state is not None and state.version == 0:
                 del self[stream]
         self.loaded.clear()
-        while len(self) > self._max_states:
+        while len(self) > self._config.max_states:
             self.popitem(last=False)
 
     def forget(self, events: Iterable[Event]) -> None:
@@ -53,10 +56,12 @@ class StateCache(OrderedDict[str, State]):
             if self.pop(stream, None) is not None:
                 self.dropped += 1
 
-    async def snapshot(self, streams: Iterable[str]) -> None:
-        """Store the present states of these streams. A failure is harmless, because a later load then folds more events."""
-        due = [(s, state.version, state.to_snapshot()) for s in streams if isinstance(state := self.get(s), Snapshotable)]
-        try:
-            await self._store.run(self._store.snapshot, due)
-        except Exception as error:  # whatever it is, the writer must go on
-            log.warning("writer.snapshot_failed", error=type(error).__name__)
+    def snapshot(self, streams: Iterable[str]) -> None:
+        """Have the present states of these streams stored, which hold nothing but what is committed, beside the commits that follow."""
+        for stream in streams:
+            if isinstance(state := self.get(stream), Snapshotable):
+                self._snapshots.ask(state)
+
+    async def stop(self) -> None:
+        """Store the snapshots that were asked for."""
+        await self._snapshots.stop()

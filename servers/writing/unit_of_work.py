@@ -13,6 +13,9 @@ from domain.rules.rules import Command, Rules
 from runtime.deferred import Deferred
 from servers.writing.state_cache import StateCache
 
+Lane = int | str  # a user's uid, a server's name, or the house's own
+HOUSE: Lane = ""
+
 
 @dataclass(slots=True, eq=False)
 class UnitOfWork:
@@ -21,6 +24,8 @@ class UnitOfWork:
     commands: Sequence[Command]
     trackings: Sequence[Tracking]
     result: Deferred[Any]
+    lane: Lane = HOUSE
+    size: int = 0  # bytes of the texts in its commands
     events: list[Event] = field(default_factory=list)  # what the commands were decided into
     refusal: Rejected | None = None  # what a command was refused with, before anything was decided
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,9 +24,11 @@ from domain.errors import (
 from domain.profile import clean_changes, clean_profile
 from domain.values import MAX_TEXT_CHARS
 from runtime.deferred import Deferred
+from runtime.scheduler import Job, Scheduler, Steps
 from servers.global_server import views as global_views
 from servers.security.identity import Identity
 from servers.sessions import views
+from servers.sessions.listing import SHORT
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.route import DirectRoute
 from servers.sessions.sessions import Hello
@@ -77,6 +79,12 @@ class Nowhere:
     def write(self, parts: Sequence[Part]) -> None:
         """Swallow."""
 
+    def begin_part(self, name: str, size: int) -> None:
+        """Swallow."""
+
+    def write_body(self, data: bytes) -> None:
+        """Swallow."""
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -98,16 +106,41 @@ def welcome_of(session: str, uid: int) -> bytes:
     return msgspec.json.encode(welcome)
 
 
+class StandInListing:
+    """A contact list of `StandInHome`, which counts the pieces that are made of long ones."""
+
+    def __init__(self, home: "StandInHome") -> None:
+        self._home = home
+        self._contacts = contacts = list(home.listed.values())
+        self.short = len(contacts) <= SHORT
+
+    async def whole(self) -> bytes:
+        return msgspec.json.encode({"contacts": self._contacts})
+
+    def send(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Job[None]:
+        def steps() -> Steps[None]:
+            write(b'{"contacts":[')
+            for number, contact in enumerate(self._contacts):
+                while (waits := drained()) is not None:
+                    yield waits
+                self._home.pieces += 1
+                write(b"," * bool(number) + msgspec.json.encode(contact))
+                yield None
+            write(b"]}")
+
+        return Scheduler().start("ann", "contacts", steps())
+
+
 class StandInContacts:
     """The contact list of `StandInHome`."""
 
     def __init__(self, home: "StandInHome") -> None:
         self._home = home
 
-    async def read(self, who: Identity) -> list[views.Contact]:
+    async def read(self, who: Identity) -> "StandInListing":
         if self._home.refusal is not None:
             raise self._home.refusal
-        return list(self._home.listed.values())
+        return StandInListing(self._home)
 
     async def put(self, who: Identity, uid: int, alias: str | None, notify: bool) -> tuple[bool, views.Contact]:
         await self._home.enter()
@@ -139,6 +172,7 @@ class StandInHome:
         self.routes: list[str | None] = []
         self.nearby: set[int] = set()  # users for whom a ticket may be issued
         self.contacts = StandInContacts(self)
+        self.pieces = 0  # of long contact lists
         self.listed: dict[int, views.Contact] = {}
         self.calls = 0  # everything that changes something
         self.refusal: Exception | None = None
@@ -332,7 +366,7 @@ class StandInGlobal:
     def warnings(self) -> list[str]:
         return self.elsewhere
 
-    def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> global_views.PresencePage:
+    async def presence(self, who: Identity, uids: Collection[int] | None, limit: int, after: int) -> global_views.PresencePage:
         if self.refusal is not None:
             raise self.refusal
         self.asked.append((who.uid, uids and sorted(uids), limit, after))

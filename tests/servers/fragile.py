@@ -1,6 +1,7 @@
 """A store and a broker that fail when told to. Rule: what fails is said in a public attribute, and nothing of the program is patched."""
 
 import asyncio
+import threading
 
 from broker.embedded.broker import EmbeddedBroker
 from broker.topology import HOMES
@@ -9,7 +10,8 @@ from servers.store.event_store import Store
 
 
 class FragileStore(Store):
-    """Fails with what its lists hold, one after the other. `lost_answers`: so many commits happen, and nobody hears of it."""
+    """Fails with what its lists hold, one after the other. `lost_answers`: so many commits happen, and nobody hears of it;
+    `snapshots_go_on`: while it is not set, no snapshot gets done."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
@@ -19,6 +21,8 @@ class FragileStore(Store):
         self.snapshot_failures: list[Exception] = []
         self.keys_to_lose: list[int] = []  # one each time that keys were fetched
         self.lost_answers = 0
+        self.snapshots_go_on = threading.Event()
+        self.snapshots_go_on.set()
         self.visit, self.run = self.run, self.visit_or_lose
 
     def put(self, events, stored, trackings=()):
@@ -30,20 +34,24 @@ class FragileStore(Store):
             raise Unavailable("the connection broke")
         return committed
 
-    def load(self, stream):
+    def load_all(self, streams, max_bytes):
         if self.load_failures:
             raise self.load_failures.pop(0)
-        return super().load(stream)
+        return super().load_all(streams, max_bytes)
 
     def read(self, after, limit):
         if self.read_failures:
             raise self.read_failures.pop(0)
         return super().read(after, limit)
 
-    def snapshot(self, snapshots):
+    def packed_snapshot(self, state):
+        self.snapshots_go_on.wait()
+        return super().packed_snapshot(state)
+
+    def snapshot(self, packed):
         if self.snapshot_failures:
             raise self.snapshot_failures[0]
-        super().snapshot(snapshots)
+        super().snapshot(packed)
 
     def visit_or_lose(self, function, *args):
         if function == self.keys.make and self.keys_to_lose:

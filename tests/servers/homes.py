@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import msgspec
 
 from broker import envelope, topology
 from broker.port import Outgoing
 from domain.event import stored_fields
 from domain.events.global_server import AccountClosed
 from domain.registry.registered_home import GLOBAL
+from runtime.scheduler import Scheduler
 from servers.home.assembly import assemble
 from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.home.service import HomeServer
@@ -62,6 +64,15 @@ class Window:
         self.writes += 1
         self.parts.extend(parts)
 
+    def begin_part(self, name, size):
+        self.begun, self.body, self.owed = name, b"", size
+
+    def write_body(self, data):
+        self.body += data
+        self.owed -= len(data)
+        if not self.owed:
+            self.write([Part(self.begun, self.body)])
+
     @property
     def writable(self) -> bool:
         return not self.slow
@@ -89,6 +100,11 @@ class Window:
         return max((part.seq for part in self.parts if part.seq is not None), default=0)
 
 
+def json_contacts(body: bytes) -> list[views.Contact]:
+    """What `GET /v1/contacts` answers."""
+    return msgspec.json.decode(body, type=dict[str, list[views.Contact]])["contacts"]
+
+
 class Person:
     """Somebody who lives at a home."""
 
@@ -106,13 +122,21 @@ class Person:
     async def opens(self, *, pong: bool = False, resume: tuple[str, int] | None = None) -> tuple[Session, Window]:
         """Log in: the session and its window."""
         window = Window()
+        return await self.opens_with(window, pong=pong, resume=resume), window
+
+    async def opens_with(self, window: Window, *, pong: bool = False, resume: tuple[str, int] | None = None) -> Session:
+        """Log in with this window."""
         session, seq = resume or (None, None)
-        return await self.home.log_in(self.who, Hello("test", pong, session, seq), window), window
+        return await self.home.log_in(self.who, Hello("test", pong, session, seq), window)
 
     async def adds(self, other: "Person", **options: Any) -> views.Contact:
         """Put somebody on the contact list."""
         _, view = await self.home.contacts.put(self.who, other.uid, options.get("alias"), options.get("notify", False))
         return view
+
+    async def lists(self) -> list[views.Contact]:
+        """The contact list."""
+        return json_contacts(await (await self.home.contacts.read(self.who)).whole())
 
     async def sends(self, other: "Person", text: str, id: str | None = None, in_reply_to: str | None = None) -> str:
         """Send a popup; its id."""
@@ -153,6 +177,7 @@ class Town:
         self.changes_burst = self.statuses_burst = 10**9
         self.cards = CardsConfig()
         self.global_is_away = False
+        self.scheduler: Scheduler | None = None  # each home has its own one
 
     async def start(self, *homes: str) -> None:
         await self.broker.start()
@@ -178,7 +203,7 @@ class Town:
             shared_broker=options.get("shared_broker", False),
             cards=self.cards, clock=self.clock_config, readiness=self.readiness, keys_url=self.keys_url(name),
         )  # fmt: skip
-        self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic)
+        self.homes[name] = assemble(config, self.broker, clock=self.clock, monotonic=self.monotonic, scheduler=self.scheduler)
         await self.homes[name].start()
         self.homes[name].lifecycle.outbox.era_is(topology.HISTORY, Era(1))  # what the Global Server would say
         return self.homes[name]

@@ -37,7 +37,7 @@ async def windows(town, people):
     """What every contact window shows now, and every state, as the homes have it in memory."""
     seen = {}
     for person in people:
-        views = await person.home.contacts.read(person.who)
+        views = await person.lists()
         shown = [(v.uid, v.alias, v.notify, v.name, *msgspec.structs.astuple(v.presence)) for v in views]
         states = person.home.writer.states
         seen[person.uid] = (shown, *(_snapshot(states.get(f"{kind}-{person.uid}")) for kind in ("user", "mailbox")))

@@ -125,7 +125,7 @@ async def test_what_homes_know_of_each_other_is_true(town, seed):
     await live(town, people, chance, STEPS)
     await town.settled()
     for person in people:
-        for view in await person.home.contacts.read(person.who):
+        for view in await person.lists():
             contact = town.people[view.uid]
             (truth,) = [contact.home.projections.presence.of(contact.uid)]
             assert view.presence.status == truth.status, f"{person.who.handle} sees {contact.who.handle}"

@@ -136,7 +136,7 @@ async def test_a_home_that_has_not_spoken_leaves_its_users_unknown(town: Town, a
     await ann.adds(bob)
     town.clock.now += 10
     assert await audit.grown(5, 10)  # both logs' beginnings, h2's seal of its own, ann's adoption, login and contact
-    assert [view.presence.status for view in await ann.home.contacts.read(ann.who)] == ["unknown"]
+    assert [view.presence.status for view in await ann.lists()] == ["unknown"]
     assert [shown.status for shown in await audit.window_at(ann.uid, START)] == ["unknown"]
 
     await town.opens("h2")

@@ -95,7 +95,7 @@ def standing(page) -> dict[str, str]:
 async def test_a_snapshot_and_the_stream_from_its_cursor_are_complete(office, server):
     crm = await as_(server, "crm")
     await office.tells(1, "online", "away")
-    page = server.presence(crm, None, 1_000, 0)
+    page = await server.presence(crm, None, 1_000, 0)
     assert standing(page) == {"ann": "away"} | dict.fromkeys(("bob", "carol", "crm", "desk", "door"), "offline")
     assert msgspec.structs.asdict(page.users[0]) | {"since": ""} == {
         "uid": 1,
@@ -118,7 +118,7 @@ async def test_a_snapshot_and_the_stream_from_its_cursor_are_complete(office, se
 async def test_cursors_outlive_a_restart_with_and_without_the_checkpoint(office, server):
     crm = await as_(server, "crm")
     await office.tells(1, "online")
-    cursor = server.presence(crm, None, 1_000, 0).cursor
+    cursor = (await server.presence(crm, None, 1_000, 0)).cursor
     await office.tells(1, "away", "offline", again=2)
     checkpoint = server.config.directory / "presence.projection"
     await office.closes(server)
@@ -137,7 +137,7 @@ async def test_cursors_outlive_a_restart_with_and_without_the_checkpoint(office,
 async def test_a_log_that_was_made_anew_is_a_gap_and_not_mistaken_for_the_old_one(office, server):
     crm = await as_(server, "crm")
     await office.tells(1, "online", "away")
-    cursor = server.presence(crm, None, 1_000, 0).cursor
+    cursor = (await server.presence(crm, None, 1_000, 0)).cursor
     await office.closes(server)
     await office.broker.close()
     for file in office.directory.glob("broker.db*"):
@@ -150,20 +150,20 @@ async def test_a_log_that_was_made_anew_is_a_gap_and_not_mistaken_for_the_old_on
     await again.presence_view.reader.caught_up.wait()
     with pytest.raises(Gap):
         again.subscribe(crm, None, cursor, Ear())
-    assert standing(again.presence(crm, frozenset({1, 2}), 1, 0)) == {"ann": "offline", "bob": "offline"}
+    assert standing(await again.presence(crm, frozenset({1, 2}), 1, 0)) == {"ann": "offline", "bob": "offline"}
 
 
 async def test_nobody_sees_more_than_was_granted(office, server):
     ann, desk, door = [await as_(server, handle) for handle in ("ann", "desk", "door")]
     with pytest.raises(NotAnIntegrator):
-        server.presence(ann, None, 1_000, 0)
+        await server.presence(ann, None, 1_000, 0)
     with pytest.raises(NotAnIntegrator):
         server.subscribe(ann, None, None, Ear())
-    assert set(standing(server.presence(desk, None, 1_000, 0))) == {"ann", "carol"}
-    assert set(standing(server.presence(door, None, 1_000, 0))) == {"bob", "carol"}
+    assert set(standing(await server.presence(desk, None, 1_000, 0))) == {"ann", "carol"}
+    assert set(standing(await server.presence(door, None, 1_000, 0))) == {"bob", "carol"}
     for uids, names in (({1, 2}, [2]), ({1, 99}, [99])):
         with pytest.raises(NotGranted) as refused:
-            server.presence(desk, uids, 1_000, 0)
+            await server.presence(desk, uids, 1_000, 0)
         assert refused.value.extra["uids"] == names
     ears = {handle: Ear() for handle in ("desk", "door", "one")}
     server.subscribe(desk, None, None, ears["desk"])
@@ -178,7 +178,7 @@ async def test_nobody_sees_more_than_was_granted(office, server):
         "one": ["h1/user-3/1"],
     }
     await server.change_profile(ann, {"organisation": "Elsewhere"})
-    assert set(standing(server.presence(desk, None, 1_000, 0))) == {"carol"}
+    assert set(standing(await server.presence(desk, None, 1_000, 0))) == {"carol"}
 
 
 async def test_a_token_from_before_the_grant_or_after_its_end_is_no_good(office, server):
@@ -187,10 +187,10 @@ async def test_a_token_from_before_the_grant_or_after_its_end_is_no_good(office,
     other = await office.opens(integrators=read_grants("ann=all"))
     await other.presence_view.reader.caught_up.wait()
     with pytest.raises(NotAnIntegrator):
-        other.presence(crm, None, 1_000, 0)
+        await other.presence(crm, None, 1_000, 0)
     before = Identity(1, "ann", "Ann", "h1", "", 9e9)
     with pytest.raises(NotAnIntegrator):
-        other.presence(before, None, 1_000, 0)
+        await other.presence(before, None, 1_000, 0)
 
 
 async def test_pages_hold_everybody_once(server):
@@ -199,7 +199,7 @@ async def test_pages_hold_everybody_once(server):
         for limit in (1, 2, 1_000):
             handles, after = [], 0
             while after is not None:
-                page = server.presence(integrator, None, limit, after)
+                page = await server.presence(integrator, None, limit, after)
                 handles += [state.handle for state in page.users]
                 after = page.next and int(page.next, 16)
             assert handles == everybody
@@ -254,7 +254,7 @@ async def test_a_silent_home_is_told_and_its_users_are_left_as_they_were(office,
     assert ear.bodies("homes") == [{"silent": [], "blank_s": 30.0}]
     office.monotonic.now += 10
     await eventually(lambda: ear.bodies("homes")[-1]["silent"] == ["h1"])
-    page = server.presence(crm, frozenset({1}), 1, 0)
+    page = await server.presence(crm, frozenset({1}), 1, 0)
     assert (page.silent, standing(page)) == (["h1"], {"ann": "online"})
     late = Ear()
     server.subscribe(crm, None, None, late)
@@ -265,7 +265,7 @@ async def test_a_silent_home_is_told_and_its_users_are_left_as_they_were(office,
 
 async def test_a_long_backlog_is_sent_one_portion_in_a_turn_of_the_loop(office, server):
     crm = await as_(server, "crm")
-    cursor = server.presence(crm, None, 1_000, 0).cursor
+    cursor = (await server.presence(crm, None, 1_000, 0)).cursor
     await office.tells(1, *("online", "away") * (2 * PORTION))
     ear = Ear()
     server.subscribe(crm, None, cursor, ear)

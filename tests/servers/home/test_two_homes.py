@@ -213,7 +213,7 @@ async def test_a_note_that_lapses_with_a_second_login_is_gone_for_everybody(town
     await bob.opens()
     await shown(lambda: [c["note"] for body in anns.bodies("presence") for c in body["changes"]][-1:], [""])
     assert bobs.bodies("status")[1:] == [{"status": "online", "note": "", "until": None}]
-    (view,) = await ann.home.contacts.read(ann.who)
+    (view,) = await ann.lists()
     assert view.presence.note == ""
 
 
@@ -250,7 +250,7 @@ async def test_a_home_that_falls_silent_is_unknown_and_comes_back(town):
     await town.closes("h2")
     town.monotonic.now += 10
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("unknown", "home_down")])
-    assert (await ann.home.contacts.read(ann.who))[0].presence.status == "unknown"
+    assert (await ann.lists())[0].presence.status == "unknown"
     town.housekeeping = replace(town.housekeeping, restart_grace_s=100)
     await town.opens("h2")
     await shown(lambda: anns.statuses(bob.uid)[-1:], [("online", "home_up")])
@@ -286,6 +286,6 @@ async def test_contacts_change_on_every_session_in_order(town):
     await town.settled()
     ends = [(len(body["added"]), body["removed"]) for body in first.bodies("contacts")]
     assert first.parts[1:] == second.parts[1:]
-    listed = bool(await ann.home.contacts.read(ann.who))
+    listed = bool(await ann.lists())
     assert ends[-1] == ((1, []) if listed else (0, [bob.uid]))
-    assert all(contact.handle == "bob" for contact in await ann.home.contacts.read(ann.who))
+    assert all(contact.handle == "bob" for contact in await ann.lists())

@@ -104,7 +104,7 @@ async def test_old_mail_that_waited_is_read_once_and_never_again(store_url, brok
     await broker.publish([Outgoing(topology.HOMES, "h2", old_mail(f"m{n}", n)) for n in range(1, 4)])
     h2 = await Server(store_url, "h2", broker, old_mail_key=OLD_KEY).start()
     await eventually(lambda: ids(h2) == ["m1", "m2", "m3"])
-    await eventually(lambda: not h2.inbox.takes_old_mail)
+    await eventually(lambda: not h2.inbox.reader.takes_old_mail)
     await arrives(h2, old_mail("late", 4))
     ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
     assert "came after the upgrade" in reason

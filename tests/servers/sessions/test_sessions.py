@@ -196,7 +196,7 @@ async def test_a_login_whose_welcome_cannot_be_made_leaves_no_session(friends, m
     def broken(*arguments):
         raise ValueError("no such time")
 
-    monkeypatch.setattr(home_module, "welcome_part", broken)
+    monkeypatch.setattr(home_module, "welcome_head", broken)
     with pytest.raises(ValueError, match="no such time"):
         await bob.opens()
     assert len(bob.home.sessions) == 0

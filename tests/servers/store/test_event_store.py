@@ -138,7 +138,7 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
     h1, h2 = Store(database, "h1", HOME), Store(database, "h-2", HOME)
     put(h1, "user-1", 0, [adopted(1)], [Tracking("h9", 4)])
     put(h2, "user-1", 0, [adopted(2)])
-    h2.snapshot([("user-1", 1, h2.load("user-1").to_snapshot())])
+    h2.snapshot([h2.packed_snapshot(h2.load("user-1"))])
     assert [c.event.cause for c in h1.read(0, 10)] == ["c1"]
     assert [c.event.cause for c in h2.read(0, 10)] == ["c2"]
     assert (h1.tracked("h9"), h2.tracked("h9")) == (4, 0)
@@ -150,7 +150,7 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
 def test_a_snapshot_and_its_tail_are_the_whole(store):
     put(store, "user-1", 0, [sent(n) for n in range(20)])
     whole = store.load("user-1")
-    store.snapshot([("user-1", 20, whole.to_snapshot())])
+    store.snapshot([store.packed_snapshot(whole)])
     put(store, "user-1", 20, [adopted(1)])
     loaded = store.load("user-1")
     assert loaded.version == 21
@@ -190,10 +190,10 @@ def test_a_snapshot_that_the_server_did_not_write_is_not_believed(store, how):
 
 def test_the_same_snapshot_twice_is_harmless(store):
     put(store, "user-1", 0, [adopted(1)])
-    snapshot = store.load("user-1").to_snapshot()
-    store.snapshot([("user-1", 1, snapshot)])
+    packed = store.packed_snapshot(store.load("user-1"))
+    store.snapshot([packed])
     with pytest.raises(Unavailable):
-        store.snapshot([("user-1", 1, snapshot)])
+        store.snapshot([packed])
     assert store.load("user-1").handle == "ann1"
 
 
@@ -205,7 +205,7 @@ def test_a_long_stream_loads_fast(store):
     began = time.perf_counter()
     state = store.load("user-1")
     slow_s = time.perf_counter() - began
-    store.snapshot([("user-1", MANY, state.to_snapshot())])
+    store.snapshot([store.packed_snapshot(state)])
     put(store, "user-1", MANY, [sent(MANY + n) for n in range(SNAPSHOT_EVERY - 1)])
     began = time.perf_counter()
     loaded = store.load("user-1")

@@ -76,7 +76,7 @@ async def test_what_ann_wrote_is_gone_from_every_home_and_the_history(town, frie
     events = await history(town)
     assert not words_in(events)
     assert [(e.id, e.text, e.uid, e.to) for e in events if e.TOPIC == "user.message_sent"] == [("ann-1", "", ann.uid, bob.uid)]
-    assert [c.name for c in await bob.home.contacts.read(bob.who)] == ["ann"], "the handle is all that is left"
+    assert [c.name for c in await bob.lists()] == ["ann"], "the handle is all that is left"
 
 
 async def test_bob_sees_ann_go_and_gets_his_messages_back(town, friends):

@@ -124,9 +124,82 @@ async def test_each_unit_of_a_batch_has_its_own_time(url):
 
 
 async def test_a_batch_is_bounded(url):
-    async with opened(url, max_batch=10) as server:
-        await asyncio.gather(*(server.do(log_in(uid)) for uid in range(1, 26)))
+    """By the events: a login makes two, and the units that were taken for nothing are the first of the next batch."""
+    async with opened(url, max_events=20) as server:
+        answered = []
+        units = [server.do(log_in(uid), lane=uid, answer=lambda _, uid=uid: answered.append(uid)) for uid in range(1, 26)]
+        await asyncio.gather(*units)
         assert server.writer.commits == 3
+        assert answered == list(range(1, 26))
+
+
+async def test_a_batch_is_bounded_by_the_bytes_of_its_texts(url):
+    async with opened(url, max_bytes=10_000) as server:
+        await asyncio.gather(*(server.do(log_in(uid), lane=uid, size=5_000) for uid in range(1, 7)))
+        assert server.writer.commits == 3
+
+
+async def test_a_batch_is_bounded_by_what_is_read_for_its_states(url):
+    """Nine users of some hundred bytes each: three are read for a batch, and nobody is passed over or read twice."""
+    async with opened(url) as server:
+        await asyncio.gather(*(server.do(log_in(uid)) for uid in range(1, 10)))
+    async with opened(url, max_load_bytes=300) as server:
+        answered = []
+        units = [server.do(log_in(uid, "s2"), lane=uid, answer=lambda _, uid=uid: answered.append(uid)) for uid in range(1, 10)]
+        await asyncio.gather(*units)
+        assert 3 <= server.writer.commits <= 9
+        assert answered == list(range(1, 10))
+        assert all(list(server.store.load(f"user-{uid}").sessions) == ["s1", "s2"] for uid in range(1, 10))
+
+
+async def test_one_who_calls_a_lot_is_overtaken_by_everybody_else(url):
+    """A user has a thousand calls in hand. Whoever calls once behind them is in the very next commit, and the thousand keep their order."""
+    async with opened(url) as server:
+        answered = []
+        flood = [server.do(contact(1, n), lane=1, answer=lambda _, n=n: answered.append(n)) for n in range(2, 1_002)]
+        many = asyncio.gather(*flood)
+        await asyncio.sleep(0)
+        seen = await server.do(log_in(2), lane=2, answer=lambda _: server.writer.commits)
+        mail = await server.do(log_in(3), lane="h2", answer=lambda _: server.writer.commits)
+        house = await server.do(log_in(4), answer=lambda _: server.writer.commits)
+        assert (seen, mail, house) == (1, 2, 3)
+        await many
+        assert answered == list(range(2, 1_002))
+
+
+async def test_a_batch_is_full_whoever_the_units_are_of(server):
+    """As few commits for one user's calls as for those of as many users."""
+    await asyncio.gather(*(server.do(contact(1, n), lane=1) for n in range(2, 514)))
+    alone, server.writer.commits = server.writer.commits, 0
+    await asyncio.gather(*(server.do(contact(n), lane=n) for n in range(2_002, 2_514)))
+    assert alone == server.writer.commits == 2
+
+
+async def test_whoever_fills_the_writer_is_refused_first(url):
+    async with opened(url, max_lane=5) as server:
+        results = await asyncio.gather(
+            *(server.do(log_in(1, f"s{n}"), lane=1) for n in range(8)),
+            *(server.do(log_in(uid), lane=uid) for uid in range(2, 5)),
+            *(server.do(log_in(5, f"s{n}")) for n in range(8)),
+            return_exceptions=True,
+        )
+        assert [isinstance(result, Unavailable) for result in results] == [False] * 5 + [True] * 3 + [False] * 11
+        assert server.writer.refused == 3
+
+
+async def test_a_snapshot_does_not_stand_between_one_commit_and_the_next(url):
+    """A snapshot is made and never gets done; commits go on, and it holds what was committed when it was asked for."""
+    async with opened(url) as server:
+        server.store.snapshots_go_on.clear()
+        await server.do(contact())
+        for start in range(0, SNAPSHOT_EVERY + 50, 50):
+            await asyncio.gather(*(server.do(send(f"m{start + n}")) for n in range(50)))
+        assert server.store.log.newest_snapshot("user-1") is None
+        server.store.snapshots_go_on.set()
+        version, _ = await eventually(lambda: server.store.log.newest_snapshot("user-1"))
+        assert SNAPSHOT_EVERY <= version < SNAPSHOT_EVERY + 50
+        await server.do(log_in())
+        assert len(server.store.load("user-1").sent) == SNAPSHOT_EVERY + 50
 
 
 async def test_it_is_idle_when_nothing_waits_and_nothing_is_committed(server):

@@ -1,0 +1,140 @@
+"""Work that grows with somebody's data, a little of it in each pass of the event loop. Rule: everybody has turns, whoever has most to do.
+
+A job is a generator that yields after each small step. In one pass of the loop the scheduler makes steps until `BUDGET_S` is used up, one
+of each key in turn; a key is a user, an address or a server, and has one job at a time. So the jobs of a process take no more of a pass
+together than one of them would alone. What is small by its nature, such as a popup, is never a job.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Hashable
+from typing import Any, TypeVar, cast
+
+from runtime.deferred import Deferred
+from runtime.lanes import Lanes
+from runtime.peak import Peak
+
+BUDGET_S = 0.002  # in each pass: a popup takes about six passes, so the jobs delay it by 12 ms at most
+T = TypeVar("T")
+Steps = Generator[Deferred[Any] | None, None, T]  # yields None to go on at its next turn, or what it waits for
+
+
+def at_once(steps: Steps[T]) -> T:
+    """The result of steps that wait for nothing, without a scheduler."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(T, end.value)
+
+
+class Job(Deferred[T]):
+    """One piece of work and its result."""
+
+    __slots__ = ("cancelled", "key", "name", "steps")
+
+    def __init__(self, key: Hashable, name: str, steps: Steps[T]) -> None:
+        super().__init__()
+        self.key = key
+        self.name = name
+        self.steps: Steps[T] | None = steps
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Nobody wants the result any more: no further step is made, and nobody is told."""
+        self.cancelled = True
+
+
+class Scheduler:
+    """The jobs of one process."""
+
+    def __init__(
+        self,
+        budget_s: float = BUDGET_S,
+        clock: Callable[[], float] = time.perf_counter,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        """`call_soon`: calls what it is given in the next pass of the loop, unless told otherwise."""
+        self._budget_s = budget_s
+        self._clock = clock
+        self._call_soon = call_soon or (lambda call: asyncio.get_running_loop().call_soon(call))
+        self._lanes: Lanes[Hashable, Job[Any]] = Lanes()
+        self._due = False
+        self.passes = 0  # passes of the loop in which it worked
+        self.steps = 0
+        self.longest = Peak()  # step of a job, in seconds
+        self.late = Peak()  # tick of the loop, in seconds: `runtime/ticker.py`
+        self.late_ticks = 0
+        self.peaks = [self.longest, self.late]  # of this process, which all end their minute together
+        self._longest_s, self._longest_name = 0.0, ""  # since the last tick
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for their next step."""
+        return self._lanes.size
+
+    def start(self, key: Hashable, name: str, steps: Steps[T]) -> Job[T]:
+        """Begin a job of `key`, behind those that the key has already. `name`: what people see who ask what took long."""
+        job = Job(key, name, steps)
+        self._lanes.put(key, job)
+        self._go_on()
+        return job
+
+    async def run(self, key: Hashable, name: str, steps: Steps[T]) -> T:
+        """The result of a job. When the caller is cancelled, the job is too."""
+        job = self.start(key, name, steps)
+        try:
+            return await job
+        finally:
+            job.cancel()
+
+    def take_longest(self) -> tuple[float, str]:
+        """The longest step since this was asked last, and the name of its job."""
+        longest, self._longest_s = (self._longest_s, self._longest_name), 0.0
+        self.longest.note(*longest)
+        return longest
+
+    def _go_on(self) -> None:
+        if not self._due:
+            self._due = True
+            self._call_soon(self._pass)
+
+    def _pass(self) -> None:
+        self._due = False
+        self.passes += 1
+        lanes, clock = self._lanes, self._clock
+        now = began = clock()
+        while lanes and now - began < self._budget_s:
+            job = lanes.take()
+            self._step(job)
+            self.steps += 1
+            now, before = clock(), now
+            if now - before > self._longest_s:
+                self._longest_s, self._longest_name = now - before, job.name
+        if lanes:
+            self._go_on()
+
+    def _step(self, job: Job[Any]) -> None:
+        steps = job.steps
+        assert steps is not None
+        if job.cancelled:
+            job.steps = None
+            steps.close()
+            return
+        try:
+            awaited = next(steps)
+        except StopIteration as end:
+            job.steps = None
+            job.set_result(end.value)
+        except Exception as error:
+            job.steps = None
+            job.set_exception(error)
+        else:
+            if awaited is None:
+                self._lanes.go_on(job.key, job)
+            else:  # another job of this key may go on meanwhile
+                awaited.add_done_callback(lambda _: self._resume(job))
+
+    def _resume(self, job: Job[Any]) -> None:
+        self._lanes.put(job.key, job)
+        self._go_on()

@@ -1,0 +1,30 @@
+"""Which units of work are committed together. Rule: lanes take turns, and a batch is bounded by what its units weigh, not by their number.
+
+Before they are decided, a unit weighs as many events as it has commands. When more come of them, or when their states are too much to be
+read for one commit, the units that are not decided yet are put back and come first in the next batch.
+"""
+
+from runtime.lanes import Lanes
+from servers.writing.config import WriterConfig
+from servers.writing.unit_of_work import Lane, UnitOfWork
+
+Queue = Lanes[Lane, UnitOfWork]
+
+
+def next_batch(queue: Queue, config: WriterConfig) -> list[UnitOfWork]:
+    """Units of all lanes in turn, up to a weight. One that weighs more is a batch by itself, or the end of one."""
+    batch: list[UnitOfWork] = []
+    events = size = 0
+    while queue and events < config.max_events and size < config.max_bytes:
+        unit = queue.take()
+        batch.append(unit)
+        events += len(unit.commands) or 1
+        size += unit.size
+    return batch
+
+
+def put_back(queue: Queue, batch: list[UnitOfWork], number: int) -> None:
+    """The units of a batch from this one on wait for the next batch, before all others."""
+    for unit in reversed(batch[number:]):
+        queue.put_back(unit.lane, unit)
+    del batch[number:]

@@ -1,0 +1,78 @@
+"""Contact lists are made in turn: however many are asked for at once, a step makes one slice, and everybody has steps."""
+
+import asyncio
+
+import pytest
+
+from runtime.scheduler import Scheduler
+from servers.sessions.listing import SLICE
+from tests.servers.homes import Town, json_contacts
+from tests.support.waiting import eventually
+
+CONTACTS = 3 * SLICE
+
+
+class Counted:
+    """A scheduler that makes one step when a test says so."""
+
+    def __init__(self) -> None:
+        self.due = []
+        self.scheduler = Scheduler(budget_s=1e-9, call_soon=self.due.append)
+
+    async def steps(self, count):
+        for _ in range(count):
+            await eventually(lambda: self.due)
+            self.due.pop()()
+
+
+@pytest.fixture
+def counted():
+    return Counted()
+
+
+@pytest.fixture
+async def town(tmp_path, counted):
+    town = Town(tmp_path)
+    town.scheduler = counted.scheduler
+    await town.start("h1")
+    yield town
+    await town.stop()
+
+
+async def test_many_lists_of_one_user_keep_no_other_user_waiting(town, counted):
+    """Ann asks for her 150 contacts over 40 connections; bob's short list is there after one step of hers and his own three."""
+    ann, bob = town.person("ann", "h1"), town.person("bob", "h1")
+    people = [town.person(f"u{number}", "h1") for number in range(CONTACTS)]
+    await asyncio.gather(*(ann.adds(person) for person in people))
+    await bob.adds(ann)
+    made = []
+
+    async def asks(person):
+        made.append((person.who.handle, counted.scheduler.steps, await person.lists()))
+
+    asking = [asyncio.ensure_future(asks(ann)) for _ in range(40)]
+    await eventually(lambda: counted.scheduler.waiting == 40)
+    asking.append(asyncio.ensure_future(asks(bob)))
+    await eventually(lambda: counted.scheduler.waiting == 41)
+    await counted.steps(4)
+    await eventually(lambda: made)
+    assert [handle for handle, *_ in made] == ["bob"]
+    await counted.steps(40 * 4 - 2)
+    await asyncio.gather(*asking)
+    assert all(len(listed) == CONTACTS for handle, _, listed in made if handle == "ann")
+    assert counted.scheduler.steps == 40 * (CONTACTS // SLICE + 1) + 2
+    assert not counted.due
+
+
+async def test_a_step_makes_one_slice(town, counted):
+    """Bytes that are written between two steps hold one slice of contacts, and none while the transport is full."""
+    ann = town.person("ann", "h1")
+    await asyncio.gather(*(ann.adds(town.person(f"u{number}", "h1")) for number in range(CONTACTS)))
+    listing = await ann.home.contacts.read(ann.who)
+    written, sizes = [], []
+    job = listing.send(written.append, lambda: None)
+    while not job.done:
+        await counted.steps(1)
+        sizes.append(b"".join(written).count(b'"handle"'))
+    assert sizes == [SLICE, 2 * SLICE, 3 * SLICE, 3 * SLICE]
+    assert len(json_contacts(b"".join(written))) == CONTACTS
