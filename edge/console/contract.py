@@ -3,12 +3,15 @@
 This stands apart from `edge/contracts/servers.py`, so that a home loads nothing of the console.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
 from servers.global_server.console import DeadLetterSummary, HomeSeen
 from servers.security.identity import Identity
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Console(Protocol):
@@ -19,6 +22,9 @@ class Console(Protocol):
 
     def allows(self, who: Identity) -> bool:
         """Whether this user may use the console."""
+
+    async def in_turn(self, who: Identity, make: Callable[[T], U], items: Sequence[T]) -> list[U]:
+        """What `make` makes of each item, such as the rows of a long table: a few at a time, in turn with everybody else's work."""
 
     async def topics(self) -> Sequence[str]:
         """Every topic that occurs."""

@@ -34,7 +34,7 @@ class EventsPages(Pages):
             fault = None
         except (Invalid, UnknownUser) as error:
             found, fault = None, error
-        rows = [event_row(each) for each in found.rows] if found else []
+        rows = await self._console.in_turn(call.identity, event_row, found.rows) if found else []
         live = None if query.cursor or fault else link("/ops/tail", **_filter_of(query), after=after)
         older = found.next if found else None
         form = _form(query, await self._console.topics(), await self._console.sources())

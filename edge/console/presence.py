@@ -34,13 +34,14 @@ class PresencePages(Pages):
         if at is None and query.t is not None:
             at = float(query.t)
         online = await self._console.online(call.identity, now if at is None else at)
+        rows = await self._console.in_turn(call.identity, _row, online[:MAX_ROWS])
         return page(
             "Presence",
             call.identity,
             notice(fault, "fault"),
             _slider(math.floor(first), math.ceil(now), at),
             _field(query),
-            _moment(online, at, now),
+            _moment(online, rows, at, now),
             status=400 if fault else 200,
             here="/ops/presence",
         )
@@ -64,18 +65,18 @@ def _field(query: Moment) -> Html:
     return tag("form", time_field("Exactly", "at", query.at), tag("button", "Show"), action="/ops/presence", class_="filters")
 
 
-def _moment(online: Sequence[Online], at: float | None, now: float) -> Html:
+def _row(each: Online) -> Html:
+    return row(
+        tag("a", each.person.handle or each.person.uid, href=link("/ops/user", who=each.person.uid)),
+        each.person.uid,
+        each.person.home,
+        presence_word(each.status),
+        moment(each.since),
+    )
+
+
+def _moment(online: Sequence[Online], rows: list[Html], at: float | None, now: float) -> Html:
     counts = Counter(each.status for each in online)
-    rows = [
-        row(
-            tag("a", each.person.handle or each.person.uid, href=link("/ops/user", who=each.person.uid)),
-            each.person.uid,
-            each.person.home,
-            presence_word(each.status),
-            moment(each.since),
-        )
-        for each in online[:MAX_ROWS]
-    ]
     return tag(
         "section",
         tag("h2", "Online now, " if at is None else "Online at ", moment(now if at is None else at)),

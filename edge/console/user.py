@@ -3,8 +3,6 @@
 Rule: everything comes from the audit, and no text is shown.
 """
 
-from collections.abc import Sequence
-
 from domain.errors import Invalid, UnknownUser
 from edge.console.contract import Pages
 from edge.console.events import HEADINGS, PAGE_ROWS, event_row
@@ -30,6 +28,8 @@ class UserPages(Pages):
         found = await self._console.events(call.identity, wanted, query.cursor or None, PAGE_ROWS, what="timeline")
         _, now = await self._console.span()
         state, window = await self._console.moment(call.identity, person, now if at is None else at)
+        contacts = await self._console.in_turn(call.identity, _contact, window)
+        events = await self._console.in_turn(call.identity, event_row, found.rows)
         older = link("/ops/user", **_query(query, person), cursor=found.next) if found.next else None
         return page(
             f"{person.handle or 'User'} ({person.uid})",
@@ -38,9 +38,9 @@ class UserPages(Pages):
             _when(query, person),
             tag("h2", "Then" if at is not None else "Now"),
             _state(state),
-            _window(window),
+            table("The contact window", ("Contact", "Home", "Status", "Since"), contacts, "No contacts."),
             tag("h2", "Timeline"),
-            table("What happened, newest first", HEADINGS, [event_row(each) for each in found.rows], "Nothing happened."),
+            table("What happened, newest first", HEADINGS, events, "Nothing happened."),
             tag("p", tag("a", "Older events", href=older, rel="next")) if older else None,
             here="/ops/user",
         )
@@ -75,17 +75,13 @@ def _state(state: StateAt) -> Html:
     return text(known, figures(told.items()))
 
 
-def _window(window: Sequence[Shown]) -> Html:
-    rows = [
-        row(
-            tag("a", shown.handle, href=link("/ops/user", who=shown.uid)),
-            shown.home,
-            [presence_word(shown.status), tag("small", "or unknown: its home may have been away") if shown.doubtful else None],
-            moment(shown.since),
-        )
-        for shown in window
-    ]
-    return table("The contact window", ("Contact", "Home", "Status", "Since"), rows, "No contacts.")
+def _contact(shown: Shown) -> Html:
+    return row(
+        tag("a", shown.handle, href=link("/ops/user", who=shown.uid)),
+        shown.home,
+        [presence_word(shown.status), tag("small", "or unknown: its home may have been away") if shown.doubtful else None],
+        moment(shown.since),
+    )
 
 
 def presence_word(status: str) -> Html:

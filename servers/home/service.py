@@ -138,7 +138,10 @@ class HomeServer:
         except Rejected:
             raise
         except BaseException:  # the login may be on disk all the same, and then it must be ended there
-            self.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
+            if (begun := self.sessions.get(session_id)) is not None:  # whoever called was cancelled in this very moment
+                self._end(begun, "lost")
+            else:
+                self.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
             raise
         replaced = self.sessions.get(hello.resume_session) if hello.resume_session else None
         if replaced is not None and replaced.uid == who.uid:  # the client knows that this session is dead; this home had not noticed

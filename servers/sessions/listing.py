@@ -48,10 +48,11 @@ class Listing:
     def _steps(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Steps[None]:
         write(b'{"contacts":[')
         for start in range(0, len(self._contacts), SLICE):
+            if start:
+                yield None
             while (waits := drained()) is not None:
                 yield waits
             slice_ = self._contacts[start : start + SLICE]
             piece = encoded([(contact, self._shown(contact.uid, contact.home)) for contact in slice_])
             write(piece if start == 0 else b"," + piece)
-            yield None
         write(b"]}")

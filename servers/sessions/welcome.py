@@ -76,7 +76,8 @@ class Welcome:
                 pieces.append(piece)
             else:
                 pieces.clear()
-            yield None
+            if self._unmade:
+                yield None
         if size <= MAX_KEPT_BYTES:
             body = b"%b%b%b%b" % (self._before, NO_CONTACTS, b",".join(pieces), self._after)
             self.outlet.write((Part("welcome", body),))

@@ -6,9 +6,14 @@ read for one commit, the units that are not decided yet are put back and come fi
 
 from runtime.lanes import Lanes
 from servers.writing.config import WriterConfig
-from servers.writing.unit_of_work import Lane, UnitOfWork
+from servers.writing.unit_of_work import HOUSE, Lane, UnitOfWork
 
 Queue = Lanes[Lane, UnitOfWork]
+
+
+def is_full(queue: Queue, lane: Lane, config: WriterConfig) -> bool:
+    """Whether a unit of this lane finds no room. The house's own work is bounded by what the house does."""
+    return queue.size >= config.max_waiting or (lane != HOUSE and queue.length(lane) >= config.max_lane)
 
 
 def next_batch(queue: Queue, config: WriterConfig) -> list[UnitOfWork]:

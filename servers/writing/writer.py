@@ -24,7 +24,7 @@ from runtime.lanes import Lanes
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
 from servers.store.log.event_log import Conflicted, SetBack
 from servers.store.log.lease import LeaseLost
-from servers.writing.batches import Queue, next_batch, put_back
+from servers.writing.batches import Queue, is_full, next_batch, put_back
 from servers.writing.config import WriterConfig
 from servers.writing.erasure import Erasure
 from servers.writing.state_cache import StateCache
@@ -101,8 +101,8 @@ class Writer:
         when the store is away or too much waits: then nothing has changed.
         """
         result: Deferred[Any] = Deferred(answer)
-        queue, config = self._queue, self._config
-        if self._stopped or queue.size >= config.max_waiting or (lane != HOUSE and queue.length(lane) >= config.max_lane):
+        queue = self._queue
+        if self._stopped or (queue.size >= self._config.max_lane and is_full(queue, lane, self._config)):
             self.refused += 1
             result.set_exception(Unavailable("Too much is waiting to be stored, or the server is shutting down."))
             return result

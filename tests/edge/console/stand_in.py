@@ -1,9 +1,9 @@
 """A console's server that keeps simple lists. Rule: it says what it was given, however nasty, and remembers being asked."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -14,6 +14,8 @@ from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Pe
 from servers.global_server.console import DeadLetterSummary, HomeSeen
 from servers.security.identity import Identity
 
+T = TypeVar("T")
+U = TypeVar("U")
 OPS = Identity(uid=9, handle="opal", name="Opal", home="h1", home_url="", expires_at=4e9, roles=frozenset({"ops"}))
 USER = Identity(uid=1, handle="ann", name="Ann", home="h1", home_url="", expires_at=4e9)
 NASTY = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
@@ -61,6 +63,9 @@ class StandInConsole:
 
     def allows(self, who: Identity) -> bool:
         return "ops" in who.roles
+
+    async def in_turn(self, who: Identity, make: Callable[[T], U], items: Sequence[T]) -> list[U]:
+        return [make(item) for item in items]
 
     async def topics(self) -> Sequence[str]:
         return ["user.message_sent", self.nasty]

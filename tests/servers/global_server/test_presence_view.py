@@ -193,6 +193,23 @@ async def test_a_token_from_before_the_grant_or_after_its_end_is_no_good(office,
         await other.presence(before, None, 1_000, 0)
 
 
+async def test_a_snapshot_is_made_in_turn_and_of_one_moment(office, server):
+    """Everybody's presence changes while a page is made: it holds what its cursor says, and the stream tells the rest."""
+    crm = await as_(server, "crm")
+    await office.tells(1, "online")
+    steps, page = server.scheduler.steps, await server.presence(crm, None, 1_000, 0)
+    assert server.scheduler.steps > steps
+    making = asyncio.ensure_future(server.presence(crm, None, 1_000, 0))
+    await office.tells(1, "away")
+    assert (await making).cursor >= page.cursor
+    ear = Ear()
+    server.subscribe(crm, None, (await making).cursor, ear)
+    await office.tells(1, "offline")
+    await eventually(lambda: ear.told()[-1:] == [("h1/user-1/3", "offline")])
+    shown = standing(await making)["ann"]
+    assert [status for _, status in ear.told()] == {"online": ["away", "offline"], "away": ["offline"]}[shown]
+
+
 async def test_pages_hold_everybody_once(server):
     crm, door = await as_(server, "crm"), await as_(server, "door")
     for integrator, everybody in ((crm, list(PEOPLE)), (door, ["bob", "carol"])):

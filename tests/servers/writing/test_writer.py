@@ -312,7 +312,7 @@ async def test_a_state_that_cannot_be_loaded_fails_the_batch(server):
 
 
 async def test_past_a_bound_callers_are_told_to_try_again(url):
-    async with opened(url, max_waiting=5) as server:
+    async with opened(url, max_waiting=5, max_lane=5) as server:
         results = await asyncio.gather(*(server.do(log_in(uid)) for uid in range(1, 9)), return_exceptions=True)
         assert [isinstance(result, Unavailable) for result in results] == [False] * 5 + [True] * 3
         await server.do(log_in(9))
@@ -398,7 +398,7 @@ async def test_stopping_commits_what_waits_and_keeps_nobody_waiting(server):
 
 
 async def test_stopping_under_overload_answers_everybody(url):
-    async with opened(url, max_waiting=20) as server:
+    async with opened(url, max_waiting=20, max_lane=20) as server:
         waiting = [server.writer.submit((log_in(uid),)) for uid in range(1, 30)]
         await server.writer.stop()
         results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
