@@ -38,7 +38,8 @@ def home_edge(
     calls = [direct_route(home, gate, direct or DirectConfig(), proxies, metrics), ticket_route(home, gate, proxies)]
     routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), *calls]
     drain = back_connections.wait_empty
-    return EdgeServer(f"Flash home {home.name}", routes, home.ready, home.warnings, metrics, write_buffer, limits or Limits(), drain)
+    return EdgeServer(f"Flash home {home.name}", routes, home.ready, home.warnings, metrics, write_buffer, limits or Limits(), drain,
+                      proxies)  # fmt: skip
 
 
 def global_edge(
@@ -53,7 +54,7 @@ def global_edge(
     """The edge of the Global Server. `proxies`: those in front of it; `pages`: the ops console."""
     metrics, write_buffer = EdgeMetrics(registry or CollectorRegistry()), WriteBuffer()
     streams, gate = BackConnections(server, metrics, write_buffer), bearer_gate(verifier)
-    routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams), *pages]
-    return EdgeServer(
-        "Flash Global Server", routes, server.ready, server.warnings, metrics, write_buffer, limits or Limits(), streams.wait_empty
-    )
+    proxies = proxies or TrustedProxies()
+    routes = [*global_routes(server, gate, proxies), *presence_routes(server, gate, streams), *pages]
+    return EdgeServer("Flash Global Server", routes, server.ready, server.warnings, metrics, write_buffer, limits or Limits(),
+                      streams.wait_empty, proxies)  # fmt: skip

@@ -17,7 +17,7 @@ from edge.console.contract import Console
 from edge.console.events import event_row, wanted_of
 from edge.console.forms import Events
 from edge.console.markup import text
-from edge.http.messages import Answer, Call, encode_json
+from edge.http.messages import Answer, Call, Counted, encode_json
 from edge.http.problems import problem, problem_for
 from edge.transports.framing import EVENT_STREAM
 from projections.audit.rows import AuditRow
@@ -71,14 +71,15 @@ class LiveTail(asyncio.Protocol):
         self._looks = looks
         self._forget = forget
         self._transport: asyncio.Transport | None = None
+        self._seat: Counted | None = None
         self._writing = BackgroundTasks("console-tail")
         self._writable = asyncio.Event()
         self._writable.set()
         self._ignored_bytes = 0
 
-    def adopt(self, transport: asyncio.Transport) -> None:
+    def adopt(self, transport: asyncio.Transport, seat: Counted) -> None:
         """Become the protocol of a transport whose request has been read, and begin."""
-        self._transport = transport
+        self._transport, self._seat = transport, seat
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         transport.set_protocol(self)
         transport.write(EVENT_STREAM.head)
@@ -117,4 +118,6 @@ class LiveTail(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._writing.cancel()
+        if self._seat is not None:
+            self._seat.leave()
         self._forget(self)

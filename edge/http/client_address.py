@@ -48,6 +48,10 @@ class TrustedProxies:
             client = before
         return str(client)
 
+    def trusts(self, peer: str) -> bool:
+        """Whether this is one of the proxies, which speaks for others."""
+        return bool(self._networks) and (address := _address(peer)) is not None and self._trusts(address)
+
     def _trusts(self, address: IP) -> bool:
         return any(address in network for network in self._networks)
 

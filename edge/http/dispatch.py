@@ -47,7 +47,10 @@ class Dispatcher:
     def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: Asker) -> None:
         """Answer one request for a synchronous route: calls `connection.answered`, now or later. Never raises."""
         try:
-            who = route.gate(headers) if route.gate is not None else NOBODY
+            who = NOBODY
+            if route.gate is not None:
+                who = route.gate(headers)
+                connection.belong_to(who.uid)
             try:
                 body = route.decode_body(raw)
             except Exception:
@@ -80,7 +83,10 @@ class Dispatcher:
                 route = found.get("GET" if method == "HEAD" else method)
                 if route is None or (method == "HEAD" and route.endless):
                     raise MethodNotAllowed(allow=_allowed(found))
-            who = route.gate(headers) if route.gate is not None else NOBODY
+            who = NOBODY
+            if route.gate is not None:
+                who = route.gate(headers)
+                connection.belong_to(who.uid)
             call = Call(who, route.read_body(raw), path, route.read_query(query), connection, headers)
             answer = await route.handle(call)
         except asyncio.CancelledError:

@@ -17,11 +17,18 @@ JSON = b"application/json"
 encode_json = msgspec.json.Encoder().encode
 
 
+class Counted(Protocol):
+    """What a connection is counted under: see `shares.py`."""
+
+    def leave(self) -> None:
+        """The connection is gone."""
+
+
 class TransportHandoff(Protocol):
     """What goes on with a connection's transport: a back connection, or a live tail."""
 
-    def adopt(self, transport: asyncio.Transport) -> None:
-        """Become the protocol of a transport whose request has been read."""
+    def adopt(self, transport: asyncio.Transport, seat: Counted) -> None:
+        """Become the protocol of a transport whose request has been read, and leave its seat when it is gone."""
 
 
 class Peer(Protocol):
@@ -37,8 +44,12 @@ class Peer(Protocol):
     def client(self) -> tuple[str, int]:
         """The client's IP address and port; "" and 0 when it is gone."""
 
+    def belong_to(self, uid: int) -> None:
+        """This is the connection of that user. Raises `TooManyRequests`."""
+
     def detach_to(self, handoff: TransportHandoff) -> bool:
-        """Give the transport to `handoff`; no answer is written then. False: the client is gone."""
+        """Give the transport to `handoff`; no answer is written then. False: the client is gone. Raises `Unavailable` when only calls
+        are let in."""
 
 
 NOBODY = Identity(uid=0, handle="", name="", home="", home_url="", expires_at=0.0)  # the identity where a route needs no token

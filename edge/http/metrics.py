@@ -20,6 +20,7 @@ class EdgeMetrics(Collector):
         self.back_connections = 0
         self.bytes_pushed = 0
         self.connections_refused = 0
+        self.over_share: Counter[str] = Counter()  # connections that an address or a user had too many of
         self.parts: Counter[str] = Counter()  # written, by name
         self._refused: Counter[str] = Counter()
         registry.register(self)
@@ -44,6 +45,7 @@ class EdgeMetrics(Collector):
         yield _by("flash_parts_written", "Parts written to back connections and polls.", "part", self.parts)
         yield CounterMetricFamily("flash_parts_bytes", "Bytes written to back connections and polls.", self.bytes_pushed)
         yield CounterMetricFamily("flash_connections_refused", "Connections over the limit.", self.connections_refused)
+        yield _by("flash_connections_over_share", "Connections over the limit of an address or a user.", "whose", self.over_share)
         yield GaugeMetricFamily("flash_connections_open", "Connections, back connections included.", self.connections())
         yield GaugeMetricFamily("flash_back_connections_open", "Back connections.", self.back_connections)
 

@@ -16,6 +16,7 @@ from edge.contracts.requests import MAX_BODY_BYTES
 
 MAX_LINE_BYTES = 8_190  # a request line or header: every server's usual bound
 MAX_HEADERS = 64  # a client sends ten, a chain of proxies adds as many
+MAX_HEAD_BYTES = 32_768  # a head as a whole: nginx takes as much; 64 lines of the longest would hold a megabyte while the last is awaited
 SLICE_BYTES = 16_384  # parsed at once: as chunks of one byte each they take 0.8 ms
 NOT_HTTP = "This is not HTTP as a server understands it."
 BAD_FRAMING = "The body is not framed as HTTP has it."
@@ -50,7 +51,7 @@ _NO_FLOW_CONTROL = cast(Any, _NoFlowControl())
 class RequestReader:
     """The unparsed bytes of a connection, and the request that is coming. After an error it is of no more use."""
 
-    __slots__ = ("_coming", "_parser", "_parser_may_hold_bytes", "_unread", "begun", "waiting")
+    __slots__ = ("_coming", "_parser", "_parser_may_hold_bytes", "_unread", "begun", "coming_bytes", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._parser = HttpRequestParser(
@@ -68,6 +69,7 @@ class RequestReader:
         self._coming: tuple[RawRequestMessage, StreamReader] | None = None  # a request whose body is not complete
         self.waiting = False  # `advance` may find something without further input
         self.begun = False  # bytes of a request have been parsed, and it is not complete
+        self.coming_bytes = 0  # of it
 
     @property
     def unread_bytes(self) -> int:
@@ -103,8 +105,11 @@ class RequestReader:
         if messages:
             self._coming = messages[0]
             _check_length(messages[0][0])
+        self.coming_bytes += len(data)
         if self._coming is None:
             self.begun = self.begun or bool(data)
+            if self.coming_bytes > MAX_HEAD_BYTES:
+                raise TooLarge(f"The head of a request has at most {MAX_HEAD_BYTES} bytes.")
             return None
         message, payload = self._coming
         if payload.total_bytes > MAX_BODY_BYTES:
@@ -112,7 +117,7 @@ class RequestReader:
         if not payload.is_eof():
             self.begun = True
             return None
-        self._coming, self.begun = None, False
+        self._coming, self.begun, self.coming_bytes = None, False, 0
         self._parser_may_hold_bytes = self.waiting = True
         self._parser.message_consumed()
         return _request(message, payload.read_nowait() if payload.total_bytes else b"")

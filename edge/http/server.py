@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from edge.http.client_address import TrustedProxies
 from edge.http.connection import Connection
 from edge.http.dispatch import Dispatcher
 from edge.http.fast_path import WriteBuffer
@@ -14,6 +15,7 @@ from edge.http.metrics import EdgeMetrics
 from edge.http.ops_routes import ops_routes
 from edge.http.route import Route
 from edge.http.shared import Shared
+from edge.http.shares import Shares
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +42,13 @@ class EdgeServer:
         write_buffer: WriteBuffer,
         limits: Limits,
         drain: Callable[[float], Awaitable[None]],
+        proxies: TrustedProxies,
     ) -> None:
         self.title = title
         self.metrics = metrics
         self.routes = [*routes, *ops_routes(title, routes, self._ready, warnings, metrics.registry)]
-        self.http: Shared[Connection] = Shared(Dispatcher(self.routes, metrics), metrics, write_buffer, limits, self._full)
+        self.http: Shared[Connection] = Shared(Dispatcher(self.routes, metrics), metrics, write_buffer, limits, self._full,
+                                               self._calls_only, Shares(limits, proxies))  # fmt: skip
         self._server_ready = ready
         self._drain = drain
         self._stopping = False
@@ -52,6 +56,7 @@ class EdgeServer:
         self._socket: socket.socket | None = None
         self._tick: asyncio.TimerHandle | None = None
         metrics.connections = self._open_connections
+        metrics.over_share = self.http.shares.refused
 
     async def start(self, host: str, port: int) -> None:
         """Listen. `port` 0 takes a free one; see `port`. Raises `OSError` when that cannot be."""
@@ -85,6 +90,10 @@ class EdgeServer:
     def _full(self) -> bool:
         """Whether one more connection is too many."""
         return self._open_connections() > self.http.limits.max_connections
+
+    def _calls_only(self) -> bool:
+        """Whether so many are open that none more may stay."""
+        return self._open_connections() > self.http.limits.most_that_stay
 
     def _ready(self) -> str | None:
         return "The server is shutting down." if self._stopping else self._server_ready()

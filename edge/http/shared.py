@@ -9,6 +9,7 @@ from edge.http.dispatch import Dispatcher
 from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics
+from edge.http.shares import Shares
 
 
 class Abortable(Protocol):
@@ -59,4 +60,6 @@ class Shared(Generic[C]):
     write_buffer: WriteBuffer
     limits: Limits
     full: Callable[[], bool]  # whether one more connection is too many
+    calls_only: Callable[[], bool]  # whether the last places are left, which no connection may keep
+    shares: Shares
     open: OpenConnections[C] = field(default_factory=OpenConnections)

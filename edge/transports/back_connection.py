@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from edge.contracts.servers import Session, Streams
 from edge.http.fast_path import WriteBuffer
-from edge.http.messages import CLOSE, Answer, render
+from edge.http.messages import CLOSE, Answer, Counted, render
 from edge.http.metrics import EdgeMetrics
 from edge.http.shared import OpenConnections
 from edge.transports.framing import GOODBYE, Framing
@@ -55,6 +55,7 @@ class BackConnection(asyncio.Protocol):
         "_owed",
         "_owner",
         "_resumed_early",
+        "_seat",
         "_session",
         "_transport",
         "writable",
@@ -64,6 +65,7 @@ class BackConnection(asyncio.Protocol):
         self._owner = owner
         self._framing = framing
         self._transport: asyncio.Transport | None = None
+        self._seat: Counted | None = None
         self._session: Session | None = None
         self._opened = False  # the response has begun
         self._ended = False  # nothing more may be written
@@ -74,9 +76,9 @@ class BackConnection(asyncio.Protocol):
 
     # -- the handshake ---------------------------------------------------------------------------------------------------
 
-    def adopt(self, transport: asyncio.Transport) -> None:
+    def adopt(self, transport: asyncio.Transport, seat: Counted) -> None:
         """Become the protocol of a transport whose request has been read."""
-        self._transport = transport
+        self._transport, self._seat = transport, seat
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self.writable = transport.get_write_buffer_size() <= HIGH_WATER_BYTES
         transport.set_protocol(self)
@@ -204,5 +206,7 @@ class BackConnection(asyncio.Protocol):
         self._transport = None
         session, self._session = self._session, None
         self._owner.remove(self)
+        if self._seat is not None:
+            self._seat.leave()
         if session is not None:
             self._owner.streams.lost(session)

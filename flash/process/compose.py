@@ -24,7 +24,9 @@ from edge.direct.config import DirectConfig
 from edge.http.client_address import TrustedProxies
 from edge.http.limits import Limits
 from edge.http.server import EdgeServer
+from flash.process.memory import MemoryKeeper
 from flash.process.settings import BadSetting, Settings
+from runtime.background_task import BackgroundTask
 from runtime.database_urls import sqlite_file
 from runtime.scheduler import Scheduler
 from runtime.ticker import Ticker
@@ -124,7 +126,7 @@ async def running_home(
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
         direct = DirectConfig(settings.direct_networks)
-        proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
+        proxies, limits = TrustedProxies(settings.trusted_proxies), _limits(settings)
         edge = home_edge(home, home.verifier, direct=direct, proxies=proxies, registry=registry, limits=limits)
         try:
             made(home)
@@ -134,6 +136,10 @@ async def running_home(
         finally:
             await home.stop()
             await edge.stop(DRAIN_S)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.max_connections, settings.connections_per_address, settings.connections_per_user)
 
 
 @contextlib.asynccontextmanager
@@ -158,7 +164,7 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
         audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for)
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(server, audit))
-        proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)
+        proxies, limits = TrustedProxies(settings.trusted_proxies), _limits(settings)
         console = OpsConsole(server, audit)
         pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
@@ -288,8 +294,11 @@ async def until_told_to_stop(*or_until: Awaitable[object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     tune_interpreter()
+    memory = BackgroundTask("memory")
+    memory.start(MemoryKeeper().run())
     waits = [asyncio.ensure_future(awaitable) for awaitable in (stop.wait(), *or_until)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for each in waits:
         each.cancel()
+    await memory.stop()
     log.info("flash.stopping")

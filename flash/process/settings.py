@@ -135,6 +135,12 @@ class Settings:
     seal_events: int = _setting("FLASH_SEAL_EVENTS", _at_least(2), "a whole number above 1", _default_of(SealPolicy, "events"))
     seal_s: float = _setting("FLASH_SEAL_S", _positive, SECONDS, _default_of(SealPolicy, "seconds"))
     max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _at_least(1), "a whole number above 0", _default_of(Limits, "max_connections"))
+    connections_per_address: int = _setting(
+        "FLASH_MAX_CONNECTIONS_PER_ADDRESS", _at_least(1), "a whole number above 0", _default_of(Limits, "per_address")
+    )
+    connections_per_user: int = _setting(
+        "FLASH_MAX_CONNECTIONS_PER_USER", _at_least(1), "a whole number above 0", _default_of(Limits, "per_user")
+    )
     trusted_proxies: Networks = _setting("FLASH_TRUSTED_PROXIES", _networks, NETWORKS, ())  # noqa: RUF009 - a tuple never changes
     direct_networks: Networks = _setting("FLASH_DIRECT_NETWORKS", _networks, NETWORKS, ())  # noqa: RUF009 - a tuple never changes
     log_level: str = _setting("FLASH_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info")

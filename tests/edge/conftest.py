@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import pytest
 import uvloop
 
 from edge.assembly import global_edge, home_edge
+from edge.http.client_address import TrustedProxies
 from edge.http.limits import Limits
 from edge.http.server import EdgeServer
 from tests.edge.raw_client import RawClient, raw_client_to
@@ -42,9 +44,15 @@ def limits() -> Limits:
 
 
 @pytest.fixture
-async def home(limits: Limits) -> AsyncIterator[RunningHome]:
+def proxies(request: pytest.FixtureRequest) -> TrustedProxies:
+    """Those in front of the home: none, unless a test names some networks."""
+    return TrustedProxies(map(ip_network, getattr(request, "param", ())))
+
+
+@pytest.fixture
+async def home(limits: Limits, proxies: TrustedProxies) -> AsyncIterator[RunningHome]:
     behind = StandInHome()
-    edge = home_edge(behind, Tokens(), limits=limits)
+    edge = home_edge(behind, Tokens(), limits=limits, proxies=proxies)
     await edge.start("127.0.0.1", 0)
     yield RunningHome(edge, behind)
     await edge.stop(drain_s=0.1)

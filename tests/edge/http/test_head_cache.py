@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from edge.http.client_address import TrustedProxies
 from edge.http.connection import Connection
 from edge.http.dispatch import Dispatcher
 from edge.http.fast_path import MAX_HEAD_BYTES, WriteBuffer
@@ -15,6 +16,7 @@ from edge.http.messages import Answer, Call
 from edge.http.metrics import EdgeMetrics
 from edge.http.route import Route
 from edge.http.shared import Shared
+from edge.http.shares import Shares
 from runtime.deferred import Deferred
 from tests.edge.conftest import RunningHome
 from tests.edge.raw_client import ANN, BOB, RawClient
@@ -74,9 +76,11 @@ class Understood:
 
 def opened(understood: Understood) -> Connection:
     """A connection that has just been accepted."""
-    shared: Shared[Connection] = Shared(
-        cast(Dispatcher, understood), EdgeMetrics(CollectorRegistry()), WriteBuffer(), Limits(), lambda: False
-    )
+    limits = Limits()
+    shares = Shares(limits, TrustedProxies())
+    metrics = EdgeMetrics(CollectorRegistry())
+    never = bool  # neither full, nor nearly so
+    shared: Shared[Connection] = Shared(cast(Dispatcher, understood), metrics, WriteBuffer(), limits, never, never, shares)
     connection = Connection(shared)
     connection.connection_made(Transport())
     return connection

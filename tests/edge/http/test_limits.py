@@ -12,7 +12,7 @@ from tests.edge.raw_client import ANN, RawClient, raw_client_to
 from tests.edge.stand_ins import part
 from tests.support.waiting import eventually
 
-QUICK = Limits(max_connections=3, request_s=0.2, idle_s=0.6, stall_s=0.2, linger_s=0.1, tick_s=0.02)
+QUICK = Limits(max_connections=3, per_address=3, request_s=0.2, idle_s=0.6, stall_s=0.2, linger_s=0.1, tick_s=0.02)
 SEND = b'{"id":"m1","to":2,"text":"x"}'
 
 
