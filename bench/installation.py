@@ -14,6 +14,7 @@ from bench.cost import cpu_s
 from bench.processes import running
 
 FLASH = "from flash.cli import main; main()"  # does not depend on the folder of the interpreter's scripts
+ALL_OF_THEM = "1000000"  # everybody comes from one address here
 REGISTRATIONS_PER_S = "100000"  # all users of a workload come from one address, so the limit for an address is lifted
 
 
@@ -76,7 +77,8 @@ def real_installation(
 def _process(python: str, command: Sequence[str], data: Path, port: int, settings: dict[str, str]) -> Iterator[int]:
     data.mkdir(parents=True, exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLASH_")}
-    ours = {"FLASH_DATA_DIR": str(data), "FLASH_LOG_LEVEL": "warning", "FLASH_REGISTRATIONS_PER_S": REGISTRATIONS_PER_S}
+    ours = {"FLASH_DATA_DIR": str(data), "FLASH_LOG_LEVEL": "warning", "FLASH_REGISTRATIONS_PER_S": REGISTRATIONS_PER_S,
+            "FLASH_MAX_CONNECTIONS_PER_ADDRESS": ALL_OF_THEM}  # fmt: skip
     output = data / f"{command[0]}-{port}.out"
     program = [python, "-P", "-c", FLASH, *command]  # -P: the version that this interpreter has installed, not that of this folder
     with running(f"flash {' '.join(command)}", program, output, inherited | ours | settings, lambda: _ready(port)) as pid:

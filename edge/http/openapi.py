@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from domain.errors import FlashError, Invalid, Malformed, TooLarge, Unavailable
+from domain.errors import FlashError, Invalid, Malformed, TooLarge, TooManyRequests, Unavailable
 from domain.values import BIGGEST
 from edge.contracts import answers
 from edge.http.problems import PROBLEM_JSON, Internal, NotInTime, status_of
@@ -77,7 +77,7 @@ def _response(kind: Any, refs: dict[type, Any]) -> dict[str, Any]:
 
 def refusals(route: Route) -> list[type[FlashError]]:
     """Every error that a route may answer: those that it names, and those that any request may meet."""
-    return list(dict.fromkeys([*route.refusals, Malformed, NotInTime, TooLarge, Invalid, Internal, Unavailable]))
+    return list(dict.fromkeys([*route.refusals, Malformed, NotInTime, TooLarge, Invalid, TooManyRequests, Internal, Unavailable]))
 
 
 def _refusals(route: Route, refs: dict[type, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from domain import errors
 from domain.profile import PROFILE_FIELDS
 from edge.contracts import answers
 from edge.http import openapi
+from edge.http.limits import Limits
 from edge.http.ops_routes import ops_routes
 from edge.http.problems import STATUS, problem, status_of
 from edge.http.route import Route
@@ -161,6 +162,7 @@ async def test_a_problem_that_a_route_gives_is_one_that_it_names(home: RunningHo
     assert statuses["POST /v1/messages"] == {400, 401, 413, 422}
 
 
+@pytest.mark.parametrize("limits", [Limits(per_user=200)])
 async def test_many_at_once_are_all_answered(home: RunningHome):
     async def one(number: int) -> int:
         async with raw_client_to(home.edge.port) as raw_client:
