@@ -6,20 +6,16 @@ answer, and one read of the loop.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import cast
 
 from domain.errors import FlashError, TooManyRequests, Unavailable
-from edge.http.client_address import HEADER
 from edge.http.fast_path import CachedHead, is_whole, remember
 from edge.http.long_answer import LongBody
 from edge.http.messages import CLOSE, CONTINUE, KEEP, Answer, Source, TransportHandoff, render
 from edge.http.problems import NotInTime, problem
 from edge.http.request_reader import SLICE_BYTES, Request, RequestReader
-from edge.http.shared import Shared
+from edge.http.shared import FULL, Shared
 from edge.http.shares import Seat
-
-FULL = "Too many connections; try again later."
 
 
 class Connection(asyncio.Protocol):
@@ -33,7 +29,6 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._long: LongBody | None = None  # the answer that is being sent
         self._ticks = 0
-        self._unfinished = 0  # bytes of the request that is coming
         self._turn_due = False
         self._write_paused = False
         self._reading_held = False
@@ -63,29 +58,17 @@ class Connection(asyncio.Protocol):
         """Begin, unless the server is full. Socket options are inherited from the listening socket."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses
         self._shared.open.add(self)
-        if self._shared.full():
-            self._shared.metrics.connections_refused += 1
-            self._turn_away(Unavailable(FULL))
-            return
         try:
-            self.seat.arrive(self.client[0])
-        except TooManyRequests as error:
-            self._turn_away(error)
-            return
-        self.finishing = self._shared.calls_only()
-
-    def _turn_away(self, error: FlashError) -> None:
-        """Refuse the connection."""
-        if self.transport is not None:
+            self.finishing = self._shared.admit(self.seat, self.client[0])
+        except FlashError as error:
             self.transport.write(render(problem(error), CLOSE))
-        self._close()
+            self._close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone. A request that is being answered is finished all the same."""
         self.transport, self.closing = None, True
         if self._long is not None:
             self._long.resume()
-        self._count_unfinished(0)
         self.seat.leave()
         if not self.busy:
             self._shared.open.remove(self)
@@ -153,9 +136,9 @@ class Connection(asyncio.Protocol):
             return
         try:
             request = self.reader.advance()
-            self._count_unfinished(0 if request is not None else self.reader.coming_bytes)
-            if request is not None:
-                self._name(request.headers)
+            self.seat.receive(self.reader.coming_bytes)
+            if request is not None and self.seat.lent:
+                self.seat.name(self.client[0], request.headers)
         except FlashError as error:
             self._refuse(error)
             return
@@ -171,18 +154,6 @@ class Connection(asyncio.Protocol):
             if self.reader.awaits_continue and self.transport is not None:
                 self._shared.write_buffer.write(self.transport, CONTINUE)
         self._hold_reading()
-
-    def _name(self, headers: Mapping[str, str]) -> None:
-        """The request says from where it comes, if it came by a proxy. Raises `TooManyRequests`."""
-        if self.seat.lent:
-            getall = getattr(headers, "getall", None)
-            self.seat.name(self.client[0], getall(HEADER, ()) if getall is not None else ())
-
-    def _count_unfinished(self, count: int) -> None:
-        """Of the request that is coming, so many bytes are here. Raises `Unavailable` when the requests of all take too much room."""
-        if count != self._unfinished:
-            more, self._unfinished = count - self._unfinished, count
-            self._shared.shares.hold(self.seat.address, more)
 
     def belong_to(self, uid: int) -> None:
         """This is the connection of that user. Raises `TooManyRequests`; then it closes behind the answer."""
@@ -230,6 +201,7 @@ class Connection(asyncio.Protocol):
     def _sent(self) -> None:
         """A long answer is sent, or broke off."""
         self._request, self.busy, self._ticks = None, False, 0
+        self.seat.rest()
         if self.transport is None:
             self._shared.open.remove(self)
         elif self.finishing:
@@ -243,8 +215,7 @@ class Connection(asyncio.Protocol):
         self.busy = False
         self._ticks = 0
         transport = self.transport
-        if self.seat.lent:
-            self.seat.leave()
+        self.seat.rest()
         if transport is None:  # gone, or detached
             self._shared.open.remove(self)
             return
@@ -262,8 +233,7 @@ class Connection(asyncio.Protocol):
             self._next_turn()
 
     def detach_to(self, handoff: TransportHandoff) -> bool:
-        """Give the transport to `handoff` and forget it, so that this object and its parser can go. False: the client is gone. Raises
-        `Unavailable` when only calls are let in."""
+        """Give the transport to `handoff`, so that this object and its parser can go. False: the client is gone. Raises `Unavailable`."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return False

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from domain.errors import Unavailable
 from edge.http.dispatch import Dispatcher
 from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics
-from edge.http.shares import Shares
+from edge.http.shares import Seat, Shares
+
+FULL = "Too many connections; try again later."
 
 
 class Abortable(Protocol):
@@ -63,3 +66,11 @@ class Shared(Generic[C]):
     calls_only: Callable[[], bool]  # whether the last places are left, which no connection may keep
     shares: Shares
     open: OpenConnections[C] = field(default_factory=OpenConnections)
+
+    def admit(self, seat: Seat, peer: str) -> bool:
+        """A connection is made. Returns whether it must close behind its first answer. Raises `Unavailable`, `TooManyRequests`."""
+        if self.full():
+            self.metrics.connections_refused += 1
+            raise Unavailable(FULL)
+        seat.arrive(peer)
+        return self.calls_only()

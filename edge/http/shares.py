@@ -5,11 +5,11 @@ first request, and may be another one with the next.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TypeVar
 
 from domain.errors import TooManyRequests, Unavailable
-from edge.http.client_address import TrustedProxies
+from edge.http.client_address import HEADER, TrustedProxies
 from edge.http.limits import Limits
 from servers.security.addresses import subscriber_of
 
@@ -46,10 +46,11 @@ class Seat:
     `lent`: a proxy made the connection and uses it for one client after the other, so it is counted for each request only.
     """
 
-    __slots__ = ("_shares", "address", "lent", "uid")
+    __slots__ = ("_shares", "_unfinished", "address", "lent", "uid")
 
     def __init__(self, shares: Shares) -> None:
         self._shares = shares
+        self._unfinished = 0  # bytes of the request that is coming
         self.address = ""
         self.lent = False
         self.uid = 0
@@ -60,10 +61,17 @@ class Seat:
         if peer and not self.lent:
             self._come_from(peer)
 
-    def name(self, peer: str, lines: Iterable[str]) -> None:
+    def name(self, peer: str, headers: Mapping[str, str]) -> None:
         """A request says through which proxies it came. Raises `TooManyRequests`."""
         if self.lent:
-            self._come_from(self._shares.proxies.choose(peer, lines))
+            getall = getattr(headers, "getall", None)  # the header may come in several lines, which are one list
+            self._come_from(self._shares.proxies.choose(peer, getall(HEADER, ()) if getall is not None else ()))
+
+    def receive(self, unfinished: int) -> None:
+        """Of the request that is coming, so many bytes are here. Raises `Unavailable` when the requests of all take too much room."""
+        if unfinished != self._unfinished:
+            more, self._unfinished = unfinished - self._unfinished, unfinished
+            self._shares.hold(self.address, more)
 
     def keep(self) -> None:
         """The connection stays with this client from now on."""
@@ -90,8 +98,14 @@ class Seat:
         shares.users[uid] += 1
         self.uid = uid
 
+    def rest(self) -> None:
+        """The request is answered."""
+        if self.lent:
+            self.leave()
+
     def leave(self) -> None:
         """The connection is gone. A second time changes nothing."""
+        self.receive(0)
         self._leave_address()
         self._leave_user()
 

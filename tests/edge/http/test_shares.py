@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from multidict import CIMultiDict
 
 from domain.errors import TooManyRequests, Unavailable
 from edge.http.client_address import TrustedProxies
@@ -29,6 +30,10 @@ def limits() -> Limits:
 
 def shares(*proxies: str, **bounds: int) -> Shares:
     return Shares(Limits(**bounds), TrustedProxies(map(ip_network, proxies)))  # type: ignore[arg-type]
+
+
+def through(client: str) -> CIMultiDict[str]:
+    return CIMultiDict({"X-Forwarded-For": client})
 
 
 def seats(count: int, of: Shares) -> list[Seat]:
@@ -72,12 +77,12 @@ def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_names():
     one, two = seats(2, all_of_them)
     for seat in (one, two):
         seat.arrive("10.0.0.1")
-    one.name("10.0.0.1", ["192.0.2.1"])
+    one.name("10.0.0.1", through("192.0.2.1"))
     with pytest.raises(TooManyRequests):
-        two.name("10.0.0.1", ["192.0.2.1"])
-    two.name("10.0.0.1", ["192.0.2.2"])
-    one.name("10.0.0.1", ["192.0.2.3"])
-    two.name("10.0.0.1", ["192.0.2.1"])
+        two.name("10.0.0.1", through("192.0.2.1"))
+    two.name("10.0.0.1", through("192.0.2.2"))
+    one.name("10.0.0.1", through("192.0.2.3"))
+    two.name("10.0.0.1", through("192.0.2.1"))
     assert all_of_them.addresses == {"192.0.2.3": 1, "192.0.2.1": 1}
 
 
@@ -85,7 +90,7 @@ def test_who_is_no_proxy_is_not_believed():
     all_of_them = shares("10.0.0.0/8")
     (seat,) = seats(1, all_of_them)
     seat.arrive("192.0.2.1")
-    seat.name("192.0.2.1", ["192.0.2.2"])
+    seat.name("192.0.2.1", through("192.0.2.2"))
     assert all_of_them.addresses == {"192.0.2.1": 1}
 
 
