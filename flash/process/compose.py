@@ -22,7 +22,6 @@ from edge.assembly import global_edge, home_edge
 from edge.console.routes import console_routes
 from edge.direct.config import DirectConfig
 from edge.http.client_address import TrustedProxies
-from edge.http.limits import Limits
 from edge.http.server import EdgeServer
 from flash.process.memory import MemoryKeeper
 from flash.process.settings import BadSetting, Settings
@@ -126,7 +125,7 @@ async def running_home(
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
         direct = DirectConfig(settings.direct_networks)
-        proxies, limits = TrustedProxies(settings.trusted_proxies), _limits(settings)
+        proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
         edge = home_edge(home, home.verifier, direct=direct, proxies=proxies, registry=registry, limits=limits)
         try:
             made(home)
@@ -136,10 +135,6 @@ async def running_home(
         finally:
             await home.stop()
             await edge.stop(DRAIN_S)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(settings.max_connections, settings.connections_per_address, settings.connections_per_user)
 
 
 @contextlib.asynccontextmanager
@@ -164,7 +159,7 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
         audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for)
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(server, audit))
-        proxies, limits = TrustedProxies(settings.trusted_proxies), _limits(settings)
+        proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
         console = OpsConsole(server, audit)
         pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)

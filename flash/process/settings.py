@@ -146,6 +146,11 @@ class Settings:
     log_level: str = _setting("FLASH_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info")
     log_format: str = _setting("FLASH_LOG_FORMAT", _one_of("console", "json"), "console or json", "console")
 
+    @property
+    def limits(self) -> Limits:
+        """What clients may cost each server."""
+        return Limits(self.max_connections, self.connections_per_address, self.connections_per_user)
+
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
         """The settings that `environment` asks for; `<variable>_FILE` names a file that holds the value, such as a secret.
