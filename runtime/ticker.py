@@ -5,7 +5,8 @@ name of the longest step of a job since the tick before, if that explains it.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 
@@ -57,3 +58,18 @@ class Ticker:
             self._minute_at = now + MINUTE_S
             for peak in self._scheduler.peaks:
                 peak.turn()
+
+
+@contextlib.asynccontextmanager
+async def watched(scheduler: Scheduler | None = None) -> AsyncIterator[Scheduler]:
+    """The scheduler of this process: the one that it has, or a new one, whose loop is watched from now on."""
+    if scheduler is not None:
+        yield scheduler
+        return
+    scheduler = Scheduler()
+    ticker = Ticker(scheduler)
+    ticker.start()
+    try:
+        yield scheduler
+    finally:
+        await ticker.stop()

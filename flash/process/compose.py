@@ -28,7 +28,7 @@ from flash.process.settings import BadSetting, Settings
 from runtime.background_task import BackgroundTask
 from runtime.database_urls import sqlite_file
 from runtime.scheduler import Scheduler
-from runtime.ticker import Ticker
+from runtime.ticker import watched
 from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.config import GlobalConfig
@@ -240,16 +240,8 @@ async def _listen(edge: EdgeServer, host: str, port: int) -> None:
 async def _alone_in_turn(lock: Path, scheduler: Scheduler | None = None) -> AsyncIterator[Scheduler]:
     """As `_alone`; besides, the scheduler of this process, and what watches its loop: begun here, unless the process has one already."""
     with _alone(lock):
-        if scheduler is not None:
-            yield scheduler
-            return
-        scheduler = Scheduler()
-        ticker = Ticker(scheduler)
-        ticker.start()
-        try:
-            yield scheduler
-        finally:
-            await ticker.stop()
+        async with watched(scheduler) as own:
+            yield own
 
 
 @contextlib.contextmanager
