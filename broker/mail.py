@@ -1,6 +1,7 @@
 """The mail of docs/protocol.md, which one server sends to another. Rule: whatever the bytes, reading them answers or raises `Malformed`.
 
-    [2, head, box]      head: [source, destination, source's life, destination's life, previous, last, again, [topic, …]]
+    [2, head, box]      or [2, head, box, card] to a server that may not know the sender
+                        head: [source, destination, source's life, destination's life, previous, last, again, [topic, …]]
                         in the box: [[{"position", "stream", "version", "topic", "time", "data"}, …], life, committed, [word, …]]
 
 A mail says: everything for you above `previous` and up to `last` is here. So a receiver that has less than `previous` knows that some mail
@@ -60,9 +61,9 @@ def encode_body(body: Body) -> bytes:
     return _pack(body)
 
 
-def encode(head: bytes, box: bytes) -> bytes:
-    """The whole mail as one message body."""
-    return _pack((VERSION, head, box))
+def encode(head: bytes, box: bytes, card: bytes = b"") -> bytes:
+    """The whole mail as one message body. `card`: the sender's, for a receiver that may not know it."""
+    return _pack((VERSION, head, box, card) if card else (VERSION, head, box))
 
 
 def is_mail(message: bytes) -> bool:
@@ -70,17 +71,17 @@ def is_mail(message: bytes) -> bool:
     return bool(message) and message[0] & 0xF0 == 0x90  # msgpack's arrays of up to 15 items
 
 
-def decode(message: bytes) -> tuple[Head, bytes, bytes]:
-    """The head, its bytes, and the box that nobody has opened yet. Raises `Malformed`."""
+def decode(message: bytes) -> tuple[Head, bytes, bytes, bytes]:
+    """The head, its bytes, the box that nobody has opened yet, and the sender's card or nothing. Raises `Malformed`."""
     if len(message) > MAX_BYTES:
         _refuse(f"the mail has {len(message)} bytes, more than {MAX_BYTES}")
     raw = _unpacked(message, "mail", 16)
     if type(raw) is not list or len(raw) < 3 or type(raw[0]) is not int or raw[0] != VERSION:
         _refuse(f"the mail is not of version {VERSION}")
-    head, box = raw[1], raw[2]
-    if type(head) is not bytes or type(box) is not bytes:
-        _refuse("the mail's head or box is not binary")
-    return _head(head), head, box
+    head, box, card = raw[1], raw[2], raw[3] if len(raw) > 3 else b""
+    if type(head) is not bytes or type(box) is not bytes or type(card) is not bytes:
+        _refuse("the mail's head, box or card is not binary")
+    return _head(head), head, box, card
 
 
 def decode_body(opened: bytes) -> Body:

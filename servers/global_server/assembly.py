@@ -106,7 +106,7 @@ def assemble(
 
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
                   trust=trust, belief=belief, listener=MailListener(
-                      told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
+                      told=heard_back, card=cards.learn, unopened=lambda source, why: mail_check.unopened(source, why),
                       missing=lambda source: mail_check.missing(source),
                       came_before=lambda source: mail_check.came_before(source)))  # fmt: skip
     mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),

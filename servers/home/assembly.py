@@ -107,7 +107,8 @@ def assemble(
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(requests, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards, words,
-                                 sealed=lambda position: keeper.heard_of("The Global Server", position))  # fmt: skip
+                                 sealed=lambda position: keeper.heard_of("The Global Server", position),
+                                 believed=lambda: peers.beat_now())  # fmt: skip
     clock_check = ClockCheck(name, store, OpenUntilEnrolled(requests), clock, monotonic, config.clock)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire,
                                 OverdueMail(store, writer, outbox.receivers, lambda who: peers.is_up(who)))  # fmt: skip
@@ -138,7 +139,7 @@ def assemble(
 
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
                   trust=trust, belief=belief, listener=MailListener(
-                      told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
+                      told=heard_back, card=cards.learn, unopened=lambda source, why: mail_check.unopened(source, why),
                       missing=lambda source: mail_check.missing(source), came_before=lambda source: mail_check.came_before(source),
                       sent_again=peer_presence.ask_anew))  # fmt: skip
     mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),

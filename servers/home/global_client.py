@@ -40,8 +40,9 @@ log = structlog.get_logger()
 @dataclass(slots=True, eq=False)
 class GlobalClient:
     """Asks the Global Server. `believe` is called with the public keys of tokens whenever the Global Server has told them. `announced` is
-    set once the Global Server knows this home, and this home knows the keys. `sealed` is called with the position up to which the Global
-    Server has seals of this home's log. `refused`: why the Global Server does not know this home."""
+    set once the Global Server knows this home, and this home knows the keys; `believed` is called then, because from now on its
+    heartbeats are believed. `sealed` is called with the position up to which the Global Server has seals of this home's log.
+    `refused`: why the Global Server does not know this home."""
 
     requests: Requests
     name: str
@@ -54,6 +55,7 @@ class GlobalClient:
     cards: Cards
     words: UserWords
     sealed: Callable[[int], None]
+    believed: Callable[[], None]
     refused: str = field(default="", init=False)
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
     _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
@@ -159,6 +161,7 @@ class GlobalClient:
         await asyncio.to_thread(self._remember, told.keys)
         self.refused = ""
         self._said.clear()
+        self.believed()
         self.announced.set()
 
     def _say(self, why: str) -> None:

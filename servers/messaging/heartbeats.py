@@ -5,6 +5,7 @@ Cost: a signature in each second, and the check of one, some 150 µs, for each o
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class PeerMonitor:
     _twins: tuple[str, int] = field(default=("", 0), init=False)  # another process under our name, and how often it was heard
     _known: dict[str, Peer] = field(default_factory=dict, init=False)
     _task: BackgroundTask = field(init=False)
+    _now: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped: bool = field(default=False, init=False)  # a broker goes on to hand over what is heard
 
     def __post_init__(self) -> None:
@@ -104,12 +106,18 @@ class PeerMonitor:
         self._stopped = True
         await self._task.stop()
 
+    def beat_now(self) -> None:
+        """Send a heartbeat before it is due, because somebody believes our heartbeats from now on."""
+        self._now.set()
+
     async def _beat(self) -> None:
         for number in itertools.count():
             beat = Beat(self.server, self.run, self.trust.clock(), number, self.eras.told() if self.server == GLOBAL else ())
             await self.broker.send_heartbeat(self.trust.identity.signed(PURPOSE, beat))
             self.check()
-            await asyncio.sleep(self.config.beat_s)
+            self._now.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), self.config.beat_s)
 
     def check(self) -> None:
         """Report the servers that fell silent."""

@@ -55,7 +55,7 @@ class Inbox:
     ) -> None:
         self._store = store
         self._listener = listener
-        self._reader = MailReader(store, trust, listener.told, broker.speaks_for, belief)
+        self._reader = MailReader(store, trust, listener.told, listener.card, broker.speaks_for, belief)
         self.belief = belief
         self._writer = writer
         self._broker = broker

@@ -23,11 +23,12 @@ class InboxConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailListener:
-    """`told(source, position)`: so far a source has come in our log. `unopened(source, why)`: a box said to be from this source does not
-    open. `missing(source)`: its mail does not follow on what came before. `sent_again(source)`: all that was missing is there.
-    `came_before(source)`: it sent nothing but what is committed."""
+    """`told(source, position)`: so far a source has come in our log. `card(card)`: a card came with mail, and the answer says whether it
+    is believed. `unopened(source, why)`: a box said to be from this source does not open. `missing(source)`: its mail does not follow on
+    what came before. `sent_again(source)`: all that was missing is there. `came_before(source)`: it sent nothing but what is committed."""
 
     told: Callable[[str, int], None]
+    card: Callable[[bytes], bool]
     unopened: Callable[[str, str], None]
     missing: Callable[[str], None]
     came_before: Callable[[str], None]

@@ -41,12 +41,14 @@ class Incoming:
 
 @dataclass(slots=True, eq=False)
 class MailReader:
-    """`told(source, position)` is called with what a source says of itself: how far it has come in our own log. `speaks_for(publisher,
+    """`told(source, position)` is called with what a source says of itself: how far it has come in our own log; `learn(card)` with a card
+    that came with mail which does not open, and says whether it is believed. `speaks_for(publisher,
     source)` says whether what somebody published may be of a source."""
 
     store: Store
     trust: Trust
     told: Callable[[str, int], None]
+    learn: Callable[[bytes], bool]
     speaks_for: Callable[[str | None, str], bool]
     belief: Belief
 
@@ -80,7 +82,7 @@ class MailReader:
                 log.warning("inbox.store_away", detail=error.detail)
 
     def _mail(self, delivery: Delivery, body: bytes) -> Incoming:
-        head, packed, box = mail.decode(body)
+        head, packed, box, card = mail.decode(body)
         if head.source.startswith("@") or head.source == self.trust.name:
             return Incoming(delivery, NOTHING, f"{head.source!r} is no other server")
         if RETURNED_HEADER not in delivery.headers and not self.speaks_for(delivery.publisher, head.source):
@@ -88,15 +90,15 @@ class MailReader:
         if head.destination != self.trust.name:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
         try:
-            told = mail.decode_body(self.trust.boxes.open(head.source, mail.PURPOSE, packed, box))
+            told = mail.decode_body(self._open(head.source, packed, box, card))
         except CannotOpen as failure:
             if failure.reason in COMES_AGAIN:
                 return Incoming(delivery, NOTHING, None, unopened=(head.source, failure.reason))
             return Incoming(delivery, NOTHING, f"the box of mail from {head.source!r} does not open: {failure.reason}")
         if not all(head.previous < record.position <= head.last for record in told.records):
             return Incoming(delivery, NOTHING, f"the mail of {head.source!r} holds events that its head does not name")
-        card = self.trust.peers.card(head.source)
-        if card is None or card.certificate.life not in (0, head.source_life):
+        known = self.trust.peers.card(head.source)
+        if known is None or known.certificate.life not in (0, head.source_life):
             return Incoming(delivery, NOTHING, None, unopened=(head.source, ANOTHER_LIFE))
         if told.life == self.store.life:
             self.told(head.source, told.committed)
@@ -106,6 +108,15 @@ class MailReader:
         except WordsNeeded as needed:
             return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=needed.uids)
         return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
+
+    def _open(self, source: str, packed: bytes, box: bytes, card: bytes) -> bytes:
+        """What is in a box. Raises `CannotOpen`."""
+        try:
+            return self.trust.boxes.open(source, mail.PURPOSE, packed, box)
+        except CannotOpen as failure:
+            if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.learn(card):
+                raise
+            return self.trust.boxes.open(source, mail.PURPOSE, packed, box)
 
     def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
         """Mail of version 1, which waited while this server was upgraded. The servers that sent it named no publisher."""

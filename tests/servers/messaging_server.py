@@ -72,7 +72,8 @@ class Server:
             self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox, trust=self.trust,
             belief=Belief(name, self.words, self.lives_here),
             listener=MailListener(
-                told=self.outbox.receivers.confirm, unopened=lambda source, why: self.mail_check.unopened(source, why),
+                told=self.outbox.receivers.confirm, card=self.cards.learn,
+                unopened=lambda source, why: self.mail_check.unopened(source, why),
                 missing=lambda source: self.mail_check.missing(source), came_before=lambda source: self.mail_check.came_before(source),
                 sent_again=self.asked_anew.append,
             ),
