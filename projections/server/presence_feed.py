@@ -32,11 +32,6 @@ class Change(NamedTuple):
     uid: int
     body: bytes
 
-    @property
-    def cursor(self) -> str:
-        """The position right after this change. The checksum distinguishes a log that was made anew from the log that gave the cursor."""
-        return f"{self.offset:x}.{crc32(self.body):08x}"
-
 
 class Feed:
     """Users and changes. A position is the number of a change, counted from the first one that this object has kept.
@@ -49,6 +44,8 @@ class Feed:
         self._portion = max(1, kept_changes // 8)  # old changes go in portions, so that a change costs no more when the limit is reached
         self.whole = True
         self.signed = False  # an era has begun, so every message names its publisher
+        self.era = 0  # of the log; 0: not known yet
+        self.past = False  # the era holds what was told before there were eras, and the cursors of then are good
         self.users: dict[int, Standing] = {}
         self.changes: list[Change] = []
         self.first = 0  # the position of `changes[0]`
@@ -64,7 +61,20 @@ class Feed:
     @property
     def cursor(self) -> str:
         """The position after the newest change."""
-        return self.changes[-1].cursor if self.changes else self.beginning
+        return self.cursor_of(self.changes[-1]) if self.changes else self.beginning
+
+    def cursor_of(self, change: Change) -> str:
+        """The position right after a change. The checksum covers the era, so that it is no position of a log that was begun anew,
+        even where that one holds the same message at the same offset."""
+        return f"{change.offset:x}.{crc32(change.body, 0 if self.past else self.era % 2**32):08x}"
+
+    def enter(self, era: int, past: bool) -> bool:
+        """The log is in this era. In another one than before everything begins anew; True then."""
+        another = self.era not in (0, era)
+        if another:
+            self.begin_anew()
+        self.era, self.past = era, past
+        return another
 
     def apply(self, change: Change, standing: Standing) -> bool:
         """Fold in the next message of the log. False for a repeat."""
@@ -87,7 +97,7 @@ class Feed:
         if read is None:
             return None
         index = bisect_left(self.changes, int(read[1], 16), key=lambda change: change.offset)
-        known = index < len(self.changes) and self.changes[index].cursor == cursor
+        known = index < len(self.changes) and self.cursor_of(self.changes[index]) == cursor
         return self.first + index + 1 if known else None
 
     def after(self, position: int, limit: int) -> Sequence[Change] | None:
@@ -108,6 +118,8 @@ class Feed:
             "format": FORMAT,
             "whole": self.whole,
             "signed": self.signed,
+            "era": self.era,
+            "past": self.past,
             "first": self.first,
             "users": users,
             "changes": list(self.changes),
@@ -120,6 +132,6 @@ class Feed:
         users = {uid: Standing(version, status, since) for uid, version, status, since in data["users"]}
         changes = [Change(offset, uid, body) for offset, uid, body in data["changes"]]
         self.whole, self.first, self.users, self.changes = data["whole"], data["first"], users, changes
-        self.signed = bool(data.get("signed", False))
+        self.signed, self.era, self.past = bool(data.get("signed", False)), data.get("era", 0), data.get("past", False)
         self.beginning, self._begun = data.get("beginning", BEGINNING), data.get("begun", 0)
         return True

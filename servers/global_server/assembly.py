@@ -91,7 +91,9 @@ def assemble(
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
     presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
-                            monotonic, config.kept_changes, store.keys)  # fmt: skip
+                            monotonic, config.kept_changes, store.keys, trust.identity.public)  # fmt: skip
+
+    peers.eras.listeners.append(presence.reader.era_is)
 
     def came_up(home: str) -> None:
         homes.changed()

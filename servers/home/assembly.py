@@ -4,12 +4,12 @@ store -> projections, trust -> writer -> outbox, sealer -> notifier -> inbox, pe
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
 
-from broker.port import Broker
+from broker.port import Broker, Outgoing
 from domain.event import Event
 from domain.events.global_server import UserRegistered
 from domain.events.home import MessageSent
@@ -55,7 +55,7 @@ from servers.sessions.blanks import BlankWheel
 from servers.sessions.notifier import SessionNotifier
 from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
-from servers.store.event_store import Store
+from servers.store.event_store import Committed, Store
 from servers.store.log.lease import Lease
 from servers.trust.publications import SEAL, HistoryJudge, HistorySigner
 from servers.trust.trust import Trust
@@ -100,7 +100,11 @@ def assemble(
 
     belief = Belief(name, words, lives_here, closed.uids, word_asking.nobodies, word_asking.want)
     to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want)
-    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name), trust=trust, want_card=cards.want,
+
+    def tell_integrators(committed: Committed) -> Sequence[Outgoing]:
+        return presence_feed(committed, name, presence_refill.era)
+
+    outbox = Outbox(store, writer, broker, name, recipients, tell_integrators, trust=trust, want_card=cards.want,
                     words=to_tell, committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock),
                     overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent, partial(trust.identity.sign, SEAL))
