@@ -27,6 +27,8 @@ from servers.writing.erasure import Erasure
 from servers.writing.state_cache import StateCache
 from servers.writing.unit_of_work import UnitOfWork
 
+ENDED = "The writer has ended by itself, and nothing is stored any more: restart this server."
+
 Listener = Callable[[list[Committed]], None]
 log = structlog.get_logger()
 
@@ -56,6 +58,7 @@ class Writer:
         self._queue: deque[UnitOfWork] = deque()
         self._arrived = asyncio.Event()
         self._stopped = False
+        self._ended = ""  # why nobody commits any more; empty while somebody does, and after an orderly stop
         self._committing = False
         self._last: int | None = None  # the position up to which the listeners know the log
         self._unsure = True  # whether the log may hold events that the listeners have not heard of
@@ -75,9 +78,12 @@ class Writer:
         self.task.start(self._run())
 
     async def stop(self) -> None:
-        """Commit all that waits, then stop. Later callers hear `Unavailable`."""
+        """Commit all that waits, then stop. Later callers hear `Unavailable`. Returns at once where the writer has ended by itself."""
         stopped, self._stopped = self._stopped, True
-        if not self.task.alive or stopped:
+        if not self.task.alive:
+            self._end(())  # it may never have begun, because the server did not start
+            return
+        if stopped:
             return
         last: Deferred[None] = Deferred()
         self._queue.append(UnitOfWork((), (), last))  # they are taken in order: when this empty one is through, all before it are
@@ -96,7 +102,7 @@ class Writer:
         """
         result: Deferred[Any] = Deferred(answer)
         if self._stopped or len(self._queue) >= self._config.max_waiting:
-            result.set_exception(Unavailable("Too much is waiting to be stored, or the server is shutting down."))
+            result.set_exception(Unavailable(self._ended or "Too much is waiting to be stored, or the server is shutting down."))
             return result
         self._queue.append(UnitOfWork(commands, trackings, result))
         self._arrived.set()
@@ -123,19 +129,38 @@ class Writer:
 
     async def _run(self) -> None:
         queue, max_batch = self._queue, self._config.max_batch
-        while True:
-            if not queue:
-                self._committing = False
-                self._arrived.clear()
-                await self._arrived.wait()
-            else:
-                await asyncio.sleep(0)  # the answers to the last batch leave before this one begins
-            self._committing = True
-            batch = [queue.popleft() for _ in range(min(len(queue), max_batch))]
-            await self._commit(batch)
-            self.turns += 1
-            if self.states.loaded:
-                self.states.tidy()
+        batch: list[UnitOfWork] = []
+        try:
+            while True:
+                if not queue:
+                    self._committing = False
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                else:
+                    await asyncio.sleep(0)  # the answers to the last batch leave before this one begins
+                self._committing = True
+                batch = [queue.popleft() for _ in range(min(len(queue), max_batch))]
+                await self._commit(batch)
+                self.turns += 1
+                if self.states.loaded:
+                    self.states.tidy()
+        finally:
+            self._end(batch)
+
+    def _end(self, batch: Sequence[UnitOfWork]) -> None:
+        """Nobody commits any more: answer all that wait, and refuse who comes later, because otherwise they would wait for ever."""
+        unanswered = [unit for unit in (*batch, *self._queue) if not unit.result.done]
+        self._queue.clear()
+        self._committing = False
+        if not self._stopped or unanswered:
+            self._ended = ENDED
+            log.error("writer.ended", units=len(unanswered))
+        self._stopped = True
+        for unit in unanswered:
+            try:
+                unit.result.set_exception(Unavailable(ENDED))
+            except Exception:  # a caller's fault must not keep the others waiting
+                log.exception("writer.caller_failed")
 
     async def _commit(self, batch: list[UnitOfWork]) -> None:
         events: list[Event] = []
