@@ -122,7 +122,8 @@ async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIte
         history = await open_history(settings, stack)
         if history is None:
             raise BadSetting(f"there is no history in {settings.data}: set FLASH_BROKER_URL, or name the directory of `flash serve`")
-        decoder = HistoryDecoder(functools.partial(_keys_of, settings)) if text else None
+        opened = stack.enter_context(contextlib.ExitStack())  # the keys are closed after the audit that asks for them
+        decoder = HistoryDecoder(functools.partial(_keys_of, settings, opened)) if text else None
         file = store if store is not None else settings.data / "audit.db"
         audit = Audit(history, file, decoder, functools.partial(global_key, settings), speaks_for_of(history))
         await audit.open()
@@ -131,14 +132,15 @@ async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIte
         yield audit
 
 
-def _keys_of(settings: Settings, server: str) -> KeyStore:
-    """The keys of a server. Where there are none, no file is made. Raises `Unavailable` when this user may not read them."""
+def _keys_of(settings: Settings, opened: contextlib.ExitStack, server: str) -> KeyStore:
+    """The keys of a server, which `opened` closes. Where there are none, no file is made. Raises `Unavailable` when this user may not read
+    them."""
     if not HOME_NAME.fullmatch(server):
         raise Unavailable(f"--text: {server!r} is not the name of a server")
     file = keys_file(settings.keys_url, store_url(settings, server))
     if file is not None and not os.access(file, os.R_OK | os.W_OK):  # SQLite writes beside a database even when it only reads
         raise Unavailable(f"--text: the keys of {server} cannot be read here: {file} (FLASH_KEYS_URL)")
-    return open_keys(settings.keys_url, store_url(settings, server), server)
+    return opened.enter_context(contextlib.closing(open_keys(settings.keys_url, store_url(settings, server), server)))
 
 
 def at(text: str, option: str = "--at") -> float:

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -44,6 +44,8 @@ ANNOUNCE_S = 30.0  # a home and the Global Server of one process meet in a fract
 DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
 
 log = structlog.get_logger()
+C = TypeVar("C", HomeConfig, GlobalConfig)
+S = TypeVar("S", HomeServer, GlobalServer)
 
 
 def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) -> Broker:
@@ -111,7 +113,7 @@ async def running_home(
         old_clients=settings.old_clients,
     )
     with _alone(settings.data / f"{name}.lock"):
-        home = await asyncio.to_thread(assemble_home, config, broker)
+        home = await _assembled(assemble_home, config, broker)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
         direct = DirectConfig(settings.direct_networks)
@@ -144,7 +146,7 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         keys_url=settings.keys_url,
     )
     with _alone(settings.data / f"{GLOBAL}.lock"):
-        server = await asyncio.to_thread(assemble_global, config, broker)
+        server = await _assembled(assemble_global, config, broker)
         key = server.lifecycle.trust.identity.public
         audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for)
         registry = CollectorRegistry()
@@ -153,12 +155,12 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         console = OpsConsole(server, audit)
         pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
-        if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
-            await audit.open()
-        await server.start()
-        if settings.ops:
-            audit.start()
         try:
+            if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
+                await audit.open()
+            await server.start()
+            if settings.ops:
+                audit.start()
             await _listen(edge, settings.host, port)
             yield server
         finally:
@@ -216,6 +218,18 @@ async def _home_apart(settings: Settings, name: str, port: int, broker: Broker) 
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _assembled(assemble: Callable[[C, Broker], S], config: C, broker: Broker) -> S:
+    """Put a server together in a thread, because its store may be slow. Who is told to stop meanwhile leaves nothing open."""
+    making = asyncio.ensure_future(asyncio.to_thread(assemble, config, broker))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait([making])
+        if making.exception() is None:
+            await making.result().stop()
+        raise
 
 
 async def _listen(edge: EdgeServer, host: str, port: int) -> None:

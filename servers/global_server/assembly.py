@@ -71,8 +71,9 @@ def assemble(
     console_verifier.set_keys(signer.public_keys())
     verifier.refused = console_verifier.refused = projections.closed.uids
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
-    trust = Trust(GLOBAL, store.keys.table, clock)
-    trust.certify_itself()
+    with store.closed_on_failure():
+        trust = Trust(GLOBAL, store.keys.table, clock)
+        trust.certify_itself()
     cards = Cards(broker, trust, monotonic, config=config.cards)
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
     erasure = Erasure(store, projections.closed)

@@ -75,9 +75,8 @@ class Lifecycle(Components):
     async def stop(self) -> None:
         """Finish what was begun."""
         self.started = False
-        if self.with_presence:
-            await self.presence.stop()
         await self.stop_in_order(
+            *([self.presence] if self.with_presence else []),
             self.readiness,
             self.clock_check,
             self.keeper,

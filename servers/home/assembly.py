@@ -89,7 +89,8 @@ def assemble(
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out,
                     set_back=lambda why: keeper.stop_writing(why), erasure=erasure)  # fmt: skip
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
-    trust = Trust(name, store.keys.table, clock)
+    with store.closed_on_failure():
+        trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
     words = UserWords(store.keys.table, lambda: trust.peers.global_key)

@@ -4,7 +4,7 @@ Events are stored as `servers/encryption/event_codec.py` says; the same bytes tr
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -58,9 +58,13 @@ class Store:
         self._reader = Worker(f"reader-{server}")
         self.run = self._thread.run  # calls a blocking method in the store's own thread: commits and loads, one after the other
         self.run_reader = self._reader.run  # calls a blocking read that may take long, so that it never delays a commit
-        self.log = open_event_log(url, server)
-        self.keys = open_keys(keys_url, url, server)
-        self.transit_key = self.keys.transit_key()  # the number of the key for mail of version 1; 0 when none may come any more
+        with contextlib.ExitStack() as undo:  # a store that cannot be opened leaves nothing open
+            self.log = open_event_log(url, server)
+            undo.callback(self.log.close)
+            self.keys = open_keys(keys_url, url, server)
+            undo.callback(self.keys.close)
+            self.transit_key = self.keys.transit_key()  # the number of the key for mail of version 1; 0 when none may come any more
+            undo.pop_all()
         self.codec = EventCodec(self.keys)
         self.life = 0  # which life the log is in; known once the server has begun to work on the log: `begin_life`
         self.former, self.agreed = 0, 0  # the life before it, and the position up to which both say the same
@@ -189,12 +193,21 @@ class Store:
         ends = ((name.removeprefix(prefix), note) for name, note in self.log.tracked_under(prefix).items())
         return {int(end): note for end, note in ends if end.isdecimal()}  # the others are of a source whose name goes on after a space
 
+    @contextlib.contextmanager
+    def closed_on_failure(self) -> Iterator[None]:
+        """Close the store when the block fails: nobody else has it yet who could."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         """End the threads and close the connections."""
         self._thread.stop()
         self._reader.stop()
-        self.log.close()
-        self.keys.close()
+        with contextlib.closing(self.keys):
+            self.log.close()
 
 
 def snapshot_place(stream: str, version: int) -> str:

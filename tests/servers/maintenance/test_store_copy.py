@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from eventsourcing.persistence import Tracking
 
+from domain.errors import Unavailable
 from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotCopied
 from servers.maintenance.store_copy import copy_store
@@ -18,6 +19,8 @@ from servers.store.log.positions import RELAY
 from servers.trust.records import BOX_KEYS, IDENTITY
 from servers.trust.trust import Trust
 from tests.servers.stores import HOME, adopted, put, sent
+from tests.support.postgres import connected
+from tests.support.waiting import wait_until
 
 KEYS = {901: b"k" * 32, -902: b"l" * 32, 903: None}
 FLASH = str(Path(sys.executable).with_name("flash"))
@@ -95,6 +98,16 @@ def test_a_server_that_runs_is_left_alone(original, postgres, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)  # as a home does
         with pytest.raises(NotCopied, match="in use"):
             copy_store("h1", original, postgres.new_database(), tmp_path / "h1", True, print)
+
+
+def test_a_store_that_somebody_else_has_locked_is_refused_and_let_go_of(original, postgres, tmp_path):
+    database = postgres.new_database()
+    Store(database, "h1", HOME).close()
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE flash_h1.stored_events IN EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match="could not obtain lock") as refusal:
+            copy_store("h1", original, database, tmp_path / "h1", True, print)
+        wait_until(lambda: connected(database) == [""], 5, f"only the other one is connected after {refusal}")
 
 
 def test_the_command_says_in_one_line_what_it_did_or_why_not(original, postgres):
