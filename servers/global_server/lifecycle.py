@@ -49,6 +49,7 @@ class Lifecycle(Components):
         await self.clock_check.refuse_wrong()
         await self.projector.start()
         await self.keeper.begin()
+        await asyncio.to_thread(self.trust.certify_itself, life=self.store.life)
         await self.projector.catch_up()
         await self.erasure.start()
         self.writer.start()
