@@ -9,7 +9,8 @@ PostgreSQL leaves numbers out. Where the stream was begun anew, the store goes o
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,30 +80,33 @@ class Feeder:
 
     def begin_anew(self) -> Reached:
         """The stream was begun anew: its offsets begin again, and ids go on. Raises `Unavailable`."""
-        before = self.reached()
-        (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
-        base = max(before.next_id, last // ENTRIES_PER_OFFSET * ENTRIES_PER_OFFSET + ENTRIES_PER_OFFSET)
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.execute("INSERT INTO eras VALUES (?, 0)", (base,))
-        self._database.execute("UPDATE reached SET next_offset = 0, mark = NULL, base = ?", (base,))
-        self._database.execute("COMMIT")
+        with self._transaction():
+            before = self.reached()
+            (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
+            base = max(before.next_id, last // ENTRIES_PER_OFFSET * ENTRIES_PER_OFFSET + ENTRIES_PER_OFFSET)
+            self._database.execute("INSERT INTO eras VALUES (?, 0) ON CONFLICT DO NOTHING", (base,))  # nothing came in the era that ends
+            self._database.execute("UPDATE reached SET next_offset = 0, mark = NULL, base = ?", (base,))
         return self.reached()
 
     def feed(self, messages: Sequence[Message]) -> Reached:
         """Store what is new among these messages, which come in the order of the stream. Raises `Unavailable`; then nothing is stored."""
-        database = self._database
+        with self._transaction():
+            return self._feed(messages)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Everything that the block stores, or nothing."""
         try:
-            database.execute("BEGIN IMMEDIATE")
+            self._database.execute("BEGIN IMMEDIATE")
             try:
-                reached = self._feed(messages)
-                database.execute("COMMIT")
+                yield
+                self._database.execute("COMMIT")
             except BaseException:
-                database.execute("ROLLBACK")
+                self._database.execute("ROLLBACK")
                 self._words.forget()
                 raise
         except sqlite3.Error as error:
             raise _away(error) from error
-        return reached
 
     def _feed(self, messages: Sequence[Message]) -> Reached:
         before = self.reached()

@@ -1,11 +1,23 @@
 """Finding people: words, fields, pages, and where new users live."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from domain.errors import Invalid
 from domain.event import Event
-from domain.events.global_server import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
-from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory
+from domain.events.global_server import (
+    AccountClosed,
+    CertificateIssued,
+    HomeAnnounced,
+    HomeEnrolled,
+    HomeRetired,
+    HomeRevoked,
+    ProfileChanged,
+    UrlAllowed,
+    UserRegistered,
+)
+from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory, Enrolment
 from projections.directory.words import words
 
 WHEN = {"at": 1_700_000_000.0, "cause": "c1"}
@@ -56,6 +68,8 @@ PEOPLE = directory(
         ("bob.jones", ["bob.jones"]),
         ("@ !", []),
         ("nobody", []),
+        ("johnx", []),
+        ("xx", []),
         ("", ["jsmith", "bob.jones", "smithy", "yamada"]),
     ],
 )
@@ -69,6 +83,7 @@ def test_a_named_field_narrows():
     assert found(PEOPLE, "smith", state="florida", note="ask") == ["bob.jones"]
     assert found(PEOPLE, handle="smith") == ["smithy"]
     assert found(PEOPLE, handle="bob jones", full_name="smith") == []
+    assert found(PEOPLE, state="?!") == [], "nobody has a word without a letter"
 
 
 def test_unknown_fields_and_endless_searches_are_refused():
@@ -154,10 +169,61 @@ def test_a_retired_home_gets_no_new_users_until_it_is_back():
     assert directory(announced, HomeRetired(name="h1", **WHEN), announced).pick_home({"h1"}) == "h1"
 
 
+def test_a_home_that_never_announced_itself_has_no_url():
+    assert directory().home_url("h1") == ""
+
+
+def certified(number: int) -> CertificateIssued:
+    return CertificateIssued(name="h1", number=number, expires=number * 100.0, life=0, certificate="", **WHEN)
+
+
+def test_a_revoked_home_gets_no_new_users_until_it_has_a_newer_certificate():
+    enrolled = [HomeAnnounced(name="h1", url="http://h1", **WHEN), HomeEnrolled(name="h1", key="ab", **WHEN)]
+    first, second = (certified(number) for number in (1, 2))
+    revoked = HomeRevoked(name="h1", number=1, homes=["h1"], **WHEN)
+    for events, believed, is_revoked in (
+        ([], False, False),
+        ([first], True, False),
+        ([first, revoked], False, True),
+        ([first, revoked, second], True, False),
+    ):
+        where = directory(*enrolled, *events)
+        assert (where.enrolments["h1"].enrolled, where.is_revoked("h1")) == (believed, is_revoked)
+        assert where.pick_home({"h1"}) == (None if is_revoked else "h1")
+    assert not where.is_revoked("h2")
+
+
+def test_what_is_known_of_a_home_comes_back_from_a_checkpoint():
+    where = directory(
+        HomeAnnounced(name="h1", url="http://h1", **WHEN),
+        HomeAnnounced(name="h2", url="http://h2", **WHEN),
+        HomeRetired(name="h2", **WHEN),
+        HomeEnrolled(name="h1", key="ab", **WHEN),
+        certified(2),
+        HomeRevoked(name="h1", number=1, homes=["h1"], **WHEN),
+        UrlAllowed(name="h1", url="http://h1:81", **WHEN),
+    )
+    assert where.enrolments == {"h1": Enrolment(key="ab", number=2, expires=200.0, revoked=1, allowed="http://h1:81")}
+    again = Directory()
+    assert again.from_checkpoint(where.to_checkpoint())
+    assert (again.homes, again.enrolments, again.position) == (where.homes, where.enrolments, where.position)
+
+
+def test_a_directory_that_one_thread_has_folded_is_searched_by_another():
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(found, PEOPLE, "texas").result() == ["smithy"]
+
+
 def test_a_checkpoint_of_another_format_is_not_trusted():
     fresh = Directory()
     assert fresh.from_checkpoint({**PEOPLE.to_checkpoint(), "format": 0}) is False
     assert fresh.position == 0
+
+
+def test_letters_without_their_stroke_are_the_same():
+    assert words("øłđħıæœþð ØŁĐĦÆŒÞÐ") == ["oldhiaeoethd", "oldhaeoethd"]
+    assert words("a_b@c.d-e 7_8") == ["a", "b", "c", "d", "e", "7", "8"]
+    assert words("é_ê") == ["e", "e"]
 
 
 def test_words_are_folded():
