@@ -32,6 +32,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
+from servers.messaging.dedup import Dedup
 from servers.messaging.eras import EraKeeper
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
@@ -42,7 +43,8 @@ from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.messaging.words_to_tell import WordsToTell
 from servers.readiness import Readiness
 from servers.security.passwords import Passwords
-from servers.security.tokens import CONSOLE, KeyVerifier, Signer
+from servers.security.signer import Signer
+from servers.security.tokens import CONSOLE, KeyVerifier
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
 from servers.store.event_store import Committed, Store
 from servers.trust.publications import SEAL, HistoryJudge, HistorySigner
@@ -80,8 +82,9 @@ def assemble(
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
     to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))
     belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
+    dedup = Dedup()
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want, words=to_tell,
-                    committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock))  # fmt: skip
+                    committed=dedup.position, signer=HistorySigner(trust, clock))  # fmt: skip
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent, partial(trust.identity.sign, SEAL))
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
@@ -108,9 +111,9 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
-                  trust=trust, belief=belief, listener=MailListener(
-                      told=heard_back, card=cards.learn, unopened=lambda source, why: mail_check.unopened(source, why),
-                      missing=lambda source: mail_check.missing(source),
+                  trust=trust, belief=belief, dedup=dedup, listener=MailListener(
+                      hears=(), receivers=outbox.receivers.known, told=heard_back, card=cards.learn,
+                      unopened=lambda source, why: mail_check.unopened(source, why), missing=lambda source: mail_check.missing(source),
                       came_before=lambda source: mail_check.came_before(source)))  # fmt: skip
     mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),
                            lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip

@@ -35,7 +35,7 @@ from servers.messaging.questions import (
     RemoteUser,
     ToldTime,
 )
-from servers.security.tokens import Signer
+from servers.security.signer import Signer
 from servers.trust.enrolment import Enrol
 from servers.trust.server_identity import NotBelieved
 from servers.writing.writer import Writer

@@ -25,7 +25,8 @@ from servers.global_server.uid_blocks import UidBlocks
 from servers.security.identity import INTEGRATOR, OPS, Identity
 from servers.security.passwords import Passwords
 from servers.security.rate_limit import RateLimit
-from servers.security.tokens import CONSOLE, GLOBAL, HOME, OF_OLD_CLIENTS, KeyVerifier, Signer
+from servers.security.signer import Signer
+from servers.security.tokens import CONSOLE, GLOBAL, HOME, OF_OLD_CLIENTS, KeyVerifier
 from servers.sessions.parts import Outlet
 from servers.store.log.event_log import Conflicted
 from servers.writing.writer import Writer

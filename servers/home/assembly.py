@@ -15,7 +15,7 @@ from domain.events.global_server import UserRegistered
 from domain.events.home import MessageSent
 from domain.registry.registered_home import GLOBAL
 from domain.rules import home as home_rules
-from domain.rules.sources import people
+from domain.rules.sources import TELLS_OF, people
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
 from runtime.ids import new_id
@@ -37,6 +37,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
+from servers.messaging.dedup import Dedup
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.inbox_parts import MailListener
@@ -100,14 +101,15 @@ def assemble(
         return uid in projections.handles.names
 
     belief = Belief(name, words, lives_here, closed.uids, word_asking.nobodies, word_asking.want)
-    to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want)
+    to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want, TELLS_OF)
 
     def tell_integrators(committed: Committed) -> Sequence[Outgoing]:
         return presence_feed(committed, name, presence_refill.era)
 
+    dedup, ttl_s = Dedup(), config.housekeeping.message_ttl_s
     outbox = Outbox(store, writer, broker, name, recipients, tell_integrators, trust=trust, want_card=cards.want,
-                    words=to_tell, committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock),
-                    overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
+                    words=to_tell, committed=dedup.position, signer=HistorySigner(trust, clock),
+                    overdue=lambda event: isinstance(event, MessageSent) and event.at < clock() - ttl_s and may_expire())  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent, partial(trust.identity.sign, SEAL))
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
@@ -128,9 +130,9 @@ def assemble(
     peer_presence = PeerPresence(requests, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
 
-    def oldest() -> float:
-        """A message that was sent before has outlived its time, if the clock can be believed."""
-        return clock() - config.housekeeping.message_ttl_s if clock_check.seems_right else 0.0
+    def may_expire() -> bool:
+        """Whether a message that has outlived its time by our clock may bounce, because the clock can be believed."""
+        return clock_check.seems_right
 
     def heard(event: Event, source: str) -> None:
         global_client.heard(event, source)
@@ -142,8 +144,9 @@ def assemble(
         outbox.receivers.confirm(source, position)
         keeper.heard_of_peer(source, position)
 
-    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
-                  trust=trust, belief=belief, listener=MailListener(
+    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, clock, ttl_s, may_expire), heard,
+                  trust=trust, belief=belief, dedup=dedup, listener=MailListener(
+                      hears=(*GlobalClient.HEARS, UserRegistered, *SessionNotifier.HEARS), receivers=outbox.receivers.known,
                       told=heard_back, card=cards.learn, unopened=lambda source, why: mail_check.unopened(source, why),
                       missing=lambda source: mail_check.missing(source), came_before=lambda source: mail_check.came_before(source),
                       sent_again=peer_presence.ask_anew))  # fmt: skip

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import structlog
@@ -107,6 +107,8 @@ class GlobalClient:
     def forget(self, uid: int) -> None:
         """Ask anew about this user, who left for good."""
         self._users.pop(uid, None)
+
+    HEARS: ClassVar = (HomeRevoked,)
 
     def heard(self, event: Event, source: str) -> None:
         """The Global Server has revoked a certificate."""

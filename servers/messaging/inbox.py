@@ -52,10 +52,11 @@ class Inbox:
         trust: Trust,
         belief: Belief,
         listener: MailListener,
+        dedup: Dedup | None = None,
     ) -> None:
         self._store = store
         self._listener = listener
-        self._reader = MailReader(store, trust, listener.told, listener.card, broker.speaks_for, belief)
+        self._reader = MailReader(store, trust, listener, broker.speaks_for, belief)
         self.belief = belief
         self._writer = writer
         self._broker = broker
@@ -68,7 +69,7 @@ class Inbox:
         self._working = False
         self._idle_since = math.inf  # it does not consume yet
         self._consumer: Consumer | None = None
-        self.dedup = Dedup()
+        self.dedup = dedup or Dedup()
         self.task = BackgroundTask(f"inbox-{server}")
         self.turns = 0  # whatever it did, also in vain
         self.dead = 0
@@ -213,6 +214,8 @@ class Inbox:
                 log.error("inbox.not_applied", error=type(error).__name__, deliveries=len(batch))
                 return False
         for event, source in heard:
+            if not isinstance(event, self._listener.hears):
+                continue
             try:
                 self._heard(event, source)
             except Exception:  # the effects are on disk; a listener's fault must not stop the inbox
@@ -233,7 +236,8 @@ class Inbox:
         trackings = [Tracking(source, position) for source, position in fresh.positions.items()]
         trackings += [note_of(source, position, note) for (source, position), note in fresh.notes.items()]
         commands = [command for event, source in fresh.events for command in self._react(event, source)]
-        commands.sort(key=_decides)  # what refuses comes before anything is decided; the order is kept otherwise
+        if len(commands) > 1:
+            commands.sort(key=_decides)  # what refuses comes before anything is decided; the order is kept otherwise
         await self._writer.submit(commands, trackings=trackings)
         self.dedup.committed(fresh)
 

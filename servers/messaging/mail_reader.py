@@ -11,18 +11,19 @@ from broker.port import Delivery
 from broker.topology import RETURNED_HEADER
 from domain.errors import Malformed, Unavailable
 from domain.event import Event
+from domain.rules.sources import CLAIMS
 from servers.messaging.belief import Belief, WordsNeeded
 from servers.messaging.dedup import Arrived
+from servers.messaging.inbox_parts import MailListener
 from servers.store.event_store import Store
-from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen
+from servers.trust.box import ANOTHER_LIFE, NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen
 from servers.trust.trust import Trust
 
 log = structlog.get_logger()
 
 NOTHING = Arrived("", ())
 NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
-ANOTHER_LIFE = "another life"  # the log of its source is said to be in another life than its certificate names
-COMES_AGAIN = frozenset({NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY})  # its source has it, and closes it for our newest key
+COMES_AGAIN = frozenset((NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, ANOTHER_LIFE))  # its source has it, and closes it once more
 
 
 @dataclass(slots=True)
@@ -41,14 +42,11 @@ class Incoming:
 
 @dataclass(slots=True, eq=False)
 class MailReader:
-    """`told(source, position)` is called with what a source says of itself: how far it has come in our own log; `learn(card)` with a card
-    that came with mail which does not open, and says whether it is believed. `speaks_for(publisher,
-    source)` says whether what somebody published may be of a source."""
+    """`speaks_for(publisher, source)` says whether what somebody published may be of a source."""
 
     store: Store
     trust: Trust
-    told: Callable[[str, int], None]
-    learn: Callable[[bytes], bool]
+    listener: MailListener
     speaks_for: Callable[[str | None, str], bool]
     belief: Belief
 
@@ -90,33 +88,35 @@ class MailReader:
         if head.destination != self.trust.name:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
         try:
-            told = mail.decode_body(self._open(head.source, packed, box, card))
+            told = mail.decode_body(self._open(head, packed, box, card))
         except CannotOpen as failure:
             if failure.reason in COMES_AGAIN:
                 return Incoming(delivery, NOTHING, None, unopened=(head.source, failure.reason))
             return Incoming(delivery, NOTHING, f"the box of mail from {head.source!r} does not open: {failure.reason}")
         if not all(head.previous < record.position <= head.last for record in told.records):
             return Incoming(delivery, NOTHING, f"the mail of {head.source!r} holds events that its head does not name")
-        known = self.trust.peers.card(head.source)
-        if known is None or known.certificate.life not in (0, head.source_life):
-            return Incoming(delivery, NOTHING, None, unopened=(head.source, ANOTHER_LIFE))
         if told.life == self.store.life:
-            self.told(head.source, told.committed)
-        self.belief.learn(head.source, told.words)
+            receiver = self.listener.receivers.get(head.source)
+            if receiver is None or told.committed > receiver.addressed:
+                self.listener.told(head.source, told.committed)
+            elif told.committed > receiver.confirmed:
+                receiver.confirmed = told.committed
+        if told.words:
+            self.belief.learn(head.source, told.words)
         try:
             events, fault = self._events(head.source, told.records, self.belief)
         except WordsNeeded as needed:
             return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=needed.uids)
         return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
 
-    def _open(self, source: str, packed: bytes, box: bytes, card: bytes) -> bytes:
+    def _open(self, head: mail.Head, packed: bytes, box: bytes, card: bytes) -> bytes:
         """What is in a box. Raises `CannotOpen`."""
         try:
-            return self.trust.boxes.open(source, mail.PURPOSE, packed, box)
+            return self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
         except CannotOpen as failure:
-            if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.learn(card):
+            if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card):
                 raise
-            return self.trust.boxes.open(source, mail.PURPOSE, packed, box)
+            return self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
 
     def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
         """Mail of version 1, which waited while this server was upgraded. The servers that sent it named no publisher."""
@@ -138,12 +138,16 @@ class MailReader:
         needed: set[int] = set()
         fault: str | None = None
         for record in records:
-            event: Event | None = None
-            wrong = None if belief is None else belief.stream_fault(record.topic, record.stream, source)
+            event, wrong = None, None
+            if belief is not None and (source, record.topic, record.stream) not in belief.believed:
+                wrong = belief.stream_fault(record.topic, record.stream, source)
             if wrong is None:
                 try:
                     event = self.store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
-                    wrong = None if belief is None else belief.fault(event, source)
+                    if belief is not None:
+                        claims = claimed(event) if (claimed := CLAIMS.get(type(event))) is not None else ()
+                        if (source, claims) not in belief.believed or claims[0] not in belief.words.known:
+                            wrong = belief.fault(event, source)
                 except Unavailable:  # the key is missing, and the next try may find it
                     raise
                 except WordsNeeded as more:

@@ -4,6 +4,7 @@ A change of presence costs two dict look-ups, a shared encoding and a share of o
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 from msgspec import Raw
 
@@ -56,8 +57,9 @@ class SessionNotifier:
         left: list[int] = []
         for position, event, _ in batch:
             kind = type(event)
-            if kind in WaitingIndex.FOLDS:
-                self._waiting.apply(position, event)
+            fold = WaitingIndex.FOLDS.get(kind)
+            if fold is not None and position > self._waiting.position:  # as `apply` does; without it a popup is cheaper by two calls
+                fold(self._waiting, event)
             if kind is MessageQueued or kind is ReceiptQueued:
                 for session in self._sessions.of(event.stream_uid):
                     fresh.setdefault(session, []).append(event)  # type: ignore[arg-type]
@@ -94,6 +96,8 @@ class SessionNotifier:
             self.tell(changes)
         for uid in left:
             self._left(uid)
+
+    HEARS: ClassVar = (PresenceEvent, ContacterAdded)
 
     def heard(self, event: Event, source: str) -> None:
         """Another home's event about its own user, or for one of ours."""

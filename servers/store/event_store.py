@@ -92,18 +92,14 @@ class Store:
 
     async def packed(self, events: Sequence[Event]) -> list[EventRecord]:
         """The events as they will be stored, at positions that `put` fills in. Encoded on the loop, so that the store's thread has nothing
-        to do but the database's work, which needs no interpreter lock; missing keys are fetched in the store's thread. Raises
-        `Unavailable`."""
+        to do but the database's work, which needs no interpreter lock; missing keys are fetched in the store's thread, and the writer asks
+        for this only when some are missing. Raises `Unavailable`."""
         for _ in range(MAX_FETCHES):
             try:
                 return self.codec.encode(events)
             except KeysNeeded as needed:  # of users who are new, or who have not been here for long
                 await self.run(self.keys.make, needed.owners)
         return self.codec.encode(events)
-
-    def for_mail(self, event: Event, record: EventRecord) -> EventRecord:
-        """An event as it travels to another server in a box: that server has no key of ours, so nothing in it is encrypted."""
-        return replace(record, data=self.codec.encode_plain(event)) if event.PERSONAL else record
 
     def put(self, events: Sequence[Event], packed: Sequence[EventRecord], trackings: Sequence[Tracking] = ()) -> list[Committed]:
         """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;

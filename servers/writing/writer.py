@@ -19,6 +19,7 @@ from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from runtime.deferred import Deferred
+from servers.encryption.key_store import KeysNeeded
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
 from servers.store.log.event_log import Conflicted, SetBack
 from servers.store.log.lease import LeaseLost
@@ -195,8 +196,11 @@ class Writer:
             tracked.append([Tracking(name, position) for name, position in riding.items()])
         try:
             self._unsure = True  # until the store answers: a database may commit and be gone before it says so
-            packed = await self._store.packed(events)
             trackings = list({each.application_name: each for group in tracked for each in group}.values())  # of one name the last
+            try:
+                packed = self._store.codec.encode(events)
+            except KeysNeeded:
+                packed = await self._store.packed(events)
             committed = await self._store.run(self._store.put, events, packed, trackings)
         except Exception as error:
             self.riding = riding | self.riding

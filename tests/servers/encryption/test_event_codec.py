@@ -136,7 +136,7 @@ def test_what_was_stored_before_there_were_keys_is_read_as_it_stands(store):
 
 def test_an_event_in_a_box_is_plain_and_needs_no_key_of_its_sender(store, store_url):
     (written,) = put(store, "user-1", 0, [message()])
-    travelling = store.for_mail(written.event, written.record)
+    travelling = store.codec.for_mail(written.event, written.record)
     other = Store(store_url("h2"), "h2", HOME)
     assert decoded(other.codec, travelling, strict=True) == written.event
     assert decoded(other.codec, written.record).text == ""

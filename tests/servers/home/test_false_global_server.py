@@ -14,7 +14,8 @@ from domain.registry.registered_home import GLOBAL
 from servers.home.service import HomeServer
 from servers.messaging.private_questions import ANSWER
 from servers.messaging.questions import Announced, FoundUser, RemoteUser
-from servers.security.tokens import HOME, Signer
+from servers.security.signer import Signer
+from servers.security.tokens import HOME
 from servers.trust.trust import Trust
 from tests.servers.homes import Town
 from tests.servers.strangers import RecordsInMemory

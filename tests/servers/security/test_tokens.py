@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import Unauthorized, Unavailable
-from servers.security.tokens import CONSOLE, GLOBAL, HOME, ISSUER, MAX_TOKEN_CHARS, OF_OLD_CLIENTS, KeyVerifier, Signer
+from servers.security.signer import Signer
+from servers.security.tokens import CONSOLE, GLOBAL, HOME, ISSUER, MAX_TOKEN_CHARS, OF_OLD_CLIENTS, KeyVerifier
 
 NOW = 1_700_000_000.0
 ANN = {"uid": 42, "handle": "ann", "name": "Ann Lee", "home": "h1", "home_url": "http://127.0.0.1:8081"}
