@@ -97,9 +97,7 @@ class HomeServer:
         lease = self.lifecycle.lease
         if lease is not None and (why_not := lease.why_not()) is not None:
             return why_not
-        if self.lifecycle.keeper.waits:
-            return self.lifecycle.keeper.waits
-        return None if self.lifecycle.started else "This home is starting."
+        return self.lifecycle.keeper.waits or (None if self.lifecycle.started else "This home is starting.")
 
     @property
     def idle(self) -> bool:

@@ -23,17 +23,13 @@ from servers.messaging.belief import Belief
 from servers.messaging.dedup import Arrived, Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
 from servers.messaging.mail_reader import NOTHING, Incoming, MailReader
+from servers.messaging.progress import Progress
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
 log = structlog.get_logger()
-
-
-def _decides(command: Command) -> bool:
-    """Whether a command changes something. The others only refuse."""
-    return type(command) is not HaveSent
 
 
 class Inbox:
@@ -54,9 +50,8 @@ class Inbox:
         listener: MailListener,
         dedup: Dedup | None = None,
     ) -> None:
-        self._store = store
         self._listener = listener
-        self._reader = MailReader(store, trust, listener, broker.speaks_for, belief)
+        self.reader = MailReader(store, trust, listener, broker.speaks_for, belief)
         self.belief = belief
         self._writer = writer
         self._broker = broker
@@ -70,6 +65,7 @@ class Inbox:
         self._idle_since = math.inf  # it does not consume yet
         self._consumer: Consumer | None = None
         self.dedup = dedup or Dedup()
+        self.progress = Progress(store, self.dedup, self._config.retry_s, self._tried)
         self.task = BackgroundTask(f"inbox-{server}")
         self.turns = 0  # whatever it did, also in vain
         self.dead = 0
@@ -130,11 +126,11 @@ class Inbox:
             while self._waiting and len(batch) < config.max_deliveries and events < config.max_events:
                 delivery = self._waiting.popleft()
                 try:
-                    incoming = self._reader.read(delivery)
+                    incoming = self.reader.read(delivery)
                 except Unavailable as error:
-                    incoming = await self._read_later(delivery, error)
+                    incoming = await self.reader.read_later(delivery, error, config.retry_s, self._tried)
                 if incoming.needed:
-                    incoming = await self._reader.with_words(incoming)
+                    incoming = await self.reader.with_words(incoming)
                 if incoming.arrived.source in self.set_back:
                     self.kept_back += 1
                     incoming = Incoming(delivery, NOTHING, None)
@@ -146,36 +142,20 @@ class Inbox:
                 if events >= turn + config.turn_events:
                     turn = events
                     await asyncio.sleep(0)
-            await self._reader.keep_words()
+            await self.reader.keep_words()
             await self._finish(batch)
 
     async def _finish(self, batch: Sequence[Incoming]) -> None:
         """Apply a batch. An event that cannot be applied is found by halves: the others cost a few commits more, not one each."""
         if await self._apply(batch):
             for incoming in batch:
-                if incoming.fault is None:
-                    incoming.delivery.ack()
-                else:
-                    self._bury(incoming.delivery, incoming.fault)
+                self._settle(incoming.delivery, incoming.fault)
         elif len(batch) == 1:
             await self._apply_singly(batch[0])
         else:
             middle = len(batch) // 2
             await self._finish(batch[:middle])
             await self._finish(batch[middle:])
-
-    async def _read_later(self, delivery: Delivery, reason: Unavailable) -> Incoming:
-        """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk."""
-        while True:
-            log.warning("inbox.key_away", detail=reason.detail)
-            self.turns += 1
-            await asyncio.sleep(self._config.retry_s)
-            try:
-                return await self._store.run(
-                    self._reader.read, delivery
-                )  # in the store's thread: a database that is away may take its time
-            except Unavailable as error:
-                reason = error
 
     async def _apply(self, batch: Sequence[Incoming]) -> bool:
         """Commit the effects of new events, and call the listener. False when that cannot be done; then nothing is changed."""
@@ -184,15 +164,19 @@ class Inbox:
         while True:
             for source in {each.source for each in arrived if each.source}:
                 if not self.dedup.knows(source):
-                    await self._ask_store(source)
+                    await self.progress.ask(source)
             fresh = self.dedup.sort(arrived)
             if heard is None:  # only the first time: after a commit whose answer was lost its events look like repeats
                 heard = fresh.events
                 for number in fresh.unexplained:
                     if batch[number].fault is None and RETURNED_HEADER in batch[number].delivery.headers:
                         batch[number].fault = NOTHING_NEW
-                self._note_holes([batch[number] for number in fresh.holes])
-                for source in {batch[number].arrived.source for number in fresh.old}:
+                self.holes += len(fresh.holes)  # mail is missing before these deliveries, which come again
+                for number in fresh.holes:
+                    batch[number].fault = None
+                for source in {arrived[number].source for number in fresh.holes}:
+                    self._listener.missing(source)
+                for source in {arrived[number].source for number in fresh.old}:
                     self._listener.came_before(source)
                 for number in fresh.old:
                     if RETURNED_HEADER not in batch[number].delivery.headers:
@@ -224,20 +208,12 @@ class Inbox:
             self._listener.sent_again(source)
         return True
 
-    def _note_holes(self, incomings: Sequence[Incoming]) -> None:
-        """Mail is missing before these deliveries."""
-        self.holes += len(incomings)
-        for incoming in incomings:
-            incoming.fault = None  # it comes again
-        for source in {incoming.arrived.source for incoming in incomings}:
-            self._listener.missing(source)
-
     async def _commit(self, fresh: Fresh) -> None:
         trackings = [Tracking(source, position) for source, position in fresh.positions.items()]
         trackings += [note_of(source, position, note) for (source, position), note in fresh.notes.items()]
         commands = [command for event, source in fresh.events for command in self._react(event, source)]
-        if len(commands) > 1:
-            commands.sort(key=_decides)  # what refuses comes before anything is decided; the order is kept otherwise
+        if len(commands) > 1:  # what only refuses comes before anything is decided; the order is kept otherwise
+            commands.sort(key=lambda command: type(command) is not HaveSent)
         await self._writer.submit(commands, trackings=trackings)
         self.dedup.committed(fresh)
 
@@ -253,46 +229,20 @@ class Inbox:
                 skipped = Incoming(delivery, Arrived(source, ((position, None),), previous), fault)
                 await self._apply((skipped,))  # note it before a later event raises the position
         await self._apply((Incoming(delivery, Arrived(source, (), previous, last), fault, incoming.again),))
-        if fault is None:
-            delivery.ack()
-        else:
-            self._bury(delivery, fault)
+        self._settle(delivery, fault)
 
     @property
     def takes_old_mail(self) -> bool:
         """Whether mail of version 1 is still read."""
-        return self._store.transit_key != 0
+        return self.reader.takes_old_mail
 
-    async def end_old_mail(self) -> None:
-        """Read no mail of version 1 any more, for good."""
-        try:
-            await self._store.run(self._store.end_old_mail)
-        except Unavailable as error:
-            log.warning("inbox.store_away", detail=error.detail)
-        else:
-            log.info("inbox.old_mail_ended")
+    def _tried(self) -> None:
+        self.turns += 1
 
-    async def committed(self, source: str) -> int:
-        """How far this server has come in the mail of a source."""
-        if not self.dedup.knows(source):
-            await self._ask_store(source)
-        return self.dedup.position(source)
-
-    async def _ask_store(self, source: str) -> None:
-        """Learn how far a source has come, as soon as the store can say so."""
-        while True:
-            try:
-                position, notes = await self._store.run(lambda: (self._store.tracked(source), self._store.notes(source)))
-            except Unavailable as error:
-                log.warning("inbox.store_away", detail=error.detail)
-                self.turns += 1
-                await asyncio.sleep(self._config.retry_s)
-            else:
-                if not self.dedup.knows(source):  # somebody else asked as well, and mail was committed since
-                    self.dedup.learn(source, position, notes)
-                return
-
-    def _bury(self, delivery: Delivery, fault: str) -> None:
+    def _settle(self, delivery: Delivery, fault: str | None) -> None:
+        if fault is None:
+            delivery.ack()
+            return
         self.dead += 1
         log.error("inbox.dead_letter", reason=fault)
         delivery.dead(fault)

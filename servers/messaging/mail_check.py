@@ -117,7 +117,7 @@ class MailCheck:
 
     async def _check_end(self, source: str) -> None:
         """Hear whether the log of a source reaches as far as what is committed of it here."""
-        position = await self.inbox.committed(source)
+        position = await self.inbox.progress.of(source)
         if not position:
             return
         try:
@@ -173,7 +173,7 @@ class MailCheck:
         if question.server != source:
             raise NotBelieved(f"{source} asked about the mail of {question.server}")
         if isinstance(question, AskCommitted):
-            return ToldCommitted(await self.inbox.committed(question.server), self.inbox.empty)
+            return ToldCommitted(await self.inbox.progress.of(question.server), self.inbox.empty)
         life, end = self.own_log()
         if question.position > end:
             if question.server not in self.ahead:
@@ -215,7 +215,7 @@ class MailCheck:
         """Mail of version 1 waited while this server was upgraded. Once the inbox was emptied it is read no more."""
         was_connected, self._connected = self._connected, self.cards.broker.connected
         if self.inbox.takes_old_mail and was_connected and self._connected and self.inbox.empty:
-            await self.inbox.end_old_mail()
+            await self.inbox.reader.end_old_mail()
 
     def _ask(self, server: str) -> None:
         if server not in self._asking:
@@ -252,7 +252,7 @@ class MailCheck:
             self.receivers.lacks(server, told.position, "the receiver does not have it")
 
     async def _ask_again(self, source: str, opens: bool = False) -> None:
-        question = SendAgain(self.server, await self.inbox.committed(source), self.cards.trust.card, opens)
+        question = SendAgain(self.server, await self.inbox.progress.of(source), self.cards.trust.card, opens)
         try:
             await ask(self.requests, server_key(source), question, Noted, self.config.timeout_s)
         except (Unavailable, msgspec.MsgspecError) as error:  # it compares with us as soon as it is here again

@@ -1,5 +1,6 @@
 """Reads what another server sent. Rule: it is input: whatever the bytes, the answer says what is in them and what is wrong with them."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,31 @@ class MailReader:
             self.belief.want(incoming.needed)
         return incoming
 
+    async def read_later(self, delivery: Delivery, reason: Unavailable, retry_s: float, tried: Callable[[], None]) -> Incoming:
+        """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk. `tried`: called each time."""
+        while True:
+            log.warning("inbox.key_away", detail=reason.detail)
+            tried()
+            await asyncio.sleep(retry_s)
+            try:
+                return await self.store.run(self.read, delivery)  # in the store's thread: a database that is away may take its time
+            except Unavailable as error:
+                reason = error
+
+    @property
+    def takes_old_mail(self) -> bool:
+        """Whether mail of version 1 is still read."""
+        return self.store.transit_key != 0
+
+    async def end_old_mail(self) -> None:
+        """Read no mail of version 1 any more, for good."""
+        try:
+            await self.store.run(self.store.end_old_mail)
+        except Unavailable as error:
+            log.warning("inbox.store_away", detail=error.detail)
+        else:
+            log.info("inbox.old_mail_ended")
+
     async def keep_words(self) -> None:
         """Store the words that came with mail before what they prove is applied."""
         if self.belief.words.unsaved:
@@ -125,7 +151,7 @@ class MailReader:
             return Incoming(delivery, NOTHING, f"{told.source!r} is no server")
         if delivery.publisher is not None and not self.speaks_for(delivery.publisher, told.source):  # old servers name no publisher
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
-        if not self.store.transit_key:
+        if not self.takes_old_mail:
             return Incoming(delivery, NOTHING, f"mail of version 1, said to be from {told.source!r}, came after the upgrade")
         events, fault = self._events(told.source, told.events, None)
         return Incoming(delivery, Arrived(told.source, events), fault)

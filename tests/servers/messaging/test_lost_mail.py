@@ -69,7 +69,7 @@ async def test_a_hole_in_the_middle_is_found_by_the_mail_behind_it(store_url, br
 
 async def asks_again(h1, h2):
     """h2 says to h1 that it could not open what followed on what it has."""
-    await h1.mail_check.answer("h2", SendAgain("h2", await h2.inbox.committed("h1")))
+    await h1.mail_check.answer("h2", SendAgain("h2", await h2.inbox.progress.of("h1")))
 
 
 async def test_who_asks_before_the_sender_knows_that_it_has_sent_gets_it_again(store_url, broker):
