@@ -6,8 +6,6 @@ Cost per event: about 5 µs to decide and fold, 5 µs to map, 5 µs to insert; p
 """
 
 import asyncio
-import contextlib
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,9 +14,6 @@ from eventsourcing.persistence import Tracking
 
 from domain.errors import Unavailable
 from domain.event import Event
-from domain.rules.rules import Command
-from runtime.background_task import BackgroundTask
-from runtime.deferred import Deferred
 from servers.encryption.key_store import KeysNeeded
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
 from servers.store.log.event_log import Conflicted, SetBack
@@ -26,15 +21,13 @@ from servers.store.log.lease import LeaseLost
 from servers.writing.config import WriterConfig
 from servers.writing.erasure import Erasure
 from servers.writing.state_cache import StateCache
-from servers.writing.unit_of_work import UnitOfWork
-
-ENDED = "The writer has ended by itself, and nothing is stored any more: restart this server."
+from servers.writing.work_queue import UnitOfWork, WorkQueue
 
 Listener = Callable[[list[Committed]], None]
 log = structlog.get_logger()
 
 
-class Writer:
+class Writer(WorkQueue):
     """Decides and commits. The listeners are called on the loop, in order, once for every commit."""
 
     def __init__(
@@ -49,119 +42,27 @@ class Writer:
         config: WriterConfig | None = None,
     ) -> None:
         """`fenced_out` is called when the store says that another process writes now, `set_back` when it lacks what was stored."""
+        config = config or WriterConfig()
+        super().__init__(config, StateCache(store, config.max_states))
         self._store = store
         self._rules = store.rules
         self.clock = clock
         self._fenced_out = fenced_out
         self._set_back = set_back
         self._erasure = erasure
-        self._config = config or WriterConfig()
-        self._queue: deque[UnitOfWork] = deque()
-        self._arrived = asyncio.Event()
-        self._stopped = False
-        self._ended = ""  # why nobody commits any more; empty while somebody does, and after an orderly stop
-        self._committing = False
         self._last: int | None = None  # the position up to which the listeners know the log
         self._unsure = True  # whether the log may hold events that the listeners have not heard of
         self._ride_at = 0.0
         self.listeners = list(listeners)
         self.riding: dict[str, int] = {}  # positions of the outbox that travel with a later commit, by name
-        self.states = StateCache(store, self._config.max_states)
-        self.task = BackgroundTask("writer")
         self.commits = 0
         self.halted: Unavailable | None = None  # why nothing is committed any more
-        self.turns = 0  # batches that came to an end, also in vain
         self.failing = False  # whether the last commit failed, because the store could not take it
         self.over = False  # True once another process holds the lease: stop committing, and stop reading the log for events to announce
-
-    def start(self) -> None:
-        """Begin to commit."""
-        self.task.start(self._run())
-
-    async def stop(self) -> None:
-        """Commit all that waits, then stop. Later callers hear `Unavailable`. Returns at once where the writer has ended by itself."""
-        stopped, self._stopped = self._stopped, True
-        if not self.task.alive:
-            self._end(())  # it may never have begun, because the server did not start
-            return
-        if stopped:
-            return
-        last: Deferred[None] = Deferred()
-        self._queue.append(UnitOfWork((), (), last))  # they are taken in order: when this empty one is through, all before it are
-        self._arrived.set()
-        with contextlib.suppress(Unavailable):
-            await last
-        await self.task.stop()
-
-    def submit(
-        self, commands: Sequence[Command], *, trackings: Sequence[Tracking] = (), answer: Callable[[list[Event]], Any] | None = None
-    ) -> Deferred[Any]:
-        """Queue commands that happen together or not at all; none may refuse once one before it has changed something.
-
-        The result is `answer(events)`, or the list of decided events, once they are on disk and before any state changes again. Raises
-        what a decider refused with, `Unavailable` when the store is away or too much waits: then nothing has changed.
-        """
-        result: Deferred[Any] = Deferred(answer)
-        if self._stopped or len(self._queue) >= self._config.max_waiting:
-            result.set_exception(Unavailable(self._ended or "Too much is waiting to be stored, or the server is shutting down."))
-            return result
-        self._queue.append(UnitOfWork(commands, trackings, result))
-        self._arrived.set()
-        return result
 
     def state(self, stream: str) -> Any:
         """The present state of a stream. Only inside `answer`, for a stream that the caller's commands touched."""
         return self.states[stream]
-
-    @property
-    def alive(self) -> bool:
-        """Whether it commits. A writer that ended by itself is a fault, and only a restart repairs it."""
-        return self.task.alive
-
-    @property
-    def depth(self) -> int:
-        """How many units of work wait."""
-        return len(self._queue)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits and nothing is being committed."""
-        return not self._queue and not self._committing
-
-    async def _run(self) -> None:
-        queue, max_batch = self._queue, self._config.max_batch
-        batch: list[UnitOfWork] = []
-        try:
-            while True:
-                if not queue:
-                    self._committing = False
-                    self._arrived.clear()
-                    await self._arrived.wait()
-                else:
-                    await asyncio.sleep(0)  # the answers to the last batch leave before this one begins
-                self._committing = True
-                batch = [queue.popleft() for _ in range(min(len(queue), max_batch))]
-                await self._commit(batch)
-                self.turns += 1
-                if self.states.loaded:
-                    self.states.tidy()
-        finally:
-            self._end(batch)
-
-    def _end(self, batch: Sequence[UnitOfWork]) -> None:
-        """Nobody commits any more: answer all that wait, and refuse who comes later, because otherwise they would wait for ever."""
-        unanswered = [unit for unit in (*batch, *self._queue) if not unit.result.done]
-        self._queue.clear()
-        self._committing = False
-        if not self._stopped or unanswered:
-            self._ended = ENDED
-            log.error("writer.ended", units=len(unanswered))
-        self._stopped = True
-        for unit in unanswered:
-            try:
-                unit.result.set_exception(Unavailable(ENDED))
-            except Exception:  # a caller's fault must not keep the others waiting
-                log.exception("writer.caller_failed")
 
     async def _commit(self, batch: list[UnitOfWork]) -> None:
         events: list[Event] = []

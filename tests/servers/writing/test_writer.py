@@ -18,7 +18,8 @@ from servers.store.event_store import SNAPSHOT_EVERY
 from servers.store.log.event_log import Conflicted
 from servers.store.log.lease import LeaseLost
 from servers.writing.config import WriterConfig
-from servers.writing.writer import ENDED, Writer
+from servers.writing.work_queue import ENDED
+from servers.writing.writer import Writer
 from tests.servers.commands import contact, log_in, send
 from tests.servers.fragile import FragileStore
 from tests.servers.stores import HOME, NOW, adopted, put
