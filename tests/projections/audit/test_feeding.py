@@ -9,6 +9,8 @@ import pytest
 
 from broker.envelope import EventRecord
 from domain.errors import Unavailable
+from domain.events.global_server import UserRegistered
+from domain.registry.registered_home import GLOBAL
 from projections.audit.coverage import LogLife
 from projections.audit.feeding import Feeder, Message, OtherHistory
 from projections.audit.reader import Reader
@@ -53,6 +55,12 @@ def said(
 def removed(n: int) -> bytes:
     data: bytes = msgpack.packb({"at": float(n), "cause": "c", "uid": n, "home": "h1"})
     return data
+
+
+def registered() -> Message:
+    """The first message: the Global Server names user 1, who lives at h1."""
+    fields = {"at": 0.0, "cause": "r", "uid": 1, "handle": "ann", "home": "h1", "profile": {}}
+    return Message(0, GLOBAL, [EventRecord(1, "account-1", 1, UserRegistered.TOPIC, 0.0, msgpack.packb(fields))], b"0")
 
 
 def rows(path: Path) -> list[AuditRow]:
@@ -146,16 +154,17 @@ def test_where_the_stream_was_begun_anew_ids_go_on(feeder, path):
 
 
 def test_events_that_come_behind_newer_ones_complete_a_stream_and_are_not_news(feeder, path):
-    feeder.feed([said(0, "h1", 5, 6, told=(4, 6))])
+    feeder.feed([registered(), said(1, "h1", 5, 6, told=(4, 6))])
     reader = Reader(path, HistoryDecoder().decode)
     assert not reader.moments.state(1, 6.0).complete
     feeder.begin_anew()
     reached = feeder.feed([said(0, "h1", 1, 2, 3, 4, told=(0, 4)), said(1, "h1", 5, 6, told=(4, 6))])
-    assert reached == Reached(2, 6, 6.0, NOW - 6, 0, base=ENTRIES_PER_OFFSET)
+    assert reached == Reached(2, 7, 6.0, NOW - 6, 0, base=2 * ENTRIES_PER_OFFSET)
     state = reader.moments.state(1, 6.0)
     assert (state.complete, state.user.version) == (True, 6), "the checkpoint that lacked them is gone"
     assert reader.moments.doubts() == [], "they were not backdated"
-    assert [row.position for row in reader.log.page(AuditFilter(), None, 10, "oldest").rows] == [1, 2, 3, 4, 5, 6]
+    wanted = AuditFilter(source="h1")
+    assert [row.position for row in reader.log.page(wanted, None, 10, "oldest").rows] == [1, 2, 3, 4, 5, 6]
     reader.close()
     feeder.feed([said(2, "h1", 7, told=(6, 7))])
     assert feeder.reached().newest == 7.0
@@ -202,7 +211,7 @@ def test_a_store_that_cannot_be_used_is_unavailable(tmp_path):
         opened(tmp_path / "folder")
     with pytest.raises(Unavailable, match=r"the audit store .*file cannot be opened: "):
         Reader(tmp_path / "nowhere" / "file", HistoryDecoder().decode)
-    feeder = opened(tmp_path / "new folder" / "audit.db")
+    feeder = opened(tmp_path / "new" / "folder" / "audit.db")
     feeder.close()
     for use in (feeder.reached, feeder.begin_anew, lambda: feeder.feed([said(0, "h1", 1)])):
         with pytest.raises(Unavailable, match="the audit store cannot be used: "):

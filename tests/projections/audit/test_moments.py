@@ -79,13 +79,15 @@ def test_a_state_is_complete_unless_an_event_of_either_stream_is_missing(world, 
 
 
 def test_a_past_state_is_folded_from_the_nearest_checkpoint(world):
-    world.tells("h2", f"user-{BOB}", *(added(uid, "x", "h2", T0 + 100 + uid, name=f"X{uid}") for uid in range(10, 20)))
+    contacts = [added(uid, "x", "h2", T0 + 100 + uid, name=f"X{uid}") for uid in range(10, 20)]
+    world.tells("h2", f"user-{BOB}", heard_of_ann(T0 + 105, "k"), *contacts)
     decoding = Decoding()
     with reading(world, decoding) as reader:
-        user = reader.moments.state(BOB, T0 + 118.5).user
+        user = reader.moments.state(BOB, T0 + 117.5).user
     assert decoding.versions == [("h2", f"user-{BOB}", 11)], "a checkpoint stands at every second version"
-    assert (user.version, sorted(user.contacts), user.sessions) == (11, list(range(10, 19)), {"bob": "test"})
-    assert [user.contacts[uid].name for uid in (17, 18)] == ["", "X18"], "checkpoints hold nothing personal"
+    assert (user.version, sorted(user.contacts), user.sessions) == (11, list(range(10, 18)), {"bob": "test"})
+    assert user.contacters == {ANN: "h1"}
+    assert [user.contacts[uid].name for uid in (16, 17)] == ["", "X17"], "checkpoints hold nothing personal"
 
 
 def test_who_may_read_personal_fields_folds_every_event(world):
@@ -208,7 +210,8 @@ def test_who_heard_of_whom_is_told_by_their_own_homes_only(with_carl):
     ("sign_of_life", "doubtful"), [(None, True), (500 - DOUBT_S + 1, True), (500 - DOUBT_S, True), (500 - DOUBT_S - 1, False)]
 )
 def test_what_a_home_had_said_is_doubtful_when_the_next_that_it_does_is_to_restart(with_carl, sign_of_life, doubtful):
-    with_carl.tells("h1", f"user-{ANN}", added(DORA, "dora", "h2", T0 + 390))
+    changed = ContactChanged(at=T0 + 430, cause="c", uid=DORA, alias=None, notify=True)
+    with_carl.tells("h1", f"user-{ANN}", added(DORA, "dora", "h2", T0 + 390), changed)
     if sign_of_life is not None:
         with_carl.tells("h2", f"user-{BOB}", added(11, "x", "h2", T0 + sign_of_life))
     with_carl.tells("h2", f"user-{CARL}", restarted(T0 + 500))

@@ -17,8 +17,10 @@ from domain.events.global_server import (
     UrlAllowed,
     UserRegistered,
 )
-from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory, Enrolment
+from domain.personal import Personal
+from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory, Enrolment, Listed
 from projections.directory.words import words
+from tests.support.snapshots import through_msgpack
 
 WHEN = {"at": 1_700_000_000.0, "cause": "c1"}
 
@@ -88,10 +90,17 @@ def test_a_named_field_narrows():
 
 def test_unknown_fields_and_endless_searches_are_refused():
     endless = "x" * (MAX_WORDS_CHARS + 1)
-    for wrong, field in (({"fields": {"shoe_size": "7"}}, "shoe_size"), ({"text": endless}, "q"), ({"fields": {"city": endless}}, "city")):
+    too_long = f"at most {MAX_WORDS_CHARS} characters"
+    known = "q, limit, cursor or one of handle, full_name, "
+    for wrong, field, expected in (
+        ({"fields": {"shoe_size": "7"}}, "shoe_size", known),
+        ({"text": endless}, "q", too_long),
+        ({"fields": {"city": endless}}, "city", too_long),
+    ):
         with pytest.raises(Invalid) as refusal:
             PEOPLE.search(**wrong)
         assert refusal.value.extra["field"] == field
+        assert refusal.value.extra["expected"].startswith(expected)
     assert found(PEOPLE, "x" * MAX_WORDS_CHARS) == []
 
 
@@ -99,7 +108,9 @@ def test_unknown_fields_and_endless_searches_are_refused():
 def test_wrong_pages_are_refused(wrong):
     with pytest.raises(Invalid) as refusal:
         PEOPLE.search("smith", **wrong)
-    assert [refusal.value.extra["field"]] == list(wrong)
+    expected = {"limit": f"1 to {MAX_LIMIT}", "cursor": "the `next` of an earlier page"}
+    (field,) = wrong
+    assert refusal.value.extra == {"field": field, "expected": expected[field]}
 
 
 def test_pages_follow_one_another_and_end():
@@ -117,6 +128,12 @@ def test_a_page_that_is_just_full_is_the_last():
     assert PEOPLE.search("smith", limit=3)[1] is None
 
 
+@pytest.mark.parametrize("limit", [1, MAX_LIMIT])
+def test_a_page_has_one_user_at_least_and_no_more_than_fit(limit):
+    page, _ = PEOPLE.search(limit=limit)
+    assert [user.handle for user in page] == ["jsmith", "bob.jones", "smithy", "yamada"][:limit]
+
+
 def test_a_changed_profile_is_found_anew_and_no_more_as_before():
     where = directory(
         registered(1, "ann", full_name="Ann Lee", city="Miami"),
@@ -126,7 +143,9 @@ def test_a_changed_profile_is_found_anew_and_no_more_as_before():
     assert found(where, "smith") == ["ann"]
     assert found(where, "lee") == []
     assert found(where, "miami") == ["abe"]
+    assert where.users[1] == Listed(1, "ann", "h1", {"full_name": "Ann Smith"})
     assert where.users[1].name == "Ann Smith"
+    assert found(where, handle="ann") == ["ann"]
     assert where.users[2].name == "abe"
 
 
@@ -156,6 +175,7 @@ def test_new_users_go_to_the_live_home_with_the_fewest():
     assert where.pick_home({"h1", "h2", "h10"}) == "h2"
     assert where.pick_home({"h1", "h10"}) == "h10"
     assert where.pick_home({"h1"}) == "h1"
+    assert where.pick_home({"h1", "h2"}, expected={"h2": 1}) == "h1", "as many, and h1 is the first by name"
     assert where.pick_home({"h1", "h2"}, expected={"h2": 2}) == "h1"
     assert directory(*homes, registered(1, "ann", "h2")).pick_home({"h1", "h2"}, expected={"h1": 1}) == "h1", "equals go by name"
     assert where.pick_home({"h9"}) is None
@@ -209,9 +229,31 @@ def test_what_is_known_of_a_home_comes_back_from_a_checkpoint():
     assert (again.homes, again.enrolments, again.position) == (where.homes, where.enrolments, where.position)
 
 
+def test_everybody_comes_back_from_a_checkpoint():
+    where = directory(registered(3, "ann", "h1", city="Miami"), registered(1, "abe", "h2"), registered(2, "amy", "h2"))
+    checkpoint = where.to_checkpoint()
+    assert [user[:3] for user in checkpoint["users"]] == [[3, "ann", "h1"], [1, "abe", "h2"], [2, "amy", "h2"]]
+    assert checkpoint["users"][0][3] == Personal(3, {"city": "Miami"}), "what somebody says of themselves is personal"
+    again = Directory()
+    assert again.from_checkpoint(through_msgpack(checkpoint))
+    assert (again.users, again.last_uid) == (where.users, 3)
+    assert [again.residents(home) for home in ("h1", "h2", "h3")] == [1, 2, 0]
+    assert (found(again, "miami"), found(again, handle="a")) == (["ann"], ["abe", "amy", "ann"])
+    assert again.by_handle("Amy") == where.users[2]
+
+
+def test_a_checkpoint_of_before_homes_were_enrolled_is_read():
+    checkpoint = directory(registered(1, "ann")).to_checkpoint()
+    del checkpoint["enrolments"]
+    again = Directory()
+    assert again.from_checkpoint(through_msgpack(checkpoint))
+    assert (again.enrolments, again.is_revoked("h1"), found(again)) == ({}, False, ["ann"])
+
+
 def test_a_directory_that_one_thread_has_folded_is_searched_by_another():
+    where = directory(registered(1, "ann", city="Miami"))
     with ThreadPoolExecutor(1) as other:
-        assert other.submit(found, PEOPLE, "texas").result() == ["smithy"]
+        assert other.submit(found, where, "miami").result() == ["ann"]
 
 
 def test_a_checkpoint_of_another_format_is_not_trusted():
