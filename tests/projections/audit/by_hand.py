@@ -40,6 +40,11 @@ class World:
         self._positions[source] = self._positions.get(source, 0) + 1
         self._versions[source, stream] = self._versions.get((source, stream), 0) + 1
 
+    @property
+    def entries(self) -> int:
+        """How many events the store has, as it says itself."""
+        return self._feeder.reached().entries
+
     def read_with(self, decode: Decode, *, personal: bool = False) -> Reader:
         """Another reader of the same store. The caller closes it."""
         return Reader(self.path, decode, personal=personal)

@@ -18,7 +18,8 @@ from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Re
 from projections.audit.tables import open_for_reading
 from servers.audit.decoder import HistoryDecoder
 
-NOW = 10.0
+MINUTE = 60.0
+NOW = 10 * MINUTE
 FIRST_LIFE = (0, 0, 0)
 
 
@@ -47,13 +48,13 @@ def said(
     life: LogLife = FIRST_LIFE,
     era: int = 0,
 ) -> Message:
-    """A message with these events of one stream of `source`; the event at position 3 is of version 3 and of second 3."""
-    records = [EventRecord(n, "user-1", n, "user.contacter_removed", float(n), removed(n)) for n in positions]
+    """A message with these events of one stream of `source`; the event at position 3 is of version 3 and of minute 3."""
+    records = [EventRecord(n, "user-1", n, "user.contacter_removed", n * MINUTE, removed(n)) for n in positions]
     return Message(offset, source, records, mark or str(offset).encode(), life, told, era)
 
 
 def removed(n: int) -> bytes:
-    data: bytes = msgpack.packb({"at": float(n), "cause": "c", "uid": n, "home": "h1"})
+    data: bytes = msgpack.packb({"at": n * MINUTE, "cause": "c", "uid": n, "home": "h1"})
     return data
 
 
@@ -79,11 +80,11 @@ def test_the_store_says_how_far_it_has_come(feeder):
     assert feeder.reached() == Reached(0, 0, None, None, 0, base=0, era=0)
     assert feeder.reached().cursor is None
     reached = feeder.feed([said(0, "h1", 1, 2)])
-    assert reached == feeder.reached() == Reached(1, 2, 2.0, NOW - 2, 0)
+    assert reached == feeder.reached() == Reached(1, 2, 2 * MINUTE, NOW - 2 * MINUTE, 0)
     assert (reached.next_id, reached.cursor) == (ENTRIES_PER_OFFSET, str(ENTRIES_PER_OFFSET - 1))
-    assert feeder.feed([said(1, "")]) == feeder.reached() == Reached(2, 2, 2.0, NOW - 2, 1), "a message that is not ours"
-    assert feeder.feed([]) == Reached(2, 2, 2.0, NOW - 2, 1)
-    assert feeder.feed([said(2, "h1", 12)]) == Reached(3, 3, 12.0, 0.0, 1), "nothing is behind by less than nothing"
+    assert feeder.feed([said(1, "")]) == feeder.reached() == Reached(2, 2, 2 * MINUTE, NOW - 2 * MINUTE, 1), "a message that is not ours"
+    assert feeder.feed([]) == Reached(2, 2, 2 * MINUTE, NOW - 2 * MINUTE, 1)
+    assert feeder.feed([said(2, "h1", 12)]) == Reached(3, 3, 12 * MINUTE, 0.0, 1), "nothing is behind by less than nothing"
 
 
 def test_an_era_is_named_by_the_global_server(feeder):
@@ -97,7 +98,7 @@ def test_an_era_is_named_by_the_global_server(feeder):
 
 def test_what_comes_again_is_stored_once(feeder, path):
     feeder.feed([said(0, "h1", 1, 2), said(1, "h2", 1)])
-    assert feeder.feed([said(0, "h1", 1, 2), said(1, "h2", 1)]) == Reached(2, 3, 1.0, NOW - 1, 0), "read again"
+    assert feeder.feed([said(0, "h1", 1, 2), said(1, "h2", 1)]) == Reached(2, 3, 1 * MINUTE, NOW - 1 * MINUTE, 0), "read again"
     feeder.feed([said(2, "h1", 1, 2, 5), said(3, "h1", 5, 9), said(4, "h2", 3)])
     assert stored(path) == [("h1", 1), ("h1", 2), ("h2", 1), ("h1", 5), ("h1", 9), ("h2", 3)], "published again"
     assert [row.id for row in rows(path)][-3:] == [2 * ENTRIES_PER_OFFSET + 2, 3 * ENTRIES_PER_OFFSET + 1, 4 * ENTRIES_PER_OFFSET]
@@ -109,6 +110,21 @@ def test_of_what_is_signed_a_repeat_is_what_was_told_and_a_gap_may_be_filled(fee
     assert stored(path) == [("h1", 5)], "positions without an event of this message are none of the history"
     feeder.feed([said(3, "h1", 2, 3, told=(1, 3)), said(4, "h1", 7, told=(6, 7))])
     assert stored(path) == [("h1", 5), ("h1", 2), ("h1", 3), ("h1", 7)]
+
+
+def test_a_server_that_signs_from_now_on_may_fill_what_lies_before(feeder, path):
+    feeder.feed([said(0, "h1", 4, 5), said(1, "h2", 3)])
+    signed = [said(2, "h1", 4, told=(3, 4)), said(3, "h1", 5, told=(4, 5)), said(4, "h2", 3, told=(2, 3))]
+    feeder.feed(signed)
+    assert stored(path) == [("h1", 4), ("h1", 5), ("h2", 3)], "these were told"
+    feeder.feed([said(5, "h1", 3, told=(2, 3)), said(6, "h2", 2, told=(1, 2))])
+    assert stored(path)[3:] == [("h1", 3), ("h2", 2)]
+
+
+def test_a_server_may_count_from_0(feeder, path):
+    assert feeder.feed([said(0, "h1", 0)]) == Reached(1, 1, 0.0, NOW, 0)
+    feeder.feed([said(1, "h1", 0, 1)])
+    assert stored(path) == [("h1", 0), ("h1", 1)]
 
 
 def test_a_log_that_was_restored_tells_anew_what_both_lives_do_not_share(feeder, path):
@@ -140,9 +156,11 @@ def test_nothing_of_a_batch_that_fails_is_stored(feeder, path):
 def test_where_the_stream_was_begun_anew_ids_go_on(feeder, path):
     feeder.feed([said(0, "h1", 1), said(1, "h1", 2, era=3)])
     begun = feeder.begin_anew()
-    assert begun == Reached(0, 2, 2.0, NOW - 2, 0, base=2 * ENTRIES_PER_OFFSET, era=0)
+    assert begun == Reached(0, 2, 2 * MINUTE, NOW - 2 * MINUTE, 0, base=2 * ENTRIES_PER_OFFSET, era=0)
     assert begun.next_id == begun.base
-    assert feeder.feed([said(0, "h1", 1, 2, 3, mark=b"new", era=4)]) == Reached(1, 3, 3.0, NOW - 3, 0, base=begun.base, era=4)
+    assert feeder.feed([said(0, "h1", 1, 2, 3, mark=b"new", era=4)]) == Reached(
+        1, 3, 3 * MINUTE, NOW - 3 * MINUTE, 0, base=begun.base, era=4
+    )
     assert [(row.id, row.position, row.offset, row.era) for row in rows(path)] == [
         (0, 1, 0, 3),
         (ENTRIES_PER_OFFSET, 2, 1, 3),
@@ -156,18 +174,18 @@ def test_where_the_stream_was_begun_anew_ids_go_on(feeder, path):
 def test_events_that_come_behind_newer_ones_complete_a_stream_and_are_not_news(feeder, path):
     feeder.feed([registered(), said(1, "h1", 5, 6, told=(4, 6))])
     reader = Reader(path, HistoryDecoder().decode)
-    assert not reader.moments.state(1, 6.0).complete
+    assert not reader.moments.state(1, 6 * MINUTE).complete
     feeder.begin_anew()
     reached = feeder.feed([said(0, "h1", 1, 2, 3, 4, told=(0, 4)), said(1, "h1", 5, 6, told=(4, 6))])
-    assert reached == Reached(2, 7, 6.0, NOW - 6, 0, base=2 * ENTRIES_PER_OFFSET)
-    state = reader.moments.state(1, 6.0)
+    assert reached == Reached(2, 7, 6 * MINUTE, NOW - 6 * MINUTE, 0, base=2 * ENTRIES_PER_OFFSET)
+    state = reader.moments.state(1, 6 * MINUTE)
     assert (state.complete, state.user.version) == (True, 6), "the checkpoint that lacked them is gone"
     assert reader.moments.doubts() == [], "they were not backdated"
     wanted = AuditFilter(source="h1")
     assert [row.position for row in reader.log.page(wanted, None, 10, "oldest").rows] == [1, 2, 3, 4, 5, 6]
     reader.close()
     feeder.feed([said(2, "h1", 7, told=(6, 7))])
-    assert feeder.reached().newest == 7.0
+    assert feeder.reached().newest == 7 * MINUTE
 
 
 def test_a_store_goes_on_when_it_is_opened_again(path):

@@ -2,12 +2,14 @@
 these changed one.
 """
 
+import pytest
+
 from domain.events.home import UserAdopted, UserClosed
 from domain.events.integrity import ClockCorrected
 from domain.registry.registered_home import GLOBAL
 from projections.audit.clocks import SKEW_S, Clocks
 from projections.audit.rows import AuditFilter, Doubt
-from tests.projections.audit.by_hand import ANN, BOB, T0, added, logged_in, logged_off, registered
+from tests.projections.audit.by_hand import ANN, BOB, T0, added, logged_in, logged_off, queued, registered
 
 THEN = {"online": ["ann", "bob"], "sessions": {ANN: ["ann"], BOB: ["bob"]}, "window": [("bob", "online")], "bob": "online"}
 
@@ -46,6 +48,35 @@ def test_a_clock_that_was_put_right_counts_anew(world):
     assert [(row.time - T0, row.told) for row in rows] == [(300, None), (400, None), (500, None), (40 * 86_400, None)]
 
 
+def test_what_still_runs_backwards_after_a_clock_was_put_right_stays_doubtful(world):
+    ahead = T0 + 40 * 86_400
+    world.tells("h2", f"user-{BOB}", logged_off("bob", ahead))
+    right = world.tells("h2", f"user-{BOB}", logged_in("bob", T0 + 300), logged_off("bob", T0 + 320), logged_in("bob", T0 + 200))
+    entries = world.entries
+    accepted = world.tells("h2", "clock-h2", ClockCorrected(at=T0 + 400, cause="c", server="h2", first=right, ahead_s=1.0, proof=""))
+    assert world.entries == entries + 1
+    assert world.reader.moments.doubts() == [
+        Doubt("h2", right + 2, right + 2, 1, accepted=False),
+        Doubt("h2", accepted, accepted, 1, accepted=True),
+    ]
+    assert [row.told for row in world.reader.log.page(AuditFilter(source="h2", since=T0 + 320), None, 2, "oldest").rows] == [None, T0 + 200]
+    assert ["bob" in world.at(T0 + moment)["online"] for moment in (99, 319, 321)] == [False, True, True]
+    assert world.at(T0 + 320)["bob"] == "online", "the login came after the logoff, whatever its own time says"
+    last = world.tells("h2", f"user-{BOB}", logged_off("bob", T0 + 310))
+    assert Doubt("h2", right + 2, last, 2, accepted=False) in world.reader.moments.doubts(), "what was put right is the measure now"
+
+
+@pytest.mark.parametrize(("stream", "first"), [("clock-h1", None), ("clock-h2", "soon"), ("user-2", None)])
+def test_no_clock_is_put_right_by_another_server_or_from_nowhere(world, stream, first):
+    world.tells("h2", f"user-{BOB}", logged_off("bob", T0 + 40 * 86_400))
+    right = world.tells("h2", f"user-{BOB}", logged_in("bob", T0 + 300))
+    correction = ClockCorrected(at=T0 + 400, cause="c", server="h2", first=right if first is None else first, ahead_s=1.0, proof="")
+    refused = world.tells("h2", stream, correction)
+    last = world.tells("h2", f"user-{BOB}", logged_off("bob", T0 + 500))
+    assert Doubt("h2", right, last, 3, accepted=False) in world.reader.moments.doubts()
+    assert last == refused + 1
+
+
 def test_a_home_speaks_only_for_those_who_live_there(world):
     """The version of a stream is taken twice then, and neither the earlier nor the later one hides the other."""
     forged = world.tells("h1", f"user-{BOB}", UserAdopted(at=T0 + 120, cause="x", handle="bob", name=""))
@@ -72,11 +103,27 @@ def test_who_spoke_first_for_a_user_is_not_believed_once_the_global_server_has_s
     carol = 3
     adopted = UserAdopted(at=T0 + 120, cause="x", handle="carol", name="")
     world.tells("h1", f"user-{carol}", adopted, logged_in("carol", T0 + 121), added(ANN, "ann", "h1", T0 + 121))
+    world.tells("h1", f"mailbox-{carol}", queued(1, T0 + 122), queued(2, T0 + 122))
     world.tells(GLOBAL, f"account-{carol}", registered(carol, "carol", "h2"))
     world.tells("h2", f"user-{carol}", adopted)
     state = world.reader.moments.state(carol, T0 + 200)
     assert (state.person.home, state.user.sessions, state.user.contacts, state.complete) == ("h2", {}, {}, True)
     assert [online.person.handle for online in world.reader.moments.online(T0 + 200)] == ["ann", "bob"]
+    world.tells("h2", f"user-{carol}", added(BOB, "bob", "h2", T0 + 210), added(ANN, "ann", "h1", T0 + 211))
+    world.tells("h2", f"mailbox-{carol}", queued(5, T0 + 212), queued(6, T0 + 213))
+    state = world.reader.moments.state(carol, T0 + 220)
+    assert (state.user.sessions, list(state.user.contacts), list(state.mailbox.waiting)) == ({}, [BOB, ANN], [5, 6])
+
+
+def test_what_a_home_says_of_its_own_counts_until_the_global_server_has_spoken(world):
+    carol = 3
+    for handle in ("carol", "caroline"):
+        world.tells("h2", f"user-{carol}", UserAdopted(at=T0 + 120, cause="x", handle=handle, name=""))
+        assert world.reader.moments.person(carol) == (carol, handle, "h2")
+    for home in ("h2", "h1"):
+        world.tells(GLOBAL, f"account-{carol}", registered(carol, "carol", home))
+        world.tells("h2", f"user-{carol}", UserAdopted(at=T0 + 130, cause="x", handle="caroline", name=""))
+        assert world.reader.moments.person(carol) == (carol, "carol", home)
 
 
 def test_every_home_notes_that_somebody_left_and_only_their_own_counts(world):
