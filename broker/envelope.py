@@ -29,7 +29,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Time = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]  # finite; other writers may pack a whole number as an integer
 
 
-class EventRecord(msgspec.Struct, frozen=True, gc=False):
+class EventRecord(msgspec.Struct, frozen=True):
     """A stored event on its way. `position` counts in the log of the source, from 1; `version` counts in its stream, from 1; `time` is
     seconds since 1970; `data` is the stored state as msgpack. The bounds hold for what `made` has read."""
 

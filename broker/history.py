@@ -27,7 +27,7 @@ SIGNATURE_BYTES = 64
 MAX_CERTIFICATE = 4_096  # bytes: ours have some 250
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What a server says of the events that it publishes; see the module."""
 
     era: Number
@@ -40,7 +40,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     certificate: Annotated[bytes, Meta(max_length=MAX_CERTIFICATE)]
 
 
-class _Body(msgspec.Struct, gc=False):
+class _Body(msgspec.Struct):
     v: int
     source: str
     era: int

@@ -27,7 +27,7 @@ MAX_WORDS = 10_000  # statements about users in one mail
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Head(msgspec.Struct, frozen=True, array_like=True):
     """What everybody may see of a mail. `previous`: the position of the mail before it to the same server; `last`: its own; `again`: it
     ends what was sent again, and what the log does not say must be asked for."""
 
@@ -41,7 +41,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     topics: Annotated[Sequence[Name], Meta(max_length=MAX_TOPICS)]
 
 
-class Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Body(msgspec.Struct, frozen=True, array_like=True):
     """What the receiver alone may see. `life`, `committed`: so far the sender has come in the receiver's own log; `words`: the Global
     Server's statements about the users of whom the records tell."""
 
