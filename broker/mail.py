@@ -21,6 +21,7 @@ from domain.errors import Malformed
 
 VERSION = 2
 PURPOSE = "mail"  # of the box
+BEGINNINGS = tuple(bytes((0x90 + items,)) for items in range(16))  # msgpack's short arrays: version 1 was a map
 MAX_TOPICS = 256  # different topics of one mail: there are some forty
 MAX_WORDS = 10_000  # statements about users in one mail
 
@@ -71,11 +72,6 @@ def encode_body(body: Body) -> bytes:
 def encode(head: bytes, box: bytes, card: bytes = b"") -> bytes:
     """The whole mail as one message body. `card`: the sender's, for a receiver that may not know it."""
     return _pack((VERSION, head, box, card) if card else (VERSION, head, box))
-
-
-def is_mail(message: bytes) -> bool:
-    """Whether a message is meant as mail of version 2 or later: an array, where version 1 was a map."""
-    return bool(message) and message[0] & 0xF0 == 0x90  # msgpack's arrays of up to 15 items
 
 
 def decode(message: bytes) -> tuple[Head, bytes, bytes, bytes]:

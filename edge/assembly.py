@@ -10,8 +10,8 @@ from edge.api.presence import presence_routes
 from edge.contracts.servers import Global, Home, Verifier
 from edge.direct.config import DirectConfig
 from edge.direct.routes import direct_route, ticket_route
-from edge.http.auth import bearer_gate, home_gate
 from edge.http.client_address import TrustedProxies
+from edge.http.dispatch import bearer_gate, home_gate
 from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics

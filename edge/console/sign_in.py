@@ -16,10 +16,10 @@ from edge.console.forms import SignIn, SignInPage
 from edge.console.markup import tag
 from edge.console.page import field, link, notice, page, redirect
 from edge.contracts.servers import Verifier
-from edge.http.auth import Gate
 from edge.http.client_address import TrustedProxies
 from edge.http.messages import Answer, Call
 from edge.http.problems import problem_for, status_of
+from edge.http.route import Gate
 from servers.security.identity import Identity
 from servers.security.tokens import MAX_TOKEN_CHARS
 

@@ -258,7 +258,7 @@ def _described(wanted: AuditFilter) -> str:
 
 def _summary(letter: DeadLetter) -> DeadLetterSummary:
     try:
-        if mail.is_mail(letter.body):
+        if letter.body.startswith(mail.BEGINNINGS):
             head, *_ = mail.decode(letter.body)
             about = ", ".join(head.topics) or "nothing new"
             contents = f"{head.source} to {head.destination}, {head.previous + 1} to {head.last}: {about}"

@@ -142,7 +142,8 @@ class Inbox:
                 if events >= turn + config.turn_events:
                     turn = events
                     await asyncio.sleep(0)
-            await self.reader.keep_words()
+            if self.belief.words.unsaved:
+                await self.reader.keep_words()
             await self._finish(batch)
 
     async def _finish(self, batch: Sequence[Incoming]) -> None:

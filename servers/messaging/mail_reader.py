@@ -55,7 +55,7 @@ class MailReader:
         """Every readable event of a delivery. Raises `Unavailable` while the keys of this server cannot be had."""
         body = delivery.body
         try:
-            return self._mail(delivery, body) if mail.is_mail(body) else self._envelope(delivery, body)
+            return self._mail(delivery, body) if body.startswith(mail.BEGINNINGS) else self._envelope(delivery, body)
         except Malformed as error:
             return Incoming(delivery, NOTHING, error.detail)
 
@@ -99,11 +99,10 @@ class MailReader:
 
     async def keep_words(self) -> None:
         """Store the words that came with mail before what they prove is applied."""
-        if self.belief.words.unsaved:
-            try:
-                await self.store.run(self.belief.words.save)
-            except Unavailable as error:  # they are stored with the next mail, or come again
-                log.warning("inbox.store_away", detail=error.detail)
+        try:
+            await self.store.run(self.belief.words.save)
+        except Unavailable as error:  # they are stored with the next mail, or come again
+            log.warning("inbox.store_away", detail=error.detail)
 
     def _mail(self, delivery: Delivery, body: bytes) -> Incoming:
         head, packed, box, card = mail.decode(body)
@@ -114,7 +113,13 @@ class MailReader:
         if head.destination != self.trust.name:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
         try:
-            told = mail.decode_body(self._open(head, packed, box, card))
+            try:
+                opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
+            except CannotOpen as failure:
+                if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card):
+                    raise
+                opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
+            told = mail.decode_body(opened)
         except CannotOpen as failure:
             if failure.reason in COMES_AGAIN:
                 return Incoming(delivery, NOTHING, None, unopened=(head.source, failure.reason))
@@ -134,15 +139,6 @@ class MailReader:
         except WordsNeeded as needed:
             return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=needed.uids)
         return Incoming(delivery, Arrived(head.source, events, head.previous, head.last), fault, head.again)
-
-    def _open(self, head: mail.Head, packed: bytes, box: bytes, card: bytes) -> bytes:
-        """What is in a box. Raises `CannotOpen`."""
-        try:
-            return self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
-        except CannotOpen as failure:
-            if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card):
-                raise
-            return self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
 
     def _envelope(self, delivery: Delivery, body: bytes) -> Incoming:
         """Mail of version 1, which waited while this server was upgraded. The servers that sent it named no publisher."""
