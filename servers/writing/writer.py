@@ -11,9 +11,11 @@ from typing import Any
 
 import structlog
 from eventsourcing.persistence import Tracking
+from msgspec.structs import replace
 
-from domain.errors import Unavailable
+from domain.errors import Rejected, Unavailable
 from domain.event import Event
+from domain.rules.rules import Command
 from servers.encryption.key_store import KeysNeeded
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
 from servers.store.log.event_log import Conflicted, SetBack
@@ -75,7 +77,7 @@ class Writer(WorkQueue):
                 await self._find_committed()
             for unit in batch:  # each at its own time, to the microsecond, as times travel: clients may put messages in order by it
                 now, waiting = int(self.clock() * 1e6) / 1e6, list(unit.commands)
-                while (absent := unit.decide(waiting, now, self.states, self._rules)) is not None:
+                while (absent := self._decide(unit, waiting, now)) is not None:
                     await self.states.load(absent, (command for unit in batch for command in unit.commands))
                 events += unit.events
                 if unit.trackings and unit.refusal is None:
@@ -116,6 +118,35 @@ class Writer(WorkQueue):
             await self._conclude(batch, committed)
         else:
             self._answer(batch)
+
+    def _decide(self, unit: UnitOfWork, waiting: list[Command], now: float) -> str | None:
+        """Decide the waiting commands of a unit, and those that follow from them. Returns the stream whose state must be loaded first, or
+        None when all are decided."""
+        decided, states, rules = unit.events, self.states, self._rules
+        deciders, folds, policies = rules.deciders, rules.folds, rules.policies  # plain tables: a call each costs more
+        for number, command in enumerate(waiting):  # the list grows meanwhile
+            stream = command.stream
+            state = states.get(stream)
+            if state is None:
+                del waiting[:number]
+                return stream
+            states.move_to_end(stream)
+            try:
+                events = deciders[type(command)](state, command, now)
+            except Rejected as refusal:
+                if decided:
+                    raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
+                unit.refusal = refusal
+                return None
+            for version, decision in enumerate(events, state.version + 1):
+                event = replace(decision, originator_id=stream, originator_version=version)
+                decided.append(event)  # before it is folded: if the fold fails half way, the changed state is known and forgotten
+                kind = type(event)
+                folds[kind](state, event)
+                state.version = version
+                if kind in policies:
+                    waiting += policies[kind](event, rules.server, rules.server)
+        return None
 
     async def _commit_singly(self, batch: list[UnitOfWork], error: Exception) -> None:
         """One caller's unit of work has a fault: commit each by itself, so that the others do not suffer."""
