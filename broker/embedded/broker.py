@@ -14,7 +14,8 @@ import structlog
 from broker.answering import answer_of
 from broker.dead_letter import DeadLetter
 from broker.embedded.dead_letters import DeadLetters
-from broker.embedded.journal import Batch, Journal, Read, Row
+from broker.embedded.journal import Journal
+from broker.embedded.journal_file import Batch, Read, Row
 from broker.embedded.queue import Inbox, Message
 from broker.embedded.streams import Streams
 from broker.port import Consumer, Delivery, Outgoing, StreamItem, Unroutable

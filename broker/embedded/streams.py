@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
-from broker.embedded.journal import PAGE, Row
+from broker.embedded.journal import PAGE
+from broker.embedded.journal_file import Row
 from broker.envelope import newest_time
 from broker.port import MAX_PER_TURN, StreamItem
 from broker.topology import STREAM_NAMES, check_stream

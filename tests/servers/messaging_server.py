@@ -17,7 +17,7 @@ from servers.messaging.inbox import Inbox
 from servers.messaging.inbox_parts import InboxConfig, MailListener
 from servers.messaging.mail_check import MailCheck, MailCheckConfig
 from servers.messaging.outbox import Outbox
-from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.outbox_parts import OutboxConfig
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.messaging.questions import AskCard, MailQuestion, home_key
 from servers.messaging.words_to_tell import WordsToTell

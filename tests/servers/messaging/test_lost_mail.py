@@ -7,7 +7,7 @@ import pytest
 from broker.embedded.broker import EmbeddedBroker
 from broker.rabbitmq.broker import RabbitBroker
 from servers.messaging.mail_check import MailCheckConfig
-from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.outbox_parts import OutboxConfig
 from servers.messaging.questions import SendAgain
 from servers.store.log.positions import RELAY, mailed
 from tests.servers.commands import contact, send

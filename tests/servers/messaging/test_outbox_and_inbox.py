@@ -16,7 +16,7 @@ from broker.port import Outgoing
 from domain.event import stored_fields
 from domain.events.home import LoggedIn, MessageSent
 from servers.messaging.inbox_parts import InboxConfig
-from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.outbox_parts import OutboxConfig
 from servers.store.event_store import Store
 from servers.store.log.positions import RELAY
 from tests.domain.home_stories import logged_in, message_sent
