@@ -116,7 +116,7 @@ def assemble(
                       unopened=lambda source, why: mail_check.unopened(source, why), missing=lambda source: mail_check.missing(source),
                       came_before=lambda source: mail_check.came_before(source)))  # fmt: skip
     mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),
-                           lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
+                           partial(store.run, store.last_position), lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
     losses = Losses(store, trust.records, writer, new_id)
     uids = UidBlocks(writer, outbox, directory, new_id)
     own_life = OwnLife(trust, writer, store, new_id, lambda: outbox.recent.last, uids)

@@ -151,7 +151,7 @@ def assemble(
                       missing=lambda source: mail_check.missing(source), came_before=lambda source: mail_check.came_before(source),
                       sent_again=peer_presence.ask_anew))  # fmt: skip
     mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),
-                           lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
+                           partial(store.run, store.last_position), lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
 
     def came_up(server: str) -> None:
         peer_presence.came_up(server)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 import msgspec
 
@@ -68,6 +69,7 @@ class Server:
         self.heard: list[Event] = []
         self.broker = broker
         self.asked_anew: list[str] = []
+        self.doubted: list[str] = []  # who says that it has come further in our log than the log reaches
         self.inbox = Inbox(
             self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox, trust=self.trust,
             belief=Belief(name, self.words, self.lives_here),
@@ -83,7 +85,8 @@ class Server:
         self.answers = PrivateAnswers(self.trust, self.answer, self.show_card, self.cards.learn, self.cards.want)
         requests = PrivateRequests(broker, self.trust, self.cards.want, self.cards.learn)
         self.mail_check = MailCheck(name, requests, self.outbox.receivers, self.inbox, self.peers, self.cards,
-                                    lambda: (self.store.life, self.outbox.recent.last), lambda who, position: None, check)  # fmt: skip
+                                    lambda: (self.store.life, self.outbox.recent.last), partial(self.store.run, self.store.last_position),
+                                    lambda who, position: self.doubted.append(who), check)  # fmt: skip
 
     def lives_here(self, uid):
         return PEOPLE.get(uid, ("", ""))[1] == self.name
