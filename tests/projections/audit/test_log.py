@@ -161,7 +161,7 @@ def test_a_row_says_everything_of_its_entry(reader):
 
 def test_events_about_an_id_come_by_sender_and_then_by_time(reader):
     assert [(sender, row.id // ENTRIES_PER_OFFSET) for sender, row in reader.log.about("m1")] == [(1, 3), (1, 2), (2, 4), (2, 5)]
-    assert [life.sender for life in reader.trace("m1")] == [1, 2]
+    assert [(life.message, life.sender) for life in reader.trace("m1")] == [("m1", 1), ("m1", 2)]
 
 
 def test_what_occurs_is_listed(reader):
