@@ -26,7 +26,7 @@ from servers.trust.publications import HistoryJudge, HistorySigner
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
 
-LOOK_S = 5.0  # the first message of a stream is read in 3 ms; so late is a new stream noticed while nobody's connection was lost
+LOOK_S = 10.0  # a look costs 12 ms, with RabbitMQ's share; so late is a new stream noticed while nobody's connection was lost
 RECORD = "era "  # and a stream: what the Global Server knows of it
 STREAMS = (topology.HISTORY, topology.PRESENCE_LOG)
 
