@@ -41,7 +41,7 @@ class EventRecord(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Envelope(msgspec.Struct, frozen=True, gc=False):
+class Envelope(msgspec.Struct, frozen=True):
     """Events of one server, in the order in which the server stored them."""
 
     source: Name

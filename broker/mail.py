@@ -52,7 +52,7 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
     words: Annotated[Sequence[bytes], Meta(max_length=MAX_WORDS)]
 
 
-class _Mail(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class _Mail(msgspec.Struct, frozen=True, array_like=True):
     version: int
     head: bytes
     box: bytes
