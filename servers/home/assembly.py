@@ -159,7 +159,7 @@ def assemble(
 
     tickets = Tickets(name, sessions, contacters, requests, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))
-    at_global = LifeAtGlobal(OpenUntilEnrolled(requests), broker, name)
+    at_global = LifeAtGlobal(requests, broker, enrolling, name)
     keeper = LifeKeeper(server=name, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
                         judge=lambda: HistoryJudge(trust.peers.global_key, broker.speaks_for),

@@ -84,10 +84,15 @@ class LifeKeeper:
         end = await self.store.run(self.store.last_position)
         if self.projector.folded > end:  # this process stood by, and has folded what the log does not have any more
             raise SetBack(SET_BACK_MEANWHILE.format(server=self.server, folded=self.projector.folded, end=end))
-        known = await self._known(end)
-        if known is not None and known.position > end:
-            log.error("life.set_back", server=self.server, end=end, known=known.position, by=known.who)
+        known = await self._known_here(end)
+        if known.position > end:  # before anybody is asked: to ask, a home may be enrolled in the place of the one that is at work
             await self._refuse_twin(SURE)  # a log that is behind may be a copy of one that is at work, on a machine that is busy
+        told = await self.ask_others()
+        if told is not None and told.position > max(end, known.position):
+            known = told
+            await self._refuse_twin(SURE)
+        if known.position > end:
+            log.error("life.set_back", server=self.server, end=end, known=known.position, by=known.who)
             await self._go_on(end, known)
         await self.store.run(self.store.begin_life, self.clock())
 
@@ -96,8 +101,9 @@ class LifeKeeper:
             if self.another is not None and await self.another():
                 raise Taken(TWICE.format(server=self.server))
 
-    async def _known(self, end: int) -> Known | None:
-        """The furthest that anybody knows the log to have come. A log that has events goes on without its broker; an empty one waits."""
+    async def _known_here(self, end: int) -> Known:
+        """The furthest that its checkpoints and the history know the log to have come. A log that has events goes on without its broker;
+        an empty one waits."""
         found = [Known("a checkpoint in the data directory", self.projector.remembered)]
         while True:
             try:
@@ -110,8 +116,6 @@ class LifeKeeper:
             self._say(f"The broker is away, and without its history {self.server} cannot tell whether its log is new or was emptied.")
             await asyncio.sleep(LOOK_S)
         self._say("")
-        if (told := await self.ask_others()) is not None:
-            found.append(told)
         return max(found, key=lambda known: known.position)
 
     async def _newest_in_history(self, end: int) -> int:

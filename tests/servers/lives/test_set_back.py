@@ -104,6 +104,16 @@ async def test_names_and_texts_whose_keys_are_gone_wait_for_the_ops(place):
     await opening
 
 
+async def test_a_home_that_lost_its_keys_too_is_enrolled_before_it_asks_what_was_lost(place):
+    """The town's Global Server answers nothing about lives in the clear, and the home has no key for a box at first."""
+    await place.town.closes("h1")
+    place.lose()
+    opening = await waiting(place)
+    assert place.town.homes["h1"].lifecycle.trust.enrolled
+    place.town.accepted.add("h1")
+    await opening
+
+
 async def test_a_running_home_that_was_set_back_stops_writing_at_once(place):
     home = place.town.homes["h1"]
     home.lifecycle.keeper.heard_of("The Global Server", 10**6)
