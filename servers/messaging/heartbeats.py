@@ -1,6 +1,8 @@
 """A failure detector: each server sends heartbeats and hears the others. Rule: a silent server's users are unknown, never offline; a
 server is heard by what it signed itself, and by nothing that it said before.
 
+Each run of a server counts its heartbeats, and the count alone says which one is newer: a clock may be put back. The time decides only
+whether a run that was never heard is one of now, because it may have been recorded long ago.
 Cost: a signature in each second, and the check of one, some 150 µs, for each other server in each second.
 """
 
@@ -22,7 +24,8 @@ from servers.trust.trust import Trust
 
 TWIN_BEATS = 3  # so often another process is heard under our name before it is believed to be at work
 PURPOSE = "heartbeat"
-GOOD_FOR_S = 60.0  # clocks differ by 30 s at most; an older one was recorded and is played again
+GOOD_FOR_S = 60.0  # clocks differ by 30 s at most; an older heartbeat of an unknown run was recorded and is played again
+MOST_RUNS = 100  # of each server, whose last numbers are remembered: it would have to start so often before one of them counts as unknown
 
 log = structlog.get_logger()
 
@@ -36,7 +39,7 @@ class HeartbeatConfig:
 
 
 class Beat(Struct, frozen=True, array_like=True):
-    """A heartbeat. `run` differs after each restart; `at` is the sender's time, and `number` counts in its run; `eras`: of the
+    """A heartbeat. `run` differs after each restart; `at` is the sender's time; `number` counts in the run; `eras`: of the
     streams, as the Global Server tells them."""
 
     server: str
@@ -48,12 +51,19 @@ class Beat(Struct, frozen=True, array_like=True):
 
 @dataclass(slots=True)
 class Peer:
-    """A server that was heard. `told`: time and number of its last heartbeat; `beat_at`: when that was heard."""
+    """A server that was heard. `beat_at`: when it was heard last; `numbers`: the last one of each of its runs."""
 
     run: str
-    told: tuple[float, int]
     beat_at: float
+    numbers: dict[str, int]
     up: bool = True
+
+    def count(self, run: str, number: int) -> None:
+        """This heartbeat was heard. The run that fell silent longest ago is the first to be forgotten."""
+        self.numbers.pop(run, None)
+        self.numbers[run] = number
+        if len(self.numbers) > MOST_RUNS:
+            del self.numbers[next(iter(self.numbers))]
 
 
 @dataclass(slots=True, eq=False)
@@ -161,18 +171,20 @@ class PeerMonitor:
             log.warning("peer.beat_refused", why=str(refusal))
 
     def _believe(self, beat: Beat) -> None:
-        name, told, now = beat.server, (beat.at, beat.number), self.clock()
+        name, now = beat.server, self.clock()
         known = self._known.get(name)
-        if abs(self.trust.clock() - beat.at) > GOOD_FOR_S:
-            raise NotBelieved(f"a heartbeat of {name} is of another time")
+        last = None if known is None else known.numbers.get(beat.run)
+        if last is None and abs(self.trust.clock() - beat.at) > GOOD_FOR_S:
+            raise NotBelieved(f"a heartbeat of {name} is of another time, and of a run that was never heard")
+        if last is not None and beat.number <= last:
+            raise NotBelieved(f"a heartbeat of {name} was heard before")
         if known is None:
-            self._known[name] = Peer(beat.run, told, now)
+            self._known[name] = Peer(beat.run, now, {beat.run: beat.number})
             self._hear_eras(beat)
             self.on_up(name)
             return
-        if beat.at < known.told[0] or (beat.run == known.run and told <= known.told):
-            raise NotBelieved(f"a heartbeat of {name} was heard before")
-        known.beat_at, known.told = now, told
+        known.beat_at = now
+        known.count(beat.run, beat.number)
         self._hear_eras(beat)
         if not known.up or known.run != beat.run:
             known.up, known.run = True, beat.run
