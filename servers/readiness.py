@@ -112,7 +112,8 @@ class Readiness:
                 "and none of its mail is applied or dropped."
             )
         if self.inbox.dead:
-            yield f"{self.inbox.dead} messages became dead letters since the start."
+            left_out = f", and {self.inbox.letters.left_out} of them were not kept" if self.inbox.letters.left_out else ""
+            yield f"{self.inbox.dead} messages became dead letters since the start{left_out}."
         if (wrong := self.clock_check.wrong()) is not None:
             yield wrong
 

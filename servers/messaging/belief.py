@@ -12,6 +12,7 @@ import structlog
 from domain.event import Event, stream_kind
 from domain.registry.registered_home import GLOBAL
 from domain.rules.sources import CLAIMS, OF_THE_HOME, Resident, global_fault, people, person_fault, stream_fault
+from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.trust.server_identity import NotBelieved
 from servers.trust.user_words import UserWords
 
@@ -41,6 +42,7 @@ class Belief:
     want: Callable[[Collection[int]], None] = lambda uids: None
     refused: int = field(default=0, init=False)  # events and words that were not believed
     believed: set[tuple[object, ...]] = field(default_factory=set, init=False)  # (source, topic, stream), and (source, `CLAIMS`)
+    lines: PerMinute = field(default_factory=lambda: PerMinute("refused words", LINES_A_MINUTE), init=False)
 
     def learn(self, source: str, words: Iterable[bytes]) -> None:
         """Take in the words that came with mail. One that does not prove itself is counted and logged."""
@@ -49,7 +51,8 @@ class Belief:
                 self.words.learn(word)
             except NotBelieved as refusal:
                 self.refused += 1
-                log.error("belief.word_refused", source=source, why=str(refusal))
+                if self.lines.takes(source):
+                    log.error("belief.word_refused", source=source, why=str(refusal), left_out=self.lines.rest(source))
 
     def stream_fault(self, topic: str, stream: str, source: str) -> str | None:
         """Why the source may not say this, before anything of it is read; None when it may."""

@@ -19,6 +19,7 @@ from broker.port import Broker
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
 from servers.messaging.eras import Eras
+from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.trust.server_identity import NotBelieved, read_signed, read_unproven
 from servers.trust.trust import Trust
 
@@ -81,6 +82,7 @@ class PeerMonitor:
     config: HeartbeatConfig
     on_twin: Callable[[], None] = lambda: None
     refused: int = field(default=0, init=False)  # heartbeats that were not believed
+    lines: PerMinute = field(default_factory=lambda: PerMinute("refused heartbeats", LINES_A_MINUTE), init=False)
     eras: Eras = field(default_factory=Eras)  # of the streams, which the heartbeats of the Global Server tell
     _twins: tuple[str, int] = field(default=("", 0), init=False)  # another process under our name, and how often it was heard
     _known: dict[str, Peer] = field(default_factory=dict, init=False)
@@ -168,7 +170,9 @@ class PeerMonitor:
             self._believe(beat)
         except NotBelieved as refusal:
             self.refused += 1
-            log.warning("peer.beat_refused", why=str(refusal))
+            who = publisher or ""
+            if self.lines.takes(who):
+                log.warning("peer.beat_refused", why=str(refusal), left_out=self.lines.rest(who))
 
     def _believe(self, beat: Beat) -> None:
         name, now = beat.server, self.clock()

@@ -17,13 +17,14 @@ from broker.topology import RETURNED_HEADER
 from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
-from domain.user.commands import HaveSent
 from runtime.background_task import BackgroundTask
 from servers.messaging.belief import Belief
 from servers.messaging.dedup import Arrived, Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
 from servers.messaging.mail_reader import NOTHING, Incoming, MailReader
+from servers.messaging.per_minute import PerMinute
 from servers.messaging.progress import Progress
+from servers.messaging.refused_events import cannot_be_applied, decides, set_aside
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
@@ -75,6 +76,7 @@ class Inbox:
         self.set_back: set[str] = set()  # sources whose logs end below what is committed of them: nothing of theirs counts
         self.kept_back = 0
         self.not_applied = 0  # events that a rule refused, or that failed
+        self.letters = PerMinute("dead letters", self._config.dead_per_minute)
 
     async def start(self) -> None:
         """Begin to consume."""
@@ -147,10 +149,13 @@ class Inbox:
             await self._finish(batch)
 
     async def _finish(self, batch: Sequence[Incoming]) -> None:
-        """Apply a batch. An event that cannot be applied is found by halves: the others cost a few commits more, not one each."""
+        """Apply a batch. Events that are refused are found all at once; one that fails is found by halves."""
         if await self._apply(batch):
             for incoming in batch:
-                self._settle(incoming.delivery, incoming.fault)
+                self._settle(incoming, incoming.fault)
+        elif refused := await set_aside(batch, self.dedup, self._react, self._writer):
+            self.not_applied += refused
+            await self._finish(batch)
         elif len(batch) == 1:
             await self._apply_singly(batch[0])
         else:
@@ -214,7 +219,7 @@ class Inbox:
         trackings += [note_of(source, position, note) for (source, position), note in fresh.notes.items()]
         commands = [command for event, source in fresh.events for command in self._react(event, source)]
         if len(commands) > 1:  # what only refuses comes before anything is decided; the order is kept otherwise
-            commands.sort(key=lambda command: type(command) is not HaveSent)
+            commands.sort(key=decides)
         await self._writer.submit(commands, trackings=trackings)
         self.dedup.committed(fresh)
 
@@ -226,11 +231,11 @@ class Inbox:
             one = Incoming(delivery, Arrived(source, ((position, event),), previous), fault)
             if not await self._apply((one,)) and event is not None:
                 self.not_applied += 1
-                fault = f"event {event.TOPIC!r} at {position} of {source!r} cannot be applied"
+                fault = cannot_be_applied(event, position, source)
                 skipped = Incoming(delivery, Arrived(source, ((position, None),), previous), fault)
                 await self._apply((skipped,))  # note it before a later event raises the position
         await self._apply((Incoming(delivery, Arrived(source, (), previous, last), fault, incoming.again),))
-        self._settle(delivery, fault)
+        self._settle(incoming, fault)
 
     @property
     def takes_old_mail(self) -> bool:
@@ -240,10 +245,14 @@ class Inbox:
     def _tried(self) -> None:
         self.turns += 1
 
-    def _settle(self, delivery: Delivery, fault: str | None) -> None:
-        if fault is None:
-            delivery.ack()
-            return
-        self.dead += 1
-        log.error("inbox.dead_letter", reason=fault)
-        delivery.dead(fault)
+    def _settle(self, incoming: Incoming, fault: str | None) -> None:
+        """Ack a delivery, or make it a dead letter. Of one source only so many are kept in a minute, unless people have put them back."""
+        delivery = incoming.delivery
+        if fault is not None:
+            self.dead += 1
+            who = incoming.arrived.source or f"user {delivery.publisher or 'unknown'}"  # the box, or else the broker, says who it is
+            if RETURNED_HEADER in delivery.headers or self.letters.takes(who):
+                log.error("inbox.dead_letter", reason=fault, left_out=self.letters.rest(who))
+                delivery.dead(fault)
+                return
+        delivery.ack()

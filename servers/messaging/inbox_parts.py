@@ -21,6 +21,7 @@ class InboxConfig:
     turn_events: int = 250  # read and decrypted before others get a turn of the loop: some 5 ms, and one delivery more
     prefetch: int = 256  # deliveries that a broker hands out before some are acked
     empty_after_s: float = 1.0  # a broker hands out what it has within milliseconds
+    dead_per_minute: int = 60  # dead letters of one source: enough to see what is wrong; whoever sends more floods a queue and a log
     retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked
 
 
