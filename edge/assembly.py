@@ -11,6 +11,7 @@ from edge.contracts.servers import Global, Home, Verifier
 from edge.direct.config import DirectConfig
 from edge.direct.routes import direct_route, ticket_route
 from edge.http.client_address import TrustedProxies
+from edge.http.closing import refusing_while
 from edge.http.dispatch import bearer_gate, home_gate
 from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
@@ -53,7 +54,8 @@ def global_edge(
     """The edge of the Global Server. `proxies`: those in front of it; `pages`: the ops console."""
     metrics, write_buffer = EdgeMetrics(registry or CollectorRegistry()), WriteBuffer()
     streams, gate = BackConnections(server, metrics, write_buffer), bearer_gate(verifier)
-    routes = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams), *pages]
+    served = [*global_routes(server, gate, proxies or TrustedProxies()), *presence_routes(server, gate, streams), *pages]
+    routes = refusing_while(server.closed, served)
     return EdgeServer(
         "Flash Global Server", routes, server.ready, server.warnings, metrics, write_buffer, limits or Limits(), streams.wait_empty
     )

@@ -131,7 +131,8 @@ async def running_home(
 
 @contextlib.asynccontextmanager
 async def running_global(settings: Settings, port: int, broker: Broker) -> AsyncIterator[GlobalServer]:
-    """The running Global Server. Raises `Unavailable` for an address in use or a store that cannot be opened."""
+    """The running Global Server. One that was set back waits for its ops here, and listens meanwhile. Raises `Unavailable` for an
+    address in use or a store that cannot be opened."""
     config = GlobalConfig(
         store_url=store_url(settings, GLOBAL),
         directory=settings.data / GLOBAL,
@@ -156,12 +157,12 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
         pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
         try:
+            await _listen(edge, settings.host, port)  # before it starts, because one that waits for its ops must say so
             if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
                 await audit.open()
             await server.start()
             if settings.ops:
                 audit.start()
-            await _listen(edge, settings.host, port)
             yield server
         finally:
             server.end_streams()  # otherwise the edge would wait for these streams to end

@@ -98,8 +98,8 @@ class Lifecycle(Components):
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
-        if not self.started:
-            return "The Global Server is starting or stopping."
         if self.keeper.waits:
             return self.keeper.waits
+        if not self.started:
+            return "The Global Server is starting or stopping."
         return self.readiness.why_not()

@@ -89,6 +89,10 @@ class GlobalServer:
         """None when users can be served, else why not."""
         return self.lifecycle.ready()
 
+    def closed(self) -> str | None:
+        """None once it has started, else why not: its ops must accept a loss first, or it starts or stops."""
+        return None if self.lifecycle.started else self.lifecycle.ready()
+
     def warnings(self) -> list[str]:
         """What is wrong elsewhere, one sentence each."""
         return list(self.lifecycle.readiness.warnings())
