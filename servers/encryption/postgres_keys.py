@@ -124,6 +124,10 @@ class PostgresKeys:
         question = SQL("SELECT uid, word FROM {} WHERE uid = ANY(%s)").format(self._words)
         return {uid: bytes(word) for uid, word in self._run(lambda db: db.execute(question, (list(uids),)).fetchall())}
 
+    def every_word(self) -> dict[int, bytes]:
+        question = SQL("SELECT uid, word FROM {}").format(self._words)
+        return {uid: bytes(word) for uid, word in self._run(lambda db: db.execute(question).fetchall())}
+
     def add_words(self, words: Mapping[int, bytes]) -> None:
         insert = SQL("INSERT INTO {} SELECT * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT DO NOTHING").format(self._words)
         uids = sorted(words)

@@ -97,7 +97,7 @@ def _refuse_unless_empty(target: LogTables) -> None:
 
 
 def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int], now: float) -> int:
-    """Add the keys and the trust records of the backup; those that are still there win, and users who were erased after the keys were saved
+    """Add the keys, the trust records and the users' words of the backup; those that are still there win, and users who were erased after the keys were saved
     get none. Returns how many keys are needed and missing."""
     with closing(open_table(keys_url, target_url, server)) as table:
         table.add(dict.fromkeys(erased))
@@ -105,5 +105,6 @@ def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: s
             with closing(open_table(f"sqlite:///{backup}", "", server)) as saved:
                 table.add(saved.everything())
                 restore_records(saved, table)
+                table.add_words(saved.every_word())
             have_new_box_key(server, table, now)
         return len(owners - table.read(owners).keys())

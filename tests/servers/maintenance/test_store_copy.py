@@ -22,6 +22,7 @@ from tests.servers.stores import HOME, adopted, put, sent
 from tests.support.postgres import connected
 from tests.support.waiting import wait_until
 
+WORDS = {901: b"what the Global Server signed", 902: b"of another user"}
 KEYS = {901: b"k" * 32, -902: b"l" * 32, 903: None}
 FLASH = str(Path(sys.executable).with_name("flash"))
 
@@ -39,6 +40,7 @@ def original(tmp_path):
     store.close()
     keys = open_table("", url, "h1")
     keys.add(KEYS)
+    keys.add_words(WORDS)
     before = Trust("h1", keys)
     keys.close()
     assert before.identity.public
@@ -54,7 +56,7 @@ def look(url):
         store.close()
     keys = open_table("", url, "h1")
     try:
-        return *seen, keys.everything(), keys.records()
+        return *seen, keys.everything(), keys.records(), keys.every_word()
     finally:
         keys.close()
 
@@ -66,6 +68,7 @@ def test_there_and_back_it_is_the_same(original, postgres, tmp_path):
     assert (copied.events, copied.last_position, copied.trackings, copied.keys) == (52, before[0][-1].position, 3, len(before[3]))
     assert KEYS.items() <= before[3].items()
     assert {IDENTITY, BOX_KEYS} <= before[4].keys()
+    assert before[5] == WORDS
     assert look(database) == before
     copy_store("h1", database, back, tmp_path / "h1", True, print)
     assert look(back) == before == look(original)
