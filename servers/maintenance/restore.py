@@ -97,8 +97,8 @@ def _refuse_unless_empty(target: LogTables) -> None:
 
 
 def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int], now: float) -> int:
-    """Add the keys, the trust records and the users' words of the backup; those that are still there win, and users who were erased after the keys were saved
-    get none. Returns how many keys are needed and missing."""
+    """Add the keys, the trust records and the users' words of the backup; those that are still there win, and users who were erased after
+    the keys were saved get none. Returns how many keys are needed and missing."""
     with closing(open_table(keys_url, target_url, server)) as table:
         table.add(dict.fromkeys(erased))
         if backup is not None:
