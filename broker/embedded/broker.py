@@ -186,6 +186,9 @@ class EmbeddedBroker:
     async def first_of(self, stream: str) -> StreamItem | None:
         return await self._streams.first_of(stream)
 
+    async def last_of(self, stream: str) -> StreamItem | None:
+        return await self._streams.last_of(stream)
+
     async def _rows(self, sql: str, arguments: Row) -> list[Row]:
         if not self._connected:
             raise _closed()

@@ -75,3 +75,9 @@ class Streams:
         check_stream(stream, "first")
         rows = await self._rows(f'SELECT offset, body FROM "{stream}" ORDER BY offset LIMIT 1', ())  # noqa: S608  # our own table
         return StreamItem(*rows[0]) if rows else None
+
+    async def last_of(self, stream: str) -> StreamItem | None:
+        """As the port's `last_of`."""
+        check_stream(stream, "first")
+        rows = await self._rows(f'SELECT offset, body FROM "{stream}" ORDER BY offset DESC LIMIT 1', ())  # noqa: S608  # our own table
+        return StreamItem(*rows[0]) if rows else None
