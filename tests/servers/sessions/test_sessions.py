@@ -9,7 +9,7 @@ from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING
 from domain.user.decide import MAX_SESSIONS
 from domain.values import LAST_MOMENT
 from runtime.times import rfc3339
-from servers.home import service as home_module
+from servers.home import logins as home_module
 from servers.sessions.blanks import SLOTS
 from servers.sessions.parts import Part
 from servers.sessions.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, Session
