@@ -79,7 +79,8 @@ def assemble(
     """One home. Tests replace the clocks and the source of ids. Raises `Unavailable` for a store that cannot be opened."""
     name, projections, sessions = config.name, HomeProjections(), Sessions()
     presence, contacters, closed = projections.presence, projections.contacters, projections.closed
-    verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock, is_another=projections.handles.differs)
+    verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock,
+                           is_another=lambda uid, handle: words.another(uid, handle))  # fmt: skip
     verifier.refused = closed.uids
     rules = home_rules.rules_for(name)
     store = Store(config.store_url, name, rules, config.keys_url)
@@ -94,7 +95,7 @@ def assemble(
         trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
-    words = UserWords(store.keys.table, lambda: trust.peers.global_key)
+    words = UserWords(store.keys.table, lambda: trust.peers.global_key, taken=projections.handles.differs)
     word_asking = WordAsking(requests, store, words, monotonic, lambda: outbox.receivers.all_reachable())
 
     def lives_here(uid: int) -> bool:

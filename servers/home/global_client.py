@@ -91,8 +91,13 @@ class GlobalClient:
                 raise Unavailable("The Global Server's answer is unreadable.") from None
             if found.user is None:
                 raise UnknownUser(uid=uid)
+            await self.store.run(self.words.load, (uid,))
             if found.word:  # it is sent with the first mail for this user, so that their home knows whose it is
                 self._learn(found.word)
+            if self.words.another(uid, found.user.handle):
+                self.words.twice += not found.word  # one that came was counted
+                log.error("home.uid_given_twice", home=self.name, uid=uid)
+                raise Unavailable("The Global Server has given this number, or this handle, to two people. Ask its ops.")
             known = self._users[uid] = found.user
             if len(self._users) > REMEMBERED_USERS:
                 self._users.popitem(last=False)

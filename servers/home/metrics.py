@@ -28,7 +28,7 @@ class HomeMetrics(Collector):
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker, now.projections)
         yield from mail(home.inbox, home.outbox.receivers, home.mail_check)
         yield from history(home.outbox.history_sender)
-        yield CounterMetricFamily("flash_uids_given_twice", "Tokens for the uid of somebody else.", self._home.verifier.strangers)
+        yield CounterMetricFamily("flash_uids_given_twice", "Users refused as somebody else.", self._home.given_twice)
         yield from seals(home.sealer)
         yield from life(home.keeper)
         yield from trust(home.cards)

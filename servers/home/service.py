@@ -69,8 +69,20 @@ class HomeServer(Logins):
 
     def warnings(self) -> list[str]:
         """What is wrong elsewhere, one sentence each."""
-        refused = self.lifecycle.global_client.refused
-        return [*self.lifecycle.readiness.warnings(), *([f"This home is not announced: {refused}"] if refused else [])]
+        found = list(self.lifecycle.readiness.warnings())
+        if self.given_twice:
+            found.append(
+                f"{self.given_twice} times somebody came under a number or a handle that is somebody else's here, and was refused: the "
+                "Global Server gave it to two people. Ask its ops."
+            )
+        if refused := self.lifecycle.global_client.refused:
+            found.append(f"This home is not announced: {refused}")
+        return found
+
+    @property
+    def given_twice(self) -> int:
+        """How many tokens and words were refused since the start because they give somebody's number or handle to somebody else."""
+        return self.verifier.strangers + self.lifecycle.words.twice
 
     def closed(self) -> str | None:
         """None when calls may come in, else why not: a process that may not write must not answer either."""

@@ -54,6 +54,13 @@ class Belief:
                 if self.lines.takes(source):
                     log.error("belief.word_refused", source=source, why=str(refusal), left_out=self.lines.rest(source))
 
+    def unread(self, words: Iterable[bytes]) -> list[int]:
+        """The users of whom words came, and whose words may lie in the table: they are read first, because the first word counts."""
+        try:
+            return self.words.unread(words)
+        except NotBelieved:  # the word is refused, and counted, when it is learned
+            return []
+
     def stream_fault(self, topic: str, stream: str, source: str) -> str | None:
         """Why the source may not say this, before anything of it is read; None when it may."""
         fault = stream_fault(topic, stream, source)

@@ -129,10 +129,10 @@ class Inbox:
                 delivery = self._waiting.popleft()
                 try:
                     incoming = self.reader.read(delivery)
+                    if incoming.needed:
+                        incoming = await self.reader.with_words(incoming)
                 except Unavailable as error:
                     incoming = await self.reader.read_later(delivery, error, config.retry_s, self._tried)
-                if incoming.needed:
-                    incoming = await self.reader.with_words(incoming)
                 if incoming.arrived.source in self.set_back:
                     self.kept_back += 1
                     incoming = Incoming(delivery, NOTHING, None)

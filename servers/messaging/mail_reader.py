@@ -61,12 +61,13 @@ class MailReader:
 
     async def with_words(self, incoming: Incoming) -> Incoming:
         """Read a delivery again with the words that are stored here. When they do not suffice it stays a hole, and its source sends it
-        again with all words."""
+        again with all words. Raises what `read` raises."""
         try:
             await self.store.run(self.belief.words.load, incoming.needed)
-            incoming = self.read(incoming.delivery)
         except Unavailable as error:
             log.warning("inbox.store_away", detail=error.detail)
+        else:
+            incoming = self.read(incoming.delivery)
         if incoming.needed:
             log.info("inbox.words_needed", source=incoming.arrived.source, users=len(incoming.needed))
             self.belief.want(incoming.needed)
@@ -133,6 +134,8 @@ class MailReader:
             elif told.committed > receiver.confirmed:
                 receiver.confirmed = told.committed
         if told.words:
+            if unread := self.belief.unread(told.words):
+                return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=unread)
             self.belief.learn(head.source, told.words)
         try:
             events, fault = self._events(head.source, told.records, self.belief)

@@ -44,7 +44,8 @@ class KeyVerifier:
         is_another: Callable[[int, str], bool] = lambda uid, handle: False,
     ) -> None:
         """`audience`: who asks. `old_clients`: believe tokens that are good for a home and the Global Server alike. `clock`: seconds since
-        1970. `is_another`: whether a uid is known here under another handle."""
+        1970. `is_another`: whether a uid is known here under another handle, or the handle
+        under another uid."""
         self._audience = audience
         self._old_clients = old_clients
         self._clock = clock
@@ -53,7 +54,7 @@ class KeyVerifier:
         self._published: dict[str, str] = {}  # the same keys as they were published
         self._known: dict[bytes, Identity] = {}
         self._is_another = is_another
-        self.strangers = 0  # tokens for the uid of somebody else
+        self.strangers = 0  # tokens for the uid, or under the handle, of somebody else
         self.refused: Collection[int] = ()  # users who have closed their account; after a change, call `forget`
 
     def set_keys(self, keys: Iterable[Any]) -> None:
@@ -92,7 +93,9 @@ class KeyVerifier:
             if self._is_another(known.uid, known.handle):
                 self.strangers += 1
                 log.error("token.uid_given_twice", uid=known.uid)
-                raise Unauthorized("The Global Server has given this number to two people: yours is somebody else's here. Ask its ops.")
+                raise Unauthorized(
+                    "The Global Server has given this number, or this handle, to two people: yours is somebody else's here. Ask its ops."
+                )
             if known.expires_at > self._clock():
                 self._known[digest] = known
                 if len(self._known) > self._max_cached:  # the token seen first goes; if it is still in use, it is checked again

@@ -9,6 +9,7 @@ from broker.port import Outgoing
 from domain.event import stored_fields
 from domain.registry.registered_home import GLOBAL
 from servers.trust.server_identity import ServerIdentity
+from servers.trust.user_words import user_word
 from tests.domain.home_stories import message_sent
 from tests.servers.commands import contact, send
 from tests.servers.members import REGISTRY, Correspondent, certified
@@ -54,6 +55,21 @@ async def test_a_forged_position_changes_nothing(h1, h2, tmp_path):
     await h1.writer.submit((send("after"),))
     await eventually(lambda: ids(h2) == ["before", "after"])
     assert h2.inbox.dedup.position("h1") < 2**62
+
+
+async def test_who_was_given_anns_number_is_refused_also_after_a_restart(h1, h2, store_url, broker, tmp_path):
+    """The Global Server was set back, and says that user 1 is eve of h3. What h2 stored of ann counts."""
+    await h1.writer.submit((contact(),))
+    await h1.writer.submit((send("of ann"),))
+    await eventually(lambda: ids(h2) == ["of ann"])
+    await h2.stop()
+    h2 = await Server(store_url, "h2", broker).start()
+    h3 = Correspondent("h3", h2.trust)
+    await arrives(h2, h3.mail("h2", [record(message_sent("of eve"), 1, "user-1")], words=[user_word(REGISTRY, 1, "eve", "h3")]))
+    ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
+    assert "does not live there" in reason
+    assert (ids(h2), h2.words.twice) == (["of ann"], 1)
+    await h2.stop()
 
 
 async def test_nobody_but_its_addressee_reads_a_mail_and_the_head_says_what_it_is(h2):
