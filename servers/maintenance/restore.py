@@ -56,12 +56,12 @@ async def restore(
         seen, trackings = Seen(), log.trackings()
         seen.see(log.rows())
         backed_up, count = seen.last, seen.count
-        since = (
-            HistorySince() if history is None else await read_history_since(history, server, backed_up, trackings, judge or HistoryJudge())
-        )
+        since = HistorySince()
+        if history is not None:
+            since = await read_history_since(history, server, backed_up, trackings, judge or HistoryJudge(), seen.life, seen.seals)
         blind = not since.last or since.last < trackings.get(HISTORY, 0)
         try:
-            refuse_another_log(server, seen, since)
+            refuse_another_log(server, seen, since, since.parts_at(log.rows()) if since.same_places else 0)
             behind = continuation(server, seen, since, trackings, now, blind=blind)
         except OtherLog as other:
             raise NotRestored(other.detail) from other

@@ -82,6 +82,12 @@ class Store:
         assert isinstance(state, LifeState)
         self.life, self.former, self.agreed = state.life, state.former, state.agreed
 
+    def stored_life(self) -> int:
+        """The life that the log is in; 0 before its first. Raises `Unavailable`."""
+        state = self.load(life_stream(self._server))
+        assert isinstance(state, LifeState)
+        return state.life
+
     def lease(self) -> LeaseTable | None:
         """Where the lease of this server lies; None where no second process can reach the data."""
         return self.log.lease()

@@ -235,7 +235,7 @@ async def test_a_backup_of_another_life_is_refused(lost):
     lost.lose()
     with closing(sqlite3.connect(lost.saved / "h1.db")) as database, database:
         database.execute("UPDATE stored_events SET state = x'80' WHERE rowid = (SELECT max(rowid) FROM stored_events)")
-    with pytest.raises(NotRestored, match="another event of h1"):
+    with pytest.raises(NotRestored, match="other events of h1"):
         await lost.restore()
 
 
