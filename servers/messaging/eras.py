@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -193,6 +193,14 @@ class EraKeeper:
 
 def _digest(item: StreamItem) -> bytes:
     return hashlib.sha256(item.body).digest()
+
+
+def on_record(stored: Mapping[str, bytes]) -> Iterator[tuple[str, int, int]]:
+    """Each stream, its era and the one before, 0 without any, as a Global Server's records tell it."""
+    for stream in STREAMS:
+        known = _read(stored.get(RECORD + stream, b""))
+        if known is not None:
+            yield stream, known.number, known.former
 
 
 def _read(stored: bytes) -> _Known | None:
