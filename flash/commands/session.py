@@ -23,12 +23,13 @@ from clients.command_line.screen import complain
 from domain.errors import FlashError, Unavailable
 from domain.registry.registered_home import GLOBAL, HOME_NAME
 from flash.commands.moments import moment
-from flash.process.compose import rabbit, store_url
+from flash.process.compose import keys_directory, rabbit, store_url
 from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
 from projections.audit.rows import Person
 from servers.audit.audit import Audit
 from servers.audit.decoder import HistoryDecoder
+from servers.audit.own_key import own_key
 from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import existing_table, keys_file, open_keys
 from servers.store.databases import is_log
@@ -125,7 +126,8 @@ async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIte
         opened = stack.enter_context(contextlib.ExitStack())  # the keys are closed after the audit that asks for them
         decoder = HistoryDecoder(functools.partial(_keys_of, settings, opened)) if text else None
         file = store if store is not None else settings.data / "audit.db"
-        audit = Audit(history, file, decoder, functools.partial(global_key, settings), speaks_for_of(history))
+        audit = Audit(history, file, decoder, functools.partial(global_key, settings), speaks_for_of(history),
+                      functools.partial(own_key, keys_directory(settings)))  # fmt: skip
         await audit.open()
         stack.push_async_callback(audit.stop)
         await audit.catch_up()

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from edge.http.server import EdgeServer
 from flash.process.settings import BadSetting, Settings
 from runtime.database_urls import sqlite_file
 from servers.audit.audit import Audit
+from servers.audit.own_key import own_key
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.config import GlobalConfig
 from servers.global_server.console import OpsConsole
@@ -63,6 +65,12 @@ def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) ->
 def store_url(settings: Settings, server: str) -> str:
     """The URL of a server's database: the setting, or a SQLite file in the data directory."""
     return settings.store_url or f"sqlite:///{settings.data / server}.db"
+
+
+def keys_directory(settings: Settings) -> Path:
+    """Where the keys lie, if not in PostgreSQL; else where they would lie without a setting."""
+    file = sqlite_file(settings.keys_url) if settings.keys_url else None
+    return file.parent if file is not None else settings.data / "keys"
 
 
 def signing_key(settings: Settings) -> Path:
@@ -149,7 +157,8 @@ async def running_global(settings: Settings, port: int, broker: Broker) -> Async
     with _alone(settings.data / f"{GLOBAL}.lock"):
         server = await _assembled(assemble_global, config, broker)
         key = server.lifecycle.trust.identity.public
-        audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for)
+        audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for,
+                      own_key=partial(own_key, keys_directory(settings)))  # fmt: skip
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), Limits(max_connections=settings.max_connections)

@@ -49,9 +49,15 @@ class Feeder:
     nothing. `checkpoint_every`: versions of a stream between two checkpoints."""
 
     def __init__(
-        self, path: Path, decode: Decode, clock: Callable[[], float] = time.time, checkpoint_every: int = CHECKPOINT_EVERY
+        self,
+        path: Path,
+        decode: Decode,
+        clock: Callable[[], float] = time.time,
+        checkpoint_every: int = CHECKPOINT_EVERY,
+        *,
+        key: bytes,
     ) -> None:
-        """Raises `Unavailable` when the store cannot be opened."""
+        """`key`: with which checkpoints are proven. Raises `Unavailable` when the store cannot be opened."""
         self._clock = clock
         self._checkpoint_every = checkpoint_every
         try:
@@ -59,7 +65,7 @@ class Feeder:
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"the audit store {path} cannot be opened: {error}") from error
         self._words = Words(self._database)
-        self._checkpoints = Checkpoints(self._database, decode)
+        self._checkpoints = Checkpoints(self._database, decode, key)
         self._coverage = Coverage(self._database)
         self._late = Clocks()  # of events that come behind newer ones of their server
 

@@ -14,6 +14,7 @@ from projections.audit.checkpoints import Decode
 from projections.audit.feeding import Feeder, Message
 from projections.audit.reader import Reader
 from servers.audit.decoder import HistoryDecoder
+from tests.projections.histories import KEY
 
 T0 = 1_700_000_000.0
 ANN, BOB = 1, 2
@@ -25,7 +26,7 @@ class World:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._feeder = Feeder(path, HistoryDecoder().decode, clock=lambda: T0, checkpoint_every=2)
+        self._feeder = Feeder(path, HistoryDecoder().decode, clock=lambda: T0, checkpoint_every=2, key=KEY)
         self._offset = 0
         self._versions: dict[tuple[str, str], int] = {}
         self._positions: dict[str, int] = {}
@@ -33,7 +34,7 @@ class World:
             self.tells(GLOBAL, f"account-{uid}", registered(uid, handle, home))
             self.tells(home, f"user-{uid}", UserAdopted(at=T0 + 1, cause="r", handle=handle, name=""), logged_in(handle, T0 + 100))
         self.tells("h1", f"user-{ANN}", added(BOB, "bob", "h1", T0 + 110))
-        self.reader = Reader(path, HistoryDecoder().decode)
+        self.reader = Reader(path, HistoryDecoder().decode, key=KEY)
 
     def loses(self, source: str, stream: str) -> None:
         """An event that its server stored and that never came into the history."""
@@ -47,7 +48,7 @@ class World:
 
     def read_with(self, decode: Decode, *, personal: bool = False) -> Reader:
         """Another reader of the same store. The caller closes it."""
-        return Reader(self.path, decode, personal=personal)
+        return Reader(self.path, decode, key=KEY, personal=personal)
 
     def tells(self, source: str, stream: str, *events: Event, time: float | None = None) -> int:
         """One message of the history, with another `time` outside the stored bytes if one is given. Returns the position of its first."""

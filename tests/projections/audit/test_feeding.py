@@ -17,6 +17,7 @@ from projections.audit.reader import Reader
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Reached
 from projections.audit.tables import open_for_reading
 from servers.audit.decoder import HistoryDecoder
+from tests.projections.histories import KEY
 
 MINUTE = 60.0
 NOW = 10 * MINUTE
@@ -36,7 +37,7 @@ def feeder(path: Path) -> Iterator[Feeder]:
 
 
 def opened(path: Path, clock: Callable[[], float] = lambda: NOW) -> Feeder:
-    return Feeder(path, HistoryDecoder().decode, clock=clock, checkpoint_every=2)
+    return Feeder(path, HistoryDecoder().decode, clock=clock, checkpoint_every=2, key=KEY)
 
 
 def said(
@@ -66,7 +67,7 @@ def registered() -> Message:
 
 def rows(path: Path) -> list[AuditRow]:
     """Everything, in the order of arrival."""
-    reader = Reader(path, HistoryDecoder().decode)
+    reader = Reader(path, HistoryDecoder().decode, key=KEY)
     found = reader.log.page(AuditFilter(), None, 1_000, "arrival").rows
     reader.close()
     return list(found)
@@ -174,7 +175,7 @@ def test_where_the_stream_was_begun_anew_ids_go_on(feeder, path):
 
 def test_events_that_come_behind_newer_ones_complete_a_stream_and_are_not_news(feeder, path):
     feeder.feed([registered(), said(1, "h1", 5, 6, told=(4, 6))])
-    reader = Reader(path, HistoryDecoder().decode)
+    reader = Reader(path, HistoryDecoder().decode, key=KEY)
     assert not reader.moments.state(1, 6 * MINUTE).complete
     feeder.begin_anew()
     reached = feeder.feed([said(0, "h1", 1, 2, 3, 4, told=(0, 4)), said(1, "h1", 5, 6, told=(4, 6))])
@@ -229,7 +230,7 @@ def test_a_store_that_cannot_be_used_is_unavailable(tmp_path):
     with pytest.raises(Unavailable, match=r"^the audit store .*folder cannot be opened: "):
         opened(tmp_path / "folder")
     with pytest.raises(Unavailable, match=r"^the audit store .*file cannot be opened: "):
-        Reader(tmp_path / "nowhere" / "file", HistoryDecoder().decode)
+        Reader(tmp_path / "nowhere" / "file", HistoryDecoder().decode, key=KEY)
     feeder = opened(tmp_path / "new" / "folder" / "audit.db")
     feeder.close()
     for use in (feeder.reached, feeder.begin_anew, lambda: feeder.feed([said(0, "h1", 1)])):

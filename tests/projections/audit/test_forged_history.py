@@ -2,14 +2,23 @@
 these changed one.
 """
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
 import pytest
+from structlog.testing import capture_logs
 
 from domain.events.home import UserAdopted, UserClosed
 from domain.events.integrity import ClockCorrected
 from domain.registry.registered_home import GLOBAL
+from projections.audit.checkpoints import PROOF_BYTES
 from projections.audit.clocks import SKEW_S, Clocks
+from projections.audit.reader import Reader
 from projections.audit.rows import AuditFilter, Doubt
-from tests.projections.audit.by_hand import ANN, BOB, T0, added, logged_in, logged_off, queued, registered
+from servers.audit.decoder import HistoryDecoder
+from tests.projections.audit.by_hand import ANN, BOB, T0, World, added, logged_in, logged_off, queued, registered
 
 THEN = {"online": ["ann", "bob"], "sessions": {ANN: ["ann"], BOB: ["bob"]}, "window": [("bob", "online")], "bob": "online"}
 
@@ -26,6 +35,35 @@ def test_backdated_events_change_no_answer_about_the_past(world):
     assert world.reader.moments.doubts() == [Doubt("h2", first, first + 2, 3, accepted=False)]
     rows = world.reader.log.page(AuditFilter(user=BOB), None, 10, "newest").rows
     assert [(row.time - T0, row.told and row.told - T0) for row in rows[:4]] == [(900, 170), (900, 160), (900, 150), (900, None)]
+
+
+def of_bob(database: sqlite3.Connection) -> bytes:
+    return database.execute("SELECT state FROM checkpoints WHERE stream = ?", (f"user-{BOB}",)).fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param(lambda genuine: genuine, id="another user's, with its proof"),
+        pytest.param(lambda genuine: genuine[PROOF_BYTES:], id="without a proof, as before there were any"),
+        pytest.param(lambda genuine: bytes(PROOF_BYTES) + genuine[PROOF_BYTES:], id="with an invented proof"),
+        pytest.param(lambda genuine: b"", id="nothing"),
+    ],
+)
+def test_a_forged_checkpoint_changes_no_answer(tmp_path: Path, world: World, forged: Callable[[bytes], bytes]) -> None:
+    """Somebody may write the audit's store, and puts Bob's state in the place of Ann's."""
+    with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as database:
+        row = (forged(of_bob(database)), f"user-{ANN}")
+        assert database.execute("UPDATE checkpoints SET state = ? WHERE stream = ?", row).rowcount == 1
+    with capture_logs() as logged:
+        assert world.at(T0 + 200) == THEN
+    assert {(entry["event"], entry["stream"]) for entry in logged} == {("audit.checkpoint_not_believed", f"user-{ANN}")}
+
+
+def test_without_a_key_there_is_no_checkpoint_and_the_same_answer(tmp_path: Path, world: World) -> None:
+    """As for a role that sees no keys."""
+    with closing(Reader(tmp_path / "audit.db", HistoryDecoder().decode, key=b"")) as reader:
+        assert sorted(reader.moments.state(ANN, T0 + 200).user.sessions) == ["ann"]
 
 
 def test_a_clock_may_be_set_back_a_little(world):

@@ -12,6 +12,7 @@ from projections.audit.log import MAX_LIMIT, Log
 from projections.audit.reader import Reader
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter
 from projections.audit.tables import open_for_reading
+from tests.projections.histories import KEY
 
 SENT, DONE, ADOPTED = "user.message_sent", "mailbox.message_done", "user.adopted"
 # Source, stream, topic, time, fields. Two servers' clocks differ, two entries have one time, and one entry is of no user.
@@ -47,12 +48,12 @@ def reader(tmp_path_factory):
     def decode(*place):
         raise AssertionError("no page is made of decoded events")
 
-    feeder = Feeder(path, decode, clock=lambda: 10.0)
+    feeder = Feeder(path, decode, clock=lambda: 10.0, key=KEY)
     for number, (source, stream, topic, time, fields) in enumerate(ENTRIES):
         record = EventRecord(number + 1, stream, 1, topic, time, msgpack.packb(fields))
         feeder.feed([Message(number, source, [record], bytes([number]))])
     feeder.close()
-    reader = Reader(path, decode)
+    reader = Reader(path, decode, key=KEY)
     yield reader
     reader.close()
 
@@ -113,7 +114,7 @@ def test_a_page_that_is_just_full_is_the_last(reader):
 def steps(path, entries):
     """How much the database does for a page of a few old entries in a store of so many, by filter. The old ones are of another user,
     server, topic, cause and popup than all others."""
-    feeder = Feeder(path, lambda *place: None, clock=lambda: 10.0)
+    feeder = Feeder(path, lambda *place: None, clock=lambda: 10.0, key=KEY)
     old = [EventRecord(n, "mailbox-2", n, DONE, float(n), msgpack.packb({"id": "m1", "uid": 2, "cause": "c1"})) for n in range(1, 9)]
     new = [EventRecord(n, "user-1", n, SENT, float(n), msgpack.packb({"id": "m2", "uid": 1, "cause": "c2"})) for n in range(9, entries)]
     feeder.feed([Message(0, "h2", old, b""), Message(1, "h1", new, b"")])
