@@ -1,7 +1,8 @@
 """What the public feed has said about everybody, and its newest changes. Rule: a pure fold of `flash.presence.log`; repeats do nothing.
 
 An outbox may publish the same changes again after a crash, in the same order. A change of a user counts only when its version of the
-user's stream is above that of the last change that counted. So each change is here once, in order, and has one position: its cursor.
+user's stream is above that of the last change that counted; or when the home's log is in another life, which may use versions again that
+were lost, and the change is later. So each change is here once, in order, and has one position: its cursor.
 """
 
 import re
@@ -18,11 +19,17 @@ _CURSOR = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{8})")
 
 
 class Standing(NamedTuple):
-    """A user's presence as the feed has told it. `version`: of the user's stream at the change; `since`: RFC 3339."""
+    """A user's presence as the feed has told it. `version`: of the user's stream at the change; `since`: RFC 3339; `life`: of the home's
+    log, 0 when it was not told."""
 
     version: int
     status: str
     since: str
+    life: int = 0
+
+    def follows(self, known: "Standing") -> bool:
+        """Whether it is news to who knows that; otherwise it is a repeat."""
+        return self.version > known.version or (self.life != known.life and self.since > known.since)
 
 
 class Change(NamedTuple):
@@ -79,7 +86,7 @@ class Feed:
     def apply(self, change: Change, standing: Standing) -> bool:
         """Fold in the next message of the log. False for a repeat."""
         known = self.users.get(change.uid)
-        if known is not None and standing.version <= known.version:
+        if known is not None and not standing.follows(known):
             self.repeats += 1
             return False
         self.users[change.uid] = standing
@@ -129,7 +136,7 @@ class Feed:
         """Take over what `to_checkpoint` gave, whole or not at all. False for another format."""
         if data.get("format") != FORMAT:
             return False
-        users = {uid: Standing(version, status, since) for uid, version, status, since in data["users"]}
+        users = {uid: Standing(*standing) for uid, *standing in data["users"]}
         changes = [Change(offset, uid, body) for offset, uid, body in data["changes"]]
         self.whole, self.first, self.users, self.changes = data["whole"], data["first"], users, changes
         self.signed, self.era, self.past = bool(data.get("signed", False)), data.get("era", 0), data.get("past", False)

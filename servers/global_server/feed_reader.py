@@ -43,6 +43,7 @@ class _CloudEvent(msgspec.Struct):
     type: str
     time: str
     data: _Data
+    life: str = "0"
 
 
 _read = msgspec.json.Decoder(_CloudEvent).decode
@@ -179,6 +180,7 @@ class FeedReader:
             if event.type != TYPE:
                 return  # from a later version of Flash
             version = int(event.id.rpartition("/")[2])
+            life = int(event.life)
             at = datetime.fromisoformat(event.time).timestamp()
         except (msgspec.DecodeError, ValueError):
             log.warning("feed.message_unreadable", offset=item.offset)
@@ -188,7 +190,7 @@ class FeedReader:
             self.not_believed += 1
             log.warning("feed.change_not_believed", offset=item.offset, uid=data.uid, home=data.home, publisher=item.publisher, why=why)
             return
-        if self.feed.apply(Change(item.offset, data.uid, item.body), Standing(version, data.status, data.since)):
+        if self.feed.apply(Change(item.offset, data.uid, item.body), Standing(version, data.status, data.since, life)):
             self.changes += 1
             self.delay_s = max(0.0, self._clock() - at)
             self._news()

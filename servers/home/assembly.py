@@ -105,7 +105,7 @@ def assemble(
     to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want, TELLS_OF)
 
     def tell_integrators(committed: Committed) -> Sequence[Outgoing]:
-        return presence_feed(committed, name, presence_refill.era)
+        return presence_feed(committed, name, presence_refill.era, store.life)
 
     dedup, ttl_s = Dedup(), config.housekeeping.message_ttl_s
     outbox = Outbox(store, writer, broker, name, recipients, tell_integrators, trust=trust, want_card=cards.want,
@@ -168,7 +168,7 @@ def assemble(
                         another=at_global.another if lease is None and config.shared_broker else None)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
-    questions = Questions(health, tickets, presence, contacters, cards, mail_check)
+    questions = Questions(health, tickets, presence, contacters, cards, mail_check, lambda: store.life)
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,

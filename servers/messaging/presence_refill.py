@@ -91,6 +91,6 @@ class PresenceRefill:
         for uid, stands in some:
             event = await self.store.run_reader(self.store.event_at, f"user-{uid}", stands.version)
             if isinstance(event, PresenceEvent):
-                messages.append(presence_message(event, self.home, self.era))
+                messages.append(presence_message(event, self.home, self.era, self.store.life))
         await self.broker.publish(messages)
         self.told += len(messages)

@@ -129,6 +129,10 @@ class SessionNotifier:
         known = [(uid, self.shown(uid, home)) for uid in self._contacters.watched_at(home)]
         self.tell([Change(uid, p.status, p.since, p.note, "home_up") for uid, p in known])
 
+    def count_anew(self, home: str) -> None:
+        """That home's log is in another life, in which versions may come again; what it says next counts."""
+        self._presence.count_anew(self._contacters.watched_at(home))
+
     def shown(self, uid: int, home: str) -> Presence:
         """What a contacter is shown of a user: `unknown` when nothing is known."""
         if home == self._home:

@@ -126,7 +126,7 @@ def test_exchanges_and_streams_are_those_of_the_topology() -> None:
     assert MESSAGES["presenceEraBegan"]["name"] == ERA_TYPE
 
 
-OPTIONAL = {"presenceChanged": {"era"}}  # fields that messages of before lack
+OPTIONAL = {"presenceChanged": {"era", "life"}}  # fields that messages of before lack
 
 
 def test_the_examples_fit_their_schemas_and_bad_ones_do_not() -> None:

@@ -20,6 +20,7 @@ class PresenceEvent:
 
     `offset`: its place in the log, if it was read from there over AMQP; go on with `start=offset + 1`. `cursor`: the place after it, if it
     was read over HTTP; go on with `after=cursor`. `era`: of the log; another one than before means that changes between may be lost.
+    `life`: of the home's own log: in another one, versions in `id` may come again.
     """
 
     id: str
@@ -33,6 +34,7 @@ class PresenceEvent:
     reason: str
     offset: int | None = None
     era: str | None = None
+    life: str | None = None
     cursor: str | None = None
 
     @classmethod
@@ -59,6 +61,7 @@ class PresenceEvent:
             offset=offset,
             cursor=cursor,
             era=fields.text(event, "era", "") or None,
+            life=fields.text(event, "life", "") or None,
         )
 
 

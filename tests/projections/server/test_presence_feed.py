@@ -108,6 +108,20 @@ def test_who_begins_anew_refuses_every_old_cursor_and_place():
     assert feed.users == {}
 
 
+def test_in_another_life_of_a_log_a_lost_version_counts_again_and_a_repeat_does_not():
+    """The home lost the versions 4 and 5, which the feed had told, and goes on from version 3."""
+    feed = Feed()
+    for version in (3, 4, 5):
+        feed.apply(Change(version, 1, b"%d" % version), Standing(version, "away", f"t{version}", 1))
+    assert not feed.apply(Change(6, 1, b"3"), Standing(3, "away", "t3", 2)), "it is told again, because it was put back"
+    assert feed.apply(Change(7, 1, b"4 anew"), Standing(4, "online", "t6", 2))
+    assert not feed.apply(Change(8, 1, b"4 anew"), Standing(4, "online", "t6", 2))
+    assert feed.apply(Change(9, 1, b"5 anew"), Standing(5, "dnd", "t7", 2))
+    loaded = Feed()
+    assert loaded.from_checkpoint(msgpack.unpackb(msgpack.packb(feed.to_checkpoint()), strict_map_key=False))
+    assert loaded.users == feed.users == {1: Standing(5, "dnd", "t7", 2)}
+
+
 def test_the_same_messages_in_another_era_are_another_log():
     before, after = folded((1, 1), (1, 2)), folded((1, 1), (1, 2))
     before.enter(7, past=False)

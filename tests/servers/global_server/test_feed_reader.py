@@ -30,7 +30,7 @@ def change(uid: int, home: str, version: int, publisher: str | None, handle: str
     handle = handle or (PEOPLE[uid][0] if uid in PEOPLE else "carol")
     event = StatusChanged(at=1.7e9, cause="c", handle=handle, status="online", previous="away", note="", chosen="online", until=None)
     (stored,) = in_stream([event], f"user-{uid}", version - 1)
-    (message,) = presence_feed(Committed(version, stored, cast(Any, None)), home, 0)
+    (message,) = presence_feed(Committed(version, stored, cast(Any, None)), home, 0, 0)
     return message.body, publisher
 
 

@@ -45,7 +45,7 @@ class Office(House):
                 at=1.7e9 + version, cause="c", handle=handle, status=status, previous="x", note="", chosen=status, until=None
             )
             (event,) = in_stream([event], f"user-{uid}", version - 1)
-            messages += presence_feed(Committed(version, event, None), "h1", 0)
+            messages += presence_feed(Committed(version, event, None), "h1", 0, 0)
         await self.broker.publish(messages + messages[len(messages) - again :])
         for server in self.running:
             feed = server.presence_view.feed
