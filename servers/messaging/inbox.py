@@ -19,12 +19,12 @@ from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from servers.messaging.belief import Belief
-from servers.messaging.dedup import Arrived, Dedup, Fresh
+from servers.messaging.dedup import Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
 from servers.messaging.mail_reader import NOTHING, Incoming, MailReader
 from servers.messaging.per_minute import PerMinute
 from servers.messaging.progress import Progress
-from servers.messaging.refused_events import cannot_be_applied, decides, set_aside
+from servers.messaging.refused_events import apply_singly, decides, set_aside
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
@@ -157,7 +157,9 @@ class Inbox:
             self.not_applied += refused
             await self._finish(batch)
         elif len(batch) == 1:
-            await self._apply_singly(batch[0])
+            fault, failed = await apply_singly(batch[0], self._apply)
+            self.not_applied += failed
+            self._settle(batch[0], fault)
         else:
             middle = len(batch) // 2
             await self._finish(batch[:middle])
@@ -222,20 +224,6 @@ class Inbox:
             commands.sort(key=decides)
         await self._writer.submit(commands, trackings=trackings)
         self.dedup.committed(fresh)
-
-    async def _apply_singly(self, incoming: Incoming) -> None:
-        """Apply event by event what can be applied; the delivery becomes a dead letter if some event cannot."""
-        delivery, source, fault = incoming.delivery, incoming.arrived.source, incoming.fault
-        previous, last = incoming.arrived.previous, incoming.arrived.last
-        for position, event in incoming.arrived.events:
-            one = Incoming(delivery, Arrived(source, ((position, event),), previous), fault)
-            if not await self._apply((one,)) and event is not None:
-                self.not_applied += 1
-                fault = cannot_be_applied(event, position, source)
-                skipped = Incoming(delivery, Arrived(source, ((position, None),), previous), fault)
-                await self._apply((skipped,))  # note it before a later event raises the position
-        await self._apply((Incoming(delivery, Arrived(source, (), previous, last), fault, incoming.again),))
-        self._settle(incoming, fault)
 
     @property
     def takes_old_mail(self) -> bool:

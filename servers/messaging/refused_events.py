@@ -1,16 +1,16 @@
-"""Finds which events of a batch cannot be applied, before anything of it is committed. Rule: to find them costs no commit.
+"""Finds which events of a batch cannot be applied, and applies the others. Rule: to find those that a rule refuses costs no commit.
 
 A receipt must fit a popup that was sent, and only the state of the sender says so. Whoever lies about a thousand popups at once costs one
 turn of the writer here, and the true events among the lies are committed together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
 from domain.user.commands import HaveSent
-from servers.messaging.dedup import Dedup
+from servers.messaging.dedup import Arrived, Dedup
 from servers.messaging.mail_reader import Incoming
 from servers.writing.writer import Writer
 
@@ -65,3 +65,19 @@ def _mark(incoming: Incoming, places: set[int]) -> None:
         incoming.fault = cannot_be_applied(event, position, incoming.arrived.source)
         events[place] = (position, None)
     incoming.arrived = incoming.arrived._replace(events=events)
+
+
+async def apply_singly(incoming: Incoming, apply: Callable[[Sequence[Incoming]], Awaitable[bool]]) -> tuple[str | None, int]:
+    """Apply event by event what can be applied. Returns why the delivery becomes a dead letter, None when it does not, and how many events
+    could not be applied."""
+    delivery, source, fault, failed = incoming.delivery, incoming.arrived.source, incoming.fault, 0
+    previous, last = incoming.arrived.previous, incoming.arrived.last
+    for position, event in incoming.arrived.events:
+        one = Incoming(delivery, Arrived(source, ((position, event),), previous), fault)
+        if not await apply((one,)) and event is not None:
+            failed += 1
+            fault = cannot_be_applied(event, position, source)
+            skipped = Incoming(delivery, Arrived(source, ((position, None),), previous), fault)
+            await apply((skipped,))  # note it before a later event raises the position
+    await apply((Incoming(delivery, Arrived(source, (), previous, last), fault, incoming.again),))
+    return fault, failed
