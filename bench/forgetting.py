@@ -104,6 +104,10 @@ async def _round(
         result.problems.append(f"{type(error).__name__}: {error}")
     await _account(result, ledger, people, forgetting)
     result.accepted_by_ops = forgetting.accepted_by_ops
+    try:
+        await forgetting.mended()
+    except AssertionError:
+        result.problems.append("the history is not whole again")
     result.seconds = round(time.monotonic() - start, 1)
     return result
 

@@ -29,7 +29,7 @@ from servers.trust.publications import HistoryJudge, HistorySigner
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
 
-LOOK_S = 10.0  # a look costs 12 ms, with RabbitMQ's share; so late is a new stream noticed while nobody's connection was lost
+LOOK_S = 10.0  # a look costs 5 to 11 ms, with RabbitMQ's share; so late is a new stream noticed while nobody's connection was lost
 NOTE_S = 60.0  # whoever puts an older disk back puts back one that is older than this; two reads of a busy stream's end, 10 to 20 ms
 RECORD = "era "  # and a stream: what the Global Server knows of it
 STREAMS = (topology.HISTORY, topology.PRESENCE_LOG)
