@@ -2,10 +2,11 @@
 
     python -m bench.forgetting --rounds 100 --seed 7 --output /var/tmp/forgetting.jsonl
     python -m bench.forgetting --postgres --rounds 20 --seed 7 --output /var/tmp/replaced.jsonl
+    python -m bench.forgetting --kinds history "is killed" --rounds 12 --output /var/tmp/some.jsonl
 
 Two homes and a Global Server run on a RabbitMQ of their own. Each round plays one deed of `tests/faults/forgetting.py`, in an order that
 the seed gives, so that each kind comes equally often; with `--postgres` each round replaces the primary by a replica without its
-tail. Each round adds a line to the output; a second call goes on after the last line.
+tail. Each round adds a line to the output; a second call goes on after the last line, with the same seed and kinds.
 """
 
 import argparse
@@ -35,6 +36,10 @@ TALK = 30  # messages before and after each deed
 SETTLE_S = 120.0  # until everything that was accepted has arrived, on two busy cores
 
 
+class BadChoice(ValueError):
+    """The options do not fit what there is."""
+
+
 @dataclass(slots=True)
 class Round:
     """What one round gave. `lost`: accepted, and neither shown nor bounced; `excused`: of these, what a home had accepted in the moments
@@ -42,6 +47,8 @@ class Round:
 
     number: int
     deed: str
+    seed: int = 0
+    kinds: list[str] = field(default_factory=list)  # that were asked for; empty: all
     accepted: int = 0
     lost: int = 0
     excused: int = 0
@@ -53,9 +60,11 @@ class Round:
     problems: list[str] = field(default_factory=list)
 
 
-async def play(directory: Path, seed: int, rounds: int, first: int = 0, postgres: PrivatePostgres | None = None) -> AsyncIterator[Round]:
-    """Rounds `first` to `rounds` - 1, one after the other on one installation. `postgres`: it runs, and all stores lie there. Raises
-    `Missing` without RabbitMQ."""
+async def play(
+    directory: Path, seed: int, rounds: int, first: int = 0, postgres: PrivatePostgres | None = None, kinds: Sequence[str] = ()
+) -> AsyncIterator[Round]:
+    """Rounds `first` to `rounds` - 1, one after the other on one installation. `postgres`: it runs, and all stores lie there; `kinds`: as
+    for `chosen`. Raises `Missing` without RabbitMQ, `BadChoice` for kinds that there are not."""
     rabbit = PrivateRabbit(directory / "rabbitmq")
     try:
         await asyncio.to_thread(rabbit.start)
@@ -66,20 +75,26 @@ async def play(directory: Path, seed: int, rounds: int, first: int = 0, postgres
             async with Crowd(installation.global_server.url, f"r{first}") as crowd:
                 people = await crowd.settle_in(PEOPLE)
                 for number in range(first, rounds):
-                    yield await _round(number, seed, people, functools.partial(Forgetting, installation, rabbit, postgres))
+                    yield await _round(number, seed, kinds, people, functools.partial(Forgetting, installation, rabbit, postgres))
         finally:
             await asyncio.to_thread(installation.kill)
     finally:
         await asyncio.to_thread(rabbit.close)
 
 
-async def _round(number: int, seed: int, people: Sequence[Person], forgetting_with: Callable[[Ledger, random.Random], Forgetting]) -> Round:
+async def _round(
+    number: int,
+    seed: int,
+    kinds: Sequence[str],
+    people: Sequence[Person],
+    forgetting_with: Callable[[Ledger, random.Random], Forgetting],
+) -> Round:
     chance, ledger, start = random.Random(f"{seed} {number}"), Ledger(), time.monotonic()
     forgetting = forgetting_with(ledger, chance)
-    deed = _deed(number, seed, list(forgetting.deeds))
+    deed = deed_of(number, seed, chosen(list(forgetting.deeds), kinds))
     for window in (window for person in people for window in person.windows):
         window.shown.clear()
-    result = Round(number, deed)
+    result = Round(number, deed, seed, list(kinds))
     try:
         async with chatter(people, ledger, chance):
             await ledger.grown(TALK)
@@ -89,15 +104,27 @@ async def _round(number: int, seed: int, people: Sequence[Person], forgetting_wi
         result.problems.append(f"{type(error).__name__}: {error}")
     await _account(result, ledger, people, forgetting)
     result.accepted_by_ops = forgetting.accepted_by_ops
+    try:
+        await forgetting.mended()
+    except AssertionError:
+        result.problems.append("the history is not whole again")
     result.seconds = round(time.monotonic() - start, 1)
     return result
 
 
-def _deed(number: int, seed: int, names: list[str]) -> str:
+def chosen(names: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """The deeds whose names hold one of `kinds`; all without any. Raises `BadChoice` when one of them is in no name."""
+    if unknown := [kind for kind in kinds if not any(kind in name for name in names)]:
+        raise BadChoice(f"no deed is called {unknown[0]!r}; there are: {'; '.join(names)}")
+    return [name for name in names if not kinds or any(kind in name for kind in kinds)]
+
+
+def deed_of(number: int, seed: int, names: Sequence[str]) -> str:
     """All kinds in a random order, then all of them in another order."""
     turn, place = divmod(number, len(names))
-    random.Random(f"{seed} turn {turn}").shuffle(names)
-    return names[place]
+    order = list(names)
+    random.Random(f"{seed} turn {turn}").shuffle(order)
+    return order[place]
 
 
 async def _account(result: Round, ledger: Ledger, people: Sequence[Person], forgetting: Forgetting) -> None:
@@ -139,20 +166,31 @@ def table(rounds: Sequence[Round]) -> str:
     return "\n".join(lines)
 
 
-def _played(output: Path) -> list[Round]:
+def played(output: Path) -> list[Round]:
     """The rounds of an earlier call."""
     return [Round(**json.loads(line)) for line in output.read_text().splitlines()] if output.exists() else []
 
 
-async def _run(seed: int, rounds: int, output: Path, with_postgres: bool) -> int:
-    done = _played(output)
+def go_on(done: Sequence[Round], seed: int | None, kinds: Sequence[str]) -> tuple[int, list[str]]:
+    """Seed and kinds of the rounds that are missing: those of the rounds that were played. Raises `BadChoice` for others."""
+    if not done:
+        return random.randrange(10**6) if seed is None else seed, list(kinds)
+    were = done[-1]
+    if seed not in (None, were.seed) or list(kinds) not in ([], were.kinds):
+        raise BadChoice(f"the output holds rounds of the seed {were.seed} and the kinds {were.kinds or 'all'}; name another file")
+    return were.seed, were.kinds
+
+
+async def _run(seed: int | None, rounds: int, output: Path, with_postgres: bool, asked: Sequence[str]) -> int:
+    done = played(output)
+    seed, kinds = go_on(done, seed, asked)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="flash-forgetting-"))
         postgres = PrivatePostgres() if with_postgres else None
         if postgres is not None:
             stack.callback(postgres.close)
             await asyncio.to_thread(postgres.start)
-        async for one in play(Path(directory), seed, rounds, first=len(done), postgres=postgres):
+        async for one in play(Path(directory), seed, rounds, first=len(done), postgres=postgres, kinds=kinds):
             done.append(one)
             with output.open("a") as file:
                 file.write(json.dumps(asdict(one)) + "\n")
@@ -164,14 +202,18 @@ async def _run(seed: int, rounds: int, output: Path, with_postgres: bool) -> int
 def main() -> int:
     """Play the rounds that are missing in the output."""
     parser = argparse.ArgumentParser(prog="python -m bench.forgetting", description="Parts of an installation forget while people talk.")
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--rounds", type=int, default=100, help="how many in all, those of earlier calls included (100)")
+    parser.add_argument("--seed", type=int, help="gives the order of the deeds and all else that is left to chance")
+    parser.add_argument("--kinds", nargs="+", default=[], metavar="WORDS", help="only deeds whose names hold one of these words")
     parser.add_argument(
         "--output", type=Path, required=True, help="a file outside the tree: one line a round; a second call goes on after it"
     )
     parser.add_argument("--postgres", action="store_true", help="replace PostgreSQL's primary by a replica without its tail")
     arguments = parser.parse_args()
-    return asyncio.run(_run(arguments.seed, arguments.rounds, arguments.output, arguments.postgres))
+    try:
+        return asyncio.run(_run(arguments.seed, arguments.rounds, arguments.output, arguments.postgres, arguments.kinds))
+    except BadChoice as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

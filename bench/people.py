@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.http_client import Failed, Poster, request
 from bench.installation import Installation
-from servers.security.tokens import Signer
+from servers.security.signer import Signer
 
 HASHING_AT_ONCE = 4  # the Global Server hashes two passwords at a time, and two more requests keep it busy
 CALLS_AT_ONCE = 32  # enough calls that the writer makes batches

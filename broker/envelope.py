@@ -5,12 +5,13 @@
 `data` is the stored state, unchanged. Keys that this version does not know are ignored, so that later versions may add some.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgpack
 import msgspec
+from msgspec import Meta
 
 from domain.errors import Malformed
 
@@ -22,24 +23,28 @@ MAX_NAME = 255  # characters of a source, stream or topic: AMQP's limit for name
 NEVER = float("inf")
 MAX_INTEGER = 2**63 - 1  # what PostgreSQL and SQLite can hold
 
+T = TypeVar("T")
+Number = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+Time = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]  # finite; other writers may pack a whole number as an integer
 
-class EventRecord(msgspec.Struct, frozen=True, gc=False):
+
+class EventRecord(msgspec.Struct, frozen=True):
     """A stored event on its way. `position` counts in the log of the source, from 1; `version` counts in its stream, from 1; `time` is
-    seconds since 1970; `data` is the stored state as msgpack."""
+    seconds since 1970; `data` is the stored state as msgpack. The bounds hold for what `made` has read."""
 
-    position: int
-    stream: str
-    version: int
-    topic: str
-    time: float
+    position: Number
+    stream: Name
+    version: Number
+    topic: Name
+    time: Time
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """Events of one server, in the order in which the server stored them."""
 
-    source: str
+    source: Name
     events: tuple[EventRecord, ...]
 
 
@@ -81,11 +86,23 @@ def read(raw: dict[Any, Any]) -> Envelope:
     version = raw.get("v")
     if type(version) is not int or version != VERSION:
         _refuse(f"the envelope's version is not {VERSION}")
-    source = _name(raw, "source")
-    events = raw.get("events")
-    if type(events) is not list:
-        _refuse("the envelope's events are not a list")
-    return Envelope(source, tuple([record(item) for item in events]))
+    told = made(raw, Envelope)
+    refuse_nul([told.source, *[name for record in told.events for name in (record.stream, record.topic)]])
+    return told
+
+
+def made(raw: Any, kind: type[T]) -> T:
+    """What was unpacked as a value of this type, within its bounds. Raises `Malformed`."""
+    try:
+        return msgspec.convert(raw, kind, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise Malformed(f"the message says something else than it may ({error})") from None
+
+
+def refuse_nul(names: Iterable[str]) -> None:
+    """Raises `Malformed` for a name with a NUL, because PostgreSQL cannot store it in a text."""
+    if "\0" in "".join(names):
+        _refuse("a name holds a NUL")
 
 
 def newest_time(body: bytes) -> float:
@@ -95,38 +112,6 @@ def newest_time(body: bytes) -> float:
     except Malformed:
         return NEVER
     return told.events[-1].time if told.events else NEVER
-
-
-def record(item: Any) -> EventRecord:
-    """The stored event in an unpacked map. Raises `Malformed`."""
-    if type(item) is not dict:
-        _refuse("an event is not a map")
-    time = item.get("time")
-    if type(time) is int and abs(time) <= MAX_INTEGER:
-        time = float(time)  # other writers may pack a whole number as an integer
-    if type(time) is not float or time != time or time in (float("inf"), float("-inf")):
-        _refuse("an event's time is not a finite number")
-    data = item.get("data")
-    if type(data) is not bytes:
-        _refuse("an event's data is not binary")
-    return EventRecord(
-        whole_number(item, "position"), _name(item, "stream"), whole_number(item, "version"), _name(item, "topic"), time, data
-    )
-
-
-def whole_number(item: dict[Any, Any], field: str) -> int:
-    """A number that every database can hold. Raises `Malformed`."""
-    value = item.get(field)
-    if type(value) is not int or not 0 <= value <= MAX_INTEGER:
-        _refuse(f"{field} is not a whole number from 0 to {MAX_INTEGER}")
-    return value
-
-
-def _name(item: dict[Any, Any], field: str) -> str:
-    value = item.get(field)
-    if type(value) is not str or not 0 < len(value) <= MAX_NAME or "\0" in value:  # PostgreSQL cannot store NUL in a text
-        _refuse(f"{field} is not a text of 1 to {MAX_NAME} characters without NUL")
-    return value
 
 
 def _refuse(why: str) -> NoReturn:

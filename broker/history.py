@@ -14,32 +14,33 @@ A publication without events marks the beginning of an era. One without a signat
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from broker import envelope
-from broker.envelope import VERSION, EventRecord, whole_number
+from broker.envelope import VERSION, EventRecord, Number, made
 from domain.errors import Malformed
 
 SIGNATURE_BYTES = 64
 MAX_CERTIFICATE = 4_096  # bytes: ours have some 250
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What a server says of the events that it publishes; see the module."""
 
-    era: int
-    life: int
-    former: int
-    agreed: int
-    after: int
-    last: int
-    at: float
-    certificate: bytes
+    era: Number
+    life: Number
+    former: Number
+    agreed: Number
+    after: Number
+    last: Number
+    at: Annotated[float, Meta(ge=0, lt=1e12)]
+    certificate: Annotated[bytes, Meta(max_length=MAX_CERTIFICATE)]
 
 
-class _Body(msgspec.Struct, gc=False):
+class _Body(msgspec.Struct):
     v: int
     source: str
     era: int
@@ -86,11 +87,7 @@ def decode(body: bytes) -> Publication:
         return Publication(told.source, told.events)
     if raw["signature"] != body[-SIGNATURE_BYTES:]:
         raise Malformed("the signature is not the end of the message")
-    head = Head(
-        **{name: whole_number(raw, name) for name in ("era", "life", "former", "agreed", "after", "last")},
-        at=_moment(raw.get("at")),
-        certificate=_certificate(raw.get("certificate")),
-    )
+    head = made(raw, Head)
     positions = [record.position for record in told.events]
     if (
         head.after > head.last
@@ -99,15 +96,3 @@ def decode(body: bytes) -> Publication:
     ):
         raise Malformed("the events do not lie between the positions that the message names")
     return Publication(told.source, told.events, head, body[:-SIGNATURE_BYTES], body[-SIGNATURE_BYTES:])
-
-
-def _moment(value: Any) -> float:
-    if type(value) is not float or not 0 <= value < 1e12:
-        raise Malformed("the time of the publication is no time")
-    return value
-
-
-def _certificate(value: Any) -> bytes:
-    if type(value) is not bytes or len(value) > MAX_CERTIFICATE:
-        raise Malformed("the certificate is not binary, or too long")
-    return value

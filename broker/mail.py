@@ -1,6 +1,7 @@
 """The mail of docs/protocol.md, which one server sends to another. Rule: whatever the bytes, reading them answers or raises `Malformed`.
 
-    [2, head, box]      head: [source, destination, source's life, destination's life, previous, last, again, [topic, …]]
+    [2, head, box]      or [2, head, box, card] to a server that may not know the sender
+                        head: [source, destination, source's life, destination's life, previous, last, again, [topic, …]]
                         in the box: [[{"position", "stream", "version", "topic", "time", "data"}, …], life, committed, [word, …]]
 
 A mail says: everything for you above `previous` and up to `last` is here. So a receiver that has less than `previous` knows that some mail
@@ -9,46 +10,61 @@ Version 1 was an envelope (`broker/envelope.py`).
 """
 
 from collections.abc import Generator, Sequence
-from typing import Any, NoReturn
+from typing import Annotated, NoReturn
 
 import msgpack
 import msgspec
+from msgspec import Meta
 
-from broker import envelope
-from broker.envelope import MAX_BYTES, MAX_EVENTS, MAX_INTEGER, MAX_KEYS, MAX_NAME, EventRecord
+from broker.envelope import MAX_BYTES, MAX_EVENTS, MAX_KEYS, EventRecord, Name, Number, T
 from domain.errors import Malformed
 
 VERSION = 2
 PURPOSE = "mail"  # of the box
+BEGINNINGS = tuple(bytes((0x90 + items,)) for items in range(16))  # msgpack's short arrays: version 1 was a map
 MAX_TOPICS = 256  # different topics of one mail: there are some forty
 MAX_WORDS = 10_000  # statements about users in one mail
+UNREADABLE = (ValueError, TypeError, RecursionError, msgpack.UnpackException, msgspec.ValidationError)
 STEP = 100  # records read at a time of a long mail: some 0.2 ms
 
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Head(msgspec.Struct, frozen=True, array_like=True):
     """What everybody may see of a mail. `previous`: the position of the mail before it to the same server; `last`: its own; `again`: it
     ends what was sent again, and what the log does not say must be asked for."""
 
-    source: str
-    destination: str
-    source_life: int
-    destination_life: int
-    previous: int
-    last: int
+    source: Name
+    destination: Name
+    source_life: Number
+    destination_life: Number
+    previous: Number
+    last: Number
     again: bool
-    topics: Sequence[str]
+    topics: Annotated[Sequence[Name], Meta(max_length=MAX_TOPICS)]
 
 
-class Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Body(msgspec.Struct, frozen=True, array_like=True):
     """What the receiver alone may see. `life`, `committed`: so far the sender has come in the receiver's own log; `words`: the Global
     Server's statements about the users of whom the records tell."""
 
     records: Sequence[EventRecord]
-    life: int
-    committed: int
-    words: Sequence[bytes] = ()
+    life: Number
+    committed: Number
+    words: Annotated[Sequence[bytes], Meta(max_length=MAX_WORDS)]
+
+
+class _AfterRecords(msgspec.Struct, frozen=True, array_like=True):
+    life: Number
+    committed: Number
+    words: Annotated[Sequence[bytes], Meta(max_length=MAX_WORDS)]
+
+
+class _Mail(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    head: bytes
+    box: bytes
+    card: bytes = b""
 
 
 def encode_head(head: Head) -> bytes:
@@ -61,38 +77,32 @@ def encode_body(body: Body) -> bytes:
     return _pack(body)
 
 
-def encode(head: bytes, box: bytes) -> bytes:
-    """The whole mail as one message body."""
-    return _pack((VERSION, head, box))
+def encode(head: bytes, box: bytes, card: bytes = b"") -> bytes:
+    """The whole mail as one message body. `card`: the sender's, for a receiver that may not know it."""
+    return _pack((VERSION, head, box, card) if card else (VERSION, head, box))
 
 
-def is_mail(message: bytes) -> bool:
-    """Whether a message is meant as mail of version 2 or later: an array, where version 1 was a map."""
-    return bool(message) and message[0] & 0xF0 == 0x90  # msgpack's arrays of up to 15 items
-
-
-def decode(message: bytes) -> tuple[Head, bytes, bytes]:
-    """The head, its bytes, and the box that nobody has opened yet. Raises `Malformed`."""
+def decode(message: bytes) -> tuple[Head, bytes, bytes, bytes]:
+    """The head, its bytes, the box that nobody has opened yet, and the sender's card or nothing. Raises `Malformed`."""
     if len(message) > MAX_BYTES:
         _refuse(f"the mail has {len(message)} bytes, more than {MAX_BYTES}")
-    raw = _unpacked(message, "mail", 16)
-    if type(raw) is not list or len(raw) < 3 or type(raw[0]) is not int or raw[0] != VERSION:
+    raw = _read(message, _Mail, "mail", 16)
+    if raw.version != VERSION:
         _refuse(f"the mail is not of version {VERSION}")
-    head, box = raw[1], raw[2]
-    if type(head) is not bytes or type(box) is not bytes:
-        _refuse("the mail's head or box is not binary")
-    return _head(head), head, box
+    head = _read(raw.head, Head, "head", MAX_TOPICS)
+    if "\0" in "".join((head.source, head.destination, *head.topics)):
+        _refuse("a name in the mail's head holds a NUL")
+    if head.previous > head.last:
+        _refuse("the mail ends before it begins")
+    return head, raw.head, raw.box, raw.card
 
 
 def decode_body(opened: bytes) -> Body:
     """What was in the box. Raises `Malformed`."""
-    raw = _unpacked(opened, "box", MAX_EVENTS)
-    if type(raw) is not list or len(raw) < 4 or type(raw[0]) is not list or type(raw[3]) is not list or len(raw[3]) > MAX_WORDS:
-        _refuse("the box holds something else than mail")
-    records, life, committed, words = raw[:4]
-    if not all(type(word) is bytes for word in words):
-        _refuse("a word in the box is not binary")
-    return Body([envelope.record(item) for item in records], _integer(life), _integer(committed), words)
+    body = _read(opened, Body, "box", MAX_EVENTS)
+    for record in body.records:
+        _check(record)
+    return body
 
 
 def body_steps(opened: bytes) -> Generator[None, None, Body]:
@@ -108,46 +118,32 @@ def body_steps(opened: bytes) -> Generator[None, None, Body]:
         for number in range(unpacker.read_array_header()):
             if number % STEP == STEP - 1:
                 yield None
-            records.append(envelope.record(unpacker.unpack()))
-        life, committed, words = unpacker.unpack(), unpacker.unpack(), unpacker.unpack()
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise Malformed(f"the box is not msgpack ({type(error).__name__})") from error
-    if type(words) is not list or len(words) > MAX_WORDS or not all(type(word) is bytes for word in words):
-        _refuse("the box holds something else than mail")
-    return Body(records, _integer(life), _integer(committed), words)
+            record = msgspec.convert(unpacker.unpack(), EventRecord, builtin_types=(bytes,))
+            _check(record)
+            records.append(record)
+        rest = msgspec.convert([unpacker.unpack() for _ in range(3)], _AfterRecords, builtin_types=(bytes,))
+    except UNREADABLE as error:
+        raise _malformed("box", error) from error
+    return Body(records, rest.life, rest.committed, rest.words)
 
 
-def _head(packed: bytes) -> Head:
-    raw = _unpacked(packed, "head", MAX_TOPICS)
-    if type(raw) is not list or len(raw) < 8 or type(raw[7]) is not list or type(raw[6]) is not bool:
-        _refuse("the mail's head is something else")
-    source, destination, source_life, destination_life, previous, last, again, topics = raw[:8]
-    head = Head(
-        _name(source), _name(destination), _integer(source_life), _integer(destination_life), _integer(previous), _integer(last), again,
-        [_name(topic) for topic in topics],
-    )  # fmt: skip
-    if head.previous > head.last:
-        _refuse("the mail ends before it begins")
-    return head
+def _check(record: EventRecord) -> None:
+    if "\0" in record.stream or "\0" in record.topic:
+        _refuse("a name in the box holds a NUL")
 
 
-def _unpacked(packed: bytes, what: str, longest: int) -> Any:
+def _read(packed: bytes, kind: type[T], what: str, longest: int) -> T:
     try:
-        return msgpack.unpackb(packed, raw=False, strict_map_key=False, max_array_len=longest, max_map_len=MAX_KEYS)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise Malformed(f"the {what} is not msgpack ({type(error).__name__})") from error
+        raw = msgpack.unpackb(packed, raw=False, strict_map_key=False, max_array_len=longest, max_map_len=MAX_KEYS)
+        return msgspec.convert(raw, kind, builtin_types=(bytes,))
+    except UNREADABLE as error:
+        raise _malformed(what, error) from error
 
 
-def _integer(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_INTEGER:
-        _refuse(f"a number of the mail is not a whole one from 0 to {MAX_INTEGER}")
-    return value
-
-
-def _name(value: Any) -> str:
-    if type(value) is not str or not 0 < len(value) <= MAX_NAME or "\0" in value:
-        _refuse(f"a name in the mail is not a text of 1 to {MAX_NAME} characters without NUL")
-    return value
+def _malformed(what: str, error: Exception) -> Malformed:
+    if isinstance(error, msgspec.ValidationError):
+        return Malformed(f"the {what} says something else than it may ({error})")
+    return Malformed(f"the {what} is not msgpack ({type(error).__name__})")
 
 
 def _refuse(why: str) -> NoReturn:

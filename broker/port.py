@@ -141,6 +141,9 @@ class Broker(Protocol):
     async def first_of(self, stream: str) -> StreamItem | None:
         """The first message of a stream; None when it is empty. Raises `Unavailable`."""
 
+    async def last_of(self, stream: str) -> StreamItem | None:
+        """The newest message of a stream; None when it is empty. Raises `Unavailable`."""
+
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         """Whether a message of this publisher (`Delivery.publisher`) may claim to be of `server`. Whoever does not ask believes what any
         server says of any other. Those that may not are counted."""

@@ -20,7 +20,7 @@ def stream_uid(stream: str) -> int:
     return int(stream.partition("-")[2])
 
 
-class AggregateCommand(Struct, frozen=True, kw_only=True, gc=False):
+class AggregateCommand(Struct, frozen=True, kw_only=True):
     """A wish concerning one aggregate of one user."""
 
     AGGREGATE: ClassVar[str]
@@ -36,7 +36,7 @@ class AggregateCommand(Struct, frozen=True, kw_only=True, gc=False):
 STREAM_AND_VERSION = ("originator_id", "originator_version")  # stored beside the fields of an event
 
 
-class Event(Struct, frozen=True, kw_only=True, gc=False):
+class Event(Struct, frozen=True, kw_only=True):
     """Something that happened, in the past tense.
 
     `originator_id` is the stream (`user-42`), `originator_version` the event's number in it, from 1. Deciders leave both unset;

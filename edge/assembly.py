@@ -10,8 +10,9 @@ from edge.api.presence import presence_routes
 from edge.contracts.servers import Global, Home, Verifier
 from edge.direct.config import DirectConfig
 from edge.direct.routes import direct_route, ticket_route
-from edge.http.auth import bearer_gate, home_gate
 from edge.http.client_address import TrustedProxies
+from edge.http.closing import refusing_while
+from edge.http.dispatch import bearer_gate, home_gate
 from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics
@@ -55,6 +56,7 @@ def global_edge(
     metrics, write_buffer = EdgeMetrics(registry or CollectorRegistry()), WriteBuffer()
     streams, gate = BackConnections(server, metrics, write_buffer), bearer_gate(verifier)
     proxies = proxies or TrustedProxies()
-    routes = [*global_routes(server, gate, proxies), *presence_routes(server, gate, streams), *pages]
+    served = [*global_routes(server, gate, proxies), *presence_routes(server, gate, streams), *pages]
+    routes = refusing_while(server.closed, served)
     return EdgeServer("Flash Global Server", routes, server.ready, server.warnings, metrics, write_buffer, limits or Limits(),
                       streams.wait_empty, proxies)  # fmt: skip

@@ -1,6 +1,7 @@
 """What both kinds of server are made of: a log, what writes it, and what talks to the other servers. Rule: no server is known here."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -42,10 +43,11 @@ class Components:
     started: bool = field(default=False, init=False)
 
     async def stop_in_order(self, *components: Stoppable) -> None:
-        """Stop these one after the other, then close the store."""
-        for component in components:
-            await component.stop()
-        await asyncio.to_thread(self.store.close)
+        """Stop these one after the other, then close the store. One that fails keeps no other from it; its failure is raised then."""
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, self.store.close)
+            for component in reversed(components):
+                stack.push_async_callback(component.stop)
 
     @property
     def idle(self) -> bool:

@@ -101,6 +101,7 @@ def belief(inbox: Inbox, answers: PrivateAnswers, peers: PeerMonitor) -> Iterato
     for what, count in (("event", inbox.belief.refused + inbox.not_applied), ("question", answers.refused), ("heartbeat", peers.refused)):
         refused.add_metric([what], count)
     yield refused
+    yield CounterMetricFamily("flash_inbox_dead_left_out", "Dead letters beyond those that are kept in a minute.", inbox.letters.left_out)
 
 
 def trust(cards: Cards) -> Iterator[Metric]:

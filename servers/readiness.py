@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from eventsourcing.persistence import Tracking
 
+from broker import topology
 from broker.port import Broker
 from runtime.background_task import BackgroundTask
 from runtime.deferred import Deferred
@@ -103,7 +104,16 @@ class Readiness:
             yield "The broker is away: mail, presence and the history wait."
         for publisher in (self.outbox.mail, self.outbox.history):
             if publisher.refused and self.broker.connected:
-                yield f"Nothing is published of the {publisher.stream}, and {publisher.lag} positions wait: {publisher.refused}"
+                where = self._where(publisher.stream, publisher.refused)
+                yield f"Nothing is published of the {publisher.stream}{where}, and {publisher.lag} positions wait: {publisher.refused}"
+        history = self.outbox.history_sender
+        if history.starting:
+            yield f"{topology.HISTORY}: the Global Server has never told in which era it is, so nothing is published there."
+        elif history.behind:
+            yield (
+                f"{topology.HISTORY} is in era {history.era}, which has this log up to {history.held} only: the stream was begun anew, and "
+                f"the events up to {history.fresh} are published again."
+            )
         if behind := sorted(self.outbox.receivers.behind):
             yield f"Mail is not taken by, or sent again to: {', '.join(behind[:NAMED])}{' and others' if len(behind) > NAMED else ''}."
         if self.inbox.set_back:
@@ -112,9 +122,16 @@ class Readiness:
                 "and none of its mail is applied or dropped."
             )
         if self.inbox.dead:
-            yield f"{self.inbox.dead} messages became dead letters since the start."
+            left_out = f", and {self.inbox.letters.left_out} of them were not kept" if self.inbox.letters.left_out else ""
+            yield f"{self.inbox.dead} messages became dead letters since the start{left_out}."
         if (wrong := self.clock_check.wrong()) is not None:
             yield wrong
+
+    def _where(self, what: str, refused: str) -> str:
+        """The stream that does not take it, as RabbitMQ's administrator knows it; nothing for mail, which goes to queues."""
+        if what == "history":
+            return f" ({topology.HISTORY}, era {self.outbox.history_sender.era})"
+        return f" (the stream {topology.PRESENCE_LOG})" if refused.endswith(f" {topology.PRESENCE}") else ""
 
     async def _watch(self) -> None:
         while True:

@@ -14,12 +14,13 @@ import structlog
 from broker.answering import answer_of
 from broker.dead_letter import DeadLetter
 from broker.embedded.dead_letters import DeadLetters
-from broker.embedded.journal import PAGE, Batch, Journal, Read, Row
+from broker.embedded.journal import Journal
+from broker.embedded.journal_file import Batch, Read, Row
 from broker.embedded.queue import Inbox, Message
-from broker.envelope import newest_time
-from broker.port import MAX_PER_TURN, Consumer, Delivery, Outgoing, StreamItem, Unroutable
+from broker.embedded.streams import Streams
+from broker.port import Consumer, Delivery, Outgoing, StreamItem, Unroutable
 from broker.publishers import SINGLE_PROCESS
-from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES, check_stream
+from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
 
@@ -34,8 +35,6 @@ class EmbeddedBroker:
     def __init__(self, path: str | Path) -> None:
         self._journal = Journal(path, self._committed)
         self._inboxes: dict[str, Inbox] = {DEAD: Inbox(DEAD, self._journal)}
-        self._ends = dict.fromkeys(STREAM_NAMES, 0)  # the next offset of each stream
-        self._grown = asyncio.Event()  # set, and replaced by a new one, whenever a stream has grown
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
         self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
         self.received: Mapping[str, int] = {}
@@ -45,6 +44,7 @@ class EmbeddedBroker:
         self._dead = DeadLetters(self._journal, self._inboxes, self._rows, self._commit)
         self._opening: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # the file is open, or could not be opened
+        self._streams = Streams(self._settled, lambda: self._connected, self._rows)
         self._connected = False
 
     @property
@@ -65,7 +65,7 @@ class EmbeddedBroker:
             contents = await self._journal.open()
             for name, depth in contents.depths.items():
                 self._inbox(name).depth = depth
-            self._ends.update(contents.ends)
+            self._streams.ends.update(contents.ends)
             self._connected = True
             for queue in self._inboxes.values():
                 queue.pump_soon()
@@ -85,7 +85,7 @@ class EmbeddedBroker:
         self._served.clear()
         self._heartbeat_handlers.clear()
         await self._journal.close()
-        self._wake_readers()
+        self._streams.wake()
 
     async def wait_connected(self, timeout_s: float) -> None:
         try:
@@ -146,13 +146,9 @@ class EmbeddedBroker:
         for queue, messages in arrivals.items():
             self._inboxes[queue].arrive(messages)
         for stream, bodies in batch.streams.items():
-            self._ends[stream] += len(bodies)
+            self._streams.ends[stream] += len(bodies)
         if batch.streams:
-            self._wake_readers()
-
-    def _wake_readers(self) -> None:
-        grown, self._grown = self._grown, asyncio.Event()
-        grown.set()
+            self._streams.wake()
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
         await self.declare_inbox(server)
@@ -185,51 +181,13 @@ class EmbeddedBroker:
         self._heartbeat_handlers.append(handler)
 
     def read_stream(self, stream: str, start: int | str | datetime = "first", *, follow: bool = True) -> AsyncIterator[StreamItem]:
-        check_stream(stream, start)
-        end = self._ends[stream]
-        since = start if isinstance(start, datetime) else None
-        start = 0 if isinstance(start, datetime) else start
-        offset = {"first": 0, "next": end if self._connected else -1}[start] if isinstance(start, str) else start
-        return self._read(stream, since or offset, None if follow else end if self._connected else -1)
-
-    async def _read(self, stream: str, start: int | datetime, end: int | None) -> AsyncIterator[StreamItem]:
-        await self._settled.wait()
-        offset = start if isinstance(start, int) else await self._offset_at(stream, start.timestamp())
-        offset = self._ends[stream] if offset == -1 else offset  # `read_stream` was called before the file was open
-        end = self._ends[stream] if end == -1 else end
-        while end is None or offset < end:
-            grown = self._grown
-            if not self._connected:
-                raise _closed()
-            if offset >= self._ends[stream]:
-                await grown.wait()
-                continue
-            for at, body in await self._page(stream, offset, end):
-                yield StreamItem(at, body)
-                offset = at + 1
-                if offset % MAX_PER_TURN == 0:
-                    await asyncio.sleep(0)
-
-    async def _offset_at(self, stream: str, moment: float) -> int:
-        """An offset before which every message tells of an earlier time than `moment`."""
-        first, end = 0, self._ends[stream]
-        while first < end:
-            middle = (first + end) // 2
-            page = await self._page(stream, middle, middle + 1)
-            if page and newest_time(page[0][1]) < moment:
-                first = middle + 1
-            else:
-                end = middle
-        return first
-
-    async def _page(self, stream: str, offset: int, end: int | None) -> list[Row]:
-        sql = f'SELECT offset, body FROM "{stream}" WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?'  # noqa: S608  # our own table
-        return await self._rows(sql, (offset, self._ends[stream] if end is None else end, PAGE))
+        return self._streams.read(stream, start, follow)
 
     async def first_of(self, stream: str) -> StreamItem | None:
-        check_stream(stream, "first")
-        rows = await self._rows(f'SELECT offset, body FROM "{stream}" ORDER BY offset LIMIT 1', ())  # noqa: S608  # our own table
-        return StreamItem(*rows[0]) if rows else None
+        return await self._streams.first_of(stream)
+
+    async def last_of(self, stream: str) -> StreamItem | None:
+        return await self._streams.last_of(stream)
 
     async def _rows(self, sql: str, arguments: Row) -> list[Row]:
         if not self._connected:

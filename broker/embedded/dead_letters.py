@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import structlog
 
 from broker.dead_letter import MAX_DEAD_LETTERS, DeadLetter, read_dead_letter, returned_headers
-from broker.embedded.journal import Journal, Row
+from broker.embedded.journal import Journal
+from broker.embedded.journal_file import Row
 from broker.embedded.queue import Inbox
 from broker.topology import DEAD, inbox_of
 from domain.errors import Unavailable

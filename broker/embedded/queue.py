@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from broker.dead_letter import dead_letter_headers
-from broker.embedded.journal import LINGER_S, PAGE, Journal, Read, Row
+from broker.embedded.journal import LINGER_S, PAGE, Journal
+from broker.embedded.journal_file import Read, Row
 from broker.port import MAX_PER_TURN, Delivery
 from broker.publishers import SINGLE_PROCESS
 from broker.topology import DEAD

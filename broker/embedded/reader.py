@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 
-from broker.embedded.journal import Row
+from broker.embedded.journal_file import Row
 from broker.port import StreamItem
 from broker.topology import check_stream
 from domain.errors import Unavailable

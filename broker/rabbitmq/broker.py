@@ -22,7 +22,7 @@ from broker.rabbitmq.connection import user_of
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.dead_letters import DeadLetters
 from broker.rabbitmq.link import Link, LinkConfig, or_unavailable
-from broker.rabbitmq.stream import StreamReader, first_of
+from broker.rabbitmq.stream import StreamReader, first_of, last_of
 from broker.topology import DEAD, check_stream, inbox
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask, BackgroundTasks
@@ -217,6 +217,11 @@ class RabbitBroker:
         check_stream(stream, "first")
         async with or_unavailable():
             return await first_of(self._live_link(), stream, self._publishers)
+
+    async def last_of(self, stream: str) -> StreamItem | None:
+        check_stream(stream, "first")
+        async with or_unavailable():
+            return await last_of(self._live_link(), stream)
 
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         return self._publishers.speak_for(publisher, server)

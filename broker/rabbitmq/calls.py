@@ -18,7 +18,7 @@ from aio_pika.exceptions import PublishError
 from aiormq.abc import DeliveredMessage
 
 from broker.answering import answer_of
-from broker.port import MSGPACK
+from broker.port import MSGPACK, Outgoing
 from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
 from broker.rabbitmq.tail import follow
@@ -115,7 +115,7 @@ class Calls:
 
     async def _send_heartbeat(self, link: Link, body: bytes) -> None:
         try:
-            await _publish(link.side, HEARTBEATS, "", _message(link, body))
+            await link.publisher.publish([Outgoing(HEARTBEATS, "", body)])
         finally:
             if self._sending_heartbeat is link:
                 self._sending_heartbeat = None

@@ -174,7 +174,13 @@ async def _ack(message: DeliveredMessage) -> None:
 
 
 async def _end_of(link: Link, stream: str) -> int:
-    """The offset after the last message of the stream. AMQP cannot ask for it, so this reads the last chunk to its end.
+    """The offset after the last message of the stream."""
+    last = await last_of(link, stream)
+    return 0 if last is None else last.offset + 1
+
+
+async def last_of(link: Link, stream: str) -> StreamItem | None:
+    """The last message of the stream; None when it is empty. AMQP cannot ask for it, so this reads the last chunk to its end.
 
     The first message comes once the process of the stream has told the channel about it, and a busy broker does that late: until then
     nothing tells an empty stream from a full one. The declared count of messages is up to five seconds old, but retention never empties
@@ -203,4 +209,6 @@ async def _end_of(link: Link, stream: str) -> int:
             await last.channel.basic_ack(last.delivery_tag or 0, multiple=True)
         await channel.set_qos(PREFETCH)
     await link.release(channel)
-    return end
+    if last is None or end == 0:
+        return None
+    return StreamItem(end - 1, last.body, {}, last.header.properties.user_id or None)

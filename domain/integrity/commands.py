@@ -5,7 +5,7 @@ from msgspec import Struct
 from domain.integrity.chain import Seal
 
 
-class SealCommand(Struct, frozen=True, kw_only=True, gc=False):
+class SealCommand(Struct, frozen=True, kw_only=True):
     """A wish concerning a seal of `server`'s log."""
 
     server: str

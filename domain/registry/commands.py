@@ -8,7 +8,7 @@ from msgspec import Struct
 from domain.event import AggregateCommand
 
 
-class ClaimHandle(Struct, frozen=True, kw_only=True, gc=False):
+class ClaimHandle(Struct, frozen=True, kw_only=True):
     """Reserve `handle` for `uid`, for good."""
 
     handle: str
@@ -63,7 +63,7 @@ class CloseAccount(AccountCommand, frozen=True, kw_only=True):
     homes: Sequence[str]  # all homes of the installation
 
 
-class HomeCommand(Struct, frozen=True, kw_only=True, gc=False):
+class HomeCommand(Struct, frozen=True, kw_only=True):
     """A wish concerning one home's entry."""
 
     name: str
@@ -118,7 +118,7 @@ class RevokeHome(HomeCommand, frozen=True, kw_only=True):
     by: str = ""
 
 
-class ReserveUids(Struct, frozen=True, kw_only=True, gc=False):
+class ReserveUids(Struct, frozen=True, kw_only=True):
     """Reserve `count` uids, all of them above `after` and above every block that was reserved before."""
 
     after: int

@@ -55,9 +55,17 @@ def is_told(event: Event) -> bool:
     return isinstance(event, events.PresenceEvent) and (event.status != event.previous or isinstance(event, events.StatusChanged))
 
 
-def react_to_mail(rules: Rules, closed: Container[int], oldest: Callable[[], float], event: Event, source: str) -> Sequence[Command]:
+def react_to_mail(
+    rules: Rules,
+    closed: Container[int],
+    clock: Callable[[], float],
+    ttl_s: float,
+    may_expire: Callable[[], bool],
+    event: Event,
+    source: str,
+) -> Sequence[Command]:
     """What a home does about another server's event. A message is ignored when its sender, one of `closed`, left before it arrived, and
-    bounces when it was sent before `oldest`."""
+    bounces when it was sent more than `ttl_s` ago by the `clock`, which `may_expire` says can be believed."""
     policy = rules.policies.get(type(event))
     if policy is None:
         return ()
@@ -65,7 +73,7 @@ def react_to_mail(rules: Rules, closed: Container[int], oldest: Callable[[], flo
     if isinstance(event, events.MessageSent):
         if event.uid in closed:
             return ()
-        if event.at < oldest():
+        if event.at < clock() - ttl_s and may_expire():
             return [replace(each, too_late=True) if isinstance(each, QueueMessage) else each for each in commands]
     return commands
 

@@ -10,8 +10,9 @@
 The first word of a topic names its kind of stream; those of `ELSEWHERE` lie in another one.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from domain.event import Event, stream_kind
 from domain.events import global_server as global_events
@@ -28,6 +29,13 @@ ELSEWHERE: Mapping[str, str] = {"log.restored": "restored", "log.clock_corrected
 # Tuples, because a union is made anew each time: 1 µs.
 WATCHING = (events.ContactAdded, events.ContactRemoved)
 UNDER_A_HANDLE = (events.MessageSent, events.PresenceEvent)
+# Of whom an event tells the home that it is for, where its fields name them: what `people` answers there, in a tenth of the time.
+TELLS_OF: Mapping[type, Callable[[Any], tuple[int, int]]] = {events.MessageSent: attrgetter("uid", "to")}
+# What an event claims, where its fields say all that `people` and `person_fault` look at; the first names the user whose word proves it.
+# A word holds for ever, so the same claims of the same source are believed as long as the word is at hand.
+CLAIMS: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {
+    events.MessageSent: attrgetter("uid", "originator_id", "handle", "to", "to_home")
+}
 
 
 class Resident(NamedTuple):

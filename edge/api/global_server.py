@@ -8,10 +8,9 @@ from domain.profile import PROFILE_FIELDS, clean_handle
 from edge.api.home import uid_of
 from edge.contracts import requests
 from edge.contracts.servers import Global
-from edge.http.auth import Gate
 from edge.http.client_address import TrustedProxies
 from edge.http.messages import NO_CONTENT, Answer, Call, answer_json
-from edge.http.route import Route
+from edge.http.route import Gate, Route
 from servers.global_server import views
 
 USER = {200: views.User}

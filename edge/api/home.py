@@ -19,10 +19,9 @@ from domain.errors import (
 from domain.values import BIGGEST
 from edge.contracts import answers, requests
 from edge.contracts.servers import Home
-from edge.http.auth import Gate
 from edge.http.messages import NO_CONTENT, Answer, Call, answer_json
 from edge.http.problems import problem, problem_for
-from edge.http.route import Handler, Route
+from edge.http.route import Gate, Handler, Route
 from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import framing_for
 from edge.transports.long_poll import LongPolls

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
 from edge.contracts import requests
 from edge.contracts.servers import Global
-from edge.http.auth import Gate
 from edge.http.messages import Answer, Call, answer_json
 from edge.http.problems import problem, problem_for
-from edge.http.route import Route
+from edge.http.route import Gate, Route
 from edge.transports.back_connection import BackConnection, BackConnections
 from edge.transports.framing import EVENT_STREAM
 from servers.global_server import views

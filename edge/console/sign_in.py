@@ -10,16 +10,16 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from domain.errors import BadCredentials, FlashError, Forbidden, TooManyRequests, Unauthorized
+from domain.errors import BadCredentials, FlashError, Forbidden, TooManyRequests, Unauthorized, Unavailable
 from edge.console.contract import Console
 from edge.console.forms import SignIn, SignInPage
 from edge.console.markup import tag
 from edge.console.page import field, link, notice, page, redirect
 from edge.contracts.servers import Verifier
-from edge.http.auth import Gate
 from edge.http.client_address import TrustedProxies
 from edge.http.messages import Answer, Call
 from edge.http.problems import problem_for, status_of
+from edge.http.route import Gate
 from servers.security.identity import Identity
 from servers.security.tokens import MAX_TOKEN_CHARS
 
@@ -76,6 +76,8 @@ def refuse(error: Exception, route: str, target: str) -> tuple[Answer, str]:
     if isinstance(error, Forbidden):
         way_out = tag("form", tag("button", "Sign out"), action="/ops/logout", method="post")
         return page("Not allowed", None, notice(error.detail, "fault"), way_out, status=403), code
+    if isinstance(error, Unavailable):
+        return page("Not ready", None, notice(error.detail, "fault"), status=answer.status, headers=answer.headers), code
     detail = error.detail if isinstance(error, FlashError) else "The server made a mistake; it has been noted."
     back = tag("p", tag("a", "Back to the events", href=HOME))
     return page("That did not work", None, notice(detail, "fault"), back, status=answer.status, headers=answer.headers), code

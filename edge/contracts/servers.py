@@ -161,6 +161,9 @@ class Global(Streams, Protocol):
     def subscribe(self, who: Identity, uids: Collection[int] | None, after: str | None, outlet: Outlet) -> Session:
         """Write the presence changes after a cursor through `outlet`, from now on."""
 
+    def closed(self) -> str | None:
+        """None when calls may come in, else the reason, in one sentence."""
+
     def ready(self) -> str | None:
         """None when users can be served, else the reason, in one sentence."""
 

@@ -12,11 +12,10 @@ from edge.contracts.servers import Home
 from edge.direct.config import DirectConfig
 from edge.direct.line import DirectLine, may_be_called, may_be_told
 from edge.direct.two_way_outlet import TwoWayOutlet
-from edge.http.auth import Gate
 from edge.http.client_address import TrustedProxies
 from edge.http.messages import Answer, Call, answer_json
 from edge.http.metrics import EdgeMetrics
-from edge.http.route import Route
+from edge.http.route import Gate, Route
 from servers.security.rate_limit import RateLimit
 from servers.sessions import views
 from servers.sessions.route import DirectRoute

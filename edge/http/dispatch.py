@@ -1,17 +1,22 @@
-"""Finds the route of a request, runs it, and turns whatever happens into an answer. Rule: nothing but an answer leaves this module."""
+"""Finds the route of a request, lets its gate say who calls, runs it, and turns whatever happens into an answer.
+
+Rule: a route with a gate runs only for an identity that the gate has returned, and nothing but an answer leaves this module.
+"""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from domain.errors import Malformed, NotFound, Unavailable
+from domain.errors import Malformed, NotFound, NotYourHome, Unauthorized, Unavailable
+from edge.contracts.servers import Home, Verifier
 from edge.http.messages import NOBODY, Answer, Call, Peer
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import MethodNotAllowed, problem_for
-from edge.http.route import Route
+from edge.http.route import Gate, Route
 from runtime.deferred import Deferred, failed
+from servers.security.identity import Identity
 
 NO_PATH: Mapping[str, str] = {}
 Segments = tuple[str, ...]
@@ -136,3 +141,31 @@ def _allowed(routes: Mapping[str, Route]) -> list[str]:
 def _options(routes: Mapping[str, Route]) -> Answer:
     allow = _allowed(routes) if routes else ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Answer(204, headers=f"Allow: {', '.join(allow)}\r\n".encode())
+
+
+def bearer_gate(verifier: Verifier) -> Gate:
+    """Lets in everybody who has a valid token of this installation. Raises `Unauthorized`."""
+    return _gate(verifier, lambda: None, None)
+
+
+def home_gate(verifier: Verifier, home: Home) -> Gate:
+    """Lets in the users of this home only, while it is open. Raises `Unavailable`, `Unauthorized`, `NotYourHome` (which names the
+    right one)."""
+    return _gate(verifier, home.closed, home.name)
+
+
+def _gate(verifier: Verifier, closed: Callable[[], str | None], home: str | None) -> Gate:
+    verify = verifier.verify
+
+    def gate(headers: Mapping[str, str]) -> Identity:
+        if (why := closed()) is not None:
+            raise Unavailable(why)
+        said = headers.get("Authorization", "")
+        if said[:7].lower() != "bearer " or not said.isascii():
+            raise Unauthorized
+        who = verify(said[7:])
+        if home is not None and who.home != home:
+            raise NotYourHome(home={"name": who.home, "url": who.home_url})
+        return who
+
+    return gate

@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from domain.errors import FlashError, Invalid, Malformed, Unauthorized
-from edge.http.auth import Gate
 from edge.http.messages import Answer, Call
+from servers.security.identity import Identity
 
 Refuse = Callable[[Exception, str, str], tuple[Answer, str]]  # what went wrong, the route's name, the target -> the answer, its code
 Handler = Callable[[Call], Awaitable[Answer]]
+Gate = Callable[[Mapping[str, str]], Identity]  # who calls, by the headers; refuses whoever may not
 
 # "- at `$.resume.seq`" or "field `to`" at the end of what msgspec says.
 _PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(?P<at>[^`]*)`$|field `(?P<field>.*)`$", re.DOTALL)

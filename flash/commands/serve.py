@@ -109,7 +109,8 @@ async def _global(settings: Settings, chosen: argparse.Namespace) -> None:
         broker = rabbit(settings, GLOBAL)
         await broker.start()
         stack.push_async_callback(broker.close)
-        keeper = (await stack.enter_async_context(running_global(settings, chosen.port, broker))).lifecycle.keeper
+        with cancelled_when_told_to_stop():
+            keeper = (await stack.enter_async_context(running_global(settings, chosen.port, broker))).lifecycle.keeper
         await until_told_to_stop(keeper.over.wait())
         if keeper.over.is_set():
             leave_within()

@@ -23,12 +23,13 @@ from clients.command_line.screen import complain
 from domain.errors import FlashError, Unavailable
 from domain.registry.registered_home import GLOBAL, HOME_NAME
 from flash.commands.moments import moment
-from flash.process.compose import rabbit, store_url
+from flash.process.compose import keys_directory, rabbit, store_url
 from flash.process.logs import set_up_logs
 from flash.process.settings import BadSetting, Settings
 from projections.audit.rows import Person
 from servers.audit.audit import Audit
 from servers.audit.decoder import HistoryDecoder
+from servers.audit.own_key import own_key
 from servers.encryption.key_store import KeyStore
 from servers.encryption.key_tables import existing_table, keys_file, open_keys
 from servers.store.databases import is_log
@@ -122,23 +123,26 @@ async def _opened(data: Path | None, store: Path | None, text: bool) -> AsyncIte
         history = await open_history(settings, stack)
         if history is None:
             raise BadSetting(f"there is no history in {settings.data}: set FLASH_BROKER_URL, or name the directory of `flash serve`")
-        decoder = HistoryDecoder(functools.partial(_keys_of, settings)) if text else None
+        opened = stack.enter_context(contextlib.ExitStack())  # the keys are closed after the audit that asks for them
+        decoder = HistoryDecoder(functools.partial(_keys_of, settings, opened)) if text else None
         file = store if store is not None else settings.data / "audit.db"
-        audit = Audit(history, file, decoder, functools.partial(global_key, settings), speaks_for_of(history))
+        audit = Audit(history, file, decoder, functools.partial(global_key, settings), speaks_for_of(history),
+                      functools.partial(own_key, keys_directory(settings)))  # fmt: skip
         await audit.open()
         stack.push_async_callback(audit.stop)
         await audit.catch_up()
         yield audit
 
 
-def _keys_of(settings: Settings, server: str) -> KeyStore:
-    """The keys of a server. Where there are none, no file is made. Raises `Unavailable` when this user may not read them."""
+def _keys_of(settings: Settings, opened: contextlib.ExitStack, server: str) -> KeyStore:
+    """The keys of a server, which `opened` closes. Where there are none, no file is made. Raises `Unavailable` when this user may not read
+    them."""
     if not HOME_NAME.fullmatch(server):
         raise Unavailable(f"--text: {server!r} is not the name of a server")
     file = keys_file(settings.keys_url, store_url(settings, server))
     if file is not None and not os.access(file, os.R_OK | os.W_OK):  # SQLite writes beside a database even when it only reads
         raise Unavailable(f"--text: the keys of {server} cannot be read here: {file} (FLASH_KEYS_URL)")
-    return open_keys(settings.keys_url, store_url(settings, server), server)
+    return opened.enter_context(contextlib.closing(open_keys(settings.keys_url, store_url(settings, server), server)))
 
 
 def at(text: str, option: str = "--at") -> float:

@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -30,6 +31,7 @@ from runtime.database_urls import sqlite_file
 from runtime.scheduler import Scheduler
 from runtime.ticker import watched
 from servers.audit.audit import Audit
+from servers.audit.own_key import own_key
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.config import GlobalConfig
 from servers.global_server.console import OpsConsole
@@ -47,6 +49,8 @@ ANNOUNCE_S = 30.0  # a home and the Global Server of one process meet in a fract
 DRAIN_S = 5.0  # running requests and goodbyes get this long at shutdown
 
 log = structlog.get_logger()
+C = TypeVar("C", HomeConfig, GlobalConfig)
+S = TypeVar("S", HomeServer, GlobalServer)
 
 
 def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) -> Broker:
@@ -64,6 +68,12 @@ def rabbit(settings: Settings, server: str, heartbeat_s: float | None = None) ->
 def store_url(settings: Settings, server: str) -> str:
     """The URL of a server's database: the setting, or a SQLite file in the data directory."""
     return settings.store_url or f"sqlite:///{settings.data / server}.db"
+
+
+def keys_directory(settings: Settings) -> Path:
+    """Where the keys lie, if not in PostgreSQL; else where they would lie without a setting."""
+    file = sqlite_file(settings.keys_url) if settings.keys_url else None
+    return file.parent if file is not None else settings.data / "keys"
 
 
 def signing_key(settings: Settings) -> Path:
@@ -121,7 +131,7 @@ async def running_home(
         old_clients=settings.old_clients,
     )
     async with _alone_in_turn(settings.data / f"{name}.lock", scheduler) as scheduler:
-        home = await asyncio.to_thread(assemble_home, config, broker, scheduler=scheduler)
+        home = await _assembled(partial(assemble_home, scheduler=scheduler), config, broker)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
         direct = DirectConfig(settings.direct_networks)
@@ -139,7 +149,8 @@ async def running_home(
 
 @contextlib.asynccontextmanager
 async def running_global(settings: Settings, port: int, broker: Broker, scheduler: Scheduler | None = None) -> AsyncIterator[GlobalServer]:
-    """The running Global Server. Raises `Unavailable` for an address in use or a store that cannot be opened."""
+    """The running Global Server. One that was set back waits for its ops here, and listens meanwhile. Raises `Unavailable` for an
+    address in use or a store that cannot be opened."""
     config = GlobalConfig(
         store_url=store_url(settings, GLOBAL),
         directory=settings.data / GLOBAL,
@@ -154,22 +165,23 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
         keys_url=settings.keys_url,
     )
     async with _alone_in_turn(settings.data / f"{GLOBAL}.lock", scheduler) as scheduler:
-        server = await asyncio.to_thread(assemble_global, config, broker, scheduler=scheduler)
+        server = await _assembled(partial(assemble_global, scheduler=scheduler), config, broker)
         key = server.lifecycle.trust.identity.public
-        audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for)
+        audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for,
+                      own_key=partial(own_key, keys_directory(settings)))  # fmt: skip
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
         console = OpsConsole(server, audit)
         pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
-        if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
-            await audit.open()
-        await server.start()
-        if settings.ops:
-            audit.start()
         try:
-            await _listen(edge, settings.host, port)
+            await _listen(edge, settings.host, port)  # before it starts, because one that waits for its ops must say so
+            if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history
+                await audit.open()
+            await server.start()
+            if settings.ops:
+                audit.start()
             yield server
         finally:
             server.end_streams()  # otherwise the edge would wait for these streams to end
@@ -226,6 +238,18 @@ async def _home_apart(settings: Settings, name: str, port: int, broker: Broker, 
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _assembled(assemble: Callable[[C, Broker], S], config: C, broker: Broker) -> S:
+    """Put a server together in a thread, because its store may be slow. Who is told to stop meanwhile leaves nothing open."""
+    making = asyncio.ensure_future(asyncio.to_thread(assemble, config, broker))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait([making])
+        if making.exception() is None:
+            await making.result().stop()
+        raise
 
 
 async def _listen(edge: EdgeServer, host: str, port: int) -> None:

@@ -2,13 +2,19 @@
 
 A stream's state is kept at every version that `CHECKPOINT_EVERY` divides. So a moment is never more than that many events away, and a
 store that is fed anew holds the same checkpoints.
+
+Who may write the store's file may write a state that never was. So each checkpoint carries an HMAC-SHA256 under a key that lies elsewhere;
+one whose proof is wrong, or missing as before there were proofs, is passed over, and the state is folded from the events.
 """
 
+import hmac
 import sqlite3
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import msgpack
+import structlog
 
 from domain.aggregate import Snapshotable
 from domain.errors import Unavailable
@@ -20,15 +26,21 @@ RULES = rules_for("")  # all homes decide and fold alike, and no policy is asked
 OF_USERS = frozenset({"user", "mailbox"})  # the kinds of streams of which anybody asks for a past state
 CHECKPOINT_EVERY = 2_500  # events: to fold so many takes 40 ms, and a checkpoint of at most 200 KB costs 80 bytes an event
 
+PROOF_BYTES = 32
+
+log = structlog.get_logger()
+
 Decode = Callable[[str, str, int, str, bytes], Event]  # source, stream, version, topic, stored bytes -> the event; may raise anything
 
 
 class Checkpoints:
     """The states of one store. `decode`: makes the events that the folds take; `personal`: it decrypts personal fields. Then no checkpoint
-    is used, because checkpoints hold nothing personal, so that nothing needs to be erased from them."""
+    is used, because checkpoints hold nothing personal, so that nothing needs to be erased from them. `key`: with which checkpoints are
+    proven; without one none is used and none is made."""
 
-    def __init__(self, database: sqlite3.Connection, decode: Decode, personal: bool = False) -> None:
+    def __init__(self, database: sqlite3.Connection, decode: Decode, key: bytes, personal: bool = False) -> None:
         self._database = database
+        self._key = key
         self._decode = decode
         self._personal = personal
 
@@ -38,9 +50,7 @@ class Checkpoints:
         events that this version of Flash cannot read."""
         state: Any = RULES.new_state(stream)
         complete = True
-        newest = "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC LIMIT 1"
-        found = self._database.execute(newest, (stream, version)).fetchone()
-        if found is not None and not self._personal:
+        if (found := self._newest(stream, version)) is not None:
             complete, data = msgpack.unpackb(found[1], strict_map_key=False)
             state.from_snapshot(data)
             state.version = found[0]
@@ -58,6 +68,21 @@ class Checkpoints:
             except Exception as error:  # bytes or a topic that a later version of Flash wrote may fail in any way
                 raise Unavailable(f"{topic} at {stream}/{number} cannot be read by this version of Flash") from error
         return state, complete
+
+    def _newest(self, stream: str, version: int) -> tuple[int, bytes] | None:
+        """The newest checkpoint up to `version` that proves itself."""
+        if self._personal or not self._key:
+            return None
+        newest = "SELECT version, state FROM checkpoints WHERE stream = ? AND version <= ? ORDER BY version DESC"
+        for number, stored in self._database.execute(newest, (stream, version)):
+            packed = stored[PROOF_BYTES:]
+            if hmac.compare_digest(self._proof(stream, number, packed), stored[:PROOF_BYTES]):
+                return number, packed
+            log.warning("audit.checkpoint_not_believed", stream=stream, version=number)
+        return None
+
+    def _proof(self, stream: str, version: int, packed: bytes) -> bytes:
+        return hmac.digest(self._key, f"flash audit 1:{stream} {version}\0".encode() + packed, sha256)
 
     def version_at(self, stream: str, at: float, home: int | None) -> int:
         """The last version whose moment is not after `at`; 0 when the stream began later. Every version up to it counts, so a clock that
@@ -80,15 +105,23 @@ class Checkpoints:
     def make(self, stream: str, version: int, source: int) -> None:
         """Store a checkpoint, unless the stream is none of this server's users' or cannot be read. Then questions fold the events that
         there are."""
-        if stream_kind(stream) not in OF_USERS or not stream.partition("-")[2].isdecimal() or self.home(stream_uid(stream)) != source:
+        if (
+            not self._key
+            or stream_kind(stream) not in OF_USERS
+            or not stream.partition("-")[2].isdecimal()
+            or self.home(stream_uid(stream)) != source
+        ):
             return
         try:
             state, complete = self.state(stream, version, source)
         except Unavailable:
             return
         if isinstance(state, Snapshotable):
-            row = (stream, version, msgpack.packb((complete, state.to_snapshot()), default=_nothing))
-            self._database.execute("INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
+            packed = msgpack.packb((complete, state.to_snapshot()), default=_nothing)
+            row = (stream, version, self._proof(stream, version, packed) + packed)
+            self._database.execute(
+                "INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT (stream, version) DO UPDATE SET state = excluded.state", row
+            )
 
 
 def _nothing(personal: Personal) -> Any:

@@ -9,7 +9,8 @@ PostgreSQL leaves numbers out. Where the stream was begun anew, the store goes o
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,9 +49,15 @@ class Feeder:
     nothing. `checkpoint_every`: versions of a stream between two checkpoints."""
 
     def __init__(
-        self, path: Path, decode: Decode, clock: Callable[[], float] = time.time, checkpoint_every: int = CHECKPOINT_EVERY
+        self,
+        path: Path,
+        decode: Decode,
+        clock: Callable[[], float] = time.time,
+        checkpoint_every: int = CHECKPOINT_EVERY,
+        *,
+        key: bytes,
     ) -> None:
-        """Raises `Unavailable` when the store cannot be opened."""
+        """`key`: with which checkpoints are proven. Raises `Unavailable` when the store cannot be opened."""
         self._clock = clock
         self._checkpoint_every = checkpoint_every
         try:
@@ -58,7 +65,7 @@ class Feeder:
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"the audit store {path} cannot be opened: {error}") from error
         self._words = Words(self._database)
-        self._checkpoints = Checkpoints(self._database, decode)
+        self._checkpoints = Checkpoints(self._database, decode, key)
         self._coverage = Coverage(self._database)
         self._late = Clocks()  # of events that come behind newer ones of their server
 
@@ -79,30 +86,33 @@ class Feeder:
 
     def begin_anew(self) -> Reached:
         """The stream was begun anew: its offsets begin again, and ids go on. Raises `Unavailable`."""
-        before = self.reached()
-        (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
-        base = max(before.next_id, last // ENTRIES_PER_OFFSET * ENTRIES_PER_OFFSET + ENTRIES_PER_OFFSET)
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.execute("INSERT INTO eras VALUES (?, 0)", (base,))
-        self._database.execute("UPDATE reached SET next_offset = 0, mark = NULL, base = ?", (base,))
-        self._database.execute("COMMIT")
+        with self._transaction():
+            before = self.reached()
+            (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
+            base = max(before.next_id, last // ENTRIES_PER_OFFSET * ENTRIES_PER_OFFSET + ENTRIES_PER_OFFSET)
+            self._database.execute("INSERT INTO eras VALUES (?, 0) ON CONFLICT DO NOTHING", (base,))  # nothing came in the era that ends
+            self._database.execute("UPDATE reached SET next_offset = 0, mark = NULL, base = ?", (base,))
         return self.reached()
 
     def feed(self, messages: Sequence[Message]) -> Reached:
         """Store what is new among these messages, which come in the order of the stream. Raises `Unavailable`; then nothing is stored."""
-        database = self._database
+        with self._transaction():
+            return self._feed(messages)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Everything that the block stores, or nothing."""
         try:
-            database.execute("BEGIN IMMEDIATE")
+            self._database.execute("BEGIN IMMEDIATE")
             try:
-                reached = self._feed(messages)
-                database.execute("COMMIT")
+                yield
+                self._database.execute("COMMIT")
             except BaseException:
-                database.execute("ROLLBACK")
+                self._database.execute("ROLLBACK")
                 self._words.forget()
                 raise
         except sqlite3.Error as error:
             raise _away(error) from error
-        return reached
 
     def _feed(self, messages: Sequence[Message]) -> Reached:
         before = self.reached()

@@ -24,10 +24,10 @@ DOUBT_S = 60.0  # a home that has restarted ends its lost sessions after its gra
 class Moments:
     """Answers questions about moments, through one connection. Every method blocks."""
 
-    def __init__(self, database: sqlite3.Connection, decode: Decode, personal: bool) -> None:
+    def __init__(self, database: sqlite3.Connection, decode: Decode, key: bytes, personal: bool) -> None:
         self._database = database
         self._decode = decode
-        self._checkpoints = Checkpoints(database, decode, personal)
+        self._checkpoints = Checkpoints(database, decode, key, personal)
         self._log = Log(database)
         self._words = Words(database)
 

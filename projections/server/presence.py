@@ -1,10 +1,11 @@
 """Who is online: local users folded from this home's log, watched users of other homes from the reports of their homes.
 
-Rule: per user the higher stream version wins, so repeats and reports out of order change nothing.
+Rule: per user the higher stream version wins, so repeats and reports out of order change nothing; in another life of a home's log versions
+count anew.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from domain.events.home import ContacterAdded, LoggedIn, LoggedOff, PresenceEvent, StatusChanged, UserClosed
@@ -67,6 +68,10 @@ class PresenceIndex(LogFold):
             return None
         self.reported[uid] = told
         return Change(uid, told.status, told.since, told.note, "snapshot")
+
+    def count_anew(self, uids: Iterable[int]) -> None:
+        """The log of these users' home is in another life. How they stood stays, until the home says how they stand."""
+        self.reported |= {uid: self.reported[uid]._replace(version=0) for uid in uids if uid in self.reported}
 
     def forget(self, uid: int) -> None:
         """Nobody here watches this user of another home any more."""

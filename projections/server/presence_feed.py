@@ -1,7 +1,8 @@
 """What the public feed has said about everybody, and its newest changes. Rule: a pure fold of `flash.presence.log`; repeats do nothing.
 
 An outbox may publish the same changes again after a crash, in the same order. A change of a user counts only when its version of the
-user's stream is above that of the last change that counted. So each change is here once, in order, and has one position: its cursor.
+user's stream is above that of the last change that counted; or when the home's log is in another life, which may use versions again that
+were lost, and the change is later. So each change is here once, in order, and has one position: its cursor.
 """
 
 import re
@@ -18,11 +19,17 @@ _CURSOR = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{8})")
 
 
 class Standing(NamedTuple):
-    """A user's presence as the feed has told it. `version`: of the user's stream at the change; `since`: RFC 3339."""
+    """A user's presence as the feed has told it. `version`: of the user's stream at the change; `since`: RFC 3339; `life`: of the home's
+    log, 0 when it was not told."""
 
     version: int
     status: str
     since: str
+    life: int = 0
+
+    def follows(self, known: "Standing") -> bool:
+        """Whether it is news to who knows that; otherwise it is a repeat."""
+        return self.version > known.version or (self.life != known.life and self.since > known.since)
 
 
 class Change(NamedTuple):
@@ -31,11 +38,6 @@ class Change(NamedTuple):
     offset: int
     uid: int
     body: bytes
-
-    @property
-    def cursor(self) -> str:
-        """The position right after this change. The checksum distinguishes a log that was made anew from the log that gave the cursor."""
-        return f"{self.offset:x}.{crc32(self.body):08x}"
 
 
 class Feed:
@@ -49,6 +51,8 @@ class Feed:
         self._portion = max(1, kept_changes // 8)  # old changes go in portions, so that a change costs no more when the limit is reached
         self.whole = True
         self.signed = False  # an era has begun, so every message names its publisher
+        self.era = 0  # of the log; 0: not known yet
+        self.past = False  # the era holds what was told before there were eras, and the cursors of then are good
         self.users: dict[int, Standing] = {}
         self.changes: list[Change] = []
         self.first = 0  # the position of `changes[0]`
@@ -64,12 +68,25 @@ class Feed:
     @property
     def cursor(self) -> str:
         """The position after the newest change."""
-        return self.changes[-1].cursor if self.changes else self.beginning
+        return self.cursor_of(self.changes[-1]) if self.changes else self.beginning
+
+    def cursor_of(self, change: Change) -> str:
+        """The position right after a change. The checksum covers the era, so that it is no position of a log that was begun anew,
+        even where that one holds the same message at the same offset."""
+        return f"{change.offset:x}.{crc32(change.body, 0 if self.past else self.era % 2**32):08x}"
+
+    def enter(self, era: int, past: bool) -> bool:
+        """The log is in this era. In another one than before everything begins anew; True then."""
+        another = self.era not in (0, era)
+        if another:
+            self.begin_anew()
+        self.era, self.past = era, past
+        return another
 
     def apply(self, change: Change, standing: Standing) -> bool:
         """Fold in the next message of the log. False for a repeat."""
         known = self.users.get(change.uid)
-        if known is not None and standing.version <= known.version:
+        if known is not None and not standing.follows(known):
             self.repeats += 1
             return False
         self.users[change.uid] = standing
@@ -87,7 +104,7 @@ class Feed:
         if read is None:
             return None
         index = bisect_left(self.changes, int(read[1], 16), key=lambda change: change.offset)
-        known = index < len(self.changes) and self.changes[index].cursor == cursor
+        known = index < len(self.changes) and self.cursor_of(self.changes[index]) == cursor
         return self.first + index + 1 if known else None
 
     def after(self, position: int, limit: int) -> Sequence[Change] | None:
@@ -108,6 +125,8 @@ class Feed:
             "format": FORMAT,
             "whole": self.whole,
             "signed": self.signed,
+            "era": self.era,
+            "past": self.past,
             "first": self.first,
             "users": users,
             "changes": list(self.changes),
@@ -117,9 +136,9 @@ class Feed:
         """Take over what `to_checkpoint` gave, whole or not at all. False for another format."""
         if data.get("format") != FORMAT:
             return False
-        users = {uid: Standing(version, status, since) for uid, version, status, since in data["users"]}
+        users = {uid: Standing(*standing) for uid, *standing in data["users"]}
         changes = [Change(offset, uid, body) for offset, uid, body in data["changes"]]
         self.whole, self.first, self.users, self.changes = data["whole"], data["first"], users, changes
-        self.signed = bool(data.get("signed", False))
+        self.signed, self.era, self.past = bool(data.get("signed", False)), data.get("era", 0), data.get("past", False)
         self.beginning, self._begun = data.get("beginning", BEGINNING), data.get("begun", 0)
         return True

@@ -63,14 +63,16 @@ class Audit:
         decoder: HistoryDecoder | None = None,
         global_key: Callable[[], bytes] = lambda: b"",
         speaks_for: SpeaksFor = anybody,
+        own_key: Callable[[], bytes] = lambda: b"",
     ) -> None:
         """`global_key`: the Global Server's, with which publications are proven, empty where it is not known here; `speaks_for`: as
-        `broker.port.Broker.speaks_for`."""
+        `broker.port.Broker.speaks_for`; `own_key`: with which checkpoints are proven; it may block, and without a key there are none."""
         self._history = history
         self._global_key = global_key
         self._speaks_for = speaks_for
         self._judge = HistoryJudge()
         self._path = path
+        self._own_key = own_key
         self._decoder = decoder
         self._feeding = Worker("audit-feeder")
         self._asking = Worker("audit-reader")
@@ -82,9 +84,9 @@ class Audit:
 
     async def open(self) -> None:
         """Open the store, or make it. Raises `Unavailable`."""
-        self._feeder = await self._feeding.run(Feeder, self._path, HistoryDecoder().decode)  # without keys: the store holds no text
-        decode = (self._decoder or HistoryDecoder()).decode
-        self._reader = await self._asking.run(partial(Reader, self._path, decode, personal=self._decoder is not None))
+        key, decode = await self._feeding.run(self._own_key), (self._decoder or HistoryDecoder()).decode
+        self._feeder = await self._feeding.run(partial(Feeder, self._path, HistoryDecoder().decode, key=key))  # without people's keys
+        self._reader = await self._asking.run(partial(Reader, self._path, decode, key=key, personal=self._decoder is not None))
         self.reached = await self._feeding.run(self._feeder.reached)
         await self._new_judge()
 

@@ -16,7 +16,7 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.utils import resolve_topic
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from broker.envelope import EventRecord
 from domain.event import STREAM_AND_VERSION, Event, stream_uid
@@ -121,9 +121,9 @@ class EventCodec(EventDecoder):
             records.append(EventRecord(0, stream, version, topic, event.at, _encode(state)))
         return records
 
-    def encode_plain(self, event: Event) -> bytes:
-        """The stored form of an event with nothing encrypted, as it travels in a box."""
-        return _encode(_stored(event))
+    def for_mail(self, event: Event, record: EventRecord) -> EventRecord:
+        """An event as it travels to another server in a box: that server has no key of ours, so nothing in it is encrypted."""
+        return replace(record, data=_encode(_stored(event))) if event.PERSONAL else record
 
 
 def _stored(event: Event) -> dict[str, Any]:

@@ -82,6 +82,9 @@ class KeyTable(Protocol):
     def words(self, uids: Collection[int]) -> dict[int, bytes]:
         """What the Global Server has signed about these users: see `servers/trust/user_words.py`."""
 
+    def every_word(self) -> dict[int, bytes]:
+        """All of them, for a move to another place."""
+
     def add_words(self, words: Mapping[int, bytes]) -> None:
         """Store words durably, but none for a user who has one."""
 

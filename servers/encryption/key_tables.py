@@ -151,6 +151,10 @@ class SqliteKeys:
                 found.update(self._db.execute(f"SELECT uid, word FROM words WHERE uid IN ({marks})", some).fetchall())  # noqa: S608
         return found
 
+    def every_word(self) -> dict[int, bytes]:
+        with self._lock, _refusals():
+            return dict(self._db.execute("SELECT uid, word FROM words").fetchall())
+
     def add_words(self, words: Mapping[int, bytes]) -> None:
         with self._lock, _refusals():
             self._db.execute("BEGIN IMMEDIATE")

@@ -53,7 +53,8 @@ def has_records(url: str, server: str) -> bool:
 
 
 class PostgresKeys:
-    """`KeyTable` in a schema. It uses one connection, which is replaced after it was lost."""
+    """`KeyTable` in a schema. It uses one connection, which is replaced after it was lost, but never once the table was closed: a thread
+    whose caller was cancelled may still ask, when a server stops, and nobody would close the connection that it opens."""
 
     def __init__(self, url: str, server: str) -> None:
         """Raises `Unavailable` when the database cannot be reached."""
@@ -62,6 +63,7 @@ class PostgresKeys:
         self._table, self._trust, self._words = (Identifier(schema, name) for name in ("keys", "trust", "words"))
         self._lock = threading.Lock()
         self._db: psycopg.Connection[Any] | None = None
+        self._closed = False
 
         def set_up(db: psycopg.Connection[Any]) -> None:
             with db.transaction():  # `IF NOT EXISTS` does not hold between two processes that start in the same moment
@@ -122,6 +124,10 @@ class PostgresKeys:
         question = SQL("SELECT uid, word FROM {} WHERE uid = ANY(%s)").format(self._words)
         return {uid: bytes(word) for uid, word in self._run(lambda db: db.execute(question, (list(uids),)).fetchall())}
 
+    def every_word(self) -> dict[int, bytes]:
+        question = SQL("SELECT uid, word FROM {}").format(self._words)
+        return {uid: bytes(word) for uid, word in self._run(lambda db: db.execute(question).fetchall())}
+
     def add_words(self, words: Mapping[int, bytes]) -> None:
         insert = SQL("INSERT INTO {} SELECT * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT DO NOTHING").format(self._words)
         uids = sorted(words)
@@ -129,8 +135,8 @@ class PostgresKeys:
 
     def close(self) -> None:
         with self._lock:
-            if self._db is not None:
-                self._db.close()
+            self._closed = True
+            self._drop()
 
     def _sql(self, text: str) -> Composed:
         return SQL(text).format(self._table)
@@ -141,6 +147,8 @@ class PostgresKeys:
     def _run(self, call: Callable[[psycopg.Connection[Any]], T]) -> T:
         """Call with a live connection; once more with a new one if that one had died."""
         with self._lock:
+            if self._closed:
+                raise Unavailable("The key store is closed.")
             try:
                 fresh = self._db is None or self._db.closed
                 try:

@@ -34,6 +34,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
+from servers.messaging.dedup import Dedup
 from servers.messaging.eras import EraKeeper
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
@@ -45,7 +46,8 @@ from servers.messaging.words_to_tell import WordsToTell
 from servers.readiness import Readiness
 from servers.security.familiar import Familiar
 from servers.security.passwords import Passwords
-from servers.security.tokens import CONSOLE, KeyVerifier, Signer
+from servers.security.signer import Signer
+from servers.security.tokens import CONSOLE, KeyVerifier
 from servers.security.tokens import GLOBAL as GLOBAL_CALLS
 from servers.store.event_store import Committed, Store
 from servers.trust.publications import SEAL, HistoryJudge, HistorySigner
@@ -78,16 +80,18 @@ def assemble(
     verifier.refused = console_verifier.refused = projections.closed.uids
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
     scheduler.peaks.append(store.waited)
-    trust = Trust(GLOBAL, store.keys.table, clock)
-    trust.certify_itself()
+    with store.closed_on_failure():
+        trust = Trust(GLOBAL, store.keys.table, clock)
+        trust.certify_itself()
     cards = Cards(broker, trust, monotonic, config=config.cards)
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
     erasure = Erasure(store, projections.closed, projections.streams_with)
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
     to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))
     belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
+    dedup = Dedup()
     outbox = Outbox(store, writer, broker, GLOBAL, rules.RECIPIENTS, _no_feed, trust=trust, want_card=cards.want, words=to_tell,
-                    committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock))  # fmt: skip
+                    committed=dedup.position, signer=HistorySigner(trust, clock))  # fmt: skip
     sealer = Sealer(store, writer, GLOBAL, config.seals, outbox.recent, partial(trust.identity.sign, SEAL))
     projector = Projector(store, config.directory, by_name(projections))
     current = CurrentDirectory(projections, projector, store, verifier)
@@ -98,7 +102,9 @@ def assemble(
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
     presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
-                            monotonic, config.kept_changes, store.keys, scheduler)  # fmt: skip
+                            monotonic, config.kept_changes, store.keys, trust.identity.public, scheduler)  # fmt: skip
+
+    peers.eras.listeners.append(presence.reader.era_is)
 
     def came_up(home: str) -> None:
         homes.changed()
@@ -112,12 +118,12 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
-                  scheduler=scheduler, trust=trust, belief=belief, listener=MailListener(
-                      told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
-                      missing=lambda source: mail_check.missing(source),
+                  trust=trust, belief=belief, dedup=dedup, scheduler=scheduler, listener=MailListener(
+                      hears=(), receivers=outbox.receivers.known, told=heard_back, card=cards.learn,
+                      unopened=lambda source, why: mail_check.unopened(source, why), missing=lambda source: mail_check.missing(source),
                       came_before=lambda source: mail_check.came_before(source)))  # fmt: skip
     mail_check = MailCheck(GLOBAL, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),
-                           lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
+                           partial(store.run, store.last_position), lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
     losses = Losses(store, trust.records, writer, new_id)
     uids = UidBlocks(writer, outbox, directory, new_id)
     own_life = OwnLife(trust, writer, store, new_id, lambda: outbox.recent.last, uids)

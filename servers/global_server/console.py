@@ -278,8 +278,8 @@ def _described(wanted: AuditFilter) -> str:
 
 def _summary(letter: DeadLetter) -> DeadLetterSummary:
     try:
-        if mail.is_mail(letter.body):
-            head, _, _ = mail.decode(letter.body)
+        if letter.body.startswith(mail.BEGINNINGS):
+            head, *_ = mail.decode(letter.body)
             about = ", ".join(head.topics) or "nothing new"
             contents = f"{head.source} to {head.destination}, {head.previous + 1} to {head.last}: {about}"
             return DeadLetterSummary(letter.id, letter.queue, letter.reason, letter.at, len(letter.body), contents)

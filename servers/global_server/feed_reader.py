@@ -1,6 +1,7 @@
 """Keeps the Global Server's view of the public presence feed. Rule: a checkpoint is a shortcut only; the feed's log holds everything.
 
-When the log begins after the last change in the view, or was begun anew, the view begins anew too, and old cursors are refused.
+When the log begins after the last change in the view, or is in another era, the view begins anew too, and old cursors are refused. The
+watch over the streams (`servers/messaging/eras.py`) says which era it is, because messages alone may look the same in both.
 """
 
 import asyncio
@@ -14,10 +15,12 @@ import structlog
 from broker.port import Broker, StreamItem
 from broker.topology import PRESENCE_LOG
 from domain.errors import Unavailable
+from domain.registry.registered_home import GLOBAL
 from projections.server.presence_feed import Change, Feed, Standing
-from runtime.background_task import BackgroundTasks
+from runtime.background_task import BackgroundTask, BackgroundTasks
 from servers.encryption.key_store import KeyStore
-from servers.messaging.presence_events import TYPE, era_told
+from servers.messaging.eras import Era
+from servers.messaging.presence_events import TYPE, era_that_began, era_told
 from servers.writing.projector import read_checkpoint, write_checkpoint
 
 CHECKPOINT_EVERY_S = 60.0  # a restart after a crash folds at most a minute of changes
@@ -40,6 +43,7 @@ class _CloudEvent(msgspec.Struct):
     type: str
     time: str
     data: _Data
+    life: str = "0"
 
 
 _read = msgspec.json.Decoder(_CloudEvent).decode
@@ -58,9 +62,10 @@ class FeedReader:
         news: Callable[[], None],
         kept_changes: int,
         keys: KeyStore,
+        key: bytes,
     ) -> None:
-        """`file`: of the checkpoint, which `keys` prove; `clock`: seconds since 1970; `kept_changes`: the most changes that are kept for
-        subscribers."""
+        """`file`: of the checkpoint, which `keys` prove; `key`: the Global Server's, which proves the beginning of an era; `clock`: seconds
+        since 1970; `kept_changes`: the most changes that are kept for subscribers."""
         self.feed = Feed(kept_changes)
         self.caught_up = asyncio.Event()  # set once the view was at the end of the log
         self.changes = 0  # counted since the start
@@ -72,11 +77,14 @@ class FeedReader:
         self._person = person
         self._news = news
         self._keys = keys
+        self._key = key
         self._saved = ""
+        self._era: Era | None = None
+        self._another_era = asyncio.Event()
         self._tasks = BackgroundTasks("presence-feed")
 
     async def start(self) -> None:
-        """Load the checkpoint and begin to read. `caught_up` is set later, because the broker may be away."""
+        """Load the checkpoint, and begin to read once the era is known. `caught_up` is set later, because the broker may be away."""
         data = await asyncio.to_thread(read_checkpoint, self._file, self._keys)
         if data is not None:
             try:
@@ -84,14 +92,41 @@ class FeedReader:
             except (KeyError, TypeError, ValueError) as error:  # nothing was taken from it, and the log holds everything
                 log.warning("feed.checkpoint_unusable", error=type(error).__name__)
         self._saved = self.feed.cursor
-        self._tasks.start(self._run())
+        if self._era is not None:
+            self._enter(self._era)
+        self._tasks.start(self._read_each_era())
         self._tasks.start(self._save_now_and_then())
+
+    def era_is(self, stream: str, era: Era) -> None:
+        """The Global Server says in which era a stream is."""
+        if stream == PRESENCE_LOG and era != self._era:
+            self._era = era
+            if self._tasks:
+                self._enter(era)
+
+    def _enter(self, era: Era) -> None:
+        if self.feed.enter(*era):
+            log.warning("feed.another_era", era=era.number)
+            self.caught_up.clear()
+            self._news()
+        self._another_era.set()
 
     async def stop(self) -> None:
         """Stop, and write a checkpoint."""
         if self._tasks:
             await self._tasks.stop()
             await self._save()
+
+    async def _read_each_era(self) -> None:
+        reading = BackgroundTask("presence-feed-reading")
+        try:
+            while True:
+                await self._another_era.wait()
+                self._another_era.clear()
+                await reading.stop()
+                reading.start(self._run())
+        finally:
+            await reading.stop()
 
     async def _run(self) -> None:
         while True:
@@ -137,16 +172,15 @@ class FeedReader:
         return following
 
     async def _take(self, item: StreamItem) -> None:
-        if (began := era_told(item.body)) is not None:
-            if item.offset == 0 and began.former:  # what an earlier era told of users who do not move is in no stream any more
-                self.feed.whole = False
-            self.feed.signed = True
+        if era_told(item.body) is not None:
+            self._take_beginning(item)
             return
         try:
             event = _read(item.body)
             if event.type != TYPE:
                 return  # from a later version of Flash
             version = int(event.id.rpartition("/")[2])
+            life = int(event.life)
             at = datetime.fromisoformat(event.time).timestamp()
         except (msgspec.DecodeError, ValueError):
             log.warning("feed.message_unreadable", offset=item.offset)
@@ -156,10 +190,20 @@ class FeedReader:
             self.not_believed += 1
             log.warning("feed.change_not_believed", offset=item.offset, uid=data.uid, home=data.home, publisher=item.publisher, why=why)
             return
-        if self.feed.apply(Change(item.offset, data.uid, item.body), Standing(version, data.status, data.since)):
+        if self.feed.apply(Change(item.offset, data.uid, item.body), Standing(version, data.status, data.since, life)):
             self.changes += 1
             self.delay_s = max(0.0, self._clock() - at)
             self._news()
+
+    def _take_beginning(self, item: StreamItem) -> None:
+        began = era_that_began(item.body, self._key) if self._broker.speaks_for(item.publisher, GLOBAL) else None
+        if began is None:
+            self.not_believed += 1
+            log.warning("feed.era_not_believed", offset=item.offset, publisher=item.publisher)
+            return
+        if began.former:  # what an earlier era told of users who do not move is in no stream any more
+            self.feed.whole = False
+        self.feed.signed = True
 
     async def _not_believed(self, item: StreamItem, event: _CloudEvent) -> str | None:
         """Why a change does not count; None when it comes from the home of the user whom it names. What was published before Flash signed

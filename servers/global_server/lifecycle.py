@@ -51,6 +51,7 @@ class Lifecycle(Components):
         await self.clock_check.refuse_wrong()
         await self.projector.start()
         await self.keeper.begin()
+        await asyncio.to_thread(self.trust.certify_itself, life=self.store.life)
         await self.projector.catch_up()
         await self.erasure.start()
         self.writer.start()
@@ -78,9 +79,8 @@ class Lifecycle(Components):
     async def stop(self) -> None:
         """Finish what was begun."""
         self.started = False
-        if self.with_presence:
-            await self.presence.stop()
         await self.stop_in_order(
+            *([self.presence] if self.with_presence else []),
             self.readiness,
             self.clock_check,
             self.keeper,
@@ -102,8 +102,8 @@ class Lifecycle(Components):
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
-        if not self.started:
-            return "The Global Server is starting or stopping."
         if self.keeper.waits:
             return self.keeper.waits
+        if not self.started:
+            return "The Global Server is starting or stopping."
         return self.readiness.why_not()

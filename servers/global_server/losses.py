@@ -15,7 +15,7 @@ from servers.store.event_store import Store
 from servers.trust.records import LOSS, Records
 from servers.writing.writer import Writer
 
-MAX_WAITING = 1_000  # whoever may ask may invent names; this bounds what is remembered
+MAX_WAITING = 1_000  # this bounds what is remembered, and there are fewer homes
 
 log = structlog.get_logger()
 

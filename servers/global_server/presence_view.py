@@ -41,16 +41,17 @@ class PresenceView:
         monotonic: Callable[[], float],
         kept_changes: int,
         keys: KeyStore,
+        key: bytes,
         scheduler: Scheduler,
     ) -> None:
-        """`file`: of the checkpoint, which `keys` prove; `grants`: by handle; `alive`: the homes that are heard; `catch_up`: brings the
-        directory up to date; `clock`, `monotonic`: seconds since 1970, and since some moment."""
+        """`file`: of the checkpoint, which `keys` prove; `key`: the Global Server's; `grants`: by handle; `alive`: the homes that are
+        heard; `catch_up`: brings the directory up to date; `clock`, `monotonic`: seconds since 1970, and since some moment."""
         self._scheduler = scheduler
         self._directory = directory
         self._grants = grants
         self._alive = alive
         self._catch_up = catch_up
-        self.reader = FeedReader(broker, file, clock, self._person, self._news, kept_changes, keys)
+        self.reader = FeedReader(broker, file, clock, self._person, self._news, kept_changes, keys, key)
         self.feed = self.reader.feed
         self.subscribers = Subscribers(self.feed, directory.users.get, self._silent, blank_s, monotonic)
 

@@ -35,7 +35,7 @@ from servers.messaging.questions import (
     RemoteUser,
     ToldTime,
 )
-from servers.security.tokens import Signer
+from servers.security.signer import Signer
 from servers.trust.enrolment import Enrol
 from servers.trust.server_identity import NotBelieved
 from servers.writing.writer import Writer
@@ -62,9 +62,9 @@ class Questions:
     vouching: Vouching
 
     async def openly(self, body: bytes) -> bytes:
-        """The answer to a question in the clear. An enrolment and a card prove themselves; time and life are asked before an enrolment."""
+        """The answer to a question in the clear. An enrolment and a card prove themselves; the time is asked before an enrolment."""
         try:
-            question = msgpack.decode(body, type=Enrol | AskCard | AskTime | AskLife)
+            question = msgpack.decode(body, type=Enrol | AskCard | AskTime)
         except MsgspecError:
             log.error("global.question_unknown")
             return msgpack.encode(Refused("unknown question"))
@@ -72,8 +72,6 @@ class Questions:
             return msgpack.encode(self._time())
         if isinstance(question, Enrol):
             return msgpack.encode(await self.registrar.enrol(question))
-        if isinstance(question, AskLife):
-            return msgpack.encode(await self.losses.told(question))
         return msgpack.encode(self.cards.shown(question))
 
     async def answer(self, source: str, body: bytes) -> bytes:

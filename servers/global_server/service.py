@@ -27,7 +27,8 @@ from servers.global_server.uid_blocks import UidBlocks
 from servers.security.identity import INTEGRATOR, OPS, Identity
 from servers.security.passwords import Caller, Passwords
 from servers.security.rate_limit import RateLimit
-from servers.security.tokens import CONSOLE, GLOBAL, HOME, OF_OLD_CLIENTS, KeyVerifier, Signer
+from servers.security.signer import Signer
+from servers.security.tokens import CONSOLE, GLOBAL, HOME, OF_OLD_CLIENTS, KeyVerifier
 from servers.sessions.parts import Outlet
 from servers.store.log.event_log import Conflicted
 from servers.writing.writer import Writer
@@ -88,6 +89,10 @@ class GlobalServer:
     def ready(self) -> str | None:
         """None when users can be served, else why not."""
         return self.lifecycle.ready()
+
+    def closed(self) -> str | None:
+        """None once it has started, else why not: its ops must accept a loss first, or it starts or stops."""
+        return None if self.lifecycle.started else self.lifecycle.ready()
 
     def warnings(self) -> list[str]:
         """What is wrong elsewhere, one sentence each."""

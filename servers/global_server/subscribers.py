@@ -126,7 +126,7 @@ class Subscribers:
             outlet.abort()
             return
         subscriber.position += len(changes)
-        parts = [Part(PRESENCE, c.body, cursor=c.cursor) for c in changes if subscriber.sees(c, self._user(c.uid))]
+        parts = [Part(PRESENCE, c.body, cursor=self._feed.cursor_of(c)) for c in changes if subscriber.sees(c, self._user(c.uid))]
         if parts:
             outlet.write(parts)
         if len(changes) == PORTION:

@@ -4,18 +4,18 @@ store -> projections, trust -> writer -> outbox, sealer -> notifier -> inbox, pe
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
 
-from broker.port import Broker
+from broker.port import Broker, Outgoing
 from domain.event import Event
 from domain.events.global_server import UserRegistered
 from domain.events.home import MessageSent
 from domain.registry.registered_home import GLOBAL
 from domain.rules import home as home_rules
-from domain.rules.sources import people
+from domain.rules.sources import TELLS_OF, people
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
 from runtime.ids import new_id
@@ -38,6 +38,7 @@ from servers.lives.keeper import LifeKeeper
 from servers.messaging.belief import Belief
 from servers.messaging.cards import Cards
 from servers.messaging.clock_check import ClockCheck
+from servers.messaging.dedup import Dedup
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
 from servers.messaging.inbox_parts import MailListener
@@ -56,7 +57,7 @@ from servers.sessions.blanks import BlankWheel
 from servers.sessions.notifier import SessionNotifier
 from servers.sessions.sessions import Session, Sessions
 from servers.sessions.tickets import Tickets
-from servers.store.event_store import Store
+from servers.store.event_store import Committed, Store
 from servers.store.log.lease import Lease
 from servers.trust.publications import SEAL, HistoryJudge, HistorySigner
 from servers.trust.trust import Trust
@@ -82,7 +83,8 @@ def assemble(
     name, projections, sessions = config.name, HomeProjections(), Sessions()
     scheduler = scheduler or Scheduler()
     presence, contacters, closed = projections.presence, projections.contacters, projections.closed
-    verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock, is_another=projections.handles.differs)
+    verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock,
+                           is_another=lambda uid, handle: words.another(uid, handle))  # fmt: skip
     verifier.refused = closed.uids
     rules = home_rules.rules_for(name)
     store = Store(config.store_url, name, rules, config.keys_url)
@@ -94,25 +96,32 @@ def assemble(
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out,
                     set_back=lambda why: keeper.stop_writing(why), erasure=erasure)  # fmt: skip
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
-    trust = Trust(name, store.keys.table, clock)
+    with store.closed_on_failure():
+        trust = Trust(name, store.keys.table, clock)
     cards = Cards(broker, trust, monotonic, lambda: global_client.announce(), config.cards)
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
-    words = UserWords(store.keys.table, lambda: trust.peers.global_key)
+    words = UserWords(store.keys.table, lambda: trust.peers.global_key, taken=projections.handles.differs)
     word_asking = WordAsking(requests, store, words, monotonic, lambda: outbox.receivers.all_reachable())
 
     def lives_here(uid: int) -> bool:
         return uid in projections.handles.names
 
     belief = Belief(name, words, lives_here, closed.uids, word_asking.nobodies, word_asking.want)
-    to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want)
-    outbox = Outbox(store, writer, broker, name, recipients, partial(presence_feed, home=name), trust=trust, want_card=cards.want,
-                    words=to_tell, committed=lambda source: inbox.dedup.position(source), signer=HistorySigner(trust, clock),
-                    overdue=lambda event: isinstance(event, MessageSent) and event.at < oldest())  # fmt: skip
+    to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want, TELLS_OF)
+
+    def tell_integrators(committed: Committed) -> Sequence[Outgoing]:
+        return presence_feed(committed, name, presence_refill.era, store.life)
+
+    dedup, ttl_s = Dedup(), config.housekeeping.message_ttl_s
+    outbox = Outbox(store, writer, broker, name, recipients, tell_integrators, trust=trust, want_card=cards.want,
+                    words=to_tell, committed=dedup.position, signer=HistorySigner(trust, clock),
+                    overdue=lambda event: isinstance(event, MessageSent) and event.at < clock() - ttl_s and may_expire())  # fmt: skip
     sealer = Sealer(store, writer, name, config.seals, outbox.recent, partial(trust.identity.sign, SEAL))
     enrolling = Enrolling(broker, trust, config.url, lambda: store.life, config.enrolment, config.registry_keys)
     keys_file = config.directory / "global-keys.json"
     global_client = GlobalClient(requests, name, config.url, keys_file, verifier.set_keys, store, trust, enrolling, cards, words,
-                                 sealed=lambda position: keeper.heard_of("The Global Server", position))  # fmt: skip
+                                 sealed=lambda position: keeper.heard_of("The Global Server", position),
+                                 believed=lambda: peers.beat_now())  # fmt: skip
     clock_check = ClockCheck(name, store, OpenUntilEnrolled(requests), clock, monotonic, config.clock)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire,
                                 OverdueMail(store, writer, outbox.receivers, lambda who: peers.is_up(who)))  # fmt: skip
@@ -127,9 +136,9 @@ def assemble(
     peer_presence = PeerPresence(requests, peers, contacters, notifier, global_client.announce)
     writer.listeners += (outbox.offer, notifier.committed)
 
-    def oldest() -> float:
-        """A message that was sent before has outlived its time, if the clock can be believed."""
-        return clock() - config.housekeeping.message_ttl_s if clock_check.seems_right else 0.0
+    def may_expire() -> bool:
+        """Whether a message that has outlived its time by our clock may bounce, because the clock can be believed."""
+        return clock_check.seems_right
 
     def heard(event: Event, source: str) -> None:
         global_client.heard(event, source)
@@ -141,13 +150,14 @@ def assemble(
         outbox.receivers.confirm(source, position)
         keeper.heard_of_peer(source, position)
 
-    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, oldest), heard,
-                  scheduler=scheduler, trust=trust, belief=belief, listener=MailListener(
-                      told=heard_back, unopened=lambda source, why: mail_check.unopened(source, why),
+    inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, clock, ttl_s, may_expire), heard,
+                  trust=trust, belief=belief, dedup=dedup, scheduler=scheduler, listener=MailListener(
+                      hears=(*GlobalClient.HEARS, UserRegistered, *SessionNotifier.HEARS), receivers=outbox.receivers.known,
+                      told=heard_back, card=cards.learn, unopened=lambda source, why: mail_check.unopened(source, why),
                       missing=lambda source: mail_check.missing(source), came_before=lambda source: mail_check.came_before(source),
                       sent_again=peer_presence.ask_anew))  # fmt: skip
     mail_check = MailCheck(name, requests, outbox.receivers, inbox, peers, cards, lambda: (store.life, outbox.recent.last),
-                           lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
+                           partial(store.run, store.last_position), lambda who, position: keeper.heard_of_peer(who, position))  # fmt: skip
 
     def came_up(server: str) -> None:
         peer_presence.came_up(server)
@@ -155,7 +165,7 @@ def assemble(
 
     tickets = Tickets(name, sessions, contacters, requests, clock, new_id, config.max_tickets)
     projector = Projector(store, config.directory, by_name(projections))
-    at_global = LifeAtGlobal(OpenUntilEnrolled(requests), broker, name)
+    at_global = LifeAtGlobal(requests, broker, enrolling, name)
     keeper = LifeKeeper(server=name, store=store, writer=writer, projector=projector, broker=broker, store_url=config.store_url,
                         keys_url=config.keys_url, clock=clock, end=lambda: outbox.recent.last,
                         judge=lambda: HistoryJudge(trust.peers.global_key, broker.speaks_for),
@@ -163,7 +173,7 @@ def assemble(
                         another=at_global.another if lease is None and config.shared_broker else None)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
-    questions = Questions(health, tickets, presence, contacters, cards, mail_check)
+    questions = Questions(health, tickets, presence, contacters, cards, mail_check, lambda: store.life)
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import structlog
@@ -40,8 +40,9 @@ log = structlog.get_logger()
 @dataclass(slots=True, eq=False)
 class GlobalClient:
     """Asks the Global Server. `believe` is called with the public keys of tokens whenever the Global Server has told them. `announced` is
-    set once the Global Server knows this home, and this home knows the keys. `sealed` is called with the position up to which the Global
-    Server has seals of this home's log. `refused`: why the Global Server does not know this home."""
+    set once the Global Server knows this home, and this home knows the keys; `believed` is called then, because from now on its
+    heartbeats are believed. `sealed` is called with the position up to which the Global Server has seals of this home's log.
+    `refused`: why the Global Server does not know this home."""
 
     requests: Requests
     name: str
@@ -54,6 +55,7 @@ class GlobalClient:
     cards: Cards
     words: UserWords
     sealed: Callable[[int], None]
+    believed: Callable[[], None]
     refused: str = field(default="", init=False)
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
     _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
@@ -89,8 +91,13 @@ class GlobalClient:
                 raise Unavailable("The Global Server's answer is unreadable.") from None
             if found.user is None:
                 raise UnknownUser(uid=uid)
+            await self.store.run(self.words.load, (uid,))
             if found.word:  # it is sent with the first mail for this user, so that their home knows whose it is
                 self._learn(found.word)
+            if self.words.another(uid, found.user.handle):
+                self.words.twice += not found.word  # one that came was counted
+                log.error("home.uid_given_twice", home=self.name, uid=uid)
+                raise Unavailable("The Global Server has given this number, or this handle, to two people. Ask its ops.")
             known = self._users[uid] = found.user
             if len(self._users) > REMEMBERED_USERS:
                 self._users.popitem(last=False)
@@ -105,6 +112,8 @@ class GlobalClient:
     def forget(self, uid: int) -> None:
         """Ask anew about this user, who left for good."""
         self._users.pop(uid, None)
+
+    HEARS: ClassVar = (HomeRevoked,)
 
     def heard(self, event: Event, source: str) -> None:
         """The Global Server has revoked a certificate."""
@@ -159,6 +168,7 @@ class GlobalClient:
         await asyncio.to_thread(self._remember, told.keys)
         self.refused = ""
         self._said.clear()
+        self.believed()
         self.announced.set()
 
     def _say(self, why: str) -> None:

@@ -1,26 +1,35 @@
-"""What a home asks the Global Server about its own log. Rule: without an answer the home knows no more than before, and waits no longer."""
+"""What a home asks the Global Server about its own log. Rule: it is asked and answered in boxes, so a home that lost its keys is enrolled
+first; without an answer the home knows no more than before, and waits no longer."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
+import structlog
 from msgspec import MsgspecError
 
 from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
+from servers.home.enrolling import Enrolling
 from servers.lives.knowledge import Known, Loss
 from servers.messaging.questions import AskCard, AskLife, Requests, ToldCard, ToldLife, ask, home_key
+from servers.trust.server_identity import NotBelieved
 
 ASK_TIMEOUT_S = 2.0  # a home that starts waits for this
 TWIN_TIMEOUT_S = 1.0  # the same, at every start that needs no lease
 
+log = structlog.get_logger()
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)
 class LifeAtGlobal:
     """Asks for one home."""
 
     requests: Requests
     broker: Broker
+    enrolling: Enrolling
     name: str
+    _said: str = field(default="", init=False)
 
     async def known(self) -> Known | None:
         """How far the Global Server knows this home's log to have come; None when it does not answer."""
@@ -44,6 +53,13 @@ class LifeAtGlobal:
 
     async def _ask(self, question: AskLife) -> ToldLife | None:
         try:
+            if self.enrolling.needed:  # its keys are new, or were lost with its log
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    await self.enrolling.enrol()
             return await ask(self.requests, GLOBAL, question, ToldLife, ASK_TIMEOUT_S)
-        except (Unavailable, MsgspecError):  # it is away, or from before logs had lives
+        except (Unavailable, MsgspecError, NotBelieved, TimeoutError) as error:  # it is away, or does not know this home
+            why = str(error) or type(error).__name__
+            if why != self._said:
+                self._said = why
+                log.warning("life.not_asked", server=self.name, why=why)
             return None

@@ -69,8 +69,8 @@ class Lifecycle(Components):
         self.writer.start()
         await self.broker.declare_inbox(self.name)
         await self.broker.declare_inbox(GLOBAL)  # for our seals: a message without a queue would stop the outbox
-        await self.outbox.start()
         await self.presence_refill.start()
+        await self.outbox.start()
         self.sealer.start()
         await self.peers.start()
         await self.broker.serve(home_key(self.name), self.answers.answer)

@@ -29,7 +29,7 @@ class HomeMetrics(Collector):
         yield from turns(self._home.scheduler)
         yield from mail(home.inbox, home.outbox.receivers, home.mail_check)
         yield from history(home.outbox.history_sender)
-        yield CounterMetricFamily("flash_uids_given_twice", "Tokens for the uid of somebody else.", self._home.verifier.strangers)
+        yield CounterMetricFamily("flash_uids_given_twice", "Users refused as somebody else.", self._home.given_twice)
         yield from seals(home.sealer)
         yield from life(home.keeper)
         yield from trust(home.cards)

@@ -32,6 +32,7 @@ class PeerPresence:
     contacters: ContacterIndex
     notifier: SessionNotifier
     announce: Callable[[], None]
+    _lives: dict[str, int] = field(default_factory=dict, init=False)  # of the homes' logs, at their last answers
     _asking: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("peer-presence"), init=False)
 
     def came_up(self, server: str) -> None:
@@ -65,10 +66,14 @@ class PeerPresence:
                 return
 
     async def _ask(self, home: str) -> list[tuple[int, Presence]]:
+        """How the users of a home stand. A log that began another life may use versions again that it had lost."""
         uids = self.contacters.watched_at(home)
         told: list[tuple[int, Presence]] = []
         for start in range(0, len(uids), UIDS_PER_QUESTION):
             question = AskPresence(uids[start : start + UIDS_PER_QUESTION])
             answer = await ask(self.requests, home_key(home), question, ToldPresence, SNAPSHOT_TIMEOUT_S)
+            if answer.life != self._lives.setdefault(home, answer.life):
+                self._lives[home] = answer.life
+                self.notifier.count_anew(home)
             told.extend((user.uid, Presence(user.version, user.status, user.since, user.note, user.name)) for user in answer.users)
         return told

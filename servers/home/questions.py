@@ -2,6 +2,7 @@
 that is not understood gets no answer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import msgpack
@@ -41,6 +42,7 @@ class Questions:
     contacters: ContacterIndex
     cards: Cards
     mail_check: MailCheck
+    life: Callable[[], int]
 
     async def openly(self, body: bytes) -> bytes:
         """The answer to a question in the clear: a card proves itself. Raises `msgspec.MsgspecError` for any other question."""
@@ -63,5 +65,6 @@ class Questions:
             answer = await self.mail_check.answer(source, question)
         else:
             users, watched = self.presence.users, self.contacters.is_watched_from
-            answer = ToldPresence([UserPresence(uid, *users.get(uid, NEVER)) for uid in question.uids if watched(uid, source)])
+            answer = ToldPresence([UserPresence(uid, *users.get(uid, NEVER)) for uid in question.uids if watched(uid, source)],
+                                  self.life())  # fmt: skip
         return msgpack.encode(answer)

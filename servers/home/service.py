@@ -1,66 +1,41 @@
 """A Home Server without HTTP: the calls of its users. Rule: every change is a command to the writer, and the answer follows the commit."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from domain.errors import Invalid, Rejected, UnknownSession
+from domain.errors import Invalid, UnknownSession
 from domain.event import Event
-from domain.events.home import MessageQueued
-from domain.mailbox.commands import Acknowledge, MarkDone, Resume
-from domain.mailbox.state import MailboxState
-from domain.user.commands import LogIn, LogOff, NoteRoute, Send, SetStatus
-from domain.user.decide import must_be_open
-from domain.user.state import UserState
-from projections.by_server import HomeProjections
+from domain.mailbox.commands import Acknowledge, MarkDone
+from domain.user.commands import NoteRoute, Send, SetStatus
 from runtime.deferred import Deferred, succeeded
-from runtime.scheduler import Scheduler
 from runtime.times import rfc3339
 from servers.home import work
-from servers.home.contact_list import ContactList
 from servers.home.global_client import GlobalClient
 from servers.home.health import Health
-from servers.home.housekeeping import Housekeeping
-from servers.home.lifecycle import Lifecycle
+from servers.home.logins import Logins
 from servers.security.identity import Identity
 from servers.security.rate_limit import RateLimit
 from servers.security.tokens import KeyVerifier
 from servers.sessions import views
-from servers.sessions.blanks import BlankWheel
-from servers.sessions.part_bodies import goodbye_part, welcome_head
-from servers.sessions.parts import Outlet
-from servers.sessions.sessions import Hello, Session, Sessions
+from servers.sessions.part_bodies import goodbye_part
+from servers.sessions.sessions import Session
 from servers.sessions.tickets import Tickets
-from servers.sessions.welcome import Welcome
-from servers.writing.writer import Writer
 
 GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time
 GOODBYE_FIRST_S = 1.0
-NEVER_GIVEN = 2**63 - 1  # no mailbox ever reaches this number
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class HomeServer:
+class HomeServer(Logins):
     """One home's users: their sessions, contacts and messages. Every method may raise `Unavailable`; then nothing has changed."""
 
     name: str
     url: str
-    lifecycle: Lifecycle
     health: Health
     verifier: KeyVerifier
-    writer: Writer
-    sessions: Sessions
-    contacts: ContactList
-    projections: HomeProjections
-    housekeeping: Housekeeping
-    blanks: BlankWheel[Session]
     tickets: Tickets
     global_client: GlobalClient
     sends: RateLimit
-    changes: RateLimit
     statuses: RateLimit
-    monotonic: Callable[[], float]
-    new_id: Callable[[], str]
-    scheduler: Scheduler
     _stopping: bool = field(default=False, init=False)
 
     @property
@@ -77,7 +52,7 @@ class HomeServer:
         self._stopping = True
         for number, session in enumerate(self.sessions):
             after_s = GOODBYE_FIRST_S + GOODBYE_SPREAD_S * (number % 100) / 100
-            self._forget(session)
+            self.forget(session)
             session.outlet.write((goodbye_part("shutdown", round(after_s, 2)),))
             session.outlet.close()
         await self.lifecycle.stop()
@@ -94,118 +69,39 @@ class HomeServer:
 
     def warnings(self) -> list[str]:
         """What is wrong elsewhere, one sentence each."""
-        refused = self.lifecycle.global_client.refused
-        return [*self.lifecycle.readiness.warnings(), *([f"This home is not announced: {refused}"] if refused else [])]
+        found = list(self.lifecycle.readiness.warnings())
+        if self.given_twice:
+            found.append(
+                f"{self.given_twice} times somebody came under a number or a handle that is somebody else's here, and was refused: the "
+                "Global Server gave it to two people. Ask its ops."
+            )
+        if refused := self.lifecycle.global_client.refused:
+            found.append(f"This home is not announced: {refused}")
+        return found
+
+    @property
+    def given_twice(self) -> int:
+        """How many tokens and words were refused since the start because they give somebody's number or handle to somebody else."""
+        return self.verifier.strangers + self.lifecycle.words.twice
 
     def closed(self) -> str | None:
         """None when calls may come in, else why not: a process that may not write must not answer either."""
         lease = self.lifecycle.lease
         if lease is not None and (why_not := lease.why_not()) is not None:
             return why_not
-        if self.lifecycle.keeper.waits:
-            return self.lifecycle.keeper.waits
-        return None if self.lifecycle.started else "This home is starting."
+        return self.lifecycle.keeper.waits or (None if self.lifecycle.started else "This home is starting.")
 
     @property
     def idle(self) -> bool:
         """Whether nothing is under way."""
         return self.lifecycle.idle
 
-    async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
-        """Begin a session; write `welcome` and the waiting messages, as far as the client takes them. Raises `TooManyRequests`, also for
-        too many sessions."""
-        index = self.projections.contacters
-        self.changes.take(who.uid, work.reading(index, who.uid) + work.telling(index, who.uid))
-        session_id = f"{self.lifecycle.life}.{self.new_id()}"
-        login = LogIn(
-            uid=who.uid,
-            cause=session_id,
-            handle=who.handle,
-            name=who.name,
-            session=session_id,
-            client=hello.client,
-            replaces=hello.resume_session,
-        )
-        if hello.resume_seq and (hello.resume_session or "").rpartition(".")[0] not in self.lifecycle.known_lives:
-            hello = replace(hello, resume_seq=NEVER_GIVEN)  # in another life of this log another message may have had that number
-        resume = Resume(uid=who.uid, cause=session_id, session=session_id, seen=hello.resume_seq or 0)
-
-        def begin(events: list[Event]) -> Session:
-            return self._begin(login, hello, outlet, self.writer.state(login.stream), self.writer.state(resume.stream))
-
-        try:
-            session: Session = await self.writer.submit((login, resume), answer=begin, lane=who.uid)
-        except Rejected:
-            raise
-        except BaseException:  # the login may be on disk all the same, and then it must be ended there
-            if (begun := self.sessions.get(session_id)) is not None:  # whoever called was cancelled in this very moment
-                self._end(begun, "lost")
-            else:
-                self.housekeeping.end(LogOff(uid=who.uid, cause=session_id, session=session_id, reason="lost"))
-            raise
-        replaced = self.sessions.get(hello.resume_session) if hello.resume_session else None
-        if replaced is not None and replaced.uid == who.uid:  # the client knows that this session is dead; this home had not noticed
-            self._forget(replaced)
-            replaced.outlet.abort()
-        if session.welcome is not None:
-            try:
-                await session.welcome.begun
-            except BaseException:
-                self._end(session, "lost")
-                raise
-        return session
-
-    def _begin(self, login: LogIn, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
-        waiting = list(mailbox.waiting.values())
-        sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
-        must_be_open(user)  # the user may have left for good in the very commit of this login
-        count = sum(isinstance(event, MessageQueued) for event in waiting)
-        verdict = "replayed" if count else "fresh"
-        if hello.resume_seq is not None:
-            missed = mailbox.last_seq - hello.resume_seq - sum(event.seq > hello.resume_seq for event in waiting)
-            if missed:  # acknowledged on another session, expired, or a number that this home never gave
-                verdict = "gap"
-        head = welcome_head(login.session, user, self.blanks.interval_s, verdict, count)
-        session = Session(login.session, login.uid, outlet, hello.pong, self.monotonic(), sent)
-        welcome = Welcome(outlet, head, dict(user.contacts), self.contacts.notifier.shown, session.welcomed)
-        session.await_welcome(welcome)
-        self.sessions.add(session)
-        self.blanks.add(session)
-        if waiting:
-            self.sessions.enqueue(session, waiting)
-        welcome.start(self.scheduler, login.uid)
-        return session
-
-    def lost(self, session: Session) -> None:
-        """The session's transport is gone."""
-        self._end(session, "lost")
-
-    async def log_off(self, who: Identity, session_id: str) -> None:
-        """End one of the user's own sessions. A session that is over already stays over."""
-        session = self.sessions.get(session_id)
-        if session is None or session.uid != who.uid:
-            return
-        logoff = LogOff(uid=who.uid, cause=session_id, session=session_id, reason="logoff")
-        await self.writer.submit((logoff,), lane=who.uid)
-        if self._forget(session):
-            session.outlet.write((goodbye_part("logoff", None),))
-            session.outlet.close()
-
     def silent(self, session: Session) -> None:
         """The client has answered no blank for too long: it counts as dead, unless this home has refused its calls meanwhile."""
         if self.closed() is not None:
             session.seen_at = self.monotonic()
         else:
-            self._end(session, "timeout")
-
-    def _end(self, session: Session, reason: str) -> None:
-        if self._forget(session):
-            session.outlet.abort()
-            self.housekeeping.end(LogOff(uid=session.uid, cause=session.id, session=session.id, reason=reason))
-
-    def _forget(self, session: Session) -> bool:
-        self.blanks.remove(session)
-        return self.sessions.remove(session)
+            self.end(session, "timeout")
 
     def send(
         self, who: Identity, id: str, to: int, text: str, in_reply_to: str | None, urgent: bool, ticket: str | None = None

@@ -16,7 +16,7 @@ from domain.errors import Rejected
 from domain.event import stored_fields, stream_uid
 from domain.events.every import every_event
 from domain.events.global_server import UserRegistered
-from domain.events.integrity import LifeBegan, LogRestored
+from domain.events.integrity import LifeBegan, LogRestored, LogSealed
 from domain.integrity.lives import life_began, life_stream
 from servers.encryption.event_codec import ENCRYPTED
 from servers.lives.history_since import HistorySince
@@ -36,7 +36,7 @@ class OtherLog(Rejected):
 @dataclass(slots=True)
 class Seen:
     """What a log holds. `versions`: the last version of each stream; `owners`: whose personal fields are in it; `erased`: who left for
-    good; `end`: the last row; `life`: the life that it is in."""
+    good; `end`: the last row; `life`: the life that it is in; `seals`: its seals, by their positions."""
 
     versions: dict[str, int] = field(default_factory=dict)
     owners: set[int] = field(default_factory=set)
@@ -44,6 +44,7 @@ class Seen:
     end: Row | None = None
     count: int = 0
     life: int = 0
+    seals: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def last(self) -> int:
@@ -56,6 +57,8 @@ class Seen:
             self.versions[row.stream] = row.version
             self._look_into(row)
             self.end, self.count = row, self.count + 1
+            if row.topic == LogSealed.TOPIC:
+                self.seals[row.position] = row.data
 
     def _look_into(self, event: Row | EventRecord) -> None:
         told = msgpack.unpackb(event.data, strict_map_key=False)
@@ -84,35 +87,43 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """`rows`: what comes behind the end; `missing`: events that are neither in the log nor in the history; `last`: how far both came;
-    `continues_at`: where the log says that it was restored."""
+    `agreed`: how far both say the same; `continues_at`: where the log says that it was restored."""
 
     rows: list[Row]
     missing: list[str]
     last: int
+    agreed: int
     continues_at: int
     trackings: dict[str, int]
 
 
-def refuse_another_log(server: str, seen: Seen, since: HistorySince) -> None:
-    """Raises `OtherLog` when the history has another event at the end of the log."""
+def refuse_another_log(server: str, seen: Seen, since: HistorySince, parts_at: int = 0) -> None:
+    """Raises `OtherLog` when the history has another event at the end of the log. `parts_at`: where they were found to part before."""
+    if parts_at:
+        raise OtherLog(
+            f"from position {parts_at} on the history has other events of {server} than this log: "
+            "another process has gone on from a copy of it"
+        )
     end, told = seen.end, since.at_end
     if end is not None and told is not None and (told.stream, told.version, told.data) != (end.stream, end.version, end.data):
         raise OtherLog(f"at position {end.position} the history has another event of {server} than this log: it is not of this one's life")
 
 
 def continuation(
-    server: str, seen: Seen, since: HistorySince, trackings: Mapping[str, int], now: float, *, blind: bool, used: int = 0
-) -> Continuation:
+    server: str, seen: Seen, since: HistorySince, trackings: Mapping[str, int], now: float, *, blind: bool, used: int = 0,
+    parts_at: int = 0,
+) -> Continuation:  # fmt: skip
     """What comes behind a log that was `seen`. `blind`: the history does not say how far the server had come; `used`: the last position
-    that anybody knows of. Raises `OtherLog`."""
+    that anybody knows of; `parts_at`: the first position at which the history has something else, 0 where they agree. Raises `OtherLog`."""
     backed_up, former = seen.last, seen.life
     missing = seen.go_on(since.records)
     last, former = max(backed_up, since.last), seen.life or former
     place = max(last, used) + (JUMP_BLIND if blind else JUMP)
     rows = [Row(r.position, r.stream, r.version, r.topic, r.data) for r in since.records]
     rows.append(_marker(server, backed_up, last, len(missing), seen.versions, place, now))
-    rows.append(_life_began(server, former, last, seen.versions, place + 1, now))
-    return Continuation(rows, missing, last, place, _trackings(trackings, since, blind))
+    agreed = parts_at - 1 if parts_at else last
+    rows.append(_life_began(server, former, agreed, seen.versions, place + 1, now))
+    return Continuation(rows, missing, last, agreed, place, _trackings(trackings, since, blind))
 
 
 def _marker(server: str, backed_up: int, last: int, missing: int, versions: Mapping[str, int], position: int, now: float) -> Row:

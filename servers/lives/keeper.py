@@ -70,6 +70,7 @@ class LifeKeeper:
     waits: str = field(default="", init=False)  # for the ops: what a server says that may not serve
     waiting: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set with `waits`
     over: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # set when a running server must end
+    parts_at: int = field(default=0, init=False)  # the first position at which the history has something else, at this start
     put_back: int = field(default=0, init=False)  # events that the history had, at this start
     doubts: int = field(default=0, init=False)  # how often a peer knew more than the log has
     _looked_at: float = field(default=0.0, init=False)
@@ -84,10 +85,16 @@ class LifeKeeper:
         end = await self.store.run(self.store.last_position)
         if self.projector.folded > end:  # this process stood by, and has folded what the log does not have any more
             raise SetBack(SET_BACK_MEANWHILE.format(server=self.server, folded=self.projector.folded, end=end))
-        known = await self._known(end)
-        if known is not None and known.position > end:
-            log.error("life.set_back", server=self.server, end=end, known=known.position, by=known.who)
+        known = await self._known_here(end)
+        if known.position > end or self.parts_at:  # before anybody is asked: to ask, a home may be enrolled in the place of another one
             await self._refuse_twin(SURE)  # a log that is behind may be a copy of one that is at work, on a machine that is busy
+        told = await self.ask_others()
+        if told is not None and told.position > max(end, known.position):
+            known = told
+            await self._refuse_twin(SURE)
+        if known.position > end or self.parts_at:
+            what = "life.parted" if self.parts_at else "life.set_back"
+            log.error(what, server=self.server, end=end, known=known.position, by=known.who, parts_at=self.parts_at)
             await self._go_on(end, known)
         await self.store.run(self.store.begin_life, self.clock())
 
@@ -96,12 +103,15 @@ class LifeKeeper:
             if self.another is not None and await self.another():
                 raise Taken(TWICE.format(server=self.server))
 
-    async def _known(self, end: int) -> Known | None:
-        """The furthest that anybody knows the log to have come. A log that has events goes on without its broker; an empty one waits."""
+    async def _known_here(self, end: int) -> Known:
+        """The furthest that its checkpoints and the history know the log to have come. A log that has events goes on without its broker;
+        an empty one waits."""
         found = [Known("a checkpoint in the data directory", self.projector.remembered)]
         while True:
             try:
-                found.append(Known("the history", await self._newest_in_history(end)))
+                seen = await self._newest_in_history(end)
+                found.append(Known("the history", seen.last))
+                self.parts_at = await self.store.run_reader(self._parts_at, seen)
                 break
             except Unavailable as error:
                 log.warning("life.history_away", server=self.server, detail=error.detail)
@@ -110,15 +120,20 @@ class LifeKeeper:
             self._say(f"The broker is away, and without its history {self.server} cannot tell whether its log is new or was emptied.")
             await asyncio.sleep(LOOK_S)
         self._say("")
-        if (told := await self.ask_others()) is not None:
-            found.append(told)
         return max(found, key=lambda known: known.position)
 
-    async def _newest_in_history(self, end: int) -> int:
+    async def _newest_in_history(self, end: int) -> HistorySince:
         await self.broker.wait_connected(CONNECT_S)
         newest = await self.store.run(self.store.read, end - 1, 1) if end else []
         since = newest[0].event.at - MARGIN_S if newest else 0.0
-        return await newest_in_history(self.broker, self.server, since, self.judge())
+        life = await self.store.run(self.store.stored_life)
+        return await newest_in_history(self.broker, self.server, since, self.judge(), life, end)
+
+    def _parts_at(self, seen: HistorySince) -> int:
+        """Where the history of this life has something else than the log: a copy of the log was at work, and its events came first."""
+        if not seen.same_places:
+            return 0
+        return seen.parts_at(self.store.log.read(min(seen.same_places) - 1, max(seen.same_places)))
 
     async def _go_on(self, end: int, known: Known) -> None:
         """Put behind the log's end what the history has. Returns when that is on disk."""
@@ -135,7 +150,9 @@ class LifeKeeper:
         await asyncio.to_thread(self.projector.forget)
         self._say("")
         self.put_back = len(behind.rows) - 2
-        log.warning("life.goes_on", server=self.server, agreed=behind.last, put_back=self.put_back, at=behind.continues_at, lost=str(loss))
+        log.warning(
+            "life.goes_on", server=self.server, agreed=behind.agreed, put_back=self.put_back, at=behind.continues_at, lost=str(loss)
+        )
 
     def _look(self) -> tuple[Seen, dict[str, int]]:
         seen = Seen()
@@ -145,25 +162,30 @@ class LifeKeeper:
 
     async def _plan(self, seen: Seen, trackings: dict[str, int], known: Known) -> tuple[Continuation, Loss]:
         since, other = await self._history(seen, trackings), ""
-        life, used = seen.life, known.position
+        life, used = seen.life, max(known.position, since.last)
+        parts_at = await self.store.run_reader(self._compare, since) or self.parts_at
         try:
-            refuse_another_log(self.server, seen, since)
+            refuse_another_log(self.server, seen, since, parts_at)
         except OtherLog as reason:
             since, other = HistorySince(), reason.detail
         blind = since.last < trackings.get(HISTORY, 0) or (not since.last and not other)
-        behind = continuation(self.server, seen, since, trackings, self.clock(), blind=blind, used=used)
+        behind = continuation(self.server, seen, since, trackings, self.clock(), blind=blind, used=used, parts_at=parts_at)
         first = since.records[0].position if since.records else 0
         missing = behind.missing or ([f"{self.server} 1 to {first - 1}"] if not trackings and not seen.versions and first > 1 else [])
         unreadable = await asyncio.to_thread(self._unreadable, seen)
-        return behind, Loss(self.server, life, behind.last, known, tuple(missing), unreadable, other)
+        return behind, Loss(self.server, life, behind.agreed, known, tuple(missing), unreadable, other)
 
     async def _history(self, seen: Seen, trackings: dict[str, int]) -> HistorySince:
         try:
             await self.broker.wait_connected(CONNECT_S)
-            return await read_history_since(self.broker, self.server, seen.last, trackings, self.judge())
+            return await read_history_since(self.broker, self.server, seen.last, trackings, self.judge(), seen.life, seen.seals)
         except Unavailable as error:
             log.warning("life.history_away", server=self.server, detail=error.detail)
             return HistorySince()
+
+    def _compare(self, since: HistorySince) -> int:
+        with closing(open_view(self.store_url, self.server)) as view:
+            return since.parts_at(view.rows()) if since.same_places else 0
 
     def _unreadable(self, seen: Seen) -> int:
         with closing(open_table(self.keys_url, self.store_url, self.server)) as keys:
@@ -226,7 +248,7 @@ class LifeKeeper:
 
     async def _look_again(self) -> None:
         try:
-            self.heard_of("The history", await self._newest_in_history(await self.store.run(self.store.last_position)))
+            self.heard_of("The history", (await self._newest_in_history(await self.store.run(self.store.last_position))).last)
         except Unavailable as error:
             log.warning("life.history_away", server=self.server, detail=error.detail)
 

@@ -36,13 +36,14 @@ def back_up_log(server: str, store_url: str, target: Path) -> BackedUp:
 
 
 def back_up_keys(server: str, keys_url: str, store_url: str, target: Path) -> int:
-    """Copy the keys of `server`, destroyed ones as destroyed, and its trust records into the new file `target`. Returns their number.
-    Called after `back_up_log`, so that no event in the backup lacks its key. Blocks. Raises as `back_up_log`."""
+    """Copy the keys of `server`, destroyed ones as destroyed, its trust records and the words of users into the new file `target`. Returns
+    the number of keys.    Called after `back_up_log`, so that no event in the backup lacks its key. Blocks. Raises as `back_up_log`."""
     with closing(open_table(keys_url, store_url, server)) as table:
         keys = table.everything()
         with _new_file(target) as fresh, closing(SqliteKeys(fresh)) as copy:
             copy.add(keys)
             copy_records(table, copy)
+            copy.add_words(table.every_word())
     return len(keys)
 
 

@@ -56,12 +56,12 @@ async def restore(
         seen, trackings = Seen(), log.trackings()
         seen.see(log.rows())
         backed_up, count = seen.last, seen.count
-        since = (
-            HistorySince() if history is None else await read_history_since(history, server, backed_up, trackings, judge or HistoryJudge())
-        )
+        since = HistorySince()
+        if history is not None:
+            since = await read_history_since(history, server, backed_up, trackings, judge or HistoryJudge(), seen.life, seen.seals)
         blind = not since.last or since.last < trackings.get(HISTORY, 0)
         try:
-            refuse_another_log(server, seen, since)
+            refuse_another_log(server, seen, since, since.parts_at(log.rows()) if since.same_places else 0)
             behind = continuation(server, seen, since, trackings, now, blind=blind)
         except OtherLog as other:
             raise NotRestored(other.detail) from other
@@ -97,13 +97,14 @@ def _refuse_unless_empty(target: LogTables) -> None:
 
 
 def _restore_keys(server: str, backup: Path | None, keys_url: str, target_url: str, owners: set[int], erased: set[int], now: float) -> int:
-    """Add the keys and the trust records of the backup; those that are still there win, and users who were erased after the keys were saved
-    get none. Returns how many keys are needed and missing."""
+    """Add the keys, the trust records and the users' words of the backup; those that are still there win, and users who were erased after
+    the keys were saved get none. Returns how many keys are needed and missing."""
     with closing(open_table(keys_url, target_url, server)) as table:
         table.add(dict.fromkeys(erased))
         if backup is not None:
             with closing(open_table(f"sqlite:///{backup}", "", server)) as saved:
                 table.add(saved.everything())
                 restore_records(saved, table)
+                table.add_words(saved.every_word())
             have_new_box_key(server, table, now)
         return len(owners - table.read(owners).keys())

@@ -52,12 +52,13 @@ def copy_store(server: str, source_url: str, target_url: str, directory: Path, k
 
 
 def _copy_keys(server: str, source_url: str, target_url: str, target: str) -> int:
-    """Copy the keys beside the events, destroyed ones as destroyed, and the trust records. Called before the events are committed, so that
-    none lies there without its key. Returns their number."""
+    """Copy the keys beside the events, destroyed ones as destroyed, the trust records and the users' words. Called before the
+    events are committed, so that none lies there without its key. Returns the number of keys."""
     with closing(open_table("", source_url, server)) as mine, closing(open_table("", target_url, server)) as theirs:
         every = mine.everything()
         theirs.add(every)
         copy_records(mine, theirs)
-        if theirs.everything() != every or theirs.records() != mine.records():
+        theirs.add_words(mine.every_word())
+        if (theirs.everything(), theirs.records(), theirs.every_word()) != (every, mine.records(), mine.every_word()):
             raise NotCopied(f"the keys beside {target} are not the ones beside the original")
     return len(every)

@@ -3,18 +3,21 @@ stream itself; the others hear of it with its heartbeats, and go on in the era t
 
 A stream that was deleted, or whose broker came back empty, begins again at offset 0 and looks like the old one. The Global Server looks at
 the first message of each stream now and then: another message at the same offset, or one at a lower offset, is another stream. A
-beginning that retention cut off only moves upwards.
+beginning that retention cut off only moves upwards. Once a minute it looks whether the newest message of the last minute is still there,
+too: a broker that came back with an older disk has another one at that place, or none; then an era begins in the middle of the stream.
 """
 
 import asyncio
 import hashlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
 from msgspec import MsgspecError, Struct, msgpack
+from msgspec.structs import replace
 
 from broker import topology
 from broker.port import Broker, Outgoing, StreamItem
@@ -26,7 +29,8 @@ from servers.trust.publications import HistoryJudge, HistorySigner
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
 
-LOOK_S = 5.0  # the first message of a stream is read in 3 ms; so late is a new stream noticed while nobody's connection was lost
+LOOK_S = 10.0  # a look costs 5 to 11 ms, with RabbitMQ's share; so late is a new stream noticed while nobody's connection was lost
+NOTE_S = 60.0  # whoever puts an older disk back puts back one that is older than this; two reads of a busy stream's end, 10 to 20 ms
 RECORD = "era "  # and a stream: what the Global Server knows of it
 STREAMS = (topology.HISTORY, topology.PRESENCE_LOG)
 
@@ -66,13 +70,15 @@ class Eras:
 
 
 class _Known(Struct, frozen=True, array_like=True):
-    """What the Global Server remembers of a stream: its era, and its first message at the last look."""
+    """What the Global Server remembers of a stream: its era, its first message at the last look, and one near its end (`at`, `mark`)."""
 
     number: int
     past: bool
     offset: int
     digest: bytes
     former: int = 0
+    at: int = -1
+    mark: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +90,9 @@ class EraKeeper:
     eras: Eras
     clock: Callable[[], float] = time.time
     look_s: float = LOOK_S
+    note_s: float = NOTE_S
+    monotonic: Callable[[], float] = time.monotonic
+    _noted: dict[str, float] = field(default_factory=dict, init=False)  # when a stream's end was looked at
     task: BackgroundTask = field(default_factory=lambda: BackgroundTask("eras"), init=False)
 
     def start(self) -> None:
@@ -115,22 +124,43 @@ class EraKeeper:
             first = await self.broker.first_of(stream)
             if first is None:
                 raise Unavailable(f"The beginning of {stream} cannot be read.")
-        number = self._marked(stream, first)
-        digest = hashlib.sha256(first.body).digest()
-        if number:
-            now = _Known(
-                number, False, first.offset, digest, 0 if known is None else known.former if known.number == number else known.number
-            )
-        elif known is not None and (first.offset > known.offset or (first.offset, digest) == (known.offset, known.digest)):
+        number, digest = self._marked(stream, first), _digest(first)
+        due = self.monotonic() >= self._noted.get(stream, -math.inf) + self.note_s
+        at, mark = (-1, b"") if known is None else (known.at, known.mark)
+        if known is not None and due and not await self._holds(stream, known, first):
+            log.error("eras.stream_set_back", stream=stream, era=known.number, offset=known.at)
+            number, at, mark = await self._begin(stream, known), -1, b""
+            now = _Known(number, False, first.offset, digest, known.number)
+        elif number and (known is None or number > known.number):
+            now = _Known(number, False, first.offset, digest, 0 if known is None else known.number)
+        elif known is not None and (
+            number == known.number or first.offset > known.offset or (first.offset, digest) == (known.offset, known.digest)
+        ):
             now = _Known(known.number, known.past, first.offset, digest, known.former)
         else:
             number = await self._begin(stream, known)
             now = _Known(number, known is None and _is_of_before(stream, first), first.offset, digest, 0 if known is None else known.number)
+        if known is None or now.number != known.number or due:
+            last = await self.broker.last_of(stream)
+            at, mark = (-1, b"") if last is None else (last.offset, _digest(last))
+            self._noted[stream] = self.monotonic()
+        now = replace(now, at=at, mark=mark)
         if now != known:
             raw = msgpack.encode(now)
             if not await asyncio.to_thread(self.trust.records.change, RECORD + stream, stored, raw):
                 return  # another Global Server was first; the next look tells
         self.eras.learn(stream, Era(now.number, now.past))
+
+    async def _holds(self, stream: str, known: _Known, first: StreamItem) -> bool:
+        """Whether the message near the end that was noted is still at its place. Raises `Unavailable`."""
+        if known.at < 0:
+            return True
+        if known.at < first.offset:  # retention has cut it off
+            last = await self.broker.last_of(stream)
+            return last is not None and last.offset >= known.at
+        async for item in self.broker.read_stream(stream, known.at, follow=False):
+            return (item.offset, _digest(item)) == (known.at, known.mark)
+        return False
 
     async def _stored(self, stream: str) -> bytes | None:
         return await asyncio.to_thread(self.trust.records.read, RECORD + stream)
@@ -159,6 +189,18 @@ class EraKeeper:
         except (Malformed, NotBelieved):
             return 0
         return told.head.era if told.head is not None and told.source == GLOBAL and not told.events else 0
+
+
+def _digest(item: StreamItem) -> bytes:
+    return hashlib.sha256(item.body).digest()
+
+
+def on_record(stored: Mapping[str, bytes]) -> Iterator[tuple[str, int, int]]:
+    """Each stream, its era and the one before, 0 without any, as a Global Server's records tell it."""
+    for stream in STREAMS:
+        known = _read(stored.get(RECORD + stream, b""))
+        if known is not None:
+            yield stream, known.number, known.former
 
 
 def _read(stored: bytes) -> _Known | None:

@@ -1,10 +1,13 @@
 """A failure detector: each server sends heartbeats and hears the others. Rule: a silent server's users are unknown, never offline; a
 server is heard by what it signed itself, and by nothing that it said before.
 
+Each run of a server counts its heartbeats, and the count alone says which one is newer: a clock may be put back. The time decides only
+whether a run that was never heard is one of now, because it may have been recorded long ago.
 Cost: a signature in each second, and the check of one, some 150 µs, for each other server in each second.
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +19,14 @@ from broker.port import Broker
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
 from servers.messaging.eras import Eras
+from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.trust.server_identity import NotBelieved, read_signed, read_unproven
 from servers.trust.trust import Trust
 
 TWIN_BEATS = 3  # so often another process is heard under our name before it is believed to be at work
 PURPOSE = "heartbeat"
-GOOD_FOR_S = 60.0  # clocks differ by 30 s at most; an older one was recorded and is played again
+GOOD_FOR_S = 60.0  # clocks differ by 30 s at most; an older heartbeat of an unknown run was recorded and is played again
+MOST_RUNS = 100  # of each server, whose last numbers are remembered: it would have to start so often before one of them counts as unknown
 
 log = structlog.get_logger()
 
@@ -35,7 +40,7 @@ class HeartbeatConfig:
 
 
 class Beat(Struct, frozen=True, array_like=True):
-    """A heartbeat. `run` differs after each restart; `at` is the sender's time, and `number` counts in its run; `eras`: of the
+    """A heartbeat. `run` differs after each restart; `at` is the sender's time; `number` counts in the run; `eras`: of the
     streams, as the Global Server tells them."""
 
     server: str
@@ -47,12 +52,19 @@ class Beat(Struct, frozen=True, array_like=True):
 
 @dataclass(slots=True)
 class Peer:
-    """A server that was heard. `told`: time and number of its last heartbeat; `beat_at`: when that was heard."""
+    """A server that was heard. `beat_at`: when it was heard last; `numbers`: the last one of each of its runs."""
 
     run: str
-    told: tuple[float, int]
     beat_at: float
+    numbers: dict[str, int]
     up: bool = True
+
+    def count(self, run: str, number: int) -> None:
+        """This heartbeat was heard. The run that fell silent longest ago is the first to be forgotten."""
+        self.numbers.pop(run, None)
+        self.numbers[run] = number
+        if len(self.numbers) > MOST_RUNS:
+            del self.numbers[next(iter(self.numbers))]
 
 
 @dataclass(slots=True, eq=False)
@@ -70,10 +82,12 @@ class PeerMonitor:
     config: HeartbeatConfig
     on_twin: Callable[[], None] = lambda: None
     refused: int = field(default=0, init=False)  # heartbeats that were not believed
+    lines: PerMinute = field(default_factory=lambda: PerMinute("refused heartbeats", LINES_A_MINUTE), init=False)
     eras: Eras = field(default_factory=Eras)  # of the streams, which the heartbeats of the Global Server tell
     _twins: tuple[str, int] = field(default=("", 0), init=False)  # another process under our name, and how often it was heard
     _known: dict[str, Peer] = field(default_factory=dict, init=False)
     _task: BackgroundTask = field(init=False)
+    _now: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped: bool = field(default=False, init=False)  # a broker goes on to hand over what is heard
 
     def __post_init__(self) -> None:
@@ -104,12 +118,18 @@ class PeerMonitor:
         self._stopped = True
         await self._task.stop()
 
+    def beat_now(self) -> None:
+        """Send a heartbeat before it is due, because somebody believes our heartbeats from now on."""
+        self._now.set()
+
     async def _beat(self) -> None:
         for number in itertools.count():
             beat = Beat(self.server, self.run, self.trust.clock(), number, self.eras.told() if self.server == GLOBAL else ())
             await self.broker.send_heartbeat(self.trust.identity.signed(PURPOSE, beat))
             self.check()
-            await asyncio.sleep(self.config.beat_s)
+            self._now.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), self.config.beat_s)
 
     def check(self) -> None:
         """Report the servers that fell silent."""
@@ -150,21 +170,25 @@ class PeerMonitor:
             self._believe(beat)
         except NotBelieved as refusal:
             self.refused += 1
-            log.warning("peer.beat_refused", why=str(refusal))
+            who = publisher or ""
+            if self.lines.takes(who):
+                log.warning("peer.beat_refused", why=str(refusal), left_out=self.lines.rest(who))
 
     def _believe(self, beat: Beat) -> None:
-        name, told, now = beat.server, (beat.at, beat.number), self.clock()
+        name, now = beat.server, self.clock()
         known = self._known.get(name)
-        if abs(self.trust.clock() - beat.at) > GOOD_FOR_S:
-            raise NotBelieved(f"a heartbeat of {name} is of another time")
+        last = None if known is None else known.numbers.get(beat.run)
+        if last is None and abs(self.trust.clock() - beat.at) > GOOD_FOR_S:
+            raise NotBelieved(f"a heartbeat of {name} is of another time, and of a run that was never heard")
+        if last is not None and beat.number <= last:
+            raise NotBelieved(f"a heartbeat of {name} was heard before")
         if known is None:
-            self._known[name] = Peer(beat.run, told, now)
+            self._known[name] = Peer(beat.run, now, {beat.run: beat.number})
             self._hear_eras(beat)
             self.on_up(name)
             return
-        if beat.at < known.told[0] or (beat.run == known.run and told <= known.told):
-            raise NotBelieved(f"a heartbeat of {name} was heard before")
-        known.beat_at, known.told = now, told
+        known.beat_at = now
+        known.count(beat.run, beat.number)
         self._hear_eras(beat)
         if not known.up or known.run != beat.run:
             known.up, known.run = True, beat.run

@@ -1,5 +1,6 @@
 """Publishes one server's log to the history. Rule: what was confirmed counts for the stream's era only; what an era lacks is published
-again, behind the events of the moment.
+again, behind the events of the moment. A stream that took nothing, and then takes something, was made anew: all of it is published again,
+also while nobody can begin another era.
 
 Cost for each batch of 50 ms: one message and one signature (some 60 µs, and 2 µs for each event). Cost of filling an era again: the log is
 read in portions, one between two batches of the moment.
@@ -41,6 +42,7 @@ class HistorySender:
     fresh: int = field(default=0, init=False)
     unroutable: int = field(default=0, init=False)  # publications that no stream took
     filled_again: int = field(default=0, init=False)  # events
+    _missing: bool = field(default=False, init=False)  # the stream, at the last try
     _told: int = field(default=0, init=False)  # the last position that a publication of the moment covered
     _eras: dict[int, int] = field(default_factory=dict, init=False)  # how far each era holds the log, as it was at the start
 
@@ -86,6 +88,7 @@ class HistorySender:
         if records:
             await self._publish(era, self._told, last, records)
             self._told = last
+            self._follow_on_a_loss(last)
         if self.signer is None:
             return {}
         if self.era != era:  # nobody knows which era of the stream got it
@@ -93,6 +96,13 @@ class HistorySender:
         elif self.held >= self.fresh:
             self.held = self.fresh = last
         return self._positions()
+
+    def _follow_on_a_loss(self, last: int) -> None:
+        """Something was published, up to `last`. Where the stream was missing before, it holds nothing else."""
+        if self._missing:
+            self._missing = False
+            self.held, self.fresh = 0, max(self.fresh, last)
+            log.warning("history.stream_came_back", server=self.server, era=self.era, position=last)
 
     @property
     def starting(self) -> bool:
@@ -113,7 +123,9 @@ class HistorySender:
         records = [record for _, event, record in batch if not event.PRIVATE]
         if records:
             await self._publish(era, self.held, last, records)
-        if self.era == era:
+        if records and self._missing:
+            self._follow_on_a_loss(end)
+        elif self.era == era:
             self.filled_again += len(records)
             self.held = last
             if self.held >= self.fresh:
@@ -134,6 +146,7 @@ class HistorySender:
         try:
             await self.broker.publish([Outgoing(topology.EVENTS, f"{self.server}.{len(records)}", body, mandatory=True)])
         except Unroutable:
+            self._missing = True
             self.unroutable += 1
             log.error("history.unroutable", server=self.server, stream=topology.HISTORY)
             raise

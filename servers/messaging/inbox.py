@@ -16,26 +16,23 @@ from broker.topology import RETURNED_HEADER
 from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
-from domain.user.commands import HaveSent
 from runtime.background_task import BackgroundTask
 from runtime.lanes import Lanes
 from runtime.scheduler import Scheduler
 from servers.messaging.belief import Belief
-from servers.messaging.dedup import Arrived, Dedup, Fresh
+from servers.messaging.dedup import Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
 from servers.messaging.mail_reader import LONG_BYTES, NOTHING, Incoming, MailReader
+from servers.messaging.per_minute import PerMinute
 from servers.messaging.portions import ended, portions
+from servers.messaging.progress import Progress
+from servers.messaging.refused_events import apply_singly, decides, set_aside
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
 log = structlog.get_logger()
-
-
-def _decides(command: Command) -> bool:
-    """Whether a command changes something. The others only refuse."""
-    return type(command) is not HaveSent
 
 
 class Inbox:
@@ -54,12 +51,12 @@ class Inbox:
         trust: Trust,
         belief: Belief,
         listener: MailListener,
+        dedup: Dedup | None = None,
         scheduler: Scheduler | None = None,
     ) -> None:
-        self._store = store
         self._scheduler = scheduler or Scheduler()
         self._listener = listener
-        self.reader = MailReader(store, trust, listener.told, broker.speaks_for, belief)
+        self.reader = MailReader(store, trust, listener, broker.speaks_for, belief)
         self.belief = belief
         self._writer = writer
         self._broker = broker
@@ -72,7 +69,8 @@ class Inbox:
         self._working = False
         self._idle_since = math.inf  # it does not consume yet
         self._consumer: Consumer | None = None
-        self.dedup = Dedup()
+        self.dedup = dedup or Dedup()
+        self.progress = Progress(store, self.dedup, self._config.retry_s, self._tried)
         self.task = BackgroundTask(f"inbox-{server}")
         self.turns = 0  # whatever it did, also in vain
         self.dead = 0
@@ -82,6 +80,7 @@ class Inbox:
         self.set_back: set[str] = set()  # sources whose logs end below what is committed of them: nothing of theirs counts
         self.kept_back = 0
         self.not_applied = 0  # events that a rule refused, or that failed
+        self.letters = PerMinute("dead letters", self._config.dead_per_minute)
 
     async def start(self) -> None:
         """Begin to consume."""
@@ -137,10 +136,10 @@ class Inbox:
                         incoming = await self._scheduler.run(delivery.publisher, "mail", self.reader.steps(delivery))
                     else:
                         incoming = self.reader.read(delivery)
+                    if incoming.needed:
+                        incoming = await self.reader.with_words(incoming)
                 except Unavailable as error:
-                    incoming = await self._read_later(delivery, error)
-                if incoming.needed:
-                    incoming = await self.reader.with_words(incoming)
+                    incoming = await self.reader.read_later(delivery, error, config.retry_s, self._tried)
                 if incoming.arrived.source in self.set_back:
                     self.kept_back += 1
                     incoming = Incoming(delivery, NOTHING, None)
@@ -152,7 +151,8 @@ class Inbox:
                 if events >= turn + config.turn_events:
                     turn = events
                     await asyncio.sleep(0)
-            await self.reader.keep_words()
+            if self.belief.words.unsaved:
+                await self.reader.keep_words()
             await self._finish(batch)
 
     async def _finish(self, batch: Sequence[Incoming]) -> None:
@@ -170,32 +170,22 @@ class Inbox:
         for portion in portions(batch, self._config.portion_events, self._config.portion_bytes):
             await self._apply_portion([piece.incoming for piece in portion], sum(piece.size for piece in portion))
             for incoming in ended(portion):
-                if incoming.fault is None:
-                    incoming.delivery.ack()
-                else:
-                    self._bury(incoming.delivery, incoming.fault)
+                self._settle(incoming, incoming.fault)
 
     async def _apply_portion(self, batch: Sequence[Incoming], size: int) -> None:
-        """An event that cannot be applied is found by halves: the others cost a few commits more, not one each."""
+        """Events that are refused are found all at once; one that fails is found by halves."""
         if await self._apply(batch, size):
             return
-        if len(batch) == 1:
-            await self._apply_singly(batch[0])
+        if refused := await set_aside(batch, self.dedup, self._react, self._writer):
+            self.not_applied += refused
+            await self._apply_portion(batch, size)
+        elif len(batch) == 1:
+            batch[0].fault, failed = await apply_singly(batch[0], self._apply)
+            self.not_applied += failed
         else:
             middle = len(batch) // 2
             await self._apply_portion(batch[:middle], size // 2)
             await self._apply_portion(batch[middle:], size // 2)
-
-    async def _read_later(self, delivery: Delivery, reason: Unavailable) -> Incoming:
-        """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk."""
-        while True:
-            log.warning("inbox.key_away", detail=reason.detail)
-            self.turns += 1
-            await asyncio.sleep(self._config.retry_s)
-            try:  # in the store's thread, because a database that is away may take its time
-                return await self._store.run(self.reader.read, delivery)
-            except Unavailable as error:
-                reason = error
 
     async def _apply(self, batch: Sequence[Incoming], size: int = 0) -> bool:
         """Commit the effects of new events, and call the listener. False when that cannot be done; then nothing is changed."""
@@ -204,15 +194,19 @@ class Inbox:
         while True:
             for source in {each.source for each in arrived if each.source}:
                 if not self.dedup.knows(source):
-                    await self._ask_store(source)
+                    await self.progress.ask(source)
             fresh = self.dedup.sort(arrived)
             if heard is None:  # only the first time: after a commit whose answer was lost its events look like repeats
                 heard = fresh.events
                 for number in fresh.unexplained:
                     if batch[number].fault is None and RETURNED_HEADER in batch[number].delivery.headers:
                         batch[number].fault = NOTHING_NEW
-                self._note_holes([batch[number] for number in fresh.holes])
-                for source in {batch[number].arrived.source for number in fresh.old}:
+                self.holes += len(fresh.holes)  # mail is missing before these deliveries, which come again
+                for number in fresh.holes:
+                    batch[number].fault = None
+                for source in {arrived[number].source for number in fresh.holes}:
+                    self._listener.missing(source)
+                for source in {arrived[number].source for number in fresh.old}:
                     self._listener.came_before(source)
                 for number in fresh.old:
                     if RETURNED_HEADER not in batch[number].delivery.headers:
@@ -234,6 +228,8 @@ class Inbox:
                 log.error("inbox.not_applied", error=type(error).__name__, deliveries=len(batch))
                 return False
         for event, source in heard:
+            if not isinstance(event, self._listener.hears):
+                continue
             try:
                 self._heard(event, source)
             except Exception:  # the effects are on disk; a listener's fault must not stop the inbox
@@ -242,57 +238,26 @@ class Inbox:
             self._listener.sent_again(source)
         return True
 
-    def _note_holes(self, incomings: Sequence[Incoming]) -> None:
-        """Mail is missing before these deliveries."""
-        self.holes += len(incomings)
-        for incoming in incomings:
-            incoming.fault = None  # it comes again
-        for source in {incoming.arrived.source for incoming in incomings}:
-            self._listener.missing(source)
-
     async def _commit(self, fresh: Fresh, source: str, size: int) -> None:
         trackings = [Tracking(source, position) for source, position in fresh.positions.items()]
         trackings += [note_of(source, position, note) for (source, position), note in fresh.notes.items()]
         commands = [command for event, source in fresh.events for command in self._react(event, source)]
-        commands.sort(key=_decides)  # what refuses comes before anything is decided; the order is kept otherwise
+        if len(commands) > 1:  # what only refuses comes before anything is decided; the order is kept otherwise
+            commands.sort(key=decides)
         await self._writer.submit(commands, trackings=trackings, lane=source, size=size)
         self.dedup.committed(fresh)
 
-    async def _apply_singly(self, incoming: Incoming) -> None:
-        """Apply event by event what can be applied; the delivery has a fault if some event cannot."""
-        delivery, source, fault = incoming.delivery, incoming.arrived.source, incoming.fault
-        previous, last = incoming.arrived.previous, incoming.arrived.last
-        for position, event in incoming.arrived.events:
-            one = Incoming(delivery, Arrived(source, ((position, event),), previous), fault)
-            if not await self._apply((one,)) and event is not None:
-                self.not_applied += 1
-                fault = f"event {event.TOPIC!r} at {position} of {source!r} cannot be applied"
-                skipped = Incoming(delivery, Arrived(source, ((position, None),), previous), fault)
-                await self._apply((skipped,))  # note it before a later event raises the position
-        await self._apply((Incoming(delivery, Arrived(source, (), previous, last), fault, incoming.again),))
-        incoming.fault = fault
+    def _tried(self) -> None:
+        self.turns += 1
 
-    async def committed(self, source: str) -> int:
-        """How far this server has come in the mail of a source."""
-        if not self.dedup.knows(source):
-            await self._ask_store(source)
-        return self.dedup.position(source)
-
-    async def _ask_store(self, source: str) -> None:
-        """Learn how far a source has come, as soon as the store can say so."""
-        while True:
-            try:
-                position, notes = await self._store.run(lambda: (self._store.tracked(source), self._store.notes(source)))
-            except Unavailable as error:
-                log.warning("inbox.store_away", detail=error.detail)
-                self.turns += 1
-                await asyncio.sleep(self._config.retry_s)
-            else:
-                if not self.dedup.knows(source):  # somebody else asked as well, and mail was committed since
-                    self.dedup.learn(source, position, notes)
+    def _settle(self, incoming: Incoming, fault: str | None) -> None:
+        """Ack a delivery, or make it a dead letter. Of one source only so many are kept in a minute, unless people have put them back."""
+        delivery = incoming.delivery
+        if fault is not None:
+            self.dead += 1
+            who = incoming.arrived.source or f"user {delivery.publisher or 'unknown'}"  # the box, or else the broker, says who it is
+            if RETURNED_HEADER in delivery.headers or self.letters.takes(who):
+                log.error("inbox.dead_letter", reason=fault, left_out=self.letters.rest(who))
+                delivery.dead(fault)
                 return
-
-    def _bury(self, delivery: Delivery, fault: str) -> None:
-        self.dead += 1
-        log.error("inbox.dead_letter", reason=fault)
-        delivery.dead(fault)
+        delivery.ack()

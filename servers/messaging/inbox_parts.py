@@ -1,7 +1,10 @@
 """The bounds of an inbox, and whom it tells what mail means besides its events. Rule: values and callbacks only."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from domain.event import Event
+from servers.messaging.receivers import Receiver
 
 NOTHING_NEW = (
     "not applied: later events of this server were applied already, and there is no record that this one was skipped, "
@@ -20,17 +23,23 @@ class InboxConfig:
     turn_events: int = 64  # read and decrypted before others get a turn of the loop: some 1.5 ms, and one short delivery more
     prefetch: int = 256  # deliveries that a broker hands out before some are acked
     empty_after_s: float = 1.0  # a broker hands out what it has within milliseconds
+    dead_per_minute: int = 60  # dead letters of one source: enough to see what is wrong; whoever sends more floods a queue and a log
     retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailListener:
-    """`told(source, position)`: so far a source has come in our log. `unopened(source, why)`: a box said to be from this source does not
-    open. `missing(source)`: its mail does not follow on what came before. `sent_again(source)`: all that was missing is there.
-    `came_before(source)`: it sent nothing but what is committed."""
+    """`told(source, position)`: so far a source says it has come in our log, where our `receivers` do not know that so much was sent to it.
+    `card(card)`: a card came with mail, and the answer says whether it is believed. `unopened(source, why)`: a box said to be from this
+    source does not open. `missing(source)`: its mail does not follow on what came before. `sent_again(source)`: all that was missing is
+    there. `came_before(source)`: it sent nothing but what is committed. `hears`: the classes of events of which the inbox's `heard` is
+    told."""
 
     told: Callable[[str, int], None]
+    card: Callable[[bytes], bool]
     unopened: Callable[[str, str], None]
     missing: Callable[[str], None]
     came_before: Callable[[str], None]
     sent_again: Callable[[str], None] = lambda source: None
+    receivers: Mapping[str, Receiver] = field(default_factory=dict)
+    hears: tuple[type[Event], ...] = (Event,)

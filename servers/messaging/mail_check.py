@@ -8,7 +8,7 @@ Cost: nothing while nothing is sent; while mail goes one way only, one question 
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -70,7 +70,8 @@ class MailCheck:
     inbox: Inbox
     peers: PeerMonitor
     cards: Cards
-    own_log: Callable[[], tuple[int, int]]  # the life of our log, and its end
+    own_log: Callable[[], tuple[int, int]]  # the life of our log, and its end as this process knows it
+    end_in_store: Callable[[], Awaitable[int]]  # its end in earnest: another process on the same store may have written to it
     peer_knows: Callable[[str, int], None]  # a server has come further in our log than the log reaches
     config: MailCheckConfig = MailCheckConfig()
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
@@ -117,7 +118,7 @@ class MailCheck:
 
     async def _check_end(self, source: str) -> None:
         """Hear whether the log of a source reaches as far as what is committed of it here."""
-        position = await self.inbox.committed(source)
+        position = await self.inbox.progress.of(source)
         if not position:
             return
         try:
@@ -169,12 +170,15 @@ class MailCheck:
             self._tasks.start(self._ask_again(server, opens=True))
 
     async def answer(self, source: str, question: MailQuestion) -> ToldCommitted | ToldEnd | Noted:
-        """What the other end of our mail, `source`, is told. Raises `NotBelieved` when it speaks for somebody else."""
+        """What the other end of our mail, `source`, is told. Raises `NotBelieved` when it speaks for somebody else, `Unavailable` when only
+        the store knows and is away."""
         if question.server != source:
             raise NotBelieved(f"{source} asked about the mail of {question.server}")
         if isinstance(question, AskCommitted):
-            return ToldCommitted(await self.inbox.committed(question.server), self.inbox.empty)
+            return ToldCommitted(await self.inbox.progress.of(question.server), self.inbox.empty)
         life, end = self.own_log()
+        if question.position > end:
+            end = await self.end_in_store()
         if question.position > end:
             if question.server not in self.ahead:
                 log.error("mail.receiver_is_ahead", server=question.server, committed=question.position, end=end)
@@ -252,7 +256,7 @@ class MailCheck:
             self.receivers.lacks(server, told.position, "the receiver does not have it")
 
     async def _ask_again(self, source: str, opens: bool = False) -> None:
-        question = SendAgain(self.server, await self.inbox.committed(source), self.cards.trust.card, opens)
+        question = SendAgain(self.server, await self.inbox.progress.of(source), self.cards.trust.card, opens)
         try:
             await ask(self.requests, server_key(source), question, Noted, self.config.timeout_s)
         except (Unavailable, msgspec.MsgspecError) as error:  # it compares with us as soon as it is here again

@@ -1,5 +1,6 @@
 """Reads what another server sent. Rule: it is input: whatever the bytes, the answer says what is in them and what is wrong with them."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -11,22 +12,23 @@ from broker.port import Delivery
 from broker.topology import RETURNED_HEADER
 from domain.errors import Malformed, Unavailable
 from domain.event import Event
+from domain.rules.sources import CLAIMS
 from runtime.scheduler import Steps, at_once
 from servers.messaging.belief import Belief, WordsNeeded
 from servers.messaging.dedup import Arrived
+from servers.messaging.inbox_parts import MailListener
 from servers.store.event_store import Store
-from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen
+from servers.trust.box import ANOTHER_LIFE, NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen
 from servers.trust.trust import Trust
 
 log = structlog.get_logger()
 
 NOTHING = Arrived("", ())
-NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
-ANOTHER_LIFE = "another life"  # the log of its source is said to be in another life than its certificate names
 LONG_BYTES = 32_768  # of a delivery: a longer one is read in turn with everybody else's long work
 EVENTS_A_STEP = 20  # some 0.4 ms to decode and to judge them
 WORDS_A_STEP = 10  # some 1 ms to check their signatures
-COMES_AGAIN = frozenset({NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY})  # its source has it, and closes it for our newest key
+NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
+COMES_AGAIN = frozenset((NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, ANOTHER_LIFE))  # its source has it, and closes it once more
 
 
 @dataclass(slots=True)
@@ -45,12 +47,11 @@ class Incoming:
 
 @dataclass(slots=True, eq=False)
 class MailReader:
-    """`told(source, position)` is called with what a source says of itself: how far it has come in our own log. `speaks_for(publisher,
-    source)` says whether what somebody published may be of a source."""
+    """`speaks_for(publisher, source)` says whether what somebody published may be of a source."""
 
     store: Store
     trust: Trust
-    told: Callable[[str, int], None]
+    listener: MailListener
     speaks_for: Callable[[str | None, str], bool]
     belief: Belief
 
@@ -62,22 +63,34 @@ class MailReader:
         """The same in small steps. Raises `Unavailable`."""
         body = delivery.body
         try:
-            return (yield from self._mail(delivery, body) if mail.is_mail(body) else self._envelope(delivery, body))
+            return (yield from self._mail(delivery, body) if body.startswith(mail.BEGINNINGS) else self._envelope(delivery, body))
         except Malformed as error:
             return Incoming(delivery, NOTHING, error.detail)
 
     async def with_words(self, incoming: Incoming) -> Incoming:
         """Read a delivery again with the words that are stored here. When they do not suffice it stays a hole, and its source sends it
-        again with all words."""
+        again with all words. Raises what `read` raises."""
         try:
             await self.store.run(self.belief.words.load, incoming.needed)
-            incoming = self.read(incoming.delivery)
         except Unavailable as error:
             log.warning("inbox.store_away", detail=error.detail)
+        else:
+            incoming = self.read(incoming.delivery)
         if incoming.needed:
             log.info("inbox.words_needed", source=incoming.arrived.source, users=len(incoming.needed))
             self.belief.want(incoming.needed)
         return incoming
+
+    async def read_later(self, delivery: Delivery, reason: Unavailable, retry_s: float, tried: Callable[[], None]) -> Incoming:
+        """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk. `tried`: called each time."""
+        while True:
+            log.warning("inbox.key_away", detail=reason.detail)
+            tried()
+            await asyncio.sleep(retry_s)
+            try:
+                return await self.store.run(self.read, delivery)  # in the store's thread: a database that is away may take its time
+            except Unavailable as error:
+                reason = error
 
     @property
     def takes_old_mail(self) -> bool:
@@ -95,14 +108,13 @@ class MailReader:
 
     async def keep_words(self) -> None:
         """Store the words that came with mail before what they prove is applied."""
-        if self.belief.words.unsaved:
-            try:
-                await self.store.run(self.belief.words.save)
-            except Unavailable as error:  # they are stored with the next mail, or come again
-                log.warning("inbox.store_away", detail=error.detail)
+        try:
+            await self.store.run(self.belief.words.save)
+        except Unavailable as error:  # they are stored with the next mail, or come again
+            log.warning("inbox.store_away", detail=error.detail)
 
     def _mail(self, delivery: Delivery, body: bytes) -> Steps[Incoming]:
-        head, packed, box = mail.decode(body)
+        head, packed, box, card = mail.decode(body)
         if head.source.startswith("@") or head.source == self.trust.name:
             return Incoming(delivery, NOTHING, f"{head.source!r} is no other server")
         if RETURNED_HEADER not in delivery.headers and not self.speaks_for(delivery.publisher, head.source):
@@ -110,7 +122,12 @@ class MailReader:
         if head.destination != self.trust.name:
             return Incoming(delivery, NOTHING, f"this is mail for {head.destination!r}")
         try:
-            opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box)
+            try:
+                opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
+            except CannotOpen as failure:
+                if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card):
+                    raise
+                opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
             told = (yield from mail.body_steps(opened)) if len(opened) > LONG_BYTES else mail.decode_body(opened)
         except CannotOpen as failure:
             if failure.reason in COMES_AGAIN:
@@ -118,15 +135,19 @@ class MailReader:
             return Incoming(delivery, NOTHING, f"the box of mail from {head.source!r} does not open: {failure.reason}")
         if not all(head.previous < record.position <= head.last for record in told.records):
             return Incoming(delivery, NOTHING, f"the mail of {head.source!r} holds events that its head does not name")
-        card = self.trust.peers.card(head.source)
-        if card is None or card.certificate.life not in (0, head.source_life):
-            return Incoming(delivery, NOTHING, None, unopened=(head.source, ANOTHER_LIFE))
         if told.life == self.store.life:
-            self.told(head.source, told.committed)
-        for start in range(0, len(told.words), WORDS_A_STEP):
-            if start:
-                yield None
-            self.belief.learn(head.source, told.words[start : start + WORDS_A_STEP])
+            receiver = self.listener.receivers.get(head.source)
+            if receiver is None or told.committed > receiver.addressed:
+                self.listener.told(head.source, told.committed)
+            elif told.committed > receiver.confirmed:
+                receiver.confirmed = told.committed
+        if told.words:
+            if unread := self.belief.unread(told.words):
+                return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=unread)
+            for start in range(0, len(told.words), WORDS_A_STEP):
+                if start:
+                    yield None
+                self.belief.learn(head.source, told.words[start : start + WORDS_A_STEP])
         try:
             events, fault = yield from self._events(head.source, told.records, self.belief)
         except WordsNeeded as needed:
@@ -140,7 +161,7 @@ class MailReader:
             return Incoming(delivery, NOTHING, f"{told.source!r} is no server")
         if delivery.publisher is not None and not self.speaks_for(delivery.publisher, told.source):  # old servers name no publisher
             return Incoming(delivery, NOTHING, _not_believed(delivery.publisher, told.source))
-        if not self.store.transit_key:
+        if not self.takes_old_mail:
             return Incoming(delivery, NOTHING, f"mail of version 1, said to be from {told.source!r}, came after the upgrade")
         events, fault = yield from self._events(told.source, told.events, None)
         return Incoming(delivery, Arrived(told.source, events), fault)
@@ -155,12 +176,16 @@ class MailReader:
         for number, record in enumerate(records):
             if number % EVENTS_A_STEP == EVENTS_A_STEP - 1:
                 yield None
-            event: Event | None = None
-            wrong = None if belief is None else belief.stream_fault(record.topic, record.stream, source)
+            event, wrong = None, None
+            if belief is not None and (source, record.topic, record.stream) not in belief.believed:
+                wrong = belief.stream_fault(record.topic, record.stream, source)
             if wrong is None:
                 try:
                     event = self.store.codec.decode(record.stream, record.version, record.topic, record.data, strict=True)
-                    wrong = None if belief is None else belief.fault(event, source)
+                    if belief is not None:
+                        claims = claimed(event) if (claimed := CLAIMS.get(type(event))) is not None else ()
+                        if (source, claims) not in belief.believed or claims[0] not in belief.words.known:
+                            wrong = belief.fault(event, source)
                 except Unavailable:  # the key is missing, and the next try may find it
                     raise
                 except WordsNeeded as more:

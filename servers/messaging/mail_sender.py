@@ -17,9 +17,8 @@ from domain.event import Event
 from domain.events.home import PresenceEvent
 from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import Follower, portion
-from servers.messaging.words_to_tell import NoWord, WordsToTell
+from servers.messaging.words_to_tell import NOBODY, NoWord, WordsToTell
 from servers.store.event_store import Committed, Store
-from servers.store.log.positions import mailed
 from servers.trust.box import NoCard
 from servers.trust.trust import Trust
 
@@ -50,29 +49,33 @@ class MailSender:
     async def send(self, batch: Sequence[Committed]) -> dict[str, int]:
         """Publish what these events, the next ones of the log, bring others. Returns the positions to be stored. Raises `Unavailable`."""
         inboxes: dict[str, list[EventRecord]] = {}
-        whom: dict[str, list[int]] = {}
+        whom: dict[str, list[int]] = {}  # those of whom a server may not have been told
         feed: list[Outgoing] = []
+        words = self.words
         for committed in batch:
             event = committed.event
             find = self.recipients.get(type(event))
             if find is None or event.PRIVATE:
                 continue
             record: EventRecord | None = None
+            tells_of = words.tells_of.get(type(event))
             for server in find(event):
                 if server != self.server:
-                    record = record or self.store.for_mail(event, committed.record)
+                    record = record or self.store.codec.for_mail(event, committed.record)
                     inboxes.setdefault(server, []).append(record)
-                    whom.setdefault(server, []).extend(self.words.concerned(event, server))
+                    if tells_of is None or not words.known_to.get(server, NOBODY).issuperset(tells_of(event)):
+                        whom.setdefault(server, []).extend(words.concerned(event, server))
             if isinstance(event, PresenceEvent):
                 feed.extend(self.presence_events(committed))
-        receivers, before = self.receivers, {server: self.receivers.of(server).addressed for server in inboxes}
-        outgoing = []
+        receivers, before, outgoing = self.receivers, {}, []
         for server, records in inboxes.items():
+            receiver = receivers.known.get(server) or receivers.of(server)
+            before[server], last = receiver.addressed, records[-1].position
             if server not in receivers.behind:
                 try:
-                    words = await self.words.of(server, whom[server])
-                    outgoing.append(self._mail(server, before[server], records[-1].position, records, words))
-                    receivers.sends(server, records[-1].position)
+                    fresh = await words.of(server, whom[server]) if server in whom else ()
+                    outgoing.append(self._mail(server, receiver.addressed, last, records, fresh))
+                    receiver.sending = last
                 except (NoCard, NoWord) as failure:
                     self._not_yet(server, before, failure)
         if outgoing or feed:
@@ -84,12 +87,12 @@ class MailSender:
                     raise
         positions = {}
         for server, records in inboxes.items():
-            if server not in receivers.behind:
-                self.words.told(server, whom[server])
-            receiver = receivers.of(server)
+            if server not in receivers.behind and server in whom:
+                words.told(server, whom[server])
+            receiver = receivers.known[server]
             if not receiver.addressed:  # what went to it before there were rows was read while the servers were upgraded
                 receivers.settle(server, records[0].position - 1)
-            receiver.addressed = positions[mailed(server)] = records[-1].position
+            receiver.addressed = positions[receiver.row] = records[-1].position
         return positions
 
     @property
@@ -111,7 +114,7 @@ class MailSender:
         read = await self.store.run_reader(self.store.read, receiver.scanned, self.max_batch) if receiver.scanned < end else []
         batch = portion((one for one in read if one.position <= end), self.max_batch, self.max_bytes)
         for_it = [one for one in batch if self._is_for(server, one) and not (one.position <= receiver.settled and self.overdue(one.event))]
-        records = [self.store.for_mail(one.event, one.record) for one in for_it]
+        records = [self.store.codec.for_mail(one.event, one.record) for one in for_it]
         scanned = batch[-1].position if batch else max(end, receiver.scanned)
         done = scanned >= end
         if records or done:
@@ -132,7 +135,7 @@ class MailSender:
         if not done:
             return {}
         self.receivers.caught_up(server, scanned)
-        return {mailed(server): receiver.addressed}
+        return {receiver.row: receiver.addressed}
 
     def _is_for(self, server: str, committed: Committed) -> bool:
         """Whether an event is sent again to a server. Presence is not: who was watching is not in the log, and it has changed since."""
@@ -144,12 +147,12 @@ class MailSender:
         self, server: str, previous: int, last: int, records: Sequence[EventRecord], words: Sequence[bytes], again: bool = False
     ) -> Outgoing:
         """Raises `NoCard`."""
-        card = self.trust.peers.card(server)
-        life = 0 if card is None else card.certificate.life
-        topics = sorted({record.topic for record in records})
-        head = mail.encode_head(Head(self.server, server, self.store.life, life, previous, last, again, topics))
-        box = self.trust.boxes.close(server, PURPOSE, head, mail.encode_body(Body(records, life, self.committed(server), words)))
-        return Outgoing(topology.HOMES, server, mail.encode(head, box), mandatory=True)
+        ready, committed = self.trust.boxes.ready(server, PURPOSE), self.committed(server)
+        topics = [records[0].topic] if len(records) == 1 else sorted({record.topic for record in records})
+        head = mail.encode_head(Head(self.server, server, self.store.life, ready.life, previous, last, again, topics))
+        box = ready.close(head, mail.encode_body(Body(records, ready.life, committed, words)))
+        stranger = not self.receivers.known[server].confirmed  # our card lets it open the first mail without a question
+        return Outgoing(topology.HOMES, server, mail.encode(head, box, self.trust.card if stranger else b""), mandatory=True)
 
     def _not_yet(self, server: str, before: Mapping[str, int], failure: NoCard | NoWord) -> None:
         if isinstance(failure, NoCard):

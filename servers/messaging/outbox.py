@@ -15,7 +15,8 @@ from domain.event import Event
 from servers.messaging.eras import Era
 from servers.messaging.history_sender import HELD, NAME, HistorySender
 from servers.messaging.mail_sender import MailSender, Recipients
-from servers.messaging.outbox_publisher import OutboxConfig, OutboxPublisher
+from servers.messaging.outbox_parts import OutboxConfig
+from servers.messaging.outbox_publisher import OutboxPublisher
 from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import RecentCommits
 from servers.messaging.words_to_tell import WordsToTell

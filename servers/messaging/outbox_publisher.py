@@ -10,7 +10,6 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 from eventsourcing.persistence import Tracking
@@ -18,40 +17,12 @@ from eventsourcing.persistence import Tracking
 from broker.port import Broker
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
-from servers.messaging.recent_commits import MAX_BYTES, MAX_EVENTS, Follower, portion
+from servers.messaging.outbox_parts import OutboxConfig, SendsAgain
+from servers.messaging.recent_commits import Follower, portion
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxConfig:
-    """The bounds of one outbox."""
-
-    max_batch: int = 1_000  # events per publication: about 300 KB, well below a broker's liking
-    max_batch_bytes: int = 1_000_000  # …and this many bytes, when the texts are long
-    max_events: int = MAX_EVENTS  # in memory
-    max_bytes: int = MAX_BYTES  # in memory
-    history_linger_s: float = 0.05  # an audit that is a twentieth of a second behind is live; a busy home then publishes hundreds at once
-    save_after_s: float = 1.0  # how long an idle publisher waits before it stores its position: a crash then repeats one second at most
-    first_retry_s: float = 0.2  # pause while the broker is away; it doubles up to the longest
-    longest_retry_s: float = 5.0
-
-
-class SendsAgain(Protocol):
-    """What a publisher does between its batches."""
-
-    @property
-    def starting(self) -> bool:
-        """Whether what it needs to begin is still on its way, as at a first start: for a while that is no failure."""
-
-    @property
-    def behind(self) -> bool:
-        """Whether there is something to do now."""
-
-    async def send_again(self) -> Mapping[str, int]:
-        """Do a portion of it. Returns further positions to be stored. Raises `Unavailable`."""
 
 
 @dataclass(slots=True, eq=False)

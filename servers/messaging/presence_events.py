@@ -1,6 +1,7 @@
-"""The public presence feed: one CloudEvents 1.0 message per change of a user's presence. Rule: it is derived from the event alone.
+"""The public presence feed: one CloudEvents 1.0 message per change of a user's presence. Rule: it is derived from the event alone, and
+names the era of the stream that it is published to.
 
-A repeat after a crash is therefore the same message with the same id, and the feed can be made again from the log.
+A repeat after a crash is therefore a message with the same id that says the same, and the feed can be made again from the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +41,8 @@ class PresenceChanged(msgspec.Struct):
 
 
 class CloudEvent(msgspec.Struct, kw_only=True):
-    """The envelope that CloudEvents 1.0 prescribes."""
+    """The envelope that CloudEvents 1.0 prescribes. `era` and `life` (of the home's log) are extensions, and texts because integers have 32
+    bits there; `era` is missing while the home has never heard of one."""
 
     specversion: str = "1.0"
     id: str
@@ -49,6 +51,8 @@ class CloudEvent(msgspec.Struct, kw_only=True):
     subject: str
     time: str
     datacontenttype: str = "application/json"
+    era: str | msgspec.UnsetType = msgspec.UNSET
+    life: str | msgspec.UnsetType = msgspec.UNSET
     data: PresenceChanged
 
 
@@ -114,19 +118,21 @@ def watching_homes(contacters: ContacterIndex) -> Callable[[Event], Iterable[str
     return homes
 
 
-def presence_feed(committed: Committed, home: str) -> Sequence[Outgoing]:
-    """What integrators hear of a committed event; nothing unless a status changed."""
+def presence_feed(committed: Committed, home: str, era: int, life: int) -> Sequence[Outgoing]:
+    """What integrators hear of a committed event; nothing unless a status changed. `era`: of the stream, 0 when none is known; `life`: of
+    the log, 0 before its first."""
     event = committed.event
     if not isinstance(event, PresenceEvent) or event.status == event.previous:
         return ()
-    return (presence_message(event, home),)
+    return (presence_message(event, home, era, life),)
 
 
-def presence_message(event: PresenceEvent, home: str) -> Outgoing:
-    """The message about an event; a later one with the same id says the same."""
+def presence_message(event: PresenceEvent, home: str, era: int, life: int) -> Outgoing:
+    """The message about an event; a later one with the same id says the same, in whatever era."""
     uid = event.stream_uid
     time, source = rfc3339(event.at), f"/homes/{home}"
     id = f"{home}/{event.originator_id}/{event.originator_version}"
     change = PresenceChanged(uid, event.handle, home, event.status, event.previous, time, reason(event))
-    body = CloudEvent(id=id, source=source, subject=str(uid), time=time, data=change)
+    its_era, its_life = (str(number) if number else msgspec.UNSET for number in (era, life))
+    body = CloudEvent(id=id, source=source, subject=str(uid), time=time, era=its_era, life=its_life, data=change)
     return Outgoing(topology.PRESENCE, f"presence.{home}.{uid}.{event.status}", encode(body), CONTENT_TYPE, id, mandatory=True)

@@ -33,20 +33,23 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class PresenceRefill:
-    """One home's part. `users`: how each user stands, by uid."""
+    """One home's part. `users`: how each user stands, by uid; `era`: of the feed, as far as this home has heard; 0 when it never has."""
 
     store: Store
     writer: Writer
     broker: Broker
     home: str
     users: Callable[[], Mapping[int, Presence]]
+    era: int = field(default=0, init=False)
     told: int = field(default=0, init=False)  # users, since the start
+    _past: bool = field(default=False, init=False)  # that era holds what was told before there were eras
     _eras: set[str] = field(default_factory=set, init=False)  # that were told
     _task: BackgroundTask = field(default_factory=lambda: BackgroundTask("presence-refill"), init=False)
 
     async def start(self) -> None:
         """Learn which eras were told."""
         self._eras = set(await self.store.run(self.store.tracked_under, TOLD))
+        self.era = max((int(name.removeprefix(TOLD)) for name in self._eras), default=0)
 
     async def stop(self) -> None:
         """Stop; the next start goes on."""
@@ -54,9 +57,19 @@ class PresenceRefill:
 
     def era_is(self, stream: str, era: Era) -> None:
         """The Global Server says in which era a stream is."""
-        name = f"{TOLD}{era.number}"
-        if stream == topology.PRESENCE_LOG and name not in self._eras and not self._task.alive:
-            self._task.start(self._tell(name, era.past and not self._eras))
+        if stream != topology.PRESENCE_LOG:
+            return
+        self.era, self._past = era.number, era.past
+        if not self._is_told and not self._task.alive:
+            self._task.start(self._tell_eras())
+
+    @property
+    def _is_told(self) -> bool:
+        return f"{TOLD}{self.era}" in self._eras
+
+    async def _tell_eras(self) -> None:
+        while not self._is_told:  # another era may begin meanwhile
+            await self._tell(f"{TOLD}{self.era}", self._past and not self._eras)
 
     async def _tell(self, name: str, told_before: bool) -> None:
         waiting = [] if told_before else sorted(self.users().items())
@@ -78,6 +91,6 @@ class PresenceRefill:
         for uid, stands in some:
             event = await self.store.run_reader(self.store.event_at, f"user-{uid}", stands.version)
             if isinstance(event, PresenceEvent):
-                messages.append(presence_message(event, self.home))
+                messages.append(presence_message(event, self.home, self.era, self.store.life))
         await self.broker.publish(messages)
         self.told += len(messages)

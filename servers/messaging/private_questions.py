@@ -15,6 +15,7 @@ from msgspec import MsgspecError, Struct, msgpack
 
 from broker.port import Broker
 from domain.errors import Unavailable
+from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import AskTime, server_of
 from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen, NoCard
 from servers.trust.trust import Trust
@@ -126,6 +127,7 @@ class PrivateAnswers:
     learn: Callable[[bytes], object]
     want_card: Callable[[str], None]
     refused: int = field(default=0, init=False)
+    lines: PerMinute = field(default_factory=lambda: PerMinute("refused questions", LINES_A_MINUTE), init=False)
     _nonces: dict[bytes, float] = field(default_factory=dict, init=False)  # of questions that are not too old, oldest first
 
     async def answer(self, body: bytes) -> bytes:
@@ -161,7 +163,8 @@ class PrivateAnswers:
     def _refuse(self, source: str, why: str) -> bytes:
         self.refused += 1
         level = log.info if why == UNKNOWN_SENDER else log.warning  # a server that has just come is known in a moment
-        level("questions.refused", source=source, why=why)
+        if self.lines.takes(source):
+            level("questions.refused", source=source, why=why, left_out=self.lines.rest(source))
         return msgpack.encode(BoxedAnswer(refused=why, card=self.trust.card if why == NOT_OUR_KEY else b""))
 
 

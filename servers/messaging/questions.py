@@ -106,9 +106,10 @@ class UserPresence(Struct, frozen=True, array_like=True):
 
 
 class ToldPresence(Struct, frozen=True):
-    """How users stand."""
+    """How users stand. `life`: of the log by which they do, because versions count within one; 0 at a home of before."""
 
     users: Sequence[UserPresence]
+    life: int = 0
 
 
 class TicketRoute(Struct, frozen=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from servers.store.log.positions import MAILED, SETTLED, settled
+from servers.store.log.positions import MAILED, SETTLED, mailed, settled
 
 FIRST_PAUSE_S = 1.0  # until a receiver that no queue takes mail for, or that has come no further, gets its mail again; it doubles
 LONGEST_PAUSE_S = 60.0
@@ -20,14 +20,15 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Receiver:
-    """One server that gets our mail. `addressed`: the last mail; `sending`: the last mail that the broker was given: the receiver may have
-    it before the broker confirms it; `confirmed`: the receiver said that it has committed everything up to here; `settled`: everything up
-    to here is committed there, or has bounced; it is stored.
+    """One server that gets our mail. `addressed`: the last mail, stored under the name `row`; `sending`: the last mail that the broker was
+    given: the receiver may have it before the broker confirms it; `confirmed`: the receiver said that it has committed everything up to
+    here; `settled`: everything up to here is committed there, or has bounced; it is stored.
 
     `behind`: it is sent again what lies above this position, None: it gets each mail at once; `scanned`: the log was read up to here for
     that; `due`: not before this moment; `noted`: what was addressed when the receiver was last looked at.
     """
 
+    row: str
     addressed: int = 0
     sending: int = 0
     confirmed: int = 0
@@ -72,7 +73,7 @@ class Receivers:
         """The receiver of this name."""
         receiver = self.known.get(server)
         if receiver is None:
-            receiver = self.known[server] = Receiver()
+            receiver = self.known[server] = Receiver(mailed(server))
         return receiver
 
     def confirm(self, server: str, position: int) -> None:
@@ -87,10 +88,6 @@ class Receivers:
         if position > receiver.settled:
             receiver.settled = position
             self.ride(settled(server), position)
-
-    def sends(self, server: str, position: int) -> None:
-        """The broker is given mail up to `position`."""
-        self.of(server).sending = position
 
     def lacks(self, server: str, position: int, why: str, *, anew: bool = False) -> bool:
         """A server has our mail up to `position` only: send the rest again. At most one sending is under way for a server, and one that

@@ -5,13 +5,15 @@ What was told is remembered in memory only: after a restart a word, some 110 byt
 server.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Any
 
 from domain.errors import Unavailable
 from domain.event import Event
 
 MOST_REMEMBERED = 100_000  # users told to servers: about 10 MB; then each is told once more
+NOBODY: frozenset[int] = frozenset()
 
 
 class NoWord(Unavailable):
@@ -20,19 +22,21 @@ class NoWord(Unavailable):
 
 @dataclass(slots=True, eq=False)
 class WordsToTell:
-    """One server's. `concerned(event, server)`: the users of whom an event tells a server; `find`: the words of users that can be had now;
-    `needed`: whether mail is not believed without this user's word; `want`: learn words as soon as somebody can say them."""
+    """One server's. `concerned(event, server)`: the users of whom an event tells a server, and `tells_of` the same for the classes that
+    name them in their fields; `find`: the words of users that can be had now; `needed`: whether mail is not believed without this user's
+    word; `want`: learn words as soon as somebody can say them. `known_to`: the users of whom each server was told."""
 
     concerned: Callable[[Event, str], Sequence[int]]
     find: Callable[[Collection[int]], Awaitable[Mapping[int, bytes]]]
     needed: Callable[[int], bool] = lambda uid: False
     want: Callable[[Collection[int]], None] = lambda uids: None
-    _told: dict[str, set[int]] = field(default_factory=dict, init=False)
+    tells_of: Mapping[type, Callable[[Any], Collection[int]]] = field(default_factory=dict)
+    known_to: dict[str, set[int]] = field(default_factory=dict, init=False)
     _remembered: int = field(default=0, init=False)
 
     async def of(self, server: str, uids: Iterable[int], again: bool = False) -> Sequence[bytes]:
         """The words that a server must be told with mail about these users. Raises `NoWord`, `Unavailable`."""
-        known = self._told.get(server, set())
+        known: Set[int] = self.known_to.get(server, NOBODY)
         fresh = {uid for uid in uids if again or uid not in known}
         if not fresh:
             return ()
@@ -46,10 +50,10 @@ class WordsToTell:
 
     def told(self, server: str, uids: Iterable[int]) -> None:
         """A server was told these words."""
-        known = self._told.setdefault(server, set())
+        known = self.known_to.setdefault(server, set())
         before = len(known)
         known.update(uids)
         self._remembered += len(known) - before
         if self._remembered > MOST_REMEMBERED:
-            self._told.clear()
+            self.known_to.clear()
             self._remembered = 0

@@ -4,6 +4,7 @@ A change of presence costs two dict look-ups, a shared encoding and a share of o
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 from domain.event import Event
 from domain.events.home import (
@@ -54,8 +55,9 @@ class SessionNotifier:
         left: list[int] = []
         for position, event, _ in batch:
             kind = type(event)
-            if kind in WaitingIndex.FOLDS:
-                self._waiting.apply(position, event)
+            fold = WaitingIndex.FOLDS.get(kind)
+            if fold is not None and position > self._waiting.position:  # as `apply` does; without it a popup is cheaper by two calls
+                fold(self._waiting, event)
             if kind is MessageQueued or kind is ReceiptQueued:
                 for session in self._sessions.of(event.stream_uid):
                     fresh.setdefault(session, []).append(event)  # type: ignore[arg-type]
@@ -93,6 +95,8 @@ class SessionNotifier:
         for uid in left:
             self._left(uid)
 
+    HEARS: ClassVar = (PresenceEvent, ContacterAdded)
+
     def heard(self, event: Event, source: str) -> None:
         """Another home's event about its own user, or for one of ours."""
         change = None
@@ -122,6 +126,10 @@ class SessionNotifier:
                 self._presence.learn(uid, presence)
         known = [(uid, self.shown(uid, home)) for uid in self._contacters.watched_at(home)]
         self.tell([Change(uid, p.status, p.since, p.note, "home_up") for uid, p in known])
+
+    def count_anew(self, home: str) -> None:
+        """That home's log is in another life, in which versions may come again; what it says next counts."""
+        self._presence.count_anew(self._contacters.watched_at(home))
 
     def shown(self, uid: int, home: str) -> Presence:
         """What a contacter is shown of a user: `unknown` when nothing is known."""

@@ -4,7 +4,7 @@ Events are stored as `servers/encryption/event_codec.py` says; the same bytes tr
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -59,9 +59,13 @@ class Store:
         self.run = self._thread.run  # calls a blocking method in the store's own thread: commits and loads, one after the other
         self.run_reader = self._reader.run  # calls a blocking read that may take long, so that it never delays a commit
         self.waited = self._thread.waited  # how long a commit or a load waited for another call
-        self.log = open_event_log(url, server)
-        self.keys = open_keys(keys_url, url, server)
-        self.transit_key = self.keys.transit_key()  # the number of the key for mail of version 1; 0 when none may come any more
+        with contextlib.ExitStack() as undo:  # a store that cannot be opened leaves nothing open
+            self.log = open_event_log(url, server)
+            undo.callback(self.log.close)
+            self.keys = open_keys(keys_url, url, server)
+            undo.callback(self.keys.close)
+            self.transit_key = self.keys.transit_key()  # the number of the key for mail of version 1; 0 when none may come any more
+            undo.pop_all()
         self.codec = EventCodec(self.keys)
         self.life = 0  # which life the log is in; known once the server has begun to work on the log: `begin_life`
         self.former, self.agreed = 0, 0  # the life before it, and the position up to which both say the same
@@ -79,6 +83,12 @@ class Store:
         assert isinstance(state, LifeState)
         self.life, self.former, self.agreed = state.life, state.former, state.agreed
 
+    def stored_life(self) -> int:
+        """The life that the log is in; 0 before its first. Raises `Unavailable`."""
+        state = self.load(life_stream(self._server))
+        assert isinstance(state, LifeState)
+        return state.life
+
     def lease(self) -> LeaseTable | None:
         """Where the lease of this server lies; None where no second process can reach the data."""
         return self.log.lease()
@@ -89,18 +99,14 @@ class Store:
 
     async def packed(self, events: Sequence[Event]) -> list[EventRecord]:
         """The events as they will be stored, at positions that `put` fills in. Encoded on the loop, so that the store's thread has nothing
-        to do but the database's work, which needs no interpreter lock; missing keys are fetched in the store's thread. Raises
-        `Unavailable`."""
+        to do but the database's work, which needs no interpreter lock; missing keys are fetched in the store's thread, and the writer asks
+        for this only when some are missing. Raises `Unavailable`."""
         for _ in range(MAX_FETCHES):
             try:
                 return self.codec.encode(events)
             except KeysNeeded as needed:  # of users who are new, or who have not been here for long
                 await self.run(self.keys.make, needed.owners)
         return self.codec.encode(events)
-
-    def for_mail(self, event: Event, record: EventRecord) -> EventRecord:
-        """An event as it travels to another server in a box: that server has no key of ours, so nothing in it is encrypted."""
-        return replace(record, data=self.codec.encode_plain(event)) if event.PERSONAL else record
 
     def put(self, events: Sequence[Event], packed: Sequence[EventRecord], trackings: Sequence[Tracking] = ()) -> list[Committed]:
         """Commit packed events and tracking positions in one transaction, fsynced. Raises `Conflicted`, `LeaseLost`, `Unavailable`;
@@ -206,12 +212,21 @@ class Store:
         ends = ((name.removeprefix(prefix), note) for name, note in self.log.tracked_under(prefix).items())
         return {int(end): note for end, note in ends if end.isdecimal()}  # the others are of a source whose name goes on after a space
 
+    @contextlib.contextmanager
+    def closed_on_failure(self) -> Iterator[None]:
+        """Close the store when the block fails: nobody else has it yet who could."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         """End the threads and close the connections."""
         self._thread.stop()
         self._reader.stop()
-        self.log.close()
-        self.keys.close()
+        with contextlib.closing(self.keys):
+            self.log.close()
 
 
 def snapshot_place(stream: str, version: int) -> str:

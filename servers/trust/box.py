@@ -7,6 +7,7 @@ and the ciphertext.
 
 import os
 import struct
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -31,6 +32,7 @@ UNKNOWN_SENDER = "unknown sender"  # no card of the sender is known, or it was r
 UNKNOWN_SENDERS_KEY = "unknown key of the sender"  # the sender's card has no such key: a newer card is needed, or the box is too old
 NOT_OUR_KEY = "not our key"  # it was closed for a key that we no longer have, or never had
 FORGED = "forged"  # the keys are known, and it does not open
+ANOTHER_LIFE = "another life"  # the log of its sender is said to be in another life than its certificate names
 
 
 class NoCard(Unavailable):
@@ -49,6 +51,20 @@ class CannotOpen(ValueError):
         self.reason = reason
 
 
+class Ready(NamedTuple):
+    """What one box needs of a card, made ready once for many. `until`: the end of the certificate; `life`: of the other server's log."""
+
+    prefix: bytes
+    cipher: AESGCM
+    until: float
+    life: int
+
+    def close(self, head: bytes, body: bytes) -> bytes:
+        """A box, which opens with the same `head` only."""
+        nonce = os.urandom(NONCE_BYTES)
+        return b"%b%b%b" % (self.prefix, nonce, self.cipher.encrypt(nonce, body, head))
+
+
 class Boxes:
     """One server's way to speak to the others. A box costs some microseconds: the ciphers are kept."""
 
@@ -56,43 +72,49 @@ class Boxes:
         self._name = identity.name
         self._box_keys = box_keys
         self._peers = peers
-        self._closing: dict[tuple[str, str], tuple[bytes, AESGCM, float]] = {}  # by addressee and purpose; until the certificate ends
-        self._opening: dict[tuple[str, str, bytes], tuple[AESGCM, float]] = {}
+        self._closing: dict[tuple[str, str], Ready] = {}  # by addressee and purpose
+        self._opening: dict[tuple[str, str, bytes], Ready] = {}
         self._clock = peers.clock
         box_keys.on_changed.append(self._forget)
         peers.on_learned.append(lambda name: self._forget())
 
     def close(self, to: str, purpose: str, head: bytes, body: bytes) -> bytes:
         """A box for `to`, which opens with the same `purpose` and `head` only. Raises `NoCard`."""
-        ready = self._closing.get((to, purpose))
-        if ready is None or self._clock() >= ready[2]:
-            ready = self._closing[to, purpose] = self._for(to, purpose)
-        nonce = os.urandom(NONCE_BYTES)
-        return b"%b%b%b" % (ready[0], nonce, ready[1].encrypt(nonce, body, head))
+        return self.ready(to, purpose).close(head, body)
 
-    def open(self, source: str, purpose: str, head: bytes, boxed: bytes) -> bytes:
-        """What `source` closed in a box for us. Raises `CannotOpen`."""
+    def ready(self, to: str, purpose: str) -> Ready:
+        """What a box for `to` needs. Raises `NoCard`."""
+        ready = self._closing.get((to, purpose))
+        if ready is None or self._clock() >= ready.until:
+            ready = self._closing[to, purpose] = self._for(to, purpose)
+        return ready
+
+    def open(self, source: str, purpose: str, head: bytes, boxed: bytes, life: int | None = None) -> bytes:
+        """What `source` closed in a box for us. `life`: in which it says that its log is. Raises `CannotOpen`."""
         prefix = boxed[: _PREFIX.size]
         ready = self._opening.get((source, purpose, prefix))
-        if ready is None or self._clock() >= ready[1]:
+        if ready is None or self._clock() >= ready.until:
             ready = self._from(source, purpose, prefix)
             if len(self._opening) >= MOST_CIPHERS:
                 self._opening.clear()
             self._opening[source, purpose, prefix] = ready
         try:
-            return ready[0].decrypt(boxed[_PREFIX.size : _PREFIX.size + NONCE_BYTES], boxed[_PREFIX.size + NONCE_BYTES :], head)
+            opened = ready.cipher.decrypt(boxed[_PREFIX.size : _PREFIX.size + NONCE_BYTES], boxed[_PREFIX.size + NONCE_BYTES :], head)
         except (InvalidTag, ValueError):
             raise CannotOpen(FORGED) from None
+        if life is not None and ready.life not in (0, life):
+            raise CannotOpen(ANOTHER_LIFE)
+        return opened
 
-    def _for(self, to: str, purpose: str) -> tuple[bytes, AESGCM, float]:
+    def _for(self, to: str, purpose: str) -> Ready:
         card = self._peers.card(to)
         if card is None:
             raise NoCard(to)
         mine, theirs = self._box_keys.newest, card.box_keys[0]
         cipher = _cipher(mine.private, theirs.public, (purpose, self._name, to, mine.public, theirs.public))
-        return _PREFIX.pack(FORM, mine.number, theirs.number), cipher, card.certificate.expires
+        return Ready(_PREFIX.pack(FORM, mine.number, theirs.number), cipher, card.certificate.expires, card.certificate.life)
 
-    def _from(self, source: str, purpose: str, prefix: bytes) -> tuple[AESGCM, float]:
+    def _from(self, source: str, purpose: str, prefix: bytes) -> Ready:
         if len(prefix) < _PREFIX.size or prefix[0] != FORM:
             raise CannotOpen(UNREADABLE)
         _, their_number, my_number = _PREFIX.unpack(prefix)
@@ -104,7 +126,8 @@ class Boxes:
             raise CannotOpen(UNKNOWN_SENDERS_KEY)
         if mine is None:
             raise CannotOpen(NOT_OUR_KEY)
-        return _cipher(mine.private, theirs.public, (purpose, source, self._name, theirs.public, mine.public)), card.certificate.expires
+        cipher = _cipher(mine.private, theirs.public, (purpose, source, self._name, theirs.public, mine.public))
+        return Ready(prefix, cipher, card.certificate.expires, card.certificate.life)
 
     def _forget(self) -> None:
         self._closing.clear()

@@ -59,17 +59,20 @@ class Trust:
         then is for `take`. Blocks. Raises `Unavailable`."""
         held = self.peers.held
         if held is not None and self.peers.global_key == self.identity.public:
-            self.certify_itself(held.urls, held.life)
+            self.certify_itself(held.urls)
         self.peers.save()
         self.box_keys.load()
         if self.box_keys.due:
             self.box_keys.rotate()
         return self.records.everything()
 
-    def certify_itself(self, urls: tuple[str, ...] = (), life: int = 0) -> None:
-        """Be the Global Server: pin our own key, and hold our own certificate of it. Blocks. Raises `Unavailable`."""
+    def certify_itself(self, urls: tuple[str, ...] = (), life: int | None = None) -> None:
+        """Be the Global Server: pin our own key, and hold our own certificate of it. `life`: of the log; None: what the certificate says
+        already, because a start knows it only when it has looked at the log. Blocks. Raises `Unavailable`."""
         self.peers.pin(self.identity.public)
         held, now = self.peers.held, self.clock()
+        if life is None:
+            life = 0 if held is None else held.life
         if held is None or held.ageing(now) or (held.urls, held.life) != (urls, life):
             after = 0 if held is None else held.number
             self.peers.hold(

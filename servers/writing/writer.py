@@ -14,27 +14,27 @@ from typing import Any
 
 import structlog
 from eventsourcing.persistence import Tracking
+from msgspec.structs import replace
 
-from domain.errors import Unavailable
+from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
-from runtime.background_task import BackgroundTask
-from runtime.deferred import Deferred
-from runtime.lanes import Lanes
+from servers.encryption.key_store import KeysNeeded
 from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
 from servers.store.log.event_log import Conflicted, SetBack
 from servers.store.log.lease import LeaseLost
-from servers.writing.batches import Queue, is_full, next_batch, put_back
+from servers.writing.batches import put_back
 from servers.writing.config import WriterConfig
 from servers.writing.erasure import Erasure
 from servers.writing.state_cache import StateCache
-from servers.writing.unit_of_work import HOUSE, Lane, UnitOfWork
+from servers.writing.unit_of_work import UnitOfWork
+from servers.writing.work_queue import WorkQueue
 
 Listener = Callable[[list[Committed]], None]
 log = structlog.get_logger()
 
 
-class Writer:
+class Writer(WorkQueue):
     """Decides and commits. The listeners are called on the loop, in order, once for every commit."""
 
     def __init__(
@@ -49,107 +49,27 @@ class Writer:
         config: WriterConfig | None = None,
     ) -> None:
         """`fenced_out` is called when the store says that another process writes now, `set_back` when it lacks what was stored."""
+        config = config or WriterConfig()
+        super().__init__(config, StateCache(store, config))
         self.store = store
         self._rules = store.rules
         self.clock = clock
         self._fenced_out = fenced_out
         self._set_back = set_back
         self._erasure = erasure
-        self._config = config or WriterConfig()
-        self._queue: Queue = Lanes()
-        self._arrived = asyncio.Event()
-        self._stopped = False
-        self._committing = False
         self._last: int | None = None  # the position up to which the listeners know the log
         self._unsure = True  # whether the log may hold events that the listeners have not heard of
         self._ride_at = 0.0
         self.listeners = list(listeners)
         self.riding: dict[str, int] = {}  # positions of the outbox that travel with a later commit, by name
-        self.states = StateCache(store, self._config)
-        self.task = BackgroundTask("writer")
         self.commits = 0
-        self.refused = 0  # units for which there was no room
         self.halted: Unavailable | None = None  # why nothing is committed any more
-        self.turns = 0  # batches that came to an end, also in vain
         self.failing = False  # whether the last commit failed, because the store could not take it
         self.over = False  # True once another process holds the lease: stop committing, and stop reading the log for events to announce
-
-    def start(self) -> None:
-        """Begin to commit."""
-        self.task.start(self._run())
-
-    async def stop(self) -> None:
-        """Commit all that waits, then stop. Later callers hear `Unavailable`."""
-        self._stopped = True
-        self._arrived.set()
-        await self.task.wait()
-        await self.states.stop()
-
-    def submit(
-        self,
-        commands: Sequence[Command],
-        *,
-        trackings: Sequence[Tracking] = (),
-        answer: Callable[[list[Event]], Any] | None = None,
-        lane: Lane = HOUSE,
-        size: int = 0,
-    ) -> Deferred[Any]:
-        """Queue commands that happen together or not at all; none may refuse once one before it has changed something.
-
-        Units of one `lane` are committed in their order; `size`: bytes of the texts in the commands. The result is `answer(events)`, or the
-        list of decided events, once they are on disk and before any state changes again. Raises what a decider refused with, `Unavailable`
-        when the store is away or too much waits: then nothing has changed.
-        """
-        result: Deferred[Any] = Deferred(answer)
-        queue = self._queue
-        if self._stopped or (queue.size >= self._config.max_lane and is_full(queue, lane, self._config)):
-            self.refused += 1
-            result.set_exception(Unavailable("Too much is waiting to be stored, or the server is shutting down."))
-            return result
-        queue.put(lane, UnitOfWork(commands, trackings, result, lane, size))
-        self._arrived.set()
-        return result
 
     def state(self, stream: str) -> Any:
         """The present state of a stream. Only inside `answer`, for a stream that the caller's commands touched."""
         return self.states[stream]
-
-    @property
-    def alive(self) -> bool:
-        """Whether it commits. A writer that ended by itself is a fault, and only a restart repairs it."""
-        return self.task.alive
-
-    @property
-    def depth(self) -> int:
-        """How many units of work wait."""
-        return self._queue.size
-
-    @property
-    def lanes(self) -> int:
-        """In how many lanes units of work wait."""
-        return len(self._queue)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits and nothing is being committed."""
-        return not self._queue and not self._committing
-
-    async def _run(self) -> None:
-        queue = self._queue
-        while True:
-            if not queue:
-                self._committing = False
-                if self._stopped:
-                    return
-                self._arrived.clear()
-                await self._arrived.wait()
-            else:
-                await asyncio.sleep(0)  # the answers to the last batch leave before this one begins
-            self._committing = True
-            await self._commit(next_batch(queue, self._config))
-            self.turns += 1
-            if self.states.loaded:
-                self.states.tidy()
 
     async def _commit(self, batch: list[UnitOfWork]) -> None:
         events: list[Event] = []
@@ -166,7 +86,7 @@ class Writer:
                     put_back(self._queue, batch, number)
                     break
                 now, waiting = int(self.clock() * 1e6) / 1e6, list(unit.commands)
-                while (absent := unit.decide(waiting, now, self.states, self._rules)) is not None:
+                while (absent := self._decide(unit, waiting, now)) is not None:
                     if loaded_enough and not unit.events:
                         put_back(self._queue, batch, number)
                         break
@@ -194,8 +114,11 @@ class Writer:
             tracked.append([Tracking(name, position) for name, position in riding.items()])
         try:
             self._unsure = True  # until the store answers: a database may commit and be gone before it says so
-            packed = await self.store.packed(events)
             trackings = list({each.application_name: each for group in tracked for each in group}.values())  # of one name the last
+            try:
+                packed = self.store.codec.encode(events)
+            except KeysNeeded:
+                packed = await self.store.packed(events)
             committed = await self.store.run(self.store.put, events, packed, trackings)
         except Exception as error:
             self.riding = riding | self.riding
@@ -210,6 +133,35 @@ class Writer:
             await self._conclude(batch, committed)
         else:
             self._answer(batch)
+
+    def _decide(self, unit: UnitOfWork, waiting: list[Command], now: float) -> str | None:
+        """Decide the waiting commands of a unit, and those that follow from them. Returns the stream whose state must be loaded first, or
+        None when all are decided."""
+        decided, states, rules = unit.events, self.states, self._rules
+        deciders, folds, policies = rules.deciders, rules.folds, rules.policies  # plain tables: a call each costs more
+        for number, command in enumerate(waiting):  # the list grows meanwhile
+            stream = command.stream
+            state = states.get(stream)
+            if state is None:
+                del waiting[:number]
+                return stream
+            states.move_to_end(stream)
+            try:
+                events = deciders[type(command)](state, command, now)
+            except Rejected as refusal:
+                if decided:
+                    raise RuntimeError(f"{type(command).__name__} refused after its unit had decided") from refusal
+                unit.refusal = refusal
+                return None
+            for version, decision in enumerate(events, state.version + 1):
+                event = replace(decision, originator_id=stream, originator_version=version)
+                decided.append(event)  # before it is folded: if the fold fails half way, the changed state is known and forgotten
+                kind = type(event)
+                folds[kind](state, event)
+                state.version = version
+                if kind in policies:
+                    waiting += policies[kind](event, rules.server, rules.server)
+        return None
 
     async def _commit_singly(self, batch: list[UnitOfWork], error: Exception) -> None:
         """One caller's unit of work has a fault: commit each by itself, so that the others do not suffer."""

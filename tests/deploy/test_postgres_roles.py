@@ -1,18 +1,23 @@
 """What `deploy/postgres/roles.sh` allows on a real PostgreSQL. Rule: a server reaches its own database and keys, and an audit no keys."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
+from clients.command_line.running import run
 from domain.errors import Unavailable
+from flash.cli import people
 from servers.encryption.key_tables import keys_seen, open_table
 from servers.integrity.verify import verify
 from servers.maintenance.backup import back_up_log
 from servers.maintenance.store_copy import copy_store
 from servers.store.databases import open_event_log
+from servers.trust.records import IDENTITY
 from tests.servers.homes import Town, shown
 from tests.support.postgres import AnyPostgres
 from tests.support.postgres_roles import make_roles, move_schema, role_url
@@ -85,6 +90,52 @@ async def test_a_home_moves_out_of_a_shared_database(url: Url, postgres: AnyPost
     await town.opens("h4")
     _, window = await bob.opens()
     await shown(window.texts, ["pop over?"])
+    await town.stop()
+
+
+async def test_a_home_whose_keys_lie_elsewhere_is_backed_up_and_restored(
+    url: Url, postgres: AnyPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the commands, with `FLASH_KEYS_URL`: events and keys each come back into their own database, and texts are read again."""
+    make_roles(postgres.new_database(), "h5")
+    store, keys = url("flash_h5", "flash_h5"), url("flash_keys_h5", "flash_keys_h5")
+    town = Town(tmp_path, lambda home: store if home == "h5" else f"sqlite:///{tmp_path}/{home}.db")
+    town.keys_url = lambda home: keys if home == "h5" else ""
+    await town.start("h5", "h6")
+    monkeypatch.delenv("FLASH_BROKER_URL", raising=False)
+    for name, value in (("FLASH_STORE_URL", store), ("FLASH_KEYS_URL", keys), ("FLASH_DATA_DIR", str(tmp_path))):
+        monkeypatch.setenv(name, value)
+
+    async def flash(*arguments: str) -> None:
+        assert await asyncio.to_thread(run, people(), ["store", *arguments]) == 0, capsys.readouterr().err
+
+    ann, bob = town.person("ann", "h5"), town.person("bob", "h6")
+    await ann.adds(bob)
+    await bob.adds(ann)
+    await bob.sends(ann, "before")
+    await town.settled()
+    saved, saved_keys = tmp_path / "saved", tmp_path / "saved-keys"
+    await flash("backup", str(saved), "h5", "--keys", str(saved_keys))
+    assert not [file for file in saved.rglob("*") if b"before" in file.read_bytes()]
+    await bob.sends(ann, "after")
+    await town.settled()
+    with closing(open_table(keys, store, "h5")) as table:
+        known, words = table.records(), table.every_word()
+    await town.closes("h5")
+    for role in ("flash_h5", "flash_keys_h5"):
+        with psycopg.connect(url(role, role)) as database:
+            database.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(role)))
+
+    await flash("restore", str(saved), "h5", "--keys", str(saved_keys))
+    with psycopg.connect(store) as database, pytest.raises(psycopg.errors.UndefinedTable):
+        database.execute("SELECT * FROM flash_keys_h5.keys")
+    with closing(open_table(keys, store, "h5")) as table:
+        assert table.records()[IDENTITY] == known[IDENTITY]
+        assert {ann.uid, bob.uid} <= words.keys()
+        assert table.every_word() == words
+    await town.opens("h5")
+    _, window = await ann.opens()
+    await shown(window.texts, ["before", "after"])
     await town.stop()
 
 

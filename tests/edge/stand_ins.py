@@ -360,6 +360,9 @@ class StandInGlobal:
     async def erase(self, who: Identity, uid: int) -> None:
         raise Forbidden
 
+    def closed(self) -> str | None:
+        return self.reason
+
     def ready(self) -> str | None:
         return self.reason
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from broker import topology
 from tests.faults.checker import Accepted, Ledger
+from tests.faults.history import is_whole
 from tests.faults.installation import FLASH, Installation, Server
 from tests.support.postgres import PrivatePostgres
 from tests.support.rabbitmq import PrivateRabbit
@@ -47,6 +48,7 @@ class Forgetting:
         self._chance = chance
         self.lost_stores: list[LostStore] = []
         self.accepted_by_ops = 0  # how often ops had to accept a loss
+        self._lost_history = False
 
     @property
     def deeds(self) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -68,6 +70,12 @@ class Forgetting:
     def may_be_lost(self, accepted: Accepted, home: str) -> bool:
         """Whether this message of a user of `home` was accepted just before the home lost its store."""
         return any(each.home == home and each.since <= accepted.at <= each.until for each in self.lost_stores)
+
+    async def mended(self) -> None:
+        """Wait until the history is whole again: a store that is lost before that is a loss of both, which nobody can put back. Raises
+        `AssertionError`."""
+        if self._lost_history:
+            await eventually(partial(is_whole, self._installation), READY_S)
 
     def _any_home(self) -> Server:
         return self._chance.choice(list(self._installation.homes.values()))
@@ -120,11 +128,13 @@ class Forgetting:
         await self._people_talk()
         await asyncio.to_thread(self._rabbit.kill)
         await self._people_talk()
+        self._lost_history = True
         await asyncio.to_thread(shutil.rmtree, self._rabbit.directory / "mnesia")
         await asyncio.to_thread(self._rabbit.start)
         await asyncio.to_thread(home.start)
 
     async def _a_stream_is_deleted(self, stream: str) -> None:
+        self._lost_history = True
         await asyncio.to_thread(self._rabbit.ctl, "delete_queue", stream)
         await self._people_talk()
 

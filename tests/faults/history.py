@@ -12,6 +12,7 @@ from domain.rules.by_server import rules_of
 from projections.by_server import HomeProjections, by_name
 from servers.store.event_store import Store
 from servers.writing.projector import Projection
+from tests.faults.installation import Installation
 
 CONNECT_S = 20.0
 READ = 5_000  # events at a time
@@ -93,3 +94,17 @@ def first_difference(left: Sequence[EventRecord], right: Sequence[EventRecord]) 
 async def close(store: Store) -> None:
     """Let go of the database."""
     await asyncio.to_thread(store.close)
+
+
+async def is_whole(town: Installation) -> bool:
+    """Whether the history has every event of every log that may leave it."""
+    history = await read_history(town.amqp_url)
+    for server in town.servers:
+        store = open_store(town.store_url(server.name), server.name)
+        try:
+            stored = {record.position for record in await stored_records(store)}
+        finally:
+            await close(store)
+        if not stored <= {record.position for record in history.everything.get(server.name, [])}:
+            return False
+    return True

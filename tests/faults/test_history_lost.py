@@ -16,7 +16,7 @@ import pytest
 import flash_sdk
 from tests.faults.checker import Ledger
 from tests.faults.checker import verify as verify_ledger
-from tests.faults.history import close, open_store, read_history, stored_records
+from tests.faults.history import is_whole
 from tests.faults.installation import FLASH, Installation
 from tests.faults.people import PACE, PASSWORD, Crowd, Person, chatter
 from tests.faults.test_presence_feed import Integrator
@@ -60,20 +60,6 @@ def knows(integrator: Integrator) -> dict[int, str]:
     """How users stand, by what the integrator was told: its last snapshot, and the changes since."""
     assert integrator.snapshot is not None
     return {user.uid: user.status for user in integrator.snapshot.users} | {change.uid: change.status for change in integrator.since}
-
-
-async def is_whole(town: Installation) -> bool:
-    """Whether the history has every event of every log that may leave it."""
-    history = await read_history(town.amqp_url)
-    for server in town.servers:
-        store = open_store(town.store_url(server.name), server.name)
-        try:
-            stored = {record.position for record in await stored_records(store)}
-        finally:
-            await close(store)
-        if not stored <= {record.position for record in history.everything.get(server.name, [])}:
-            return False
-    return True
 
 
 async def test_a_history_that_was_deleted_under_load_ends_up_whole(

@@ -94,7 +94,7 @@ async def committed(installation: Installation, integrator: Integrator) -> Told:
 
 def presence_feed_of(each, home: str) -> list[bytes]:
     """What the feed must say of one committed event."""
-    return [outgoing.body for outgoing in presence_feed(each, home)]
+    return [outgoing.body for outgoing in presence_feed(each, home, 0, 0)]
 
 
 async def comes_and_goes(person: Person, stop: asyncio.Event, chance: random.Random) -> None:

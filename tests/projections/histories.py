@@ -12,6 +12,7 @@ from servers.audit.audit import message_of
 from servers.audit.decoder import HistoryDecoder
 from servers.trust.publications import HistoryJudge
 
+KEY = b"k" * 32  # with which the stores of tests prove their checkpoints
 CHECKPOINT_EVERY = 7  # the streams of the tests are short: a checkpoint at every seventh version makes them long ones
 TABLES = ("entries", "popups", "presence", "people", "checkpoints", "words", "kinds", "sources", "reached", "eras", "covered")
 
@@ -23,7 +24,7 @@ async def items_of(broker: Broker) -> list[StreamItem]:
 
 def fed(path: Path, *batches: Sequence[StreamItem]) -> Feeder:
     """A store fed with these batches. Its clock stands still: how old an event was when it came is no part of what is compared."""
-    feeder = Feeder(path, HistoryDecoder().decode, clock=lambda: 0.0, checkpoint_every=CHECKPOINT_EVERY)
+    feeder = Feeder(path, HistoryDecoder().decode, clock=lambda: 0.0, checkpoint_every=CHECKPOINT_EVERY, key=KEY)
     judge = HistoryJudge()
     for batch in batches:
         feeder.feed([message_of(item, judge) for item in batch])

@@ -38,6 +38,9 @@ def certified(
     return trust
 
 
+HANDLES = {"7": "gus", "9": "ida"}  # of the users of correspondents, by uid; anybody else is Ann
+
+
 class Correspondent:
     """A server that sends mail, and is nothing more."""
 
@@ -54,9 +57,9 @@ class Correspondent:
         receiver.peers.learn(self.trust.card)
 
     def mail(self, to: str, records: Sequence[EventRecord], **options: Any) -> bytes:
-        """As `mail_from`, with a word for each user in whose stream something is: they live here, under the handle of Ann."""
+        """As `mail_from`, with a word for each user in whose stream something is: they live here, under their `HANDLES`."""
         uids = {record.stream.partition("-")[2] for record in records if stream_kind(record.stream) in OF_THE_HOME}
-        words = [user_word(REGISTRY, int(uid), "ann", self.name) for uid in sorted(uids) if uid.isdecimal()]
+        words = [user_word(REGISTRY, int(uid), HANDLES.get(uid, "ann"), self.name) for uid in sorted(uids) if uid.isdecimal()]
         return mail_from(self.trust, to, records, **{"life": self.life, "words": words, **options})
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,7 @@ from servers.messaging.inbox import Inbox
 from servers.messaging.inbox_parts import InboxConfig, MailListener
 from servers.messaging.mail_check import MailCheck, MailCheckConfig
 from servers.messaging.outbox import Outbox
-from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.outbox_parts import OutboxConfig
 from servers.messaging.private_questions import PrivateAnswers, PrivateRequests
 from servers.messaging.questions import AskCard, MailQuestion, home_key
 from servers.messaging.words_to_tell import WordsToTell
@@ -68,11 +69,13 @@ class Server:
         self.heard: list[Event] = []
         self.broker = broker
         self.asked_anew: list[str] = []
+        self.doubted: list[str] = []  # who says that it has come further in our log than the log reaches
         self.inbox = Inbox(
             self.store, self.writer, broker, name, self.react, lambda event, source: self.hear(event), inbox, trust=self.trust,
             belief=Belief(name, self.words, self.lives_here),
             listener=MailListener(
-                told=self.outbox.receivers.confirm, unopened=lambda source, why: self.mail_check.unopened(source, why),
+                told=self.outbox.receivers.confirm, card=self.cards.learn,
+                unopened=lambda source, why: self.mail_check.unopened(source, why),
                 missing=lambda source: self.mail_check.missing(source), came_before=lambda source: self.mail_check.came_before(source),
                 sent_again=self.asked_anew.append,
             ),
@@ -82,7 +85,8 @@ class Server:
         self.answers = PrivateAnswers(self.trust, self.answer, self.show_card, self.cards.learn, self.cards.want)
         requests = PrivateRequests(broker, self.trust, self.cards.want, self.cards.learn)
         self.mail_check = MailCheck(name, requests, self.outbox.receivers, self.inbox, self.peers, self.cards,
-                                    lambda: (self.store.life, self.outbox.recent.last), lambda who, position: None, check)  # fmt: skip
+                                    lambda: (self.store.life, self.outbox.recent.last), partial(self.store.run, self.store.last_position),
+                                    lambda who, position: self.doubted.append(who), check)  # fmt: skip
 
     def lives_here(self, uid):
         return PEOPLE.get(uid, ("", ""))[1] == self.name

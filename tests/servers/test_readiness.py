@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from broker import topology
 from broker.port import Outgoing
 from domain.errors import Unavailable
+from servers.messaging.eras import Era
 from servers.readiness import ReadinessConfig
 from tests.servers.homes import Town
 from tests.support.waiting import eventually
@@ -97,7 +98,7 @@ async def test_what_is_wrong_elsewhere_is_told_beside_the_answer(town):
         await eventually(lambda: home.lifecycle.outbox.history.turns > attempts + 1)
     assert home.ready() == why
     history, dead = home.warnings()
-    assert history.startswith("Nothing is published of the history, and ")
+    assert history.startswith("Nothing is published of the history (flash.history, era 1), and ")
     assert history.endswith("positions wait: nobody takes flash.events")
     assert dead == "1 messages became dead letters since the start."
     told = [entry for entry in logged if entry["event"] == "outbox.refused"]
@@ -105,6 +106,22 @@ async def test_what_is_wrong_elsewhere_is_told_beside_the_answer(town):
     town.broker.refuses.clear()
     await eventually(lambda: home.lifecycle.outbox.history.lag == 0)
     assert home.warnings() == [dead]
+
+
+async def test_a_stream_that_was_begun_anew_and_one_that_is_missing_are_named(town):
+    """With the era, as RabbitMQ's administrator and `flash doctor` name them."""
+    home = town.homes["h1"]
+    ann = town.person("ann", "h1")
+    await ann.opens()
+    await town.settled()
+    town.broker.refuses |= {topology.EVENTS, topology.PRESENCE}
+    home.lifecycle.outbox.era_is(topology.HISTORY, Era(2))
+    assert any(warning.startswith("flash.history is in era 2, which has this log up to 0 only: ") for warning in home.warnings())
+    await home.set_status(ann.who, "away", "", None)
+    missing = "Nothing is published of the mail (the stream flash.presence.log), and "
+    await eventually(lambda: any(warning.startswith(missing) for warning in home.warnings()))
+    town.broker.refuses.clear()
+    await eventually(lambda: home.warnings() == [])
 
 
 async def test_a_broker_that_is_away_makes_no_home_unready(town):

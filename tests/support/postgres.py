@@ -195,6 +195,13 @@ class PrivatePostgres(GivenPostgres):
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def connected(url: str) -> list[str]:
+    """The names of those who are connected to a database, except for this look."""
+    with psycopg.connect(url) as connection:
+        query = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return sorted(name for (name,) in connection.execute(query))
+
+
 def every_row(url: str) -> list[str]:
     """All that a database holds of Flash, a text for each row of each table; bytes are shown as characters where possible."""
     with psycopg.connect(url) as connection:

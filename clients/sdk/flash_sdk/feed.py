@@ -19,7 +19,8 @@ class PresenceEvent:
     """One change: a CloudEvent of type `flash.presence.changed.v1`. Each reading of it gives the same `id`, so that repeats can be dropped.
 
     `offset`: its place in the log, if it was read from there over AMQP; go on with `start=offset + 1`. `cursor`: the place after it, if it
-    was read over HTTP; go on with `after=cursor`.
+    was read over HTTP; go on with `after=cursor`. `era`: of the log; another one than before means that changes between may be lost.
+    `life`: of the home's own log: in another one, versions in `id` may come again.
     """
 
     id: str
@@ -32,6 +33,8 @@ class PresenceEvent:
     since: datetime | None
     reason: str
     offset: int | None = None
+    era: str | None = None
+    life: str | None = None
     cursor: str | None = None
 
     @classmethod
@@ -57,6 +60,8 @@ class PresenceEvent:
             reason=fields.text(data, "reason", ""),
             offset=offset,
             cursor=cursor,
+            era=fields.text(event, "era", "") or None,
+            life=fields.text(event, "life", "") or None,
         )
 
 

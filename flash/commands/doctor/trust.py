@@ -12,6 +12,7 @@ from flash.commands.servers.registry import entries, losses
 from flash.process.compose import store_url
 from flash.process.settings import Settings
 from servers.encryption.key_tables import existing_table
+from servers.messaging.eras import RECORD, on_record
 from servers.trust.card import Peers
 from servers.trust.certificate import Certificate
 from servers.trust.records import Records
@@ -33,6 +34,7 @@ def trust_remarks(settings: Settings, server: str) -> Iterator[Remark]:
         records, now = Records(table), time.time()
         if server == GLOBAL:
             yield from _homes(records, now)
+            yield from _streams(records)
         else:
             yield from _home(Peers(server, records), now)
 
@@ -61,6 +63,14 @@ def _homes(records: Records, now: float) -> Iterator[Remark]:
         yield Remark("life", FAILURE, f"{name} was set back and waits: {loss}", do)
     if not found:
         yield Remark("identity", OK, "no home is enrolled yet")
+
+
+def _streams(records: Records) -> Iterator[Remark]:
+    """In which era each stream is, which shows whether and when the broker lost it."""
+    for stream, era, former in on_record(records.everything(RECORD)):
+        since = f"{datetime.fromtimestamp(era / 1_000_000, UTC):%Y-%m-%d %H:%M}"  # an era's number is the moment of its beginning
+        lost = f"; the broker lost it in era {former}, and the servers published it again" if former else ""
+        yield Remark("eras", OK, f"{stream} is in era {era}, since {since} UTC{lost}")
 
 
 def _certificate(certificate: Certificate, now: float, again: str) -> Remark:

@@ -160,13 +160,12 @@ class PostgresLog:
         connection.row_factory = tuple_row
         connection.execute(f"SET lock_timeout = '{self._lock_s}s'".encode())
         connection.execute("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
-        if self._known:  # a new connection may lead to another database, such as a replica that took over and lacks the newest commits
+        known = self._known  # before the database is asked: other threads go on committing over the other connections
+        if known:  # a new connection may lead to another database, such as a replica that took over and lacks the newest commits
             row = connection.execute(self._sql(_LAST)).fetchone()
             last = (row and row[0]) or 0
-            if last < self._known:
-                self._set_back = (
-                    f"The database was set back: its log ends at {last}, and this process has stored events up to {self._known}."
-                )
+            if last < known:
+                self._set_back = f"The database was set back: its log ends at {last}, and this process has stored events up to {known}."
 
 
 @contextlib.contextmanager

@@ -50,9 +50,11 @@ class PostgresView:
             return dict(self._database.execute(self._sql(query), (LIBRARYS_OWN,)))
 
     def close(self) -> None:
-        for rows in self._readings:  # a cursor of the server cannot be closed after its connection
-            rows.close()
-        self._database.close()
+        try:
+            for rows in self._readings:  # a cursor of the server cannot be closed after its connection
+                rows.close()
+        finally:  # a cursor may fail to close, as when its statement failed
+            self._database.close()
 
     def _reading(self, query: str, *values: str) -> Iterator[Row]:
         rows = self._select(f"rows-{len(self._readings)}", query, values)

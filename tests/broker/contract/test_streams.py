@@ -60,6 +60,15 @@ async def test_a_stream_outlives_its_broker_and_offsets_go_on(broker: Broker, st
     await again.close()
 
 
+async def test_the_first_and_the_newest_message_are_told(broker: Broker) -> None:
+    assert (await broker.first_of(HISTORY), await broker.last_of(HISTORY)) == (None, None)
+    await broker.publish(events(b"a", b"b", b"c"))
+    first, last = await broker.first_of(HISTORY), await broker.last_of(HISTORY)
+    assert first is not None
+    assert last is not None
+    assert offsets_of([first, last]) == [(0, b"a"), (2, b"c")]
+
+
 async def test_a_long_stream_is_read_to_its_end(broker: Broker) -> None:
     bodies = [b"%d" % number for number in range(5_000)]
     await broker.publish(events(*bodies))

@@ -248,10 +248,13 @@ async def test_the_global_server_makes_again_what_a_home_may_not_make(rabbitmq: 
     await home.publish([Outgoing(HOMES, "h1", b"mail", mandatory=True)])
     await got.receives(b"mail")
 
-    async with aiormq.connect(url) as administrator:  # who deletes what is in use
-        channel = await administrator.channel()
-        for queue in ("flash.home.h1", HISTORY, HEARTBEAT_LOG):
-            await channel.queue_delete(queue)
+    with structlog.testing.capture_logs() as logs:
+        async with aiormq.connect(url) as administrator:  # who deletes what is in use
+            channel = await administrator.channel()
+            for queue in ("flash.home.h1", HISTORY, HEARTBEAT_LOG):
+                await channel.queue_delete(queue)
+        await eventually(lambda: [line for line in logs if (line["event"], line.get("broker")) == ("broker.lost", "h1")], 20)
+    await home.wait_connected(20)  # it consumes again, and the queues of homes are made again after the history
     await eventually(lambda: _takes(home, Outgoing(EVENTS, "h1.1", b"history", mandatory=True)), 20)
     await home.publish([Outgoing(HOMES, "h1", b"more mail", mandatory=True)])
     await got.receives(b"mail", b"more mail")

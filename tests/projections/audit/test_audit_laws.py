@@ -12,7 +12,7 @@ from domain.rules.home import rules_for
 from projections.audit.reader import Reader
 from servers.audit.decoder import HistoryDecoder
 from servers.sessions.part_bodies import instant
-from tests.projections.histories import contents, fed, items_of
+from tests.projections.histories import KEY, contents, fed, items_of
 from tests.projections.server.test_home_laws import live
 from tests.servers.homes import Town
 from tests.support.snapshots import through_msgpack
@@ -87,8 +87,8 @@ async def test_now_is_what_the_homes_have_and_then_is_what_they_had(town, tmp_pa
     items = await items_of(town.broker)
     fed(tmp_path / "audit.db", items).close()
     decoder = HistoryDecoder(lambda home: town.homes[home].lifecycle.store.keys)
-    reader = Reader(tmp_path / "audit.db", decoder.decode, personal=True)
-    short, whole = (Reader(tmp_path / "audit.db", HistoryDecoder().decode, personal=personal) for personal in (False, True))
+    reader = Reader(tmp_path / "audit.db", decoder.decode, personal=True, key=KEY)
+    short, whole = (Reader(tmp_path / "audit.db", HistoryDecoder().decode, personal=personal, key=KEY) for personal in (False, True))
     for at, expected, users in moments:
         assert differences(expected, told(reader, people, at)) == [], "state and window of that moment"
         online = {(who.person.uid, who.status, who.since) for who in reader.moments.online(at)}
@@ -149,7 +149,7 @@ async def test_between_two_events_the_state_is_that_of_the_first(town, tmp_path:
     await town.settled()
     fed(tmp_path / "audit.db", await items_of(town.broker)).close()
     decoder = HistoryDecoder(lambda home: town.homes[home].lifecycle.store.keys)
-    reader = Reader(tmp_path / "audit.db", decoder.decode, personal=True)
+    reader = Reader(tmp_path / "audit.db", decoder.decode, personal=True, key=KEY)
     log = [committed.event for committed in ann.home.lifecycle.store.read(0, 10_000) if committed.event.originator_id == f"user-{ann.uid}"]
     assert len(log) > 10
     rules = rules_for("h1")

@@ -8,9 +8,11 @@ import pytest
 from broker.envelope import EventRecord
 from domain.errors import Invalid
 from projections.audit.feeding import Feeder, Message
-from projections.audit.log import MAX_LIMIT
+from projections.audit.log import MAX_LIMIT, Log
 from projections.audit.reader import Reader
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter
+from projections.audit.tables import open_for_reading
+from tests.projections.histories import KEY
 
 SENT, DONE, ADOPTED = "user.message_sent", "mailbox.message_done", "user.adopted"
 # Source, stream, topic, time, fields. Two servers' clocks differ, two entries have one time, and one entry is of no user.
@@ -46,12 +48,12 @@ def reader(tmp_path_factory):
     def decode(*place):
         raise AssertionError("no page is made of decoded events")
 
-    feeder = Feeder(path, decode, clock=lambda: 10.0)
+    feeder = Feeder(path, decode, clock=lambda: 10.0, key=KEY)
     for number, (source, stream, topic, time, fields) in enumerate(ENTRIES):
         record = EventRecord(number + 1, stream, 1, topic, time, msgpack.packb(fields))
         feeder.feed([Message(number, source, [record], bytes([number]))])
     feeder.close()
-    reader = Reader(path, decode)
+    reader = Reader(path, decode, key=KEY)
     yield reader
     reader.close()
 
@@ -104,6 +106,50 @@ def test_pages_follow_one_another_and_end(reader, order, wanted, limit):
     assert seen == expected(wanted, order)
 
 
+def test_a_page_that_is_just_full_is_the_last(reader):
+    for order in ("newest", "oldest", "arrival"):
+        assert reader.log.page(AuditFilter(), None, len(ENTRIES), order).next is None
+
+
+def steps(path, entries):
+    """How much the database does for a page of a few old entries in a store of so many, by filter. The old ones are of another user,
+    server, topic, cause and popup than all others."""
+    feeder = Feeder(path, lambda *place: None, clock=lambda: 10.0, key=KEY)
+    old = [EventRecord(n, "mailbox-2", n, DONE, float(n), msgpack.packb({"id": "m1", "uid": 2, "cause": "c1"})) for n in range(1, 9)]
+    new = [EventRecord(n, "user-1", n, SENT, float(n), msgpack.packb({"id": "m2", "uid": 1, "cause": "c2"})) for n in range(9, entries)]
+    feeder.feed([Message(0, "h2", old, b""), Message(1, "h1", new, b"")])
+    feeder.close()
+    database = open_for_reading(path)
+    done = [0]
+
+    def step():
+        done[0] += 1
+
+    database.set_progress_handler(step, 1)
+    spent = {}
+    for wanted in FEW:
+        before = done[0]
+        assert len(Log(database).page(wanted, None, 5, "newest").rows) == 5
+        spent[wanted] = done[0] - before
+    database.close()
+    return spent
+
+
+FEW = [
+    AuditFilter(),
+    AuditFilter(until=9.0),
+    AuditFilter(user=2),
+    AuditFilter(source="h2"),
+    AuditFilter(topics=(DONE,)),
+    AuditFilter(cause="c1"),
+    AuditFilter(message="m1"),
+]
+
+
+def test_a_page_costs_the_same_in_a_larger_store(tmp_path):
+    assert steps(tmp_path / "large.db", 3_000) == steps(tmp_path / "small.db", 100)
+
+
 def test_a_row_says_everything_of_its_entry(reader):
     row = reader.log.row(2 * ENTRIES_PER_OFFSET)
     assert row[1:13] == ("h1", 3, "user-1", 1, SENT, 2.0, 1, "ann", "m1", msgpack.packb(ENTRIES[2][4]), None, "h1")
@@ -116,7 +162,7 @@ def test_a_row_says_everything_of_its_entry(reader):
 
 def test_events_about_an_id_come_by_sender_and_then_by_time(reader):
     assert [(sender, row.id // ENTRIES_PER_OFFSET) for sender, row in reader.log.about("m1")] == [(1, 3), (1, 2), (2, 4), (2, 5)]
-    assert [life.sender for life in reader.trace("m1")] == [1, 2]
+    assert [(life.message, life.sender) for life in reader.trace("m1")] == [("m1", 1), ("m1", 2)]
 
 
 def test_what_occurs_is_listed(reader):
@@ -128,7 +174,7 @@ def test_what_occurs_is_listed(reader):
 def test_a_page_has_a_limit(reader, limit):
     with pytest.raises(Invalid) as refusal:
         reader.log.page(AuditFilter(), None, limit, "newest")
-    assert refusal.value.extra["field"] == "limit"
+    assert refusal.value.extra == {"field": "limit", "expected": f"1 to {MAX_LIMIT}"}
     assert numbers(reader.log.page(AuditFilter(), None, 1, "oldest")) == [0]
 
 
@@ -148,7 +194,7 @@ def test_a_page_has_a_limit(reader, limit):
 def test_a_cursor_that_the_log_never_gave_is_refused(reader, order, cursor):
     with pytest.raises(Invalid) as refusal:
         reader.log.page(AuditFilter(), cursor, 1, order)
-    assert refusal.value.extra["field"] == "cursor"
+    assert refusal.value.extra == {"field": "cursor", "expected": "one that the log gave, read in the same order"}
 
 
 def test_the_longest_cursor_of_arrival_is_after_everything(reader):

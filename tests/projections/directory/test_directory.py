@@ -1,12 +1,26 @@
 """Finding people: words, fields, pages, and where new users live."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from domain.errors import Invalid
 from domain.event import Event
-from domain.events.global_server import AccountClosed, HomeAnnounced, HomeRetired, ProfileChanged, UserRegistered
-from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory
+from domain.events.global_server import (
+    AccountClosed,
+    CertificateIssued,
+    HomeAnnounced,
+    HomeEnrolled,
+    HomeRetired,
+    HomeRevoked,
+    ProfileChanged,
+    UrlAllowed,
+    UserRegistered,
+)
+from domain.personal import Personal
+from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory, Enrolment, Listed
 from projections.directory.words import words
+from tests.support.snapshots import through_msgpack
 
 WHEN = {"at": 1_700_000_000.0, "cause": "c1"}
 
@@ -56,6 +70,8 @@ PEOPLE = directory(
         ("bob.jones", ["bob.jones"]),
         ("@ !", []),
         ("nobody", []),
+        ("johnx", []),
+        ("xx", []),
         ("", ["jsmith", "bob.jones", "smithy", "yamada"]),
     ],
 )
@@ -69,14 +85,22 @@ def test_a_named_field_narrows():
     assert found(PEOPLE, "smith", state="florida", note="ask") == ["bob.jones"]
     assert found(PEOPLE, handle="smith") == ["smithy"]
     assert found(PEOPLE, handle="bob jones", full_name="smith") == []
+    assert found(PEOPLE, state="?!") == [], "nobody has a word without a letter"
 
 
 def test_unknown_fields_and_endless_searches_are_refused():
     endless = "x" * (MAX_WORDS_CHARS + 1)
-    for wrong, field in (({"fields": {"shoe_size": "7"}}, "shoe_size"), ({"text": endless}, "q"), ({"fields": {"city": endless}}, "city")):
+    too_long = f"at most {MAX_WORDS_CHARS} characters"
+    known = "q, limit, cursor or one of handle, full_name, "
+    for wrong, field, expected in (
+        ({"fields": {"shoe_size": "7"}}, "shoe_size", known),
+        ({"text": endless}, "q", too_long),
+        ({"fields": {"city": endless}}, "city", too_long),
+    ):
         with pytest.raises(Invalid) as refusal:
             PEOPLE.search(**wrong)
         assert refusal.value.extra["field"] == field
+        assert refusal.value.extra["expected"].startswith(expected)
     assert found(PEOPLE, "x" * MAX_WORDS_CHARS) == []
 
 
@@ -84,7 +108,9 @@ def test_unknown_fields_and_endless_searches_are_refused():
 def test_wrong_pages_are_refused(wrong):
     with pytest.raises(Invalid) as refusal:
         PEOPLE.search("smith", **wrong)
-    assert [refusal.value.extra["field"]] == list(wrong)
+    expected = {"limit": f"1 to {MAX_LIMIT}", "cursor": "the `next` of an earlier page"}
+    (field,) = wrong
+    assert refusal.value.extra == {"field": field, "expected": expected[field]}
 
 
 def test_pages_follow_one_another_and_end():
@@ -102,6 +128,12 @@ def test_a_page_that_is_just_full_is_the_last():
     assert PEOPLE.search("smith", limit=3)[1] is None
 
 
+@pytest.mark.parametrize("limit", [1, MAX_LIMIT])
+def test_a_page_has_one_user_at_least_and_no_more_than_fit(limit):
+    page, _ = PEOPLE.search(limit=limit)
+    assert [user.handle for user in page] == ["jsmith", "bob.jones", "smithy", "yamada"][:limit]
+
+
 def test_a_changed_profile_is_found_anew_and_no_more_as_before():
     where = directory(
         registered(1, "ann", full_name="Ann Lee", city="Miami"),
@@ -111,7 +143,9 @@ def test_a_changed_profile_is_found_anew_and_no_more_as_before():
     assert found(where, "smith") == ["ann"]
     assert found(where, "lee") == []
     assert found(where, "miami") == ["abe"]
+    assert where.users[1] == Listed(1, "ann", "h1", {"full_name": "Ann Smith"})
     assert where.users[1].name == "Ann Smith"
+    assert found(where, handle="ann") == ["ann"]
     assert where.users[2].name == "abe"
 
 
@@ -141,6 +175,7 @@ def test_new_users_go_to_the_live_home_with_the_fewest():
     assert where.pick_home({"h1", "h2", "h10"}) == "h2"
     assert where.pick_home({"h1", "h10"}) == "h10"
     assert where.pick_home({"h1"}) == "h1"
+    assert where.pick_home({"h1", "h2"}, expected={"h2": 1}) == "h1", "as many, and h1 is the first by name"
     assert where.pick_home({"h1", "h2"}, expected={"h2": 2}) == "h1"
     assert directory(*homes, registered(1, "ann", "h2")).pick_home({"h1", "h2"}, expected={"h1": 1}) == "h1", "equals go by name"
     assert where.pick_home({"h9"}) is None
@@ -154,10 +189,83 @@ def test_a_retired_home_gets_no_new_users_until_it_is_back():
     assert directory(announced, HomeRetired(name="h1", **WHEN), announced).pick_home({"h1"}) == "h1"
 
 
+def test_a_home_that_never_announced_itself_has_no_url():
+    assert directory().home_url("h1") == ""
+
+
+def certified(number: int) -> CertificateIssued:
+    return CertificateIssued(name="h1", number=number, expires=number * 100.0, life=0, certificate="", **WHEN)
+
+
+def test_a_revoked_home_gets_no_new_users_until_it_has_a_newer_certificate():
+    enrolled = [HomeAnnounced(name="h1", url="http://h1", **WHEN), HomeEnrolled(name="h1", key="ab", **WHEN)]
+    first, second = (certified(number) for number in (1, 2))
+    revoked = HomeRevoked(name="h1", number=1, homes=["h1"], **WHEN)
+    for events, believed, is_revoked in (
+        ([], False, False),
+        ([first], True, False),
+        ([first, revoked], False, True),
+        ([first, revoked, second], True, False),
+    ):
+        where = directory(*enrolled, *events)
+        assert (where.enrolments["h1"].enrolled, where.is_revoked("h1")) == (believed, is_revoked)
+        assert where.pick_home({"h1"}) == (None if is_revoked else "h1")
+    assert not where.is_revoked("h2")
+
+
+def test_what_is_known_of_a_home_comes_back_from_a_checkpoint():
+    where = directory(
+        HomeAnnounced(name="h1", url="http://h1", **WHEN),
+        HomeAnnounced(name="h2", url="http://h2", **WHEN),
+        HomeRetired(name="h2", **WHEN),
+        HomeEnrolled(name="h1", key="ab", **WHEN),
+        certified(2),
+        HomeRevoked(name="h1", number=1, homes=["h1"], **WHEN),
+        UrlAllowed(name="h1", url="http://h1:81", **WHEN),
+    )
+    assert where.enrolments == {"h1": Enrolment(key="ab", number=2, expires=200.0, revoked=1, allowed="http://h1:81")}
+    again = Directory()
+    assert again.from_checkpoint(where.to_checkpoint())
+    assert (again.homes, again.enrolments, again.position) == (where.homes, where.enrolments, where.position)
+
+
+def test_everybody_comes_back_from_a_checkpoint():
+    where = directory(registered(3, "ann", "h1", city="Miami"), registered(1, "abe", "h2"), registered(2, "amy", "h2"))
+    checkpoint = where.to_checkpoint()
+    assert [user[:3] for user in checkpoint["users"]] == [[3, "ann", "h1"], [1, "abe", "h2"], [2, "amy", "h2"]]
+    assert checkpoint["users"][0][3] == Personal(3, {"city": "Miami"}), "what somebody says of themselves is personal"
+    again = Directory()
+    assert again.from_checkpoint(through_msgpack(checkpoint))
+    assert (again.users, again.last_uid) == (where.users, 3)
+    assert [again.residents(home) for home in ("h1", "h2", "h3")] == [1, 2, 0]
+    assert (found(again, "miami"), found(again, handle="a")) == (["ann"], ["abe", "amy", "ann"])
+    assert again.by_handle("Amy") == where.users[2]
+
+
+def test_a_checkpoint_of_before_homes_were_enrolled_is_read():
+    checkpoint = directory(registered(1, "ann")).to_checkpoint()
+    del checkpoint["enrolments"]
+    again = Directory()
+    assert again.from_checkpoint(through_msgpack(checkpoint))
+    assert (again.enrolments, again.is_revoked("h1"), found(again)) == ({}, False, ["ann"])
+
+
+def test_a_directory_that_one_thread_has_folded_is_searched_by_another():
+    where = directory(registered(1, "ann", city="Miami"))
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(found, where, "miami").result() == ["ann"]
+
+
 def test_a_checkpoint_of_another_format_is_not_trusted():
     fresh = Directory()
     assert fresh.from_checkpoint({**PEOPLE.to_checkpoint(), "format": 0}) is False
     assert fresh.position == 0
+
+
+def test_letters_without_their_stroke_are_the_same():
+    assert words("øłđħıæœþð ØŁĐĦÆŒÞÐ") == ["oldhiaeoethd", "oldhaeoethd"]
+    assert words("a_b@c.d-e 7_8") == ["a", "b", "c", "d", "e", "7", "8"]
+    assert words("é_ê") == ["e", "e"]
 
 
 def test_words_are_folded():

@@ -20,6 +20,17 @@ def test_the_first_handle_of_a_uid_stays():
     assert not index.differs(8, "eve")
 
 
+def test_a_handle_belongs_to_the_uid_that_had_it_first():
+    index = adopted("ann")
+    index.apply(2, in_stream([UserAdopted(handle="Ann", name="", **WHEN)], "user-9", 0)[0])
+    loaded = Handles()
+    assert loaded.from_checkpoint(index.to_checkpoint())
+    for each in (index, loaded):
+        assert each.differs(9, "ann")
+        assert each.differs(8, "ANN")
+        assert not each.differs(7, "ann")
+
+
 def test_a_checkpoint_is_the_index():
     index = Handles()
     assert index.from_checkpoint(adopted("ann").to_checkpoint())

@@ -74,14 +74,14 @@ def test_the_beginning_is_a_cursor_until_it_is_forgotten():
     assert feed.cursor == BEGINNING
     for version in range(1, 19):
         told(feed, version, 1, version)
-    first = feed.changes[0].cursor
+    first = feed.cursor_of(feed.changes[0])
     assert len(seen(feed, BEGINNING) or ()) == 18
     told(feed, 19, 1, 19)
     assert seen(feed, BEGINNING) is None
     assert seen(feed, first) is None
     assert feed.after(0, 5) is None
     assert len(feed.changes) == 17
-    assert seen(feed, feed.changes[-2].cursor) == [b"1/19 away"]
+    assert seen(feed, feed.cursor_of(feed.changes[-2])) == [b"1/19 away"]
 
 
 def test_a_page_has_at_most_as_many_changes_as_were_asked_for():
@@ -106,6 +106,47 @@ def test_who_begins_anew_refuses_every_old_cursor_and_place():
     feed.begin_anew()
     assert (seen(feed, cursor), seen(feed, BEGINNING), feed.after(position, 1)) == (None, None, None)
     assert feed.users == {}
+
+
+def test_in_another_life_of_a_log_a_lost_version_counts_again_and_a_repeat_does_not():
+    """The home lost the versions 4 and 5, which the feed had told, and goes on from version 3."""
+    feed = Feed()
+    for version in (3, 4, 5):
+        feed.apply(Change(version, 1, b"%d" % version), Standing(version, "away", f"t{version}", 1))
+    assert not feed.apply(Change(6, 1, b"3"), Standing(3, "away", "t3", 2)), "it is told again, because it was put back"
+    assert feed.apply(Change(7, 1, b"4 anew"), Standing(4, "online", "t6", 2))
+    assert not feed.apply(Change(8, 1, b"4 anew"), Standing(4, "online", "t6", 2))
+    assert feed.apply(Change(9, 1, b"5 anew"), Standing(5, "dnd", "t7", 2))
+    loaded = Feed()
+    assert loaded.from_checkpoint(msgpack.unpackb(msgpack.packb(feed.to_checkpoint()), strict_map_key=False))
+    assert loaded.users == feed.users == {1: Standing(5, "dnd", "t7", 2)}
+
+
+def test_the_same_messages_in_another_era_are_another_log():
+    before, after = folded((1, 1), (1, 2)), folded((1, 1), (1, 2))
+    before.enter(7, past=False)
+    after.enter(8, past=False)
+    assert seen(after, before.cursor) is None
+    assert seen(before, before.cursor) == []
+
+
+def test_a_feed_that_enters_another_era_refuses_the_cursors_of_the_former_one():
+    feed = folded((1, 1), (1, 2))
+    assert not feed.enter(7, past=False)
+    cursor = feed.cursor
+    loaded = Feed()
+    assert loaded.from_checkpoint(feed.to_checkpoint())
+    assert not loaded.enter(7, past=False)
+    assert seen(loaded, cursor) == []
+    assert loaded.enter(8, past=False)
+    assert (seen(loaded, cursor), loaded.users) == (None, {})
+
+
+def test_cursors_of_before_there_were_eras_stay_good_in_the_era_that_holds_them():
+    feed = folded((1, 1), (1, 2))
+    cursor = feed.cursor
+    feed.enter(7, past=True)
+    assert seen(feed, cursor) == []
 
 
 def test_a_beginning_that_was_cut_off_is_no_place_to_start():

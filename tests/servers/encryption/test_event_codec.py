@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
+from domain.errors import Unavailable
 from domain.event import in_stream, stored_fields
 from domain.events.home import ContactAdded, MessageSent
 from domain.personal import Personal, owners
@@ -22,7 +23,8 @@ from servers.encryption.key_tables import open_keys
 from servers.encryption.snapshots import pack_snapshot, unpack_snapshot
 from servers.store.event_store import Store
 from tests.servers.stores import HOME, NOW, put
-from tests.support.postgres import PrivatePostgres
+from tests.support.postgres import PrivatePostgres, connected
+from tests.support.waiting import wait_until
 
 TEXT = "nobody else may read this"
 
@@ -90,6 +92,16 @@ def test_keys_survive_a_restart_and_two_processes_make_the_same(store, url):
         keys.close()
 
 
+def test_a_thread_that_asks_for_keys_after_they_were_closed_opens_nothing(url, postgres):
+    """When a server stops, a thread may go on whose caller was cancelled."""
+    keys = open_keys("", url, "h1")
+    keys.close()
+    with pytest.raises(Unavailable):
+        keys.table.records()
+    if url.startswith("postgresql"):
+        wait_until(lambda: connected(url) == [], 5, "nobody is connected")
+
+
 def test_encrypted_bytes_open_only_where_they_were_put(store):
     (written,) = put(store, "user-1", 0, [message()])
     for moved in (replace(written.record, stream="user-9"), replace(written.record, version=2)):
@@ -124,7 +136,7 @@ def test_what_was_stored_before_there_were_keys_is_read_as_it_stands(store):
 
 def test_an_event_in_a_box_is_plain_and_needs_no_key_of_its_sender(store, store_url):
     (written,) = put(store, "user-1", 0, [message()])
-    travelling = store.for_mail(written.event, written.record)
+    travelling = store.codec.for_mail(written.event, written.record)
     other = Store(store_url("h2"), "h2", HOME)
     assert decoded(other.codec, travelling, strict=True) == written.event
     assert decoded(other.codec, written.record).text == ""

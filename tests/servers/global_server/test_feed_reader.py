@@ -15,10 +15,13 @@ from domain.event import in_stream
 from domain.events.home import StatusChanged
 from servers.encryption.key_tables import open_keys
 from servers.global_server.feed_reader import FeedReader
-from servers.messaging.presence_events import presence_feed
+from servers.messaging.eras import Era
+from servers.messaging.presence_events import era_began, presence_feed
 from servers.store.event_store import Committed
+from servers.trust.server_identity import ServerIdentity, new_key
 from tests.support.waiting import eventually
 
+KEY = ServerIdentity("global", new_key())  # the Global Server's
 PEOPLE = {1: ("ann", "h1"), 2: ("bob", "h2")}  # handles, and where users live
 
 
@@ -27,7 +30,7 @@ def change(uid: int, home: str, version: int, publisher: str | None, handle: str
     handle = handle or (PEOPLE[uid][0] if uid in PEOPLE else "carol")
     event = StatusChanged(at=1.7e9, cause="c", handle=handle, status="online", previous="away", note="", chosen="online", until=None)
     (stored,) = in_stream([event], f"user-{uid}", version - 1)
-    (message,) = presence_feed(Committed(version, stored, cast(Any, None)), home)
+    (message,) = presence_feed(Committed(version, stored, cast(Any, None)), home, 0, 0)
     return message.body, publisher
 
 
@@ -72,8 +75,47 @@ async def test_a_change_comes_from_the_home_of_its_user(
 ) -> None:
     log = cast(Broker, Log(*told))
     with closing(open_keys("", f"sqlite:///{tmp_path}/global.db", "global")) as keys:
-        reader = FeedReader(log, tmp_path / "feed", lambda: 1.7e9, person, lambda: None, 100, keys)
+        reader = FeedReader(log, tmp_path / "feed", lambda: 1.7e9, person, lambda: None, 100, keys, KEY.public)
+        reader.era_is(PRESENCE_LOG, Era(1))
         await reader.start()
         await eventually(reader.caught_up.is_set)
         assert (set(reader.feed.users), reader.not_believed) == (shown, not_believed)
         await reader.stop()
+
+
+@pytest.mark.parametrize(
+    ("key", "publisher", "whole", "not_believed"),
+    [
+        pytest.param(KEY, "global", False, 0, id="of the Global Server"),
+        pytest.param(KEY, "h2", True, 1, id="handed on by a home"),
+        pytest.param(ServerIdentity("global", new_key()), "global", True, 1, id="under another key"),
+    ],
+)
+async def test_the_beginning_of_an_era_is_the_global_servers(
+    tmp_path: Path, key: ServerIdentity, publisher: str, whole: bool, not_believed: int
+) -> None:
+    """It may stand behind the first change, when a home was quicker."""
+    log = cast(Broker, Log(change(1, "h1", 1, "h1"), (era_began(key, 2, 1, 1.7e9).body, publisher)))
+    with closing(open_keys("", f"sqlite:///{tmp_path}/global.db", "global")) as keys:
+        reader = FeedReader(log, tmp_path / "feed", lambda: 1.7e9, person, lambda: None, 100, keys, KEY.public)
+        reader.era_is(PRESENCE_LOG, Era(2))
+        await reader.start()
+        await eventually(reader.caught_up.is_set)
+        assert (reader.feed.whole, reader.not_believed) == (whole, not_believed)
+        await reader.stop()
+
+
+async def test_a_checkpoint_of_another_era_is_not_gone_on_with(tmp_path: Path) -> None:
+    """The stream was begun anew while the Global Server was down, and holds the same message at the same offset."""
+    log = cast(Broker, Log((era_began(KEY, 1, 0, 1.7e9).body, "global"), change(1, "h1", 1, "h1")))
+    cursors = []
+    with closing(open_keys("", f"sqlite:///{tmp_path}/global.db", "global")) as keys:
+        for era in (Era(1), Era(2)):
+            reader = FeedReader(log, tmp_path / "feed", lambda: 1.7e9, person, lambda: None, 100, keys, KEY.public)
+            await reader.start()
+            assert not reader.caught_up.is_set(), "nothing is told while the era is unknown"
+            reader.era_is(PRESENCE_LOG, era)
+            await eventually(reader.caught_up.is_set)
+            cursors.append(reader.feed.cursor)
+            assert [reader.feed.position_of(cursor) is not None for cursor in cursors] == [False] * (era.number - 1) + [True]
+            await reader.stop()

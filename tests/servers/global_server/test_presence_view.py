@@ -15,6 +15,7 @@ from domain.event import in_stream
 from domain.events.home import StatusChanged
 from servers.global_server.service import GlobalServer
 from servers.global_server.subscribers import PORTION
+from servers.messaging.eras import Era
 from servers.messaging.presence_events import presence_feed
 from servers.security.identity import Identity
 from servers.security.integrators import read_grants
@@ -44,7 +45,7 @@ class Office(House):
                 at=1.7e9 + version, cause="c", handle=handle, status=status, previous="x", note="", chosen=status, until=None
             )
             (event,) = in_stream([event], f"user-{uid}", version - 1)
-            messages += presence_feed(Committed(version, event, None), "h1")
+            messages += presence_feed(Committed(version, event, None), "h1", 0, 0)
         await self.broker.publish(messages + messages[len(messages) - again :])
         for server in self.running:
             feed = server.presence_view.feed
@@ -150,7 +151,26 @@ async def test_a_log_that_was_made_anew_is_a_gap_and_not_mistaken_for_the_old_on
     await again.presence_view.reader.caught_up.wait()
     with pytest.raises(Gap):
         again.subscribe(crm, None, cursor, Ear())
-    assert standing(await again.presence(crm, frozenset({1, 2}), 1, 0)) == {"ann": "offline", "bob": "offline"}
+    assert standing(await again.presence(crm, frozenset({1, 2}), 1, 0)) == {"ann": "unknown", "bob": "offline"}
+
+
+async def test_an_integrator_is_cut_off_when_another_era_begins_and_his_cursor_is_refused(office, server):
+    """While he is connected, and when he comes back."""
+    crm, ear = await as_(server, "crm"), Ear()
+    await office.tells(1, "online", "away")
+    server.subscribe(crm, None, "0", ear)
+    await eventually(lambda: len(ear.told()) == 2)
+    await server.lifecycle.eras.stop()  # which would look at the stream and find the era of before
+    eras = server.lifecycle.eras.eras
+    eras.learn(topology.PRESENCE_LOG, Era(eras.known[topology.PRESENCE_LOG].number + 1))
+    await eventually(lambda: ear.aborted)
+    await server.presence_view.reader.caught_up.wait()
+    for cursor in (ear.cursor, "0"):
+        with pytest.raises(Gap):
+            server.subscribe(crm, None, cursor, Ear())
+    page = await server.presence(crm, frozenset({1}), 1_000, 0)
+    assert standing(page) == {"ann": "away"}
+    server.subscribe(crm, None, page.cursor, Ear())
 
 
 async def test_nobody_sees_more_than_was_granted(office, server):

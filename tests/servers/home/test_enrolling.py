@@ -26,9 +26,9 @@ class Shared:
         self.house, self.server, self.directory = house, server, directory
         self.homes: list[HomeServer] = []
 
-    async def opens(self, url: str = "http://h1.example", secret: Secret | None = None, keys: str = "") -> HomeServer:
+    async def opens(self, url: str = "http://h1.example", secret: Secret | None = None, keys: str = "", beat_s: float = 0.02) -> HomeServer:
         config = HomeConfig(
-            "h1", url, f"sqlite:///{self.directory}/h1.db", self.directory / "h1", heartbeats=HeartbeatConfig(beat_s=0.02),
+            "h1", url, f"sqlite:///{self.directory}/h1.db", self.directory / "h1", heartbeats=HeartbeatConfig(beat_s=beat_s),
             enrolment=secret, registry_keys=(f"sqlite:///{self.directory}/keys/global.db",), keys_url=keys,
             clock=ClockConfig(wrong_s=float("inf")),
         )  # fmt: skip
@@ -62,6 +62,12 @@ async def test_it_enrols_and_moves_without_a_step_of_the_ops(shared: Shared) -> 
         await shared.opens("http://127.0.0.1:9999")
         await eventually(lambda: shared.url() == "http://127.0.0.1:9999")
     assert not [entry for entry in logged if entry["event"] in ("home.not_announced", "global.home_refused")], "nothing to worry about"
+
+
+async def test_it_is_heard_as_soon_as_it_is_enrolled(shared: Shared) -> None:
+    """Its first heartbeat came before anybody knew its card, and the next is not due before an hour."""
+    await shared.opens(beat_s=3_600.0)
+    await eventually(lambda: shared.server.lifecycle.peers.is_up("h1"))
 
 
 async def test_a_revoked_one_needs_a_secret_of_the_ops(shared: Shared) -> None:

@@ -14,9 +14,10 @@ from domain.registry.registered_home import GLOBAL
 from servers.home.service import HomeServer
 from servers.messaging.private_questions import ANSWER
 from servers.messaging.questions import Announced, FoundUser, RemoteUser
-from servers.security.tokens import HOME, Signer
+from servers.security.signer import Signer
+from servers.security.tokens import HOME
 from servers.trust.trust import Trust
-from tests.servers.homes import Town
+from tests.servers.homes import Person, Town
 from tests.servers.strangers import RecordsInMemory
 from tests.support.waiting import eventually
 
@@ -135,3 +136,15 @@ async def test_a_home_that_was_never_enrolled_believes_no_impostor_either(tmp_pa
     assert not home.lifecycle.trust.enrolled
     await town.stop()
     await false.stop()
+
+
+async def test_a_global_server_that_was_set_back_names_nobody_as_somebody_else(town: Town) -> None:
+    """It has forgotten ann of h1, and has given her handle, and then her number, to others. The home says so."""
+    home, ann = town.homes["h1"], town.person("ann", "h1")
+    await ann.opens()
+    town.people[9] = Person(town, 9, "ann", "h2")
+    with pytest.raises(Unavailable, match="to two people"):
+        await home.lifecycle.global_client.user(9)
+    assert home.given_twice == 1
+    (warning,) = [warning for warning in home.warnings() if "to two people" in warning]
+    assert warning.startswith("1 times somebody came under a number or a handle")

@@ -12,7 +12,7 @@ from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from servers.messaging.heartbeats import PURPOSE, Beat
 from servers.messaging.private_questions import BoxedQuestion, PrivateRequests
-from servers.messaging.questions import Announce, AskHealth, AskPresence, AskTicket, AskUser, TicketRoute, home_key
+from servers.messaging.questions import Announce, AskHealth, AskLife, AskPresence, AskTicket, AskUser, TicketRoute, home_key
 from servers.sessions.route import DirectRoute
 from servers.trust.trust import Trust
 from tests.servers.homes import Person, Town, shown
@@ -110,6 +110,22 @@ async def test_it_announces_itself_only(town: Town, liar: Trust, tmp_path: Path,
         with pytest.raises(Unavailable):
             await _briefly(house.trusts["h3"], house.broker, GLOBAL, Announce("h1", "http://thief.example"))
         assert "h1" not in server.directory.homes
+
+
+async def test_it_leaves_no_loss_of_another_home_for_the_ops_to_accept(
+    town: Town, liar: Trust, tmp_path: Path, store_url: Callable[[str], str]
+) -> None:
+    """Neither in the clear, in whosever name, nor in its own box."""
+    (tmp_path / "global").mkdir()
+    async with House.open(tmp_path / "global", store_url) as house:
+        server = await house.opens()
+        await house.home("h3")
+        lie = AskLife("h1", 5, 10, 17, "all is lost")
+        told = msgpack.decode(await house.broker.request(GLOBAL, msgpack.encode(lie), 5))
+        assert told == {"refused": "unknown question"}
+        with pytest.raises(Unavailable):
+            await _briefly(house.trusts["h3"], house.broker, GLOBAL, lie)
+        assert server.lifecycle.registrar.losses.waiting == {}
 
 
 async def test_it_cannot_beat_in_anothers_name_or_play_a_heartbeat_again(town: Town, liar: Trust) -> None:

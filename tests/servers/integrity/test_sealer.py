@@ -1,6 +1,7 @@
 """A server seals its log: everything, once, in order, and only when something happened. On SQLite and on a real PostgreSQL."""
 
 import asyncio
+from contextlib import closing
 
 import pytest
 
@@ -220,7 +221,6 @@ def _forged(url: str) -> EventRecord:
     event = LogSealed(
         server="h1", life=0, first=1, last=1, count=1, gaps=[], previous=before_all("h1"), digest="0" * 64, marks="A" * 8, at=1.0, cause="x"
     )
-    store = SealedLog(url, server="h2").store
-    packed = store.codec.encode(in_stream([event], "log-h1", 0))[0]
-    store.close()
+    with closing(SealedLog(url, server="h2").store) as store:
+        packed = store.codec.encode(in_stream([event], "log-h1", 0))[0]
     return EventRecord(7, "log-h1", 1, packed.topic, 1.0, packed.data)

@@ -78,6 +78,21 @@ async def test_what_the_history_has_is_put_back_and_nobody_need_accept_anything(
     assert await registers(server, "bob") > BLOCK
 
 
+async def test_the_global_servers_certificate_names_the_life_of_its_log(house):
+    server = await copied(house)
+    held, life = server.lifecycle.trust.peers.held, server.lifecycle.store.life
+    assert held.life == life > 0
+    await server.change_profile(Identity(1, "ann", "ann", "h1", "http://h1", NOW + 1e6), {"full_name": "Ann Lee"})
+    await closes(house, server)
+    server = await opens(house)
+    assert server.lifecycle.trust.peers.held == held, "a restart is the same life, and needs no other certificate"
+    await closes(house, server)
+
+    set_back(house)
+    server = await opens(house)
+    assert server.lifecycle.trust.peers.held.life == server.lifecycle.store.life != life
+
+
 async def test_passwords_that_no_history_has_wait_for_the_ops_and_no_uid_is_given_twice(house):
     server = await copied(house)
     bob = await registers(server, "bob")

@@ -104,6 +104,16 @@ async def test_names_and_texts_whose_keys_are_gone_wait_for_the_ops(place):
     await opening
 
 
+async def test_a_home_that_lost_its_keys_too_is_enrolled_before_it_asks_what_was_lost(place):
+    """The town's Global Server answers nothing about lives in the clear, and the home has no key for a box at first."""
+    await place.town.closes("h1")
+    place.lose()
+    opening = await waiting(place)
+    assert place.town.homes["h1"].lifecycle.trust.enrolled
+    place.town.accepted.add("h1")
+    await opening
+
+
 async def test_a_running_home_that_was_set_back_stops_writing_at_once(place):
     home = place.town.homes["h1"]
     home.lifecycle.keeper.heard_of("The Global Server", 10**6)
@@ -131,6 +141,69 @@ async def test_a_log_is_at_work_once(place):
     await place.town.closes("h1")
     place.town.homes["h1"] = first
     await place.ann.sends(place.bob, "the first one goes on")
+
+
+def copied(place: Place, name: str) -> None:
+    """A copy of h1's log and of its data directory."""
+    shutil.copytree(place.directory / "h1", place.directory / name / "h1")
+    shutil.copy(place.directory / "h1.db", place.directory / name / "h1.db")
+
+
+def goes_on_from(place: Place, name: str) -> "asyncio.Task[object]":
+    """h1 is started from this copy."""
+    for path in place.directory.glob("h1.db*"):
+        path.unlink()
+    shutil.rmtree(place.directory / "h1")
+    shutil.copytree(place.directory / name, place.directory, dirs_exist_ok=True)
+    return asyncio.create_task(place.town.opens("h1"))
+
+
+async def told_nobody(place: Place, count: int) -> None:
+    """h1 commits so much that is in no history when its machine dies."""
+    history = place.town.homes["h1"].lifecycle.outbox.history
+    await history.kill()
+    for number in range(count):
+        await place.ann.sends(place.bob, f"the original's last {number}")
+
+
+@pytest.mark.parametrize(
+    ("alone", "more"),
+    [
+        pytest.param(1, 30, id="the copy has come further"),
+        pytest.param(40, 0, id="the original has come further"),
+        pytest.param(40, 60, id="both were sealed since"),
+    ],
+)
+async def test_a_log_whose_copy_was_continued_meanwhile_is_refused(place, alone, more):
+    """Neither process ever sees the other one. The history has what the copy did, at positions that the original has, too."""
+    await place.town.closes("h1")
+    copied(place, "copy")
+    agreed = log(place.url)[-1].position
+    await place.town.opens("h1")
+    await place.town.meet()
+    await told_nobody(place, alone)
+    await place.town.homes.pop("h1").lifecycle.stop()
+    copied(place, "original")
+
+    await goes_on_from(place, "copy")
+    await place.town.meet()
+    await place.ann.sends(place.bob, "the copy's first")
+    await place.town.settled()
+    for number in range(more):
+        await place.ann.sends(place.bob, f"the copy's {number}")
+    await place.town.closes("h1")
+
+    opening = goes_on_from(place, "original")
+    await eventually(lambda: "h1" in place.town.losses)
+    home = place.town.homes["h1"]
+    rows = log(place.url)
+    assert "another process has gone on from a copy of it" in (home.closed() or "")
+    assert f"from position {agreed + 1} on" in (home.closed() or "")
+    assert log(place.url) == rows, "something was written before the ops had spoken"
+    place.town.accepted.add("h1")
+    await opening
+    assert home.lifecycle.store.agreed == agreed
+    await talks_on(place, "before")
 
 
 def beat_of(home, run, number):

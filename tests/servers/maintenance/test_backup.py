@@ -68,7 +68,7 @@ async def test_nothing_is_lost_by_a_disaster_after_the_backup(place):
     await place.town.settled()
     await place.town.closes("h1")
     with closing(SqliteKeys(place.directory / "keys" / "h1.db")) as keys:
-        known = Trust("h1", keys, place.town.clock).identity.public
+        known, words = Trust("h1", keys, place.town.clock).identity.public, keys.every_word()
     before, rows, were = state(place.url), log(place.url), trackings(place.url)
     assert any("from bob" in folded for folded in before[0].values()), "no text was read: the keys are wrong"
     place.lose()
@@ -81,6 +81,8 @@ async def test_nothing_is_lost_by_a_disaster_after_the_backup(place):
     assert state(place.url) == before
     with closing(SqliteKeys(place.directory / "keys" / "h1.db")) as keys:
         assert Trust("h1", keys, place.town.clock).identity.public == known
+        assert words.keys() >= {place.ann.uid, place.bob.uid}
+        assert keys.every_word() == words
     assert (await place.verified()).honest
     mail = [record for record in await told_by(place.directory, "h2") if record.topic == "user.message_sent"]
     assert mail[-1].position <= trackings(place.url)["h2"] <= were["h2"], "what was consumed before would be consumed again"
@@ -233,7 +235,7 @@ async def test_a_backup_of_another_life_is_refused(lost):
     lost.lose()
     with closing(sqlite3.connect(lost.saved / "h1.db")) as database, database:
         database.execute("UPDATE stored_events SET state = x'80' WHERE rowid = (SELECT max(rowid) FROM stored_events)")
-    with pytest.raises(NotRestored, match="another event of h1"):
+    with pytest.raises(NotRestored, match="other events of h1"):
         await lost.restore()
 
 

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from eventsourcing.persistence import Tracking
 
+from domain.errors import Unavailable
 from servers.encryption.key_tables import open_table
 from servers.maintenance.errors import NotCopied
 from servers.maintenance.store_copy import copy_store
@@ -18,7 +19,10 @@ from servers.store.log.positions import RELAY
 from servers.trust.records import BOX_KEYS, IDENTITY
 from servers.trust.trust import Trust
 from tests.servers.stores import HOME, adopted, put, sent
+from tests.support.postgres import connected
+from tests.support.waiting import wait_until
 
+WORDS = {901: b"what the Global Server signed", 902: b"of another user"}
 KEYS = {901: b"k" * 32, -902: b"l" * 32, 903: None}
 FLASH = str(Path(sys.executable).with_name("flash"))
 
@@ -36,6 +40,7 @@ def original(tmp_path):
     store.close()
     keys = open_table("", url, "h1")
     keys.add(KEYS)
+    keys.add_words(WORDS)
     before = Trust("h1", keys)
     keys.close()
     assert before.identity.public
@@ -51,7 +56,7 @@ def look(url):
         store.close()
     keys = open_table("", url, "h1")
     try:
-        return *seen, keys.everything(), keys.records()
+        return *seen, keys.everything(), keys.records(), keys.every_word()
     finally:
         keys.close()
 
@@ -63,6 +68,7 @@ def test_there_and_back_it_is_the_same(original, postgres, tmp_path):
     assert (copied.events, copied.last_position, copied.trackings, copied.keys) == (52, before[0][-1].position, 3, len(before[3]))
     assert KEYS.items() <= before[3].items()
     assert {IDENTITY, BOX_KEYS} <= before[4].keys()
+    assert before[5] == WORDS
     assert look(database) == before
     copy_store("h1", database, back, tmp_path / "h1", True, print)
     assert look(back) == before == look(original)
@@ -95,6 +101,16 @@ def test_a_server_that_runs_is_left_alone(original, postgres, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)  # as a home does
         with pytest.raises(NotCopied, match="in use"):
             copy_store("h1", original, postgres.new_database(), tmp_path / "h1", True, print)
+
+
+def test_a_store_that_somebody_else_has_locked_is_refused_and_let_go_of(original, postgres, tmp_path):
+    database = postgres.new_database()
+    Store(database, "h1", HOME).close()
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE flash_h1.stored_events IN EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match="could not obtain lock") as refusal:
+            copy_store("h1", original, database, tmp_path / "h1", True, print)
+        wait_until(lambda: connected(database) == [""], 5, f"only the other one is connected after {refusal}")
 
 
 def test_the_command_says_in_one_line_what_it_did_or_why_not(original, postgres):

@@ -1,18 +1,22 @@
 """Mail that the broker forgot arrives all the same: each mail names the one before it, and the two ends compare how far they have come."""
 
 import asyncio
+from contextlib import closing
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.embedded.broker import EmbeddedBroker
 from broker.rabbitmq.broker import RabbitBroker
 from servers.messaging.mail_check import MailCheckConfig
-from servers.messaging.outbox_publisher import OutboxConfig
-from servers.messaging.questions import SendAgain
+from servers.messaging.outbox_parts import OutboxConfig
+from servers.messaging.questions import AskEnd, SendAgain
+from servers.store.event_store import Store
 from servers.store.log.positions import RELAY, mailed
 from tests.servers.commands import contact, send
 from tests.servers.fragile import FragileBroker
 from tests.servers.messaging_server import Server
+from tests.servers.stores import HOME, adopted, put
 from tests.support.rabbitmq import NEW_VHOST
 from tests.support.waiting import eventually
 
@@ -69,7 +73,7 @@ async def test_a_hole_in_the_middle_is_found_by_the_mail_behind_it(store_url, br
 
 async def asks_again(h1, h2):
     """h2 says to h1 that it could not open what followed on what it has."""
-    await h1.mail_check.answer("h2", SendAgain("h2", await h2.inbox.committed("h1")))
+    await h1.mail_check.answer("h2", SendAgain("h2", await h2.inbox.progress.of("h1")))
 
 
 async def test_who_asks_before_the_sender_knows_that_it_has_sent_gets_it_again(store_url, broker):
@@ -107,6 +111,19 @@ async def test_who_asks_while_it_is_sent_something_again_is_looked_at_soon(store
     await eventually(lambda: ids(h2) == ["before", "lost"])
     await h1.stop()
     await h2.stop()
+
+
+async def test_a_peer_that_knows_what_another_process_wrote_to_our_log_is_not_ahead(h1, store_url):
+    """Two Global Servers share one log, and a home's standby takes it over: each knows only its own commits at once."""
+    with closing(Store(store_url("h1"), "h1", HOME)) as other:
+        (written,) = put(other, "user-9", 0, [adopted(9)])
+    assert written.position > h1.outbox.recent.last
+    with capture_logs() as logs:
+        told = await h1.mail_check.answer("h2", AskEnd("h2", written.position))
+        assert (told.end, h1.mail_check.ahead, h1.doubted, logs) == (written.position, set(), [], [])
+        told = await h1.mail_check.answer("h2", AskEnd("h2", written.position + 1))
+    assert (told.end, h1.mail_check.ahead, h1.doubted) == (written.position, {"h2"}, ["h2"])
+    assert [entry["event"] for entry in logs] == ["mail.receiver_is_ahead"]
 
 
 async def test_the_tail_is_missed_though_nothing_comes_behind_it(h1, h2, broker):

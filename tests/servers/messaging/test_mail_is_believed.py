@@ -7,11 +7,15 @@ from broker import envelope, mail, topology
 from broker.envelope import EventRecord
 from broker.port import Outgoing
 from domain.event import stored_fields
+from domain.registry.registered_home import GLOBAL
+from servers.trust.server_identity import ServerIdentity
+from servers.trust.user_words import user_word
 from tests.domain.home_stories import message_sent
 from tests.servers.commands import contact, send
-from tests.servers.members import Correspondent
+from tests.servers.members import REGISTRY, Correspondent, certified
 from tests.servers.messaging.test_outbox_and_inbox import dead_letters, record
 from tests.servers.messaging_server import Server
+from tests.servers.strangers import RecordsInMemory
 from tests.support.waiting import eventually
 
 OLD_KEY = b"k" * 32
@@ -53,22 +57,66 @@ async def test_a_forged_position_changes_nothing(h1, h2, tmp_path):
     assert h2.inbox.dedup.position("h1") < 2**62
 
 
+async def test_who_was_given_anns_number_is_refused_also_after_a_restart(h1, h2, store_url, broker, tmp_path):
+    """The Global Server was set back, and says that user 1 is eve of h3. What h2 stored of ann counts."""
+    await h1.writer.submit((contact(),))
+    await h1.writer.submit((send("of ann"),))
+    await eventually(lambda: ids(h2) == ["of ann"])
+    await h2.stop()
+    h2 = await Server(store_url, "h2", broker).start()
+    h3 = Correspondent("h3", h2.trust)
+    await arrives(h2, h3.mail("h2", [record(message_sent("of eve"), 1, "user-1")], words=[user_word(REGISTRY, 1, "eve", "h3")]))
+    ((reason, _),) = await eventually(lambda: dead_letters(tmp_path))
+    assert "does not live there" in reason
+    assert (ids(h2), h2.words.twice) == (["of ann"], 1)
+    await h2.stop()
+
+
 async def test_nobody_but_its_addressee_reads_a_mail_and_the_head_says_what_it_is(h2):
     h7 = Correspondent("h7", h2.trust)
     body = h7.mail("h2", [record(message_sent("a", text="a secret"), 1)])
     assert b"secret" not in body
-    head, _, _ = mail.decode(body)
+    head, *_ = mail.decode(body)
     assert (head.source, head.destination, head.last, list(head.topics)) == ("h7", "h2", 1, ["user.message_sent"])
 
 
-async def test_mail_of_a_stranger_takes_effect_once_its_card_has_come(h1, store_url, broker):
-    """h2 does not know h1 when the first mail comes: it asks for the card, and then for the mail."""
+async def test_the_first_mail_of_a_stranger_opens_at_once_because_it_brings_its_card(h1, store_url, broker):
+    """A burst to a server that never heard of h1 used to wait for a question, and for the sending anew that followed."""
     await h1.peers.stop()  # nor has it heard a heartbeat
     h2 = await Server(store_url, "h2", broker).start()
     assert h2.trust.peers.card("h1") is None
     await h1.writer.submit((contact(),))
+    for number in range(10):
+        await h1.writer.submit((send(str(number)),))
+    await eventually(lambda: ids(h2) == [str(number) for number in range(10)])
+    assert (h2.inbox.unopened, h1.outbox.receivers.again) == (0, 0)
+    await h2.stop()
+
+
+async def test_a_card_that_comes_with_mail_must_prove_itself(h2):
+    """h9 made itself a certificate of its own, and brings it."""
+    h9 = Correspondent("h9")
+    h9.trust.peers.learn(h2.trust.card)
+    _, head, box, _ = mail.decode(h9.mail("h2", [record(message_sent("forged"), 1)]))
+    forged = certified("h9", RecordsInMemory(), registry=ServerIdentity(GLOBAL, b"x" * 32))
+    await arrives(h2, mail.encode(head, box, forged.card))
+    await eventually(lambda: h2.cards.not_believed == 1)
+    await eventually(lambda: h2.inbox.unopened == 1)
+    assert (ids(h2), h2.trust.peers.card("h9")) == ([], None)
+
+
+async def test_mail_of_a_server_whose_card_was_lost_takes_effect_once_the_card_has_come(h1, store_url, broker):
+    """h2 asks for the card, and then for the mail."""
+    h2 = await Server(store_url, "h2", broker).start()
+    await h1.writer.submit((contact(),))
     await h1.writer.submit((send("first"),))
     await eventually(lambda: ids(h2) == ["first"])
+    h1.mail_check.met("h2")
+    await eventually(lambda: h1.outbox.receivers.of("h2").confirmed)
+    await h1.peers.stop()
+    h2.trust.peers.forget_all(REGISTRY.public)
+    await h1.writer.submit((send("second"),))
+    await eventually(lambda: ids(h2) == ["first", "second"])
     assert h2.inbox.unopened >= 1
     assert h2.inbox.dead == 0
     await h2.stop()

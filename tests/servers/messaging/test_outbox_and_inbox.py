@@ -15,13 +15,14 @@ from broker.envelope import EventRecord
 from broker.port import Outgoing
 from domain.event import stored_fields
 from domain.events.home import LoggedIn, MessageSent
+from domain.rules.sources import UNDER_A_HANDLE
 from servers.messaging.inbox_parts import InboxConfig
-from servers.messaging.outbox_publisher import OutboxConfig
+from servers.messaging.outbox_parts import OutboxConfig
 from servers.store.event_store import Store
 from servers.store.log.positions import RELAY
 from tests.domain.home_stories import logged_in, message_sent
 from tests.servers.commands import contact, send
-from tests.servers.members import Correspondent
+from tests.servers.members import HANDLES, Correspondent
 from tests.servers.messaging_server import Server
 from tests.support.waiting import eventually
 
@@ -54,6 +55,8 @@ def record(event, position, stream="user-7", version=1, topic=None, data=None):
     state = stored_fields(event)
     if stream == "user-7" and isinstance(event, MessageSent):
         state["uid"] = 7
+    if isinstance(event, UNDER_A_HANDLE):
+        state["handle"] = HANDLES.get(stream.partition("-")[2], "ann")
     if event.class_version > 1:
         state["class_version"] = event.class_version
     return EventRecord(position, stream, version, topic or event.TOPIC, event.at, msgpack.packb(state) if data is None else data)
@@ -167,7 +170,7 @@ async def test_a_poison_event_is_skipped_with_its_reason_and_the_others_of_its_l
 async def test_a_listener_that_fails_does_not_stop_the_inbox(servers, broker, tmp_path, h7):
     _, h2 = servers
     h2.hear = lambda event: 1 / 0
-    await deliver(broker, h7.mail("h2", [record(logged_in(), 1, stream="nobody")]))
+    await deliver(broker, h7.mail("h2", [record(logged_in(), 1)]))
     await deliver(broker, h7.mail("h2", [record(message_sent("a"), 2)]))
     await eventually(lambda: len(h2.mailbox(2)) == 1)
     assert dead_letters(tmp_path) == []

@@ -45,6 +45,33 @@ async def test_news_of_a_popup_that_went_to_somebody_else_is_set_aside(broker, t
         assert "at 1 of 'h7' cannot be applied" in reason
 
 
+async def test_a_thousand_lies_cost_a_few_commits_and_leave_a_few_dead_letters(broker, tmp_path):
+    """Each comes in a mail of its own, and behind every tenth one stands something true."""
+    async with opened(lambda home: f"sqlite:///{tmp_path}/{home}.db", broker) as (h1, _):
+        await h1.writer.submit((contact(other=7, home="h7"),))
+        for number in range(100):
+            await h1.writer.submit((send(f"n{number}", to=7),))
+        await eventually(lambda: h1.outbox.idle)
+        h7, mails = Correspondent("h7", h1.trust), []
+        for number in range(1_000):
+            lie = MessagesDelivered(upto=1, session="s", messages=[(f"never {number}", 1, "h1")], **WHEN)
+            records = [told_by(7, lie, 2 * number + 1)]
+            if number % 10 == 0:
+                true = MessagesDelivered(upto=1, session="s", messages=[(f"n{number // 10}", 1, "h1")], **WHEN)
+                records.append(told_by(7, true, 2 * number + 2))
+            mails.append(h7.mail("h1", records, previous=2 * number, last=2 * number + 2))
+        commits = h1.writer.commits
+        with capture_logs() as logged:
+            await broker.publish([Outgoing(topology.HOMES, "h1", mail) for mail in mails])
+            await eventually(lambda: h1.inbox.dead == 1_000, 60)
+        assert h1.writer.commits - commits < 60
+        assert receipts(h1) == [(f"n{number}", "delivered") for number in range(100)]
+        assert (h1.inbox.not_applied, h1.inbox.letters.left_out) == (1_000, 940)
+        assert len(await eventually(lambda: dead_letters(tmp_path))) == 60
+        told = [line["event"] for line in logged if line["log_level"] == "error"]
+        assert sorted(told) == ["flood.begins", *60 * ["inbox.dead_letter"]]
+
+
 async def test_another_servers_lie_is_counted_and_no_fault_of_ours_and_costs_the_others_little(broker, tmp_path):
     """32 mails of h7 come at once; one lies, behind an event of its own that is true."""
     async with opened(lambda home: f"sqlite:///{tmp_path}/{home}.db", broker) as (h1, _):

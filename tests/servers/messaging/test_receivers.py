@@ -88,7 +88,7 @@ def test_who_has_everything_lacks_nothing(receivers: Receivers) -> None:
 
 
 def test_who_asks_for_mail_before_the_broker_has_confirmed_it_is_sent_it_again(receivers: Receivers) -> None:
-    receivers.sends("h2", 110)
+    receivers.of("h2").sending = 110
     assert receivers.lacks("h2", 100, "it could not open the mail at 110")
     assert receivers.behind == {"h2"}
 

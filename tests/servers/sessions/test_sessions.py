@@ -10,7 +10,7 @@ from domain.user.decide import MAX_SESSIONS
 from domain.values import LAST_MOMENT
 from projections.server.presence import Change
 from runtime.times import rfc3339
-from servers.home import service as home_module
+from servers.home import logins as home_module
 from servers.sessions.blanks import SLOTS
 from servers.sessions.part_bodies import Told, change_view
 from servers.sessions.parts import Part

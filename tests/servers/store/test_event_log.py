@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import psycopg
 import pytest
 from eventsourcing.persistence import Tracking
+from psycopg.sql import Composed
 
 from domain.errors import Unavailable
 from servers.store.databases import is_log, open_event_log, open_tables, open_view
@@ -191,6 +193,34 @@ def test_postgresql_goes_away_and_comes_back(postgres):
         assert [row.version for row in log.read(0, 10)] == [1, 2]
     finally:
         log.close()
+
+
+def test_a_commit_while_a_new_connection_is_made_does_not_look_as_if_postgresql_was_set_back(postgres, monkeypatch):
+    url, commits, execute = postgres.new_database(), [event("a", 2)], psycopg.Connection.execute
+
+    def overtaken(connection, query, *values, **options):
+        """The look at the end of the log, and before its answer is heard a commit over another connection."""
+        answer = execute(connection, query, *values, **options)
+        if commits and isinstance(query, Composed) and "max(notification_id)" in query.as_string(connection):
+            wait_until(partial(stored, commits.pop()), 10, "it is committed")
+        return answer
+
+    def stored(row: NewRow) -> bool:
+        try:
+            return bool(log.append([row]))
+        except SetBack:
+            raise
+        except Unavailable:  # its connection was ended, too
+            return False
+
+    with closing(PostgresLog(url, "h1")) as log, psycopg.connect(url, autocommit=True) as other:
+        log.append([event("a", 1)])
+        monkeypatch.setattr(psycopg.Connection, "execute", overtaken)
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        wait_until(lambda: stored(event("b", 1)), 20, "the log goes on")
+        wait_until(lambda: len(log.read(0, 10)) == 3, 20, "all commits are there")
 
 
 def test_a_process_notices_that_postgresql_was_set_back_under_it(postgres):

@@ -16,6 +16,8 @@ from servers.store.event_store import SNAPSHOT_EVERY, Store, snapshot_place
 from servers.store.log.event_log import Conflicted
 from servers.store.log.positions import APPLIED_LATER, RELAY, SKIPPED, note_of
 from tests.servers.stores import HOME, adopted, put, sent
+from tests.support.postgres import connected
+from tests.support.waiting import wait_until
 
 MANY = 100_000
 
@@ -227,6 +229,13 @@ def test_a_database_that_is_away_is_unavailable(tmp_path):
         Store(f"sqlite:///{tmp_path}/file/h1.db", "h1", HOME)
     with pytest.raises(Unavailable):
         Store("postgresql://nobody:x@127.0.0.1:1/none", "h1", HOME)
+
+
+def test_a_store_without_its_keys_is_not_opened_and_leaves_nothing_open(postgres):
+    with postgres.lend_database() as url:
+        with pytest.raises(Unavailable) as failure:
+            Store(url, "h1", HOME, "postgresql://nobody:x@127.0.0.1:9/nothing")
+        wait_until(lambda: connected(url) == [], 5, f"the log is closed after {failure}")
 
 
 def test_a_log_begins_one_life_and_keeps_it(store, open_store):

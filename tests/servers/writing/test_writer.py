@@ -16,7 +16,9 @@ from domain.rules.rules import Rules
 from domain.user.commands import RemoveContact
 from servers.store.event_store import SNAPSHOT_EVERY
 from servers.store.log.event_log import Conflicted
+from servers.store.log.lease import LeaseLost
 from servers.writing.config import WriterConfig
+from servers.writing.work_queue import ENDED
 from servers.writing.writer import Writer
 from tests.servers.commands import contact, log_in, send
 from tests.servers.fragile import FragileStore
@@ -395,6 +397,60 @@ async def test_stopping_commits_what_waits_and_keeps_nobody_waiting(server):
     await asyncio.gather(*waiting)
     with pytest.raises(Unavailable):
         await asyncio.wait_for(server.do(log_in(1000)), 1)
+
+
+@dataclass
+class Broken:
+    """A writer that ends by itself with its first batch of one unit, because who is told of it fails."""
+
+    store: FragileStore
+    writer: Writer
+
+
+@pytest.fixture
+def broken(url):
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    store = FragileStore(url, "h1", RULES)
+    store.put_failures.append(LeaseLost())
+    yield Broken(store, Writer(store, lambda: NOW, fenced_out=fail, config=WriterConfig(max_batch=1)))
+    store.close()
+
+
+async def test_a_writer_that_ends_answers_everybody_who_waits_and_who_comes_later(broken):
+    broken.writer.start()
+    waiting = [broken.writer.submit((log_in(uid),)) for uid in range(1, 4)]
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert [(type(result), result.detail) for result in results] == [(Unavailable, ENDED)] * 3
+    with pytest.raises(Unavailable, match="restart this server"):
+        await asyncio.wait_for(broken.writer.submit((log_in(4),)), 5)
+    assert not broken.writer.alive
+    assert broken.writer.idle
+    await asyncio.wait_for(broken.writer.stop(), 5)
+
+
+async def test_a_writer_that_ends_while_it_is_stopped_stops(broken):
+    broken.writer.start()
+    waiting = broken.writer.submit((log_in(),))
+    await asyncio.wait_for(broken.writer.stop(), 5)
+    with pytest.raises(Unavailable, match="restart this server"):
+        await waiting
+
+
+async def test_a_caller_that_fails_when_a_writer_ends_keeps_no_other_waiting(broken):
+    broken.writer.start()
+    first, second = (broken.writer.submit((log_in(uid),)) for uid in (1, 2))
+    first.add_done_callback(lambda done: explode(None, done, 0.0))
+    with pytest.raises(Unavailable, match="restart this server"):
+        await asyncio.wait_for(second, 5)
+
+
+async def test_a_writer_that_never_began_answers_at_its_end(broken):
+    waiting = broken.writer.submit((log_in(),))
+    await broken.writer.stop()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(waiting, 5)
 
 
 async def test_stopping_under_overload_answers_everybody(url):

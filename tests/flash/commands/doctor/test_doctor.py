@@ -21,6 +21,7 @@ from flash.cli import people
 from flash.commands.doctor.machine import FAILURE, OK, WARNING, Remark, clock_remark, descriptor_remarks
 from flash.process.settings import Settings
 from servers.encryption.key_tables import SqliteKeys
+from servers.messaging.eras import RECORD
 from servers.trust import certificate
 from servers.trust.records import CERTIFICATE, HOMES, Records
 from servers.trust.trust import Trust
@@ -288,9 +289,20 @@ def test_a_home_that_is_not_enrolled_is_revoked_or_has_an_old_certificate(data, 
 def test_the_global_server_names_each_home(data, capsys):
     with closing(SqliteKeys(data / "keys" / "global.db")) as table:
         Records(table).put(HOMES, msgpack.packb({"h1": "http://h1", "h9": "http://h9"}))
+        for stream, former in (("flash.history", 0), ("flash.presence.log", 1_764_000_000_000_000)):
+            Records(table).put(f"{RECORD}{stream}", msgpack.packb([1_764_500_000_000_000, False, 0, b"", former]))
     capsys.readouterr()
     run(people(), ["doctor", "global", "--data", str(data), "--json", "--port", str(free_ports(1)[0])])
-    told = of([Remark(**json.loads(line)) for line in capsys.readouterr().out.splitlines()], "identity")
+    remarks = [Remark(**json.loads(line)) for line in capsys.readouterr().out.splitlines()]
+    assert of(remarks, "eras") == [
+        (OK, "flash.history is in era 1764500000000000, since 2025-11-30 10:53 UTC"),
+        (
+            OK,
+            "flash.presence.log is in era 1764500000000000, since 2025-11-30 10:53 UTC; the broker lost it in era 1764000000000000, "
+            "and the servers published it again",
+        ),
+    ]
+    told = of(remarks, "identity")
     assert told[0][0] == OK
     assert told[0][1].startswith("h1 is certified until 20")
     assert (WARNING, "h9 is not enrolled: no server believes it") in told

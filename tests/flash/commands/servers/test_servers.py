@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import msgpack
@@ -51,11 +50,6 @@ async def enrolled(house: House, text: str, url: str = URL) -> tuple[Trust, Enro
     return trust, told
 
 
-async def openly(house: House, question: AskLife) -> Any:
-    """The answer to a question that a home may ask in the clear, before it is enrolled."""
-    return msgpack.decode(await house.broker.request("global", msgpack.encode(question), 5))
-
-
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     """What the command printed; the log of the Global Server in this process is left out."""
     lines = capsys.readouterr().out.splitlines(keepends=True)
@@ -96,16 +90,19 @@ async def test_a_home_is_enrolled_shown_moved_and_revoked(house: House, capsys: 
 
 async def test_ops_read_what_a_home_has_lost_and_accept_it(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     await house.opens()
+    await house.home("h1")
+    h1 = house.trusts["h1"]
     assert await flash("servers", "accept", "h1") == 1
     assert "h1 does not wait for anybody" in capsys.readouterr().err
     lost = AskLife("h1", 5, 10, 17, "the events after 10 are nowhere")
-    assert "accepted" not in await openly(house, lost)
+    assert "accepted" not in await ask_global(house.broker, h1, lost)
     assert await flash("servers") == 0
     assert "h1 was set back and waits for you: the events after 10 are nowhere. `flash servers accept h1`" in said(capsys)
     assert await flash("servers", "accept", "h1") == 0
     assert said(capsys) == "Lost: the events after 10 are nowhere.\naccepted: h1 goes on without it\n"
-    assert (await openly(house, lost))["accepted"]
-    assert "accepted" not in await openly(house, AskLife("h1", 5, 10, 18, "one event more")), "another loss was accepted, too"
+    assert (await ask_global(house.broker, h1, lost))["accepted"]
+    more = AskLife("h1", 5, 10, 18, "one event more")
+    assert "accepted" not in await ask_global(house.broker, h1, more), "another loss was accepted, too"
     assert await flash("servers", "accept", "h1") == 0
 
 
