@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from flash.process.compose import cancelled_when_told_to_stop
 from tests.faults.checker import Accepted, Ledger, Pending, doubled, lost, out_of_order, unreceipted
 from tests.faults.forgetting import Forgetting
 from tests.faults.installation import Installation
@@ -184,17 +185,19 @@ def go_on(done: Sequence[Round], seed: int | None, kinds: Sequence[str]) -> tupl
 async def _run(seed: int | None, rounds: int, output: Path, with_postgres: bool, asked: Sequence[str]) -> int:
     done = played(output)
     seed, kinds = go_on(done, seed, asked)
-    with contextlib.ExitStack() as stack:
+    with cancelled_when_told_to_stop(), contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="flash-forgetting-"))
         postgres = PrivatePostgres() if with_postgres else None
         if postgres is not None:
             stack.callback(postgres.close)
             await asyncio.to_thread(postgres.start)
-        async for one in play(Path(directory), seed, rounds, first=len(done), postgres=postgres, kinds=kinds):
-            done.append(one)
-            with output.open("a") as file:
-                file.write(json.dumps(asdict(one)) + "\n")
-            print(f"{one.number + 1}/{rounds} {one.deed}: {one.accepted} accepted, {one.problems or 'all right'}", flush=True)
+        coming = play(Path(directory), seed, rounds, first=len(done), postgres=postgres, kinds=kinds)
+        async with contextlib.aclosing(coming):
+            async for one in coming:
+                done.append(one)
+                with output.open("a") as file:
+                    file.write(json.dumps(asdict(one)) + "\n")
+                print(f"{one.number + 1}/{rounds} {one.deed}: {one.accepted} accepted, {one.problems or 'all right'}", flush=True)
     print(f"\nseed {seed}\n{table(done)}")
     return int(any(one.problems for one in done))
 

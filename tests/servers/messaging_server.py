@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from functools import partial
 
 import msgspec
 
@@ -80,13 +79,18 @@ class Server:
                 sent_again=self.asked_anew.append,
             ),
         )  # fmt: skip
+        self.older_end = 0  # where the log would end if its file were replaced by an older copy
         self.peers = PeerMonitor(broker, self.trust, new_id(), time.monotonic, lambda peer: self.mail_check.met(peer), lambda peer: None,
                                  self.cards.want, HeartbeatConfig(beat_s=0.02, down_after_s=5.0))  # fmt: skip
         self.answers = PrivateAnswers(self.trust, self.answer, self.show_card, self.cards.learn, self.cards.want)
         requests = PrivateRequests(broker, self.trust, self.cards.want, self.cards.learn)
         self.mail_check = MailCheck(name, requests, self.outbox.receivers, self.inbox, self.peers, self.cards,
-                                    lambda: (self.store.life, self.outbox.recent.last), partial(self.store.run, self.store.last_position),
+                                    lambda: (self.store.life, self.older_end or self.outbox.recent.last), self.end_in_store,
                                     lambda who, position: self.doubted.append(who), check)  # fmt: skip
+
+    async def end_in_store(self):
+        """Where the log ends."""
+        return self.older_end or await self.store.run(self.store.last_position)
 
     def lives_here(self, uid):
         return PEOPLE.get(uid, ("", ""))[1] == self.name

@@ -182,12 +182,11 @@ async def test_mail_of_a_log_that_was_set_back_is_neither_dropped_as_a_repeat_no
     await eventually(lambda: len(ids(h2)) == 5)
     await eventually(lambda: not h1.outbox.receivers.behind)
     committed = h2.store.tracked("h1")
-    end = h1.outbox.recent.last
-    h1.outbox.recent.last = 3  # as its log would say after that
+    h1.older_end = 3
     h2.mail_check.met("h1")
     await eventually(lambda: h2.inbox.set_back == {"h1"})
     assert h1.mail_check.ahead == {"h2"}
-    h1.outbox.recent.last = end
+    h1.older_end = 0
     await h1.writer.submit((send("after"),))
     await eventually(lambda: len(ids(h2)) == 6)  # h1 was whole all the time, and h2 finds out
     await eventually(lambda: not h2.inbox.set_back)
