@@ -414,7 +414,7 @@ def broken(url):
 
     store = FragileStore(url, "h1", RULES)
     store.put_failures.append(LeaseLost())
-    yield Broken(store, Writer(store, lambda: NOW, fenced_out=fail, config=WriterConfig(max_batch=1)))
+    yield Broken(store, Writer(store, lambda: NOW, fenced_out=fail, config=WriterConfig(max_events=1)))
     store.close()
 
 
