@@ -58,7 +58,7 @@ def store(url):
     store.close()
 
 
-def steps_of(reader, body):
+def steps_of(reader, body, again=False):
     """How much was judged and checked in each step, and what was read."""
     steps, counts, belief = reader.steps(Again(body=body)), [(0, 0)], reader.belief
     while True:
@@ -66,9 +66,9 @@ def steps_of(reader, body):
             next(steps)
         except StopIteration as end:
             counts.append((belief.judged, belief.checked))
-            if end.value.needed:  # the words that are stored here are read first
+            if end.value.needed and not again:  # the words that are stored here are read first
                 belief.words.load(end.value.needed)
-                return steps_of(reader, body)
+                return steps_of(reader, body, again=True)
             return [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(counts)], end.value
         counts.append((belief.judged, belief.checked))
 

@@ -67,7 +67,7 @@ async def test_two_homes_mail_is_committed_together(store_url, broker):
         for body in (long_mail(h7), h8.mail("h2", [], last=5)):
             h2.inbox.arrive(Again(body=body))
         await eventually(lambda: len(h2.mailbox(2)) == LONG)
-        assert seen[0] == (7, 5)
+        assert next(pair for pair in seen if any(pair)) == (7, 5)
 
 
 async def test_a_server_that_dies_between_portions_goes_on_at_the_right_one(store_url, broker):
