@@ -19,7 +19,7 @@ Session = aiohttp.ClientSession
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("audiences"), FLASH_OPS="opal", FLASH_INTEGRATORS="crm=all") as running:
+    with RunningServer(tmp_path_factory.mktemp("audiences"), FLASH_OPS="opal,olga", FLASH_INTEGRATORS="crm=all") as running:
         yield running
 
 
@@ -72,7 +72,8 @@ async def test_the_console_gives_a_token_that_is_good_nowhere_else(http: Session
 
 
 async def test_the_token_of_an_old_client_is_good_for_both_and_never_at_the_console(http: Session, server: RunningServer) -> None:
-    async with http.post(f"{server.url}/v1/tokens", json={"handle": "opal", "password": PASSWORD}) as answer:
+    await registers(http, server, "olga")
+    async with http.post(f"{server.url}/v1/tokens", json={"handle": "olga", "password": PASSWORD}) as answer:
         grant = await answer.json()
     assert "global_token" not in grant
     mine = {"home": 200, "directory": 200, "profile": 200}

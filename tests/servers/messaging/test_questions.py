@@ -13,8 +13,8 @@ MAPS = [
     (q.Announce("h1", "http://h1.example"), {"ask": "announce", "name": "h1", "url": "http://h1.example"}),
     (q.AskUser(42), {"ask": "user", "uid": 42}),
     (
-        q.ToldPresence([q.UserPresence(1, 3, "away", 1.7e9, "lunch", "Ann Lee"), q.UserPresence(2, 0, "offline", None, "", "")]),
-        {"users": [(1, 3, "away", 1.7e9, "lunch", "Ann Lee"), (2, 0, "offline", None, "", "")]},
+        q.ToldPresence([q.UserPresence(1, 3, "away", 1.7e9, "lunch", "Ann Lee"), q.UserPresence(2, 0, "offline", None, "", "")], 5),
+        {"users": [(1, 3, "away", 1.7e9, "lunch", "Ann Lee"), (2, 0, "offline", None, "", "")], "life": 5},
     ),
     (q.TicketRoute("10.0.0.1", 40_123, b"k" * 32, 1.7e9), {"address": "10.0.0.1", "port": 40_123, "key": b"k" * 32, "expires": 1.7e9}),
     (q.TicketRoute(), {}),
