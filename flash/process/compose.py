@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import math
 import signal
@@ -24,12 +23,12 @@ from edge.console.routes import console_routes
 from edge.direct.config import DirectConfig
 from edge.http.client_address import TrustedProxies
 from edge.http.server import EdgeServer
+from flash.process.alone import alone_in_turn
 from flash.process.memory import MemoryKeeper
 from flash.process.settings import BadSetting, Settings
 from runtime.background_task import BackgroundTask
 from runtime.database_urls import sqlite_file
 from runtime.scheduler import Scheduler
-from runtime.ticker import watched
 from servers.audit.audit import Audit
 from servers.audit.own_key import own_key
 from servers.global_server.assembly import assemble as assemble_global
@@ -130,7 +129,7 @@ async def running_home(
         registry_keys=_registry_keys(settings),
         old_clients=settings.old_clients,
     )
-    async with _alone_in_turn(settings.data / f"{name}.lock", scheduler) as scheduler:
+    async with alone_in_turn(settings.data / f"{name}.lock", scheduler) as scheduler:
         home = await _assembled(partial(assemble_home, scheduler=scheduler), config, broker)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
@@ -164,7 +163,7 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
         seals=SealPolicy(settings.seal_events, settings.seal_s),
         keys_url=settings.keys_url,
     )
-    async with _alone_in_turn(settings.data / f"{GLOBAL}.lock", scheduler) as scheduler:
+    async with alone_in_turn(settings.data / f"{GLOBAL}.lock", scheduler) as scheduler:
         server = await _assembled(partial(assemble_global, scheduler=scheduler), config, broker)
         key = server.lifecycle.trust.identity.public
         audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for,
@@ -198,7 +197,7 @@ async def running_all(settings: Settings, homes: int, port: int) -> AsyncIterato
 
     settings.data.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
-        scheduler = await stack.enter_async_context(_alone_in_turn(settings.data / "broker.lock"))
+        scheduler = await stack.enter_async_context(alone_in_turn(settings.data / "broker.lock"))
         broker = EmbeddedBroker(settings.data / "broker.db")
         await broker.start()
         stack.push_async_callback(broker.close)
@@ -258,26 +257,6 @@ async def _listen(edge: EdgeServer, host: str, port: int) -> None:
         await edge.start(host, port)
     except OSError as error:
         raise Unavailable(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
-
-
-@contextlib.asynccontextmanager
-async def _alone_in_turn(lock: Path, scheduler: Scheduler | None = None) -> AsyncIterator[Scheduler]:
-    """As `_alone`; besides, the scheduler of this process, and what watches its loop: begun here, unless the process has one already."""
-    with _alone(lock):
-        async with watched(scheduler) as own:
-            yield own
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold `lock` for as long as it lasts. Raises `BadSetting` when another process of this machine holds it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadSetting(f"another process already serves from {lock.with_suffix('')}; stop it, or choose another directory") from None
-        yield
 
 
 @contextlib.contextmanager
