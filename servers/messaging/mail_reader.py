@@ -117,7 +117,7 @@ class MailReader:
             try:
                 opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
             except CannotOpen as failure:
-                if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card):
+                if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card, head.source):
                     raise
                 opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
             told = mail.decode_body(opened)
