@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class Round:
 
 async def play(
     directory: Path, seed: int, rounds: int, first: int = 0, postgres: PrivatePostgres | None = None, kinds: Sequence[str] = ()
-) -> AsyncIterator[Round]:
+) -> AsyncGenerator[Round, None]:
     """Rounds `first` to `rounds` - 1, one after the other on one installation. `postgres`: it runs, and all stores lie there; `kinds`: as
     for `chosen`. Raises `Missing` without RabbitMQ, `BadChoice` for kinds that there are not."""
     rabbit = PrivateRabbit(directory / "rabbitmq")

@@ -50,12 +50,14 @@ class HomeServer(Logins):
     async def stop(self) -> None:
         """Say goodbye to every session, then finish what was begun. Nothing that was accepted is lost."""
         self._stopping = True
-        for number, session in enumerate(self.sessions):
-            after_s = GOODBYE_FIRST_S + GOODBYE_SPREAD_S * (number % 100) / 100
-            self.forget(session)
-            session.outlet.write((goodbye_part("shutdown", round(after_s, 2)),))
-            session.outlet.close()
-        await self.lifecycle.stop()
+        try:
+            for number, session in enumerate(self.sessions):
+                after_s = GOODBYE_FIRST_S + GOODBYE_SPREAD_S * (number % 100) / 100
+                self.forget(session)
+                session.outlet.write((goodbye_part("shutdown", round(after_s, 2)),))
+                session.outlet.close()
+        finally:  # whatever a transport says, what was accepted is committed and sent
+            await self.lifecycle.stop()
 
     def ready(self) -> str | None:
         """None when users can be served, else why not."""

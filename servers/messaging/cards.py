@@ -13,11 +13,13 @@ from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
+from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import AskCard, ToldCard, ask, home_key
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
 
 ASK_TIMEOUT_S = 2.0
+SOMEBODY = "somebody"  # who sent a card outside of mail: whoever asks or answers in the clear
 MOST_WANTED = 1_000  # names may be invented by whoever sends mail
 
 log = structlog.get_logger()
@@ -47,6 +49,7 @@ class Cards:
     config: CardsConfig = field(default_factory=CardsConfig)
     learned: int = field(default=0, init=False)
     not_believed: int = field(default=0, init=False)
+    lines: PerMinute = field(default_factory=lambda: PerMinute("cards that are not believed", LINES_A_MINUTE), init=False)
     _wanted: dict[str, int] = field(default_factory=dict, init=False)  # how often each was asked for
     _newer: set[str] = field(default_factory=set, init=False)  # those of the wanted whose card is known and does not suffice
     _not_before: dict[str, float] = field(default_factory=dict, init=False)  # of servers whose cards were not believed
@@ -84,14 +87,15 @@ class Cards:
             self._wanted[name] = 0
             self._wake.set()
 
-    def learn(self, raw: bytes) -> bool:
-        """Believe a card that proves itself. One that does not is counted and logged. Whether it is believed."""
+    def learn(self, raw: bytes, source: str = SOMEBODY) -> bool:
+        """Believe a card that proves itself. One that does not is counted and logged, by who sent it. Whether it is believed."""
         try:
             if self.trust.peers.learn(raw):
                 self.learned += 1
         except NotBelieved as refusal:
             self.not_believed += 1
-            log.error("trust.card_not_believed", why=str(refusal))
+            if self.lines.takes(source):
+                log.error("trust.card_not_believed", source=source, why=str(refusal), left_out=self.lines.rest(source))
             return False
         return True
 

@@ -30,13 +30,13 @@ class InboxConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailListener:
     """`told(source, position)`: so far a source says it has come in our log, where our `receivers` do not know that so much was sent to it.
-    `card(card)`: a card came with mail, and the answer says whether it is believed. `unopened(source, why)`: a box said to be from this
+    `card(card, source)`: a card came with mail; whether it is believed. `unopened(source, why)`: a box said to be from this
     source does not open. `missing(source)`: its mail does not follow on what came before. `sent_again(source)`: all that was missing is
     there. `came_before(source)`: it sent nothing but what is committed. `hears`: the classes of events of which the inbox's `heard` is
     told."""
 
     told: Callable[[str, int], None]
-    card: Callable[[bytes], bool]
+    card: Callable[[bytes, str], bool]
     unopened: Callable[[str, str], None]
     missing: Callable[[str], None]
     came_before: Callable[[str], None]

@@ -19,6 +19,7 @@ from runtime.background_task import BackgroundTask, BackgroundTasks
 from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
+from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import (
     AskCommitted,
     AskEnd,
@@ -76,6 +77,7 @@ class MailCheck:
     config: MailCheckConfig = MailCheckConfig()
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _asked: dict[str, Asked] = field(default_factory=dict, init=False)
+    lines: PerMinute = field(default_factory=lambda: PerMinute("unopened mail", LINES_A_MINUTE), init=False)
     _unopened: set[str] = field(default_factory=set, init=False)  # sources whose mail cannot be opened before their card comes
     _connected: bool = field(default=False, init=False)  # at the last look
     ahead: set[str] = field(default_factory=set, init=False)  # servers that say they have come further in our log than it reaches
@@ -157,7 +159,8 @@ class MailCheck:
         if len(self._unopened) < MOST_UNOPENED:  # anybody may invent names
             self._unopened.add(source)
         self.cards.want(source, newer=True)
-        log.info("mail.unopened", source=source, why=why)
+        if self.lines.takes(source):
+            log.info("mail.unopened", source=source, why=why, left_out=self.lines.rest(source))
 
     def _card_came(self, server: str) -> None:
         """In whatever thread."""

@@ -125,7 +125,7 @@ class MailReader:
             try:
                 opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
             except CannotOpen as failure:
-                if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card):
+                if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card, head.source):
                     raise
                 opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
             told = (yield from mail.body_steps(opened)) if len(opened) > LONG_BYTES else mail.decode_body(opened)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 import flash_sdk.requests
@@ -103,6 +104,7 @@ class Person:
         self._server_url = server_url
         self._pace = pace
         self._numbers: dict[int, int] = {}
+        self._turn: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by recipient: order says nothing of two sends at once
 
     @property
     def receipts(self) -> set[tuple[str, str]]:
@@ -133,18 +135,20 @@ class Person:
         return f"{self.uid}-{to}-{self._numbers[to]}"
 
     async def insists(self, to: "Person", ledger: Ledger, text: str = "pop over?") -> Accepted:
-        """Send one message: the same id again and again until there is a 202, whatever happens."""
-        id_ = self.next_id(to.uid)
-        while True:
-            try:
-                answer = await self.client.send(to.uid, text, id=id_)
-                break
-            except (flash_sdk.Unreachable, flash_sdk.TryLater):
-                continue  # the SDK has paused between its own attempts
-        assert answer.id == id_
-        accepted = Accepted(self.uid, to.uid, id_, answer.accepted_at)
-        ledger.record(accepted)
-        return accepted
+        """Send one message: the same id again and again until there is a 202, whatever happens. Each waits for the one before it to the
+        same recipient."""
+        async with self._turn[to.uid]:
+            id_ = self.next_id(to.uid)
+            while True:
+                try:
+                    answer = await self.client.send(to.uid, text, id=id_)
+                    break
+                except (flash_sdk.Unreachable, flash_sdk.TryLater):
+                    continue  # the SDK has paused between its own attempts
+            assert answer.id == id_
+            accepted = Accepted(self.uid, to.uid, id_, answer.accepted_at)
+            ledger.record(accepted)
+            return accepted
 
     async def tries(self, to: "Person", id_: str, text: str = "pop over?") -> Accepted:
         """Send once, without a retry. Raises the error of the server or of the connection."""

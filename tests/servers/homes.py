@@ -51,16 +51,19 @@ class Clock:
 
 
 class Window:
-    """A recording outlet: what a client's window was sent. It may be slow, and it may ack by itself."""
+    """A recording outlet: what a client's window was sent. It may be slow or broken, and it may ack by itself."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
         self.writes = 0
         self.slow = False
+        self.broken = False
         self.closed = False
         self.aborted = False
 
     def write(self, parts):
+        if self.broken:
+            raise ConnectionError
         self.writes += 1
         self.parts.extend(parts)
 

@@ -1,10 +1,6 @@
 """A home is revoked while everybody is at work. Rule: the others hear it by mail of the Global Server, and of nobody else."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import msgpack
-import pytest
 
 from broker import topology
 from broker.envelope import EventRecord
@@ -17,14 +13,6 @@ from tests.servers.members import mail_from
 from tests.support.waiting import eventually
 
 FAR = 2**40  # above every number that follows the time
-
-
-@pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    town = Town(tmp_path)
-    await town.start("h1", "h2")
-    yield town
-    await town.stop()
 
 
 async def revokes(town: Town, sender: Trust, home: str, told: str) -> None:

@@ -314,6 +314,15 @@ async def test_a_home_that_stops_says_goodbye_and_spreads_its_clients(town, frie
     assert all(window.closed for window in windows)
 
 
+async def test_a_home_stops_although_a_client_cannot_be_told(town, friends):
+    ann, _ = friends
+    home, (_, window) = ann.home, await ann.opens()
+    window.broken = True
+    with pytest.raises(ConnectionError):
+        await town.closes("h1")
+    assert not home.writer.alive
+
+
 def test_a_burst_is_sent_to_a_client_that_takes_it_and_only_one_that_does_not_is_dropped():
     quick, slow = Window(), Window()
     slow.slow = True
