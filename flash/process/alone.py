@@ -12,7 +12,7 @@ from runtime.ticker import watched
 
 @contextlib.asynccontextmanager
 async def alone_in_turn(lock: Path, scheduler: Scheduler | None = None) -> AsyncIterator[Scheduler]:
-    """Hold `lock`, as `_alone` does; besides, give the scheduler of this process, and what watches its loop: begun here, unless the process has one already."""
+    """Hold `lock`, as `_alone` does, and give the scheduler of this process, which the first server of it begins."""
     with _alone(lock):
         async with watched(scheduler) as own:
             yield own
