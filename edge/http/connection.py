@@ -201,7 +201,8 @@ class Connection(asyncio.Protocol):
     def _sent(self) -> None:
         """A long answer is sent, or broke off."""
         self._request, self.busy, self._ticks = None, False, 0
-        self.seat.rest()
+        if self.seat.lent:
+            self.seat.leave()
         if self.transport is None:
             self._shared.open.remove(self)
         elif self.finishing:
@@ -215,7 +216,8 @@ class Connection(asyncio.Protocol):
         self.busy = False
         self._ticks = 0
         transport = self.transport
-        self.seat.rest()
+        if self.seat.lent:
+            self.seat.leave()
         if transport is None:  # gone, or detached
             self._shared.open.remove(self)
             return

@@ -98,13 +98,8 @@ class Seat:
         shares.users[uid] += 1
         self.uid = uid
 
-    def rest(self) -> None:
-        """The request is answered."""
-        if self.lent:
-            self.leave()
-
     def leave(self) -> None:
-        """The connection is gone. A second time changes nothing."""
+        """The connection is gone, or the request of a `lent` one is answered. A second time changes nothing."""
         self.receive(0)
         self._leave_address()
         self._leave_user()

@@ -120,7 +120,7 @@ class Inbox:
     async def _run(self) -> None:
         config = self._config
         while True:
-            if not self._waiting:
+            if not self._waiting.size:
                 self._working = False
                 self._idle_since = asyncio.get_running_loop().time()
                 self._arrived.clear()
@@ -129,7 +129,7 @@ class Inbox:
             self.turns += 1
             batch: list[Incoming] = []
             events = turn = 0
-            while self._waiting and len(batch) < config.max_deliveries and events < config.max_events:
+            while self._waiting.size and len(batch) < config.max_deliveries and events < config.max_events:
                 delivery = self._waiting.take()
                 try:
                     if len(delivery.body) > LONG_BYTES:

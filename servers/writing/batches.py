@@ -20,7 +20,7 @@ def next_batch(queue: Queue, config: WriterConfig) -> list[UnitOfWork]:
     """Units of all lanes in turn, up to a weight. One that weighs more is a batch by itself, or the end of one."""
     batch: list[UnitOfWork] = []
     events = size = 0
-    while queue and events < config.max_events and size < config.max_bytes:
+    while queue.size and events < config.max_events and size < config.max_bytes:
         unit = queue.take()
         batch.append(unit)
         events += len(unit.commands) or 1

@@ -109,7 +109,7 @@ class WorkQueue:
         batch: list[UnitOfWork] = []
         try:
             while True:
-                if not queue:
+                if not queue.size:
                     self._committing = False
                     if self._stopped:
                         return
