@@ -7,7 +7,6 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from multidict import CIMultiDict
 
 from domain.errors import TooManyRequests, Unavailable
 from edge.http.client_address import TrustedProxies
@@ -32,8 +31,15 @@ def shares(*proxies: str, **bounds: int) -> Shares:
     return Shares(Limits(**bounds), TrustedProxies(map(ip_network, proxies)))  # type: ignore[arg-type]
 
 
-def through(client: str) -> CIMultiDict[str]:
-    return CIMultiDict({"X-Forwarded-For": client})
+class Headers(dict[str, str]):
+    """The headers of a request, of which one may come in several lines."""
+
+    def getall(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        return (self[name],) if name in self else default
+
+
+def through(client: str) -> Headers:
+    return Headers({"X-Forwarded-For": client})
 
 
 def seats(count: int, of: Shares) -> list[Seat]:
