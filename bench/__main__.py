@@ -1,4 +1,4 @@
-"""`python -m bench [WORKLOAD...] [--quick | --against PYTHON]`: run workloads, print a table.
+"""`python -m bench [WORKLOAD...] [--quick | --against PYTHON]`: run workloads, print a table; `python -m bench soak …`: a long run.
 
 Rule: exits 1 when a result was wrong; a missed target is only said.
 """
@@ -6,10 +6,11 @@ Rule: exits 1 when a result was wrong; a missed target is only said.
 import argparse
 import asyncio
 import contextlib
+import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bench.rig import Rig
 from flash.process.compose import cancelled_when_told_to_stop
 from tests.support.missing import Missing
 
+COMMANDS = {"fair": "bench.fair.__main__", "forgetting": "bench.forgetting", "soak": "bench.soak.__main__"}  # with options of their own
 RUNS = 3  # the median of three ignores one disturbed run
 RUNS_OF = {"takeover": 1}  # one run has twenty rounds and takes eight minutes
 INTERRUPTED = 130  # the exit code that shells expect of a program that Ctrl-C ended
@@ -88,6 +90,9 @@ async def _in_turns(names: Sequence[str], other_python: str, count: int, root: P
 
 def main() -> int:
     """Run the command line. Returns the exit code."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        command: Callable[[], int] = importlib.import_module(COMMANDS[sys.argv.pop(1)]).main
+        return command()
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Flash. See docs/benchmarks.md.")
     parser.add_argument("workload", nargs="*", metavar="WORKLOAD", help=f"one of {', '.join(WORKLOADS)}; all of them by default")
     parser.add_argument(

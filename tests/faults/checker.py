@@ -35,9 +35,11 @@ class Ledger:
 
     def __init__(self) -> None:
         self.accepted: list[Accepted] = []
+        self.places: dict[tuple[int, str], int] = {}  # (sender, message id) -> place among all that were accepted
 
     def record(self, accepted: Accepted) -> None:
         """One more 202."""
+        self.places[accepted.sender, accepted.id] = len(self.accepted)
         self.accepted.append(accepted)
 
     async def reached(self, count: int, timeout_s: float = 60.0) -> None:
@@ -174,12 +176,11 @@ def invented(ledger: Ledger, people: Sequence["Person"]) -> list[tuple[int, str]
 
 def out_of_order(ledger: Ledger, person: "Person") -> list[str]:
     """Pairs whose messages a window showed in another order than they were accepted."""
-    place = {(a.sender, a.id): number for number, a in enumerate(ledger.accepted)}  # per pair: each waits for its 202 before the next
     problems = []
     for window in person.windows:
         last: dict[int, int] = {}
         for sender, id_ in window.shown:
-            number = place.get((sender, id_), -1)
+            number = ledger.places.get((sender, id_), -1)  # comparable for one pair: each send waits for the 202 of the one before
             if number < last.get(sender, -1):
                 problems.append(f"{sender} to {person.uid}: {id_} after {ledger.accepted[last[sender]].id}")
             last[sender] = max(number, last.get(sender, -1))

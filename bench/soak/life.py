@@ -1,0 +1,169 @@
+"""The life of a soak: people talk, come and go, register and leave for good, and strangers send nonsense.
+
+Rule: who registers is erased later, and whose window closes opens it again, so that nothing but a leak grows.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import aiohttp
+
+import flash_sdk
+from flash_sdk import FlashClient
+from tests.faults.checker import Ledger
+from tests.faults.people import PACE, PASSWORD, Person, Window
+from tests.support.waiting import eventually
+
+# Seconds between two deeds of one of those who do them, on average. With the times that deeds take, these are about 20 messages, a login,
+# half a registration, half an erasure, 4 bad requests and a question to the audit in each second.
+TALK_S, ABSENCE_S, VISIT_S, BAD_S, QUESTION_S = 1.0, 4.0, 4.0, 0.25, 1.0
+ABSENT, VISITORS = 6, 4  # at once, at most
+AWAY_S = 3.0  # messages wait for so long
+ARRIVED_S = 180.0  # RabbitMQ needs a minute to come back on busy cores, and mail some seconds more
+
+T = TypeVar("T")
+
+
+async def insist(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the server can do it. The SDK's pauses are short, so this one is not."""
+    while True:
+        try:
+            return await call()
+        except flash_sdk.TryLater as later:
+            await asyncio.sleep(later.retry_after_s or 0.5)
+
+
+class Life:
+    """Everybody's life in one installation. `residents` stay from the beginning to the end, with a window each; `guests` were here."""
+
+    def __init__(
+        self, global_url: str, home_urls: Sequence[str], residents: Sequence[Person], chance: random.Random, ops_token: str
+    ) -> None:
+        """`ops_token`: of somebody who may ask the audit; empty: nobody does."""
+        self.ledger = Ledger()
+        self.residents = residents
+        self.guests: list[Person] = []
+        self.deeds: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()  # `bad 401`, `question 200`
+        self._global_url = global_url
+        self._urls = [global_url, *home_urls]
+        self._chance = chance
+        self._ops_token = ops_token
+        self._stop = asyncio.Event()
+        self._away: set[Person] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def people(self) -> list[Person]:
+        """Everybody who ever lived here."""
+        return [*self.residents, *self.guests]
+
+    def begin(self) -> None:
+        """Let them live."""
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
+        lives = [self._often(TALK_S, lambda who=who: self._talk(who)) for who in self.residents]  # type: ignore[misc]
+        lives += [self._often(ABSENCE_S, self._go_away) for _ in range(ABSENT)]
+        lives += [self._often(VISIT_S, self._visit) for _ in range(VISITORS)]
+        lives.append(self._often(BAD_S, self._send_nonsense))
+        if self._ops_token:
+            lives.append(self._often(QUESTION_S, self._ask_the_audit))
+        self._tasks = [asyncio.create_task(life) for life in lives]
+
+    def failed(self) -> list[BaseException]:
+        """Why lives ended that should go on."""
+        return [error for task in self._tasks if task.done() and not task.cancelled() and (error := task.exception()) is not None]
+
+    async def end(self) -> None:
+        """Let everybody finish what they do; then everybody who stays has a window open."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._http is not None:
+            await self._http.close()
+
+    async def _often(self, mean_s: float, deed: Callable[[], Awaitable[None]]) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._chance.uniform(0, 2 * mean_s))
+                return
+            await deed()
+
+    async def _talk(self, who: Person) -> None:
+        to = self._chance.choice([each for each in self.residents if each is not who])
+        await who.insists(to, self.ledger, "x" * self._chance.randint(3, 400))
+
+    async def _go_away(self) -> None:
+        """Close the window, as one does or as a machine that fails, let messages wait, and come back."""
+        here = [each for each in self.residents if each not in self._away]
+        who = self._chance.choice(here)
+        window = who.windows[0]
+        self._away.add(who)
+        if self._chance.random() < 0.5:
+            await self._log_off(window)
+        await window.die()
+        await asyncio.sleep(AWAY_S)
+        await window.start()
+        self._away.discard(who)
+        self.deeds["logins"] += 1
+
+    async def _log_off(self, window: Window) -> None:
+        assert window.client is not None
+        with contextlib.suppress(flash_sdk.FlashClientError):  # the window closes all the same
+            await window.client.logoff()
+            self.deeds["logoffs"] += 1
+
+    async def _visit(self) -> None:
+        """Register, get to know somebody, talk, and leave for good."""
+        host = self._chance.choice(list(self.residents))
+        handle = f"guest-{self.deeds['registrations']}-{self._chance.getrandbits(32):x}"
+        self.deeds["registrations"] += 1
+        async with FlashClient(self._global_url, pace=PACE) as client:
+            guest = Person(self._global_url, await insist(lambda: client.register(handle, PASSWORD)), client)
+            self.guests.append(guest)
+            await insist(lambda: client.add_contact(host.uid))
+            await insist(lambda: host.client.add_contact(guest.uid))
+            window = await guest.opens()
+            for _ in range(2):
+                await guest.insists(host, self.ledger)
+                await host.insists(guest, self.ledger)
+            await eventually(lambda: len(window.shown) >= 2 and len(window.receipts) >= 2, ARRIVED_S)
+            await self._log_off(window)
+            await window.die()
+            await insist(lambda: host.client.remove_contact(guest.uid))
+            await insist(lambda: client.erase_me(PASSWORD))
+        self.deeds["erasures"] += 1
+
+    async def _send_nonsense(self) -> None:
+        token = self._chance.choice(self.residents).grant.token
+        method, path, headers, body = self._chance.choice(
+            [
+                ("GET", "/v1/contacts", {"Authorization": f"Bearer {token[:-4]}AAAA"}, b""),
+                ("POST", "/v1/messages", {"Authorization": f"Bearer {token}"}, b'{"id": "x", "to": '),
+                ("POST", "/v1/messages", {"Authorization": f"Bearer {token}"}, b'{"id": "x", "to": 999999999, "text": "hello"}'),
+                ("POST", "/v1/sessions", {"Authorization": "Bearer " + "x" * 3_000}, b"[" * 5_000),
+                ("POST", "/v1/login", {}, b'{"handle": "nobody-%d", "password": "wrong password"}' % self._chance.getrandbits(32)),
+                ("GET", f"/no/such/{self._chance.getrandbits(32)}", {"X-Much": "y" * 7_000}, b""),
+                ("DELETE", f"/v1/users/{self._chance.getrandbits(40)}", {}, b"\xff\xfe"),
+            ]
+        )
+        await self._call("bad", method, self._chance.choice(self._urls) + path, headers, body)
+
+    async def _ask_the_audit(self) -> None:
+        who = self._chance.choice(self.people)
+        message = self._chance.choice(self.ledger.accepted).id if self.ledger.accepted else "none"
+        pages = ["", f"?user={who.uid}", f"/user?who={who.uid}", f"/trace?message={message}", "/presence", "/homes", "/dead"]
+        path = "/ops" + self._chance.choice(pages)
+        await self._call("question", "GET", self._global_url + path, {"Cookie": f"flash_ops={self._ops_token}"}, b"")
+
+    async def _call(self, kind: str, method: str, url: str, headers: dict[str, str], body: bytes) -> None:
+        assert self._http is not None
+        try:
+            async with self._http.request(method, url, headers=headers, data=body, allow_redirects=False) as answer:
+                await answer.read()
+                self.answers[f"{kind} {answer.status}"] += 1
+        except aiohttp.ClientError:  # a server may close a connection whose request it cannot read
+            self.answers[f"{kind} closed"] += 1
