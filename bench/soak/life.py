@@ -41,18 +41,18 @@ class Life:
     """Everybody's life in one installation. `residents` stay from the beginning to the end, with a window each; `guests` were here."""
 
     def __init__(
-        self, global_url: str, home_urls: Sequence[str], residents: Sequence[Person], chance: random.Random, ops_token: str
+        self, global_url: str, home_urls: Sequence[str], residents: Sequence[Person], chance: random.Random, console_cookie: str
     ) -> None:
-        """`ops_token`: of somebody who may ask the audit; empty: nobody does."""
+        """`console_cookie`: of somebody who may ask the audit; empty: nobody does."""
         self.ledger = Ledger()
         self.residents = residents
         self.guests: list[Person] = []
         self.deeds: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()  # `bad 401`, `question 200`
         self._global_url = global_url
-        self._urls = [global_url, *home_urls]
+        self._home_urls = home_urls
         self._chance = chance
-        self._ops_token = ops_token
+        self._console_cookie = console_cookie
         self._stop = asyncio.Event()
         self._away: set[Person] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -70,7 +70,7 @@ class Life:
         lives += [self._often(ABSENCE_S, self._go_away) for _ in range(ABSENT)]
         lives += [self._often(VISIT_S, self._visit) for _ in range(VISITORS)]
         lives.append(self._often(BAD_S, self._send_nonsense))
-        if self._ops_token:
+        if self._console_cookie:
             lives.append(self._often(QUESTION_S, self._ask_the_audit))
         self._tasks = [asyncio.create_task(life) for life in lives]
 
@@ -138,26 +138,27 @@ class Life:
         self.deeds["erasures"] += 1
 
     async def _send_nonsense(self) -> None:
-        token = self._chance.choice(self.residents).grant.token
-        method, path, headers, body = self._chance.choice(
+        home, who = self._chance.choice(self._home_urls), self._chance.choice(self.residents)
+        bearer, number = f"Bearer {who.grant.token}", self._chance.getrandbits(32)
+        method, url, token, body = self._chance.choice(
             [
-                ("GET", "/v1/contacts", {"Authorization": f"Bearer {token[:-4]}AAAA"}, b""),
-                ("POST", "/v1/messages", {"Authorization": f"Bearer {token}"}, b'{"id": "x", "to": '),
-                ("POST", "/v1/messages", {"Authorization": f"Bearer {token}"}, b'{"id": "x", "to": 999999999, "text": "hello"}'),
-                ("POST", "/v1/sessions", {"Authorization": "Bearer " + "x" * 3_000}, b"[" * 5_000),
-                ("POST", "/v1/login", {}, b'{"handle": "nobody-%d", "password": "wrong password"}' % self._chance.getrandbits(32)),
-                ("GET", f"/no/such/{self._chance.getrandbits(32)}", {"X-Much": "y" * 7_000}, b""),
-                ("DELETE", f"/v1/users/{self._chance.getrandbits(40)}", {}, b"\xff\xfe"),
+                ("GET", f"{home}/v1/contacts", bearer[:-4] + "AAAA", b""),
+                ("POST", f"{home}/v1/messages", bearer, b'{"id": "x", "to": '),
+                ("POST", f"{home}/v1/messages", bearer, b'{"id": "x", "to": 999999999, "text": "hello"}'),
+                ("POST", f"{home}/v1/back-connection", "Bearer " + "x" * 3_000, b"[" * 5_000),
+                ("POST", f"{self._global_url}/v1/tokens", "", b'{"handle": "nobody-%d", "password": "wrong password"}' % number),
+                ("GET", f"{home}/no/such/{number}", "y" * 7_000, b""),
+                ("GET", f"{self._global_url}/v1/users/{number}", bearer, b"\xff\xfe"),
             ]
         )
-        await self._call("bad", method, self._chance.choice(self._urls) + path, headers, body)
+        await self._call("bad", method, url, {"Authorization": token}, body)
 
     async def _ask_the_audit(self) -> None:
         who = self._chance.choice(self.people)
         message = self._chance.choice(self.ledger.accepted).id if self.ledger.accepted else "none"
         pages = ["", f"?user={who.uid}", f"/user?who={who.uid}", f"/trace?message={message}", "/presence", "/homes", "/dead"]
         path = "/ops" + self._chance.choice(pages)
-        await self._call("question", "GET", self._global_url + path, {"Cookie": f"flash_ops={self._ops_token}"}, b"")
+        await self._call("question", "GET", self._global_url + path, {"Cookie": f"flash_ops={self._console_cookie}"}, b"")
 
     async def _call(self, kind: str, method: str, url: str, headers: dict[str, str], body: bytes) -> None:
         assert self._http is not None

@@ -13,7 +13,10 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
 from pathlib import Path
+
+import aiohttp
 
 from bench.installation import Installation, real_installation
 from bench.soak.life import Life
@@ -30,6 +33,7 @@ KILL_EVERY, KILL_AT, DOWN_S = 4, 2, 3.0  # in the middle of every fourth minute,
 MINUTE_S = 60.0
 CALM_S = 15.0  # until what is remembered for some seconds is forgotten
 SETTLED_S = 180.0
+ANSWERED = ("question 200", "question 503")  # the second while it reads the history again
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,18 @@ async def play(directory: Path, plan: Plan) -> AsyncGenerator[Minute, None]:
 
 async def _settle(installation: Installation, crowd: Crowd, plan: Plan) -> Life:
     residents = await crowd.settle_in(RESIDENTS)
-    url, token = f"http://127.0.0.1:{installation.global_port}", ""
-    if plan.audit:
-        async with FlashClient(url) as client:
-            token = (await client.register(OPS, PASSWORD)).token
+    url = f"http://127.0.0.1:{installation.global_port}"
+    cookie = await _sign_in_at_the_console(url) if plan.audit else ""
     homes = [f"http://127.0.0.1:{port}" for port in installation.homes.values()]
-    return Life(url, homes, residents, random.Random(plan.seed), token)
+    return Life(url, homes, residents, random.Random(plan.seed), cookie)
+
+
+async def _sign_in_at_the_console(url: str) -> str:
+    async with FlashClient(url) as client, aiohttp.ClientSession() as http:
+        await client.register(OPS, PASSWORD)
+        form, ours = {"handle": OPS, "password": PASSWORD, "next": ""}, {"Sec-Fetch-Site": "same-origin", "Origin": url}
+        async with http.post(f"{url}/ops/login", data=form, headers=ours, allow_redirects=False) as answer:
+            return SimpleCookie(answer.headers["Set-Cookie"])["flash_ops"].value
 
 
 async def _minutes(plan: Plan, life: Life, rabbit: PrivateRabbit, watched: Sequence[Watched]) -> AsyncGenerator[Minute, None]:
@@ -138,5 +148,6 @@ async def _account(life: Life) -> list[str]:
         "out of order": [one for person in life.people for one in out_of_order(life.ledger, person)],
         "shown, but never accepted": invented(life.ledger, life.people),
         "answered with 500": [answer for answer in life.answers if answer.endswith(" 500")],
+        "of the audit's answers": [answer for answer in life.answers if answer.startswith("question") and answer not in ANSWERED],
     }
     return problems + [f"{len(each)} × {what}: {each[:5]}" for what, each in found.items() if each]
