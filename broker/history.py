@@ -66,7 +66,13 @@ class Publication:
     signature: bytes = b""
 
 
+class _Signature(msgspec.Struct):
+    signature: bytes | None = None
+
+
 _pack = msgspec.msgpack.Encoder().encode
+_heads = msgspec.msgpack.Decoder(Head)
+_signatures = msgspec.msgpack.Decoder(_Signature)
 
 
 def encode(source: str, head: Head, events: Sequence[EventRecord], sign: Callable[[bytes], bytes]) -> bytes:
@@ -81,13 +87,12 @@ def encode(source: str, head: Head, events: Sequence[EventRecord], sign: Callabl
 
 def decode(body: bytes) -> Publication:
     """Read a message of the history; nothing is proven by it. Raises `Malformed`."""
-    raw = envelope.unpacked(body)
-    told = envelope.read(raw)
-    if "signature" not in raw:
+    told = envelope.decode(body)
+    if (signature := made(body, _signatures, "publication").signature) is None:
         return Publication(told.source, told.events)
-    if raw["signature"] != body[-SIGNATURE_BYTES:]:
+    if signature != body[-SIGNATURE_BYTES:]:
         raise Malformed("the signature is not the end of the message")
-    head = made(raw, Head)
+    head = made(body, _heads, "publication")
     positions = [record.position for record in told.events]
     if (
         head.after > head.last

@@ -25,7 +25,6 @@ from domain.rules.home import rules_for
 RULES = rules_for("")  # all homes decide and fold alike, and no policy is asked here
 OF_USERS = frozenset({"user", "mailbox"})  # the kinds of streams of which anybody asks for a past state
 CHECKPOINT_EVERY = 2_500  # events: to fold so many takes 40 ms, and a checkpoint of at most 200 KB costs 80 bytes an event
-
 PROOF_BYTES = 32
 
 log = structlog.get_logger()
@@ -98,19 +97,15 @@ class Checkpoints:
         row = self._database.execute("SELECT source FROM people WHERE uid = ?", (uid,)).fetchone()
         return row[0] if row else None
 
-    def drop(self, stream: str, version: int) -> None:
-        """An event came behind newer ones: what was folded without it counts no more."""
-        self._database.execute("DELETE FROM checkpoints WHERE stream = ? AND version >= ?", (stream, version))
+    def drop(self, stream: str, version: int, source: int) -> None:
+        """An event of a server came behind newer ones: what was folded without it counts no more, if the server speaks for that user."""
+        if self._is_of(stream, source):
+            self._database.execute("DELETE FROM checkpoints WHERE stream = ? AND version >= ?", (stream, version))
 
-    def make(self, stream: str, version: int, source: int) -> None:
-        """Store a checkpoint, unless the stream is none of this server's users' or cannot be read. Then questions fold the events that
-        there are."""
-        if (
-            not self._key
-            or stream_kind(stream) not in OF_USERS
-            or not stream.partition("-")[2].isdecimal()
-            or self.home(stream_uid(stream)) != source
-        ):
+    def make(self, stream: str, version: int, source: int, least: int) -> None:
+        """Store a checkpoint, unless the stream is none of this server's users' or cannot be read, or less than `least` events came since
+        the one before. Then questions fold the events that there are."""
+        if not self._key or not self._is_of(stream, source) or not self._is_worth_it(stream, version, least):
             return
         try:
             state, complete = self.state(stream, version, source)
@@ -122,6 +117,17 @@ class Checkpoints:
             self._database.execute(
                 "INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT (stream, version) DO UPDATE SET state = excluded.state", row
             )
+
+    def _is_of(self, stream: str, source: int) -> bool:
+        """Whether a stream is one of this server's users'."""
+        return stream_kind(stream) in OF_USERS and stream.partition("-")[2].isdecimal() and self.home(stream_uid(stream)) == source
+
+    def _is_worth_it(self, stream: str, version: int, least: int) -> bool:
+        """Whether so many events came since the newest checkpoint: a server may name any versions it likes."""
+        newest = "SELECT coalesce(max(version), 0) FROM checkpoints WHERE stream = ? AND version <= ?"
+        count = "SELECT count(*) FROM (SELECT 1 FROM entries WHERE stream = ? AND version > (" + newest + ") AND version <= ? LIMIT ?)"  # noqa: S608
+        (events,) = self._database.execute(count, (stream, stream, version, version, least)).fetchone()
+        return bool(events >= least)
 
 
 def _nothing(personal: Personal) -> Any:

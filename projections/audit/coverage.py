@@ -7,6 +7,9 @@ ranges, and mostly one.
 import sqlite3
 from bisect import bisect_left, bisect_right
 
+MOST_RANGES = 1_000  # of one life: whoever leaves more gaps is not believed that there were events in the first of them
+MOST_LIVES = 100  # of one server's log
+
 LogLife = tuple[int, int, int]  # the life, the one before it, and the position up to which both say the same
 
 
@@ -36,6 +39,8 @@ class Ranges:
         if merged:
             after, last = min(after, merged[0][0]), max(last, merged[-1][1])
         self.ranges[first:end] = [(after, last)]
+        if len(self.ranges) > MOST_RANGES:
+            self.ranges[:2] = [(self.ranges[0][0], self.ranges[1][1])]
 
     def up_to(self, agreed: int) -> "Ranges":
         """The part that another life agrees with."""
@@ -63,6 +68,12 @@ class Coverage:
         own, former, agreed = life
         if (source, own) not in self._known:
             before = self._known.get((source, former)) if own else None
+            lives = [key for key in self._known if key[0] == source]
+            if len(lives) >= MOST_LIVES:
+                oldest = next(key for key in lives if key != (source, former))
+                self._database.execute("DELETE FROM covered WHERE source = ? AND life = ?", oldest)
+                del self._known[oldest]
+                self._changed.discard(oldest)
             self._known[source, own] = Ranges() if before is None else before.up_to(agreed)
         self._changed.add((source, own))
         return self._known[source, own]

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import structlog
+
 from domain.errors import Unavailable
 from domain.events.integrity import ClockCorrected
 from projections.audit.checkpoints import CHECKPOINT_EVERY, Checkpoints, Decode
@@ -22,7 +24,13 @@ from projections.audit.coverage import Coverage, LogLife
 from projections.audit.facts import Named, facts, fields_of
 from projections.audit.rows import ENTRIES_PER_OFFSET, Reached, Record
 from projections.audit.tables import open_for_feeding
-from projections.audit.words import Words
+from projections.audit.words import Topics, Words
+
+MOST_CORRECTIONS = 20  # of one server's clock, ever: each one reads all its later events again
+LEAST_SHARE = 10  # of the events between two checkpoints that must have come: a server may name any versions it likes
+MAX_POSITION = 2**63 - 1
+
+log = structlog.get_logger()
 
 
 class OtherHistory(Unavailable):
@@ -65,6 +73,7 @@ class Feeder:
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"the audit store {path} cannot be opened: {error}") from error
         self._words = Words(self._database)
+        self._topics = Topics(self._database, self._words)
         self._checkpoints = Checkpoints(self._database, decode, key)
         self._coverage = Coverage(self._database)
         self._late = Clocks()  # of events that come behind newer ones of their server
@@ -110,6 +119,7 @@ class Feeder:
             except BaseException:
                 self._database.execute("ROLLBACK")
                 self._words.forget()
+                self._topics.forget()
                 raise
         except sqlite3.Error as error:
             raise _away(error) from error
@@ -147,9 +157,11 @@ class Feeder:
                 late = record.position <= last.get(source, -1)
                 last[source] = max(last.get(source, -1), record.position)
                 id = before.base + message.offset * ENTRIES_PER_OFFSET + number
-                own = rows.add(id, source, record, self._words, self._late if late else clocks)
+                server = self._words.number(source)
+                topic = self._topics.number(server, record.topic)
+                own = rows.add(id, source, server, topic, record, self._late if late else clocks)
                 if late:
-                    self._checkpoints.drop(record.stream, record.version)
+                    self._checkpoints.drop(record.stream, record.version, server)
                 else:
                     newest = own
                     moments.append(own)
@@ -176,15 +188,18 @@ class Feeder:
         self._coverage.save()
         for source, stream, version in rows.versions:
             if version and version % self._checkpoint_every == 0:
-                self._checkpoints.make(stream, version, self._words.number(source))
+                self._checkpoints.make(stream, version, self._words.number(source), self._checkpoint_every // LEAST_SHARE)
         return reached
 
     def _accept_clock(self, source: str, record: Record, clocks: Clocks) -> None:
         """Ops accepted that a clock was ahead: the times of that server begin anew at the position that they name."""
         first = fields_of(record.data).get("first")
-        if not isinstance(first, int):
-            return
         number = self._words.number(source)
+        told_before = "SELECT count(*) FROM (SELECT 1 FROM entries WHERE source = ? AND topic = ? LIMIT ?)"
+        (count,) = self._database.execute(told_before, (number, self._words.number(record.topic), MOST_CORRECTIONS + 1)).fetchone()
+        if not isinstance(first, int) or abs(first) > MAX_POSITION or count > MOST_CORRECTIONS:
+            log.error("audit.correction_refused", source=source, corrections=count)
+            return
         found = "SELECT id, coalesce(told, time), time FROM entries WHERE source = ? AND position >= ? ORDER BY position"
         clocks.newest.pop(source, None)
         for id, own, known in self._database.execute(found, (number, first)).fetchall():
@@ -197,7 +212,6 @@ class Feeder:
     def _insert(self, rows: "_Rows") -> None:
         insert = self._database.executemany
         insert("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.entries)
-        insert("INSERT INTO kinds VALUES (?, ?) ON CONFLICT DO NOTHING", sorted(rows.kinds))
         insert("INSERT INTO popups VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows.popups)  # a list of deliveries may name one twice
         insert("INSERT INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows.presence)
         for person in rows.people:
@@ -225,7 +239,6 @@ class _Rows:
 
     def __init__(self) -> None:
         self.entries: list[tuple[Any, ...]] = []
-        self.kinds: set[tuple[int, int]] = set()
         self.popups: list[tuple[str, int, int]] = []
         self.presence: list[tuple[Any, ...]] = []
         self.people: list[Named] = []
@@ -237,11 +250,9 @@ class _Rows:
         rows.versions = self.versions
         return rows
 
-    def add(self, id: int, source: str, record: Record, words: Words, clocks: Clocks) -> float:
-        """Add an event. Returns its own time."""
+    def add(self, id: int, source: str, number: int, topic: int, record: Record, clocks: Clocks) -> float:
+        """Add an event of a server, whose name and topic have these numbers. Returns its own time."""
         found = facts(record, source)
-        topic = words.number(record.topic)
-        self.kinds.add((number := words.number(source), topic))
         own = record.time if found.at is None else found.at
         moment = clocks.moment(source, own)
         told = None if moment == own else own

@@ -12,7 +12,7 @@ import structlog
 from domain.event import Event, stream_kind
 from domain.registry.registered_home import GLOBAL
 from domain.rules.sources import CLAIMS, OF_THE_HOME, Resident, global_fault, people, person_fault, stream_fault
-from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.trust.server_identity import NotBelieved
 from servers.trust.user_words import UserWords
 

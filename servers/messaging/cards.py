@@ -13,7 +13,7 @@ from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
-from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import AskCard, ToldCard, ask, home_key
 from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust

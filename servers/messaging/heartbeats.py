@@ -18,8 +18,8 @@ from msgspec import Struct
 from broker.port import Broker
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.eras import Eras
-from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.trust.server_identity import NotBelieved, read_signed, read_unproven
 from servers.trust.trust import Trust
 

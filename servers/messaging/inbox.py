@@ -18,12 +18,12 @@ from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
 from runtime.lanes import Lanes
+from runtime.per_minute import PerMinute
 from runtime.scheduler import Scheduler
 from servers.messaging.belief import Belief
 from servers.messaging.dedup import Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
 from servers.messaging.mail_reader import LONG_BYTES, NOTHING, Incoming, MailReader
-from servers.messaging.per_minute import PerMinute
 from servers.messaging.portions import ended, portions
 from servers.messaging.progress import Progress
 from servers.messaging.refused_events import apply_singly, decides, set_aside
@@ -80,7 +80,7 @@ class Inbox:
         self.set_back: set[str] = set()  # sources whose logs end below what is committed of them: nothing of theirs counts
         self.kept_back = 0
         self.not_applied = 0  # events that a rule refused, or that failed
-        self.letters = PerMinute("dead letters", self._config.dead_per_minute)
+        self.letters = PerMinute("dead letters", self._config.dead_per_minute, most_size=self._config.dead_bytes_per_minute)
 
     async def start(self) -> None:
         """Begin to consume."""
@@ -128,16 +128,15 @@ class Inbox:
             self._working = True
             self.turns += 1
             batch: list[Incoming] = []
-            events = turn = 0
+            events = weight = 0
             while self._waiting.size and len(batch) < config.max_deliveries and events < config.max_events:
                 delivery = self._waiting.take()
                 try:
-                    if len(delivery.body) > LONG_BYTES:
-                        incoming = await self._scheduler.run(delivery.publisher, "mail", self.reader.steps(delivery))
-                    else:
-                        incoming = self.reader.read(delivery)
+                    incoming = await self._read(delivery)
+                    if incoming.needed and await self.reader.words_are_stored(incoming):
+                        incoming = await self._read(delivery)
                     if incoming.needed:
-                        incoming = await self.reader.with_words(incoming)
+                        self.reader.want_words(incoming)
                 except Unavailable as error:
                     incoming = await self.reader.read_later(delivery, error, config.retry_s, self._tried)
                 if incoming.arrived.source in self.set_back:
@@ -148,12 +147,19 @@ class Inbox:
                     self.unopened += 1
                     self._listener.unopened(*incoming.unopened)
                 events += len(incoming.arrived.events)
-                if events >= turn + config.turn_events:
-                    turn = events
+                weight += len(incoming.arrived.events) or config.junk_weighs
+                if weight >= config.turn_events:
+                    weight = 0
                     await asyncio.sleep(0)
             if self.belief.words.unsaved:
                 await self.reader.keep_words()
             await self._finish(batch)
+
+    async def _read(self, delivery: Delivery) -> Incoming:
+        """Raises `Unavailable`."""
+        if len(delivery.body) > LONG_BYTES:
+            return await self._scheduler.run(delivery.publisher, "mail", self.reader.steps(delivery))
+        return self.reader.read(delivery)
 
     async def _finish(self, batch: Sequence[Incoming]) -> None:
         """Apply a batch. What each source sent waits in that source's own lane of the writer."""
@@ -256,7 +262,7 @@ class Inbox:
         if fault is not None:
             self.dead += 1
             who = incoming.arrived.source or f"user {delivery.publisher or 'unknown'}"  # the box, or else the broker, says who it is
-            if RETURNED_HEADER in delivery.headers or self.letters.takes(who):
+            if RETURNED_HEADER in delivery.headers or self.letters.takes(who, len(delivery.body)):
                 log.error("inbox.dead_letter", reason=fault, left_out=self.letters.rest(who))
                 delivery.dead(fault)
                 return

@@ -21,9 +21,11 @@ class InboxConfig:
     portion_events: int = 200  # of one source in one unit of work: they are decided and encrypted in one turn of the loop, some 4 ms
     portion_bytes: int = 250_000  # of one source in one unit of work: a quarter of what a transaction takes
     turn_events: int = 64  # read and decrypted before others get a turn of the loop: some 1.5 ms, and one short delivery more
+    junk_weighs: int = 8  # as so many events: to find out that nothing of a mail is believed may take the check of a card, 0.2 ms
     prefetch: int = 256  # deliveries that a broker hands out before some are acked
     empty_after_s: float = 1.0  # a broker hands out what it has within milliseconds
     dead_per_minute: int = 60  # dead letters of one source: enough to see what is wrong; whoever sends more floods a queue and a log
+    dead_bytes_per_minute: int = 1_000_000  # of one source, and one dead letter more: the broker keeps them until somebody looks
     retry_s: float = 0.5  # pause while this server's store is away; the deliveries stay unacked
 
 

@@ -16,10 +16,10 @@ import structlog
 
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask, BackgroundTasks
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.cards import Cards
 from servers.messaging.heartbeats import PeerMonitor
 from servers.messaging.inbox import Inbox
-from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import (
     AskCommitted,
     AskEnd,

@@ -26,6 +26,7 @@ log = structlog.get_logger()
 NOTHING = Arrived("", ())
 LONG_BYTES = 32_768  # of a delivery: a longer one is read in turn with everybody else's long work
 EVENTS_A_STEP = 20  # some 0.4 ms to decode and to judge them
+UNREAD_A_STEP = 200  # words, some 0.5 ms to look for them
 WORDS_A_STEP = 10  # some 1 ms to check their signatures
 NEVER_REACHED = MAX_INTEGER  # what follows on this follows on nothing: it is a hole, and comes again
 COMES_AGAIN = frozenset((NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, ANOTHER_LIFE))  # its source has it, and closes it once more
@@ -67,19 +68,19 @@ class MailReader:
         except Malformed as error:
             return Incoming(delivery, NOTHING, error.detail)
 
-    async def with_words(self, incoming: Incoming) -> Incoming:
-        """Read a delivery again with the words that are stored here. When they do not suffice it stays a hole, and its source sends it
-        again with all words. Raises what `read` raises."""
+    async def words_are_stored(self, incoming: Incoming) -> bool:
+        """Read the words that a delivery needs from the table. Whether it is worth to read the delivery again."""
         try:
             await self.store.run(self.belief.words.load, incoming.needed)
         except Unavailable as error:
             log.warning("inbox.store_away", detail=error.detail)
-        else:
-            incoming = self.read(incoming.delivery)
-        if incoming.needed:
-            log.info("inbox.words_needed", source=incoming.arrived.source, users=len(incoming.needed))
-            self.belief.want(incoming.needed)
-        return incoming
+            return False
+        return True
+
+    def want_words(self, incoming: Incoming) -> None:
+        """The stored words did not suffice: the delivery stays a hole, and its source sends it again with all words."""
+        log.info("inbox.words_needed", source=incoming.arrived.source, users=len(incoming.needed))
+        self.belief.want(incoming.needed)
 
     async def read_later(self, delivery: Delivery, reason: Unavailable, retry_s: float, tried: Callable[[], None]) -> Incoming:
         """Read a delivery as soon as the transit key can be had: without the key good mail looks like junk. `tried`: called each time."""
@@ -128,7 +129,9 @@ class MailReader:
                 if not card or failure.reason not in (UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY) or not self.listener.card(card, head.source):
                     raise
                 opened = self.trust.boxes.open(head.source, mail.PURPOSE, packed, box, head.source_life)
-            told = (yield from mail.body_steps(opened)) if len(opened) > LONG_BYTES else mail.decode_body(opened)
+            told = mail.decode_body(opened)
+            if len(opened) > LONG_BYTES:
+                yield None
         except CannotOpen as failure:
             if failure.reason in COMES_AGAIN:
                 return Incoming(delivery, NOTHING, None, unopened=(head.source, failure.reason))
@@ -142,7 +145,12 @@ class MailReader:
             elif told.committed > receiver.confirmed:
                 receiver.confirmed = told.committed
         if told.words:
-            if unread := self.belief.unread(told.words):
+            unread: list[int] = []
+            for start in range(0, len(told.words), UNREAD_A_STEP):
+                if start:
+                    yield None
+                unread += self.belief.unread(told.words[start : start + UNREAD_A_STEP])
+            if unread:
                 return Incoming(delivery, Arrived(head.source, (), NEVER_REACHED, head.last), None, needed=unread)
             for start in range(0, len(told.words), WORDS_A_STEP):
                 if start:

@@ -15,7 +15,7 @@ from msgspec import MsgspecError, Struct, msgpack
 
 from broker.port import Broker
 from domain.errors import Unavailable
-from servers.messaging.per_minute import LINES_A_MINUTE, PerMinute
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import AskTime, server_of
 from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen, NoCard
 from servers.trust.trust import Trust

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from broker import mail
-from broker.mail import STEP, Body
+from broker.envelope import MAX_EVENTS
+from broker.mail import Body
 from domain.errors import Malformed
-from runtime.scheduler import at_once
 from servers.messaging.belief import Belief
 from servers.messaging.inbox_parts import MailListener
 from servers.messaging.mail_reader import EVENTS_A_STEP, WORDS_A_STEP, MailReader
@@ -18,7 +18,7 @@ from tests.servers.members import REGISTRY, Correspondent, certified
 from tests.servers.messaging.test_outbox_and_inbox import Again, record
 from tests.servers.stores import HOME
 
-JUNK = 5_000
+JUNK = MAX_EVENTS
 
 
 class Counting(Belief):
@@ -78,7 +78,7 @@ def test_an_envelope_full_of_junk_is_judged_a_few_events_at_a_time(reader):
     junk = [record(message_sent("x"), n, topic="no.such_topic", data=b"x") for n in range(1, JUNK + 1)]
     steps, incoming = steps_of(reader, h7.mail("h2", junk))
     assert max(judged for judged, _ in steps) <= EVENTS_A_STEP
-    assert len(steps) >= JUNK // EVENTS_A_STEP + JUNK // STEP
+    assert len(steps) >= JUNK // EVENTS_A_STEP
     assert len(incoming.arrived.events) == JUNK
     assert "not believed" in incoming.fault or "unreadable" in incoming.fault
 
@@ -91,12 +91,25 @@ def test_words_are_checked_a_few_at_a_time(reader):
     assert len(reader.belief.words.known) == 300
 
 
-def test_a_long_body_is_read_as_a_short_one_is():
-    records = [record(message_sent(f"m{n}"), n) for n in range(1, 3 * STEP)]
-    packed = mail.encode_body(Body(records, 7, 9, [b"word"]))
-    steps = mail.body_steps(packed)
-    assert sum(1 for _ in steps) == 2
-    assert at_once(mail.body_steps(packed)) == mail.decode_body(packed)
+def test_a_mail_of_more_events_than_a_server_sends_is_refused_whole(reader):
+    h7 = Correspondent("h7", reader.trust)
+    junk = [record(message_sent("x"), n, topic="no.such_topic", data=b"x") for n in range(1, 20_001)]
+    steps, incoming = steps_of(reader, h7.mail("h2", junk))
+    assert (len(steps), incoming.arrived.events) == (1, ())
+    assert "<= 1000" in incoming.fault
+
+
+@pytest.mark.parametrize(
+    "message", [b"\x94\x02" + b"\x91" * 3_999_000, b"\x93\x02" + b"\xc4\x00" * 2_000_000], ids=["lists in lists", "too long"]
+)
+def test_no_object_is_made_of_what_a_mail_may_not_hold(message):
+    with pytest.raises(Malformed):
+        mail.decode(message)
+
+
+def test_a_body_comes_out_as_it_went_in():
+    records = [record(message_sent(f"m{n}"), n) for n in range(1, 300)]
+    assert mail.decode_body(mail.encode_body(Body(records, 7, 9, [b"word"]))) == Body(records, 7, 9, [b"word"])
 
 
 @pytest.mark.parametrize(
@@ -104,6 +117,6 @@ def test_a_long_body_is_read_as_a_short_one_is():
     [b"", b"\xc1", b"\x93\x90\x00\x00", msgspec.msgpack.encode([[7], 0, 0, []]), msgspec.msgpack.encode([[], 0, 0, "x"]), b"\x94\x92\x80"],
     ids=["nothing", "no msgpack", "too short", "no record", "no words", "cut off"],
 )
-def test_a_long_body_that_is_junk_is_refused(packed):
+def test_a_body_that_is_junk_is_refused(packed):
     with pytest.raises(Malformed):
-        at_once(mail.body_steps(packed))
+        mail.decode_body(packed)

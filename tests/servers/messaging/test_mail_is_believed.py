@@ -9,7 +9,7 @@ from broker.envelope import EventRecord
 from broker.port import Outgoing
 from domain.event import stored_fields
 from domain.registry.registered_home import GLOBAL
-from servers.messaging.per_minute import LINES_A_MINUTE
+from runtime.per_minute import LINES_A_MINUTE
 from servers.trust.server_identity import ServerIdentity
 from servers.trust.user_words import user_word
 from tests.domain.home_stories import message_sent

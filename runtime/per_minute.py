@@ -11,7 +11,7 @@ import structlog
 
 MINUTE_S = 60.0
 LINES_A_MINUTE = 20  # of a log about one source: enough to see what is wrong
-MOST_SOURCES = 1_000  # names may be invented where nothing proves them; what they send is counted together then
+MOST_SOURCES = 1_000  # at a time; names may be invented where nothing proves them, and what came after so many is counted together
 OTHERS = "others"
 
 log = structlog.get_logger()
@@ -21,32 +21,41 @@ log = structlog.get_logger()
 class _Minute:
     began: float
     taken: int = 0
+    size: int = 0
     left_out: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class PerMinute:
-    """`what` comes; `most`: of each source in a minute; `clock`: seconds since some moment. `left_out`: how many were over the bound,
-    ever."""
+    """`what` comes; `most`: of each source in a minute; `clock`: seconds since some moment; `most_size`: of each source in a minute, and
+    one more. `left_out`: how many were over the bound, ever. A source that was silent for a minute makes room for another one."""
 
     what: str
     most: int
     clock: Callable[[], float] = time.monotonic
+    most_size: float = float("inf")
     left_out: int = field(default=0, init=False)
-    _minutes: dict[str, _Minute] = field(default_factory=dict, init=False)
+    _minutes: dict[str, _Minute] = field(default_factory=dict, init=False)  # the one that began first is the first
 
-    def takes(self, source: str) -> bool:
-        """Whether one more of this source is within the bound; otherwise it is counted."""
+    def takes(self, source: str, size: int = 0) -> bool:
+        """Whether one more of this source, of this size, is within the bound; otherwise it is counted."""
         now = self.clock()
-        if source not in self._minutes and len(self._minutes) >= MOST_SOURCES:
-            source = OTHERS
         minute = self._minutes.get(source)
+        if minute is None and len(self._minutes) >= MOST_SOURCES:
+            oldest = next(iter(self._minutes))
+            if now >= self._minutes[oldest].began + MINUTE_S:
+                del self._minutes[oldest]
+            else:
+                source = OTHERS
+                minute = self._minutes.get(source)
         if minute is None:
             minute = self._minutes[source] = _Minute(now)
         elif now >= minute.began + MINUTE_S:
-            minute.began, minute.taken = now, 0
-        if minute.taken < self.most:
+            minute.began, minute.taken, minute.size = now, 0, 0
+            self._minutes[source] = self._minutes.pop(source)
+        if minute.taken < self.most and minute.size < self.most_size:
             minute.taken += 1
+            minute.size += size
             return True
         if not minute.left_out:
             log.error("flood.begins", what=self.what, source=source, kept_a_minute=self.most)
