@@ -4,7 +4,7 @@ Unavailable
 └── Unroutable  503  no queue takes a message
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ from typing import Protocol
 from broker.dead_letter import DeadLetter
 from broker.publishers import SINGLE_PROCESS
 from domain.errors import Unavailable
+from runtime.bounds import Holding
 
 MSGPACK = "application/msgpack"
 MAX_PER_TURN = 32  # messages handed over in one turn of the loop: a peer that sends many must not make everybody else wait
@@ -147,6 +148,9 @@ class Broker(Protocol):
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         """Whether a message of this publisher (`Delivery.publisher`) may claim to be of `server`. Whoever does not ask believes what any
         server says of any other. Those that may not are counted."""
+
+    def holdings(self) -> Iterator[Holding]:
+        """What its queues hold in this process."""
 
     @property
     def received(self) -> Mapping[str, int]:

@@ -1,5 +1,6 @@
 """The edges of the two kinds of server, put together. Rule: this is the only place that knows every kind of route."""
 
+import time
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +11,7 @@ from edge.api.presence import presence_routes
 from edge.contracts.servers import Global, Home, Verifier
 from edge.direct.config import DirectConfig
 from edge.direct.routes import direct_route, ticket_route
+from edge.direct.two_way_outlet import DirectLines
 from edge.http.client_address import TrustedProxies
 from edge.http.closing import refusing_while
 from edge.http.dispatch import bearer_gate, home_gate
@@ -20,6 +22,9 @@ from edge.http.route import Route
 from edge.http.server import EdgeServer
 from edge.transports.back_connection import BackConnections
 from edge.transports.long_poll import LongPolls
+from servers.security.rate_limit import RateLimit
+
+TOO_MANY = "Too many offers; go on over the back connection."
 
 
 def home_edge(
@@ -36,11 +41,14 @@ def home_edge(
     back_connections = BackConnections(home, metrics, write_buffer)
     gate = home_gate(verifier, home)
     proxies = proxies or TrustedProxies()
-    calls = [direct_route(home, gate, direct or DirectConfig(), proxies, metrics), ticket_route(home, gate, proxies)]
-    routes = [*home_routes(home, gate, back_connections, LongPolls(home, metrics)), *calls]
+    direct = direct or DirectConfig()
+    probes = RateLimit(direct.probes_per_s, direct.probes_burst, time.monotonic, TOO_MANY)
+    lines, polls = DirectLines(probes), LongPolls(home, metrics)
+    calls = [direct_route(home, gate, direct, proxies, metrics, lines), ticket_route(home, gate, proxies)]
+    routes = [*home_routes(home, gate, back_connections, polls), *calls]
     drain = back_connections.wait_empty
     return EdgeServer(f"Flash home {home.name}", routes, home.ready, home.warnings, metrics, write_buffer, limits or Limits(), drain,
-                      proxies)  # fmt: skip
+                      proxies, (lines, polls))  # fmt: skip
 
 
 def global_edge(

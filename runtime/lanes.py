@@ -29,6 +29,14 @@ class Lanes(Generic[K, T]):
         """How many items wait in one lane."""
         return 1 + len(self._rest[key] or ()) if key in self._rest else 0
 
+    def firsts(self) -> list[T]:
+        """The first item of each lane."""
+        return [item for _, item in self._turns]
+
+    def items(self, key: K) -> list[T]:
+        """What waits in one lane, in its order. It looks at all lanes."""
+        return [first for each, first in self._turns if each == key] + list(self._rest.get(key) or ())
+
     def put(self, key: K, item: T) -> None:
         """Let `item` wait behind what its lane has. A new lane comes behind all others."""
         rest = self._rest

@@ -4,15 +4,27 @@ Whoever sends false things by the thousand could otherwise fill a log, or the qu
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
+
+from runtime.bounds import Bound, Holding
 
 MINUTE_S = 60.0
 LINES_A_MINUTE = 20  # of a log about one source: enough to see what is wrong
 MOST_SOURCES = 1_000  # at a time; names may be invented where nothing proves them, and what came after so many is counted together
 OTHERS = "others"
+SOURCES = Bound(
+    name="flood_sources",
+    holds="sources whose log lines or dead letters are counted by the minute",
+    filled_by="servers that send false things",
+    past="all further sources are counted together",
+    within=("PerMinute._minutes",),
+    entries=MOST_SOURCES + 1,
+    each=400,
+    per="kind of line",
+)
 
 log = structlog.get_logger()
 
@@ -62,6 +74,10 @@ class PerMinute:
         minute.left_out += 1
         self.left_out += 1
         return False
+
+    def holdings(self) -> Iterator[Holding]:
+        """The sources."""
+        yield SOURCES.holding(len(self._minutes), refused=self.left_out)
 
     def rest(self, source: str) -> int:
         """How many of this source were over the bound since this was asked last: for the next line that is written about it."""

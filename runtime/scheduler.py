@@ -7,14 +7,24 @@ together than one of them would alone. What is small by its nature, such as a po
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Iterator
 from typing import Any, TypeVar, cast
 
+from runtime.bounds import Bound, Holding
 from runtime.deferred import Deferred
 from runtime.lanes import Lanes
 from runtime.peak import Peak
 
 BUDGET_S = 0.002  # in each pass: a popup takes about six passes, so the jobs delay it by 12 ms at most
+JOBS = Bound(
+    name="jobs",
+    holds="long pieces of work that wait for their next step",
+    filled_by="users, addresses and servers",
+    past="connections and mail in hand are bounded, and each of them begins one at a time",
+    within=("Scheduler._lanes",),
+    entries=100_000,
+    each=2_000,
+)
 T = TypeVar("T")
 Steps = Generator[Deferred[Any] | None, None, T]  # yields None to go on at its next turn, or what it waits for
 
@@ -72,6 +82,10 @@ class Scheduler:
     def waiting(self) -> int:
         """How many jobs wait for their next step."""
         return self._lanes.size
+
+    def holdings(self) -> Iterator[Holding]:
+        """The jobs that wait for their next step."""
+        yield JOBS.holding(self._lanes.size)
 
     def start(self, key: Hashable, name: str, steps: Steps[T]) -> Job[T]:
         """Begin a job of `key`, behind those that the key has already. `name`: what people see who ask what took long."""

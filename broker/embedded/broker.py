@@ -5,8 +5,9 @@ memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,7 +16,7 @@ from broker.answering import answer_of
 from broker.dead_letter import DeadLetter
 from broker.embedded.dead_letters import DeadLetters
 from broker.embedded.journal import Journal
-from broker.embedded.journal_file import Batch, Read, Row
+from broker.embedded.journal_file import MAX_READ_BYTES, Batch, Read, Row
 from broker.embedded.queue import Inbox, Message
 from broker.embedded.streams import Streams
 from broker.port import Consumer, Delivery, Outgoing, StreamItem, Unroutable
@@ -23,9 +24,29 @@ from broker.publishers import SINGLE_PROCESS
 from broker.topology import BINDINGS, DEAD, EVERYTHING, HOMES, INBOX_PREFIX, STREAM_NAMES
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
+from runtime.bounds import Bound, Holding
 
 log = structlog.get_logger(__name__)
 
+MAX_DEAD_BYTES = 64_000_000  # of dead letters that are looked at
+PUBLISHING = Bound(
+    name="broker_publishing",
+    holds="messages that are being written to the embedded broker's file",
+    filled_by="servers of this process that publish",
+    past="whoever publishes waits and tries again",
+    within=("EmbeddedBroker._publishing",),
+    entries=100_000,
+    bytes=64_000_000,  # the three followers of a log have 1 MB each under way
+)
+ASKING = Bound(
+    name="broker_questions",
+    holds="questions between servers that wait for their answer, five seconds at most",
+    filled_by="users whose calls need another server",
+    past="the newest is answered as when that server is away",
+    within=("EmbeddedBroker._asking",),
+    entries=10_000,
+    each=4_000,
+)
 _FIXED_ROUTES = {binding.exchange: binding.queue for binding in BINDINGS if binding.key == EVERYTHING}
 
 
@@ -41,7 +62,10 @@ class EmbeddedBroker:
         self.not_believed: Mapping[str, int] = {}
         self._answering = BackgroundTasks("broker.answer")
         self._asking: set[asyncio.Future[bytes]] = set()
-        self._dead = DeadLetters(self._journal, self._inboxes, self._rows, self._commit)
+        self._not_asked = 0  # questions for which there was no room
+        self._publishing = [0, 0]  # messages under way, and their bytes
+        self._not_published = 0  # messages for which there was no room
+        self._dead = DeadLetters(self._journal, self._inboxes, partial(self._rows, max_bytes=MAX_DEAD_BYTES), self._commit)
         self._opening: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # the file is open, or could not be opened
         self._streams = Streams(self._settled, lambda: self._connected, self._rows)
@@ -50,6 +74,13 @@ class EmbeddedBroker:
     @property
     def connected(self) -> bool:
         return self._connected
+
+    def holdings(self) -> Iterator[Holding]:
+        """What it has in memory."""
+        for queue in self._inboxes.values():
+            yield from queue.holdings()
+        yield PUBLISHING.holding(*self._publishing, refused=self._not_published)
+        yield ASKING.holding(len(self._asking), refused=self._not_asked)
 
     @property
     def in_memory(self) -> int:
@@ -113,6 +144,19 @@ class EmbeddedBroker:
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
         if not self._connected:
             raise _closed()
+        publishing, size = self._publishing, sum([len(message.body) for message in outgoing])
+        if publishing[1] and publishing[1] + size > PUBLISHING.bytes:
+            self._not_published += len(outgoing)
+            raise Unavailable("too much waits for the broker's disk")
+        publishing[0] += len(outgoing)
+        publishing[1] += size
+        try:
+            await self._publish(outgoing)
+        finally:
+            publishing[0] -= len(outgoing)
+            publishing[1] -= size
+
+    async def _publish(self, outgoing: Sequence[Outgoing]) -> None:
         routed: list[tuple[str, bytes]] = []
         unroutable: list[Outgoing] = []
         for message in outgoing:
@@ -158,6 +202,9 @@ class EmbeddedBroker:
         handler = self._served.get(key)
         if handler is None or not self._connected:
             raise Unavailable(f"nobody serves {key}")
+        if len(self._asking) >= ASKING.entries:
+            self._not_asked += 1
+            raise Unavailable("too many questions wait for their answers")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asking.add(answer)
         self._answering.start(_answer(key, handler, body, answer))
@@ -189,11 +236,11 @@ class EmbeddedBroker:
     async def last_of(self, stream: str) -> StreamItem | None:
         return await self._streams.last_of(stream)
 
-    async def _rows(self, sql: str, arguments: Row) -> list[Row]:
+    async def _rows(self, sql: str, arguments: Row, max_bytes: int = MAX_READ_BYTES) -> list[Row]:
         if not self._connected:
             raise _closed()
         page: asyncio.Future[list[Row] | None] = asyncio.get_running_loop().create_future()
-        read = Read(sql, arguments, lambda rows: None if page.done() else page.set_result(rows))
+        read = Read(sql, arguments, lambda rows: None if page.done() else page.set_result(rows), max_bytes)
         self._journal.batch.reads.append(read)
         self._journal.wake()
         rows = await page

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, queue TEXT NOT NULL
 CREATE INDEX IF NOT EXISTS messages_by_queue ON messages (queue, id);
 """ + "".join(f'CREATE TABLE IF NOT EXISTS "{stream.name}" (offset INTEGER PRIMARY KEY, body BLOB NOT NULL);\n' for stream in STREAMS)
 
+MAX_READ_BYTES = 4_000_000  # read at a time: of the longest messages four
 _ROWS_PER_STATEMENT = (64, 8, 1)  # few different statements, so that sqlite3 keeps them all compiled
 
 
@@ -32,6 +33,7 @@ class Read:
     sql: str
     arguments: Row
     then: Callable[[list[Row] | None], None]
+    max_bytes: int = MAX_READ_BYTES  # of the rows' last column, and one row more: then there may be further rows
 
 
 @dataclass(slots=True)
@@ -106,9 +108,14 @@ class JournalFile:
     def query(self, read: Read) -> list[Row] | None:
         """The rows, or None when the query failed."""
         try:
-            return self._database.execute(read.sql, read.arguments).fetchall()
+            cursor, rows, size = self._database.execute(read.sql, read.arguments), [], 0
+            while size <= read.max_bytes and (row := cursor.fetchone()) is not None:
+                rows.append(row)
+                size += len(row[-1]) if isinstance(row[-1], bytes) else 0
+            cursor.close()
         except sqlite3.Error:
             return None
+        return rows
 
     def close(self) -> None:
         """Close the file."""

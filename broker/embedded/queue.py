@@ -5,20 +5,32 @@ The consumer that came first is active, the others stand by. When it leaves, the
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
 from broker.dead_letter import dead_letter_headers
 from broker.embedded.journal import LINGER_S, PAGE, Journal
-from broker.embedded.journal_file import Read, Row
+from broker.embedded.journal_file import MAX_READ_BYTES, Read, Row
 from broker.port import MAX_PER_TURN, Delivery
 from broker.publishers import SINGLE_PROCESS
 from broker.topology import DEAD
+from runtime.bounds import Bound, Holding
 
 log = structlog.get_logger(__name__)
 
 MAX_READY = 1024  # messages kept in memory for a slow consumer; those beyond are read from the journal later
+MAX_READY_BYTES = 8_000_000  # …and this many bytes
+READY = Bound(
+    name="broker_inboxes",
+    holds="messages of an inbox that are in memory as well",
+    filled_by="servers that send mail",
+    past="the newest stay on disk alone until there is room",
+    within=("Inbox._ready",),
+    entries=MAX_READY + PAGE,
+    bytes=MAX_READY_BYTES + MAX_READ_BYTES + 1_000_000,  # one page, and one message more
+    per="inbox",
+)
 RETRY_S = 1.0  # until the next read after the disk failed one
 Message = tuple[int, str | None, bytes]  # id, headers, body
 _NO_HEADERS: Mapping[str, object] = {}
@@ -74,6 +86,7 @@ class Inbox:
         self.journal = journal
         self._consumers: list[EmbeddedConsumer] = []
         self._ready: deque[Message] = deque()
+        self._ready_bytes = 0
         self._last = 0  # the id of the last message that is in `_ready` or was handed out
         self._complete = False  # no message after `_last` is in the journal alone
         self._reading: object | None = None  # identifies the read under way; the rows of an earlier read are ignored
@@ -84,6 +97,10 @@ class Inbox:
     def in_memory(self) -> int:
         """How many of its messages wait in memory."""
         return len(self._ready)
+
+    def holdings(self) -> Iterator[Holding]:
+        """What waits in memory."""
+        yield READY.holding(len(self._ready), self._ready_bytes)
 
     @property
     def active(self) -> EmbeddedConsumer | None:
@@ -101,6 +118,7 @@ class Inbox:
         """Remove a consumer; if it was active, the next one begins with all that was not acked."""
         if consumer is self.active:
             self._ready.clear()
+            self._ready_bytes = 0
             self._last, self._complete, self._reading = 0, False, None
         if consumer in self._consumers:
             self._consumers.remove(consumer)
@@ -110,10 +128,9 @@ class Inbox:
         """These messages are on disk: keep those that fit in memory, and hand out what may be."""
         self.depth += len(messages)
         if self._complete:
-            fitting = messages[: max(MAX_READY - len(self._ready), 0)] if self._consumers else ()
+            fitting = self._fitting(messages) if self._consumers else ()
             if fitting:
-                self._ready.extend(fitting)
-                self._last = fitting[-1][0]
+                self._keep(fitting)
             self._complete = len(fitting) == len(messages)
         self.pump()
 
@@ -145,7 +162,9 @@ class Inbox:
         while self._ready and budget and (consumer := self.active) is not None and consumer.unacked < consumer.prefetch:
             budget -= 1
             consumer.unacked += 1
-            delivery = EmbeddedDelivery(consumer, *self._ready.popleft())
+            message = self._ready.popleft()
+            self._ready_bytes -= len(message[2])
+            delivery = EmbeddedDelivery(consumer, *message)
             try:
                 consumer.handler(delivery)
             except Exception as error:
@@ -157,6 +176,20 @@ class Inbox:
         elif not self._ready and not self._complete and self._reading is None and self.active is not None:
             self._read()
 
+    def _fitting(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The first of these messages for which memory has room."""
+        room, size = MAX_READY - len(self._ready), self._ready_bytes
+        for number, (_, _, body) in enumerate(messages):
+            if number >= room or size >= MAX_READY_BYTES:
+                return messages[:number]
+            size += len(body)
+        return messages
+
+    def _keep(self, messages: Sequence[Message]) -> None:
+        self._ready.extend(messages)
+        self._ready_bytes += sum([len(body) for _, _, body in messages])
+        self._last = messages[-1][0]
+
     def _read(self) -> None:
         token = self._reading = object()
 
@@ -167,10 +200,10 @@ class Inbox:
             if rows is None:
                 self.pump_soon(RETRY_S)
                 return
-            self._ready.extend(rows)
-            self._complete = len(rows) < PAGE
+            before = self._ready_bytes
             if rows:
-                self._last = rows[-1][0]
+                self._keep(rows)
+            self._complete = len(rows) < PAGE and self._ready_bytes - before <= MAX_READ_BYTES
             self.pump()
 
         sql = "SELECT id, headers, body FROM messages WHERE queue = ? AND id > ? ORDER BY id LIMIT ?"

@@ -7,7 +7,7 @@ reset, a restart and a crash of the broker are one path.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -22,10 +22,12 @@ from broker.rabbitmq.connection import user_of
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.dead_letters import DeadLetters
 from broker.rabbitmq.link import Link, LinkConfig, or_unavailable
+from broker.rabbitmq.publisher import frames_kept
 from broker.rabbitmq.stream import StreamReader, first_of, last_of
 from broker.topology import DEAD, check_stream, inbox
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask, BackgroundTasks
+from runtime.bounds import Holding
 
 log = structlog.get_logger(__name__)
 
@@ -225,6 +227,12 @@ class RabbitBroker:
 
     def speaks_for(self, publisher: str | None, server: str) -> bool:
         return self._publishers.speak_for(publisher, server)
+
+    def holdings(self) -> Iterator[Holding]:
+        yield from self._calls.holdings()
+        for reader in self._readers:
+            yield from reader.holdings()
+        yield frames_kept()
 
     @property
     def received(self) -> Mapping[str, int]:

@@ -6,7 +6,7 @@ process reads them from their end. What is not signed by the user of the server 
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -25,6 +25,17 @@ from broker.rabbitmq.tail import follow
 from broker.topology import ANSWERS, CALLS_PREFIX, HEARTBEAT_LOG, HEARTBEATS, REQUESTS, asked_server, calls
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTasks
+from runtime.bounds import Bound, Holding
+
+ASKING = Bound(
+    name="broker_questions",
+    holds="questions to other servers that wait for their answer, five seconds at most",
+    filled_by="users whose calls need another server",
+    past="the newest is answered as when that server is away",
+    within=("Calls._awaited",),
+    entries=10_000,
+    each=4_000,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +59,16 @@ class Calls:
         self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
         self._asks = False
         self._awaited: dict[str, Awaited] = {}  # by the id of the request
+        self._not_asked = 0  # questions for which there was no room
         self._process = secrets.token_hex(8)  # another process of this server reads the same answers
         self._numbers = count(1)
         self._attached: dict[str, tuple[Link, asyncio.Task[None]]] = {}  # by the stream
         self._answering = BackgroundTasks("broker.answer")
         self._sending_heartbeat: Link | None = None  # the link on which a heartbeat is being sent
+
+    def holdings(self) -> Iterator[Holding]:
+        """The questions that wait."""
+        yield ASKING.holding(len(self._awaited), refused=self._not_asked)
 
     def wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
         """The streams that a new link must follow."""
@@ -90,6 +106,9 @@ class Calls:
 
     async def request(self, link: Link, key: str, body: bytes, timeout_s: float) -> bytes:
         """Ask, and wait for the answer. Raises `Unavailable`."""
+        if len(self._awaited) >= ASKING.entries:
+            self._not_asked += 1
+            raise Unavailable("too many questions wait for their answers")
         self._asks = True
         id_ = f"{self._process}-{next(self._numbers)}"
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

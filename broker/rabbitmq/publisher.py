@@ -21,7 +21,17 @@ from pamqp.header import ContentHeader
 from broker.port import Outgoing, Unroutable
 from broker.rabbitmq.writer import Writer
 from domain.errors import Unavailable
+from runtime.bounds import Bound, Holding
 
+FRAMES = Bound(
+    name="broker_frames",
+    holds="frames of AMQP that begin a publication, by exchange and key",
+    filled_by="servers and users of whom something is published",
+    past="the frame that was unused longest is made anew",
+    within=("_publish",),
+    entries=4_096,  # a home's keys: one for each other home, each size of a batch, and each user who comes and goes
+    each=600,
+)
 PERSISTENT = 2  # AMQP's delivery mode for messages that must be on disk before they are confirmed
 
 
@@ -133,6 +143,11 @@ def _forget(tags: dict[str, int], message_id: str, tag: int, _: object) -> None:
         del tags[message_id]
 
 
-@lru_cache(maxsize=4096)  # a home's keys: one for each other home, each size of a batch, and each user who comes and goes
+def frames_kept() -> Holding:
+    """How many frames are kept."""
+    return FRAMES.holding(_publish.cache_info().currsize)
+
+
+@lru_cache(maxsize=FRAMES.entries)
 def _publish(channel: int, exchange: str, key: str, mandatory: bool) -> bytes:
     return pamqp.frame.marshal(Basic.Publish(exchange=exchange, routing_key=key, mandatory=mandatory), channel)

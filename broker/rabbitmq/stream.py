@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
@@ -15,14 +15,25 @@ from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
 from broker.rabbitmq.tail import OFFSET_HEADER
 from domain.errors import Unavailable
+from runtime.bounds import Bound, Holding
 
 log = structlog.get_logger(__name__)
 
-PREFETCH = 512  # messages on their way or waiting here: half a megabyte, at 1 KB each
-_ACK_EVERY = 128  # RabbitMQ sends more when these are acked: a quarter of the prefetch keeps it busy
+PREFETCH = 128  # messages on their way or waiting here: at 1 KB each an eighth of a megabyte, and 128 MB of the longest
+_ACK_EVERY = 32  # RabbitMQ sends more when these are acked: a quarter of the prefetch keeps it busy
 # A stream that may be empty and has sent nothing for this long is empty. On two cores with six busy programs, the first message of one
 # stream in 14 came later than the answer to a call.
 EMPTY_S = 1.0
+READING = Bound(
+    name="broker_streams",
+    holds="messages of a stream that came and were not read yet",
+    filled_by="servers that publish history and presence",
+    past="RabbitMQ sends no more before some are read",
+    within=("StreamReader._items",),
+    entries=PREFETCH,
+    bytes=PREFETCH * 1_048_576,
+    per="reader",
+)
 NOTHING_SINCE_S = 3.0  # the same for one that is not empty, but whose newest message may be older than the wanted moment
 
 
@@ -40,6 +51,7 @@ class StreamReader:
         self._end: int | None = None  # the first offset that is not wanted; None when there is none, or before the first link
         self._forget = forget
         self._items: deque[tuple[DeliveredMessage, StreamItem]] = deque()
+        self._bytes = 0  # of them
         self._newest: StreamItem | None = None  # that came: where a new link goes on
         self._proven = True  # whether this link has shown that item again, so that it is still the same stream
         self._arrived = asyncio.Event()
@@ -88,7 +100,12 @@ class StreamReader:
         self._since = None
         self._newest = StreamItem(offset, message.body, own, publisher)
         self._items.append((message, self._newest))
+        self._bytes += len(message.body)
         self._arrived.set()
+
+    def holdings(self) -> Iterator[Holding]:
+        """What waits to be read."""
+        yield READING.holding(len(self._items), self._bytes)
 
     def fail(self, error: Unavailable) -> None:
         """The broker is closed: the reader gives the items that it has, then raises `error`."""
@@ -108,6 +125,7 @@ class StreamReader:
                         return
                     continue
                 message, item = self._items.popleft()
+                self._bytes -= len(item.body)
                 if self._end is not None and item.offset >= self._end:
                     return
                 self._next = item.offset + 1

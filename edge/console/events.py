@@ -14,11 +14,22 @@ from edge.console.page import field, link, moment, notice, page, row, table, tim
 from edge.http.messages import Answer, Call
 from projections.audit.personal import details
 from projections.audit.rows import AuditFilter, AuditRow
+from runtime.bounds import Bound, Holding
 
 PAGE_ROWS = 100
 MAX_VALUE_CHARS = 64  # of one detail: an id fits; a list of a thousand delivered messages is cut
 MAX_TITLE_CHARS = 1_000  # shown when somebody points at it
 SHARED_ROWS = 512  # about 1 MB
+MAX_SHARED_BYTES = 4_096  # of one event; a row of a longer one is made for each reader
+ROWS = Bound(
+    name="console_rows",
+    holds="events as rows of HTML, which live tails share",
+    filled_by="everybody who does something while ops read the console",
+    past="the row that was unused longest is made anew",
+    within=("shared_row",),
+    entries=SHARED_ROWS,
+    each=24_000,
+)
 HEADINGS = ("Time", "Server", "Event", "User", "Details", "Cause")
 
 
@@ -64,9 +75,23 @@ async def wanted_of(console: Console, query: Events) -> AuditFilter:
     )
 
 
-@lru_cache(maxsize=SHARED_ROWS)
 def event_row(event: AuditRow) -> Html:
-    """One event as a row of the table. It takes about 80 µs; live tails share the result."""
+    """One event as a row of the table. It takes about 80 µs; live tails share the result, unless it is long."""
+    return shared_row(event) if len(event.data) <= MAX_SHARED_BYTES else _row_of(event)
+
+
+@lru_cache(maxsize=SHARED_ROWS)
+def shared_row(event: AuditRow) -> Html:
+    """The same, kept for the next reader."""
+    return _row_of(event)
+
+
+def rows_held() -> Holding:
+    """How many rows are kept."""
+    return ROWS.holding(shared_row.cache_info().currsize)
+
+
+def _row_of(event: AuditRow) -> Html:
     user = tag("a", event.handle or event.uid, href=link("/ops/user", who=event.uid)) if event.uid is not None else NONE
     told = {name: value for name, value in details(event).items() if value not in (None, "")}
     popup = told.get("id") if event.topic.startswith(("mailbox.", "user.message_")) else None

@@ -7,14 +7,15 @@ beyond what one look returns are left out, and the page says so.
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import replace
 
 import structlog
 from msgspec import Struct
 
 from domain.errors import Unavailable
 from edge.console.contract import Console
-from edge.console.events import event_row, wanted_of
+from edge.console.events import event_row, rows_held, wanted_of
 from edge.console.forms import Events
 from edge.console.markup import text
 from edge.http.messages import Answer, Call, Counted, encode_json
@@ -22,10 +23,20 @@ from edge.http.problems import problem, problem_for
 from edge.transports.framing import EVENT_STREAM
 from projections.audit.rows import AuditRow
 from runtime.background_task import BackgroundTasks
+from runtime.bounds import Bound, Holding
 from servers.sessions.parts import BLANK, Part
 
 MAX_TAILS = 20  # each costs four small questions a second when much happens
 HIGH_WATER_BYTES = 65_536  # about one look of a hundred rows
+TAILS = Bound(
+    name="console_tails",
+    holds="readers of the console's live events",
+    filled_by="ops",
+    past="whoever comes reads `503`",
+    within=("Tails._open",),
+    entries=MAX_TAILS,
+    each=200_000,  # the transport's mark, one look of a hundred rows, and the same as HTML
+)
 PLACE = re.compile(r"[0-9]{1,18}", re.ASCII)  # an event's number in the audit store
 MAX_IGNORED_BYTES = 4_096  # a browser sends nothing on such a connection
 
@@ -46,6 +57,12 @@ class Tails:
         self._console = console
         self._max_tails = max_tails
         self._open: set[LiveTail] = set()
+        self._refused = 0
+
+    def holdings(self) -> Iterator[Holding]:
+        """The open tails, and the rows that they share."""
+        yield replace(TAILS, entries=self._max_tails).holding(len(self._open), refused=self._refused)
+        yield rows_held()
 
     async def show(self, call: Call) -> Answer:
         """Events as they come, after the event that the browser names when it comes back.
@@ -54,6 +71,7 @@ class Tails:
         """
         query: Events = call.query
         if len(self._open) >= self._max_tails:
+            self._refused += 1
             raise Unavailable("Too many people are watching; try again later.")
         wanted = await wanted_of(self._console, query)
         after = next((place for place in (call.headers.get("Last-Event-ID", ""), query.after) if PLACE.fullmatch(place)), None)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from edge.console import forms as requests
 from edge.console.contract import Console
 from edge.console.events import EventsPages
-from edge.console.live_tail import MAX_TAILS, Tails
+from edge.console.live_tail import Tails
 from edge.console.page import serve_static
 from edge.console.presence import PresencePages
 from edge.console.servers import ServerPages
@@ -25,9 +25,9 @@ GO_ON = {303: None}
 
 
 def console_routes(
-    console: Console, verifier: Verifier, proxies: TrustedProxies, public_url: str, max_tails: int = MAX_TAILS
+    console: Console, verifier: Verifier, proxies: TrustedProxies, public_url: str, tails: Tails | None = None
 ) -> Sequence[Route]:
-    """Every page. `public_url`: where clients reach this server; `max_tails`: how many live tails may be open."""
+    """Every page. `public_url`: where clients reach this server; `tails`: those that are open."""
     address = urlsplit(public_url)
     origin = f"{address.scheme}://{address.netloc}"
     reading, changing = reading_gate(console, verifier), changing_gate(console, verifier, origin)
@@ -41,7 +41,7 @@ def console_routes(
 
     return [
         show("/ops", EventsPages(console).show, requests.Events),
-        show("/ops/tail", Tails(console, max_tails).show, requests.Events, "text/event-stream"),
+        show("/ops/tail", (tails or Tails(console)).show, requests.Events, "text/event-stream"),
         show("/ops/user", UserPages(console).show, requests.OneUser),
         show("/ops/trace", TracePages(console).show, requests.OneMessage),
         show("/ops/presence", PresencePages(console).show, requests.Moment),

@@ -4,43 +4,39 @@ An offer must come from the port that it names: an established TCP connection pr
 """
 
 import math
-import time
 
 from domain.errors import NoRoute, NotYourHome, TooManyRequests, UnknownSession
 from edge.contracts import answers, requests
 from edge.contracts.servers import Home
 from edge.direct.config import DirectConfig
 from edge.direct.line import DirectLine, may_be_called, may_be_told
-from edge.direct.two_way_outlet import TwoWayOutlet
+from edge.direct.two_way_outlet import DirectLines, TwoWayOutlet
 from edge.http.client_address import TrustedProxies
 from edge.http.messages import Answer, Call, answer_json
 from edge.http.metrics import EdgeMetrics
 from edge.http.route import Gate, Route
-from servers.security.rate_limit import RateLimit
 from servers.sessions import views
 from servers.sessions.route import DirectRoute
-
-TOO_MANY = "Too many offers; go on over the back connection."
 
 
 class DirectOffers:
     """Handles the offers to one home. It tries one offer of a user at a time, and limits how often, so that nobody can make a home hold
     several connections open for nothing, or connect again and again."""
 
-    def __init__(self, home: Home, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics) -> None:
+    def __init__(self, home: Home, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics, lines: DirectLines) -> None:
         self._home = home
         self._config = config
         self._proxies = proxies
         self._metrics = metrics
+        self._lines = lines
         self._busy: set[int] = set()
-        self._probes = RateLimit(config.probes_per_s, config.probes_burst, time.monotonic, TOO_MANY)
 
     async def offer(self, call: Call) -> Answer:
         """Offer to be called at the port from which this request comes."""
         uid = call.identity.uid
         if uid in self._busy:
             raise TooManyRequests("An offer is being tried already.", retry_after_s=math.ceil(self._config.probe_s))
-        self._probes.take(uid)
+        self._lines.probes.take(uid)
         self._busy.add(uid)
         try:
             return await self._offer(call)
@@ -60,7 +56,7 @@ class DirectOffers:
             raise
         session.route = self._route(call, body, called=line is not None)
         if line is not None:
-            TwoWayOutlet.begin(session, line, self._metrics, self._config.stall_s)
+            TwoWayOutlet.begin(session, line, self._metrics, self._config.stall_s, self._lines)
         return answer_json(200, answers.Direct(why is None, why))
 
     def _route(self, call: Call, body: requests.OfferDirect, *, called: bool) -> DirectRoute | None:
@@ -82,9 +78,9 @@ class DirectOffers:
         return await self._config.call(address, body.port, body.key, self._config.probe_s)
 
 
-def direct_route(home: Home, gate: Gate, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics) -> Route:
+def direct_route(home: Home, gate: Gate, config: DirectConfig, proxies: TrustedProxies, metrics: EdgeMetrics, lines: DirectLines) -> Route:
     """The call with which a client offers to be called."""
-    offers = DirectOffers(home, config, proxies, metrics)
+    offers = DirectOffers(home, config, proxies, metrics, lines)
     refusals = (NotYourHome, UnknownSession, TooManyRequests)
     return Route("PUT", "/v1/direct", offers.offer, {200: answers.Direct}, requests.OfferDirect, refusals, gate=gate)
 

@@ -9,40 +9,69 @@ Memory: at most `MAX_UNCONFIRMED` parts and one write more; a timer only while s
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from edge.contracts.servers import HomeSession
 from edge.direct.line import DirectLine
 from edge.http.metrics import EdgeMetrics
 from edge.transports.framing import GOODBYE, MULTIPART
+from runtime.bounds import Bound, Holding
+from servers.security.rate_limit import RateLimit
 from servers.sessions.parts import BLANK, Outlet, Part
 
 MAX_UNCONFIRMED = 64  # as a session's window: with the longest texts 1 MB, and only while the line is busy
+MAX_UNCONFIRMED_BYTES = 1_048_576
+UNCONFIRMED = Bound(
+    name="direct_lines",
+    holds="parts on direct lines that the client has not confirmed",
+    filled_by="whoever writes to a user whose client confirms nothing",
+    past="the rest waits in the session, which is limited itself",
+    within=("TwoWayOutlet._unconfirmed",),
+    entries=2 * MAX_UNCONFIRMED,  # one write may pass the bound
+    bytes=2 * MAX_UNCONFIRMED_BYTES,
+    per="direct line",
+)
 BEGIN = Part("direct", b'{"active":true}')
+
+
+class DirectLines:
+    """What all direct lines of one server hold. `probes`: how often each user may offer one."""
+
+    def __init__(self, probes: RateLimit) -> None:
+        self.probes = probes
+        self.parts = 0
+        self.bytes = 0
+
+    def holdings(self) -> Iterator[Holding]:
+        """The parts that no client has confirmed."""
+        yield UNCONFIRMED.holding(self.parts, self.bytes)
+        yield from self.probes.holdings()
 
 
 class TwoWayOutlet:
     """The outlet of a session while its direct line holds. Afterwards the session gets the outlet of its back connection again."""
 
-    def __init__(self, session: HomeSession, line: DirectLine, metrics: EdgeMetrics, stall_s: float) -> None:
+    def __init__(self, session: HomeSession, line: DirectLine, metrics: EdgeMetrics, stall_s: float, lines: DirectLines) -> None:
         self._session = session
         self._back: Outlet = session.outlet
         self._line: DirectLine | None = line
         self._metrics = metrics
         self._stall_s = stall_s
+        self._lines = lines
         self._unconfirmed: deque[Part] = deque()
+        self._bytes = 0  # of them
         self.confirmed_count = 0  # parts that the client took from this line
         self._looked_at = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    def begin(cls, session: HomeSession, line: DirectLine, metrics: EdgeMetrics, stall_s: float) -> None:
+    def begin(cls, session: HomeSession, line: DirectLine, metrics: EdgeMetrics, stall_s: float, lines: DirectLines) -> None:
         """From now on this session's parts take the line, until the client confirms nothing of them for `stall_s`."""
         if isinstance(session.outlet, cls):
             session.outlet.retreat()
         if line.gone:
             return
-        ways = cls(session, line, metrics, stall_s)
+        ways = cls(session, line, metrics, stall_s, lines)
         ways._back.write((BEGIN,))
         session.outlet = line.owner = ways
         line.send(b"--flash\r\n")
@@ -58,6 +87,7 @@ class TwoWayOutlet:
             self._back.write(parts)
             return
         self._unconfirmed.extend(parts)
+        self._count(len(parts), sum([len(part.body) for part in parts]))
         if self._timer is None:
             self._look_later()
         data = MULTIPART.frame(parts)
@@ -78,7 +108,7 @@ class TwoWayOutlet:
         line = self._line
         if line is None:
             return self._back.writable
-        return not line.paused and len(self._unconfirmed) < MAX_UNCONFIRMED
+        return not line.paused and len(self._unconfirmed) < MAX_UNCONFIRMED and self._bytes < MAX_UNCONFIRMED_BYTES
 
     def close(self) -> None:
         """End both ways after everything that was written is sent."""
@@ -100,7 +130,7 @@ class TwoWayOutlet:
             return
         full = not self.writable
         for _ in range(fresh):
-            self._unconfirmed.popleft()
+            self._count(-1, -len(self._unconfirmed.popleft().body))
         self.confirmed_count = count
         if full and self.writable:
             self._session.resume()
@@ -125,6 +155,7 @@ class TwoWayOutlet:
 
     def _drop_line(self) -> None:
         line, self._line = self._line, None
+        self._count(-len(self._unconfirmed), -self._bytes)
         self._unconfirmed.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -132,6 +163,11 @@ class TwoWayOutlet:
         if line is not None:
             line.abort()
             self._session.outlet = self._back
+
+    def _count(self, parts: int, size: int) -> None:
+        self._bytes += size
+        self._lines.parts += parts
+        self._lines.bytes += size
 
     def _look_later(self) -> None:
         self._looked_at = self.confirmed_count

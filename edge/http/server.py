@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import structlog
 
@@ -16,6 +16,7 @@ from edge.http.ops_routes import ops_routes
 from edge.http.route import Route
 from edge.http.shared import Shared
 from edge.http.shares import Shares
+from runtime.bounds import Holder, Holding
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ class EdgeServer:
         limits: Limits,
         drain: Callable[[float], Awaitable[None]],
         proxies: TrustedProxies,
+        holders: Iterable[Holder] = (),
     ) -> None:
         self.title = title
         self.metrics = metrics
@@ -51,6 +53,7 @@ class EdgeServer:
                                                self._calls_only, Shares(limits, proxies))  # fmt: skip
         self._server_ready = ready
         self._drain = drain
+        self._holders = tuple(holders)
         self._stopping = False
         self._listener: asyncio.Server | None = None
         self._socket: socket.socket | None = None
@@ -86,6 +89,12 @@ class EdgeServer:
         if self._tick is not None:
             self._tick.cancel()
         log.info("edge.stopped", server=self.title)
+
+    def holdings(self) -> Iterator[Holding]:
+        """What its queues hold."""
+        yield from self.http.holdings(self._open_connections())
+        for holder in self._holders:
+            yield from holder.holdings()
 
     def _full(self) -> bool:
         """Whether one more connection is too many."""

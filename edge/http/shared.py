@@ -1,8 +1,8 @@
 """What the connections of one server share, and which of them are open. Rule: two servers in one process share nothing."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from domain.errors import Unavailable
@@ -11,8 +11,18 @@ from edge.http.fast_path import WriteBuffer
 from edge.http.limits import Limits
 from edge.http.metrics import EdgeMetrics
 from edge.http.shares import Seat, Shares
+from runtime.bounds import Bound, Holding
 
 FULL = "Too many connections; try again later."
+CONNECTIONS = Bound(
+    name="connections",
+    holds="connections, back connections included",
+    filled_by="addresses and users",
+    past="an address at a quarter of them and a user at 64 read `429`, everybody at all of them `503`",
+    within=("OpenConnections.all",),
+    entries=Limits().max_connections,
+    each=6_000,
+)
 
 
 class Abortable(Protocol):
@@ -66,6 +76,12 @@ class Shared(Generic[C]):
     calls_only: Callable[[], bool]  # whether the last places are left, which no connection may keep
     shares: Shares
     open: OpenConnections[C] = field(default_factory=OpenConnections)
+
+    def holdings(self, open_now: int) -> Iterator[Holding]:
+        """The connections, and what has come of their requests."""
+        refused = self.metrics.connections_refused + self.shares.refused["address"] + self.shares.refused["user"]
+        yield replace(CONNECTIONS, entries=self.limits.max_connections).holding(open_now, refused=refused)
+        yield from self.shares.holdings()
 
     def admit(self, seat: Seat, peer: str) -> bool:
         """A connection is made. Returns whether it must close behind its first answer. Raises `Unavailable`, `TooManyRequests`."""

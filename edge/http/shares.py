@@ -5,15 +5,26 @@ first request, and may be another one with the next.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from domain.errors import TooManyRequests, Unavailable
 from edge.http.client_address import HEADER, TrustedProxies
 from edge.http.limits import Limits
+from runtime.bounds import Bound, Holding
 from servers.security.addresses import subscriber_of
 
 K = TypeVar("K", str, int)
+UNFINISHED = Bound(
+    name="unfinished_requests",
+    holds="bytes of requests that have not come whole, by address",
+    filled_by="addresses",
+    past="an address at a quarter of the bytes, everybody at all of them reads `503`",
+    within=("Shares.unfinished",),
+    entries=Limits().max_connections,
+    bytes=Limits().unfinished_bytes,
+)
 
 
 class Shares:
@@ -38,6 +49,11 @@ class Shares:
         if more > 0 and (self.unfinished_bytes > most or (address and self.unfinished[address] > most // 4)):
             self.refused["unfinished"] += 1
             raise Unavailable("Too many requests are under way; try again later.")
+
+    def holdings(self) -> Iterator[Holding]:
+        """What has come of requests."""
+        bound = replace(UNFINISHED, bytes=self.limits.unfinished_bytes)
+        yield bound.holding(len(self.unfinished), self.unfinished_bytes, refused=self.refused["unfinished"])
 
 
 class Seat:

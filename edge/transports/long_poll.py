@@ -7,7 +7,7 @@ session and says how far it got (`upto`), and the mailbox gives the rest again. 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Raw
 
@@ -18,12 +18,32 @@ from edge.http.messages import Answer, Call, Peer, answer_json
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import problem
 from edge.transports.framing import GOODBYE
+from runtime.bounds import Bound, Holding
 from servers.sessions.parts import BLANK, Part
 from servers.sessions.sessions import Hello
 
 MAX_BUFFERED_BYTES = 65_536  # as a back connection's high-water mark: one write of a session may pass it, then the session waits
 MAX_BUFFERED_PARTS = 128  # two writes of a session: many small parts cost more memory than their bytes
 MAX_FAREWELLS = 1_000  # sessions that ended between two polls: their clients poll again within a minute, or they are dead
+POLLED = Bound(
+    name="polled_parts",
+    holds="parts that wait for a poll",
+    filled_by="whoever writes to a user whose client does not poll",
+    past="the rest waits in the session, which is limited itself",
+    within=("PollOutlet._parts", "PollOutlet._pieces", "LongPolls._open"),
+    entries=MAX_BUFFERED_PARTS + 64,  # a write of a session
+    bytes=MAX_BUFFERED_BYTES + 1_048_576,  # the same, with the longest texts
+    per="polled session",
+)
+FAREWELLS = Bound(
+    name="farewells",
+    holds="goodbyes of polled sessions",
+    filled_by="users whose sessions end between two polls",
+    past="the oldest is forgotten, and its client is told that the session is unknown",
+    within=("LongPolls._farewells",),
+    entries=MAX_FAREWELLS,
+    each=1_000,
+)
 
 
 class LongPolls:
@@ -33,6 +53,9 @@ class LongPolls:
         self.home = home
         self.metrics = metrics
         self._open: dict[str, PollOutlet] = {}
+        self._forgotten = 0  # farewells that nobody took
+        self.parts = 0  # that wait
+        self.bytes = 0  # of them
         self._farewells: dict[str, PollOutlet] = {}  # ended, with a goodbye that no poll has taken yet; oldest first
 
     async def answer(self, call: Call) -> Answer:
@@ -62,6 +85,7 @@ class LongPolls:
             outlet.abort()
             raise
         if call.connection.gone:  # the client will never learn the name of its session
+            outlet.let_go()
             self.home.lost(session)
             return problem(Unavailable("The client has gone."))
         outlet.opened(session)
@@ -88,7 +112,13 @@ class LongPolls:
         if outlet is not None:
             self._farewells[session_id] = outlet
             if len(self._farewells) > MAX_FAREWELLS:
-                del self._farewells[next(iter(self._farewells))]
+                self._farewells.pop(next(iter(self._farewells))).let_go()
+                self._forgotten += 1
+
+    def holdings(self) -> Iterator[Holding]:
+        """What waits for polls."""
+        yield POLLED.holding(self.parts, self.bytes)
+        yield FAREWELLS.holding(len(self._farewells), refused=self._forgotten)
 
 
 class PollOutlet:
@@ -148,13 +178,27 @@ class PollOutlet:
     def drain(self) -> list[Part]:
         """Every part that waits. The session may write on."""
         full = not self.writable
-        parts, self._parts, self._bytes = self._parts, [], 0
+        parts = self._parts
+        self.let_go()
         if self._session is not None:
             if self.ended:
                 self._owner.remove(self._session.id)
             elif full:
                 self._session.resume()
         return parts
+
+    def _keep(self, parts: Sequence[Part]) -> None:
+        size = sum([len(part.body) for part in parts])
+        self._parts += parts
+        self._bytes += size
+        self._owner.parts += len(parts)
+        self._owner.bytes += size
+
+    def let_go(self) -> None:
+        """Nothing waits here any more."""
+        self._owner.parts -= len(self._parts)
+        self._owner.bytes -= self._bytes
+        self._parts, self._bytes = [], 0
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -169,8 +213,7 @@ class PollOutlet:
             if self.ended:
                 return
             if part.name != BLANK.name:
-                self._parts.append(part)
-                self._bytes += len(part.body)
+                self._keep((part,))
                 if part.name == GOODBYE:
                     self.ended = True
         if self._parts:
@@ -201,10 +244,9 @@ class PollOutlet:
     def close(self) -> None:
         """The session is over. Only its goodbye is kept, because what waits in the mailbox comes again with the next session."""
         self.ended = True
-        del self._parts[:-1]
-        if self._parts and self._parts[0].name != GOODBYE:
-            self._parts.clear()
-        self._bytes = 0
+        goodbye = [part for part in self._parts[-1:] if part.name == GOODBYE]
+        self.let_go()
+        self._keep(goodbye)
         if self._session is not None:
             if self._parts:
                 self._owner.keep_farewell(self._session.id)
@@ -215,8 +257,7 @@ class PollOutlet:
     def abort(self) -> None:
         """Drop the session and what nobody has taken."""
         self.ended = True
-        self._parts.clear()
-        self._bytes = 0
+        self.let_go()
         session = self._session
         if session is not None:
             self._owner.remove(session.id)

@@ -19,6 +19,7 @@ from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL, HOME_NAME
 from edge.assembly import global_edge, home_edge
+from edge.console.live_tail import Tails
 from edge.console.routes import console_routes
 from edge.direct.config import DirectConfig
 from edge.http.client_address import TrustedProxies
@@ -34,11 +35,11 @@ from servers.audit.own_key import own_key
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.config import GlobalConfig
 from servers.global_server.console import OpsConsole
-from servers.global_server.metrics import GlobalMetrics
+from servers.global_server.metrics import GlobalMetrics, global_queues
 from servers.global_server.service import GlobalServer
 from servers.home.assembly import assemble as assemble_home
 from servers.home.config import HomeConfig, HousekeepingConfig
-from servers.home.metrics import HomeMetrics
+from servers.home.metrics import HomeMetrics, home_queues
 from servers.home.service import HomeServer
 from servers.integrity.policy import SealPolicy
 
@@ -136,6 +137,7 @@ async def running_home(
         direct = DirectConfig(settings.direct_networks)
         proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
         edge = home_edge(home, home.verifier, direct=direct, proxies=proxies, registry=registry, limits=limits)
+        registry.register(home_queues(home, edge.holdings))
         try:
             made(home)
             await _listen(edge, settings.host, port)  # before the home starts, because a standby must say that it is one
@@ -172,8 +174,10 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
         registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
         console = OpsConsole(server, audit)
-        pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port))
+        tails = Tails(console)
+        pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port), tails)
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
+        registry.register(global_queues(server, edge.holdings, tails.holdings))
         try:
             await _listen(edge, settings.host, port)  # before it starts, because one that waits for its ops must say so
             if settings.ops:  # without ops nobody may read an audit, so none is kept; later it catches up from the history

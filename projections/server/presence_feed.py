@@ -8,12 +8,26 @@ were lost, and the change is later. So each change is here once, in order, and h
 import re
 import secrets
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from runtime.bounds import Bound, Holding
+
 FORMAT = 1  # of the checkpoint; one of another format is thrown away, and the log is folded from its start
 KEPT_CHANGES = 50_000  # how many an integrator may miss: five logins and logoffs of 5,000 people; about 25 MB when full
+KEPT_BYTES = 50_000_000  # …and this many bytes, of bodies and of the rest of each change
+CHANGE_BYTES = 200  # of a change besides its body
+CHANGES = Bound(
+    name="presence_changes",
+    holds="the newest changes of presence, for integrators who come back",
+    filled_by="homes, when their users come and go",
+    past="the oldest are forgotten, and who lacks them takes a snapshot",
+    within=("Feed.changes",),
+    entries=KEPT_CHANGES + KEPT_CHANGES // 8,
+    bytes=KEPT_BYTES,
+)
 BEGINNING = "0"  # the cursor before the first change of all
 _CURSOR = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{8})")
 
@@ -46,8 +60,9 @@ class Feed:
     `whole`: the log was read from its first message on, so a user who is not in `users` was never online.
     """
 
-    def __init__(self, kept_changes: int = KEPT_CHANGES) -> None:
+    def __init__(self, kept_changes: int = KEPT_CHANGES, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept = kept_changes
+        self._kept_bytes = kept_bytes
         self._portion = max(1, kept_changes // 8)  # old changes go in portions, so that a change costs no more when the limit is reached
         self.whole = True
         self.signed = False  # an era has begun, so every message names its publisher
@@ -55,6 +70,7 @@ class Feed:
         self.past = False  # the era holds what was told before there were eras, and the cursors of then are good
         self.users: dict[int, Standing] = {}
         self.changes: list[Change] = []
+        self.bytes = 0  # of the changes
         self.first = 0  # the position of `changes[0]`
         self.beginning = BEGINNING  # the cursor before the first change since the log is this one
         self._begun = 0  # and its position
@@ -91,9 +107,12 @@ class Feed:
             return False
         self.users[change.uid] = standing
         self.changes.append(change)
-        if len(self.changes) > self._kept + self._portion:
-            del self.changes[: self._portion]
-            self.first += self._portion
+        self.bytes += CHANGE_BYTES + len(change.body)
+        while len(self.changes) > self._kept + self._portion or self.bytes > self._kept_bytes:
+            gone = self.changes[: min(self._portion, max(len(self.changes) // 8, 1))]
+            del self.changes[: len(gone)]
+            self.bytes -= _size(gone)
+            self.first += len(gone)
         return True
 
     def position_of(self, cursor: str) -> int | None:
@@ -115,8 +134,13 @@ class Feed:
     def begin_anew(self) -> None:
         """Forget everything, because the log is another one than was folded, or a part of it is gone. Positions continue, so that a reader
         who holds an old position never takes a new change for an old one."""
-        self.users, self.first, self.changes = {}, self.end + 1, []
+        self.users, self.first, self.changes, self.bytes = {}, self.end + 1, [], 0
         self.beginning, self._begun = f"0.{secrets.token_hex(4)}", self.first
+
+    def holdings(self) -> Iterator[Holding]:
+        """The changes that are kept."""
+        bound = replace(CHANGES, entries=self._kept + self._portion, bytes=self._kept_bytes)
+        yield bound.holding(len(self.changes), self.bytes)
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Everything, as plain data."""
@@ -139,6 +163,11 @@ class Feed:
         users = {uid: Standing(*standing) for uid, *standing in data["users"]}
         changes = [Change(offset, uid, body) for offset, uid, body in data["changes"]]
         self.whole, self.first, self.users, self.changes = data["whole"], data["first"], users, changes
+        self.bytes = _size(changes)
         self.signed, self.era, self.past = bool(data.get("signed", False)), data.get("era", 0), data.get("past", False)
         self.beginning, self._begun = data.get("beginning", BEGINNING), data.get("begun", 0)
         return True
+
+
+def _size(changes: Sequence[Change]) -> int:
+    return sum([CHANGE_BYTES + len(change.body) for change in changes])

@@ -7,7 +7,7 @@ are transit keys: personal fields in mail of version 1 are encrypted with them. 
 
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Protocol
 
@@ -15,11 +15,30 @@ import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import Unavailable
+from runtime.bounds import Bound, Holding
 from servers.encryption.mac import OWN
 
 KEY_BYTES = 32  # AES-256
 KEYS_IN_MEMORY = 5_000  # about 1 MB: more than there are states in memory; others are read from the table, a batch at a time
 CIPHERS_IN_MEMORY = 512  # of the users who are active now; a ready cipher takes 2.5 KB, and making one anew 1 µs
+KEYS = Bound(
+    name="keys",
+    holds="keys of users, and those of the present batch besides",
+    filled_by="users",
+    past="the key that was asked for longest ago is read again",
+    within=("KeyStore._keys",),
+    entries=KEYS_IN_MEMORY,
+    each=130,
+)
+CIPHERS = Bound(
+    name="ciphers",
+    holds="ciphers of users' keys",
+    filled_by="users",
+    past="all are made anew",
+    within=("KeyStore.ready",),
+    entries=CIPHERS_IN_MEMORY,
+    each=2_500,
+)
 
 log = structlog.get_logger()
 
@@ -184,6 +203,11 @@ class KeyStore:
         """Read no mail of version 1 any more, for good. Raises `Unavailable`."""
         for number in range(self.table.lowest(), 0):
             self.destroy(number)
+
+    def holdings(self) -> Iterator[Holding]:
+        """The keys and ciphers in memory."""
+        yield KEYS.holding(len(self._keys))
+        yield CIPHERS.holding(len(self.ready))
 
     def close(self) -> None:
         """Close the table."""

@@ -25,6 +25,7 @@ from servers.writing.projector import read_checkpoint, write_checkpoint
 
 CHECKPOINT_EVERY_S = 60.0  # a restart after a crash folds at most a minute of changes
 RETRY_S = 1.0
+MAX_CHANGE_BYTES = 4_096  # a home's have some 400
 
 log = structlog.get_logger()
 
@@ -209,6 +210,8 @@ class FeedReader:
         """Why a change does not count; None when it comes from the home of the user whom it names. What was published before Flash signed
         is believed, but nothing that is unsigned and comes later."""
         data, home = event.data, event.data.home
+        if len(item.body) > MAX_CHANGE_BYTES:
+            return "it is longer than a change"
         person = await self._person(data.uid)
         if person is not None and person != (data.handle, home):
             return "the user lives elsewhere, or is called otherwise"

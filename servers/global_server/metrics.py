@@ -1,14 +1,17 @@
 """What the Global Server counts, for Prometheus. Rule: names and meanings are those of `docs/metrics.md`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.registry.registered_home import GLOBAL
+from runtime.bounds import Holder, Holding
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
 from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust, turns
+from servers.queue_metrics import QueueMetrics, held_everywhere
 
 
 class GlobalMetrics(Collector):
@@ -58,3 +61,19 @@ class GlobalMetrics(Collector):
         yield CounterMetricFamily("flash_feed_not_believed", "Presence changes that came from another home.", reader.not_believed)
         yield GaugeMetricFamily("flash_feed_delay_seconds", "From a home's commit to here, for the newest change.", reader.delay_s)
         yield GaugeMetricFamily("flash_feed_subscribers", "Open presence streams.", len(view.subscribers))
+
+
+def global_queues(server: GlobalServer, *others: Callable[[], Iterable[Holding]]) -> QueueMetrics:
+    """The queues and caches of the Global Server, and of `others`, such as its edge and its console."""
+    return QueueMetrics(partial(_of, server), *others)
+
+
+def _of(server: GlobalServer) -> Iterator[Holding]:
+    parts, limits = server.lifecycle, server.limits
+    owners: tuple[Holder, ...] = (
+        server.verifier, server.console_verifier, limits.lookups, limits.profile_changes, *server.sign_in.limits.every,
+        server.sign_in.familiar, server.passwords.hashing, server.presence_view.feed, server.scheduler,
+    )  # fmt: skip
+    for owner in owners:
+        yield from owner.holdings()
+    yield from held_everywhere(parts, parts.trust, parts.cards, parts.answers, parts.mail_check)

@@ -21,6 +21,7 @@ from servers.security.rate_limit import RateLimit
 from servers.store.event_store import Store
 from servers.writing.projector import read_checkpoint, write_checkpoint
 
+KEY_CHARS = 33  # of a handle that is counted: nobody's has more than 32, and longer ones must not fill the memory
 SAVE_EVERY_S = 600.0  # after a crash, who signed in in the last ten minutes waits with the strangers once
 
 log = structlog.get_logger()
@@ -35,6 +36,11 @@ class SignInLimits:
     failed_logins: RateLimit
     failed_guesses: RateLimit
     failed_anywhere: RateLimit
+
+    @property
+    def every(self) -> tuple[RateLimit, ...]:
+        """All of them."""
+        return (self.registrations, self.sign_ins, self.failed_logins, self.failed_guesses, self.failed_anywhere)
 
     @classmethod
     def of(cls, config: GlobalConfig, clock: Callable[[], float]) -> "SignInLimits":
@@ -99,6 +105,7 @@ class SignIn:
         """Somebody is about to try a password. Raises `TooManyRequests`; then nothing is counted."""
         limits, network = self.limits, subscriber_of(address)
         familiar = self.familiar.knows(handle, network)
+        handle = handle[:KEY_CHARS]
         pair = (handle, network)
         made = Attempt(Caller(network, familiar), [], [])
         wanted: list[tuple[list[tuple[RateLimit, Hashable]], RateLimit, Hashable]]

@@ -9,6 +9,7 @@ from servers.messaging.clock_check import ClockConfig
 from servers.messaging.heartbeats import HeartbeatConfig
 from servers.readiness import ReadinessConfig
 from servers.sessions import blanks
+from servers.sessions.tickets import TICKETS
 from servers.trust.enrolment import Secret
 
 
@@ -45,7 +46,7 @@ class HomeConfig:
     heartbeats: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     clock: ClockConfig = field(default_factory=ClockConfig)
     readiness: ReadinessConfig = field(default_factory=ReadinessConfig)
-    max_tickets: int = 10_000  # about 5 MB; the oldest is forgotten, and its holder's popups come by the home
+    max_tickets: int = TICKETS.entries
     housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)
     holder: str = "somebody"
     shared_broker: bool = False  # whether another process could serve under the same name

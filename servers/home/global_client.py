@@ -5,7 +5,7 @@ import contextlib
 import json
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ from domain.event import Event
 from domain.events.global_server import HomeRevoked
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
+from runtime.bounds import Bound, Holding
 from servers.home.enrolling import Enrolling
 from servers.messaging.cards import Cards
 from servers.messaging.private_questions import NotKnownThere
@@ -29,7 +30,17 @@ from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords
 
 ASK_TIMEOUT_S = 5.0  # a person waits for this
-REMEMBERED_USERS = 10_000  # about 3 MB
+REMEMBERED_USERS = 10_000  # about 3 MB, and 25 when all have the longest names
+REMEMBERED = Bound(
+    name="remote_users",
+    holds="users of other homes, as the Global Server describes them",
+    filled_by="users who look for others",
+    past="the user who was asked about first is asked about again",
+    within=("GlobalClient._users",),
+    entries=REMEMBERED_USERS,
+    each=2_500,  # a name has at most 500 letters
+)
+MOST_REASONS = 100  # that were logged
 RETRY_S = 1.0
 REFUSED_S = 5.0  # until a person has acted
 ANNOUNCE_EVERY_S = 6 * 3_600.0  # a certificate is renewed weeks before its end, so this is early enough
@@ -57,6 +68,7 @@ class GlobalClient:
     sealed: Callable[[int], None]
     believed: Callable[[], None]
     refused: str = field(default="", init=False)
+    forgotten: int = field(default=0, init=False)  # users who made room for others
     _users: OrderedDict[int, RemoteUser] = field(default_factory=OrderedDict, init=False)
     _announcing: BackgroundTask = field(default_factory=lambda: BackgroundTask("announce"), init=False)
     _unknown: bool = field(default=False, init=False)  # the Global Server says that this home is not enrolled
@@ -101,6 +113,7 @@ class GlobalClient:
             known = self._users[uid] = found.user
             if len(self._users) > REMEMBERED_USERS:
                 self._users.popitem(last=False)
+                self.forgotten += 1
         return known
 
     def _learn(self, word: bytes) -> None:
@@ -112,6 +125,10 @@ class GlobalClient:
     def forget(self, uid: int) -> None:
         """Ask anew about this user, who left for good."""
         self._users.pop(uid, None)
+
+    def holdings(self) -> Iterator[Holding]:
+        """The users who are remembered."""
+        yield REMEMBERED.holding(len(self._users), refused=self.forgotten)
 
     HEARS: ClassVar = (HomeRevoked,)
 
@@ -175,6 +192,8 @@ class GlobalClient:
         """Log each reason once, however often it is tried."""
         if why not in self._said:
             log.warning("home.not_announced", home=self.name, why=why)
+            if len(self._said) >= MOST_REASONS:
+                self._said.clear()
         self._said.add(why)
         self.refused = why
 

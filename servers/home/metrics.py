@@ -1,12 +1,15 @@
 """What a home counts, for Prometheus. Rule: names and meanings are those of `docs/metrics.md`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from runtime.bounds import Holder, Holding
 from servers.home.service import HomeServer
 from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust, turns
+from servers.queue_metrics import QueueMetrics, held_everywhere
 
 
 class HomeMetrics(Collector):
@@ -37,3 +40,19 @@ class HomeMetrics(Collector):
         yield GaugeMetricFamily("flash_home_refused", "1 while the Global Server does not take it.", int(bool(home.global_client.refused)))
         yield from clock(home.clock_check)
         yield from readiness(home.outbox, self._home.ready() is None)
+
+
+def home_queues(home: HomeServer, *others: Callable[[], Iterable[Holding]]) -> QueueMetrics:
+    """The queues and caches of a home, and of `others`, such as its edge."""
+    return QueueMetrics(partial(_of, home), *others)
+
+
+def _of(home: HomeServer) -> Iterator[Holding]:
+    parts = home.lifecycle
+    owners: tuple[Holder, ...] = (
+        home.verifier, home.sends, home.changes, home.statuses, home.tickets, home.sessions, home.scheduler, parts.global_client,
+        parts.words, parts.word_asking,
+    )  # fmt: skip
+    for owner in owners:
+        yield from owner.holdings()
+    yield from held_everywhere(parts, parts.trust, parts.cards, parts.answers, parts.mail_check)

@@ -3,7 +3,7 @@ server itself and else of the Global Server; it proves itself, so the question g
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,6 +13,7 @@ from broker.port import Broker
 from domain.errors import Unavailable
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
+from runtime.bounds import Bound, Holding
 from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import AskCard, ToldCard, ask, home_key
 from servers.trust.server_identity import NotBelieved
@@ -21,6 +22,16 @@ from servers.trust.trust import Trust
 ASK_TIMEOUT_S = 2.0
 SOMEBODY = "somebody"  # who sent a card outside of mail: whoever asks or answers in the clear
 MOST_WANTED = 1_000  # names may be invented by whoever sends mail
+MAX_NAME_CHARS = 64  # a server's name has 32 at most; a longer one is nobody's
+WANTED = Bound(
+    name="cards_wanted",
+    holds="names of servers whose cards are asked for, or were not believed a moment ago",
+    filled_by="servers that send mail, ask, or tell of others",
+    past="the newest name is not asked for",
+    within=("Cards._wanted", "Cards._newer", "Cards._not_before"),
+    entries=3 * MOST_WANTED,
+    each=400,
+)
 
 log = structlog.get_logger()
 
@@ -49,6 +60,7 @@ class Cards:
     config: CardsConfig = field(default_factory=CardsConfig)
     learned: int = field(default=0, init=False)
     not_believed: int = field(default=0, init=False)
+    put_off: int = field(default=0, init=False)  # names that were not asked for: too many are, or it is no name
     lines: PerMinute = field(default_factory=lambda: PerMinute("cards that are not believed", LINES_A_MINUTE), init=False)
     _wanted: dict[str, int] = field(default_factory=dict, init=False)  # how often each was asked for
     _newer: set[str] = field(default_factory=set, init=False)  # those of the wanted whose card is known and does not suffice
@@ -79,13 +91,24 @@ class Cards:
     def want(self, name: str, *, newer: bool = False) -> None:
         """Learn the card of `name` as soon as somebody shows it. Cheap; say it as often as you like. `newer`: the known one does not
         suffice, as when a server goes on in another life and is certified anew in a moment."""
+        if len(name) > MAX_NAME_CHARS:
+            self.put_off += 1
+            return
         if newer and len(self._newer) < MOST_WANTED:
             self._newer.add(name)
-        if name in self._wanted or name == self.trust.name or len(self._wanted) >= MOST_WANTED:
+        if name in self._wanted or name == self.trust.name:
+            return
+        if len(self._wanted) >= MOST_WANTED:
+            self.put_off += 1
             return
         if self.monotonic() >= self._not_before.get(name, 0.0):
             self._wanted[name] = 0
             self._wake.set()
+
+    def holdings(self) -> Iterator[Holding]:
+        """The names."""
+        yield WANTED.holding(len(self._wanted) + len(self._newer) + len(self._not_before), refused=self.put_off)
+        yield from self.lines.holdings()
 
     def learn(self, raw: bytes, source: str = SOMEBODY) -> bool:
         """Believe a card that proves itself. One that does not is counted and logged, by who sent it. Whether it is believed."""

@@ -7,11 +7,12 @@ The history gets the stored bytes; what other servers get is `servers/messaging/
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from broker import topology
 from broker.port import Broker, Outgoing
 from domain.event import Event
+from runtime.bounds import Holding
 from servers.messaging.eras import Era
 from servers.messaging.history_sender import HELD, NAME, HistorySender
 from servers.messaging.mail_sender import MailSender, Recipients
@@ -54,6 +55,7 @@ class Outbox:
         """`want_card`: learn the card of a server; `committed`: how far this server has come in another's log; `overdue`:
         whether an event's time to live is over, so that it bounces; `signer`: of what is published to the history."""
         self._store = store
+        self._words = words
         config = config or OutboxConfig()
         self.recent = recent = RecentCommits(config.max_events, config.max_bytes)
         self.offer = recent.offer  # the writer calls it with every commit
@@ -108,6 +110,11 @@ class Outbox:
         """The Global Server says in which era a stream is."""
         if stream == topology.HISTORY:
             self.history_sender.era_is(era.number, era.past)
+
+    def holdings(self) -> Iterator[Holding]:
+        """What it keeps in memory."""
+        yield from self.recent.holdings()
+        yield from self._words.holdings()
 
     def _wake(self, delay_s: float) -> None:
         """Let the mail's publisher look, after a while, who is to be sent something again."""

@@ -7,7 +7,7 @@ Cost: about 15 µs a question on either side.
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,6 +15,7 @@ from msgspec import MsgspecError, Struct, msgpack
 
 from broker.port import Broker
 from domain.errors import Unavailable
+from runtime.bounds import Bound, Holding
 from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import AskTime, server_of
 from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen, NoCard
@@ -24,6 +25,15 @@ QUESTION, ANSWER = "question", "answer"  # the purposes of the boxes
 NONCE_BYTES = 16
 GOOD_FOR_S = 120.0  # a question is as old as its way through the broker, and clocks differ by 30 s at most
 MOST_NONCES = 100_000  # of the questions of the last minutes: about 10 MB
+NONCES = Bound(
+    name="question_nonces",
+    holds="nonces of questions that came in the last minutes, so that none is answered twice",
+    filled_by="servers that ask",
+    past="the oldest is forgotten",
+    within=("PrivateAnswers._nonces",),
+    entries=MOST_NONCES,
+    each=110,
+)
 TRIES = 3  # with what we know of each other; with our card; with a newer card of theirs
 OLD = "this question was asked before, or too long ago: do the clocks agree?"
 NOT_FOR_US = "this question is for another server"
@@ -150,6 +160,11 @@ class PrivateAnswers:
             return self._refuse(head.source, OLD)
         answer = await self.handle(head.source, question)
         return msgpack.encode(BoxedAnswer(self.trust.boxes.close(head.source, ANSWER, asked.head, answer)))
+
+    def holdings(self) -> Iterator[Holding]:
+        """The nonces."""
+        yield NONCES.holding(len(self._nonces))
+        yield from self.lines.holdings()
 
     def _is_new(self, head: _Head) -> bool:
         now = self.trust.clock()

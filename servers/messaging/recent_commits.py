@@ -3,13 +3,23 @@
 import asyncio
 import sys
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
+from runtime.bounds import Bound, Holding
 from servers.store.event_store import Committed
 
 MAX_EVENTS = 10_000  # what a busy home commits in a second or two; past that the oldest are read from the store
 MAX_BYTES = 10_000_000  # …and this many bytes
+RECENT = Bound(
+    name="recent_commits",
+    holds="events that a follower of the log has not passed, in bytes as they are stored",
+    filled_by="everybody who changes something",
+    past="the oldest are read from the store",
+    within=("RecentCommits._commits", "RecentCommits._firsts", "RecentCommits._sizes"),
+    entries=MAX_EVENTS,
+    bytes=MAX_BYTES,
+)
 
 
 class Follower:
@@ -53,6 +63,7 @@ class RecentCommits:
         self._followers: list[Follower] = []
         self.events = 0
         self.bytes = 0
+        self.pushed_out = 0  # events that no longer fitted
         self.last = 0
 
     def follow(self, kinds: Collection[type] | None = None, full_at: int = sys.maxsize) -> Follower:
@@ -81,6 +92,7 @@ class RecentCommits:
         self.bytes += size
         self.last = max(self.last, last)
         while self.events > self._max_events or self.bytes > self._max_bytes:
+            self.pushed_out += len(self._commits[0])
             self._drop(1)
         for follower in self._followers:
             if follower.kinds is not None and follower.position == first - 1 and follower.kinds.isdisjoint(kinds):
@@ -109,6 +121,10 @@ class RecentCommits:
         if count:
             self._drop(count)
         self.last = max(self.last, passed)
+
+    def holdings(self) -> Iterator[Holding]:
+        """The commits in memory."""
+        yield RECENT.holding(self.events, self.bytes, refused=self.pushed_out)
 
     def _drop(self, count: int) -> None:
         self.events -= sum(map(len, self._commits[:count]))

@@ -5,14 +5,24 @@ What was told is remembered in memory only: after a restart a word, some 110 byt
 server.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from domain.errors import Unavailable
 from domain.event import Event
+from runtime.bounds import Bound, Holding
 
-MOST_REMEMBERED = 100_000  # users told to servers: about 10 MB; then each is told once more
+MOST_REMEMBERED = 100_000  # users told to servers: about 14 MB; then each is told once more
+TOLD = Bound(
+    name="words_told",
+    holds="which users each server was told of",
+    filled_by="users who write to others",
+    past="all are forgotten, and each is told once more",
+    within=("WordsToTell.known_to",),
+    entries=MOST_REMEMBERED,
+    each=140,
+)
 NOBODY: frozenset[int] = frozenset()
 
 
@@ -57,3 +67,7 @@ class WordsToTell:
         if self._remembered > MOST_REMEMBERED:
             self.known_to.clear()
             self._remembered = 0
+
+    def holdings(self) -> Iterator[Holding]:
+        """What was told."""
+        yield TOLD.holding(self._remembered)

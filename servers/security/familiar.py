@@ -5,13 +5,24 @@ Who signs in from a familiar place is asked for the password with others of that
 
 import hmac
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+
+from runtime.bounds import Bound, Holding
 
 DAY_S = 86_400
 KEPT_DAYS = 30  # as long as a token lives: who signs in again when it ends is familiar still
 MAX_PLACES = 8  # of one handle: home, office, telephone, some journeys
-MAX_HANDLES = 100_000  # about 17 MB; past that the handle that signed in longest ago is forgotten and waits with the strangers once
+MAX_HANDLES = 100_000  # about 20 MB; past that the handle that signed in longest ago is forgotten and waits with the strangers once
 PLACE = struct.Struct("<8sH")  # the digest of a place, and the day of the last sign-in there, in days since 1970
+HANDLES = Bound(
+    name="familiar_handles",
+    holds="digests of handles and of where they signed in",
+    filled_by="users who sign in",
+    past="the handle that signed in longest ago is a stranger once",
+    within=("Familiar._places",),
+    entries=MAX_HANDLES,
+    each=200,  # eight places
+)
 
 
 class Familiar:
@@ -22,6 +33,7 @@ class Familiar:
         self._clock = clock
         self._max_handles = max_handles
         self._key = b""
+        self.forgotten = 0  # handles that made room for others
         self._places: dict[bytes, bytes] = {}  # by digest of the handle; who signed in longest ago comes first
 
     def __len__(self) -> int:
@@ -49,6 +61,7 @@ class Familiar:
         self._places.pop(who, None)
         self._places[who] = b"".join(PLACE.pack(*each) for each in [*others[1 - MAX_PLACES :], (place, today)])
         if len(self._places) > self._max_handles:
+            self.forgotten += 1
             del self._places[next(iter(self._places))]
         return True
 
@@ -56,6 +69,10 @@ class Familiar:
         """This handle's account is closed."""
         if self._key:
             self._places.pop(self._digest("handle", handle), None)
+
+    def holdings(self) -> Iterator[Holding]:
+        """The handles."""
+        yield HANDLES.holding(len(self._places), refused=self.forgotten)
 
     def everything(self) -> dict[bytes, bytes]:
         """A copy of what is known, for a file."""

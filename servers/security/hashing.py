@@ -9,16 +9,37 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.errors import TooManyRequests
+from runtime.bounds import Bound, Holding
 from servers.security.turns import Turns
 
 NICENESS = 5  # below the loop: where both want one core, the loop has three quarters of it
 HASH_S = 0.03  # about what one hash takes: with it a refused caller is told when to come again
+JOB_BYTES = 4_000  # a call that waits, with a password of at most 256 letters
+NEWEST = "the newest call of the address that has most in it gets `429`"
+FAMILIAR = Bound(
+    name="hashes_familiar",
+    holds="passwords of handles that are familiar at their address",
+    filled_by="addresses",
+    past=NEWEST,
+    within=("Hashing.familiar",),
+    entries=1_000,  # about thirty seconds of work: a city's people come back from their own addresses at once
+    each=JOB_BYTES,
+)
+STRANGERS = Bound(
+    name="hashes_strangers",
+    holds="passwords of everybody else",
+    filled_by="addresses",
+    past=NEWEST,
+    within=("Hashing.strangers",),
+    entries=400,  # about twelve seconds of work; whoever waits longer has given up
+    each=JOB_BYTES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +48,15 @@ class HashingConfig:
     takes 57 MiB."""
 
     workers: int = 3
-    most_familiar: int = 1_000  # about thirty seconds of work: a city's people come back from their own addresses at once
-    most_strangers: int = 400  # about twelve seconds of work; whoever waits longer has given up
+    most_familiar: int = FAMILIAR.entries
+    most_strangers: int = STRANGERS.entries
 
 
 @dataclass(slots=True, eq=False)
 class Queue:
     """One queue before the workers."""
 
+    bound: Bound
     waiting: Turns["Job"]
     refused: int = field(default=0, init=False)
 
@@ -46,14 +68,15 @@ class Job:
     work: Callable[..., Any]
     args: tuple[Any, ...]
     done: "asyncio.Future[Any]"
+    since: float
 
 
 class Hashing:
     """Runs costly work in threads of low priority, in turn by address."""
 
     def __init__(self, config: HashingConfig) -> None:
-        self.familiar = Queue(Turns(config.most_familiar))
-        self.strangers = Queue(Turns(config.most_strangers))
+        self.familiar = Queue(replace(FAMILIAR, entries=config.most_familiar), Turns(config.most_familiar))
+        self.strangers = Queue(replace(STRANGERS, entries=config.most_strangers), Turns(config.most_strangers))
         self.hashes = 0
         self._closed = False
         self._idle = [ThreadPoolExecutor(1, "passwords", initializer=below_the_loop) for _ in range(max(config.workers, 2))]
@@ -62,7 +85,8 @@ class Hashing:
     async def run(self, familiar: bool, address: Hashable, work: Callable[..., Any], *args: Any) -> Any:
         """What `work(*args)` returns. Raises `TooManyRequests` when too much waits, and most of it comes from this address."""
         queue = self.familiar if familiar else self.strangers
-        job = Job(work, args, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        job = Job(work, args, loop.create_future(), loop.time())
         dropped = queue.waiting.add(address, job)
         if dropped is not None:
             queue.refused += 1
@@ -71,6 +95,13 @@ class Hashing:
                 dropped.done.set_exception(TooManyRequests("Too many people are signing in at once; wait a little.", retry_after_s=wait_s))
         self._go_on()
         return await job.done
+
+    def holdings(self) -> Iterator[Holding]:
+        """The passwords that wait."""
+        for queue in (self.familiar, self.strangers):
+            oldest = min((job.since for job in queue.waiting.firsts()), default=None)
+            waited_s = None if oldest is None else asyncio.get_running_loop().time() - oldest
+            yield queue.bound.holding(len(queue.waiting), refused=queue.refused, oldest_s=waited_s)
 
     def close(self) -> None:
         """End the threads; whoever waits is cancelled. Blocks while a hash is being made, so it may run in a thread of its own."""

@@ -6,11 +6,22 @@ a call that makes more of it takes more.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 from domain.errors import TooManyRequests
+from runtime.bounds import Bound, Holding
 
-MAX_KEYS = 50_000  # about 10 MB; past that the key that was unused longest is forgotten, because its bucket is most likely full again
+MAX_KEYS = 50_000  # about 20 MB; past that the key that was unused longest is forgotten, because its bucket is most likely full again
+KEYS = Bound(
+    name="rate_limits",
+    holds="buckets that are not full",
+    filled_by="users and addresses",
+    past="the key that was unused longest is forgotten",
+    within=("RateLimit._full_at",),
+    entries=MAX_KEYS,
+    each=420,  # a handle and an address
+    per="limit",
+)
 
 
 class RateLimit:
@@ -26,6 +37,7 @@ class RateLimit:
         self._detail = detail
         self._max_keys = max_keys
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
+        self.forgotten = 0  # keys whose bucket was not full
 
     def take(self, key: Hashable, tokens: int = 1) -> None:
         """Take tokens; of a call that costs more than the whole bucket, the whole bucket. Raises `TooManyRequests` (with `retry_after_s`,
@@ -49,6 +61,7 @@ class RateLimit:
             oldest, oldest_full_at = next(iter(self._full_at.items()))
             if oldest_full_at > now and len(self._full_at) <= self._max_keys:
                 break
+            self.forgotten += oldest_full_at > now
             del self._full_at[oldest]
             if not self._full_at:
                 break
@@ -66,6 +79,10 @@ class RateLimit:
     def taken(self, key: Hashable) -> int:
         """How many tokens are missing from the bucket of `key` now."""
         return round(max(self._full_at.get(key, 0.0) - self._clock(), 0.0) / self._interval_s)
+
+    def holdings(self) -> Iterator[Holding]:
+        """The buckets that are not full."""
+        yield KEYS.holding(len(self._full_at), refused=self.forgotten)
 
     def __len__(self) -> int:
         return len(self._full_at)

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import jwt
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from jwt.algorithms import OKPAlgorithm
 
 from domain.errors import Unauthorized, Unavailable
+from runtime.bounds import Bound, Holding
 from servers.security.identity import NO_ROLES, Identity
 
 ALGORITHM = "EdDSA"
@@ -26,7 +27,19 @@ HOME, GLOBAL, CONSOLE = "home", "global", "ops"  # audiences: the home that the 
 OF_OLD_CLIENTS = (HOME, GLOBAL)  # one token for both, as clients before version 2 of grants want it; tokens that name nobody are such
 MAX_TOKEN_CHARS = 4_096  # ours have about 500; a longer one is not worth a check of its signature
 DIGEST_BYTES = 20  # of a token, as the key of the cache: nobody finds another text with the same digest, and it is a tenth as long
-CACHED_TOKENS = 50_000  # about 0.5 KB each; twice the sessions that one home is expected to hold
+CACHED_TOKENS = 50_000  # about 0.6 KB each; twice the sessions that one home is expected to hold
+CACHED_BYTES = 50_000_000  # …and this many bytes, because a name may have 500 letters
+TOKEN_BYTES, LETTER_BYTES = 600, 4  # in memory: a token whose name is short, and a letter of a name at most
+TOKENS = Bound(
+    name="tokens",
+    holds="tokens whose signature was checked",
+    filled_by="users who sign in",
+    past="the token that was seen first is checked again",
+    within=("KeyVerifier._known",),
+    entries=CACHED_TOKENS,
+    bytes=CACHED_BYTES,
+    per="verifier",
+)
 SWEEP_S = 1.0  # one pass over 50,000 tokens takes 3 ms, so that it must not be made for each of many who leave at once
 _PARSE_ONLY: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["sub", "exp", "iss"]}
 
@@ -43,6 +56,7 @@ class KeyVerifier:
         old_clients: bool = True,
         clock: Callable[[], float] = time.time,
         max_cached: int = CACHED_TOKENS,
+        max_bytes: int = CACHED_BYTES,
         is_another: Callable[[int, str], bool] = lambda uid, handle: False,
     ) -> None:
         """`audience`: who asks. `old_clients`: believe tokens that are good for a home and the Global Server alike. `clock`: seconds since
@@ -52,9 +66,12 @@ class KeyVerifier:
         self._old_clients = old_clients
         self._clock = clock
         self._max_cached = max_cached
+        self._max_bytes = max_bytes
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._published: dict[str, str] = {}  # the same keys as they were published
         self._known: dict[bytes, Identity] = {}
+        self._bytes = 0  # of them
+        self.forgotten = 0  # tokens that made room for others
         self._is_another = is_another
         self.strangers = 0  # tokens for the uid, or under the handle, of somebody else
         self.refused: Collection[int] = ()  # users who have closed their account; after a change, call `forget_refused`
@@ -100,11 +117,9 @@ class KeyVerifier:
                     "The Global Server has given this number, or this handle, to two people: yours is somebody else's here. Ask its ops."
                 )
             if known.expires_at > self._clock():
-                self._known[digest] = known
-                if len(self._known) > self._max_cached:  # the token seen first goes; if it is still in use, it is checked again
-                    del self._known[next(iter(self._known))]
+                self._keep(digest, known)
         if known.expires_at <= self._clock():
-            self._known.pop(digest, None)
+            self._drop(digest)
             raise Unauthorized("The token has expired; ask the Global Server for a new one.")
         if known.uid in self.refused:
             raise Unauthorized("This account is closed.")
@@ -113,6 +128,7 @@ class KeyVerifier:
     def forget(self) -> None:
         """Check every token anew, because another key is believed from now on."""
         self._known.clear()
+        self._bytes = 0
 
     def forget_refused(self) -> None:
         """Users have closed their account: their tokens are refused at once, and in a second nothing of them is in memory."""
@@ -122,7 +138,23 @@ class KeyVerifier:
     def _forget_refused(self) -> None:
         self._sweep = None
         for digest in [digest for digest, known in self._known.items() if known.uid in self.refused]:
-            del self._known[digest]
+            self._drop(digest)
+
+    def holdings(self) -> Iterator[Holding]:
+        """The tokens that are remembered."""
+        yield TOKENS.holding(len(self._known), self._bytes, refused=self.forgotten)
+
+    def _keep(self, digest: bytes, known: Identity) -> None:
+        self._known[digest] = known
+        self._bytes += _size(known)
+        while len(self._known) > self._max_cached or self._bytes > self._max_bytes:
+            self._drop(next(iter(self._known)))  # if it is still in use, it is checked again
+            self.forgotten += 1
+
+    def _drop(self, digest: bytes) -> None:
+        known = self._known.pop(digest, None)
+        if known is not None:
+            self._bytes -= _size(known)
 
     def _read(self, token: str) -> Identity:
         if not self._keys:
@@ -166,3 +198,7 @@ class KeyVerifier:
             raise Unauthorized(
                 "The token is of an old client: it is good for a home and the Global Server alike. Sign in with a newer one."
             )
+
+
+def _size(known: Identity) -> int:
+    return TOKEN_BYTES + LETTER_BYTES * len(known.name)

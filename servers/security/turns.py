@@ -1,7 +1,7 @@
 """A bounded queue in which everybody has turns. Rule: whoever fills it is refused first, and nobody waits behind another's whole pile."""
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -48,6 +48,10 @@ class Turns(Generic[T]):
         else:
             del self._lanes[key]
         return item
+
+    def firsts(self) -> Iterator[T]:
+        """The first item of each key."""
+        return (lane[0] for lane in self._lanes.values())
 
     def clear(self) -> list[T]:
         """Take everything that waits."""

@@ -13,6 +13,8 @@ from typing import cast
 
 from domain.events.home import MessageQueued
 from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, Waiting
+from domain.user.decide import MAX_CONTACTS
+from runtime.bounds import Bound, Holding
 from servers.sessions.part_bodies import Told, part_of, presence_part
 from servers.sessions.parts import Outlet, Part
 from servers.sessions.route import DirectRoute
@@ -23,6 +25,16 @@ MAX_LAG = MAX_WAITING + MAX_RECEIPTS + 200  # events queued here; those that ano
 MAX_BACKLOG = 256  # parts outside the mailbox (done, contacts, status) that wait for a full transport; past that: reconnect
 PRESENCE = 50  # people in one part of presence that had to wait: with the longest notes it stays far below the transport's mark
 FLUSH = 64  # parts per write: keeps one write below the transport's high-water mark for ordinary texts
+QUEUES = Bound(
+    name="session_queues",
+    holds="what waits for clients that are slow to read: messages, other parts, the newest presence of each contact",
+    filled_by="whoever writes to a user, and contacts",
+    past="the connection is dropped, and the client comes back and resumes; of presence only the newest is kept",
+    within=("Session.queue", "Session.unacked", "Session.senders", "Session.backlog", "Session.late", "Sessions._queueing"),
+    entries=MAX_LAG + MAX_BACKLOG + MAX_CONTACTS,
+    bytes=MAX_LAG * 17_000 + (MAX_BACKLOG + MAX_CONTACTS) * 1_000,
+    per="session",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +229,13 @@ class Sessions:
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_id.values()))
+
+    def holdings(self) -> Iterator[Holding]:
+        """What waits for clients that do not read."""
+        slow = {session for sessions in self._queueing.values() for session in sessions}
+        messages = sum(len(session.queue or ()) for session in slow)
+        others = sum(len(each.backlog or ()) + len(each.late or ()) for each in self._by_id.values() if each.backlog or each.late)
+        yield QUEUES.holding(messages + others, messages * 17_000 + others * 1_000)
 
     def add(self, session: Session) -> None:
         """A session begins."""

@@ -6,8 +6,8 @@ clients prove to each other who they are. A ticket lives for a minute, and never
 """
 
 import hmac
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import msgspec
@@ -16,6 +16,7 @@ import structlog
 from domain.errors import NoRoute, Unavailable
 from domain.user.commands import Send
 from projections.server.contacters import ContacterIndex
+from runtime.bounds import Bound, Holding
 from runtime.times import rfc3339
 from servers.messaging.questions import AskTicket, Requests, TicketRoute, ask, home_key
 from servers.sessions import views
@@ -24,6 +25,15 @@ from servers.sessions.sessions import Sessions
 TICKET_S = 60.0  # asking again costs one request a minute, and the sender's home checks each send in any case
 ASK_S = 2.0  # a direct way that takes longer to find is no shortcut
 NO_ROUTE = TicketRoute()
+TICKETS = Bound(
+    name="tickets",
+    holds="tickets for direct lines, each for a minute",
+    filled_by="users",
+    past="the oldest is forgotten, and its holder's popups come by the home",
+    within=("Tickets.held",),
+    entries=10_000,
+    each=330,
+)
 
 log = structlog.get_logger()
 
@@ -59,6 +69,7 @@ class Tickets:
     clock: Callable[[], float]
     new_id: Callable[[], str]
     most: int
+    forgotten: int = field(default=0, init=False)  # tickets that made room for others
     held: dict[str, Ticket] = field(default_factory=dict, init=False)  # in the order in which they expire
 
     async def issue(self, sender: int, to: int, address: str) -> views.Ticket:
@@ -113,4 +124,9 @@ class Tickets:
             oldest = next(iter(self.held))
             if len(self.held) <= self.most and self.held[oldest].expires > now:
                 return
+            self.forgotten += self.held[oldest].expires > now
             del self.held[oldest]
+
+    def holdings(self) -> Iterator[Holding]:
+        """The tickets."""
+        yield replace(TICKETS, entries=self.most).holding(len(self.held), refused=self.forgotten)

@@ -7,6 +7,7 @@ and the ciphertext.
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import msgpack
 
 from domain.errors import Unavailable
+from runtime.bounds import Bound, Holding
 from servers.trust.box_keys import BoxKeys
 from servers.trust.card import Peers
 from servers.trust.server_identity import ServerIdentity
@@ -26,6 +28,16 @@ FORM = 1
 NONCE_BYTES = 12
 BOX_BYTES = _PREFIX.size + NONCE_BYTES + 16  # by so much a box is longer than what it holds
 MOST_CIPHERS = 4_096  # about 10 MB; a pair of servers needs a few
+BOXES = Bound(
+    name="box_ciphers",
+    holds="ciphers for boxes of other servers",
+    filled_by="servers whose cards are believed",
+    past="all are made anew",
+    within=("Boxes._opening", "Boxes._closing"),
+    entries=MOST_CIPHERS,
+    each=2_500,
+    per="direction",
+)
 
 UNREADABLE = "unreadable"  # this is no box
 UNKNOWN_SENDER = "unknown sender"  # no card of the sender is known, or it was revoked or has expired
@@ -86,7 +98,10 @@ class Boxes:
         """What a box for `to` needs. Raises `NoCard`."""
         ready = self._closing.get((to, purpose))
         if ready is None or self._clock() >= ready.until:
-            ready = self._closing[to, purpose] = self._for(to, purpose)
+            ready = self._for(to, purpose)
+            if len(self._closing) >= MOST_CIPHERS:
+                self._closing.clear()
+            self._closing[to, purpose] = ready
         return ready
 
     def open(self, source: str, purpose: str, head: bytes, boxed: bytes, life: int | None = None) -> bytes:
@@ -105,6 +120,10 @@ class Boxes:
         if life is not None and ready.life not in (0, life):
             raise CannotOpen(ANOTHER_LIFE)
         return opened
+
+    def holdings(self) -> Iterator[Holding]:
+        """The ciphers."""
+        yield BOXES.holding(len(self._opening) + len(self._closing))
 
     def _for(self, to: str, purpose: str) -> Ready:
         card = self._peers.card(to)

@@ -5,17 +5,27 @@ A word is signed once and never changes: neither a handle nor a home does. It pr
 and the Global Server may be away.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
 from domain.rules.sources import Resident
+from runtime.bounds import Bound, Holding
 from servers.trust.server_identity import NotBelieved, ServerIdentity, read_signed, read_unproven
 
 PURPOSE = "user"
 WORD_BYTES = 256  # 110 in most cases; a longer one is not worth a check of its signature
 WORDS_IN_MEMORY = 20_000  # about 7 MB; those that were learned longest ago are read from the table again
+WORDS = Bound(
+    name="user_words",
+    holds="words of users, those that are not stored yet, and users without one",
+    filled_by="servers that send mail about users",
+    past="the word that was learned longest ago is read from the table again",
+    within=("UserWords.known", "UserWords._uids", "UserWords._without", "UserWords.unsaved"),
+    entries=3 * WORDS_IN_MEMORY,
+    each=560,
+)
 
 
 class _Word(Struct, frozen=True, array_like=True):
@@ -58,6 +68,7 @@ class UserWords:
         self.known: dict[int, Resident] = {}
         self.unsaved: dict[int, bytes] = {}
         self.twice = 0  # words that gave the number or the handle of one user to another one
+        self.forgotten = 0  # words that made room for others
         self._uids: dict[str, int] = {}  # of the users in `known`, by handle in small letters
         self._without: dict[int, None] = {}  # users of whom the table has no word
 
@@ -111,9 +122,14 @@ class UserWords:
             for uid in fresh:
                 self.unsaved.pop(uid, None)
 
+    def holdings(self) -> Iterator[Holding]:
+        """The words in memory."""
+        yield WORDS.holding(len(self.known) + len(self.unsaved) + len(self._without), refused=self.forgotten)
+
     def _keep(self, word: _Word, raw: bytes) -> None:
         while len(self.known) >= self._most:
             gone = self.known.pop(next(iter(self.known)))
+            self.forgotten += 1
             self._uids.pop(gone.handle.lower(), None)
         self.known[word.uid] = Resident(word.handle, word.home, raw)
         self._uids.setdefault(word.handle.lower(), word.uid)

@@ -11,9 +11,14 @@ from servers.writing.unit_of_work import HOUSE, Lane, UnitOfWork
 Queue = Lanes[Lane, UnitOfWork]
 
 
-def is_full(queue: Queue, lane: Lane, config: WriterConfig) -> bool:
+def is_full(queue: Queue, lane: Lane, waiting_bytes: int, config: WriterConfig) -> bool:
     """Whether a unit of this lane finds no room. The house's own work is bounded by what the house does."""
-    return queue.size >= config.max_waiting or (lane != HOUSE and queue.length(lane) >= config.max_lane)
+    if queue.size >= config.max_waiting or waiting_bytes >= config.max_waiting_bytes:
+        return True
+    if lane == HOUSE:
+        return False
+    quarter = config.max_waiting_bytes // 4
+    return queue.length(lane) >= config.max_lane or (waiting_bytes >= quarter and sum([unit.size for unit in queue.items(lane)]) >= quarter)
 
 
 def next_batch(queue: Queue, config: WriterConfig) -> list[UnitOfWork]:

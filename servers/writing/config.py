@@ -12,6 +12,7 @@ class WriterConfig:
     max_load_bytes: int = 500_000  # of snapshots and events read for one transaction, and one state more: some 10 ms
     max_waiting: int = 20_000  # units in all lanes: past that a caller hears `Unavailable` at once instead of waiting for seconds
     max_lane: int = 1_000  # units of one user or server: whoever has more in hand is refused before anybody else is
+    max_waiting_bytes: int = 64_000_000  # of their texts; a lane may hold a quarter of it
     max_states: int = 2_400  # a thousand people who talk and their mailboxes, at about 1 KB each
     max_found: int = 1_000  # events read at a time after a commit whose result is unknown
     ride_every_s: float = 0.25  # how often a commit takes along the outbox's positions: a statement in each commit would delay them all

@@ -5,12 +5,25 @@ store's thread has nothing to do but to insert one row.
 """
 
 import copy
+from collections.abc import Iterator
 
 import structlog
 
 from domain.aggregate import Snapshotable
 from runtime.background_task import BackgroundTask
+from runtime.bounds import Bound, Holding
 from servers.store.event_store import Store
+from servers.writing.config import WriterConfig
+
+SNAPSHOTS = Bound(
+    name="snapshots",
+    holds="copies of states that wait to be stored as snapshots",
+    filled_by="users who change something again and again",
+    past="a newer copy takes the place of the older one",
+    within=("Snapshots._due",),
+    entries=WriterConfig().max_states,
+    each=20_000,
+)
 
 log = structlog.get_logger()
 
@@ -28,6 +41,10 @@ class Snapshots:
         self._due[state.stream] = copied(state)
         if not self._task.alive:
             self._task.start(self._store_them())
+
+    def holdings(self) -> Iterator[Holding]:
+        """The copies."""
+        yield SNAPSHOTS.holding(len(self._due))
 
     async def stop(self) -> None:
         """Return when nothing waits any more."""

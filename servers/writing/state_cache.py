@@ -1,14 +1,26 @@
 """The states that the writer decides with, by stream. Rule: the store has them all; between two batches the cache may forget any."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from domain.aggregate import Snapshotable, State
 from domain.event import Event
 from domain.rules.rules import Command
+from runtime.bounds import Bound, Holding
 from servers.store.event_store import Store
 from servers.writing.config import WriterConfig
 from servers.writing.snapshots import Snapshots
+
+STATES = Bound(
+    name="states",
+    holds="states of users and mailboxes, with which the writer decides",
+    filled_by="users",
+    past="the state that was unused longest is loaded again",
+    within=("StateCache", "StateCache.loaded"),
+    entries=WriterConfig().max_states,
+    each=20_000,
+)
 
 
 class StateCache(OrderedDict[str, State]):
@@ -20,6 +32,7 @@ class StateCache(OrderedDict[str, State]):
         self._store = store
         self._config = config
         self._snapshots = Snapshots(store)
+        self.pushed_out = 0  # states that made room for others
         self.dropped = 0  # states that were forgotten, because somebody left of whom they held something
         self.loaded: list[str] = []  # the streams that were loaded for the present batch
 
@@ -44,6 +57,12 @@ class StateCache(OrderedDict[str, State]):
         self.loaded.clear()
         while len(self) > self._config.max_states:
             self.popitem(last=False)
+            self.pushed_out += 1
+
+    def holdings(self) -> Iterator[Holding]:
+        """The states, and the snapshots of them that wait."""
+        yield replace(STATES, entries=self._config.max_states).holding(len(self), refused=self.pushed_out)
+        yield from self._snapshots.holdings()
 
     def forget(self, events: Iterable[Event]) -> None:
         """Forget every state that one of these events has changed."""

@@ -24,5 +24,6 @@ class UnitOfWork:
     result: Deferred[Any]
     lane: Lane = HOUSE
     size: int = 0  # bytes of the texts in its commands
+    since: float = 0.0  # when it was asked for, as `time.monotonic` says it
     events: list[Event] = field(default_factory=list)  # what the commands were decided into
     refusal: Rejected | None = None  # what a command was refused with, before anything was decided

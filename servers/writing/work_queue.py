@@ -3,7 +3,9 @@ to the writer; whoever fills a lane is refused first.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -13,6 +15,7 @@ from domain.errors import Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
+from runtime.bounds import Bound, Holding
 from runtime.deferred import Deferred
 from runtime.lanes import Lanes
 from servers.writing.batches import Queue, is_full, next_batch
@@ -21,6 +24,16 @@ from servers.writing.state_cache import StateCache
 from servers.writing.unit_of_work import HOUSE, Lane, UnitOfWork
 
 ENDED = "The writer has ended by itself, and nothing is stored any more: restart this server."
+
+UNITS = Bound(
+    name="writer",
+    holds="calls and mail that wait to be stored, in bytes of their texts",
+    filled_by="users, servers, the house itself",
+    past="a lane at a thousand calls or at a quarter of the bytes reads `503`, everybody at all of them",
+    within=("WorkQueue._queue",),
+    entries=WriterConfig().max_waiting,
+    bytes=WriterConfig().max_waiting_bytes,
+)
 
 log = structlog.get_logger()
 
@@ -32,6 +45,7 @@ class WorkQueue:
         self._config = config
         self.states = states
         self._queue: Queue = Lanes()
+        self._bytes = 0  # of the texts that wait or are being committed
         self._arrived = asyncio.Event()
         self._stopped = False
         self._ended = ""  # why nobody commits any more; empty while somebody does, and after an orderly stop
@@ -76,13 +90,23 @@ class WorkQueue:
         """
         result: Deferred[Any] = Deferred(answer)
         queue = self._queue
-        if self._stopped or (queue.size >= self._config.max_lane and is_full(queue, lane, self._config)):
+        config = self._config
+        if self._stopped or (
+            (queue.size >= config.max_lane or self._bytes >= config.max_waiting_bytes // 4) and is_full(queue, lane, self._bytes, config)
+        ):
             self.refused += 1
             result.set_exception(Unavailable(self._ended or "Too much is waiting to be stored, or the server is shutting down."))
             return result
-        queue.put(lane, UnitOfWork(commands, trackings, result, lane, size))
+        queue.put(lane, UnitOfWork(commands, trackings, result, lane, size, monotonic()))
+        self._bytes += size
         self._arrived.set()
         return result
+
+    def holdings(self) -> Iterator[Holding]:
+        """What waits."""
+        queue, bound = self._queue, replace(UNITS, entries=self._config.max_waiting, bytes=self._config.max_waiting_bytes)
+        oldest_s = monotonic() - min(unit.since for unit in queue.firsts()) if queue else None
+        yield bound.holding(queue.size, self._bytes, refused=self.refused, oldest_s=oldest_s)
 
     @property
     def alive(self) -> bool:
@@ -120,6 +144,7 @@ class WorkQueue:
                 self._committing = True
                 batch = next_batch(queue, self._config)
                 await self._commit(batch)
+                self._bytes -= sum([unit.size for unit in batch])
                 self.turns += 1
                 if self.states.loaded:
                     self.states.tidy()

@@ -15,10 +15,10 @@ from edge.http.server import EdgeServer
 from servers.audit.audit import Audit
 from servers.global_server.assembly import assemble as assemble_global
 from servers.global_server.config import GlobalConfig
-from servers.global_server.metrics import GlobalMetrics
+from servers.global_server.metrics import GlobalMetrics, global_queues
 from servers.home.assembly import assemble as assemble_home
 from servers.home.config import HomeConfig
-from servers.home.metrics import HomeMetrics
+from servers.home.metrics import HomeMetrics, home_queues
 from tests.docs import tree
 from tests.edge.stand_ins import StandInGlobal, StandInHome, Tokens
 
@@ -31,8 +31,10 @@ async def edges(tmp_path: Path) -> list[EdgeServer]:
     broker = EmbeddedBroker(tmp_path / "broker.db")
     home = assemble_home(HomeConfig("h1", "http://127.0.0.1:1", f"sqlite:///{tmp_path}/h1.db", tmp_path / "h1"), broker)
     of_home.register(HomeMetrics(home))
+    of_home.register(home_queues(home))
     directory = assemble_global(GlobalConfig(f"sqlite:///{tmp_path}/global.db", tmp_path / "global"), broker)
     of_global.register(GlobalMetrics(directory, Audit(broker, tmp_path / "audit.db")))
+    of_global.register(global_queues(directory))
     try:
         return [global_edge(StandInGlobal(), Tokens(), registry=of_global), home_edge(StandInHome(), Tokens(), registry=of_home)]
     finally:

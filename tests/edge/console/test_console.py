@@ -9,6 +9,7 @@ import pytest
 
 from domain.errors import Unavailable
 from edge.assembly import global_edge
+from edge.console.live_tail import Tails
 from edge.console.routes import console_routes
 from edge.http.client_address import TrustedProxies
 from edge.http.server import EdgeServer
@@ -284,7 +285,9 @@ async def test_what_fails_is_a_page_that_says_so(raw_client: RawClient, console:
 
 
 async def test_no_more_than_a_few_may_watch(console: StandInConsole) -> None:
-    edge = global_edge(StandInGlobal(), Tokens(), pages=console_routes(console, OpsTokens(), TrustedProxies(), "http://public.example", 1))
+    edge = global_edge(
+        StandInGlobal(), Tokens(), pages=console_routes(console, OpsTokens(), TrustedProxies(), "http://public.example", Tails(console, 1))
+    )
     await edge.start("127.0.0.1", 0)
     async with raw_client_to(edge.port) as first, raw_client_to(edge.port) as second:
         first.request("GET", "/ops/tail", headers=COOKIE)
