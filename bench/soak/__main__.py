@@ -53,8 +53,8 @@ def _line(minute: Minute) -> str:
 def _tell_what_grew(minutes: Sequence[Minute]) -> None:
     """In the second half, without the calm, by allocation."""
     for server, files in minutes[-1].snapshots.items():
-        half, end = len(files) // 2, len(files) - 2
-        print(f"\n{server}, from minute {half} to minute {end}:", *grown(files[half], files[end]), sep="\n  ")
+        half, end = len(files) // 2, len(files) - 2  # the last one is of the calm
+        print(f"\n{server}, from minute {half + 1} to minute {end + 1}:", *grown(files[half], files[end]), sep="\n  ")
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ import re
 import signal
 import tracemalloc
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,13 @@ from tests.support.waiting import wait_until
 
 INSIDE = Path(__file__).parent / "inside"
 ANSWER_S = 60.0  # a snapshot of all allocations takes ten seconds on busy cores
-QUEUE = re.compile(r'^flash_queue_(entries|bytes)\{queue="([^"]+)"\} (\S+)$', re.MULTILINE)
+QUEUE = re.compile(r'^flash_queue_(\w+)\{queue="([^"]+)"\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(slots=True)
 class Sample:
     """One server after one minute. Bytes; `blocks`: objects that Python's allocator has given out; `malloc_used`, `malloc_free`: of the C
-    library's heap; `queues`: entries and bytes of each named queue."""
+    library's heap; `queues`: what `/metrics` says of each named queue and cache, such as `entries` and `most_bytes`."""
 
     minute: float
     server: str
@@ -36,7 +37,7 @@ class Sample:
     malloc_used: int = 0
     malloc_free: int = 0
     traced: int = 0
-    queues: dict[str, float] = field(default_factory=dict)
+    queues: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Watched:
@@ -63,11 +64,14 @@ class Watched:
         told: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         return told if told.pop("count", 0) == self._asked else {}
 
-    def queues(self) -> dict[str, float]:
-        """Entries and bytes of each named queue, as `/metrics` says; nothing from a version without names."""
+    def queues(self) -> dict[str, dict[str, float]]:
+        """What `/metrics` says of each named queue and cache; nothing in a version that does not name them."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
             found = QUEUE.findall(answer.read().decode())
-        return {f"{queue} {what}": float(value) for what, queue, value in found}
+        queues: dict[str, dict[str, float]] = defaultdict(dict)
+        for what, queue, value in found:
+            queues[queue][what] = float(value)
+        return dict(queues)
 
     def snapshots(self) -> list[Path]:
         """Those of all allocations, in their order."""

@@ -35,8 +35,9 @@ def _malloc() -> dict[str, int]:
 class Answers:
     """The answers of this process, in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trace: bool) -> None:
         self._folder = folder
+        self._trace = trace
         self._count = 0
 
     def answer(self, *_: object) -> None:
@@ -47,12 +48,12 @@ class Answers:
         if tracemalloc.is_tracing():
             told["traced"] = tracemalloc.get_traced_memory()[0]
             tracemalloc.take_snapshot().dump(str(self._folder / f"{os.getpid()}-{self._count}.snapshot"))
+        elif self._trace:  # from the first look on, because a server that starts would need a minute with it
+            tracemalloc.start(FRAMES)
         draft = self._folder / f"{os.getpid()}.draft"
         draft.write_text(json.dumps(told))
         draft.rename(self._folder / f"{os.getpid()}.json")
 
 
 if "SOAK_ANSWERS" in os.environ:
-    if "SOAK_TRACE" in os.environ:
-        tracemalloc.start(FRAMES)
-    signal.signal(signal.SIGUSR1, Answers(Path(os.environ["SOAK_ANSWERS"])).answer)
+    signal.signal(signal.SIGUSR1, Answers(Path(os.environ["SOAK_ANSWERS"]), "SOAK_TRACE" in os.environ).answer)
