@@ -25,7 +25,7 @@ QUEUE = re.compile(r'^flash_queue_(\w+)\{queue="([^"]+)"\} (\S+)$', re.MULTILINE
 @dataclass(slots=True)
 class Sample:
     """One server after one minute. Bytes; `blocks`: objects that Python's allocator has given out; `malloc_used`, `malloc_free`: of the C
-    library's heap; `queues`: what `/metrics` says of each named queue and cache, such as `entries` and `most_bytes`."""
+    library's heap; `sqlite`: what of it SQLite has; `queues`: what `/metrics` says of each named queue and cache, such as `entries`."""
 
     minute: float
     server: str
@@ -36,6 +36,7 @@ class Sample:
     blocks: int
     malloc_used: int = 0
     malloc_free: int = 0
+    sqlite: int = 0
     traced: int = 0
     queues: dict[str, dict[str, float]] = field(default_factory=dict)
 

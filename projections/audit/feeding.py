@@ -23,12 +23,13 @@ from projections.audit.clocks import Clocks
 from projections.audit.coverage import Coverage, LogLife
 from projections.audit.facts import Named, facts, fields_of
 from projections.audit.rows import ENTRIES_PER_OFFSET, Reached, Record
-from projections.audit.tables import open_for_feeding
+from projections.audit.tables import CALM_KIB, FEEDING_KIB, hold_pages, open_for_feeding
 from projections.audit.words import Topics, Words
 
 MOST_CORRECTIONS = 20  # of one server's clock, ever: each one reads all its later events again
 LEAST_SHARE = 10  # of the events between two checkpoints that must have come: a server may name any versions it likes
 MAX_POSITION = 2**63 - 1
+MANY_EVENTS = 150  # fed at once by a store that is behind; fewer touch no more pages than a store in calm holds
 
 log = structlog.get_logger()
 
@@ -72,6 +73,7 @@ class Feeder:
             self._database = open_for_feeding(path)
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"the audit store {path} cannot be opened: {error}") from error
+        self.holds_kib = CALM_KIB  # of the store's pages in memory, at most
         self._words = Words(self._database)
         self._topics = Topics(self._database, self._words)
         self._checkpoints = Checkpoints(self._database, decode, key)
@@ -105,8 +107,14 @@ class Feeder:
 
     def feed(self, messages: Sequence[Message]) -> Reached:
         """Store what is new among these messages, which come in the order of the stream. Raises `Unavailable`; then nothing is stored."""
+        self._hold_pages(FEEDING_KIB if sum(len(each.records) for each in messages) > MANY_EVENTS else CALM_KIB)
         with self._transaction():
             return self._feed(messages)
+
+    def _hold_pages(self, kib: int) -> None:
+        if kib != self.holds_kib:
+            hold_pages(self._database, kib)
+            self.holds_kib = kib
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

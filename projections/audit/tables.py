@@ -9,7 +9,8 @@ from pathlib import Path
 
 FORMAT = 4  # of the tables and of the states in `checkpoints`; a store of another format is thrown away and fed anew
 
-CACHE_KIB = 65_536  # ids and causes are random, so the upper pages of their indices must stay in memory while a million events are fed
+FEEDING_KIB = 65_536  # ids and causes are random, so the pages of their indices must stay in memory while a million events are fed
+CALM_KIB = 4_096  # of a store that gets some events at a time, and of questions: they find the other pages in the system's cache
 BUSY_S = 30.0  # two commands may feed one store; the second one waits for the first
 
 # `reached`: how far the store has come, and a `mark` of the last message, by which the same history is recognised. `sources`: of each
@@ -85,8 +86,13 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return database
 
 
+def hold_pages(database: sqlite3.Connection, kib: int) -> None:
+    """Hold so much of the store in memory at most, from now on; what is over it is let go at once."""
+    database.execute(f"PRAGMA cache_size = -{kib}")
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
-    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    hold_pages(database, CALM_KIB)
     database.execute("PRAGMA temp_store = MEMORY")
     return database

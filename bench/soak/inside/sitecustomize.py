@@ -32,6 +32,15 @@ def _malloc() -> dict[str, int]:
     return {"malloc_used": told.uordblks + told.hblkhd, "malloc_free": told.fordblks}
 
 
+def _sqlite() -> dict[str, int]:
+    try:
+        used = ctypes.CDLL("libsqlite3.so.0").sqlite3_memory_used  # that of the `sqlite3` module, on Linux
+    except OSError:
+        return {}
+    used.restype = ctypes.c_int64
+    return {"sqlite": used()}
+
+
 class Answers:
     """The answers of this process, in `folder`."""
 
@@ -44,7 +53,7 @@ class Answers:
         """Collect, and write what is in use."""
         self._count += 1
         gc.collect()
-        told = {"count": self._count, "blocks": sys.getallocatedblocks(), **_malloc()}
+        told = {"count": self._count, "blocks": sys.getallocatedblocks(), **_malloc(), **_sqlite()}
         if tracemalloc.is_tracing():
             told["traced"] = tracemalloc.get_traced_memory()[0]
             tracemalloc.take_snapshot().dump(str(self._folder / f"{os.getpid()}-{self._count}.snapshot"))

@@ -1,5 +1,6 @@
 """Feeding the store: each event once, nothing of a batch that fails, and a stream that was begun anew."""
 
+import ctypes
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,10 @@ from domain.errors import Unavailable
 from domain.events.global_server import UserRegistered
 from domain.registry.registered_home import GLOBAL
 from projections.audit.coverage import LogLife
-from projections.audit.feeding import Feeder, Message, OtherHistory
+from projections.audit.feeding import MANY_EVENTS, Feeder, Message, OtherHistory
 from projections.audit.reader import Reader
 from projections.audit.rows import ENTRIES_PER_OFFSET, AuditFilter, AuditRow, Reached
-from projections.audit.tables import open_for_reading
+from projections.audit.tables import CALM_KIB, FEEDING_KIB, hold_pages, open_for_reading
 from servers.audit.decoder import HistoryDecoder
 from tests.projections.histories import KEY
 
@@ -236,3 +237,32 @@ def test_a_store_that_cannot_be_used_is_unavailable(tmp_path):
     for use in (feeder.reached, feeder.begin_anew, lambda: feeder.feed([said(0, "h1", 1)])):
         with pytest.raises(Unavailable, match=r"^the audit store cannot be used: "):
             use()
+
+
+def test_only_a_store_that_is_behind_holds_many_pages(feeder):
+    """A cache of 64 MiB would fill for hours, event by event, and would not be given back."""
+    feeder.feed([said(0, "h1", 1)])
+    assert feeder.holds_kib == CALM_KIB
+    feeder.feed([said(1, "h1", *range(2, 3 + MANY_EVENTS))])
+    assert feeder.holds_kib == FEEDING_KIB
+    feeder.feed([said(2, "h1", 3 + MANY_EVENTS)])
+    assert feeder.holds_kib == CALM_KIB
+
+
+def test_pages_that_are_no_longer_held_are_let_go(feeder, path):
+    feeder.feed([said(0, "h1", *range(1, 20_000))])
+    database = open_for_reading(path)
+    hold_pages(database, FEEDING_KIB)
+    database.execute("SELECT count(*) FROM entries NOT INDEXED WHERE cause > ''").fetchone()
+    used = sqlite_bytes()
+    hold_pages(database, 100)
+    assert used - sqlite_bytes() > 1_000_000
+    database.close()
+
+
+def sqlite_bytes() -> int:
+    """The memory that SQLite has in this process."""
+    used = ctypes.CDLL("libsqlite3.so.0").sqlite3_memory_used
+    used.restype = ctypes.c_int64
+    found: int = used()
+    return found
