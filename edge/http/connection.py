@@ -212,9 +212,7 @@ class Connection(asyncio.Protocol):
 
     def answered(self, answer: Answer) -> None:
         """Send the answer to the request that is being answered."""
-        request, self._request = self._request, None
-        self.busy = False
-        self._ticks = 0
+        request, self._request, self.busy, self._ticks = self._request, None, False, 0
         transport = self.transport
         if self.seat.lent:
             self.seat.leave()
