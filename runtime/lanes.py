@@ -4,7 +4,7 @@ Putting and taking one item costs 0.4 µs together, whatever the number of lanes
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,6 +28,12 @@ class Lanes(Generic[K, T]):
     def length(self, key: K) -> int:
         """How many items wait in one lane."""
         return 1 + len(self._rest[key] or ()) if key in self._rest else 0
+
+    def __iter__(self) -> Iterator[T]:
+        """All items, lane by lane."""
+        for key, first in self._turns:
+            yield first
+            yield from self._rest[key] or ()
 
     def firsts(self) -> list[T]:
         """The first item of each lane."""

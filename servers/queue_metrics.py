@@ -16,8 +16,8 @@ from servers.trust.trust import Trust
 def held_everywhere(parts: Components, trust: Trust, cards: Cards, answers: PrivateAnswers, check: MailCheck) -> Iterator[Holding]:
     """What both kinds of server hold."""
     owners: tuple[Holder, ...] = (
-        parts.writer, parts.writer.states, parts.store.keys, parts.outbox, parts.broker, trust.boxes, cards, answers, parts.inbox.letters,
-        parts.peers.lines, parts.inbox.belief.lines, check.lines,
+        parts.writer, parts.writer.states, parts.store.keys, parts.outbox, parts.broker, trust.boxes, cards, answers, parts.inbox,
+        parts.peers.lines, check.lines,
     )  # fmt: skip
     for owner in owners:
         yield from owner.holdings()

@@ -10,6 +10,7 @@ import structlog
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 
+from broker.envelope import MAX_BYTES
 from broker.port import MAX_PER_TURN, StreamItem
 from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
@@ -19,7 +20,7 @@ from runtime.bounds import Bound, Holding
 
 log = structlog.get_logger(__name__)
 
-PREFETCH = 128  # messages on their way or waiting here: at 1 KB each an eighth of a megabyte, and 128 MB of the longest
+PREFETCH = 128  # messages on their way or waiting here: at 1 KB each an eighth of a megabyte, of the longest half a gigabyte
 _ACK_EVERY = 32  # RabbitMQ sends more when these are acked: a quarter of the prefetch keeps it busy
 # A stream that may be empty and has sent nothing for this long is empty. On two cores with six busy programs, the first message of one
 # stream in 14 came later than the answer to a call.
@@ -31,7 +32,7 @@ READING = Bound(
     past="RabbitMQ sends no more before some are read",
     within=("StreamReader._items",),
     entries=PREFETCH,
-    bytes=PREFETCH * 1_048_576,
+    bytes=PREFETCH * MAX_BYTES,
     per="reader",
 )
 NOTHING_SINCE_S = 3.0  # the same for one that is not empty, but whose newest message may be older than the wanted moment

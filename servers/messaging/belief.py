@@ -4,7 +4,7 @@ what another one says is set aside with the reason, and what cannot be judged ye
 Cost: about 3 µs for an event about a user whose word is in memory, and less than 1 µs where the same was believed before.
 """
 
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,11 +12,21 @@ import structlog
 from domain.event import Event, stream_kind
 from domain.registry.registered_home import GLOBAL
 from domain.rules.sources import CLAIMS, OF_THE_HOME, Resident, global_fault, people, person_fault, stream_fault
+from runtime.bounds import Bound, Holding
 from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.trust.server_identity import NotBelieved
 from servers.trust.user_words import UserWords
 
 MOST_BELIEVED = 20_000  # streams and claims of other servers: about 10 MB; then each is judged once more
+BELIEVED = Bound(
+    name="believed",
+    holds="which streams each server may tell of, and what it claims",
+    filled_by="servers that send mail",
+    past="all are forgotten, and each is judged once more",
+    within=("Belief.believed",),
+    entries=MOST_BELIEVED,
+    each=500,
+)
 
 log = structlog.get_logger()
 
@@ -87,6 +97,11 @@ class Belief:
         if missing:
             raise WordsNeeded(missing)
         return self._counted(person_fault(event, who, source, self.server, known), *what)
+
+    def holdings(self) -> Iterator[Holding]:
+        """What is believed."""
+        yield BELIEVED.holding(len(self.believed))
+        yield from self.lines.holdings()
 
     def _counted(self, fault: str | None, *believed: object) -> str | None:
         self.refused += fault is not None

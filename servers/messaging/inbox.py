@@ -6,17 +6,19 @@ One unit is in flight at a time. Deliveries that arrive meanwhile go into the ne
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 from eventsourcing.persistence import Tracking
 
+from broker.envelope import MAX_BYTES
 from broker.port import Broker, Consumer, Delivery
 from broker.topology import RETURNED_HEADER
 from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
+from runtime.bounds import Bound, Holding
 from runtime.lanes import Lanes
 from runtime.per_minute import PerMinute
 from runtime.scheduler import Scheduler
@@ -31,6 +33,16 @@ from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
+
+MAIL = Bound(
+    name="inbox",
+    holds="mail that came and waits to be read",
+    filled_by="servers that send mail",
+    past="the broker hands out no more before some is on disk; servers have turns",
+    within=("Inbox._waiting",),
+    entries=2 * InboxConfig().prefetch,  # those of the connection before are let go of when it is full
+    bytes=2 * InboxConfig().prefetch * MAX_BYTES,
+)
 
 log = structlog.get_logger()
 
@@ -104,6 +116,12 @@ class Inbox:
     def waiting(self) -> int:
         """How many deliveries wait to be read."""
         return self._waiting.size
+
+    def holdings(self) -> Iterator[Holding]:
+        """What waits to be read, and who sends dead letters."""
+        yield MAIL.holding(self._waiting.size, sum([len(each.body) for each in self._waiting]))
+        yield from self.letters.holdings()
+        yield from self.belief.holdings()
 
     @property
     def idle(self) -> bool:
