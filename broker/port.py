@@ -4,11 +4,12 @@ Unavailable
 └── Unroutable  503  no queue takes a message
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from broker.answering import Handler
 from broker.dead_letter import DeadLetter
 from broker.publishers import SINGLE_PROCESS
 from domain.errors import Unavailable
@@ -121,8 +122,14 @@ class Broker(Protocol):
         """Send a request on `flash.requests` to the server of `key`, `global` or `home.<name>`, and return its answer. Raises `Unavailable`
         when there is no such server, or it does not answer in time."""
 
-    async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Answer requests for `key` from now on, over reconnects, until `close`. When `handler` raises, no answer is sent."""
+    async def serve(self, key: str, handler: Handler) -> None:
+        """Answer requests for `key` from now on, over reconnects, until `close`. `handler`: (question, who asks) -> answer; who asks is the
+        server for which the publisher speaks, and empty within one process. When it raises, no answer is sent, and no more are answered at
+        a time than `broker/answering.py` says."""
+
+    @property
+    def unanswered(self) -> int:
+        """The requests that got no answer because their asker had sent too many."""
 
     async def send_heartbeat(self, body: bytes) -> None:
         """Tell every server that listens that this server is alive. A heartbeat is neither stored nor confirmed, and is dropped silently

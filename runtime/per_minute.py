@@ -40,12 +40,14 @@ class _Minute:
 @dataclass(slots=True, eq=False)
 class PerMinute:
     """`what` comes; `most`: of each source in a minute; `clock`: seconds since some moment; `most_size`: of each source in a minute, and
-    one more. `left_out`: how many were over the bound, ever. A source that was silent for a minute makes room for another one."""
+    one more; `period_s`: another time than a minute. `left_out`: how many were over the bound, ever. A source that was silent for that time
+    makes room for another one."""
 
     what: str
     most: int
     clock: Callable[[], float] = time.monotonic
     most_size: float = float("inf")
+    period_s: float = MINUTE_S
     left_out: int = field(default=0, init=False)
     _minutes: dict[str, _Minute] = field(default_factory=dict, init=False)  # the one that began first is the first
 
@@ -55,14 +57,14 @@ class PerMinute:
         minute = self._minutes.get(source)
         if minute is None and len(self._minutes) >= MOST_SOURCES:
             oldest = next(iter(self._minutes))
-            if now >= self._minutes[oldest].began + MINUTE_S:
+            if now >= self._minutes[oldest].began + self.period_s:
                 del self._minutes[oldest]
             else:
                 source = OTHERS
                 minute = self._minutes.get(source)
         if minute is None:
             minute = self._minutes[source] = _Minute(now)
-        elif now >= minute.began + MINUTE_S:
+        elif now >= minute.began + self.period_s:
             minute.began, minute.taken, minute.size = now, 0, 0
             self._minutes[source] = self._minutes.pop(source)
         if minute.taken < self.most and minute.size < self.most_size:
@@ -70,7 +72,7 @@ class PerMinute:
             minute.size += size
             return True
         if not minute.left_out:
-            log.error("flood.begins", what=self.what, source=source, kept_a_minute=self.most)
+            log.error("flood.begins", what=self.what, source=source, kept=self.most)
         minute.left_out += 1
         self.left_out += 1
         return False

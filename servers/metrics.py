@@ -101,6 +101,10 @@ def belief(inbox: Inbox, answers: PrivateAnswers, peers: PeerMonitor) -> Iterato
     for what, count in (("event", inbox.belief.refused + inbox.not_applied), ("question", answers.refused), ("heartbeat", peers.refused)):
         refused.add_metric([what], count)
     yield refused
+    left_out = CounterMetricFamily("flash_left_out", "What servers sent beyond what is taken of each.", labels=["what"])
+    left_out.add_metric(["question"], peers.broker.unanswered)
+    left_out.add_metric(["heartbeat"], peers.left_out)
+    yield left_out
     yield CounterMetricFamily("flash_inbox_dead_left_out", "Dead letters beyond those that are kept in a minute.", inbox.letters.left_out)
 
 

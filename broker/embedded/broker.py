@@ -5,14 +5,14 @@ memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from broker.answering import answer_of
+from broker.answering import Answering, Handler
 from broker.dead_letter import DeadLetter
 from broker.embedded.dead_letters import DeadLetters
 from broker.embedded.journal import Journal
@@ -56,7 +56,8 @@ class EmbeddedBroker:
     def __init__(self, path: str | Path) -> None:
         self._journal = Journal(path, self._committed)
         self._inboxes: dict[str, Inbox] = {DEAD: Inbox(DEAD, self._journal)}
-        self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
+        self._served: dict[str, Handler] = {}
+        self._answers = Answering()
         self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
         self.received: Mapping[str, int] = {}
         self.not_believed: Mapping[str, int] = {}
@@ -207,7 +208,7 @@ class EmbeddedBroker:
             raise Unavailable("too many questions wait for their answers")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asking.add(answer)
-        self._answering.start(_answer(key, handler, body, answer))
+        self._answering.start(self._answer(key, handler, body, answer))
         try:
             async with asyncio.timeout(timeout_s):
                 return await answer
@@ -216,8 +217,17 @@ class EmbeddedBroker:
         finally:
             self._asking.discard(answer)
 
-    async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+    async def serve(self, key: str, handler: Handler) -> None:
         self._served[key] = handler
+
+    @property
+    def unanswered(self) -> int:
+        return 0
+
+    async def _answer(self, key: str, handler: Handler, body: bytes, answer: "asyncio.Future[bytes]") -> None:
+        result = await self._answers.answer(SINGLE_PROCESS, key, handler, body)
+        if result is not None and not answer.done():
+            answer.set_result(result)
 
     async def send_heartbeat(self, body: bytes) -> None:
         if self._connected:
@@ -264,12 +274,6 @@ class EmbeddedBroker:
 
     async def drop_dead(self, ids: Collection[str]) -> int:
         return await self._dead.drop(ids)
-
-
-async def _answer(key: str, handler: Callable[[bytes], Awaitable[bytes]], body: bytes, answer: "asyncio.Future[bytes]") -> None:
-    result = await answer_of(key, handler, body)
-    if result is not None and not answer.done():
-        answer.set_result(result)
 
 
 def _closed() -> Unavailable:

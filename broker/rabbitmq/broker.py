@@ -14,6 +14,7 @@ from functools import partial
 
 import structlog
 
+from broker.answering import AnsweringConfig, Handler
 from broker.dead_letter import DeadLetter
 from broker.port import Consumer, Delivery, Outgoing, StreamItem
 from broker.publishers import Publishers
@@ -41,11 +42,11 @@ class RabbitConfig:
     first_delay_s: float = 0.1  # most losses are a restart of something in between, over at once
     max_delay_s: float = 5.0  # a broker that is back serves everyone within this time
     attach_timeout_s: float = 15.0  # to consume takes milliseconds; from a queue without a leader it takes for ever, and all wait for it
-    max_answering: int = 1_000  # requests that are answered at a time; a peer that sends more of them gets no answer to those
     cancel_again_s: float = 5.0  # closing a link politely takes 3 s at most
     users: Mapping[str, str] = field(default_factory=dict)  # of those servers whose user is not called as they are
     tend_s: float | None = None  # between two looks whether all that was declared is still there; only the Global Server may mend it
     link: LinkConfig = field(default_factory=LinkConfig)
+    answering: AnsweringConfig = field(default_factory=AnsweringConfig)
 
 
 class RabbitBroker:
@@ -67,7 +68,7 @@ class RabbitBroker:
         self._inboxes: set[str] = set()
         self._consumers: list[RabbitConsumer] = []
         self._readers: list[StreamReader] = []
-        self._calls = Calls(name, config.max_answering, self._publishers)
+        self._calls = Calls(name, config.answering, self._publishers)
         self._dead = DeadLetters()
         self._attaching = BackgroundTasks("broker.attach")
 
@@ -191,7 +192,11 @@ class RabbitBroker:
     async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
         return await self._calls.request(self._live_link(), key, body, timeout_s)
 
-    async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+    @property
+    def unanswered(self) -> int:
+        return self._calls.answers.left_out
+
+    async def serve(self, key: str, handler: Handler) -> None:
         self._calls.serve(key, handler)
         if (link := self._link) is not None:
             await self._attach(link, self._calls.attach_server(link, key))

@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import PublishError
 from aiormq.abc import DeliveredMessage
 
-from broker.answering import answer_of
+from broker.answering import Answering, AnsweringConfig, Handler
 from broker.port import MSGPACK, Outgoing
 from broker.publishers import Publishers
 from broker.rabbitmq.link import Link, or_unavailable
@@ -51,11 +51,11 @@ class Awaited:
 class Calls:
     """What this process of `server` requests, answers and hears, over all links."""
 
-    def __init__(self, server: str, max_answering: int, publishers: Publishers) -> None:
+    def __init__(self, server: str, answering: AnsweringConfig, publishers: Publishers) -> None:
         self._server = server
-        self._max_answering = max_answering
+        self.answers = Answering(answering)
         self._publishers = publishers
-        self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
+        self._served: dict[str, Handler] = {}
         self._heartbeat_handlers: list[Callable[[bytes, str | None], None]] = []
         self._asks = False
         self._awaited: dict[str, Awaited] = {}  # by the id of the request
@@ -76,7 +76,7 @@ class Calls:
         streams = [calls(server).name for server in sorted(servers)] + ([HEARTBEAT_LOG] if self._heartbeat_handlers else [])
         return {("follow", stream): partial(self._attach, stream) for stream in streams}
 
-    def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+    def serve(self, key: str, handler: Handler) -> None:
         """Answer requests for `key` on every later link."""
         self._served[key] = handler
 
@@ -163,10 +163,8 @@ class Calls:
             self._take_answer(properties.correlation_id or "", message.body, publisher)
         elif exchange == REQUESTS and properties.reply_to and key in self._served:
             if not self._publishers.speak_for(publisher, properties.reply_to):
-                log.warning("broker.request_not_believed", key=key, server=properties.reply_to, publisher=publisher)
-            elif len(self._answering) >= self._max_answering:
-                log.warning("broker.request_dropped", key=key)
-            else:
+                self._say("broker.request_not_believed", publisher, key=key, server=properties.reply_to)
+            elif self.answers.takes(properties.reply_to, key):
                 self._answering.start(self._answer(link, key, message.body, properties.reply_to, properties.correlation_id or ""))
 
     def _take_answer(self, id_: str, body: bytes, publisher: str | None) -> None:
@@ -174,9 +172,14 @@ class Calls:
         if awaited is None or awaited.answer.done():
             return  # it came too late, or another process of this server asked
         if not self._publishers.speak_for(publisher, awaited.server):
-            log.warning("broker.answer_not_believed", server=awaited.server, publisher=publisher)
+            self._say("broker.answer_not_believed", publisher, server=awaited.server)
             return
         awaited.answer.set_result(body)
+
+    def _say(self, what: str, publisher: str | None, **fields: str) -> None:
+        who = f"user {publisher or 'unknown'}"
+        if self.answers.lines.takes(who):
+            log.warning(what, publisher=publisher, left_out=self.answers.lines.rest(who), **fields)
 
     def _hear(self, body: bytes, publisher: str | None) -> None:
         for handler in self._heartbeat_handlers:
@@ -186,8 +189,11 @@ class Calls:
                 log.exception("broker.heartbeat_failed")
 
     async def _answer(self, link: Link, key: str, question: bytes, asker: str, id_: str) -> None:
-        handler = self._served.get(key)
-        body = await answer_of(key, handler, question) if handler is not None else None
+        try:
+            handler = self._served.get(key)
+            body = await self.answers.answer(asker, key, handler, question) if handler is not None else None
+        finally:
+            self.answers.done(asker)
         if body is not None and not link.lost.done():
             link.run(_publish(link.side, ANSWERS, asker, _message(link, body, id_)))
 

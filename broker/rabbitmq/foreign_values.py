@@ -5,9 +5,13 @@ pamqp raises for a time after the year 9999, for a short text that is not UTF-8 
 ends with it. RabbitMQ passes all of them on as it got them.
 """
 
+from collections.abc import Callable
+
 import structlog
 from pamqp import decode
 from pamqp.commands import Basic
+
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 
 UNREADABLE_HEADER = "flash-unreadable"  # the properties of this message could not be read; its value is the name of the error
 
@@ -19,7 +23,7 @@ _read_properties = Basic.Properties.unmarshal
 def tolerate_foreign_values() -> None:
     """From now on, in this process, no value ends a connection."""
     decode.METHODS["shortstr"] = _short_text
-    setattr(Basic.Properties, "unmarshal", _properties)  # noqa: B010 - mypy allows no assignment to a method
+    setattr(Basic.Properties, "unmarshal", _reader(PerMinute("unreadable properties", LINES_A_MINUTE)))  # noqa: B010 - mypy allows no assignment to a method
 
 
 def _short_text(value: bytes) -> tuple[int, str]:
@@ -28,12 +32,16 @@ def _short_text(value: bytes) -> tuple[int, str]:
     return end, bytes(value[1:end]).decode(errors="replace")
 
 
-def _properties(properties: Basic.Properties, flags: int, data: bytes) -> None:
-    """The properties, or none but a header that says so: such a message names no publisher, so nothing of it is believed."""
-    try:
-        _read_properties(properties, flags, data)
-    except Exception as error:  # whatever it is, the bytes are somebody else's
-        for name in properties.__slots__:
-            setattr(properties, name, None)
-        properties.headers = {UNREADABLE_HEADER: type(error).__name__}
-        log.warning("broker.properties_unreadable", error=type(error).__name__)
+def _reader(lines: PerMinute) -> Callable[[Basic.Properties, int, bytes], None]:
+    def read(properties: Basic.Properties, flags: int, data: bytes) -> None:
+        """The properties, or none but a header that says so: such a message names no publisher, so nothing of it is believed."""
+        try:
+            _read_properties(properties, flags, data)
+        except Exception as error:  # whatever it is, the bytes are somebody else's
+            for name in properties.__slots__:
+                setattr(properties, name, None)
+            properties.headers = {UNREADABLE_HEADER: type(error).__name__}
+            if lines.takes(""):
+                log.warning("broker.properties_unreadable", error=type(error).__name__, left_out=lines.rest(""))
+
+    return read

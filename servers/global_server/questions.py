@@ -4,7 +4,7 @@ The homes' side is `servers/home/global_client.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from msgspec import MsgspecError, msgpack
@@ -13,6 +13,7 @@ from broker.port import Broker
 from domain.errors import Rejected
 from domain.registry.commands import AnnounceHome
 from projections.directory.directory import Directory
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.losses import Losses
 from servers.global_server.own_life import OwnLife
@@ -60,13 +61,14 @@ class Questions:
     own_life: OwnLife
     keeper: LifeKeeper
     vouching: Vouching
+    lines: PerMinute = field(default_factory=lambda: PerMinute("unknown questions", LINES_A_MINUTE), init=False)
 
     async def openly(self, body: bytes) -> bytes:
         """The answer to a question in the clear. An enrolment and a card prove themselves; the time is asked before an enrolment."""
         try:
             question = msgpack.decode(body, type=Enrol | AskCard | AskTime)
         except MsgspecError:
-            log.error("global.question_unknown")
+            self._say_unknown("in the clear")
             return msgpack.encode(Refused("unknown question"))
         if isinstance(question, AskTime):
             return msgpack.encode(self._time())
@@ -79,7 +81,7 @@ class Questions:
         try:
             question = msgpack.decode(body, type=GlobalQuestion)
         except MsgspecError:
-            log.error("global.question_unknown", source=source)
+            self._say_unknown(source)
             return msgpack.encode(Refused("unknown question"))
         if isinstance(question, Announce):
             if question.name != source:
@@ -101,6 +103,10 @@ class Questions:
         if user is None:
             return msgpack.encode(FoundUser(None))
         return msgpack.encode(FoundUser(RemoteUser(user.uid, user.handle, user.name, user.home), self.vouching.word(user.uid)))
+
+    def _say_unknown(self, source: str) -> None:
+        if self.lines.takes(source):
+            log.error("global.question_unknown", source=source, left_out=self.lines.rest(source))
 
     def _time(self) -> ToldTime:
         return ToldTime(self.writer.clock())

@@ -15,6 +15,7 @@ from domain.events.global_server import HomeRevoked
 from domain.registry.commands import AllowUrl, CertifyHome, EnrolHome, RevokeHome
 from projections.directory.directory import NOT_ENROLLED, Directory
 from runtime.background_task import BackgroundTask
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.global_server.losses import Losses
 from servers.messaging.questions import Announce
 from servers.store.event_store import Committed
@@ -43,6 +44,7 @@ class Registrar:
     losses: Losses
     prepare: Callable[[str], Awaitable[None]]  # the broker for a home that may come
     refused: int = field(default=0, init=False)  # enrolments
+    lines: PerMinute = field(default_factory=lambda: PerMinute("refused enrolments", LINES_A_MINUTE), init=False)
     _homes_kept: bytes = field(default=b"", init=False)
     _prepared: set[str] = field(default_factory=set, init=False)
     _looking: BackgroundTask = field(default_factory=lambda: BackgroundTask("registrar"), init=False)
@@ -86,7 +88,8 @@ class Registrar:
             await asyncio.to_thread(self.trust.peers.save)  # now, so that `flash servers` shows it
         except (NotBelieved, Rejected) as refusal:
             self.refused += 1
-            log.error("global.enrolment_refused", home=asked.name, why=str(refusal))
+            if self.lines.takes("enrolment"):
+                log.error("global.enrolment_refused", home=asked.name, why=str(refusal), left_out=self.lines.rest("enrolment"))
             return Enrolled(refused=str(refusal))
         log.info("global.enrolled", home=asked.name, number=stated.number)
         return enrolment.answer_enrolled(opened, asked, made, self.trust.card)

@@ -173,7 +173,7 @@ def assemble(
                         another=at_global.another if lease is None and config.shared_broker else None)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
-    questions = Questions(health, tickets, presence, contacters, cards, mail_check, lambda: store.life)
+    questions = Questions(health, tickets, presence, contacters, cards, mail_check, lambda: store.life, scheduler)
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,

@@ -18,7 +18,7 @@ from servers.sessions.notifier import SessionNotifier
 
 SNAPSHOT_TIMEOUT_S = 5.0
 ASK_AGAIN_S = 0.2  # a broker that is away refuses at once: asking again without a pause would keep this home from everything else
-UIDS_PER_QUESTION = 5_000  # a presence question and its answer stay below 1 MB
+UIDS_PER_QUESTION = 1_000  # the answer to a presence question stays below 1 MB
 
 log = structlog.get_logger()
 
@@ -33,6 +33,7 @@ class PeerPresence:
     notifier: SessionNotifier
     announce: Callable[[], None]
     _lives: dict[str, int] = field(default_factory=dict, init=False)  # of the homes' logs, at their last answers
+    _learning: dict[str, bool] = field(default_factory=dict, init=False)  # the homes that are asked, and whether they are asked once more
     _asking: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("peer-presence"), init=False)
 
     def came_up(self, server: str) -> None:
@@ -40,16 +41,33 @@ class PeerPresence:
         if server == GLOBAL:
             self.announce()
         else:
-            self._asking.start(self._learn(server))
+            self._ask_soon(server)
 
     def ask_anew(self, server: str) -> None:
         """A server sent again what was lost on its way, and how its users stand is not part of that."""
         if server != GLOBAL and self.peers.is_up(server):
-            self._asking.start(self._learn(server))
+            self._ask_soon(server)
 
     async def stop(self) -> None:
         """Ask no more."""
         await self._asking.stop()
+
+    def _ask_soon(self, home: str) -> None:
+        """Ask a home once, and once more when there is a new reason meanwhile, however many there are."""
+        if home in self._learning:
+            self._learning[home] = True
+        else:
+            self._learning[home] = False
+            self._asking.start(self._ask_until_told(home))
+
+    async def _ask_until_told(self, home: str) -> None:
+        try:
+            await self._learn(home)
+            while self._learning[home]:
+                self._learning[home] = False
+                await self._learn(home)
+        finally:
+            del self._learning[home]
 
     async def _learn(self, home: str) -> None:
         """Ask until the home answers or falls silent."""

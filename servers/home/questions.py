@@ -10,12 +10,14 @@ from msgspec import msgpack
 from domain.registry.registered_home import GLOBAL
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, PresenceIndex
+from runtime.scheduler import Scheduler, Steps
 from servers.home.health import Health
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.questions import (
     AskCard,
     AskHealth,
+    AskPresence,
     AskTicket,
     HomeHealth,
     HomeQuestion,
@@ -31,6 +33,8 @@ from servers.messaging.questions import (
 from servers.sessions.tickets import Tickets
 from servers.trust.server_identity import NotBelieved
 
+CONTACTERS_A_STEP = 5_000  # some 0.3 ms
+
 
 @dataclass(slots=True, eq=False)
 class Questions:
@@ -43,6 +47,7 @@ class Questions:
     cards: Cards
     mail_check: MailCheck
     life: Callable[[], int]
+    scheduler: Scheduler
 
     async def openly(self, body: bytes) -> bytes:
         """The answer to a question in the clear: a card proves itself. Raises `msgspec.MsgspecError` for any other question."""
@@ -64,7 +69,18 @@ class Questions:
         elif isinstance(question, MailQuestion):
             answer = await self.mail_check.answer(source, question)
         else:
-            users, watched = self.presence.users, self.contacters.is_watched_from
-            answer = ToldPresence([UserPresence(uid, *users.get(uid, NEVER)) for uid in question.uids if watched(uid, source)],
-                                  self.life())  # fmt: skip
+            answer = await self.scheduler.run(source, "presence", self._presence(source, question))
         return msgpack.encode(answer)
+
+    def _presence(self, source: str, question: AskPresence) -> Steps[ToldPresence]:
+        """Each user once, however often the question names them."""
+        told: list[UserPresence] = []
+        looked_at = 0
+        for uid in dict.fromkeys(question.uids):
+            looked_at += 1 + len(self.contacters.contacters.get(uid, ()))  # to find a watcher, all of them may be looked at
+            if looked_at > CONTACTERS_A_STEP:
+                looked_at = 0
+                yield None
+            if self.contacters.is_watched_from(uid, source):
+                told.append(UserPresence(uid, *self.presence.users.get(uid, NEVER)))
+        return ToldPresence(told, self.life())

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from domain.event import Event
 from servers.store.log.positions import APPLIED_LATER, SKIPPED
 
+MOST_NOTES = 10_000  # of one source, some 1 MB: a dead letter beyond them cannot be put back
+
 
 class Arrived(NamedTuple):
     """The events of one delivery, in order. `events`: by position, None for one that is unreadable. Everything that its source has for us
@@ -78,7 +80,9 @@ class Dedup:
                 new = note is None and position > last
                 explained |= new or note is not None
                 if event is None:
-                    if new:  # an event below the position may have been applied when it was readable
+                    if (
+                        new and len(noted) + len(fresh.notes) < MOST_NOTES
+                    ):  # below the position it may have been applied when it was readable
                         fresh.notes[source, position] = SKIPPED
                 elif new or note == SKIPPED:
                     fresh.events.append((event, source))

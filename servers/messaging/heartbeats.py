@@ -9,6 +9,7 @@ Cost: a signature in each second, and the check of one, some 150 µs, for each o
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from msgspec import Struct
 from broker.port import Broker
 from domain.registry.registered_home import GLOBAL
 from runtime.background_task import BackgroundTask
-from runtime.per_minute import LINES_A_MINUTE, PerMinute
+from runtime.per_minute import LINES_A_MINUTE, MINUTE_S, PerMinute
 from servers.messaging.eras import Eras
 from servers.trust.server_identity import NotBelieved, read_signed, read_unproven
 from servers.trust.trust import Trust
@@ -26,6 +27,7 @@ from servers.trust.trust import Trust
 TWIN_BEATS = 3  # so often another process is heard under our name before it is believed to be at work
 PURPOSE = "heartbeat"
 GOOD_FOR_S = 60.0  # clocks differ by 30 s at most; an older heartbeat of an unknown run was recorded and is played again
+MOST_BYTES = 4_096  # of a heartbeat: ours have some 200
 MOST_RUNS = 100  # of each server, whose last numbers are remembered: it would have to start so often before one of them counts as unknown
 
 log = structlog.get_logger()
@@ -37,6 +39,7 @@ class HeartbeatConfig:
 
     beat_s: float = 1.0  # cheap: one small message per server and second
     down_after_s: float = 3.5  # three heartbeats missed, and half an interval of grace
+    checked_per_beat: int = 10  # of one server in a minute, for each heartbeat that it should send: a home and its standby send two
 
 
 class Beat(Struct, frozen=True, array_like=True):
@@ -52,11 +55,14 @@ class Beat(Struct, frozen=True, array_like=True):
 
 @dataclass(slots=True)
 class Peer:
-    """A server that was heard. `beat_at`: when it was heard last; `numbers`: the last one of each of its runs."""
+    """A server that was heard. `run`: the newest; `beat_at`: when it was heard last; `numbers`: the last one of each of its runs;
+    `told_at`: when it was last told that it is up, and in which run, `told`."""
 
     run: str
     beat_at: float
     numbers: dict[str, int]
+    told: str
+    told_at: float
     up: bool = True
 
     def count(self, run: str, number: int) -> None:
@@ -69,8 +75,9 @@ class Peer:
 
 @dataclass(slots=True, eq=False)
 class PeerMonitor:
-    """Sends heartbeats and hears others. `on_up(server)`: the server is up or was restarted; `on_down(server)`: it fell silent;
-    `want_card(server)`: it is heard, and its card is not known; `on_twin()`: another process works under our name, and we must give way."""
+    """Sends heartbeats and hears others. `on_up(server)`: the server is up or was restarted, told once in `down_after_s` at most;
+    `on_down(server)`: it fell silent; `want_card(server)`: it is heard, and its card is not known; `on_twin()`: another process works
+    under our name, and we must give way."""
 
     broker: Broker
     trust: Trust
@@ -85,6 +92,8 @@ class PeerMonitor:
     lines: PerMinute = field(default_factory=lambda: PerMinute("refused heartbeats", LINES_A_MINUTE), init=False)
     eras: Eras = field(default_factory=Eras)  # of the streams, which the heartbeats of the Global Server tell
     _twins: tuple[str, int] = field(default=("", 0), init=False)  # another process under our name, and how often it was heard
+    left_out: int = field(default=0, init=False)  # heartbeats that were not looked at, because their server sent too many
+    _checked: PerMinute = field(init=False)
     _known: dict[str, Peer] = field(default_factory=dict, init=False)
     _task: BackgroundTask = field(init=False)
     _now: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -92,6 +101,8 @@ class PeerMonitor:
 
     def __post_init__(self) -> None:
         self._task = BackgroundTask(f"heartbeats-{self.server}")
+        most = math.ceil(self.config.checked_per_beat * MINUTE_S / self.config.beat_s)
+        self._checked = PerMinute("heartbeats", most, self.clock)
 
     @property
     def server(self) -> str:
@@ -136,12 +147,14 @@ class PeerMonitor:
         oldest = self.clock() - self.config.down_after_s
         for name, peer in self._known.items():
             if peer.up and peer.beat_at < oldest:
-                peer.up = False
+                peer.up, peer.told_at = False, -math.inf
                 log.warning("peer.down", server=name)
                 try:
                     self.on_down(name)
                 except Exception:  # a listener may fail; the heartbeats must go on
                     log.exception("peer.listener_failed")
+            elif peer.up and peer.run != peer.told:
+                self._tell_up(name, peer)
 
     def _hear_own(self, beat: Beat, body: bytes) -> None:
         """Another process under our name. One heartbeat may be the last of our own former run; of two that are at work the one that
@@ -156,6 +169,8 @@ class PeerMonitor:
         if self._stopped:
             return
         try:
+            if len(body) > MOST_BYTES:
+                raise NotBelieved(f"a heartbeat has {len(body)} bytes")
             beat = read_unproven(body, Beat)
             if beat.server == self.server:
                 self._hear_own(beat, body)
@@ -165,6 +180,9 @@ class PeerMonitor:
             card = self.trust.peers.card(beat.server)
             if card is None:
                 self.want_card(beat.server)
+                return
+            if not self._checked.takes(beat.server):
+                self.left_out += 1
                 return
             read_signed(card.certificate.key, PURPOSE, body, Beat)
             self._believe(beat)
@@ -183,15 +201,23 @@ class PeerMonitor:
         if last is not None and beat.number <= last:
             raise NotBelieved(f"a heartbeat of {name} was heard before")
         if known is None:
-            self._known[name] = Peer(beat.run, now, {beat.run: beat.number})
+            self._known[name] = Peer(beat.run, now, {beat.run: beat.number}, beat.run, now)
             self._hear_eras(beat)
             self.on_up(name)
             return
         known.beat_at = now
         known.count(beat.run, beat.number)
         self._hear_eras(beat)
-        if not known.up or known.run != beat.run:
-            known.up, known.run = True, beat.run
+        was_up, known.up, known.run = known.up, True, beat.run
+        if not was_up or known.run != known.told:
+            self._tell_up(name, known)
+
+    def _tell_up(self, name: str, peer: Peer) -> None:
+        """Say that a server is up. One that names another run with each heartbeat is asked no more often than one that starts again and
+        again."""
+        now = self.clock()
+        if now >= peer.told_at + self.config.down_after_s:
+            peer.told, peer.told_at = peer.run, now
             log.info("peer.up", server=name)
             self.on_up(name)
 

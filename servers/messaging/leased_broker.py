@@ -6,9 +6,10 @@ twice; they must not be published long after the next holder has published later
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from broker.answering import Handler
 from broker.port import Broker, Consumer, Delivery, Outgoing
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
@@ -42,12 +43,12 @@ class _LeasedBroker:
         self._check()
         await self._broker.publish(outgoing)
 
-    async def serve(self, key: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+    async def serve(self, key: str, handler: Handler) -> None:
         """As the broker does; a question that comes while the lease is not held gets no answer."""
 
-        async def answer(body: bytes) -> bytes:
+        async def answer(body: bytes, asker: str) -> bytes:
             self._check()
-            return await handler(body)
+            return await handler(body, asker)
 
         await self._broker.serve(key, answer)
 

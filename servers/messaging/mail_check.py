@@ -144,7 +144,8 @@ class MailCheck:
         asked = self._asked.get(source)
         if asked is None or asked.position != position:
             asked = self._asked[source] = Asked(position, now, self.config.look_s)
-            log.warning("mail.missing", source=source, after=position)
+            if self.lines.takes(source):
+                log.warning("mail.missing", source=source, after=position, left_out=self.lines.rest(source))
         elif now < asked.at + asked.pause_s:
             return
         else:

@@ -14,16 +14,20 @@ import structlog
 from msgspec import MsgspecError, Struct, msgpack
 
 from broker.port import Broker
+from broker.publishers import SINGLE_PROCESS
 from domain.errors import Unavailable
 from runtime.bounds import Bound, Holding
 from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.messaging.questions import AskTime, server_of
 from servers.trust.box import NOT_OUR_KEY, UNKNOWN_SENDER, UNKNOWN_SENDERS_KEY, CannotOpen, NoCard
+from servers.trust.server_identity import NotBelieved
 from servers.trust.trust import Trust
 
 QUESTION, ANSWER = "question", "answer"  # the purposes of the boxes
 NONCE_BYTES = 16
 GOOD_FOR_S = 120.0  # a question is as old as its way through the broker, and clocks differ by 30 s at most
+MOST_QUESTION_BYTES = 131_072  # 10,000 numbers of users take 50 KB, and cards a few
+MOST_ANSWER_BYTES = 4_000_000  # how a thousand users stand takes some 100 KB, and 3 MB with the longest names and notes
 MOST_NONCES = 100_000  # of the questions of the last minutes: about 10 MB
 NONCES = Bound(
     name="question_nonces",
@@ -37,6 +41,9 @@ NONCES = Bound(
 TRIES = 3  # with what we know of each other; with our card; with a newer card of theirs
 OLD = "this question was asked before, or too long ago: do the clocks agree?"
 NOT_FOR_US = "this question is for another server"
+TOO_LONG = f"this question is longer than {MOST_QUESTION_BYTES} bytes"
+ANOTHERS_NAME = "this question names another server than the one whose user of the broker asks"
+NOT_UNDERSTOOD = "this question is not understood, or this server may not ask it"
 
 log = structlog.get_logger()
 
@@ -111,7 +118,10 @@ class PrivateRequests:
         except NoCard:
             self.want_card(to)
             raise
-        return head, msgpack.decode(await self.broker.request(key, msgpack.encode(asked), timeout_s), type=BoxedAnswer)
+        answer = await self.broker.request(key, msgpack.encode(asked), timeout_s)
+        if len(answer) > MOST_ANSWER_BYTES:
+            raise Unavailable(f"the answer of {to} has {len(answer)} bytes, more than {MOST_ANSWER_BYTES}")
+        return head, msgpack.decode(answer, type=BoxedAnswer)
 
 
 @dataclass(slots=True, eq=False)
@@ -140,13 +150,18 @@ class PrivateAnswers:
     lines: PerMinute = field(default_factory=lambda: PerMinute("refused questions", LINES_A_MINUTE), init=False)
     _nonces: dict[bytes, float] = field(default_factory=dict, init=False)  # of questions that are not too old, oldest first
 
-    async def answer(self, body: bytes) -> bytes:
-        """The answer to one question, both as they travel. Raises what the handlers raise: then no answer is sent."""
+    async def answer(self, body: bytes, asker: str = SINGLE_PROCESS) -> bytes:
+        """The answer to one question, both as they travel. `asker`: the server that the broker says it is. Raises `MsgspecError` for one in
+        the clear that is not understood, and `Unavailable`: then no answer is sent."""
+        if len(body) > MOST_QUESTION_BYTES:
+            return self._refuse(asker, TOO_LONG)
         try:
             asked = msgpack.decode(body, type=BoxedQuestion)
         except MsgspecError:
             return await self.openly(body)
         head = msgpack.decode(asked.head, type=_Head)
+        if asker not in (SINGLE_PROCESS, head.source):
+            return self._refuse(asker, ANOTHERS_NAME)
         if head.destination != self.trust.name:
             return self._refuse(head.source, NOT_FOR_US)
         if asked.card:
@@ -158,7 +173,10 @@ class PrivateAnswers:
             return self._refuse(head.source, failure.reason)
         if not self._is_new(head) and not _is_timeless(question):
             return self._refuse(head.source, OLD)
-        answer = await self.handle(head.source, question)
+        try:
+            answer = await self.handle(head.source, question)
+        except (MsgspecError, NotBelieved):
+            return self._refuse(head.source, NOT_UNDERSTOOD)
         return msgpack.encode(BoxedAnswer(self.trust.boxes.close(head.source, ANSWER, asked.head, answer)))
 
     def holdings(self) -> Iterator[Holding]:

@@ -106,9 +106,9 @@ class UserPresence(Struct, frozen=True, array_like=True):
 
 
 class ToldPresence(Struct, frozen=True):
-    """How users stand. `life`: of the log by which they do, because versions count within one; 0 at a home of before."""
+    """How users stand, each once. `life`: of the log by which they do, because versions count within one; 0 at a home of before."""
 
-    users: Sequence[UserPresence]
+    users: Annotated[Sequence[UserPresence], Meta(max_length=MOST_UIDS)]
     life: int = 0
 
 

@@ -120,12 +120,15 @@ class SessionNotifier:
         self.tell([Change(uid, "unknown", None, "", "home_down") for uid in uids])
 
     def home_up(self, home: str, told: Iterable[tuple[int, Presence]]) -> None:
-        """That home is back and has said how things stand."""
+        """That home is back and has said how things stand. Who stands as before is told of nothing."""
+        changed: list[Change] = []
         for uid, presence in told:
             if self._contacters.home_of.get(uid) == home:
-                self._presence.learn(uid, presence)
-        known = [(uid, self.shown(uid, home)) for uid in self._contacters.watched_at(home)]
-        self.tell([Change(uid, p.status, p.since, p.note, "home_up") for uid, p in known])
+                before = self._presence.reported.get(uid)
+                if self._presence.learn(uid, presence) is not None and (before is None or before[1:4] != presence[1:4]):
+                    now = self.shown(uid, home)
+                    changed.append(Change(uid, now.status, now.since, now.note, "home_up"))
+        self.tell(changed)
 
     def count_anew(self, home: str) -> None:
         """That home's log is in another life, in which versions may come again; what it says next counts."""

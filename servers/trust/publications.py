@@ -21,6 +21,7 @@ from broker.publishers import SINGLE_PROCESS
 from domain.errors import Malformed, Unavailable
 from domain.events.global_server import HomeRevoked
 from domain.registry.registered_home import GLOBAL
+from runtime.per_minute import LINES_A_MINUTE, PerMinute
 from servers.trust import certificate
 from servers.trust.certificate import Certificate
 from servers.trust.server_identity import NotBelieved, read_unproven, verify
@@ -80,6 +81,7 @@ class HistoryJudge:
         self.speaks_for = speaks_for
         self._read: dict[bytes, Certificate] = {}
         self._revoked: dict[str, int] = {}
+        self._lines = PerMinute("refused publications", LINES_A_MINUTE)
 
     def read(self, item: StreamItem) -> Publication:
         """What an item of the stream tells. Raises `Malformed`, `NotBelieved`; both are counted and logged."""
@@ -88,11 +90,11 @@ class HistoryJudge:
             self._judge(told, item.publisher)
         except Malformed as error:
             self.refused += 1
-            log.warning("history.unreadable", offset=item.offset, detail=error.detail)
+            self._say("history.unreadable", item, error.detail)
             raise
         except NotBelieved as refusal:
             self.refused += 1
-            log.warning("history.not_believed", offset=item.offset, publisher=item.publisher, why=str(refusal))
+            self._say("history.not_believed", item, str(refusal))
             raise
         if told.source == GLOBAL and told.head is not None:
             self.begun, self.era = True, told.head.era
@@ -100,6 +102,11 @@ class HistoryJudge:
                 if record.topic == HomeRevoked.TOPIC:
                     self._revoke(record)
         return told
+
+    def _say(self, what: str, item: StreamItem, why: str) -> None:
+        who = item.publisher or ""
+        if self._lines.takes(who):
+            log.warning(what, offset=item.offset, publisher=item.publisher, why=why, left_out=self._lines.rest(who))
 
     def keys_of(self, server: str) -> set[bytes]:
         """The keys that the certificates in the history state of a server."""

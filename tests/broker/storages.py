@@ -117,6 +117,6 @@ async def take(items: AsyncIterator[StreamItem], count: int) -> list[StreamItem]
         return [await anext(items) for _ in range(count)]
 
 
-async def echo(body: bytes) -> bytes:
+async def echo(body: bytes, asker: str = "") -> bytes:
     """Answers a request with its own body."""
     return body

@@ -187,7 +187,7 @@ class Town:
         await self.broker.wait_connected(5)
         answers = self.registry.answers(self._answer, self._who)
 
-        async def answer(body: bytes) -> bytes:
+        async def answer(body: bytes, asker: str = "") -> bytes:
             if self.global_is_away:
                 await asyncio.Event().wait()
             return await answers.answer(body)

@@ -43,7 +43,7 @@ async def test_while_the_broker_is_away_publishing_fails_at_once_and_the_rest_wa
 async def test_after_close_everything_is_unavailable(broker: Broker) -> None:
     asked = asyncio.Event()
 
-    async def slow(body: bytes) -> bytes:
+    async def slow(body: bytes, asker: str = "") -> bytes:
         asked.set()
         await asyncio.Event().wait()
         return body
@@ -78,7 +78,7 @@ async def test_a_request_that_nobody_serves_fails_at_once(broker: Broker) -> Non
     ("error", "said"), [(ValueError("x"), ("error", "broker.request_failed")), (Unavailable("x"), ("info", "broker.request_unanswered"))]
 )
 async def test_a_request_that_is_not_answered_fails_in_time(broker: Broker, error: Exception, said: tuple[str, str]) -> None:
-    async def raises(body: bytes) -> bytes:
+    async def raises(body: bytes, asker: str = "") -> bytes:
         raise error
 
     await broker.serve("home.raises", raises)

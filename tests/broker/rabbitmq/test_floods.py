@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from broker.answering import AnsweringConfig
 from broker.rabbitmq.broker import RabbitBroker, RabbitConfig
 from domain.errors import Unavailable
 from tests.support.rabbitmq_choice import AnyRabbit
@@ -11,9 +12,13 @@ from tests.support.waiting import eventually
 
 
 async def test_requests_beyond_the_limit_get_no_answer(rabbitmq: AnyRabbit) -> None:
-    broker, began, go_on = RabbitBroker(rabbitmq.new_vhost(), "test", RabbitConfig(max_answering=2)), list[bytes](), asyncio.Event()
+    broker, began, go_on = (
+        RabbitBroker(rabbitmq.new_vhost(), "test", RabbitConfig(answering=AnsweringConfig(most_of_one=2))),
+        list[bytes](),
+        asyncio.Event(),
+    )
 
-    async def slow(body: bytes) -> bytes:
+    async def slow(body: bytes, asker: str = "") -> bytes:
         began.append(body)
         await go_on.wait()
         return body

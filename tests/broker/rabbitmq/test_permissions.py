@@ -92,10 +92,10 @@ async def test_each_server_can_do_what_it_needs(url_of: Callable[[str], str]) ->
         else:
             delivery.ack()
 
-    async def echo(body: bytes) -> bytes:
+    async def echo(body: bytes, asker: str = "") -> bytes:
         return body
 
-    async def refuse(body: bytes) -> bytes:
+    async def refuse(body: bytes, asker: str = "") -> bytes:
         raise AssertionError("this was asked of somebody else")
 
     async with running(url_of("global"), "global") as directory, running(url_of("h1"), "h1") as h1, running(url_of("h2"), "h2") as h2:

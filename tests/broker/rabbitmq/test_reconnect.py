@@ -54,7 +54,7 @@ def first_appearances(bodies: list[bytes]) -> list[bytes]:
 
 
 async def test_after_a_reset_everything_is_there_again(broker: RabbitBroker, rabbit: AnyRabbit) -> None:
-    async def echo(body: bytes) -> bytes:
+    async def echo(body: bytes, asker: str = "") -> bytes:
         return body
 
     recorder, heartbeats, read = Recorder(ack=False), list[bytes](), list[bytes]()

@@ -183,7 +183,7 @@ async def test_homes_that_say_nothing_or_nonsense_are_shown_as_such(office: Offi
         assert source == "global"
         return msgpack.packb({"ready": None, "sessions": 5, "question": msgpack.unpackb(body)["ask"]})
 
-    async def babbles(body: bytes) -> bytes:
+    async def babbles(body: bytes, asker: str = "") -> bytes:
         return b"\xc1"
 
     ours = PrivateAnswers(trusts["h1"], answers, babbles, trusts["h1"].peers.learn, lambda name: None)

@@ -33,7 +33,7 @@ class Impostor:
         self.asked = 0
         self.town = town
 
-    async def answer(self, body: bytes) -> bytes:
+    async def answer(self, body: bytes, asker: str = "") -> bytes:
         """Whatever is asked: its key is the one to believe, and everybody lives at h2."""
         self.asked += 1
         question: dict[str, Any] = msgpack.decode(body)
@@ -104,7 +104,7 @@ async def test_no_signing_key_of_an_impostor_is_believed(town: Town, tmp_path: P
 async def test_no_impostor_says_where_somebody_lives(town: Town) -> None:
     bob = town.person("bob", "h2")
 
-    async def answer(body: bytes) -> bytes:
+    async def answer(body: bytes, asker: str = "") -> bytes:
         return msgpack.encode(FoundUser(RemoteUser(bob.uid, "bob", "Bob", "h1")))
 
     await town.broker.serve(GLOBAL, answer)
@@ -121,7 +121,7 @@ async def test_a_home_that_was_never_enrolled_believes_no_impostor_either(tmp_pa
     answers = false.registry.answers(false._answer, false._who)
     asked = 0
 
-    async def answer(body: bytes) -> bytes:
+    async def answer(body: bytes, asker: str = "") -> bytes:
         nonlocal asked
         asked += 1
         stored = town.registry.trust.records.everything("enrolment ")

@@ -86,7 +86,7 @@ async def test_it_cannot_answer_in_the_global_servers_place(town: Town, liar: Tr
     bob, ann = town.person("bob", "h2"), town.person("ann", "h1")
     lie = msgpack.encode({"user": {"uid": bob.uid, "handle": "bob", "name": "Bob", "home": "h3"}})
 
-    async def answers(body: bytes) -> bytes:
+    async def answers(body: bytes, asker: str = "") -> bytes:
         head = msgpack.decode(body, type=BoxedQuestion).head
         return msgpack.encode({"box": liar.boxes.close("h1", "answer", head, lie)})
 

@@ -203,7 +203,7 @@ async def test_who_may_not_write_says_nothing():
     with pytest.raises(Unavailable):
         await broker.publish([])
     with pytest.raises(Unavailable):
-        await told.handler(b"")
+        await told.handler(b"", "h2")
     assert said == ["publish", "send_heartbeat", "serve"]
     await lease.stop()
 
