@@ -55,6 +55,21 @@ class Lanes(Generic[K, T]):
             lane.append(item)
         self.size += 1
 
+    def put_within(self, most: int, key: K, item: T) -> T | None:
+        """Let `item` wait, where at most `most` items may. Returns None, or the item that has no place any more: the newest one of the
+        longest lane, which may be `item` itself."""
+        dropped: T | None = None
+        if self.size >= most:
+            longest = max(self._rest, key=self.length)
+            if self.length(longest) <= self.length(key) + 1:
+                return item
+            lane = self._rest[longest]
+            assert lane  # it has two items at the least
+            dropped = lane.pop()
+            self.size -= 1
+        self.put(key, item)
+        return dropped
+
     def take(self) -> T:
         """The first item of the lane whose turn it is, which then comes behind all others. Raises `IndexError` when nothing waits."""
         key, item = self._turns.popleft()

@@ -33,6 +33,10 @@ def of_every_server(newest: int, writer: Writer, relay_lag: int, broker: Broker,
     waited, _ = writer.store.waited.value
     yield GaugeMetricFamily("flash_store_wait_seconds", "The longest that a commit waited for the store's thread lately.", waited)
     yield CounterMetricFamily("flash_commits", "Transactions committed.", writer.commits)
+    states = writer.states
+    yield CounterMetricFamily("flash_states_asked", "States that commands wanted.", states.asked)
+    yield CounterMetricFamily("flash_states_missed", "Of these, states that had to be loaded.", states.missed)
+    yield CounterMetricFamily("flash_snapshots", "Snapshots written.", states.snapshots.written)
     yield GaugeMetricFamily("flash_relay_lag", "Events committed but not yet published.", relay_lag)
     yield GaugeMetricFamily("flash_broker_connected", "1 while the broker answers.", int(broker.connected))
     received = CounterMetricFamily("flash_broker_received_bytes", "Bytes that came from each user of the broker.", labels=["publisher"])

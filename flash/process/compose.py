@@ -42,6 +42,7 @@ from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.home.metrics import HomeMetrics, home_queues
 from servers.home.service import HomeServer
 from servers.integrity.policy import SealPolicy
+from servers.writing.config import WriterConfig
 
 SWITCH_S = 0.0005  # a commit's thread needs the interpreter a dozen times: at the default of 5 ms a busy loop would delay it by 60 ms
 TEND_S = 15.0  # the Global Server alone may make queues again that somebody deleted; a look costs it 0.3 ms a home
@@ -125,6 +126,7 @@ async def running_home(
         lease_s=settings.lease_s,
         shared_broker=shared,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
+        writer=WriterConfig(max_state_bytes=settings.states_mb * 1_000_000),
         keys_url=settings.keys_url,
         enrolment=settings.enroll,
         registry_keys=_registry_keys(settings),
@@ -163,6 +165,7 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
         integrators=settings.integrators,
         blank_s=settings.blank_s,
         seals=SealPolicy(settings.seal_events, settings.seal_s),
+        writer=WriterConfig(max_state_bytes=settings.states_mb * 1_000_000),
         keys_url=settings.keys_url,
     )
     async with alone_in_turn(settings.data / f"{GLOBAL}.lock", scheduler) as scheduler:

@@ -17,6 +17,7 @@ from servers.home.config import HomeConfig, HousekeepingConfig
 from servers.integrity.policy import SealPolicy
 from servers.security.integrators import EXPECTED, PresenceGrant, read_grants
 from servers.trust.enrolment import Secret
+from servers.writing.config import WriterConfig
 
 T = TypeVar("T")
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -134,6 +135,9 @@ class Settings:
     integrators: Mapping[str, PresenceGrant] = _setting("FLASH_INTEGRATORS", read_grants, EXPECTED, MappingProxyType({}))
     seal_events: int = _setting("FLASH_SEAL_EVENTS", _at_least(2), "a whole number above 1", _default_of(SealPolicy, "events"))
     seal_s: float = _setting("FLASH_SEAL_S", _positive, SECONDS, _default_of(SealPolicy, "seconds"))
+    states_mb: int = _setting(
+        "FLASH_STATES_MB", _at_least(1), "a whole number above 0", _default_of(WriterConfig, "max_state_bytes") // 1_000_000
+    )
     max_connections: int = _setting("FLASH_MAX_CONNECTIONS", _at_least(1), "a whole number above 0", _default_of(Limits, "max_connections"))
     connections_per_address: int = _setting(
         "FLASH_MAX_CONNECTIONS_PER_ADDRESS", _at_least(1), "a whole number above 0", _default_of(Limits, "per_address")

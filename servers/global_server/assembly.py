@@ -86,7 +86,7 @@ def assemble(
     cards = Cards(broker, trust, monotonic, config=config.cards)
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
     erasure = Erasure(store, projections.closed, projections.streams_with)
-    writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure)
+    writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure, config=config.writer)
     to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))
     belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
     dedup = Dedup()

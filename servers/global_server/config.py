@@ -13,6 +13,7 @@ from servers.readiness import ReadinessConfig
 from servers.security.integrators import PresenceGrant
 from servers.security.passwords import Cost
 from servers.sessions import blanks
+from servers.writing.config import WriterConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +50,6 @@ class GlobalConfig:
     clock: ClockConfig = field(default_factory=ClockConfig)
     readiness: ReadinessConfig = field(default_factory=ReadinessConfig)
     seals: SealPolicy = field(default_factory=SealPolicy)
+    writer: WriterConfig = field(default_factory=WriterConfig)
     keys_url: str = ""
     cards: CardsConfig = field(default_factory=CardsConfig)

@@ -49,7 +49,7 @@ class GlobalMetrics(Collector):
         turned_away = CounterMetricFamily("flash_hashes_refused", "Passwords that were not hashed: too many waited.", labels=["queue"])
         hashing = server.passwords.hashing
         for name, queue in (("familiar", hashing.familiar), ("strangers", hashing.strangers)):
-            waiting.add_metric([name], len(queue.waiting))
+            waiting.add_metric([name], queue.waiting.size)
             turned_away.add_metric([name], queue.refused)
         yield waiting
         yield turned_away

@@ -94,7 +94,7 @@ def assemble(
     broker = broker if lease is None else leased(broker, lease)
     erasure = Erasure(store, closed, projections.streams_with)
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out,
-                    set_back=lambda why: keeper.stop_writing(why), erasure=erasure)  # fmt: skip
+                    set_back=lambda why: keeper.stop_writing(why), erasure=erasure, config=config.writer)  # fmt: skip
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
     with store.closed_on_failure():
         trust = Trust(name, store.keys.table, clock)

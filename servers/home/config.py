@@ -11,6 +11,7 @@ from servers.readiness import ReadinessConfig
 from servers.sessions import blanks
 from servers.sessions.tickets import TICKETS
 from servers.trust.enrolment import Secret
+from servers.writing.config import WriterConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class HomeConfig:
     shared_broker: bool = False  # whether another process could serve under the same name
     lease_s: float = 4.0  # a standby looks every half second, so it serves about five seconds after the holder's last sign of life
     seals: SealPolicy = field(default_factory=SealPolicy)
+    writer: WriterConfig = field(default_factory=WriterConfig)
     keys_url: str = ""
     enrolment: Secret | None = None
     cards: CardsConfig = field(default_factory=CardsConfig)

@@ -132,7 +132,7 @@ class Sealer:
 
     async def _begin(self) -> None:
         """Read from the store where the last seal ended; later events are hashed again."""
-        self._writer.states.pop(self._stream, None)  # another process may have written to it
+        self._writer.states.let_go(self._stream)  # another process may have written to it
         state = await self._store.run(self._store.load, self._stream)
         assert isinstance(state, SealedState)
         self._digest = state.digest or before_all(self._server)

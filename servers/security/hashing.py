@@ -16,7 +16,7 @@ from typing import Any
 
 from domain.errors import TooManyRequests
 from runtime.bounds import Bound, Holding
-from servers.security.turns import Turns
+from runtime.lanes import Lanes
 
 NICENESS = 5  # below the loop: where both want one core, the loop has three quarters of it
 HASH_S = 0.03  # about what one hash takes: with it a refused caller is told when to come again
@@ -27,7 +27,7 @@ FAMILIAR = Bound(
     holds="passwords of handles that are familiar at their address",
     filled_by="addresses",
     past=NEWEST,
-    within=("Hashing.familiar",),
+    within=("Hashing.familiar", "Queue.waiting"),
     entries=1_000,  # about thirty seconds of work: a city's people come back from their own addresses at once
     each=JOB_BYTES,
 )
@@ -36,7 +36,7 @@ STRANGERS = Bound(
     holds="passwords of everybody else",
     filled_by="addresses",
     past=NEWEST,
-    within=("Hashing.strangers",),
+    within=("Hashing.strangers", "Queue.waiting"),
     entries=400,  # about twelve seconds of work; whoever waits longer has given up
     each=JOB_BYTES,
 )
@@ -54,10 +54,10 @@ class HashingConfig:
 
 @dataclass(slots=True, eq=False)
 class Queue:
-    """One queue before the workers."""
+    """One queue before the workers, in lanes of addresses."""
 
     bound: Bound
-    waiting: Turns["Job"]
+    waiting: Lanes[Hashable, "Job"] = field(default_factory=Lanes, init=False)
     refused: int = field(default=0, init=False)
 
 
@@ -75,8 +75,8 @@ class Hashing:
     """Runs costly work in threads of low priority, in turn by address."""
 
     def __init__(self, config: HashingConfig) -> None:
-        self.familiar = Queue(replace(FAMILIAR, entries=config.most_familiar), Turns(config.most_familiar))
-        self.strangers = Queue(replace(STRANGERS, entries=config.most_strangers), Turns(config.most_strangers))
+        self.familiar = Queue(replace(FAMILIAR, entries=config.most_familiar))
+        self.strangers = Queue(replace(STRANGERS, entries=config.most_strangers))
         self.hashes = 0
         self._closed = False
         self._idle = [ThreadPoolExecutor(1, "passwords", initializer=below_the_loop) for _ in range(max(config.workers, 2))]
@@ -87,10 +87,10 @@ class Hashing:
         queue = self.familiar if familiar else self.strangers
         loop = asyncio.get_running_loop()
         job = Job(work, args, loop.create_future(), loop.time())
-        dropped = queue.waiting.add(address, job)
+        dropped = queue.waiting.put_within(queue.bound.entries, address, job)
         if dropped is not None:
             queue.refused += 1
-            wait_s = math.ceil(len(queue.waiting) * HASH_S)
+            wait_s = math.ceil(queue.waiting.size * HASH_S)
             if not dropped.done.done():
                 dropped.done.set_exception(TooManyRequests("Too many people are signing in at once; wait a little.", retry_after_s=wait_s))
         self._go_on()
@@ -101,7 +101,7 @@ class Hashing:
         for queue in (self.familiar, self.strangers):
             oldest = min((job.since for job in queue.waiting.firsts()), default=None)
             waited_s = None if oldest is None else asyncio.get_running_loop().time() - oldest
-            yield queue.bound.holding(len(queue.waiting), refused=queue.refused, oldest_s=waited_s)
+            yield queue.bound.holding(queue.waiting.size, refused=queue.refused, oldest_s=waited_s)
 
     def close(self) -> None:
         """End the threads; whoever waits is cancelled. Blocks while a hash is being made, so it may run in a thread of its own."""
@@ -112,8 +112,9 @@ class Hashing:
     def _go_on(self) -> None:
         """Give each idle worker its next job; at the end, nobody waits for one any more."""
         if self._closed:
-            for given_up in [*self.familiar.waiting.clear(), *self.strangers.waiting.clear()]:
-                given_up.done.cancel()
+            for queue in (self.familiar, self.strangers):
+                while queue.waiting:
+                    queue.waiting.take().done.cancel()
             return
         for thread in list(self._idle):
             job = self._next(thread)
@@ -127,8 +128,8 @@ class Hashing:
     def _next(self, thread: ThreadPoolExecutor) -> Job | None:
         mine = (self.familiar,) if thread is self._threads[0] else (self.strangers, self.familiar)
         for queue in mine:
-            while len(queue.waiting):
-                job = queue.waiting.next()
+            while queue.waiting:
+                job = queue.waiting.take()
                 if not job.done.done():  # nobody waits any more for one that was cancelled
                     return job
         return None

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from broker.envelope import EventRecord
 from domain.aggregate import Snapshotable, State
-from domain.errors import Unavailable
 from domain.event import Event
 from domain.integrity.lives import first_life, life_stream
 from domain.integrity.state import LifeState
@@ -29,7 +28,6 @@ from servers.store.log.event_log import Conflicted, Row
 from servers.store.log.lease import LeaseTable
 from servers.store.log.positions import notes_of
 
-SNAPSHOT_EVERY = 500  # events of a stream: a load then folds at most 500, about 5 ms
 SNAPSHOT_FORMAT = 1  # raised when the snapshot of a state changes shape; older snapshots are then ignored
 MAX_FETCHES = 10  # of keys for one batch; a second one is needed only when another thread has just let go of a key
 
@@ -42,6 +40,16 @@ class Committed(NamedTuple):
     position: int
     event: Event
     record: EventRecord
+
+
+class Loaded(NamedTuple):
+    """A state as the store has it. `snapshot_size`: bytes of the snapshot that it began with, None where one lies there that must be
+    replaced; `events`, `size`: how many events came after it, and their bytes."""
+
+    state: State
+    snapshot_size: int | None
+    events: int
+    size: int
 
 
 class Store:
@@ -122,34 +130,32 @@ class Store:
         self.transit_key = 0
 
     def load(self, stream: str) -> State:
-        """The state of a stream: its latest snapshot and what came after. A snapshot without this server's proof is not believed: then
-        every event is folded, and a snapshot of the result takes the place of all others. Raises `Unavailable`."""
-        return self._weighed(stream)[0]
+        """The state of a stream: its snapshot and what came after. Raises `Unavailable`."""
+        return self.loaded(stream).state
 
-    def _weighed(self, stream: str) -> tuple[State, int]:
-        """The state of a stream, and how many bytes were read for it."""
+    def loaded(self, stream: str) -> Loaded:
+        """The state of a stream, and what was read for it. A snapshot without this server's proof, or of another format, is not believed:
+        then every event is folded. Raises `Unavailable`."""
         state = self.rules.new_state(stream)
-        believed, size = True, 0
+        snapshot_size: int | None = 0
         if isinstance(state, Snapshotable) and (snapshot := self.log.newest_snapshot(stream)) is not None:
-            believed, size = self._begin_with(state, *snapshot), len(snapshot[1])
-        for row in self.log.read_stream(stream, state.version):
-            size += len(row.data)
+            snapshot_size = len(snapshot[1]) if self._begin_with(state, *snapshot) else None
+        rows = self.log.read_stream(stream, state.version)
+        for row in rows:
             self.rules.evolve(state, self._event(row))
-        if not believed and isinstance(state, Snapshotable):
-            with contextlib.suppress(Unavailable):  # then the next load folds everything again
-                self.log.replace_snapshots(*self.packed_snapshot(state))
-        return state, size
+        return Loaded(state, snapshot_size, len(rows), sum(len(row.data) for row in rows))
 
     def _begin_with(self, state: Snapshotable, version: int, stored: bytes) -> bool:
-        """Put a stored snapshot into `state`, unless it has another format. False when it is not ours."""
+        """Put a stored snapshot into `state`. False when it is not ours, or has another format."""
         try:
             form, data = unpack_snapshot(checked(self.keys.own(), snapshot_place(state.stream, version), stored), self.keys)
         except NotOurs as error:
             log.warning("snapshot.not_ours", stream=state.stream, version=version, reason=str(error))
             return False
-        if form == SNAPSHOT_FORMAT:
-            state.from_snapshot(data)
-            state.version = version
+        if form != SNAPSHOT_FORMAT:
+            return False
+        state.from_snapshot(data)
+        state.version = version
         return True
 
     def packed_snapshot(self, state: Snapshotable) -> tuple[str, int, bytes]:
@@ -158,21 +164,22 @@ class Store:
         packed = pack_snapshot((SNAPSHOT_FORMAT, state.to_snapshot()), self.keys)
         return stream, version, proven(self.keys.own(), snapshot_place(stream, version), packed)
 
-    def load_all(self, streams: Sequence[str], max_bytes: int) -> list[State]:
+    def load_all(self, streams: Sequence[str], max_bytes: int) -> list[Loaded]:
         """The states of several streams, in one visit to the store's thread: the first ones, up to the one with which `max_bytes` were
         read. Raises `Unavailable`."""
         states, size = [], 0
         for stream in streams:
-            state, weight = self._weighed(stream)
-            states.append(state)
-            size += weight
+            loaded = self.loaded(stream)
+            states.append(loaded)
+            size += (loaded.snapshot_size or 0) + loaded.size
             if size >= max_bytes:
                 break
         return states
 
-    def snapshot(self, packed: Sequence[tuple[str, int, bytes]]) -> None:
-        """Store packed snapshots. Failing is harmless: a later load folds more events. Raises `Unavailable`."""
-        self.log.add_snapshots(packed)
+    def put_snapshot(self, stream: str, version: int, packed: bytes) -> None:
+        """Store a packed snapshot in the place of all others of its stream. Failing is harmless: a later load folds more events. Raises
+        `Unavailable`."""
+        self.log.put_snapshot(stream, version, packed)
 
     def event_at(self, stream: str, version: int) -> Event | None:
         """One event of a stream; None where there is none. Raises `Unavailable`."""

@@ -1,38 +1,56 @@
-"""The states that the writer decides with, by stream. Rule: the store has them all; between two batches the cache may forget any."""
+"""The states that the writer decides with, by stream. Rule: the store has them all; between two batches the cache may forget any.
+
+What stays in memory is bounded by what the states weigh: the bytes of a state's snapshot and of the events since, and `PER_ENTRY` for each
+entry of its tables and each of those events. Nothing is measured for that: a commit adds the bytes that it has stored, 0.3 µs an event.
+"""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from domain.aggregate import Snapshotable, State
 from domain.event import Event
 from domain.rules.rules import Command
 from runtime.bounds import Bound, Holding
-from servers.store.event_store import Store
+from servers.store.event_store import Committed, Loaded, Store
 from servers.writing.config import WriterConfig
-from servers.writing.snapshots import Snapshots
+from servers.writing.snapshots import PER_ENTRY, PER_STATE, Snapshots, entries
 
 STATES = Bound(
     name="states",
-    holds="states of users and mailboxes, with which the writer decides",
+    holds="states of users, mailboxes and accounts, with which the writer decides, weighed by what is stored of them",
     filled_by="users",
     past="the state that was unused longest is loaded again",
-    within=("StateCache", "StateCache.loaded"),
-    entries=WriterConfig().max_states,
-    each=20_000,
+    within=("StateCache", "StateCache.loaded", "StateCache._weights"),
+    entries=WriterConfig().max_state_bytes // PER_STATE,
+    bytes=WriterConfig().max_state_bytes,
 )
 
 
+@dataclass(slots=True)
+class Weight:
+    """What a state weighs. A snapshot is due once there are more than `due` bytes of events since the last one, or at `due_version`."""
+
+    size: int
+    since: int
+    due: int
+    due_version: int
+
+
 class StateCache(OrderedDict[str, State]):
-    """States in the order of their last use. Of the configuration: how many stay in memory between two batches, and how much is read in
+    """States in the order of their last use. Of the configuration: how much stays in memory between two batches, and how much is read in
     one visit to the store."""
 
     def __init__(self, store: Store, config: WriterConfig) -> None:
         super().__init__()
         self._store = store
         self._config = config
-        self._snapshots = Snapshots(store)
-        self.pushed_out = 0  # states that made room for others
+        self._weights: dict[str, Weight] = {}
+        self.snapshots = Snapshots(store, self._stored)
+        self.size = 0  # about the bytes that all states take
+        self.asked = 0  # states that commands wanted
+        self.missed = 0  # of these, states that had to be loaded
+        self.forgotten = 0  # states that had to make room
         self.dropped = 0  # states that were forgotten, because somebody left of whom they held something
         self.loaded: list[str] = []  # the streams that were loaded for the present batch
 
@@ -41,46 +59,120 @@ class StateCache(OrderedDict[str, State]):
         be too much for one visit: then the last ones are still absent. Raises `Unavailable`."""
         streams = list(dict.fromkeys([stream, *(needed for command in commands if (needed := command.stream) not in self)]))
         states = await self._store.run(self._store.load_all, streams, self._config.max_load_bytes)
-        self.loaded += streams[: len(states)]
-        self.update(zip(streams, states, strict=False))
+        for name, loaded in zip(streams, states, strict=False):
+            self._take(name, loaded)
+        self.missed += len(states)
         return len(states) < len(streams)
 
+    def _take(self, stream: str, loaded: Loaded) -> None:
+        state, snapshot_size, events, since = loaded
+        self.let_go(stream)
+        self[stream] = state
+        self.loaded.append(stream)
+        size = (snapshot_size or 0) + since + PER_ENTRY * entries(state) + PER_STATE
+        self.size += size
+        weight = self._weights[stream] = Weight(size, since, -1, 0)
+        if snapshot_size is not None:
+            self._next_due(weight, snapshot_size, state.version - events)
+        if since > weight.due or events > self._config.snapshot_events:  # an earlier one failed, or is of an earlier version
+            self._snapshot(stream, weight)
+
+    def grow(self, committed: Sequence[Committed]) -> list[str]:
+        """Weigh what was committed. Returns the streams whose snapshots are due."""
+        weights, due, added = self._weights, [], 0
+        for _, _, record in committed:
+            weight = weights.get(record.stream)
+            if weight is not None:  # a state that is not here was forgotten, because its commit had an unknown result
+                size = len(record.data)
+                weight.since += size
+                size += PER_ENTRY
+                weight.size += size
+                added += size
+                if weight.since > weight.due or record.version >= weight.due_version:
+                    due.append(record.stream)
+        self.size += added
+        return due
+
+    def snapshot(self, streams: Iterable[str]) -> None:
+        """Have the present states of these streams stored, which hold nothing but what is committed, beside the commits that follow."""
+        for stream in dict.fromkeys(streams):
+            weight = self._weights.get(stream)
+            if weight is not None:
+                self._snapshot(stream, weight)
+
+    def _snapshot(self, stream: str, weight: Weight) -> None:
+        state = self[stream]
+        if isinstance(state, Snapshotable) and self.snapshots.ask(state, weight.size, weight.since):
+            self._next_due(weight, weight.since + self._config.snapshot_bytes, state.version)  # the next try, should this one fail
+
+    def _next_due(self, weight: Weight, size: int, version: int) -> None:
+        weight.due = max(size, self._config.snapshot_bytes)
+        weight.due_version = version + self._config.snapshot_events
+
+    def _stored(self, stream: str, version: int, size: int, since: int) -> None:
+        """A snapshot is on disk: now the state weighs what it and the events after it do."""
+        weight = self._weights.get(stream)
+        if weight is not None:
+            weight.since = max(weight.since - since, 0)
+            self.size -= weight.size
+            weight.size = size + weight.since + PER_ENTRY * entries(self[stream]) + PER_STATE
+            self.size += weight.size
+            self._next_due(weight, size, version)
+
+    @property
+    def overweight(self) -> bool:
+        """Whether something has to make room."""
+        return self.size > self._config.max_state_bytes
+
     def tidy(self) -> None:
-        """After a batch that has loaded states: forget the states of empty streams, and the least recently used past the bound.
+        """After a batch: forget the states of empty streams, and the least recently used past the bound.
 
         Another process on the same store may begin an empty stream, and this one would not hear of it.
         """
         for stream in self.loaded:
             state = self.get(stream)
             if state is not None and state.version == 0:
-                del self[stream]
+                self.let_go(stream)
         self.loaded.clear()
-        while len(self) > self._config.max_states:
-            self.popitem(last=False)
-            self.pushed_out += 1
+        while self and self.overweight:
+            self.let_go(next(iter(self)))
+            self.forgotten += 1
 
     def holdings(self) -> Iterator[Holding]:
         """The states, and the snapshots of them that wait."""
-        yield replace(STATES, entries=self._config.max_states).holding(len(self), refused=self.pushed_out)
-        yield from self._snapshots.holdings()
+        most = self._config.max_state_bytes
+        yield replace(STATES, entries=most // PER_STATE, bytes=most).holding(len(self), self.size, refused=self.forgotten)
+        yield from self.snapshots.holdings()
 
     def forget(self, events: Iterable[Event]) -> None:
         """Forget every state that one of these events has changed."""
         for event in events:
-            self.pop(event.originator_id, None)
+            self.let_go(event.originator_id)
+
+    def clear(self) -> None:
+        """Forget every state."""
+        super().clear()
+        self._weights.clear()
+        self.size = 0
 
     def drop(self, streams: Iterable[str]) -> None:
-        """Forget the states of these streams, of those that are here."""
+        """Forget the states of these streams, of those that are here, and those of their snapshots that wait."""
         for stream in streams:
-            if self.pop(stream, None) is not None:
-                self.dropped += 1
+            self.dropped += stream in self
+            self.let_go(stream)
+            self.snapshots.forget(stream)
 
-    def snapshot(self, streams: Iterable[str]) -> None:
-        """Have the present states of these streams stored, which hold nothing but what is committed, beside the commits that follow."""
-        for stream in streams:
-            if isinstance(state := self.get(stream), Snapshotable):
-                self._snapshots.ask(state)
+    def let_go(self, stream: str) -> None:
+        """Forget the state of this stream, if it is here."""
+        weight = self._weights.pop(stream, None)
+        if weight is not None:
+            self.size -= weight.size
+            del self[stream]
+
+    def start(self) -> None:
+        """Begin to clear away what earlier versions left."""
+        self.snapshots.start()
 
     async def stop(self) -> None:
         """Store the snapshots that were asked for."""
-        await self._snapshots.stop()
+        await self.snapshots.stop()

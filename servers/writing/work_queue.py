@@ -59,6 +59,7 @@ class WorkQueue:
 
     def start(self) -> None:
         """Begin to commit."""
+        self.states.start()
         self.task.start(self._run())
 
     async def stop(self) -> None:
@@ -146,7 +147,7 @@ class WorkQueue:
                 await self._commit(batch)
                 self._bytes -= sum([unit.size for unit in batch])
                 self.turns += 1
-                if self.states.loaded:
+                if self.states.loaded or self.states.overweight:
                     self.states.tidy()
         finally:
             self._end(batch)

@@ -20,7 +20,7 @@ from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
 from servers.encryption.key_store import KeysNeeded
-from servers.store.event_store import SNAPSHOT_EVERY, Committed, Store
+from servers.store.event_store import Committed, Store
 from servers.store.log.event_log import Conflicted, SetBack
 from servers.store.log.lease import LeaseLost
 from servers.writing.batches import put_back
@@ -161,6 +161,7 @@ class Writer(WorkQueue):
                 state.version = version
                 if kind in policies:
                     waiting += policies[kind](event, rules.server, rules.server)
+        states.asked += len(waiting)
         return None
 
     async def _commit_singly(self, batch: list[UnitOfWork], error: Exception) -> None:
@@ -178,13 +179,7 @@ class Writer(WorkQueue):
     async def _conclude(self, batch: Sequence[UnitOfWork], committed: list[Committed]) -> None:
         """A commit is on disk: destroy the keys of users who have left with it, call the listeners, answer, ask for snapshots."""
         self._last = committed[-1].position
-        erased: list[int] = []
-        grown: list[str] = []
-        for _, event, record in committed:
-            if event.ERASES:
-                erased.append(event.stream_uid)
-            if record.version % SNAPSHOT_EVERY == 0:
-                grown.append(record.stream)
+        erased = [event.stream_uid for _, event, _ in committed if event.ERASES]
         erasure = self._erasure
         if erasure is not None and (erased or erasure.unfinished):
             await erasure.destroy(erased)
@@ -194,8 +189,8 @@ class Writer(WorkQueue):
             except Exception:  # the events stay on disk; a listener's fault must not stop the writer
                 log.exception("writer.listener_failed")
         self._answer(batch)
-        if grown:
-            self.states.snapshot(grown)
+        if due := self.states.grow(committed):
+            self.states.snapshot(due)
         if erasure is not None and erased:  # no state that holds decrypted words of such a user stays in memory
             self.states.drop(stream for uid in erased for stream in erasure.streams_with(uid))
 

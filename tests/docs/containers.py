@@ -76,7 +76,6 @@ CANNOT_GROW: dict[str, str] = {
     "its owner bounds it and declares it": """
         runtime/background_task.py BackgroundTasks._tasks
         runtime/lanes.py Lanes._rest Lanes._turns
-        servers/security/turns.py Turns._lanes
     """,
     "one entry each for what is declared as `connections`": """
         edge/direct/routes.py DirectOffers._busy

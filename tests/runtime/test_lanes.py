@@ -44,6 +44,17 @@ def test_what_is_not_kept_is_gone():
         lanes.take()
 
 
+def test_whoever_fills_it_is_refused_first():
+    lanes = filled(*(("a", item) for item in range(4)))
+    assert lanes.put_within(4, "a", 4) == 4
+    assert lanes.put_within(4, "b", 5) == 3, "the newest of the one that has most makes room"
+    assert lanes.put_within(4, "c", 6) == 2
+    assert lanes.put_within(4, "b", 7) == 7, "nobody has two more than b"
+    assert lanes.size == 4
+    assert [lanes.take() for _ in range(4)] == [0, 5, 6, 1]
+    assert lanes.put_within(4, "b", 8) is None
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers()) | st.none()))
 def test_nothing_is_lost_and_no_lane_changes_its_order(steps):
     """None takes an item and puts it back, or takes it for good, by turns."""

@@ -48,10 +48,10 @@ class FragileStore(Store):
         self.snapshots_go_on.wait()
         return super().packed_snapshot(state)
 
-    def snapshot(self, packed):
+    def put_snapshot(self, stream, version, packed):
         if self.snapshot_failures:
             raise self.snapshot_failures[0]
-        super().snapshot(packed)
+        super().put_snapshot(stream, version, packed)
 
     def visit_or_lose(self, function, *args):
         if function == self.keys.make and self.keys_to_lose:

@@ -61,14 +61,17 @@ class EventLog(Protocol):
     def tracked_under(self, prefix: str) -> dict[str, int]:
         """The stored positions whose names begin with `prefix`."""
 
-    def add_snapshots(self, snapshots: Sequence[tuple[str, int, bytes]]) -> None:
-        """Store `(stream, version, data)`s."""
-
-    def replace_snapshots(self, stream: str, version: int, data: bytes) -> None:
-        """Store this snapshot in the place of all others of its stream."""
+    def put_snapshot(self, stream: str, version: int, data: bytes) -> None:
+        """Store this snapshot in the place of all others of its stream, in one transaction."""
 
     def newest_snapshot(self, stream: str) -> tuple[int, bytes] | None:
         """Version and data of the newest snapshot of a stream."""
+
+    def snapshot_counts(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """How many snapshots the next streams behind `after` have, by name; of up to `limit` streams, in the order of their names."""
+
+    def drop_old_snapshot(self, stream: str) -> None:
+        """Delete the oldest snapshot of a stream, unless it is the only one."""
 
     def lease(self) -> LeaseTable | None:
         """Where the lease of this server lies; None where no second process can reach the log."""

@@ -32,6 +32,18 @@ MAX_CONNECTIONS = 12
 LOCK_TIMEOUT_S = 5.0  # for another server's commit, or an administrator's lock on a table: as on SQLite
 
 _LAST = "SELECT max(notification_id) FROM {s}.stored_events"
+_PUT_SNAPSHOT = (
+    "WITH newest AS ("
+    "INSERT INTO {s}.stored_snapshots (originator_id, originator_version, topic, state) "
+    "VALUES (%(stream)s, %(version)s, 'snapshot', %(data)s) "
+    "ON CONFLICT (originator_id, originator_version) DO UPDATE SET state = excluded.state) "
+    "DELETE FROM {s}.stored_snapshots WHERE originator_id = %(stream)s AND originator_version <> %(version)s"
+)
+_DROP_OLD_SNAPSHOT = (
+    "DELETE FROM {s}.stored_snapshots WHERE originator_id = %(stream)s "
+    "AND originator_version = (SELECT min(originator_version) FROM {s}.stored_snapshots WHERE originator_id = %(stream)s) "
+    "AND originator_version < (SELECT max(originator_version) FROM {s}.stored_snapshots WHERE originator_id = %(stream)s)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +117,9 @@ class PostgresLog:
         query = "SELECT application_name, notification_id FROM {s}.notification_tracking WHERE starts_with(application_name, %s)"
         return dict(self._ask(query, prefix))
 
-    def add_snapshots(self, snapshots: Sequence[tuple[str, int, bytes]]) -> None:
-        statement = self._sql("INSERT INTO {s}.stored_snapshots VALUES (%s, %s, 'snapshot', %s)")
-        with self._connection() as connection, connection.transaction(), connection.cursor() as cursor:
-            cursor.executemany(statement, snapshots)
-
-    def replace_snapshots(self, stream: str, version: int, data: bytes) -> None:
-        with self._connection() as connection, connection.transaction():
-            connection.execute(self._sql("DELETE FROM {s}.stored_snapshots WHERE originator_id = %s"), (stream,))
-            connection.execute(self._sql("INSERT INTO {s}.stored_snapshots VALUES (%s, %s, 'snapshot', %s)"), (stream, version, data))
+    def put_snapshot(self, stream: str, version: int, data: bytes) -> None:
+        with self._connection() as connection:
+            connection.execute(self._sql(_PUT_SNAPSHOT), {"stream": stream, "version": version, "data": data})
 
     def newest_snapshot(self, stream: str) -> tuple[int, bytes] | None:
         query = (
@@ -121,6 +127,14 @@ class PostgresLog:
         )
         found = self._ask(query, stream)
         return found[0] if found else None
+
+    def snapshot_counts(self, after: str, limit: int) -> list[tuple[str, int]]:
+        query = "SELECT originator_id, count(*) FROM {s}.stored_snapshots WHERE originator_id > %s GROUP BY 1 ORDER BY 1 LIMIT %s"
+        return self._ask(query, after, limit)
+
+    def drop_old_snapshot(self, stream: str) -> None:
+        with self._connection() as connection:
+            connection.execute(self._sql(_DROP_OLD_SNAPSHOT), {"stream": stream})
 
     def lease(self) -> PostgresLease:
         return PostgresLease({"conninfo": self._url, **self._options}, self._schema)

@@ -34,6 +34,11 @@ _TRACK = (
     "INSERT INTO tracking VALUES (?,?) ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id "
     "WHERE tracking.notification_id < excluded.notification_id"
 )
+_DROP_OLD_SNAPSHOT = (
+    "DELETE FROM stored_snapshots WHERE originator_id = ?1 "
+    "AND originator_version = (SELECT min(originator_version) FROM stored_snapshots WHERE originator_id = ?1) "
+    "AND originator_version < (SELECT max(originator_version) FROM stored_snapshots WHERE originator_id = ?1)"
+)
 
 
 class SqliteLog:
@@ -80,13 +85,7 @@ class SqliteLog:
         after_all = prefix[:-1] + chr(ord(prefix[-1]) + 1)  # names are in the order of their bytes
         return dict(self._ask("SELECT * FROM tracking WHERE application_name >= ? AND application_name < ?", prefix, after_all))
 
-    def add_snapshots(self, snapshots: Sequence[tuple[str, int, bytes]]) -> None:
-        with self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO stored_snapshots VALUES (?,?,'snapshot',?)", snapshots)
-            connection.execute("COMMIT")
-
-    def replace_snapshots(self, stream: str, version: int, data: bytes) -> None:
+    def put_snapshot(self, stream: str, version: int, data: bytes) -> None:
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("DELETE FROM stored_snapshots WHERE originator_id = ?", (stream,))
@@ -97,6 +96,13 @@ class SqliteLog:
         query = "SELECT originator_version, state FROM stored_snapshots WHERE originator_id = ? ORDER BY originator_version DESC LIMIT 1"
         found = self._ask(query, stream)
         return found[0] if found else None
+
+    def snapshot_counts(self, after: str, limit: int) -> list[tuple[str, int]]:
+        query = "SELECT originator_id, count(*) FROM stored_snapshots WHERE originator_id > ? GROUP BY originator_id ORDER BY 1 LIMIT ?"
+        return self._ask(query, after, limit)
+
+    def drop_old_snapshot(self, stream: str) -> None:
+        self._ask(_DROP_OLD_SNAPSHOT, stream)
 
     def lease(self) -> None:
         return None

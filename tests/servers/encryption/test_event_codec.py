@@ -206,7 +206,7 @@ def test_keys_are_asked_for_by_several_threads(store):
 
 def test_snapshots_and_checkpoints_hold_no_text(store):
     put(store, "user-1", 0, [contact()])
-    store.snapshot([store.packed_snapshot(store.load("user-1"))])
+    store.put_snapshot(*store.packed_snapshot(store.load("user-1")))
     _, snapshot = store.log.newest_snapshot("user-1")
     assert not {word for word in (b"Bob Jones", b"Bobby") if word in snapshot}
     assert store.load("user-1").contacts[2][1:] == ("bob", "Bob Jones", "h2", "Bobby", False)

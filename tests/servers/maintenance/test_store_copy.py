@@ -36,7 +36,7 @@ def original(tmp_path):
     with pytest.raises(Conflicted):
         put(store, "user-1", 0, [adopted(2)])
     put(store, "user-2", 0, [adopted(3)], [Tracking("global", 2)])
-    store.snapshot([store.packed_snapshot(store.load("user-1"))])
+    store.put_snapshot(*store.packed_snapshot(store.load("user-1")))
     store.close()
     keys = open_table("", url, "h1")
     keys.add(KEYS)

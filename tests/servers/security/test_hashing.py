@@ -48,7 +48,7 @@ async def begin(hashing, work, *names, familiar=False, address=None):
 async def test_familiar_callers_have_a_worker_that_strangers_never_hold(hashing, work):
     strangers = await begin(hashing, work, "s1", "s2", "s3")
     familiar = await begin(hashing, work, "f1", "f2", familiar=True)
-    assert len(hashing.strangers.waiting) == 2
+    assert hashing.strangers.waiting.size == 2
     assert len(hashing.familiar.waiting) == 1
     work.go.set()
     assert await asyncio.gather(*strangers, *familiar) == ["s1", "s2", "s3", "f1", "f2"]

@@ -15,6 +15,7 @@ from servers.store.databases import is_log, open_event_log, open_tables, open_vi
 from servers.store.log.event_log import Conflicted, EventLog, NewRow, Row, SetBack
 from servers.store.log.positions import RELAY
 from servers.store.postgres.log import PostgresLog, PostgresTimeouts
+from tests.servers.stores import plant_snapshots
 from tests.support.waiting import wait_until
 
 IMPATIENT = PostgresTimeouts(connect_s=0.3, lock_s=0.3)
@@ -92,10 +93,28 @@ def test_positions_are_found_by_the_beginning_of_their_names(log: EventLog):
     assert log.tracked_under("@n h2 ") == {"@n h2 1": 1, "@n h2 7": 2}
 
 
-def test_the_newest_snapshot_of_a_stream_is_found(log: EventLog, open_one: Open):
-    log.add_snapshots([("a", 10, b"ten"), ("b", 3, b"three")])
-    log.add_snapshots([("a", 20, b"twenty")])
+def test_the_newest_snapshot_of_a_stream_is_found(log: EventLog, open_one: Open, url: str):
+    plant_snapshots(url, ("a", 10, b"ten"), ("b", 3, b"three"), ("a", 20, b"twenty"))
     assert (open_one().newest_snapshot("a"), log.newest_snapshot("b"), log.newest_snapshot("c")) == ((20, b"twenty"), (3, b"three"), None)
+
+
+def test_a_snapshot_takes_the_place_of_all_others_of_its_stream(log: EventLog, url: str):
+    """Also of one that claims to be newer, and of one of the same version."""
+    plant_snapshots(url, *(("a", version, b"old") for version in (10, 20, 999)), ("b", 3, b"three"))
+    log.put_snapshot("a", 20, b"twenty")
+    assert (log.newest_snapshot("a"), log.snapshot_counts("", 10)) == ((20, b"twenty"), [("a", 1), ("b", 1)])
+    log.put_snapshot("a", 30, b"thirty")
+    assert (log.newest_snapshot("a"), log.newest_snapshot("b")) == ((30, b"thirty"), (3, b"three"))
+    assert log.snapshot_counts("", 10) == [("a", 1), ("b", 1)]
+
+
+def test_old_snapshots_are_counted_and_dropped_one_by_one(log: EventLog, url: str):
+    plant_snapshots(url, *(("b", version, b"old") for version in (9, 10, 11)), ("a", 1, b"one"), ("c", 1, b"one"))
+    assert (log.snapshot_counts("", 2), log.snapshot_counts("b", 2)) == ([("a", 1), ("b", 3)], [("c", 1)])
+    for left in (2, 1, 1):
+        log.drop_old_snapshot("b")
+        assert (log.newest_snapshot("b"), dict(log.snapshot_counts("", 10))["b"]) == ((11, b"old"), left)
+    log.drop_old_snapshot("nobody")
 
 
 def test_a_view_shows_one_moment_of_a_log_at_work(log: EventLog, url: str):

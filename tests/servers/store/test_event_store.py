@@ -12,14 +12,16 @@ from domain.event import in_stream
 from domain.personal import Personal
 from servers.encryption.mac import proven
 from servers.encryption.snapshots import pack_snapshot
-from servers.store.event_store import SNAPSHOT_EVERY, Store, snapshot_place
+from servers.store.event_store import Store, snapshot_place
 from servers.store.log.event_log import Conflicted
 from servers.store.log.positions import APPLIED_LATER, RELAY, SKIPPED, note_of
+from servers.writing.config import WriterConfig
 from tests.servers.stores import HOME, adopted, put, sent
 from tests.support.postgres import connected
 from tests.support.waiting import wait_until
 
 MANY = 100_000
+SINCE = WriterConfig().snapshot_events
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
     h1, h2 = Store(database, "h1", HOME), Store(database, "h-2", HOME)
     put(h1, "user-1", 0, [adopted(1)], [Tracking("h9", 4)])
     put(h2, "user-1", 0, [adopted(2)])
-    h2.snapshot([h2.packed_snapshot(h2.load("user-1"))])
+    h2.put_snapshot(*h2.packed_snapshot(h2.load("user-1")))
     assert [c.event.cause for c in h1.read(0, 10)] == ["c1"]
     assert [c.event.cause for c in h2.read(0, 10)] == ["c2"]
     assert (h1.tracked("h9"), h2.tracked("h9")) == (4, 0)
@@ -152,7 +154,7 @@ def test_homes_on_one_postgresql_database_do_not_see_each_other(postgres):
 def test_a_snapshot_and_its_tail_are_the_whole(store):
     put(store, "user-1", 0, [sent(n) for n in range(20)])
     whole = store.load("user-1")
-    store.snapshot([store.packed_snapshot(whole)])
+    store.put_snapshot(*store.packed_snapshot(whole))
     put(store, "user-1", 20, [adopted(1)])
     loaded = store.load("user-1")
     assert loaded.version == 21
@@ -162,13 +164,14 @@ def test_a_snapshot_and_its_tail_are_the_whole(store):
 def test_a_snapshot_of_another_format_is_ignored(store):
     put(store, "user-1", 0, [adopted(1)])
     told = pack_snapshot((-1, {"nothing": "we know"}), store.keys)
-    store.log.add_snapshots([("user-1", 1, proven(store.keys.own(), snapshot_place("user-1", 1), told))])
-    assert store.load("user-1").handle == "ann1"
+    store.put_snapshot("user-1", 1, proven(store.keys.own(), snapshot_place("user-1", 1), told))
+    loaded = store.loaded("user-1")
+    assert (loaded.state.handle, loaded.snapshot_size, loaded.events) == ("ann1", None, 1)
 
 
 @pytest.mark.parametrize("how", ["without a proof", "with a wrong proof", "of another stream", "of another version", "junk"])
 def test_a_snapshot_that_the_server_did_not_write_is_not_believed(store, how):
-    """Everything is folded once, and a snapshot of that takes the place of the forged one."""
+    """Everything is folded. The writer, which is told so, has it replaced."""
     put(store, "user-1", 0, [adopted(1)])
     forged = {**store.load("user-1").to_snapshot(), "handle": "mallory"}
     told = pack_snapshot((1, forged), store.keys)
@@ -180,41 +183,55 @@ def test_a_snapshot_that_the_server_did_not_write_is_not_believed(store, how):
         "of another version": proven(own, snapshot_place("user-1", 2), told),
         "junk": b"",
     }[how]
-    store.log.add_snapshots([("user-1", 1, stored)])
-    store.log.add_snapshots([("user-1", 2**40, stored)])  # it would be the newest for ever
-    assert store.load("user-1").handle == "ann1"
+    for version in (1, 2**40):  # the other one would be the newest for ever
+        store.put_snapshot("user-1", version, stored)
+        with capture_logs() as logged:
+            loaded = store.loaded("user-1")
+        assert (loaded.state.handle, loaded.snapshot_size) == ("ann1", None)
+        assert [line["event"] for line in logged] == ["snapshot.not_ours"]
+    store.put_snapshot(*store.packed_snapshot(loaded.state))
     with capture_logs() as logged:
-        assert store.load("user-1").handle == "ann1"
-    assert logged == []
-    version, _ = store.log.newest_snapshot("user-1")
-    assert version == 1
+        loaded = store.loaded("user-1")
+    assert (loaded.state.handle, loaded.events, logged) == ("ann1", 0, [])
 
 
 def test_the_same_snapshot_twice_is_harmless(store):
     put(store, "user-1", 0, [adopted(1)])
     packed = store.packed_snapshot(store.load("user-1"))
-    store.snapshot([packed])
-    with pytest.raises(Unavailable):
-        store.snapshot([packed])
+    store.put_snapshot(*packed)
+    store.put_snapshot(*packed)
     assert store.load("user-1").handle == "ann1"
 
 
+def test_a_load_tells_what_was_read_for_it(store):
+    put(store, "user-1", 0, [sent(n) for n in range(20)])
+    whole = store.loaded("user-1")
+    assert (whole.snapshot_size, whole.events) == (0, 20)
+    assert whole.size == sum(len(committed.record.data) for committed in store.read(0, 20))
+    packed = store.packed_snapshot(whole.state)
+    store.put_snapshot(*packed)
+    put(store, "user-1", 20, [adopted(1)])
+    state, snapshot_size, events, size = store.loaded("user-1")
+    assert (state.version, snapshot_size, events) == (21, len(packed[2]), 1)
+    assert size == len(store.read(20, 1)[0].record.data)
+
+
 def test_a_long_stream_loads_fast(store):
-    """100,000 events in one stream: a load folds the newest snapshot and fewer than `SNAPSHOT_EVERY` events."""
+    """100,000 events in one stream: a load folds the snapshot and as many events as there may be after one."""
     chunk = 5_000
     for start in range(0, MANY, chunk):
         put(store, "user-1", start, [sent(n) for n in range(start, start + chunk)])
     began = time.perf_counter()
     state = store.load("user-1")
     slow_s = time.perf_counter() - began
-    store.snapshot([store.packed_snapshot(state)])
-    put(store, "user-1", MANY, [sent(MANY + n) for n in range(SNAPSHOT_EVERY - 1)])
+    store.put_snapshot(*store.packed_snapshot(state))
+    put(store, "user-1", MANY, [sent(MANY + n) for n in range(SINCE)])
     began = time.perf_counter()
     loaded = store.load("user-1")
     fast_s = time.perf_counter() - began
     print(f"{MANY} events: {slow_s * 1000:.0f} ms folded from the start, {fast_s * 1000:.1f} ms through the snapshot")
-    assert loaded.version == MANY + SNAPSHOT_EVERY - 1
-    assert list(loaded.sent)[-1] == f"m{MANY + SNAPSHOT_EVERY - 2}"
+    assert loaded.version == MANY + SINCE
+    assert list(loaded.sent)[-1] == f"m{MANY + SINCE - 1}"
     assert fast_s < slow_s / 5
 
 

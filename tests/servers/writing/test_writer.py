@@ -14,7 +14,6 @@ from domain.errors import NotAContact, Rejected, Unavailable
 from domain.events.home import ContactAdded, LoggedIn, MessageSent
 from domain.rules.rules import Rules
 from domain.user.commands import RemoveContact
-from servers.store.event_store import SNAPSHOT_EVERY
 from servers.store.log.event_log import Conflicted
 from servers.store.log.lease import LeaseLost
 from servers.writing.config import WriterConfig
@@ -191,17 +190,17 @@ async def test_whoever_fills_the_writer_is_refused_first(url):
 
 async def test_a_snapshot_does_not_stand_between_one_commit_and_the_next(url):
     """A snapshot is made and never gets done; commits go on, and it holds what was committed when it was asked for."""
-    async with opened(url) as server:
+    async with opened(url, snapshot_events=500) as server:
         server.store.snapshots_go_on.clear()
         await server.do(contact())
-        for start in range(0, SNAPSHOT_EVERY + 50, 50):
+        for start in range(0, 550, 50):
             await asyncio.gather(*(server.do(send(f"m{start + n}")) for n in range(50)))
         assert server.store.log.newest_snapshot("user-1") is None
         server.store.snapshots_go_on.set()
         version, _ = await eventually(lambda: server.store.log.newest_snapshot("user-1"))
-        assert SNAPSHOT_EVERY <= version < SNAPSHOT_EVERY + 50
+        assert 500 <= version < 550
         await server.do(log_in())
-        assert len(server.store.load("user-1").sent) == SNAPSHOT_EVERY + 50
+        assert len(server.store.load("user-1").sent) == 550
 
 
 async def test_it_is_idle_when_nothing_waits_and_nothing_is_committed(server):
@@ -368,27 +367,6 @@ async def test_a_position_whose_commit_failed_travels_with_the_next(server):
     with pytest.raises(Unavailable):
         await server.do(log_in())
     assert server.writer.riding == {"@relay": 3}
-
-
-async def test_states_in_memory_are_bounded(url):
-    async with opened(url, max_states=10) as server:
-        for uid in range(1, 40):
-            await server.do(log_in(uid))
-        await eventually(lambda: len(server.writer.states) <= 10)
-        await server.do(log_in(1, "s2"))
-        assert list(server.store.load("user-1").sessions) == ["s1", "s2"]
-
-
-async def test_a_long_stream_gets_snapshots_and_a_failing_one_is_harmless(server):
-    await server.do(contact())
-    for start in range(0, SNAPSHOT_EVERY, 50):
-        await asyncio.gather(*(server.do(send(f"m{start + n}")) for n in range(50)))
-    version, _ = await eventually(lambda: server.store.log.newest_snapshot("user-1"))
-    assert version >= SNAPSHOT_EVERY
-    server.store.snapshot_failures.append(ZeroDivisionError())
-    for start in range(SNAPSHOT_EVERY, 2 * SNAPSHOT_EVERY, 50):
-        await asyncio.gather(*(server.do(send(f"m{start + n}")) for n in range(50)))
-    await server.do(log_in())
 
 
 async def test_stopping_commits_what_waits_and_keeps_nobody_waiting(server):
