@@ -3,12 +3,13 @@ timeout; the log has the cause, and a server that asks without end takes no answ
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
 
 from domain.errors import Unavailable
+from runtime.bounds import Bound, Holding
 from runtime.per_minute import LINES_A_MINUTE, PerMinute
 
 Handler = Callable[[bytes, str], Awaitable[bytes]]
@@ -23,6 +24,17 @@ class AnsweringConfig:
     most: int = 1_000  # at a time
     most_of_one: int = 64  # of one asker at a time: most answers are there at once, and the others wait for a store
     per_s: int = 200  # of one asker: a question costs 0.2 to 0.3 ms, with its way through the broker
+
+
+QUESTIONS = Bound(
+    name="answering",
+    holds="questions of other servers that are being answered",
+    filled_by="servers that ask",
+    past="a server with 64 of them, or with 200 a second, gets no answer; nobody does at all of them",
+    within=("Answering._of",),
+    entries=AnsweringConfig().most,
+    each=132_000,  # the longest question
+)
 
 
 class Answering:
@@ -58,6 +70,12 @@ class Answering:
             if self.lines.takes(asker):
                 log.exception("broker.request_failed", key=key)
         return None
+
+    def holdings(self) -> Iterator[Holding]:
+        """What is being answered, and who asks."""
+        yield QUESTIONS.holding(self._running, refused=self.left_out)
+        yield from self._lately.holdings()
+        yield from self.lines.holdings()
 
     def done(self, asker: str) -> None:
         """A request that was taken is answered, or never will be."""

@@ -6,6 +6,7 @@ memory.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,8 @@ _FIXED_ROUTES = {binding.exchange: binding.queue for binding in BINDINGS if bind
 class EmbeddedBroker:
     """Implements `broker.port.Broker`. `path` is its SQLite file, which is made when it is missing."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, most_publishing_bytes: int = PUBLISHING.bytes, most_questions: int = ASKING.entries) -> None:
+        self._bounds = replace(PUBLISHING, bytes=most_publishing_bytes), replace(ASKING, entries=most_questions)
         self._journal = Journal(path, self._committed)
         self._inboxes: dict[str, Inbox] = {DEAD: Inbox(DEAD, self._journal)}
         self._served: dict[str, Handler] = {}
@@ -80,8 +82,10 @@ class EmbeddedBroker:
         """What it has in memory."""
         for queue in self._inboxes.values():
             yield from queue.holdings()
-        yield PUBLISHING.holding(*self._publishing, refused=self._not_published)
-        yield ASKING.holding(len(self._asking), refused=self._not_asked)
+        publishing, asking = self._bounds
+        yield publishing.holding(*self._publishing, refused=self._not_published)
+        yield asking.holding(len(self._asking), refused=self._not_asked)
+        yield from self._answers.holdings()
 
     @property
     def in_memory(self) -> int:
@@ -146,7 +150,7 @@ class EmbeddedBroker:
         if not self._connected:
             raise _closed()
         publishing, size = self._publishing, sum([len(message.body) for message in outgoing])
-        if publishing[1] and publishing[1] + size > PUBLISHING.bytes:
+        if publishing[1] and publishing[1] + size > self._bounds[0].bytes:
             self._not_published += len(outgoing)
             raise Unavailable("too much waits for the broker's disk")
         publishing[0] += len(outgoing)
@@ -203,7 +207,7 @@ class EmbeddedBroker:
         handler = self._served.get(key)
         if handler is None or not self._connected:
             raise Unavailable(f"nobody serves {key}")
-        if len(self._asking) >= ASKING.entries:
+        if len(self._asking) >= self._bounds[1].entries:
             self._not_asked += 1
             raise Unavailable("too many questions wait for their answers")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

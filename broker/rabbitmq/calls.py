@@ -67,8 +67,9 @@ class Calls:
         self._sending_heartbeat: Link | None = None  # the link on which a heartbeat is being sent
 
     def holdings(self) -> Iterator[Holding]:
-        """The questions that wait."""
+        """The questions that wait, and those that are being answered."""
         yield ASKING.holding(len(self._awaited), refused=self._not_asked)
+        yield from self.answers.holdings()
 
     def wanted(self) -> dict[Hashable, Callable[[Link], Awaitable[None]]]:
         """The streams that a new link must follow."""

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
 from runtime.bounds import Bound, Holding
@@ -124,7 +125,7 @@ class RecentCommits:
 
     def holdings(self) -> Iterator[Holding]:
         """The commits in memory."""
-        yield RECENT.holding(self.events, self.bytes, refused=self.pushed_out)
+        yield replace(RECENT, entries=self._max_events, bytes=self._max_bytes).holding(self.events, self.bytes, refused=self.pushed_out)
 
     def _drop(self, count: int) -> None:
         self.events -= sum(map(len, self._commits[:count]))

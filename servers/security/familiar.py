@@ -6,6 +6,7 @@ Who signs in from a familiar place is asked for the password with others of that
 import hmac
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from runtime.bounds import Bound, Holding
 
@@ -72,7 +73,7 @@ class Familiar:
 
     def holdings(self) -> Iterator[Holding]:
         """The handles."""
-        yield HANDLES.holding(len(self._places), refused=self.forgotten)
+        yield replace(HANDLES, entries=self._max_handles).holding(len(self._places), refused=self.forgotten)
 
     def everything(self) -> dict[bytes, bytes]:
         """A copy of what is known, for a file."""

@@ -7,6 +7,7 @@ a call that makes more of it takes more.
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 
 from domain.errors import TooManyRequests
 from runtime.bounds import Bound, Holding
@@ -82,7 +83,7 @@ class RateLimit:
 
     def holdings(self) -> Iterator[Holding]:
         """The buckets that are not full."""
-        yield KEYS.holding(len(self._full_at), refused=self.forgotten)
+        yield replace(KEYS, entries=self._max_keys).holding(len(self._full_at), refused=self.forgotten)
 
     def __len__(self) -> int:
         return len(self._full_at)

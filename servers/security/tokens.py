@@ -10,6 +10,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -142,7 +143,9 @@ class KeyVerifier:
 
     def holdings(self) -> Iterator[Holding]:
         """The tokens that are remembered."""
-        yield TOKENS.holding(len(self._known), self._bytes, refused=self.forgotten)
+        yield replace(TOKENS, entries=self._max_cached, bytes=self._max_bytes).holding(
+            len(self._known), self._bytes, refused=self.forgotten
+        )
 
     def _keep(self, digest: bytes, known: Identity) -> None:
         self._known[digest] = known

@@ -6,6 +6,7 @@ and the Global Server may be away.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from msgspec import Struct
@@ -124,7 +125,9 @@ class UserWords:
 
     def holdings(self) -> Iterator[Holding]:
         """The words in memory."""
-        yield WORDS.holding(len(self.known) + len(self.unsaved) + len(self._without), refused=self.forgotten)
+        yield replace(WORDS, entries=3 * self._most).holding(
+            len(self.known) + len(self.unsaved) + len(self._without), refused=self.forgotten
+        )
 
     def _keep(self, word: _Word, raw: bytes) -> None:
         while len(self.known) >= self._most:

@@ -127,7 +127,7 @@ CANNOT_GROW: dict[str, str] = {
         servers/global_server/losses.py Losses.waiting
         servers/global_server/registrar.py Registrar._prepared
         servers/home/lifecycle.py Lifecycle.known_lives
-        servers/home/peer_presence.py PeerPresence._asking PeerPresence._lives
+        servers/home/peer_presence.py PeerPresence._asking PeerPresence._learning PeerPresence._lives
         servers/messaging/dedup.py Dedup._notes Dedup._positions
         servers/messaging/heartbeats.py PeerMonitor._known
         servers/messaging/history_sender.py HistorySender._eras
