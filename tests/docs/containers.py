@@ -9,7 +9,7 @@ from tests.docs.bounds import ROOMS
 
 CONTAINERS = {
     *("dict", "list", "set", "bytearray", "deque", "OrderedDict", "defaultdict", "Counter", "Queue", "SimpleQueue", "PriorityQueue"),
-    *("LifoQueue", "WeakSet", "WeakValueDictionary", "WeakKeyDictionary", "BackgroundTasks", "Lanes", "Turns"),
+    *("LifoQueue", "WeakSet", "WeakValueDictionary", "WeakKeyDictionary", "BackgroundTasks", "Lanes"),
 }
 MEMORIES = {"lru_cache", "cache"}
 
