@@ -81,5 +81,6 @@ def on_core(core: int) -> Iterator[None]:
 
 
 def town_of(directory: Path, ports: Sequence[int]) -> Town:
-    """The town whose data lie in `directory`, with the ports of a Global Server and of h1."""
-    return Town.of(load(Installation(directory, ports[0], {"h1": ports[1]}, (), tuple)))
+    """The town whose data lie in `directory`, with the ports of a Global Server and of h1, h2 and so on."""
+    homes = {f"h{number}": port for number, port in enumerate(ports[1:], 1)}
+    return Town.of(load(Installation(directory, ports[0], homes, (), tuple)))

@@ -1,4 +1,4 @@
-"""The victims: `python -m bench.fair.victim DIRECTORY PORT PORT [--nothing SECONDS]`. Rule: they do what people do, and time it from when
+"""The victims: `python -m bench.fair.victim DIRECTORY PORT PORT… [--nothing SECONDS]`. Rule: they do what people do, and time it from when
 it was due.
 
 Twenty popups a second between twenty pairs, and one sign-in a second. Each line of the input says for how many seconds, and is answered by
@@ -90,7 +90,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.fair.victim")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("ports", type=int, nargs=2)
+    parser.add_argument("ports", type=int, nargs="+")
     parser.add_argument("--nothing", type=float, metavar="SECONDS")
     arguments = parser.parse_args()
     town = town_of(arguments.directory, arguments.ports)
