@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from msgspec.structs import asdict, fields
 
-from domain.event import Event, stored_fields, stream_uid
+from domain.event import Event, stream_uid
 
 OWN = "originator_id"  # the owner is the user whose stream it is: `user-42`, `account-42`
 
@@ -29,14 +29,6 @@ def owner(rule: str, stream: str, state: dict[str, Any]) -> int:
         return stream_uid(stream)
     uid: int = state[rule]
     return uid
-
-
-def event_with_owners(event: Event) -> dict[str, Any]:
-    """All fields of an event, its stream and version included, for a snapshot; the personal ones as `Personal`."""
-    fields = stored_fields(event) | {"originator_id": event.originator_id, "originator_version": event.originator_version}
-    for field, rule in event.PERSONAL.items():
-        fields[field] = Personal(owner(rule, event.originator_id, fields), fields[field])
-    return fields
 
 
 def owners(event: Event) -> set[int]:

@@ -7,7 +7,7 @@ from domain.errors import Invalid, UnknownMessage
 from domain.event import Event
 from domain.events.home import MessageBounced, MessageDone, MessageErased, MessageExpired, MessageQueued, MessagesDelivered, ReceiptQueued
 from domain.mailbox.commands import Acknowledge, Expire, MarkDone, QueueMessage, QueueReceipt, Resume
-from domain.mailbox.state import MAX_WAITING, MailboxState, Waiting
+from domain.mailbox.state import MAX_WAITING, MailboxState, WaitingMessage
 
 
 def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> list[Event]:
@@ -62,9 +62,9 @@ def resume(mailbox: MailboxState, command: Resume, now: float) -> list[Event]:
     """Take out everything that the client has, and every message that has lost its text because its sender was erased. A number that was
     never given belongs to a mailbox that was lost, so it says nothing about this one; the session's verdict will be `gap`."""
     gone: list[Event] = [
-        MessageErased(at=now, cause=command.cause, seq=event.seq, id=event.id, uid=event.uid, home=event.home)
-        for event in mailbox.waiting.values()
-        if isinstance(event, MessageQueued) and not event.text
+        MessageErased(at=now, cause=command.cause, seq=waiting.seq, id=waiting.id, uid=waiting.uid, home=waiting.home)
+        for waiting in mailbox.waiting.values()
+        if isinstance(waiting, WaitingMessage) and waiting.erased
     ]
     seqs = {event.seq for event in gone if isinstance(event, MessageErased)}
     seen = command.seen if command.seen <= mailbox.last_seq else 0
@@ -72,15 +72,15 @@ def resume(mailbox: MailboxState, command: Resume, now: float) -> list[Event]:
 
 
 def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: float, gone: Collection[int] = ()) -> list[Event]:
-    done: list[Waiting] = []
-    for seq, event in mailbox.waiting.items():
+    done = []
+    for seq, waiting in mailbox.waiting.items():
         if seq > upto:
             break
         if seq not in gone:
-            done.append(event)
+            done.append(waiting)
     if not done:
         return []
-    messages = [(e.id, e.uid, e.home) for e in done if isinstance(e, MessageQueued)]
+    messages = [(each.id, each.uid, each.home) for each in done if isinstance(each, WaitingMessage)]
     return [MessagesDelivered(at=now, cause=cause, upto=upto, session=session, messages=messages)]
 
 
@@ -95,9 +95,9 @@ def mark_done(mailbox: MailboxState, command: MarkDone, now: float) -> list[Even
 def expire(mailbox: MailboxState, command: Expire, now: float) -> list[Event]:
     """Take out messages that waited too long; their senders are told."""
     return [
-        MessageExpired(at=now, cause=event.id, seq=seq, id=event.id, uid=event.uid, home=event.home)
-        for seq, event in mailbox.waiting.items()
-        if isinstance(event, MessageQueued) and event.at < command.before
+        MessageExpired(at=now, cause=waiting.id, seq=seq, id=waiting.id, uid=waiting.uid, home=waiting.home)
+        for seq, waiting in mailbox.waiting.items()
+        if isinstance(waiting, WaitingMessage) and waiting.at < command.before
     ]
 
 

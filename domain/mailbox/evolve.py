@@ -1,24 +1,27 @@
 """How a mailbox's events change `MailboxState`. Rule: an event never fails to apply."""
 
-from domain.aggregate import Folds, unchanged
+from sys import intern
+
+from domain.aggregate import Folds, Places, unchanged
 from domain.events import home as events
-from domain.mailbox.state import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState
+from domain.mailbox.state import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState, WaitingMessage, WaitingReceipt
 
 
 def _message_queued(mailbox: MailboxState, event: events.MessageQueued) -> None:
-    mailbox.last_seq = event.seq
-    mailbox.waiting[event.seq] = event
+    seq, id, uid, home = event.seq, event.id, event.uid, intern(event.home)
+    mailbox.last_seq = seq
+    mailbox.waiting[seq] = WaitingMessage(seq, event.originator_version, id, uid, home, event.at, not event.text)
     mailbox.messages += 1
-    mailbox.open[event.id, event.uid] = event.home
+    mailbox.open[id, uid] = home
     if len(mailbox.open) > OPEN_MESSAGES + mailbox.messages:
         del mailbox.open[next(iter(mailbox.open))]
 
 
 def _receipt_queued(mailbox: MailboxState, event: events.ReceiptQueued) -> None:
     mailbox.last_seq = event.seq
-    mailbox.waiting[event.seq] = event
+    mailbox.waiting[event.seq] = WaitingReceipt(event.seq, event.originator_version)
     if len(mailbox.waiting) - mailbox.messages > MAX_RECEIPTS:
-        oldest = next(seq for seq, waiting in mailbox.waiting.items() if isinstance(waiting, events.ReceiptQueued))
+        oldest = next(seq for seq, waiting in mailbox.waiting.items() if isinstance(waiting, WaitingReceipt))
         del mailbox.waiting[oldest]
 
 
@@ -59,3 +62,12 @@ FOLDS: Folds = {
     events.MailboxClosed: _closed,
     events.MessageBounced: unchanged,  # its sender is told; a message that waited is taken out when the mailbox closes
 }
+
+
+def _placed(mailbox: MailboxState, event: events.MessageQueued | events.ReceiptQueued, position: int, size: int) -> None:
+    waiting = mailbox.waiting.get(event.seq)
+    if waiting is not None:
+        waiting.position, waiting.size = position, size
+
+
+PLACES: Places = {events.MessageQueued: _placed, events.ReceiptQueued: _placed}

@@ -1,20 +1,48 @@
 """A user's mailbox: what waits, numbered by `seq`, until a client acknowledges it. Rule: only `evolve.py` changes it.
 
-The state keeps the waiting events themselves, because a session shows their fields.
+A text that waits is kept once, in the log. The state knows of each event that waits where the log has it, and what the rules ask for.
 """
 
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
+from msgspec import Struct
+
 from domain.event import stream_uid
-from domain.events.home import MessageQueued, ReceiptQueued
-from domain.personal import event_with_owners
+from domain.personal import Personal
 
 MAX_WAITING = 1_000  # unacknowledged messages; beyond that the sender gets a `bounced` receipt
 MAX_RECEIPTS = 1_000  # unacknowledged receipts; beyond that the oldest is forgotten: a client that never acks must not grow the mailbox
 OPEN_MESSAGES = 1_000  # delivered messages that can still be marked done
 
-Waiting = MessageQueued | ReceiptQueued
+
+class WaitingReceipt(Struct, gc=False):
+    """A receipt that waits. `version`: of its event in the stream of the mailbox; `position`: in the log, 0 until it is on disk; `size`: in
+    bytes, as it is stored."""
+
+    seq: int
+    version: int
+    position: int = 0
+    size: int = 0
+
+
+class WaitingMessage(Struct, gc=False):
+    """A message that waits, with the same fields. `uid` and `home`: the sender's; `at`: when it came; `erased`: the sender has left for
+    good, and nobody can read the text any more."""
+
+    seq: int
+    version: int
+    id: str
+    uid: int
+    home: str
+    at: float
+    erased: bool = False
+    position: int = 0
+    size: int = 0
+
+
+Waiting = WaitingMessage | WaitingReceipt
 
 
 @dataclass(slots=True)
@@ -33,21 +61,48 @@ class MailboxState:
     def __post_init__(self) -> None:
         stream_uid(self.stream)  # nothing may be decided in a stream that no user can have, whatever another server sent
 
+    @property
+    def unplaced(self) -> int:
+        """The version of the first waiting event whose place in the log is not known; 0 when all are."""
+        return next((each.version for each in self.waiting.values() if not each.position), 0)
+
     def to_snapshot(self) -> dict[str, Any]:
-        """The whole state as plain data and `Personal` values."""
+        """The whole state as plain data and `Personal` values. Of each sender there is a mark that reads as False once the key is gone."""
+        messages = [w for w in self.waiting.values() if isinstance(w, WaitingMessage)]
+        receipts = [w for w in self.waiting.values() if isinstance(w, WaitingReceipt)]
         return {
             "last_seq": self.last_seq,
             "messages": self.messages,
             "closed": self.closed,
-            "waiting": [[isinstance(e, MessageQueued), event_with_owners(e)] for e in self.waiting.values()],
+            "mail": [[m.seq, m.version, m.id, m.uid, m.home, m.at, m.erased, m.position, m.size] for m in messages],
+            "receipts": [[r.seq, r.version, r.position, r.size] for r in receipts],
+            "senders": [[uid, Personal(uid, True)] for uid in dict.fromkeys(m.uid for m in messages if not m.erased)],
             "open": [[id_, sender, home or "", home is None] for (id_, sender), home in self.open.items()],
         }
 
     def from_snapshot(self, data: dict[str, Any]) -> None:
-        """Take over the state that `to_snapshot` gave."""
+        """Take over the state that `to_snapshot` gave, or the one of before, which held the waiting events themselves."""
         self.last_seq, self.messages = data["last_seq"], data["messages"]
         self.closed = data.get("closed", False)
-        self.open = {(id_, sender): None if done else home for id_, sender, home, done in data["open"]}
-        for message, fields in data["waiting"]:
-            event = (MessageQueued if message else ReceiptQueued)(**fields)
-            self.waiting[event.seq] = event
+        self.open = {(id_, sender): None if done else intern(home) for id_, sender, home, done in data["open"]}
+        if "waiting" in data:
+            self.waiting = {fields["seq"]: _of_event(message, fields) for message, fields in data["waiting"]}
+            return
+        ids = {id_: id_ for id_, _ in self.open}  # each id is in memory once
+        gone = {uid for uid, present in data["senders"] if not present}
+        found: list[Waiting] = [WaitingReceipt(*receipt) for receipt in data["receipts"]]
+        for seq, version, id_, uid, home, at, erased, position, size in data["mail"]:
+            found.append(WaitingMessage(seq, version, ids.get(id_, id_), uid, intern(home), at, erased or uid in gone, position, size))
+        self.waiting = {each.seq: each for each in sorted(found, key=_seq)}
+
+
+def _seq(waiting: Waiting) -> int:
+    return waiting.seq
+
+
+def _of_event(message: bool, fields: dict[str, Any]) -> Waiting:
+    """What waits, of the fields of its event. Its place in the log is not among them."""
+    seq, version = fields["seq"], fields["originator_version"]
+    if not message:
+        return WaitingReceipt(seq, version)
+    return WaitingMessage(seq, version, fields["id"], fields["uid"], intern(fields["home"]), fields["at"], not fields["text"])

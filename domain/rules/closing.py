@@ -7,9 +7,9 @@ AccountClosed (Global) -> every home: CloseUser -> UserClosed, with which their 
 
 from domain.aggregate import Deciders
 from domain.event import Event
-from domain.events.home import ContactRemoved, LoggedOff, MailboxClosed, MessageBounced, MessageErased, MessageQueued, UserClosed
+from domain.events.home import ContactRemoved, LoggedOff, MailboxClosed, MessageBounced, MessageErased, UserClosed
 from domain.mailbox.commands import MailboxCommand
-from domain.mailbox.state import MailboxState
+from domain.mailbox.state import MailboxState, WaitingMessage
 from domain.user.commands import UserCommand
 from domain.user.state import UserState
 
@@ -53,9 +53,9 @@ def close_mailbox(mailbox: MailboxState, command: CloseMailbox, now: float) -> l
     if mailbox.closed:
         return []
     bounced: list[Event] = [
-        MessageBounced(at=now, cause=event.id, id=event.id, uid=event.uid, home=event.home, why="closed")
-        for event in mailbox.waiting.values()
-        if isinstance(event, MessageQueued)
+        MessageBounced(at=now, cause=waiting.id, id=waiting.id, uid=waiting.uid, home=waiting.home, why="closed")
+        for waiting in mailbox.waiting.values()
+        if isinstance(waiting, WaitingMessage)
     ]
     return [*bounced, MailboxClosed(at=now, cause=command.cause)]
 
@@ -63,9 +63,9 @@ def close_mailbox(mailbox: MailboxState, command: CloseMailbox, now: float) -> l
 def drop_erased(mailbox: MailboxState, command: DropErased, now: float) -> list[Event]:
     """Take out the messages of an erased sender, which nobody has seen."""
     return [
-        MessageErased(at=now, cause=command.cause, seq=event.seq, id=event.id, uid=event.uid, home=event.home)
-        for event in mailbox.waiting.values()
-        if isinstance(event, MessageQueued) and event.uid == command.sender
+        MessageErased(at=now, cause=command.cause, seq=waiting.seq, id=waiting.id, uid=waiting.uid, home=waiting.home)
+        for waiting in mailbox.waiting.values()
+        if isinstance(waiting, WaitingMessage) and waiting.uid == command.sender
     ]
 
 

@@ -47,6 +47,7 @@ def rules_for(home: str) -> Rules:
         deciders=user_deciders.DECIDERS | mailbox_deciders.DECIDERS | closing.DECIDERS | seal_deciders.DECIDERS,
         folds=user_folds.FOLDS | mailbox_folds.FOLDS | seal_folds.FOLDS,
         policies=POLICIES,
+        places=mailbox_folds.PLACES,
     )
 
 

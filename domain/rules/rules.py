@@ -33,6 +33,7 @@ class Rules:
     deciders: Mapping[type, Callable[[Any, Any, float], list[Event]]]
     folds: Mapping[type, Callable[[Any, Any], None]]
     policies: Mapping[type, Policy] = field(default_factory=dict)
+    places: Mapping[type, Callable[[Any, Any, int, int], None]] = field(default_factory=dict)
 
     def new_state(self, stream: str) -> State:
         """The state of a stream without events."""
@@ -47,6 +48,12 @@ class Rules:
         """Apply the next event of the state's stream."""
         self.folds[type(event)](state, event)
         state.version = event.originator_version
+
+    def place(self, state: State, event: Event, position: int, size: int) -> None:
+        """Note where the log has an event that was applied: its position, and how many bytes are stored there."""
+        note = self.places.get(type(event))
+        if note is not None:
+            note(state, event, position, size)
 
     def react(self, event: Event, source: str) -> Sequence[Command]:
         """What this server wants to happen because of an event that `source` has stored."""

@@ -7,9 +7,10 @@ Who may write the store's file may write a state that never was. So each checkpo
 one whose proof is wrong, or missing as before there were proofs, is passed over, and the state is folded from the events.
 """
 
+import contextlib
 import hmac
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -53,20 +54,31 @@ class Checkpoints:
             complete, data = msgpack.unpackb(found[1], strict_map_key=False)
             state.from_snapshot(data)
             state.version = found[0]
-        for number, source, topic, data in self._database.execute(
-            "SELECT e.version, s.word, t.word, e.data FROM entries e JOIN words s ON s.number = e.source JOIN words t ON t.number = e.topic"
-            " WHERE e.stream = ? AND e.version > ? AND e.version <= ? AND e.source = coalesce(?, e.source) ORDER BY e.version",
-            (stream, state.version, version, home),
-        ):
+        for number, position, source, topic, data in self._rows("e.version > ? AND e.version <= ?", stream, state.version, version, home):
             complete = complete and number == state.version + 1
-            try:
+            with _readable(topic, stream, number):
                 event = self._decode(source, stream, number, topic, data)
                 RULES.evolve(state, event)
-            except Unavailable:
-                raise
-            except Exception as error:  # bytes or a topic that a later version of Flash wrote may fail in any way
-                raise Unavailable(f"{topic} at {stream}/{number} cannot be read by this version of Flash") from error
+                RULES.place(state, event, position, len(data))
         return state, complete
+
+    def events(self, stream: str, versions: Sequence[int], home: int | None) -> list[Event]:
+        """The events of a stream that have these versions, in order. Raises `Unavailable` as `state` does."""
+        found: list[Event] = []
+        which = f"e.version IN ({', '.join('?' * len(versions))})"
+        for number, _, source, topic, data in self._rows(which, stream, *versions, home):
+            with _readable(topic, stream, number):
+                found.append(self._decode(source, stream, number, topic, data))
+        return found
+
+    def _rows(self, which: str, *values: Any) -> sqlite3.Cursor:
+        """Version, position, source, topic and data. `values`: the stream, what `which` asks for, the server that speaks for the stream."""
+        return self._database.execute(
+            "SELECT e.version, e.position, s.word, t.word, e.data FROM entries e"  # noqa: S608 - ours
+            " JOIN words s ON s.number = e.source JOIN words t ON t.number = e.topic"
+            f" WHERE e.stream = ? AND {which} AND e.source = coalesce(?, e.source) ORDER BY e.version",
+            values,
+        )
 
     def _newest(self, stream: str, version: int) -> tuple[int, bytes] | None:
         """The newest checkpoint up to `version` that proves itself."""
@@ -128,6 +140,16 @@ class Checkpoints:
         count = "SELECT count(*) FROM (SELECT 1 FROM entries WHERE stream = ? AND version > (" + newest + ") AND version <= ? LIMIT ?)"  # noqa: S608
         (events,) = self._database.execute(count, (stream, stream, version, version, least)).fetchone()
         return bool(events >= least)
+
+
+@contextlib.contextmanager
+def _readable(topic: str, stream: str, version: int) -> Iterator[None]:
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception as error:  # bytes or a topic that a later version of Flash wrote may fail in any way
+        raise Unavailable(f"{topic} at {stream}/{version} cannot be read by this version of Flash") from error
 
 
 def _nothing(personal: Personal) -> Any:

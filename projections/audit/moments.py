@@ -58,7 +58,8 @@ class Moments:
         home = self._checkpoints.home(uid)
         streams = (f"user-{uid}", f"mailbox-{uid}")
         (user, first), (mailbox, second) = (self._checkpoints.state(s, self._checkpoints.version_at(s, at, home), home) for s in streams)
-        return StateAt(person, at, user, mailbox, first and second)
+        waiting = self._checkpoints.events(streams[1], [each.version for each in mailbox.waiting.values()], home)
+        return StateAt(person, at, user, mailbox, first and second, waiting)
 
     def presence(self, uid: int, at: float) -> Presence:
         """What this user's own home knew of their presence: its own fold, of the three events that still matter (the last of all, the last

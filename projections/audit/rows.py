@@ -5,9 +5,11 @@ in every store that is fed from the same stream, and an export can continue afte
 above those of the eras before, from the era's `base`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from domain.event import Event
 from domain.events.home import UserClosed
 from domain.mailbox.state import MailboxState
 from domain.user.state import UserState
@@ -118,13 +120,15 @@ class Life(NamedTuple):
 
 
 class StateAt(NamedTuple):
-    """A user at a moment, folded by the domain's own folds. `complete`: no event of the two streams is missing from the history."""
+    """A user at a moment, folded by the domain's own folds. `complete`: no event of the two streams is missing from the history. `waiting`:
+    the events that waited in the mailbox."""
 
     person: Person
     at: float
     user: UserState
     mailbox: MailboxState
     complete: bool
+    waiting: Sequence[Event] = ()
 
 
 class Shown(NamedTuple):

@@ -155,6 +155,13 @@ class KeyStore:
             self._remember(found, found.keys())
             return cipher_of(found.get(owner))
 
+    def fetch(self, owners: Collection[int]) -> None:
+        """Read those keys of `owners` that are not in memory, in one visit to the table, so that `cipher` has them at hand. Raises
+        `Unavailable`."""
+        missing = [owner for owner in owners if owner not in self._keys]
+        if missing:
+            self._remember(self.table.read(missing), owners)
+
     def make(self, owners: Iterable[int]) -> None:
         """Have the keys of `owners` in memory, all at once, however many they are. As `have` otherwise."""
         wanted = set(owners)

@@ -55,7 +55,9 @@ from servers.security.rate_limit import RateLimit
 from servers.security.tokens import HOME, KeyVerifier
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.notifier import SessionNotifier
-from servers.sessions.sessions import Session, Sessions
+from servers.sessions.pages import Pages
+from servers.sessions.session import Session
+from servers.sessions.sessions import Sessions
 from servers.sessions.tickets import Tickets
 from servers.store.event_store import Committed, Store
 from servers.store.log.lease import Lease
@@ -189,5 +191,6 @@ def assemble(
     server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, health=health, verifier=verifier,
                         writer=writer, sessions=sessions, contacts=contacts, projections=projections, housekeeping=housekeeping,
                         blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, statuses=statuses,
-                        monotonic=monotonic, new_id=new_id, scheduler=scheduler)  # fmt: skip
+                        monotonic=monotonic, new_id=new_id, scheduler=scheduler,
+                        pages=Pages(store, closed.uids))  # fmt: skip
     return server

@@ -7,7 +7,8 @@ from servers.home.housekeeping import Housekeeping
 from servers.security.tokens import KeyVerifier
 from servers.sessions.blanks import BlankWheel
 from servers.sessions.part_bodies import goodbye_part
-from servers.sessions.sessions import Session, Sessions
+from servers.sessions.session import Session
+from servers.sessions.sessions import Sessions
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +22,7 @@ class Departures:
     housekeeping: Housekeeping
 
     def left(self, uid: int) -> None:
-        """The account `uid` is closed: end its sessions, and drop its messages from the sessions of everybody else."""
+        """The account `uid` is closed: end its sessions, and take its messages out of the mailboxes of everybody else who is here."""
         self.verifier.forget_refused()
         self.global_client.forget(uid)
         for session in list(self.sessions.of(uid)):
@@ -29,5 +30,4 @@ class Departures:
             self.sessions.remove(session)
             session.outlet.write((goodbye_part("closed", None),))
             session.outlet.close()
-        self.sessions.drop(uid)
         self.housekeeping.drop_erased(uid)

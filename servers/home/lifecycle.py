@@ -20,7 +20,7 @@ from servers.messaging.private_questions import PrivateAnswers
 from servers.messaging.questions import home_key
 from servers.messaging.word_asking import WordAsking
 from servers.sessions.blanks import BlankWheel
-from servers.sessions.sessions import Session
+from servers.sessions.session import Session
 from servers.store.log.lease import Lease
 from servers.trust.trust import Trust
 from servers.trust.user_words import UserWords

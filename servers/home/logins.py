@@ -1,11 +1,11 @@
 """How the sessions of a home begin and end. Rule: a session is on disk before its client hears of it, and ends once."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from domain.errors import Rejected
+from domain.errors import Rejected, Unavailable
 from domain.event import Event
-from domain.events.home import MessageQueued
 from domain.mailbox.commands import Resume
 from domain.mailbox.state import MailboxState
 from domain.user.commands import LogIn, LogOff
@@ -20,9 +20,11 @@ from servers.home.lifecycle import Lifecycle
 from servers.security.identity import Identity
 from servers.security.rate_limit import RateLimit
 from servers.sessions.blanks import BlankWheel
+from servers.sessions.pages import Pages
 from servers.sessions.part_bodies import goodbye_part, welcome_head
 from servers.sessions.parts import Outlet
-from servers.sessions.sessions import Hello, Session, Sessions
+from servers.sessions.session import Session
+from servers.sessions.sessions import Hello, Sessions
 from servers.sessions.welcome import Welcome
 from servers.writing.writer import Writer
 
@@ -44,6 +46,7 @@ class Logins:
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
     scheduler: Scheduler
+    pages: Pages
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
         """Begin a session; write `welcome` and the waiting messages, as far as the client takes them. Raises `TooManyRequests`, also for
@@ -81,32 +84,34 @@ class Logins:
         if replaced is not None and replaced.uid == who.uid:  # the client knows that this session is dead; this home had not noticed
             self.forget(replaced)
             replaced.outlet.abort()
-        if session.welcome is not None:
-            try:
+        try:
+            if session.welcome is not None:
                 await session.welcome.begun
-            except BaseException:
-                self.end(session, "lost")
-                raise
+            if session.page is not None:
+                with suppress(Unavailable):  # it is read again in a moment
+                    await session.page
+        except BaseException:
+            self.end(session, "lost")
+            raise
         return session
 
     def _begin(self, login: LogIn, hello: Hello, outlet: Outlet, user: UserState, mailbox: MailboxState) -> Session:
         waiting = list(mailbox.waiting.values())
         sent = waiting[0].seq - 1 if waiting else mailbox.last_seq
         must_be_open(user)  # the user may have left for good in the very commit of this login
-        count = sum(isinstance(event, MessageQueued) for event in waiting)
+        count = mailbox.messages
         verdict = "replayed" if count else "fresh"
         if hello.resume_seq is not None:
-            missed = mailbox.last_seq - hello.resume_seq - sum(event.seq > hello.resume_seq for event in waiting)
+            missed = mailbox.last_seq - hello.resume_seq - sum(each.seq > hello.resume_seq for each in waiting)
             if missed:  # acknowledged on another session, expired, or a number that this home never gave
                 verdict = "gap"
         head = welcome_head(login.session, user, self.blanks.interval_s, verdict, count)
-        session = Session(login.session, login.uid, outlet, hello.pong, self.monotonic(), sent)
+        session = Session(login.session, login.uid, outlet, hello.pong, self.monotonic(), sent, self.pages)
         welcome = Welcome(outlet, head, dict(user.contacts), self.contacts.notifier.shown, session.welcomed)
         session.await_welcome(welcome)
         self.sessions.add(session)
         self.blanks.add(session)
-        if waiting:
-            self.sessions.enqueue(session, waiting)
+        session.begin(waiting)
         welcome.start(self.scheduler, login.uid)
         return session
 

@@ -17,7 +17,7 @@ from servers.security.rate_limit import RateLimit
 from servers.security.tokens import KeyVerifier
 from servers.sessions import views
 from servers.sessions.part_bodies import goodbye_part
-from servers.sessions.sessions import Session
+from servers.sessions.session import Session
 from servers.sessions.tickets import Tickets
 
 GOODBYE_SPREAD_S = 5.0  # clients of a home that shuts down come back spread over this time

@@ -17,7 +17,6 @@ from domain.events.home import (
     StatusChanged,
     UserAdopted,
 )
-from domain.mailbox.state import Waiting
 from projections.by_server import HomeProjections
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, UNKNOWN, Change, Presence, PresenceIndex, told_to_contacter
@@ -25,7 +24,8 @@ from projections.server.waiting_mail import WaitingIndex
 from servers.messaging.heartbeats import PeerMonitor
 from servers.sessions.part_bodies import Told, change_view, done_part, status_part
 from servers.sessions.parts import Part
-from servers.sessions.sessions import Session, Sessions
+from servers.sessions.session import Session
+from servers.sessions.sessions import Sessions
 from servers.store.event_store import Committed
 
 
@@ -49,18 +49,19 @@ class SessionNotifier:
     def committed(self, batch: Sequence[Committed]) -> None:
         """This home's own events."""
         changes: list[Change] = []
-        fresh: dict[Session, list[Waiting]] = {}
+        fresh: dict[Session, list[Committed]] = {}
         done: list[tuple[Session, Part]] = []
         chosen: list[StatusChanged] = []
         left: list[int] = []
-        for position, event, _ in batch:
+        for committed in batch:
+            position, event, _ = committed
             kind = type(event)
             fold = WaitingIndex.FOLDS.get(kind)
             if fold is not None and position > self._waiting.position:  # as `apply` does; without it a popup is cheaper by two calls
                 fold(self._waiting, event)
             if kind is MessageQueued or kind is ReceiptQueued:
                 for session in self._sessions.of(event.stream_uid):
-                    fresh.setdefault(session, []).append(event)  # type: ignore[arg-type]
+                    fresh.setdefault(session, []).append(committed)
             elif kind in PresenceIndex.FOLDS:
                 change = self._presence.apply(position, event)
                 if change is not None:
@@ -82,8 +83,8 @@ class SessionNotifier:
         newest = batch[-1].position
         self._presence.position = self._contacters.position = self._waiting.position = self._closed.position = newest
         self._handles.position = newest
-        for session, events in fresh.items():  # everything is folded before anybody is told
-            self._sessions.enqueue(session, events)
+        for session, mail in fresh.items():  # everything is folded before anybody is told
+            session.enqueue(mail)
         for session, part in done:
             session.tell_in_order(part)
         for choice in chosen:

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from domain.events.home import MessageQueued
-from domain.mailbox.state import Waiting
+from domain.events.home import MessageQueued, ReceiptQueued
 from domain.user.state import Contact, UserState
 from projections.server.presence import Change, Presence
 from runtime.times import rfc3339
@@ -25,7 +24,7 @@ def instant(seconds: float | None) -> str | None:
     return None if seconds is None else rfc3339(seconds)
 
 
-def part_of(event: Waiting) -> Part:
+def part_of(event: MessageQueued | ReceiptQueued) -> Part:
     """A waiting mailbox event as the part that a session sends."""
     seq, id = event.seq, event.id
     if isinstance(event, MessageQueued):

@@ -12,7 +12,7 @@ from eventsourcing.persistence import Tracking
 from msgspec.structs import replace
 
 from broker.envelope import EventRecord
-from domain.aggregate import Snapshotable, State
+from domain.aggregate import Placed, Snapshotable, State
 from domain.event import Event
 from domain.integrity.lives import first_life, life_stream
 from domain.integrity.state import LifeState
@@ -29,6 +29,7 @@ from servers.store.log.lease import LeaseTable
 from servers.store.log.positions import notes_of
 
 SNAPSHOT_FORMAT = 1  # raised when the snapshot of a state changes shape; older snapshots are then ignored
+DECODED = 500  # events of a load that are decoded at a time, with their keys in one visit
 MAX_FETCHES = 10  # of keys for one batch; a second one is needed only when another thread has just let go of a key
 
 log = structlog.get_logger()
@@ -140,10 +141,17 @@ class Store:
         snapshot_size: int | None = 0
         if isinstance(state, Snapshotable) and (snapshot := self.log.newest_snapshot(stream)) is not None:
             snapshot_size = len(snapshot[1]) if self._begin_with(state, *snapshot) else None
-        rows = self.log.read_stream(stream, state.version)
-        for row in rows:
-            self.rules.evolve(state, self._event(row))
-        return Loaded(state, snapshot_size, len(rows), sum(len(row.data) for row in rows))
+        snapshot_at, first = state.version, state.unplaced if isinstance(state, Placed) else 0
+        if first:
+            snapshot_size = None
+        rows = self.log.read_stream(stream, first - 1 if first else snapshot_at)
+        for start in range(0, len(rows), DECODED):
+            page = rows[start : start + DECODED]
+            for row, event in zip(page, self.codec.decode_all(page), strict=True):
+                if row.version > state.version:
+                    self.rules.evolve(state, event)
+                self.rules.place(state, event, row.position, len(row.data))
+        return Loaded(state, snapshot_size, state.version - snapshot_at, sum(len(row.data) for row in rows if row.version > snapshot_at))
 
     def _begin_with(self, state: Snapshotable, version: int, stored: bytes) -> bool:
         """Put a stored snapshot into `state`. False when it is not ours, or has another format."""
@@ -189,6 +197,15 @@ class Store:
     def read(self, after: int, limit: int) -> list[Committed]:
         """Up to `limit` events with a position above `after`, in order. Raises `Unavailable`."""
         return [self._committed(row) for row in self.log.read(after, limit)]
+
+    def read_at(self, stream: str, positions: Sequence[int], max_bytes: int) -> list[Committed]:
+        """The events of `stream` at these positions, in order: the first ones, up to the one with which `max_bytes` were read. An event of
+        another stream is left out. Raises `Unavailable`."""
+        rows = [row for row in self.log.read_at(positions, max_bytes) if row.stream == stream]
+        return [
+            Committed(row.position, event, EventRecord(row.position, row.stream, row.version, row.topic, event.at, row.data))
+            for row, event in zip(rows, self.codec.decode_all(rows), strict=True)
+        ]
 
     def _committed(self, row: Row) -> Committed:
         event = self._event(row)

@@ -179,7 +179,13 @@ class Writer(WorkQueue):
     async def _conclude(self, batch: Sequence[UnitOfWork], committed: list[Committed]) -> None:
         """A commit is on disk: destroy the keys of users who have left with it, call the listeners, answer, ask for snapshots."""
         self._last = committed[-1].position
-        erased = [event.stream_uid for _, event, _ in committed if event.ERASES]
+        states, places = self.states, self._rules.places
+        erased: list[int] = []
+        for position, event, record in committed:
+            if (kind := type(event)) in places and (state := states.get(record.stream)) is not None:
+                places[kind](state, event, position, len(record.data))
+            if event.ERASES:
+                erased.append(event.stream_uid)
         erasure = self._erasure
         if erasure is not None and (erased or erasure.unfinished):
             await erasure.destroy(erased)

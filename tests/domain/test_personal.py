@@ -3,7 +3,7 @@
 from domain.event import in_stream
 from domain.events.global_server import UserRegistered
 from domain.events.home import ContactAdded, UserAdopted
-from domain.personal import Personal, erased, event_with_owners, owners
+from domain.personal import erased, owners
 from tests.domain.home_stories import ADOPTED, ANN, BOB, BOB_ADDED, WHEN, message_sent, queued, receipt
 
 
@@ -11,12 +11,6 @@ def at_ann(event, kind="user"):
     """The event as it stands in a stream of Ann's."""
     (there,) = in_stream([event], f"{kind}-{ANN}", 6)
     return there
-
-
-def test_a_personal_value_says_whose_it_is():
-    fields = event_with_owners(at_ann(BOB_ADDED))
-    assert (fields["name"], fields["alias"]) == (Personal(BOB, "Bob"), Personal(ANN, None))
-    assert (fields["handle"], fields["originator_id"], fields["originator_version"]) == ("bob", f"user-{ANN}", 7)
 
 
 def test_the_owners_of_an_event_are_the_people_of_whom_it_says_something():

@@ -27,7 +27,8 @@ from servers.readiness import ReadinessConfig
 from servers.security.identity import Identity
 from servers.sessions import views
 from servers.sessions.parts import Part
-from servers.sessions.sessions import Hello, Session
+from servers.sessions.session import Session
+from servers.sessions.sessions import Hello
 from servers.trust.user_words import user_word
 from tests.servers.fragile import FragileBroker
 from tests.servers.members import mail_from
@@ -149,8 +150,9 @@ class Person:
         return id
 
     async def acks(self, session: Session, window: Window) -> None:
-        """Acknowledge all that came."""
+        """Acknowledge all that came. What the window takes then has come too, where the store can be read."""
         await self.home.acknowledge(self.who, session.id, window.newest)
+        await eventually(lambda: session.page is None or session.page.exception is not None)
 
 
 class Town:

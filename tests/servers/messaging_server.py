@@ -24,6 +24,7 @@ from servers.messaging.words_to_tell import WordsToTell
 from servers.trust.user_words import UserWords, user_word
 from servers.writing.writer import Writer
 from tests.servers.fragile import FragileStore
+from tests.servers.mailboxes import waiting
 from tests.servers.members import REGISTRY, certified
 
 NOW = 1_700_000_000.0
@@ -142,4 +143,4 @@ class Server:
         await asyncio.to_thread(self.store.close)
 
     def mailbox(self, uid):
-        return [(e.id, e.text) for e in self.store.load(f"mailbox-{uid}").waiting.values()]
+        return [(e.id, e.text) for e in waiting(self.store, uid)]

@@ -105,7 +105,7 @@ def state(found: StateAt, *, as_json: bool, text: bool) -> None:
 def state_view(found: StateAt, text: bool) -> dict[str, Any]:
     """The state of a user at a moment, for programs."""
     user, waiting = found.user, []
-    for event in found.mailbox.waiting.values():
+    for event in found.waiting:
         fields = {name: value for name, value in stored_fields(event).items() if name != "at"}
         fields["sent_at"] = instant(fields["sent_at"]) if "sent_at" in fields else None
         fields["settled_at"] = instant(fields["settled_at"]) if "settled_at" in fields else None

@@ -49,6 +49,9 @@ class EventLog(Protocol):
     def read_stream(self, stream: str, after: int = 0) -> list[Row]:
         """The events of a stream with versions above `after`, in order."""
 
+    def read_at(self, positions: Sequence[int], max_bytes: int) -> list[Row]:
+        """The events at these positions, in order: the first ones, up to the one with which `max_bytes` of data are reached."""
+
     def last_position(self) -> int:
         """The position of the newest event; 0 without any."""
 

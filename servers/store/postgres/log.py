@@ -44,6 +44,10 @@ _DROP_OLD_SNAPSHOT = (
     "AND originator_version = (SELECT min(originator_version) FROM {s}.stored_snapshots WHERE originator_id = %(stream)s) "
     "AND originator_version < (SELECT max(originator_version) FROM {s}.stored_snapshots WHERE originator_id = %(stream)s)"
 )
+_AT = (
+    "SELECT {c} FROM (SELECT {c}, sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS before "
+    "FROM {s}.stored_events WHERE notification_id = ANY(%s)) AS found WHERE before < %s ORDER BY notification_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,9 @@ class PostgresLog:
 
     def read_stream(self, stream: str, after: int = 0) -> list[Row]:
         return self._rows("WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version", stream, after)
+
+    def read_at(self, positions: Sequence[int], max_bytes: int) -> list[Row]:
+        return list(map(Row._make, self._ask(_AT, list(positions), max_bytes)))
 
     def last_position(self) -> int:
         last = self._number(_LAST)

@@ -5,6 +5,7 @@ millisecond. One statement for all rows of a batch waits once and costs half the
 """
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -39,6 +40,9 @@ _DROP_OLD_SNAPSHOT = (
     "AND originator_version = (SELECT min(originator_version) FROM stored_snapshots WHERE originator_id = ?1) "
     "AND originator_version < (SELECT max(originator_version) FROM stored_snapshots WHERE originator_id = ?1)"
 )
+_AT = (  # one text for any number of positions, so that it stays compiled
+    f"SELECT rowid, {COLUMNS} FROM stored_events WHERE rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid"  # noqa: S608
+)
 
 
 class SqliteLog:
@@ -71,6 +75,17 @@ class SqliteLog:
 
     def read_stream(self, stream: str, after: int = 0) -> list[Row]:
         return self._rows(STREAM, stream, after, after)
+
+    def read_at(self, positions: Sequence[int], max_bytes: int) -> list[Row]:
+        rows: list[Row] = []
+        size = 0
+        with self._connection() as connection:
+            for row in connection.execute(_AT, (json.dumps(positions),)):
+                rows.append(Row._make(row))
+                size += len(row[4])
+                if size >= max_bytes:
+                    break
+        return rows
 
     def last_position(self) -> int:
         return self._number("SELECT max(rowid) FROM stored_events")

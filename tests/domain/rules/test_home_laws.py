@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from domain.errors import Rejected
 from domain.event import Event, in_stream
-from domain.events.home import MessageQueued, PresenceEvent
+from domain.events.home import PresenceEvent
 from domain.mailbox.commands import Acknowledge, Expire, MarkDone, Resume
-from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, MailboxState
+from domain.mailbox.state import MAX_RECEIPTS, MAX_WAITING, MailboxState, WaitingMessage
 from domain.rules.home import rules_for
 from domain.user.commands import AddContacter, Adopt, LapseStatus, LogIn, RemoveContact, RemoveContacter
 from domain.user.decide import MAX_SESSIONS
@@ -108,7 +108,7 @@ def test_a_mailbox_stays_sound_and_replays(commands, data):
             if hasattr(event, "seq") and event.TOPIC.endswith("queued"):
                 assert event.seq == given_out + 1
                 given_out = event.seq
-        messages = sum(isinstance(event, MessageQueued) for event in state.waiting.values())
+        messages = sum(isinstance(event, WaitingMessage) for event in state.waiting.values())
         assert state.messages == messages <= MAX_WAITING
         assert len(state.waiting) - messages <= MAX_RECEIPTS
         assert state.last_seq == given_out

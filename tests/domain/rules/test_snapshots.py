@@ -1,8 +1,11 @@
 """A snapshot holds the whole state, and says of each personal value whose it is."""
 
 import pytest
+from msgspec.structs import replace
 
+from domain.event import in_stream, stored_fields
 from domain.events.home import ContactChanged, MailboxClosed, MessageDone, UserClosed
+from domain.mailbox.state import WaitingMessage
 from domain.personal import Personal
 from domain.rules.home import rules_for
 from domain.user.commands import HaveSent
@@ -80,7 +83,34 @@ def test_a_users_words_are_their_own_and_a_contacts_name_is_the_contacts():
     assert snapshot["contacts"] == [[BOB, "bob", Personal(BOB, "Bob"), "h2", Personal(ANN, "Bobby"), False]]
 
 
-def test_the_text_of_a_waiting_message_is_its_senders():
-    (_, message), (_, news), _ = given(MAILBOX).state("mailbox-1").to_snapshot()["waiting"]
-    assert (message["text"], message["name"]) == (Personal(BOB, "hi"), Personal(BOB, "Bob"))
-    assert not [value for value in news.values() if isinstance(value, Personal)]
+def test_a_text_that_waits_is_in_no_state_and_each_sender_has_a_mark_that_goes_with_their_key():
+    state, loaded = before_and_after("mailbox-1", MAILBOX)
+    stored = state.to_snapshot()
+    assert stored["senders"] == [[BOB, Personal(BOB, True)]]
+    assert "hi" not in repr(stored)
+    assert "Bob" not in repr(stored)
+    assert [w.erased for w in loaded.waiting.values() if isinstance(w, WaitingMessage)] == [False, False]
+    erased = rules_for("h1").new_state("mailbox-1")
+    erased.from_snapshot(through_msgpack(stored) | {"senders": [[BOB, False]]})
+    assert [w.erased for w in erased.waiting.values() if isinstance(w, WaitingMessage)] == [True, True]
+
+
+def of_79ccbf3(event, message):
+    """How a snapshot of that version held an event that waited, as it is after decryption."""
+    return [message, {**stored_fields(event), "originator_id": "mailbox-1", "originator_version": event.originator_version}]
+
+
+def test_a_snapshot_with_the_waiting_events_in_it_is_read():
+    """As 79ccbf3 wrote them: text and name inside, and no place in the log."""
+    state = given(MAILBOX).state("mailbox-1")
+    one, two, three = in_stream(MAILBOX[:3], "mailbox-1", 0)
+    stored = through_msgpack({
+        "last_seq": 3, "messages": 2, "closed": False,
+        "waiting": [of_79ccbf3(one, True), of_79ccbf3(two, False), of_79ccbf3(replace(three, text=""), True)],
+        "open": [["m1", BOB, "h2", False], ["m2", BOB, "", True]],
+    })  # fmt: skip
+    loaded = rules_for("h1").new_state("mailbox-1")
+    loaded.from_snapshot(stored)
+    assert loaded.unplaced == 1
+    assert loaded.waiting == state.waiting | {3: replace(state.waiting[3], erased=True)}
+    assert (loaded.last_seq, loaded.messages, loaded.open) == (state.last_seq, state.messages, state.open)

@@ -9,6 +9,7 @@ from domain.event import in_stream
 from domain.events.home import MessageBounced, MessageDone, MessagesDelivered
 from tests.domain.home_stories import WHEN
 from tests.servers.commands import contact, send
+from tests.servers.mailboxes import waiting
 from tests.servers.members import Correspondent
 from tests.servers.messaging.test_outbox_and_inbox import dead_letters, deliver, opened, record
 from tests.support.waiting import eventually
@@ -20,7 +21,7 @@ def told_by(uid, event, position):
 
 
 def receipts(server, uid=1):
-    return [(e.id, e.state) for e in server.store.load(f"mailbox-{uid}").waiting.values()]
+    return [(e.id, e.state) for e in waiting(server.store, uid)]
 
 
 FORGED = {

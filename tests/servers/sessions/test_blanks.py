@@ -3,8 +3,9 @@
 import pytest
 
 from servers.sessions.blanks import SLOTS, BlankWheel
-from servers.sessions.sessions import Session
+from servers.sessions.session import Session
 from tests.servers.homes import Clock, Window, shown
+from tests.servers.sessions.stored_mail import StoredMail
 
 
 class Answering(Session):
@@ -17,7 +18,7 @@ class Answering(Session):
 
 
 def session(window, pong=False, id="s1"):
-    return Answering(id, 1, window, pong, 0.0, 0)
+    return Answering(id, 1, window, pong, 0.0, 0, StoredMail())
 
 
 class Wheel:

@@ -14,13 +14,14 @@ from servers.home import logins as home_module
 from servers.sessions.blanks import SLOTS
 from servers.sessions.part_bodies import Told, change_view
 from servers.sessions.parts import Part
-from servers.sessions.sessions import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, PRESENCE, Session
+from servers.sessions.session import ACK_WINDOW, FLUSH, MAX_BACKLOG, MAX_LAG, PRESENCE
 from tests.domain.home_stories import queued, receipt
 from tests.servers.homes import Town, Window, shown
+from tests.servers.sessions.stored_mail import session
 
 
-def session(window):
-    return Session("s1", 1, window, False, 0.0, 0)
+def commit(client, events):
+    client.pages.commit(client, events)
 
 
 def messages(first, last):
@@ -37,7 +38,7 @@ def seqs(window):
 def test_at_most_a_window_of_messages_is_unacked():
     window = Window()
     client = session(window)
-    client.enqueue(messages(1, 200))
+    commit(client, messages(1, 200))
     assert seqs(window) == list(range(1, ACK_WINDOW + 1))
     client.acked(1)
     assert seqs(window)[-1] == ACK_WINDOW + 1
@@ -50,15 +51,15 @@ def test_at_most_a_window_of_messages_is_unacked():
 def test_receipts_need_no_window():
     window = Window()
     client = session(window)
-    client.enqueue(messages(1, ACK_WINDOW))
-    client.enqueue([receipt(ACK_WINDOW + n) for n in range(1, 100)])
+    commit(client, messages(1, ACK_WINDOW))
+    commit(client, [receipt(ACK_WINDOW + n) for n in range(1, 100)])
     assert len(window.parts) == ACK_WINDOW + 99
 
 
 def test_an_idle_session_owns_nothing():
     window = Window()
     client = session(window)
-    client.enqueue(messages(1, 10))
+    commit(client, messages(1, 10))
     client.acked(10)
     assert (client.queue, client.unacked, client.backlog) == (None, None, None)
 
@@ -67,10 +68,10 @@ def test_a_slow_client_keeps_a_bounded_number_of_references_and_is_then_dropped(
     window = Window()
     window.slow = True
     client = session(window)
-    client.enqueue(messages(1, MAX_LAG))
+    commit(client, messages(1, MAX_LAG))
     assert window.parts == []
     assert not window.aborted
-    client.enqueue(messages(MAX_LAG + 1, MAX_LAG + 1))
+    commit(client, messages(MAX_LAG + 1, MAX_LAG + 1))
     assert window.aborted
     assert MAX_LAG >= MAX_WAITING + MAX_RECEIPTS, "a full mailbox must fit"
 
@@ -128,7 +129,7 @@ def test_what_was_kept_is_sent_when_the_transport_drains():
     window.slow = True
     client = session(window)
     client.tell(Part("presence", b"1"))
-    client.enqueue(messages(1, 3))
+    commit(client, messages(1, 3))
     window.slow = False
     client.tell(Part("presence", b"2"))
     assert window.parts == [], "in order: what was kept goes first"
@@ -141,7 +142,7 @@ def test_an_ended_session_sends_nothing():
     window = Window()
     client = session(window)
     client.closed = True
-    client.enqueue(messages(1, 3))
+    commit(client, messages(1, 3))
     assert window.parts == []
 
 
@@ -327,7 +328,7 @@ def test_a_burst_is_sent_to_a_client_that_takes_it_and_only_one_that_does_not_is
     quick, slow = Window(), Window()
     slow.slow = True
     for window in (quick, slow):
-        session(window).enqueue([receipt(seq) for seq in range(1, MAX_LAG + 2)])
+        commit(session(window), [receipt(seq) for seq in range(1, MAX_LAG + 2)])
     assert (quick.aborted, len(quick.bodies("receipt"))) == (False, MAX_LAG + 1)
     assert (slow.aborted, slow.parts) == (True, [])
 
@@ -336,7 +337,7 @@ def test_what_was_kept_while_the_transport_was_full_comes_in_order_and_in_portio
     window = Window()
     window.slow = True
     client = session(window)
-    client.enqueue(messages(1, 10))
+    commit(client, messages(1, 10))
     for number in range(FLUSH + 5):
         client.tell(Part("done", b'{"id":%d}' % number))
     window.slow = False

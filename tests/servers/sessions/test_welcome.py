@@ -12,9 +12,9 @@ from runtime.scheduler import Scheduler
 from servers.sessions import views
 from servers.sessions.listing import SLICE
 from servers.sessions.parts import Part
-from servers.sessions.sessions import Session
 from servers.sessions.welcome import MAX_KEPT_BYTES, Welcome
 from tests.servers.homes import Town, Window
+from tests.servers.sessions.stored_mail import session as a_session
 from tests.support.waiting import eventually
 
 QUIET = 3 * SLICE  # contacts to whom nothing happens
@@ -193,7 +193,7 @@ NAME = "N" * 500
 
 
 def long_welcome(window, by_hand, contacts=1_000):
-    session = Session("s1", 1, window, False, 0.0, 0)
+    session = a_session(window)
     listed = {uid: Contact(uid, f"u{uid}", NAME, "h1", None, False) for uid in range(contacts)}
     welcome = Welcome(window, HEAD, listed, lambda uid, home: Presence(1, "online", None, "", ""), session.welcomed)
     session.await_welcome(welcome)

@@ -224,7 +224,6 @@ async def test_the_erasure_of_somebody_whom_nobody_knows_touches_nobody(town):
     await erased_at(town, stranger, "h2")
     assert people_in_memory(home) == cached - {f"user-{stranger.uid}", f"mailbox-{stranger.uid}"}
     assert home.writer.states.dropped <= 2
-    assert home.sessions.searched == 0
     assert home.verifier.cached == tokens, "nobody else's token is checked anew"
     home.writer.states.clear()
     other = town.person("other", "h2")
@@ -251,5 +250,4 @@ async def test_an_erasure_finds_what_holds_something_of_the_person(town, friends
     await erases(town, ann)
     await erased_at(town, ann, "h1", "h2")
     assert home.writer.states.dropped - before <= len(here) + 1, "ann's own stream came with her closing"
-    assert home.sessions.searched == 1, "only one window of bob's was behind"
     assert SECRET not in repr(list(home.writer.states.values()))
