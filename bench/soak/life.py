@@ -18,11 +18,12 @@ from tests.faults.checker import Ledger
 from tests.faults.people import PACE, PASSWORD, Person, Window
 from tests.support.waiting import eventually
 
-# Seconds between two deeds of one of those who do them, on average. With the times that deeds take, these are about 20 messages, a login,
-# half a registration, half an erasure, 4 bad requests and a question to the audit in each second.
-TALK_S, ABSENCE_S, VISIT_S, BAD_S, QUESTION_S = 1.0, 4.0, 4.0, 0.25, 1.0
-ABSENT, VISITORS = 6, 4  # at once, at most
-AWAY_S = 3.0  # messages wait for so long
+# Seconds between two deeds of one of those who do them, on average. With the times that deeds take, each second has about 20 messages, a
+# login, nearly a registration and an erasure, 4 bad requests and a question to the audit. Few people send much, so that what a server
+# remembers of each (the 4,096 messages that they sent last) has its full size after twenty minutes.
+TALK_S, ABSENCE_S, VISIT_S, BAD_S, QUESTION_S = 0.25, 1.0, 4.0, 0.25, 1.0
+ABSENT, VISITORS = 2, 4  # at once, at most
+AWAY_S = 1.5  # messages wait for so long
 ARRIVED_S = 180.0  # RabbitMQ needs a minute to come back on busy cores, and mail some seconds more
 
 T = TypeVar("T")

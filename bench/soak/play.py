@@ -27,7 +27,7 @@ from tests.faults.installation import PACE
 from tests.faults.people import PASSWORD, Crowd
 from tests.support.rabbitmq import PrivateRabbit
 
-RESIDENTS = 20  # half of them at each home
+RESIDENTS = 6  # half of them at each home
 OPS = "opal"
 KILL_EVERY, KILL_AT, DOWN_S = 4, 2, 3.0  # in the middle of every fourth minute, the second one first
 MINUTE_S = 60.0
