@@ -7,9 +7,9 @@ directory as all events.
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from domain.errors import Invalid
 from domain.events.global_server import (
@@ -79,6 +79,15 @@ class Enrolment:
 NOT_ENROLLED = Enrolment()
 
 
+class Question(NamedTuple):
+    """What the index is asked by a search; see `WordIndex.find`."""
+
+    anywhere: str
+    narrowed: Mapping[str, str]
+    after: int
+    most: int
+
+
 class Directory(LogFold):
     """Users and homes. `last_uid`: the highest number that was ever given."""
 
@@ -90,7 +99,7 @@ class Directory(LogFold):
         self.enrolments: dict[str, Enrolment] = {}
         self._uids: dict[str, int] = {}
         self._residents: Counter[str] = Counter()
-        self._index = WordIndex(SEARCH_FIELDS)
+        self.index = WordIndex(SEARCH_FIELDS)
 
     def by_handle(self, handle: str) -> Listed | None:
         """The user with this handle, whatever its case."""
@@ -122,7 +131,12 @@ class Directory(LogFold):
     def search(
         self, text: str = "", fields: Mapping[str, str] | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None
     ) -> tuple[list[Listed], str | None]:
-        """A page of users in the order of uids, and the cursor of the next page, or None.
+        """A page of users, found at once: see `question` and `page`."""
+        question = self.question(text, fields, limit, cursor)
+        return self.page(question, self.index.find(*question))
+
+    def question(self, text: str, fields: Mapping[str, str] | None, limit: int, cursor: str | None) -> Question:
+        """What the index must be asked for a page of users in the order of uids, and the cursor of the next page, or None.
 
         Every word of `text` must begin a word of some field, and every word of each of `fields` must begin a word of that field. Case
         and accents do not matter. Raises `Invalid` for an unknown field, a bad `limit` (1 to `MAX_LIMIT`) or `cursor`, or too long a text.
@@ -139,9 +153,13 @@ class Directory(LogFold):
         if cursor and not _CURSOR.fullmatch(cursor):
             raise Invalid("cursor", "the `next` of an earlier page")
         after = int(cursor, 16) if cursor else 0
-        found = self._index.find(text, narrowed, after, limit + 1)
-        page = [self.users[uid] for uid in found[:limit]]
-        return page, f"{page[-1].uid:x}" if len(found) > limit else None
+        return Question(text, narrowed, after, limit + 1)
+
+    def page(self, question: Question, found: Sequence[int]) -> tuple[list[Listed], str | None]:
+        """The users whom the index has found, but for those who have left meanwhile, and the cursor of the next page, or None."""
+        limit = question.most - 1
+        page = [user for uid in found[:limit] if (user := self.users.get(uid)) is not None]
+        return page, f"{found[limit - 1]:x}" if len(found) > limit else None
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Everything, as plain data and `Personal` values."""
@@ -164,7 +182,7 @@ class Directory(LogFold):
         self.users[user.uid] = user
         self._uids[user.handle] = user.uid
         self._residents[user.home] += 1
-        self._index.put(user.uid, {"handle": user.handle, **user.profile})
+        self.index.put(user.uid, {"handle": user.handle, **user.profile})
 
     def _registered(self, event: UserRegistered) -> None:
         self._list(Listed(event.uid, event.handle, event.home, event.profile))
@@ -174,13 +192,13 @@ class Directory(LogFold):
         before = self.users[event.uid]
         after = Listed(before.uid, before.handle, before.home, with_changes(before.profile, event.changes))
         self.users[event.uid] = after
-        self._index.put(after.uid, {"handle": after.handle, **after.profile})
+        self.index.put(after.uid, {"handle": after.handle, **after.profile})
 
     def _closed(self, event: AccountClosed) -> None:
         user = self.users.pop(event.uid)
         del self._uids[user.handle]
         self._residents[user.home] -= 1
-        self._index.drop(event.uid)
+        self.index.drop(event.uid)
 
     def _announced(self, event: HomeAnnounced) -> None:
         self.homes[event.name] = ListedHome(event.name, event.url)

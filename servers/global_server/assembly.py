@@ -25,6 +25,7 @@ from servers.global_server.own_life import OwnLife
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
+from servers.global_server.searches import Searches
 from servers.global_server.service import GlobalServer, Limits
 from servers.global_server.sign_in import SignIn, SignInLimits
 from servers.global_server.uid_blocks import UidBlocks
@@ -137,18 +138,19 @@ def assemble(
     questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses,
                           own_life, keeper, vouching)  # fmt: skip
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
-    passwords = Passwords(config.password_cost)
+    passwords, searches = Passwords(config.password_cost), Searches(directory.index)
     sign_in = SignIn(SignInLimits.of(config, monotonic), Familiar(clock), store, config.directory / "sign-in.familiar")
     clock_check = ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock)
     lifecycle = Lifecycle(broker=broker, requests=requests, answers=answers, store=store, directory=directory, current=current,
                           projector=projector, erasure=erasure, writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers,
                           eras=eras, presence=presence,
-                          with_presence=bool(config.integrators), questions=questions, passwords=passwords, sign_in=sign_in,
+                          with_presence=bool(config.integrators), questions=questions, passwords=passwords, searches=searches,
+                          sign_in=sign_in,
                           trust=trust, registrar=registrar, cards=cards, mail_check=mail_check, keeper=keeper, own_life=own_life,
                           clock_check=clock_check,
                           readiness=Readiness(GLOBAL, writer, inbox, outbox, broker, clock_check, config.readiness))  # fmt: skip
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
-                        writer=writer, uids=uids, passwords=passwords, sign_in=sign_in, signer=signer, verifier=verifier,
+                        writer=writer, uids=uids, passwords=passwords, searches=searches, sign_in=sign_in, signer=signer, verifier=verifier,
                         console_verifier=console_verifier, limits=Limits.of(config, monotonic),
                         clock=clock, new_id=new_id, scheduler=scheduler)  # fmt: skip
 

@@ -13,6 +13,7 @@ from servers.global_server.own_life import OwnLife
 from servers.global_server.presence_view import PresenceView
 from servers.global_server.questions import Questions
 from servers.global_server.registrar import Registrar
+from servers.global_server.searches import Searches
 from servers.global_server.sign_in import SignIn
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
@@ -39,6 +40,7 @@ class Lifecycle(Components):
     questions: Questions
     answers: PrivateAnswers
     passwords: Passwords
+    searches: Searches
     sign_in: SignIn
     trust: Trust
     registrar: Registrar
@@ -98,6 +100,7 @@ class Lifecycle(Components):
             self.projector,
         )
         await asyncio.to_thread(self.passwords.close)
+        await asyncio.to_thread(self.searches.close)
         log.info("global.stopped")
 
     def ready(self) -> str | None:

@@ -72,7 +72,7 @@ def _of(server: GlobalServer) -> Iterator[Holding]:
     parts, limits = server.lifecycle, server.limits
     owners: tuple[Holder, ...] = (
         server.verifier, server.console_verifier, limits.lookups, limits.profile_changes, *server.sign_in.limits.every,
-        server.sign_in.familiar, server.passwords.hashing, server.presence_view.feed, server.scheduler,
+        server.sign_in.familiar, server.passwords.hashing, server.searches, server.presence_view.feed, server.scheduler,
     )  # fmt: skip
     for owner in owners:
         yield from owner.holdings()

@@ -21,6 +21,7 @@ from servers.global_server.current_directory import CurrentDirectory
 from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
 from servers.global_server.presence_view import PresenceView
+from servers.global_server.searches import Searches
 from servers.global_server.sign_in import SignIn
 from servers.global_server.subscribers import Subscriber
 from servers.global_server.uid_blocks import UidBlocks
@@ -69,6 +70,7 @@ class GlobalServer:
     writer: Writer
     uids: UidBlocks
     passwords: Passwords
+    searches: Searches
     sign_in: SignIn
     signer: Signer
     verifier: KeyVerifier
@@ -181,7 +183,8 @@ class GlobalServer:
     async def search(self, who: Identity, words: str, fields: Mapping[str, str], limit: int, cursor: str | None) -> views.Users:
         """One page of users. Raises `Invalid`, `TooManyRequests`."""
         self.limits.lookups.take(who.uid)
-        users, following = self.directory.search(words, fields, limit, cursor)
+        question = self.directory.question(words, fields, limit, cursor)
+        users, following = self.directory.page(question, await self.searches.find(who.uid, question))
         return views.Users([self._view(user) for user in users], following)
 
     async def user(self, who: Identity, uid: int) -> views.User:

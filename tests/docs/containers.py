@@ -73,6 +73,9 @@ CANNOT_GROW: dict[str, str] = {
         servers/store/postgres/rows.py PostgresView._readings
         servers/writing/unit_of_work.py UnitOfWork.events
     """,
+    "what is registered and changed while one search is made, a tenth of a second": """
+        projections/directory/word_index.py WordIndex._changes
+    """,
     "its owner bounds it and declares it": """
         runtime/background_task.py BackgroundTasks._tasks
         runtime/lanes.py Lanes._rest Lanes._turns
