@@ -26,6 +26,7 @@ class Bound:
     each: int = 0
     bytes: int = 0  # 0: as many entries as may be, of the size of one
     per: str = ""
+    cache: bool = False  # what makes room for others can be had again, so that this is worth no word
 
     @property
     def most_bytes(self) -> int:

@@ -1,5 +1,14 @@
 """The largest value of the last one or two minutes. Rule: noting a value costs one comparison; who reads it changes nothing."""
 
+from typing import Protocol
+
+
+class Turning(Protocol):
+    """What counts by the minute."""
+
+    def turn(self) -> None:
+        """A minute is over."""
+
 
 class Peak:
     """A value in seconds, and the name of what took so long. `turn` ends a minute."""

@@ -24,6 +24,7 @@ SOURCES = Bound(
     entries=MOST_SOURCES + 1,
     each=400,
     per="kind of line",
+    cache=True,
 )
 
 log = structlog.get_logger()

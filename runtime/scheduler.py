@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from runtime.bounds import Bound, Holding
 from runtime.deferred import Deferred
 from runtime.lanes import Lanes
-from runtime.peak import Peak
+from runtime.peak import Peak, Turning
 
 BUDGET_S = 0.002  # in each pass: a popup takes about six passes, so the jobs delay it by 12 ms at most
 JOBS = Bound(
@@ -75,7 +75,7 @@ class Scheduler:
         self.longest = Peak()  # step of a job, in seconds
         self.late = Peak()  # tick of the loop, in seconds: `runtime/ticker.py`
         self.late_ticks = 0
-        self.peaks = [self.longest, self.late]  # of this process, which all end their minute together
+        self.each_minute: list[Turning] = [self.longest, self.late]  # what is told when a minute of this process has ended
         self._longest_s, self._longest_name = 0.0, ""  # since the last tick
 
     @property

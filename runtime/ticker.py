@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class Ticker:
-    """Watches one loop, notes in `scheduler.late` how late its ticks are, and ends the minutes of the process' peaks."""
+    """Watches one loop, notes in `scheduler.late` how late its ticks are, and says when a minute has ended."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -56,8 +56,8 @@ class Ticker:
                 log.warning("loop.late", late_ms=round(late_s * 1000), job=cause)
         if now >= self._minute_at:
             self._minute_at = now + MINUTE_S
-            for peak in self._scheduler.peaks:
-                peak.turn()
+            for each in self._scheduler.each_minute:
+                each.turn()
 
 
 @contextlib.asynccontextmanager

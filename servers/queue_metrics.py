@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -11,6 +12,8 @@ from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.private_questions import PrivateAnswers
 from servers.trust.trust import Trust
+
+log = structlog.get_logger()
 
 
 def held_everywhere(parts: Components, trust: Trust, cards: Cards, answers: PrivateAnswers, check: MailCheck) -> Iterator[Holding]:
@@ -28,6 +31,15 @@ class QueueMetrics(Collector):
 
     def __init__(self, *sources: Callable[[], Iterable[Holding]]) -> None:
         self._sources = sources
+        self._said: dict[str, int] = {}  # how much each queue had refused when the log spoke of it last
+
+    def turn(self) -> None:
+        """A minute is over: say which queues have refused something in it, one line each."""
+        for name, each in self._by_name().items():
+            refused = each.refused - self._said.get(name, 0)
+            if refused > 0 and not each.bound.cache:
+                log.warning("queue.refused", queue=name, refused=refused, entries=each.entries, bytes=each.size)
+            self._said[name] = each.refused
 
     def collect(self) -> Iterator[Metric]:
         """The present values."""

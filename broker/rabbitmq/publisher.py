@@ -31,6 +31,7 @@ FRAMES = Bound(
     within=("_publish",),
     entries=4_096,  # a home's keys: one for each other home, each size of a batch, and each user who comes and goes
     each=600,
+    cache=True,
 )
 PERSISTENT = 2  # AMQP's delivery mode for messages that must be on disk before they are confirmed
 

@@ -29,6 +29,7 @@ ROWS = Bound(
     within=("shared_row",),
     entries=SHARED_ROWS,
     each=24_000,
+    cache=True,
 )
 HEADINGS = ("Time", "Server", "Event", "User", "Details", "Cause")
 

@@ -43,6 +43,7 @@ FAREWELLS = Bound(
     within=("LongPolls._farewells",),
     entries=MAX_FAREWELLS,
     each=1_000,
+    cache=True,
 )
 
 

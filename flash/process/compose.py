@@ -177,8 +177,7 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
         registry.register(GlobalMetrics(server, audit))
         proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
         console = OpsConsole(server, audit)
-        tails = Tails(console)
-        pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port), tails)
+        pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port), tails := Tails(console))
         edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
         registry.register(global_queues(server, edge.holdings, tails.holdings))
         try:

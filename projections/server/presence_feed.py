@@ -27,6 +27,7 @@ CHANGES = Bound(
     within=("Feed.changes",),
     entries=KEPT_CHANGES + KEPT_CHANGES // 8,
     bytes=KEPT_BYTES,
+    cache=True,
 )
 BEGINNING = "0"  # the cursor before the first change of all
 _CURSOR = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{8})")

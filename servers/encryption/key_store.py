@@ -29,6 +29,7 @@ KEYS = Bound(
     within=("KeyStore._keys",),
     entries=KEYS_IN_MEMORY,
     each=130,
+    cache=True,
 )
 CIPHERS = Bound(
     name="ciphers",
@@ -38,6 +39,7 @@ CIPHERS = Bound(
     within=("KeyStore.ready",),
     entries=CIPHERS_IN_MEMORY,
     each=2_500,
+    cache=True,
 )
 
 log = structlog.get_logger()

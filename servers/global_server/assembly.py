@@ -80,7 +80,7 @@ def assemble(
     console_verifier.set_keys(signer.public_keys())
     verifier.refused = console_verifier.refused = projections.closed.uids
     store = Store(config.store_url, GLOBAL, rules.RULES, config.keys_url)
-    scheduler.peaks.append(store.waited)
+    scheduler.each_minute.append(store.waited)
     with store.closed_on_failure():
         trust = Trust(GLOBAL, store.keys.table, clock)
         trust.certify_itself()

@@ -65,7 +65,9 @@ class GlobalMetrics(Collector):
 
 def global_queues(server: GlobalServer, *others: Callable[[], Iterable[Holding]]) -> QueueMetrics:
     """The queues and caches of the Global Server, and of `others`, such as its edge and its console."""
-    return QueueMetrics(partial(_of, server), *others)
+    queues = QueueMetrics(partial(_of, server), *others)
+    server.scheduler.each_minute.append(queues)
+    return queues
 
 
 def _of(server: GlobalServer) -> Iterator[Holding]:

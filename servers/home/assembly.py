@@ -90,7 +90,7 @@ def assemble(
     verifier.refused = closed.uids
     rules = home_rules.rules_for(name)
     store = Store(config.store_url, name, rules, config.keys_url)
-    scheduler.peaks.append(store.waited)
+    scheduler.each_minute.append(store.waited)
     table = store.lease()
     lease = None if table is None else Lease(table, name, config.holder, config.lease_s)
     broker = broker if lease is None else leased(broker, lease)

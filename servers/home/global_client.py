@@ -39,6 +39,7 @@ REMEMBERED = Bound(
     within=("GlobalClient._users",),
     entries=REMEMBERED_USERS,
     each=2_500,  # a name has at most 500 letters
+    cache=True,
 )
 MOST_REASONS = 100  # that were logged
 RETRY_S = 1.0

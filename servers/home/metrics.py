@@ -44,7 +44,9 @@ class HomeMetrics(Collector):
 
 def home_queues(home: HomeServer, *others: Callable[[], Iterable[Holding]]) -> QueueMetrics:
     """The queues and caches of a home, and of `others`, such as its edge."""
-    return QueueMetrics(partial(_of, home), *others)
+    queues = QueueMetrics(partial(_of, home), *others)
+    home.scheduler.each_minute.append(queues)
+    return queues
 
 
 def _of(home: HomeServer) -> Iterator[Holding]:

@@ -26,6 +26,7 @@ BELIEVED = Bound(
     within=("Belief.believed",),
     entries=MOST_BELIEVED,
     each=500,
+    cache=True,
 )
 
 log = structlog.get_logger()

@@ -37,6 +37,7 @@ NONCES = Bound(
     within=("PrivateAnswers._nonces",),
     entries=MOST_NONCES,
     each=110,
+    cache=True,
 )
 TRIES = 3  # with what we know of each other; with our card; with a newer card of theirs
 OLD = "this question was asked before, or too long ago: do the clocks agree?"

@@ -20,6 +20,7 @@ RECENT = Bound(
     within=("RecentCommits._commits", "RecentCommits._firsts", "RecentCommits._sizes"),
     entries=MAX_EVENTS,
     bytes=MAX_BYTES,
+    cache=True,
 )
 
 

@@ -42,6 +42,7 @@ NOBODIES = Bound(
     within=("Nobodies._since",),
     entries=MOST_NOBODIES,
     each=130,
+    cache=True,
 )
 
 log = structlog.get_logger()

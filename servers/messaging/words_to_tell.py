@@ -22,6 +22,7 @@ TOLD = Bound(
     within=("WordsToTell.known_to",),
     entries=MOST_REMEMBERED,
     each=140,
+    cache=True,
 )
 NOBODY: frozenset[int] = frozenset()
 

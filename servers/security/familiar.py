@@ -23,6 +23,7 @@ HANDLES = Bound(
     within=("Familiar._places",),
     entries=MAX_HANDLES,
     each=200,  # eight places
+    cache=True,
 )
 
 

@@ -22,6 +22,7 @@ KEYS = Bound(
     entries=MAX_KEYS,
     each=420,  # a handle and an address
     per="limit",
+    cache=True,
 )
 
 

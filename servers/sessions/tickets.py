@@ -33,6 +33,7 @@ TICKETS = Bound(
     within=("Tickets.held",),
     entries=10_000,
     each=330,
+    cache=True,
 )
 
 log = structlog.get_logger()

@@ -37,6 +37,7 @@ BOXES = Bound(
     entries=MOST_CIPHERS,
     each=2_500,
     per="direction",
+    cache=True,
 )
 
 UNREADABLE = "unreadable"  # this is no box

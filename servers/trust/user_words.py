@@ -26,6 +26,7 @@ WORDS = Bound(
     within=("UserWords.known", "UserWords._uids", "UserWords._without", "UserWords.unsaved"),
     entries=3 * WORDS_IN_MEMORY,
     each=560,
+    cache=True,
 )
 
 

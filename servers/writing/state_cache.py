@@ -24,6 +24,7 @@ STATES = Bound(
     within=("StateCache", "StateCache.loaded", "StateCache._weights"),
     entries=WriterConfig().max_state_bytes // PER_STATE,
     bytes=WriterConfig().max_state_bytes,
+    cache=True,
 )
 
 

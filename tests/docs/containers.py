@@ -23,7 +23,7 @@ CANNOT_GROW: dict[str, str] = {
         edge/http/dispatch.py Dispatcher._exact Dispatcher._fixed Dispatcher._patterns
         edge/http/ops_routes.py description
         edge/http/server.py EdgeServer.routes
-        runtime/scheduler.py Scheduler.peaks
+        runtime/scheduler.py Scheduler.each_minute
         servers/encryption/key_store.py NoKeys.ready
         servers/global_server/config.py GlobalConfig.integrators
         servers/messaging/eras.py Eras.listeners
@@ -39,12 +39,13 @@ CANNOT_GROW: dict[str, str] = {
         servers/trust/card.py Peers.on_learned
         servers/writing/writer.py Writer.listeners
     """,
-    "its keys are names in our own code: routes, statuses, codes, parts, streams, projections, clocks": """
+    "its keys are names in our own code: routes, statuses, codes, parts, streams, projections, clocks, queues": """
         broker/embedded/journal_file.py JournalFile._ends
         edge/http/metrics.py EdgeMetrics._refused EdgeMetrics.answered EdgeMetrics.over_share EdgeMetrics.parts
         edge/http/shares.py Shares.refused
         servers/messaging/clock_check.py ClockCheck.ahead_s
         servers/messaging/eras.py EraKeeper._noted Eras.known
+        servers/queue_metrics.py QueueMetrics._said
         servers/store/sqlite/log.py _insertion
         servers/writing/projector.py Projector._saved
     """,
