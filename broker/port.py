@@ -1,9 +1,11 @@
 """The `Broker` port: what Flash needs of a message broker. Rule: every implementation passes the tests in `tests/broker/contract`.
 
 Unavailable
-└── Unroutable  503  no queue takes a message
+└── NotTaken        503  a queue does not take a message; the broker itself is well
+    └── Unroutable  503  there is no such queue
 """
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +21,11 @@ MSGPACK = "application/msgpack"
 MAX_PER_TURN = 32  # messages handed over in one turn of the loop: a peer that sends many must not make everybody else wait
 
 
-class Unroutable(Unavailable):
+class NotTaken(Unavailable):
+    """A queue refuses a message, because it is full or was lost meanwhile."""
+
+
+class Unroutable(NotTaken):
     """No queue takes a message."""
 
     def __init__(self, exchange: str, keys: Collection[str]) -> None:
@@ -109,10 +115,12 @@ class Broker(Protocol):
         stream `flash.calls.<server>` with them. When the broker is away this returns at once, and they are declared on connecting,
         before anything can be published. Where our user may not make them, the broker counts as away until somebody else has."""
 
-    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Return once the broker has every message on disk, in order. Raises `Unavailable`, at once when the broker is away; any part
-        of the messages may be published all the same. So it is when the caller is cancelled. Raises `Unroutable` when the broker has
-        every message on disk but those with `mandatory` that no queue takes."""
+    def publish(self, outgoing: Sequence[Outgoing]) -> "Future[None]":
+        """Begin to publish; the order of the calls is the order of the messages. The future is done once the broker has every message on
+        disk. Raises `Unavailable` when the broker is away, and so does the future when it goes away; any part of the messages may be
+        published all the same. So it is when the future is cancelled. The future raises `NotTaken` when a queue refuses a message, and
+        `Unroutable` when the broker has every message on disk but those with `mandatory` that no queue takes. A queue that does not
+        confirm delays its own messages only."""
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:
         """Hand the messages of `flash.home.<server>` to `handler`, in order, up to `prefetch` unacked. Survives reconnects:

@@ -17,7 +17,7 @@ from servers.messaging.inbox import Inbox
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.outbox import Outbox
 from servers.messaging.private_questions import PrivateAnswers
-from servers.messaging.receivers import Receivers
+from servers.messaging.receivers import WORDS, Receivers
 from servers.writing.writer import Writer
 
 STARTED = time.time()  # when this process began, a second late at most, because importing takes that long
@@ -97,6 +97,13 @@ def mail(inbox: Inbox, receivers: Receivers, check: MailCheck) -> Iterator[Metri
                             len(inbox.set_back | check.ahead))  # fmt: skip
     yield CounterMetricFamily("flash_mail_sent_again", "How often a server was sent again what it lacked.", receivers.again)
     yield GaugeMetricFamily("flash_mail_behind", "Servers that are sent mail again, or cannot be sent any.", len(receivers.behind))
+    behind, now = [receivers.known[name] for name in receivers.behind], receivers.clock()
+    reasons = GaugeMetricFamily("flash_mail_behind_reasons", "The same by what keeps their mail back.", labels=["why"])
+    for why in WORDS:
+        reasons.add_metric([why], sum(receiver.why == why for receiver in behind))
+    yield reasons
+    oldest = max((now - receiver.since for receiver in behind), default=0.0)
+    yield GaugeMetricFamily("flash_mail_behind_seconds", "For how long the one of them has waited that has waited for longest.", oldest)
 
 
 def belief(inbox: Inbox, answers: PrivateAnswers, peers: PeerMonitor) -> Iterator[Metric]:

@@ -20,6 +20,7 @@ from runtime.deferred import Deferred
 from servers.messaging.clock_check import ClockCheck
 from servers.messaging.inbox import Inbox
 from servers.messaging.outbox import Outbox
+from servers.messaging.receivers import WORDS
 from servers.store.log.positions import PROBE
 from servers.writing.writer import Writer
 
@@ -114,8 +115,7 @@ class Readiness:
                 f"{topology.HISTORY} is in era {history.era}, which has this log up to {history.held} only: the stream was begun anew, and "
                 f"the events up to {history.fresh} are published again."
             )
-        if behind := sorted(self.outbox.receivers.behind):
-            yield f"Mail is not taken by, or sent again to: {', '.join(behind[:NAMED])}{' and others' if len(behind) > NAMED else ''}."
+        yield from self._behind()
         if self.inbox.set_back:
             yield (
                 f"The log of {', '.join(sorted(self.inbox.set_back)[:NAMED])} ends below what is committed of it here: it was set back, "
@@ -126,6 +126,15 @@ class Readiness:
             yield f"{self.inbox.dead} messages became dead letters since the start{left_out}."
         if (wrong := self.clock_check.wrong()) is not None:
             yield wrong
+
+    def _behind(self) -> Iterator[str]:
+        """Which other servers get no mail at the moment, and why; those that have waited for longest."""
+        receivers = self.outbox.receivers
+        behind = sorted((receivers.known[name] for name in receivers.behind), key=lambda receiver: (receiver.since, receiver.name))
+        for receiver in behind[:NAMED]:
+            yield f"Mail for {receiver.name} has waited for {receivers.clock() - receiver.since:.0f} s: {WORDS[receiver.why]}."
+        if len(behind) > NAMED:
+            yield f"Mail for {len(behind) - NAMED} other servers waits as well."
 
     def _where(self, what: str, refused: str) -> str:
         """The stream that does not take it, as RabbitMQ's administrator knows it; nothing for mail, which goes to queues."""

@@ -146,7 +146,7 @@ class EmbeddedBroker:
             self._inboxes[name] = Inbox(name, self._journal)
         return self._inboxes[name]
 
-    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
+    def publish(self, outgoing: Sequence[Outgoing]) -> asyncio.Future[None]:
         if not self._connected:
             raise _closed()
         publishing, size = self._publishing, sum([len(message.body) for message in outgoing])
@@ -155,13 +155,15 @@ class EmbeddedBroker:
             raise Unavailable("too much waits for the broker's disk")
         publishing[0] += len(outgoing)
         publishing[1] += size
-        try:
-            await self._publish(outgoing)
-        finally:
-            publishing[0] -= len(outgoing)
-            publishing[1] -= size
+        published = self._publish(outgoing)
+        published.add_done_callback(partial(self._published, len(outgoing), size))
+        return published
 
-    async def _publish(self, outgoing: Sequence[Outgoing]) -> None:
+    def _published(self, messages: int, size: int, _: asyncio.Future[None]) -> None:
+        self._publishing[0] -= messages
+        self._publishing[1] -= size
+
+    def _publish(self, outgoing: Sequence[Outgoing]) -> asyncio.Future[None]:
         routed: list[tuple[str, bytes]] = []
         unroutable: list[Outgoing] = []
         for message in outgoing:
@@ -176,16 +178,14 @@ class EmbeddedBroker:
                 batch.streams.setdefault(queue, []).append(body)
             else:
                 batch.messages.append((queue, None, body))
-        if routed:
-            await self._commit()
-        if unroutable:
-            raise Unroutable(unroutable[0].exchange, {message.key for message in unroutable})
+        stored = self._commit()
+        return _but(stored, Unroutable(unroutable[0].exchange, {each.key for each in unroutable})) if unroutable else stored
 
-    async def _commit(self) -> None:
+    def _commit(self) -> asyncio.Future[None]:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._journal.batch.waiters.append(waiter)
         self._journal.wake()
-        await waiter
+        return waiter
 
     def _committed(self, batch: Batch) -> None:
         self._inboxes[DEAD].depth -= len(batch.moves)
@@ -278,6 +278,18 @@ class EmbeddedBroker:
 
     async def drop_dead(self, ids: Collection[str]) -> int:
         return await self._dead.drop(ids)
+
+
+def _but(stored: asyncio.Future[None], failure: Unroutable) -> asyncio.Future[None]:
+    """Fails as soon as the rest is stored."""
+    failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fail(rest: asyncio.Future[None]) -> None:
+        if not failing.done():
+            failing.set_exception((None if rest.cancelled() else rest.exception()) or failure)
+
+    stored.add_done_callback(fail)
+    return failing
 
 
 def _closed() -> Unavailable:

@@ -22,7 +22,7 @@ UNKNOWN = "under an alarm"  # what we say when the reason cannot be found in the
 async def why_blocked(url: str, timeout_s: float) -> str:
     """In RabbitMQ's words, such as `low on memory`; empty when it takes what is published. Raises `Unavailable` when it does not say."""
     connection = new_connection(url)
-    publishing: asyncio.Task[None] | None = None
+    publishing: asyncio.Future[None] | None = None
     try:
         with _reasons() as reasons:
             async with or_unavailable(), asyncio.timeout(timeout_s):
@@ -30,7 +30,7 @@ async def why_blocked(url: str, timeout_s: float) -> str:
                 exchange = HOMES if await has_exchange(connection, HOMES) else ""  # on which everybody may publish
                 publisher = await Publisher.on(await connection.channel(on_return_raises=True), Writer(connection), user_of(url))
                 for _ in range(2):  # RabbitMQ takes the first message even during an alarm
-                    publishing = asyncio.create_task(publisher.publish([Outgoing(exchange, NOBODY, b"")]))
+                    publishing = publisher.publish([Outgoing(exchange, NOBODY, b"")])
                     while not (await asyncio.wait((publishing,), timeout=LOOK_S))[0]:
                         if await is_blocked(connection):
                             return reasons[-1] if reasons else UNKNOWN

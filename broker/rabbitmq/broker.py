@@ -167,9 +167,14 @@ class RabbitBroker:
         if (link := self._link) is not None:
             await self._attach(link, self._declare_server(server, link))
 
-    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
+    def publish(self, outgoing: Sequence[Outgoing]) -> asyncio.Future[None]:
         if self._attaching:
-            await self._attaching.wait()  # a reader that was opened at "next" before this call must get these messages
+            return asyncio.create_task(self._publish_soon(outgoing))
+        return self._live_link().publisher.publish(outgoing)
+
+    async def _publish_soon(self, outgoing: Sequence[Outgoing]) -> None:
+        """A reader that was opened at "next" before these messages must get them."""
+        await self._attaching.wait()
         await self._live_link().publisher.publish(outgoing)
 
     async def consume(self, server: str, handler: Callable[[Delivery], None], prefetch: int = 256) -> Consumer:

@@ -31,13 +31,16 @@ async def declare_topology(connection: Connection, channel: AbstractChannel) -> 
 
 
 async def declare_server(connection: Connection, channel: AbstractChannel, server: str, *, anew: bool) -> None:
-    """Declare and bind the queues of one server; those that exist already only with `anew`, in case that a binding is missing. Raises
+    """Declare the queues of one server that are missing, and bind them; those that exist already are bound only with `anew`, in case that
+    a binding is missing. One that somebody made with other arguments stays: to declare it would cost the whole connection. Raises
     `Unavailable` when one is missing that we may not make."""
     queues = server_queues(server)
-    if anew or not await _are_there(connection, (), queues):
+    complete = await _are_there(connection, (), queues)
+    if anew or not complete:
         async with _with_rights(f"queues of {server!r}"):
-            for queue in queues:
-                await _declare_queue(channel, queue)
+            for queue in () if complete else queues:
+                if not await _are_there(connection, (), (queue,)):
+                    await _declare_queue(channel, queue)
             for binding in server_bindings(server):
                 await _bind(channel, binding)
 

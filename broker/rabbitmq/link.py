@@ -33,7 +33,7 @@ class LinkConfig:
 
     connect_timeout_s: float = 10.0  # a connection, its channels and the topology take 0.1 s; a broker that hangs answers none of it
     close_timeout_s: float = 3.0  # for a farewell to a broker that may be gone
-    confirm_timeout_s: float = 20.0  # without a confirm for this long, and without an alarm, the broker hangs
+    confirm_timeout_s: float = 20.0  # when something waits for its confirm, nothing at all was confirmed for so long, and there is no alarm
     look_s: float = 1.0  # between two looks for alarms and overdue confirms; one costs 20 µs, a timeout for each message 5
 
 
@@ -178,16 +178,16 @@ class Link:
         await declare_server(self._connection, self.control, server, anew=anew)
 
     async def _watch(self) -> None:
-        """Note alarms, and give the link up when a confirm is overdue although there is no alarm."""
+        """Note alarms, and give the link up when RabbitMQ confirms nothing although there is no alarm. One queue may be late by itself."""
         loop = asyncio.get_running_loop()
-        oldest, since = 0, loop.time()
+        settled, since = 0, loop.time()
         while not self.lost.done():
             await asyncio.sleep(self._config.look_s)
             blocked = await is_blocked(self._connection)
             if blocked is not self.blocked:
                 self.blocked = blocked
                 log.warning("broker.blocked" if blocked else "broker.unblocked", broker=self.name)
-            if blocked or not oldest or oldest != self.publisher.unconfirmed:
-                oldest, since = self.publisher.unconfirmed, loop.time()
+            if blocked or not self.publisher.unconfirmed or settled != self.publisher.settled:
+                settled, since = self.publisher.settled, loop.time()
             elif loop.time() - since >= self._config.confirm_timeout_s:
                 self.lose("confirms are overdue")

@@ -18,7 +18,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from broker.port import Outgoing, Unroutable
+from broker.port import NotTaken, Outgoing, Unroutable
 from broker.rabbitmq.writer import Writer
 from domain.errors import Unavailable
 from runtime.bounds import Bound, Holding
@@ -50,7 +50,7 @@ class Batch(asyncio.Future[None]):
         self._left -= 1
         if self._left == 0 and not self.done():
             if self._refused:
-                super().set_exception(Unavailable("the broker refused a message"))
+                super().set_exception(NotTaken("its queue refused a message"))
             elif self._returned:
                 super().set_exception(Unroutable(next(iter(self._returned.values())), self._returned))
             else:
@@ -63,6 +63,10 @@ class Batch(asyncio.Future[None]):
         else:
             self._refused = True
         self.set_result(None)
+
+    def nothing(self) -> None:
+        """There is no message to wait for."""
+        super().set_result(None)
 
     def abandon(self) -> None:
         """Nothing more will be heard of the messages."""
@@ -89,18 +93,24 @@ class Publisher:
 
     @property
     def unconfirmed(self) -> int:
-        """The oldest delivery tag without a confirm, or 0."""
-        return next(iter(self._channel.confirmations), 0)
+        """How many messages lack their confirm."""
+        return len(self._channel.confirmations)
 
-    async def publish(self, outgoing: Sequence[Outgoing], headers: Mapping[str, Any] | None = None) -> None:
-        """Return once RabbitMQ has confirmed every message. Raises `Unavailable`. The order of calls is the order of messages."""
+    @property
+    def settled(self) -> int:
+        """How many messages were confirmed, refused or returned so far."""
+        return self._channel.delivery_tag - len(self._channel.confirmations)
+
+    def publish(self, outgoing: Sequence[Outgoing], headers: Mapping[str, Any] | None = None) -> asyncio.Future[None]:
+        """Done once RabbitMQ has confirmed every message; it has `Unavailable` otherwise. The order of calls is the order of messages."""
+        batch = Batch(len(outgoing))
         if self._abandoned:
-            raise Unavailable("the connection to the broker was lost")
-        if outgoing:
-            batch = Batch(len(outgoing))
-            for message in outgoing:
-                self._send(message, headers, batch)
-            await batch
+            batch.abandon()
+        elif not outgoing:
+            batch.nothing()
+        for message in () if self._abandoned else outgoing:
+            self._send(message, headers, batch)
+        return batch
 
     def _send(self, message: Outgoing, headers: Mapping[str, Any] | None, batch: Batch) -> None:
         channel = self._channel

@@ -126,7 +126,7 @@ def assemble(
                                  believed=lambda: peers.beat_now())  # fmt: skip
     clock_check = ClockCheck(name, store, OpenUntilEnrolled(requests), clock, monotonic, config.clock)
     housekeeping = Housekeeping(writer, sessions, presence, projections.waiting, config.housekeeping, clock, clock_check.may_expire,
-                                OverdueMail(store, writer, outbox.receivers, lambda who: peers.is_up(who)))  # fmt: skip
+                                OverdueMail(store, writer, outbox.receivers, lambda who: peers.is_up(who), outbox.blocks))  # fmt: skip
     blanks: BlankWheel[Session] = BlankWheel(config.blank_s, monotonic, lambda session: server.silent(session))
     departures = Departures(verifier, global_client, sessions, blanks, housekeeping)
     run = f"{clock():017.6f} {new_id()}"  # of two processes under one name, the one that started first has the lower run

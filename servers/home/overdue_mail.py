@@ -10,6 +10,7 @@ from eventsourcing.persistence import Tracking
 
 from domain.events.home import MessageSent
 from domain.mailbox.commands import QueueReceipt
+from servers.messaging.mail_blocks import MailBlocks
 from servers.messaging.receivers import Receiver, Receivers
 from servers.store.event_store import Store
 from servers.store.log.positions import settled
@@ -23,12 +24,13 @@ log = structlog.get_logger()
 @dataclass(slots=True, eq=False)
 class OverdueMail:
     """The popups of one home's users that are on their way. `is_up`: whether a server is heard; one that is heard, and can be sent to, says
-    by itself what it has."""
+    by itself what it has; `blocks`: where in the log each server has mail."""
 
     store: Store
     writer: Writer
     receivers: Receivers
     is_up: Callable[[str], bool]
+    blocks: MailBlocks
     bounced: int = 0
 
     async def bounce(self, before: float, now: float) -> None:
@@ -41,7 +43,8 @@ class OverdueMail:
 
     async def _bounce(self, server: str, receiver: Receiver, before: float, now: float) -> bool:
         """One portion of the log for one server. False when nothing more of it is overdue."""
-        start = max(receiver.settled, receiver.confirmed)
+        known = max(receiver.settled, receiver.confirmed)
+        start = self.blocks.clear_until(server, known, receiver.addressed)
         if start >= receiver.addressed:
             return False
         portion = await self.store.run_reader(self.store.read, start, PORTION)
@@ -59,7 +62,7 @@ class OverdueMail:
             for event in (committed.event for committed in overdue)
             if isinstance(event, MessageSent) and event.to_home == server
         ]  # fmt: skip
-        if max(receiver.settled, receiver.confirmed) > start:  # its word came meanwhile
+        if max(receiver.settled, receiver.confirmed) > known:  # its word came meanwhile
             return True
         await self.writer.submit(receipts, trackings=[Tracking(settled(server), overdue[-1].position)])
         receiver.settled = overdue[-1].position

@@ -21,7 +21,7 @@ from domain.integrity.lives import life_began, life_stream
 from servers.encryption.event_codec import ENCRYPTED
 from servers.lives.history_since import HistorySince
 from servers.store.log.event_log import Row
-from servers.store.log.positions import MAILED, RELAY
+from servers.store.log.positions import MAILED, RELAY, TAKEN
 
 JUMP = 100_000  # positions that are left out; a server at full load uses as many in half a minute, and its history is never so late
 JUMP_BLIND = 5_000_000  # the same where no history says how far the server had come; a seal can cover twice as many
@@ -145,5 +145,5 @@ def _trackings(saved: Mapping[str, int], since: HistorySince, blind: bool) -> di
     trackings |= {HISTORY: since.last}
     if blind:
         trackings[RELAY] = 0
-        trackings |= dict.fromkeys([name for name in trackings if name.startswith(MAILED)], 0)
+        trackings |= dict.fromkeys([name for name in trackings if name.startswith((MAILED, TAKEN))], 0)
     return {name: position for name, position in trackings.items() if position}

@@ -37,6 +37,7 @@ class HistorySender:
     signer: HistorySigner | None
     max_batch: int
     max_bytes: int
+    failure: Unavailable | None = field(default=None, init=False)  # never: each batch is confirmed when it was sent
     era: int = field(default=0, init=False)  # 0: not known yet
     held: int = field(default=0, init=False)
     fresh: int = field(default=0, init=False)
@@ -103,6 +104,13 @@ class HistorySender:
             self._missing = False
             self.held, self.fresh = 0, max(self.fresh, last)
             log.warning("history.stream_came_back", server=self.server, era=self.era, position=last)
+
+    def open_from(self) -> int:
+        """Each batch is confirmed when it was sent."""
+        return self.follower.given + 1
+
+    async def rewind(self) -> None:
+        """Nothing is under way."""
 
     @property
     def starting(self) -> bool:

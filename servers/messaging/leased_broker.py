@@ -38,10 +38,10 @@ class _LeasedBroker:
         """Whether the broker is connected and the lease is held."""
         return self._broker.connected and self._lease.held
 
-    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
+    def publish(self, outgoing: Sequence[Outgoing]) -> "asyncio.Future[None]":
         """As the broker does, while the lease is held. Raises `Unavailable`."""
         self._check()
-        await self._broker.publish(outgoing)
+        return self._broker.publish(outgoing)
 
     async def serve(self, key: str, handler: Handler) -> None:
         """As the broker does; a question that comes while the lease is not held gets no answer."""

@@ -6,15 +6,20 @@ The history gets the stored bytes; what other servers get is `servers/messaging/
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from broker import topology
 from broker.port import Broker, Outgoing
+from domain.errors import Unavailable
 from domain.event import Event
+from runtime.background_task import BackgroundTask
 from runtime.bounds import Holding
 from servers.messaging.eras import Era
 from servers.messaging.history_sender import HELD, NAME, HistorySender
+from servers.messaging.mail_again import MailAgain
+from servers.messaging.mail_blocks import MailBlocks
 from servers.messaging.mail_sender import MailSender, Recipients
 from servers.messaging.outbox_parts import OutboxConfig
 from servers.messaging.outbox_publisher import OutboxPublisher
@@ -22,11 +27,12 @@ from servers.messaging.receivers import Receivers
 from servers.messaging.recent_commits import RecentCommits
 from servers.messaging.words_to_tell import WordsToTell
 from servers.store.event_store import Committed, Store
-from servers.store.log.positions import MAILED, RELAY, SETTLED
+from servers.store.log.positions import BLOCKS, MAILED, RELAY, SETTLED, TAKEN
 from servers.trust.publications import HistorySigner
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
 
+TIDY_S = 60.0  # a server that is behind leaves a row for each 4,032 positions: minutes do not matter
 TIMERS_EARLY_S = 0.01  # a loop may call by so much too early, when nobody is due yet
 
 
@@ -60,36 +66,53 @@ class Outbox:
         self.recent = recent = RecentCommits(config.max_events, config.max_bytes)
         self.offer = recent.offer  # the writer calls it with every commit
         follower = recent.follow(recipients)
-        self.receivers = Receivers(monotonic, self._wake, self._ride)
-        sender = MailSender(store, broker, server, recipients, presence_events, committed, overdue, trust, want_card, words, self.receivers,
-                            follower, config.max_batch, config.max_batch_bytes)  # fmt: skip
+        self.receivers = Receivers(monotonic, self._wake, lambda positions: self.mail.landed(positions))
+        self.blocks = MailBlocks()
+        self.sender = sender = MailSender(
+            store, broker, server, recipients, presence_events, committed, trust, want_card, words, self.receivers, self.blocks, follower,
+            lambda positions: self.mail.landed(positions), follower.arrived.set, config,
+        )  # fmt: skip
+        self.again = MailAgain(store, broker, sender, self.receivers, follower, overdue, config.max_batch, config.max_batch_bytes)
+        self._late, self._tidying = BackgroundTask("mail-late"), BackgroundTask("mail-blocks")
         self._loop: asyncio.AbstractEventLoop | None = None
         trust.peers.on_learned.append(self._card_came)
-        self.mail = OutboxPublisher(store, writer, broker, "mail", RELAY, sender.send, follower, 0.0, config, sender)
+        self.mail = OutboxPublisher(store, writer, broker, "mail", RELAY, sender, follower, 0.0, config)
         following = recent.follow()
         again = HistorySender(store, broker, server, following, signer, config.max_batch, config.max_batch_bytes)
         self.history_sender = again
-        self.history = OutboxPublisher(
-            store, writer, broker, "history", NAME, again.send, following, config.history_linger_s, config, again
-        )
+        self.history = OutboxPublisher(store, writer, broker, "history", NAME, again, following, config.history_linger_s, config)
 
     async def start(self) -> None:
         """Go on where the last run stopped."""
         self._loop = asyncio.get_running_loop()
         self.recent.last = max(self.recent.last, await self._store.run(self._store.last_position))
-        for prefix in (MAILED, SETTLED):
+        for prefix in (MAILED, SETTLED, TAKEN):
             self.receivers.load(await self._store.run(self._store.tracked_under, f"{prefix} "))
+        blocks = await self._store.run(self._store.tracked_under, BLOCKS)
         await self.mail.start()
+        self.mail.ride(self.blocks.load(blocks, self.mail.position))
+        self.receivers.go_on()
+        self.again.start()
+        self._late.start(self.sender.look_for_late())
+        self._tidying.start(self._forget_settled())
         await self.history.start()
         self.history_sender.load(await self._store.run(self._store.tracked_under, HELD))
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Publish the rest if the broker takes it in time; what remains is published at the next start."""
         await asyncio.gather(self.mail.stop(timeout_s), self.history.stop(timeout_s))
+        await self._end()
 
     async def kill(self) -> None:
         """End at once, as in a crash: nothing more is published or stored."""
+        self.sender.over = True
         await asyncio.gather(self.mail.kill(), self.history.kill())
+        await self._end()
+
+    async def _end(self) -> None:
+        self.sender.over = True
+        for task in (self.again.task, self._late, self._tidying):
+            await task.stop()
 
     @property
     def position(self) -> int:
@@ -115,13 +138,20 @@ class Outbox:
         """What it keeps in memory."""
         yield from self.recent.holdings()
         yield from self._words.holdings()
+        yield from self.receivers.holdings()
 
     def _wake(self, delay_s: float) -> None:
-        """Let the mail's publisher look, after a while, who is to be sent something again."""
-        asyncio.get_running_loop().call_later(delay_s + TIMERS_EARLY_S, self.mail.follower.arrived.set)
+        """Let it be looked, after a while, who is to be sent something again."""
+        asyncio.get_running_loop().call_later(delay_s + TIMERS_EARLY_S, self.again.wanted.set)
 
-    def _ride(self, name: str, position: int) -> None:
-        self.mail.ride({name: position})
+    async def _forget_settled(self) -> None:
+        """Now and then: what everybody has settled needs no index."""
+        while True:
+            await asyncio.sleep(TIDY_S)
+            for server, receiver in list(self.receivers.known.items()):
+                if names := self.blocks.settled(server, receiver.settled):
+                    with contextlib.suppress(Unavailable):  # a row that stays is deleted after the next start
+                        await self._store.run(self._store.log.untrack, names)
 
     def _card_came(self, server: str) -> None:
         """In whatever thread."""

@@ -1,14 +1,13 @@
 """One of the outbox's two publishers: publishes the log in order, with confirms. Rule: it never loses an event; it may repeat some.
 
-One publication is in flight at a time: receivers drop positions below those that they have seen, so a later batch must never overtake an
-earlier one. While a publication waits for its confirms, commits gather into the next batch. When the broker is away for long, memory stays
-bounded: events that do not fit are read again from the store.
+It hands the log to its sender in batches, and passes what is confirmed. When the broker takes nothing, it begins again behind that. While
+the broker is away for long, memory stays bounded: events that do not fit are read again from the store.
 """
 
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,7 +16,7 @@ from eventsourcing.persistence import Tracking
 from broker.port import Broker
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
-from servers.messaging.outbox_parts import OutboxConfig, SendsAgain
+from servers.messaging.outbox_parts import OutboxConfig, Sender
 from servers.messaging.recent_commits import Follower, portion
 from servers.store.event_store import Committed, Store
 from servers.writing.writer import Writer
@@ -27,20 +26,18 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class OutboxPublisher:
-    """Publishes the events by `send`, which returns further positions that are to be stored together with the publisher's own. `stream`:
-    what people call it; `name`: the store remembers the position under it; `linger_s`: how long a batch may gather when nobody waits for
-    it."""
+    """Publishes the events by `sender`. `stream`: what people call it; `name`: the store remembers the position under it; `linger_s`: how
+    long a batch may gather when nobody waits for it."""
 
     store: Store
     writer: Writer
     broker: Broker
     stream: str
     name: str
-    send: Callable[[Sequence[Committed]], Awaitable[Mapping[str, int]]]
+    sender: Sender
     follower: Follower
     linger_s: float
     config: OutboxConfig
-    again: SendsAgain | None = None
     turns: int = field(default=0, init=False)  # whatever it did, also in vain
     refused: str = field(default="", init=False)  # why nothing could be published twice in a row; empty: it can
     _failed: str = field(default="", init=False)  # the same of the last try alone
@@ -88,32 +85,35 @@ class OutboxPublisher:
 
     async def _run(self) -> None:
         follower, recent, config, pause_s = self.follower, self.follower.recent, self.config, self.config.first_retry_s
-        again = self.again
+        sender = self.sender
         while True:
             try:
-                behind = again is not None and again.behind
-                if recent.last <= follower.position and not behind:
-                    if self._stopping:
+                behind = sender.behind
+                if recent.last <= follower.given and not behind and sender.failure is None:
+                    if self._stopping and follower.lag <= 0:
                         return
                     follower.arrived.clear()
                     await follower.arrived.wait()
-                if self.linger_s and recent.last - follower.position < config.max_batch:
+                if sender.failure is not None:
+                    raise sender.failure
+                if self.linger_s and recent.last - follower.given < config.max_batch:
                     await asyncio.sleep(self.linger_s)
                 # Receivers drop late events, so nothing may be left out: events that are not in memory are read first.
                 batch = follower.next(config.max_batch, config.max_batch_bytes) or await self._read()
                 if batch:
-                    positions = await self.send(batch)
-                    follower.passed(batch[-1].position)
-                    self.ride(positions)
+                    positions = await sender.send(batch)
+                    follower.given = batch[-1].position
+                    self.landed(positions)
                 del batch  # up to a megabyte, which an idle home would keep
-                if behind and again is not None:
-                    self.ride(await again.send_again())
+                if behind:
+                    self.ride(await sender.send_again())
                 pause_s = config.first_retry_s
                 self.turns += 1
                 self.refused = self._failed = ""
             except Unavailable as error:
                 self.turns += 1
-                starting = again is not None and again.starting
+                await sender.rewind()
+                starting = sender.starting
                 if starting and self._stopping:
                     return
                 repeated, self._failed = error.detail == self._failed, error.detail
@@ -126,6 +126,7 @@ class OutboxPublisher:
                 pause_s = min(pause_s * 2, config.longest_retry_s)
             except Exception as error:
                 log.exception("outbox.failed", stream=self.stream)
+                await sender.rewind()
                 self.turns += 1
                 self.refused = type(error).__name__
                 await asyncio.sleep(config.longest_retry_s)
@@ -133,8 +134,8 @@ class OutboxPublisher:
     async def _read(self) -> list[Committed]:
         """The next events, from the store."""
         follower, config = self.follower, self.config
-        position, lag = follower.position, follower.lag
-        if lag <= 0:
+        position, end = follower.given, follower.recent.last
+        if end <= position:
             return []
         try:
             batch = await self.store.run_reader(self.store.read, position, config.max_batch)
@@ -143,8 +144,18 @@ class OutboxPublisher:
             await asyncio.sleep(config.longest_retry_s)
             return []
         if not batch:
-            follower.passed(position + lag)  # there is nothing behind these numbers
+            follower.given = end  # there is nothing behind these numbers
+            self.landed({})
         return portion(batch, config.max_batch, config.max_batch_bytes)
+
+    def landed(self, positions: Mapping[str, int]) -> None:
+        """Pass what is confirmed, and store it later with these positions."""
+        follower, before = self.follower, self.follower.position
+        follower.passed(self.sender.open_from() - 1)
+        if positions or follower.position != before:
+            self.ride(positions)
+        if self._stopping:
+            follower.arrived.set()
 
     def ride(self, positions: Mapping[str, int]) -> None:
         """Let the publisher's position and these ones travel with a coming commit, all of them with the same one."""

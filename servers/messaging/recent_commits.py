@@ -25,10 +25,10 @@ RECENT = Bound(
 
 
 class Follower:
-    """Reads a log in order. `position`: it has everything up to here. `arrived`: set when there is something new for it. `full`: set when
-    it is `full_at` positions behind, or when a user was erased, so that it passes without waiting for more."""
+    """Reads a log in order. `position`: it has everything up to here; `given`: so far it was handed out. `arrived`: set when there is
+    something new for it. `full`: set when it is `full_at` positions behind, or when a user was erased: then it passes without waiting."""
 
-    __slots__ = ("arrived", "full", "full_at", "kinds", "position", "recent")
+    __slots__ = ("arrived", "full", "full_at", "given", "kinds", "position", "recent")
 
     def __init__(self, recent: "RecentCommits", kinds: Collection[type] | None, full_at: int) -> None:
         self.recent = recent
@@ -37,6 +37,7 @@ class Follower:
         self.arrived = asyncio.Event()
         self.full = asyncio.Event()
         self.position = 0
+        self.given = 0
 
     @property
     def lag(self) -> int:
@@ -44,12 +45,13 @@ class Follower:
         return self.recent.last - self.position
 
     def next(self, max_events: int, max_bytes: int) -> list[Committed]:
-        """The events right after its position, at least one; none when they are not in memory."""
-        return self.recent.after(self.position, max_events, max_bytes)
+        """The events that are handed out next, at least one; none when they are not in memory."""
+        return self.recent.after(self.given, max_events, max_bytes)
 
     def passed(self, position: int) -> None:
         """It has everything up to `position`."""
         self.position = position
+        self.given = max(self.given, position)
         self.recent.drop_passed()
 
 
@@ -97,8 +99,10 @@ class RecentCommits:
             self.pushed_out += len(self._commits[0])
             self._drop(1)
         for follower in self._followers:
-            if follower.kinds is not None and follower.position == first - 1 and follower.kinds.isdisjoint(kinds):
-                follower.position = last
+            if follower.kinds is not None and follower.given == first - 1 and follower.kinds.isdisjoint(kinds):
+                if follower.position == follower.given:
+                    follower.position = last
+                follower.given = last
             else:
                 follower.arrived.set()
                 if erasing or self.last - follower.position >= follower.full_at:  # words of an erased user leave the memory at once

@@ -45,10 +45,14 @@ class WordsToTell:
     known_to: dict[str, set[int]] = field(default_factory=dict, init=False)
     _remembered: int = field(default=0, init=False)
 
-    async def of(self, server: str, uids: Iterable[int], again: bool = False) -> Sequence[bytes]:
+    def forget(self, server: str) -> None:
+        """A server may have lost what it was told: it is told everything once more."""
+        self._remembered -= len(self.known_to.pop(server, ()))
+
+    async def of(self, server: str, uids: Iterable[int]) -> Sequence[bytes]:
         """The words that a server must be told with mail about these users. Raises `NoWord`, `Unavailable`."""
         known: Set[int] = self.known_to.get(server, NOBODY)
-        fresh = {uid for uid in uids if again or uid not in known}
+        fresh = {uid for uid in uids if uid not in known}
         if not fresh:
             return ()
         found = await self.find(fresh)

@@ -137,10 +137,11 @@ CANNOT_GROW: dict[str, str] = {
         servers/messaging/history_sender.py HistorySender._eras
         servers/messaging/inbox.py Inbox.set_back
         servers/messaging/mail_check.py MailCheck._asked MailCheck._asking MailCheck._end_asked MailCheck._soon MailCheck._tasks
+        servers/messaging/mail_blocks.py MailBlocks.ends MailBlocks.groups
         servers/messaging/mail_check.py MailCheck._unopened MailCheck.ahead
         servers/messaging/outbox_publisher.py OutboxPublisher._unsaved
         servers/messaging/presence_refill.py PresenceRefill._eras
-        servers/messaging/receivers.py Receivers.behind Receivers.known
+        servers/messaging/receivers.py Receivers.behind Receivers.flying Receivers.known
         servers/security/tokens.py KeyVerifier._keys KeyVerifier._published
         servers/trust/card.py Peers._cards Peers._revoked Peers._unsaved
         servers/trust/publications.py HistoryJudge._read HistoryJudge._revoked

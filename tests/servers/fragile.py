@@ -77,7 +77,7 @@ class FragileBroker(EmbeddedBroker):
         self.confirms = asyncio.Event()
         self.confirms.set()
 
-    async def publish(self, outgoing):
+    def publish(self, outgoing):
         if self.away:
             self.refused.set()
             raise Unavailable("away")
@@ -86,5 +86,8 @@ class FragileBroker(EmbeddedBroker):
                 raise Unavailable(f"nobody takes {message.exchange}")
         kept = [message for message in outgoing if message.exchange != HOMES or message.key not in self.forgets]
         self.forgotten += len(outgoing) - len(kept)
-        await super().publish(kept)
+        return asyncio.ensure_future(self._confirmed(super().publish(kept)))
+
+    async def _confirmed(self, published):
+        await published
         await self.confirms.wait()

@@ -64,6 +64,9 @@ class EventLog(Protocol):
     def tracked_under(self, prefix: str) -> dict[str, int]:
         """The stored positions whose names begin with `prefix`."""
 
+    def untrack(self, names: Sequence[str]) -> None:
+        """Delete positions of the outbox that mean nothing any more."""
+
     def put_snapshot(self, stream: str, version: int, data: bytes) -> None:
         """Store this snapshot in the place of all others of its stream, in one transaction."""
 

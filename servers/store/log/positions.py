@@ -7,6 +7,8 @@ from eventsourcing.persistence import Tracking
 
 RELAY = "@relay"  # prefix of the outbox's own positions: how far it has published
 MAILED = "@mail"  # prefix of the position of the last mail that was addressed to a server; the server's name follows
+TAKEN = "@taken"  # prefix of the position up to which the broker has taken the mail for a server that was behind; its name follows
+BLOCKS = "@blocks"  # prefix of the rows that say in which blocks of the log a server has mail; server and group follow
 PROBE = f"{RELAY}-probe"  # is stored to find out whether anything can be stored; it says nothing
 SETTLED = "@settled"  # prefix of the position up to which our mail is committed at a server, or has bounced; the server's name follows
 SKIPPED_NOTES = "@aside"  # prefix of the notes about single events that an inbox skipped; source and position follow
@@ -30,6 +32,11 @@ def mailed(server: str) -> str:
     return f"{MAILED} {server}"
 
 
+def taken(server: str) -> str:
+    """Under which name it is stored how far the broker has taken the mail for a server that was behind."""
+    return f"{TAKEN} {server}"
+
+
 def settled(server: str) -> str:
     """Under which name it is stored up to where our mail for `server` is committed there, or has bounced."""
     return f"{SETTLED} {server}"
@@ -39,4 +46,4 @@ def is_outbox(name: str) -> bool:
     """Whether a position says how far the outbox has published. When it does not rise, another process on this store has published
     further; that does no harm, because the outbox may repeat. An inbox position that does not rise is a conflict: another process has
     consumed the event."""
-    return name.startswith((RELAY, MAILED, SETTLED))
+    return name.startswith((RELAY, MAILED, SETTLED, TAKEN, BLOCKS))

@@ -124,6 +124,10 @@ class PostgresLog:
         query = "SELECT application_name, notification_id FROM {s}.notification_tracking WHERE starts_with(application_name, %s)"
         return dict(self._ask(query, prefix))
 
+    def untrack(self, names: Sequence[str]) -> None:
+        with self._connection() as connection:
+            connection.execute(self._sql("DELETE FROM {s}.notification_tracking WHERE application_name = ANY(%s)"), (list(names),))
+
     def put_snapshot(self, stream: str, version: int, data: bytes) -> None:
         with self._connection() as connection:
             connection.execute(self._sql(_PUT_SNAPSHOT), {"stream": stream, "version": version, "data": data})

@@ -100,6 +100,12 @@ class SqliteLog:
         after_all = prefix[:-1] + chr(ord(prefix[-1]) + 1)  # names are in the order of their bytes
         return dict(self._ask("SELECT * FROM tracking WHERE application_name >= ? AND application_name < ?", prefix, after_all))
 
+    def untrack(self, names: Sequence[str]) -> None:
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("DELETE FROM tracking WHERE application_name = ?", [(name,) for name in names])
+            connection.execute("COMMIT")
+
     def put_snapshot(self, stream: str, version: int, data: bytes) -> None:
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")

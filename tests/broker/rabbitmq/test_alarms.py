@@ -42,7 +42,7 @@ async def test_what_waits_during_an_alarm_is_confirmed_and_delivered_when_it_is_
     await broker.wait_connected(10)
     await broker.consume("h1", recorder)
     await asyncio.to_thread(alarms.low_on_memory, rabbit)
-    sent = [asyncio.create_task(broker.publish([Outgoing(HOMES, "h1", b"%d" % number, mandatory=True)])) for number in range(20)]
+    sent = [asyncio.ensure_future(broker.publish([Outgoing(HOMES, "h1", b"%d" % number, mandatory=True)])) for number in range(20)]
     await eventually(lambda: links[0].blocked)
     since = time.monotonic()
     with pytest.raises(Unavailable, match="low on memory or disk"):  # and does not wait for the end of the alarm

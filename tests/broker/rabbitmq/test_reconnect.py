@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
-from broker.port import Outgoing
+from broker.port import NotTaken, Outgoing
 from broker.rabbitmq.broker import RabbitBroker, RabbitConfig
+from broker.rabbitmq.connection import new_connection
 from broker.rabbitmq.link import Link
-from broker.topology import EVENTS, HISTORY, HOMES
+from broker.topology import EVENTS, HISTORY, HOMES, inbox
 from domain.errors import Unavailable
 from tests.broker.storages import Recorder
 from tests.support.rabbitmq_choice import URL_VARIABLE, AnyRabbit
@@ -163,7 +165,7 @@ async def test_nothing_confirmed_is_lost_when_the_broker_is_killed_under_load(br
 
 async def test_a_hung_broker_is_noticed_by_its_silence(broker: RabbitBroker, rabbit: AnyRabbit) -> None:
     await asyncio.to_thread(rabbit.pause)
-    publishing = asyncio.create_task(broker.publish(to_h1(b"into the void")))
+    publishing = asyncio.ensure_future(broker.publish(to_h1(b"into the void")))
     with pytest.raises(Unavailable):
         async with asyncio.timeout(10):
             await publishing
@@ -198,3 +200,35 @@ async def test_a_broker_closes_although_its_cancellation_got_lost() -> None:
     await broker.start()
     await opening.wait()
     await asyncio.wait_for(broker.close(), 5.0)
+
+
+async def test_a_queue_with_other_arguments_keeps_nobody_from_connecting_and_is_left_as_it_is(rabbit: AnyRabbit) -> None:
+    """The Global Server looks after the queues of all homes: one of them, made by hand with a limit, may not cost it the broker."""
+    amqp = rabbit.new_vhost()
+    operator = new_connection(amqp)
+    await operator.connect()
+    channel = await operator.channel()
+    limit = {**inbox("h2").arguments, "x-max-length": 1, "x-overflow": "reject-publish"}
+    await channel.declare_queue(inbox("h2").name, durable=True, arguments=limit)
+    broker = RabbitBroker(amqp, "global", RabbitConfig(tend_s=0.05))
+    await broker.declare_inbox("h1")
+    await broker.declare_inbox("h2")
+    with capture_logs() as logs:
+        await broker.start()
+        await broker.wait_connected(20)
+        await broker.publish(to_h1(b"for h1"))
+        with pytest.raises(NotTaken):
+            await broker.publish([Outgoing(HOMES, "h2", b"too many", mandatory=True) for _ in range(5)])
+        await channel.queue_delete(inbox("h1").name)
+        await eventually(lambda: _takes(broker, b"again"), 20)
+    assert not [line for line in logs if line["event"] in ("broker.lost", "broker.connect_failed")]
+    await operator.close()
+    await broker.close()
+
+
+async def _takes(broker: RabbitBroker, body: bytes) -> bool:
+    try:
+        await broker.publish(to_h1(body))
+    except NotTaken:
+        return False
+    return True

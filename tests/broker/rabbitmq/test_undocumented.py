@@ -54,7 +54,7 @@ async def test_aiormq_settles_the_futures_in_its_table_of_confirmations(rabbitmq
         await publisher.publish([Outgoing("", "takes", b"x"), Outgoing("", "refuses", b"x"), Outgoing("", "takes", b"x")])
     with pytest.raises(Unavailable, match="no queue takes nobody"):
         await publisher.publish([Outgoing("", "nobody", b"x", mandatory=True), Outgoing("", "takes", b"x")])
-    gone = asyncio.create_task(publisher.publish([Outgoing("", "nobody", b"x", mandatory=True)]))
+    gone = asyncio.ensure_future(publisher.publish([Outgoing("", "nobody", b"x", mandatory=True)]))
     await asyncio.sleep(0)
     gone.cancel()
     await publisher.publish([Outgoing("", "takes", b"large" * 100_000)])

@@ -1,5 +1,6 @@
 """What a server publishes to the history again. Rule: a stream that was missing holds nothing, whoever made it again."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,13 +27,16 @@ class Stream(EmbeddedBroker):
     missing = False
     taken: list[tuple[int, int]]
 
-    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
+    def publish(self, outgoing: Sequence[Outgoing]) -> "asyncio.Future[None]":
         if self.missing:
             raise Unroutable("flash.events", {each.key for each in outgoing})
         for each in outgoing:
             head = history.decode(each.body).head
             assert head is not None
             self.taken.append((head.after, head.last))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     def deleted(self) -> None:
         self.missing, self.taken = True, []

@@ -3,7 +3,7 @@
 import pytest
 
 from servers.messaging.receivers import FIRST_PAUSE_S, LONGEST_PAUSE_S, Receivers
-from servers.store.log.positions import mailed, settled
+from servers.store.log.positions import mailed, settled, taken
 
 
 class Clock:
@@ -25,7 +25,7 @@ def rows() -> dict[str, int]:
 
 @pytest.fixture
 def receivers(clock: Clock, rows: dict[str, int]) -> Receivers:
-    receivers = Receivers(clock, lambda delay_s: None, lambda name, position: rows.update({name: position}))
+    receivers = Receivers(clock, lambda delay_s: None, rows.update)
     receivers.load({mailed("h2"): 100, settled("h2"): 40, mailed("h3"): 7})
     return receivers
 
@@ -64,7 +64,7 @@ def test_who_says_it_came_a_step_further_does_not_have_the_log_read_without_an_e
     read = 0
     for position in range(50, 99):
         receivers.lacks("h2", position, "a test")
-        if receivers.next_due() == "h2":
+        if receivers.due() == [receivers.of("h2")]:
             read += 1
             receivers.caught_up("h2", 100)
         clock.now += FIRST_PAUSE_S / 10
@@ -79,7 +79,7 @@ def test_who_can_open_now_what_it_could_not_open_waits_for_no_pause(receivers: R
     clock.now += FIRST_PAUSE_S
     assert not receivers.lacks("h2", 50, "a test")
     assert receivers.lacks("h2", 50, "a test", anew=True)
-    assert receivers.next_due() == "h2"
+    assert receivers.due() == [receivers.of("h2")]
 
 
 def test_who_has_everything_lacks_nothing(receivers: Receivers) -> None:
@@ -95,7 +95,7 @@ def test_who_asks_for_mail_before_the_broker_has_confirmed_it_is_sent_it_again(r
 
 def test_a_server_that_could_not_be_reached_and_asks_waits_no_long_pause(receivers: Receivers, clock: Clock) -> None:
     for _ in range(9):
-        receivers.unreachable(["h2"], {"h2": 90}, "no queue")
+        receivers.cannot(receivers.of("h2"), 90, "missing", "no queue")
     assert receivers.of("h2").due == clock.now + LONGEST_PAUSE_S
     assert not receivers.lacks("h2", 90, "it asks")
     assert receivers.of("h2").due == clock.now + FIRST_PAUSE_S
@@ -104,18 +104,18 @@ def test_a_server_that_could_not_be_reached_and_asks_waits_no_long_pause(receive
 
 
 def test_a_server_that_cannot_be_reached_is_tried_from_where_it_was_with_growing_pauses(receivers: Receivers, clock: Clock) -> None:
-    receivers.unreachable(("h2",), {"h2": 90}, "no queue")
-    assert (receivers.of("h2").behind, receivers.next_due()) == (90, None)
+    receivers.cannot(receivers.of("h2"), 90, "missing", "no queue")
+    assert (receivers.of("h2").behind, receivers.due()) == (90, [])
     clock.now += FIRST_PAUSE_S
-    assert receivers.next_due() == "h2"
+    assert receivers.due() == [receivers.of("h2")]
     for _ in range(10):
-        receivers.unreachable(("h2",), {}, "no queue")
+        receivers.cannot(receivers.of("h2"), 90, "missing", "no queue")
     clock.now += LONGEST_PAUSE_S
-    assert receivers.next_due() == "h2"
-    receivers.unreachable(("h2",), {}, "no queue")
-    assert receivers.next_due() is None
+    assert receivers.due() == [receivers.of("h2")]
+    receivers.cannot(receivers.of("h2"), 90, "missing", "no queue")
+    assert not receivers.due()
     receivers.reachable("h2")
-    assert receivers.next_due() == "h2"
+    assert receivers.due() == [receivers.of("h2")]
     receivers.caught_up("h2", 120)
     assert (receivers.of("h2").behind, receivers.of("h2").addressed, receivers.behind) == (None, 120, set())
 
@@ -124,3 +124,22 @@ def test_what_is_settled_is_stored_and_only_rises(receivers: Receivers, rows: di
     receivers.settle("h2", 60)
     receivers.settle("h2", 50)
     assert (receivers.of("h2").settled, rows) == (60, {settled("h2"): 60})
+
+
+def test_who_does_not_confirm_is_tried_again_when_its_confirm_comes_and_not_before(receivers: Receivers, clock: Clock) -> None:
+    h2 = receivers.of("h2")
+    h2.after, h2.sending = 100, 110
+    receivers.cannot(h2, 100, "slow", "its queue does not confirm")
+    clock.now += 100 * LONGEST_PAUSE_S
+    assert not receivers.due()
+    assert h2.addressed == 110
+    receivers.settled_late(h2, arrived=True)
+    assert (receivers.due(), h2.behind) == ([h2], 110)
+
+
+def test_who_was_behind_at_the_last_end_still_is(clock: Clock, rows: dict[str, int]) -> None:
+    receivers = Receivers(clock, lambda delay_s: None, rows.update)
+    receivers.load({mailed("h2"): 100, taken("h2"): 60, mailed("h3"): 7, taken("h3"): 7})
+    receivers.go_on()
+    assert (receivers.behind, receivers.of("h2").behind) == ({"h2"}, 60)
+    assert rows[taken("h2")] == 60
