@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 from eventsourcing.persistence import Tracking
 
-from broker.envelope import MAX_BYTES
+from broker.mail import BEGINNINGS
 from broker.port import Broker, Consumer, Delivery
 from broker.topology import RETURNED_HEADER
 from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
 from runtime.background_task import BackgroundTask
-from runtime.bounds import Bound, Holding
-from runtime.lanes import Lanes
+from runtime.bounds import Holding
 from runtime.per_minute import PerMinute
 from runtime.scheduler import Scheduler
 from servers.messaging.belief import Belief
 from servers.messaging.dedup import Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
+from servers.messaging.mail_queue import MailQueue
 from servers.messaging.mail_reader import LONG_BYTES, NOTHING, Incoming, MailReader
 from servers.messaging.portions import ended, portions
 from servers.messaging.progress import Progress
@@ -33,16 +33,6 @@ from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
 from servers.writing.writer import Writer
-
-MAIL = Bound(
-    name="inbox",
-    holds="mail that came and waits to be read",
-    filled_by="servers that send mail",
-    past="the broker hands out no more before some is on disk; servers have turns",
-    within=("Inbox._waiting",),
-    entries=2 * InboxConfig().prefetch,  # those of the connection before are let go of when it is full
-    bytes=2 * InboxConfig().prefetch * MAX_BYTES,
-)
 
 log = structlog.get_logger()
 
@@ -76,7 +66,7 @@ class Inbox:
         self._react = react
         self._heard = heard
         self._config = config or InboxConfig()
-        self._waiting: Lanes[str | None, Delivery] = Lanes()  # by publisher
+        self._waiting = MailQueue(self._config)
         self._arrived = asyncio.Event()
         self._working = False
         self._idle_since = math.inf  # it does not consume yet
@@ -107,10 +97,11 @@ class Inbox:
 
     def arrive(self, delivery: Delivery) -> None:
         """The broker hands over a delivery."""
-        if self._waiting.size >= self._config.prefetch:  # while the store is away, each new connection delivers all of them again
-            self._waiting.keep(lambda waiting: not waiting.gone)
-        self._waiting.put(delivery.publisher, delivery)
-        self._arrived.set()
+        is_sure = not self.reader.takes_old_mail or delivery.body.startswith(BEGINNINGS)
+        if self._waiting.put(delivery, comes_again=is_sure and RETURNED_HEADER not in delivery.headers):
+            self._arrived.set()
+        else:
+            delivery.ack()
 
     @property
     def waiting(self) -> int:
@@ -119,14 +110,14 @@ class Inbox:
 
     def holdings(self) -> Iterator[Holding]:
         """What waits to be read, and who sends dead letters."""
-        yield MAIL.holding(self._waiting.size, sum([len(each.body) for each in self._waiting]))
+        yield from self._waiting.holdings()
         yield from self.letters.holdings()
         yield from self.belief.holdings()
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is being applied."""
-        return not self._waiting and not self._working
+        return not self._waiting.size and not self._working
 
     @property
     def empty(self) -> bool:
@@ -146,9 +137,10 @@ class Inbox:
             self._working = True
             self.turns += 1
             batch: list[Incoming] = []
-            events = weight = 0
-            while self._waiting.size and len(batch) < config.max_deliveries and events < config.max_events:
+            events = weight = size = 0
+            while self._waiting.size and len(batch) < config.max_deliveries and events < config.max_events and size < config.max_bytes:
                 delivery = self._waiting.take()
+                size += len(delivery.body)
                 try:
                     incoming = await self._read(delivery)
                     if incoming.needed and await self.reader.words_are_stored(incoming):

@@ -18,6 +18,8 @@ class InboxConfig:
 
     max_deliveries: int = 64  # read at a time; each holds the events of one remote commit
     max_events: int = 1_000  # read at a time, and one delivery more
+    max_bytes: int = 4_000_000  # read at a time, and one delivery more
+    waiting_bytes: int = 64_000_000  # of mail that waits to be read; a quarter of a megabyte for each that the broker hands out
     portion_events: int = 200  # of one source in one unit of work: they are decided and encrypted in one turn of the loop, some 4 ms
     portion_bytes: int = 250_000  # of one source in one unit of work: a quarter of what a transaction takes
     turn_events: int = 64  # read and decrypted before others get a turn of the loop: some 1.5 ms, and one short delivery more
