@@ -300,16 +300,61 @@ class Named:
         return (holding for holding in self._holder.holdings() if holding.bound.name == self._name)
 
 
-async def test_parts_that_nobody_polls() -> None:
-    polls = LongPolls(cast(Any, None), EdgeMetrics(CollectorRegistry()))
-    outlets = [PollOutlet(polls, uid) for uid in range(3)]
+class Loses:
+    """A home that hears which sessions were dropped."""
+
+    def __init__(self) -> None:
+        self.dropped: list[Any] = []
+
+    def lost(self, session: Any) -> None:
+        self.dropped.append(session)
+
+
+class Polled:
+    """A polled session."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    def resume(self) -> None:
+        """Nothing more waits."""
+
+
+def polled(polls: LongPolls, uid: int, id: str) -> PollOutlet:
+    outlet = PollOutlet(polls, uid)
+    outlet.opened(cast(Any, Polled(id)))
+    return outlet
+
+
+async def test_parts_that_nobody_polls_are_counted_until_they_are_taken_or_dropped() -> None:
+    polls = LongPolls(cast(Any, Loses()), EdgeMetrics(CollectorRegistry()))
+    outlets = [polled(polls, uid, f"s{uid}") for uid in range(1, 4)]
     for outlet in outlets:
         while outlet.writable:
             outlet.write([Part("message", b"x" * 16_000)] * 64)
-    (polled, _) = polls.holdings()
-    assert polled.entries <= 3 * polled.bound.entries
-    assert 0 < polled.size <= 3 * polled.bound.most_bytes, "the sum of three"
+    outlets[0].begin_part("welcome", 1_000)
+    outlets[0].write_body(b"x" * 999)
+    (waiting, _) = polls.holdings()
+    assert (waiting.entries, waiting.size, waiting.refused) == (3 * 64, 3 * 64 * 16_200 + 999, 0)
+    assert len(outlets[0].drain()) == 64
+    outlets[0].write_body(b"x")
+    assert [part.name for part in outlets[0].drain()] == ["welcome"], "what is in pieces waits until it is whole"
     for outlet in outlets[1:]:
         outlet.close()
-    assert len(outlets[0].drain()) == polled.entries / 3
-    assert [(holding.entries, holding.size) for holding in polls.holdings()] == [(0, 0), (0, 0)], "what was let go of is not counted"
+    assert [(holding.entries, holding.size) for holding in polls.holdings()] == [(0, 0), (0, 0)]
+
+
+async def test_a_user_who_polls_nothing_loses_sessions_before_anybody_else_does() -> None:
+    home = Loses()
+    polls = LongPolls(cast(Any, home), EdgeMetrics(CollectorRegistry()), most_bytes=400_000)
+    others = polled(polls, 2, "of another")
+    for number in range(20):
+        outlet = polled(polls, 1, f"s{number}")
+        outlet.begin_part("welcome", 30_000)
+        outlet.write_body(b"x" * 30_000)
+        others.write([Part("presence", b"y")])
+    (waiting, _) = polls.holdings()
+    assert waiting.size <= 100_000 + 20 * 201, "a quarter, and what waits for the other one"
+    assert waiting.refused == 17
+    await eventually(lambda: len(home.dropped) == 17)
+    assert not others.ended

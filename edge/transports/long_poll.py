@@ -7,7 +7,9 @@ session and says how far it got (`upto`), and the mailbox gives the rest again. 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from msgspec import Raw
 
@@ -25,15 +27,16 @@ from servers.sessions.sessions import Hello
 MAX_BUFFERED_BYTES = 65_536  # as a back connection's high-water mark: one write of a session may pass it, then the session waits
 MAX_BUFFERED_PARTS = 128  # two writes of a session: many small parts cost more memory than their bytes
 MAX_FAREWELLS = 1_000  # sessions that ended between two polls: their clients poll again within a minute, or they are dead
+MOST_BYTES = 128_000_000  # of what waits for all polls, a long welcome included; a user may hold a quarter of it
+PART_BYTES = 200  # of a part besides its body
 POLLED = Bound(
     name="polled_parts",
-    holds="parts that wait for a poll",
-    filled_by="whoever writes to a user whose client does not poll",
-    past="the rest waits in the session, which is limited itself",
-    within=("PollOutlet._parts", "PollOutlet._pieces", "LongPolls._open"),
-    entries=MAX_BUFFERED_PARTS + 64,  # a write of a session
-    bytes=MAX_BUFFERED_BYTES + 1_048_576,  # the same, with the longest texts
-    per="polled session",
+    holds="parts that wait for polls",
+    filled_by="users whose clients do not poll, and whoever writes to them",
+    past="a session of a user at a quarter of the bytes is dropped, anybody's at all of them, and the client comes back",
+    within=("PollOutlet._parts", "PollOutlet._pieces", "LongPolls._open", "LongPolls.of"),
+    entries=MOST_BYTES // PART_BYTES,
+    bytes=MOST_BYTES,
 )
 FAREWELLS = Bound(
     name="farewells",
@@ -50,13 +53,16 @@ FAREWELLS = Bound(
 class LongPolls:
     """The polled sessions of one home."""
 
-    def __init__(self, home: Home, metrics: EdgeMetrics) -> None:
+    def __init__(self, home: Home, metrics: EdgeMetrics, most_bytes: int = MOST_BYTES) -> None:
         self.home = home
+        self.most_bytes = most_bytes
         self.metrics = metrics
         self._open: dict[str, PollOutlet] = {}
         self._forgotten = 0  # farewells that nobody took
         self.parts = 0  # that wait
         self.bytes = 0  # of them
+        self.of: Counter[int] = Counter()  # the same by user
+        self.dropped = 0  # sessions for whose parts there was no room
         self._farewells: dict[str, PollOutlet] = {}  # ended, with a goodbye that no poll has taken yet; oldest first
 
     async def answer(self, call: Call) -> Answer:
@@ -98,6 +104,15 @@ class LongPolls:
         self.metrics.pushed(parts, len(answer.body) if parts else 0)
         return answer
 
+    def hold(self, uid: int, parts: int, size: int) -> bool:
+        """So much more, or less, waits for the polls of this user. False when it is too much."""
+        self.parts += parts
+        self.bytes += size
+        self.of[uid] += size
+        if not self.of[uid]:
+            del self.of[uid]
+        return size <= 0 or (self.bytes <= self.most_bytes and self.of[uid] <= self.most_bytes // 4)
+
     def add(self, session_id: str, outlet: "PollOutlet") -> None:
         """A session may be polled from now on."""
         self._open[session_id] = outlet
@@ -118,14 +133,17 @@ class LongPolls:
 
     def holdings(self) -> Iterator[Holding]:
         """What waits for polls."""
-        yield POLLED.holding(self.parts, self.bytes)
+        yield replace(POLLED, bytes=self.most_bytes).holding(self.parts, self.bytes, refused=self.dropped)
         yield FAREWELLS.holding(len(self._farewells), refused=self._forgotten)
 
 
 class PollOutlet:
     """A polled session's outlet: keeps parts until a poll takes them."""
 
-    __slots__ = ("_bytes", "_owed", "_owner", "_parts", "_piece_name", "_pieces", "_session", "_turn", "_waiter", "ended", "uid")
+    __slots__ = (
+        *("_bytes", "_collected", "_owed", "_owner", "_parts", "_piece_name", "_pieces", "_session"),
+        *("_turn", "_waiter", "ended", "uid"),
+    )
 
     def __init__(self, owner: LongPolls, uid: int) -> None:
         self.uid = uid
@@ -135,6 +153,7 @@ class PollOutlet:
         self._parts: list[Part] = []
         self._bytes = 0
         self._pieces: list[bytes] = []  # of a part that is not whole yet
+        self._collected = 0  # bytes of them
         self._piece_name = ""
         self._owed = 0
         self._turn = 0  # of the newest poll; an older one takes nothing any more
@@ -189,17 +208,25 @@ class PollOutlet:
         return parts
 
     def _keep(self, parts: Sequence[Part]) -> None:
-        size = sum([len(part.body) for part in parts])
+        size = sum([PART_BYTES + len(part.body) for part in parts])
         self._parts += parts
         self._bytes += size
-        self._owner.parts += len(parts)
-        self._owner.bytes += size
+        self._hold(len(parts), size)
 
     def let_go(self) -> None:
         """Nothing waits here any more."""
-        self._owner.parts -= len(self._parts)
-        self._owner.bytes -= self._bytes
+        self._owner.hold(self.uid, -len(self._parts), -self._bytes)
         self._parts, self._bytes = [], 0
+
+    def _forget_pieces(self) -> None:
+        self._owner.hold(self.uid, 0, -self._collected)
+        self._pieces, self._collected = [], 0
+
+    def _hold(self, parts: int, size: int) -> None:
+        """More waits here. A session whose user holds too much is dropped: what waits in the mailbox comes again with the next one."""
+        if not self._owner.hold(self.uid, parts, size) and not self.ended:
+            self._owner.dropped += 1
+            self.abort()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -222,15 +249,21 @@ class PollOutlet:
 
     def begin_part(self, name: str, size: int) -> None:
         """Collect a part whose body follows in pieces; no poll gets it before it is whole."""
-        self._pieces, self._piece_name, self._owed = [], name, size
+        self._forget_pieces()
+        self._piece_name, self._owed = name, size
 
     def write_body(self, data: bytes) -> None:
         """A piece of the body."""
+        if self.ended:
+            return
         self._pieces.append(data)
+        self._collected += len(data)
+        self._hold(0, len(data))
         self._owed -= len(data)
-        if not self._owed:
-            pieces, self._pieces = self._pieces, []
-            self.write((Part(self._piece_name, b"".join(pieces)),))
+        if not self._owed and not self.ended:
+            body = b"".join(self._pieces)
+            self._forget_pieces()
+            self.write((Part(self._piece_name, body),))
 
     @property
     def awaited(self) -> bool:
@@ -246,6 +279,7 @@ class PollOutlet:
         """The session is over. Only its goodbye is kept, because what waits in the mailbox comes again with the next session."""
         self.ended = True
         goodbye = [part for part in self._parts[-1:] if part.name == GOODBYE]
+        self._forget_pieces()
         self.let_go()
         self._keep(goodbye)
         if self._session is not None:
@@ -258,6 +292,7 @@ class PollOutlet:
     def abort(self) -> None:
         """Drop the session and what nobody has taken."""
         self.ended = True
+        self._forget_pieces()
         self.let_go()
         session = self._session
         if session is not None:
