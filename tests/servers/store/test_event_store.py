@@ -5,17 +5,21 @@ from itertools import pairwise
 
 import pytest
 from eventsourcing.persistence import Tracking
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from domain.errors import Unavailable
-from domain.event import in_stream
+from domain.event import in_stream, stored_fields
 from domain.personal import Personal
+from servers.encryption.event_codec import EventCodec
+from servers.encryption.key_store import KeyStore
 from servers.encryption.mac import proven
 from servers.encryption.snapshots import pack_snapshot
 from servers.store.event_store import Store, snapshot_place
 from servers.store.log.event_log import Conflicted
 from servers.store.log.positions import APPLIED_LATER, RELAY, SKIPPED, note_of
 from servers.writing.config import WriterConfig
+from tests.domain.home_stories import BOB, queued, receipt
 from tests.servers.stores import HOME, adopted, put, sent
 from tests.support.postgres import connected
 from tests.support.waiting import wait_until
@@ -193,6 +197,61 @@ def test_a_snapshot_that_the_server_did_not_write_is_not_believed(store, how):
     with capture_logs() as logged:
         loaded = store.loaded("user-1")
     assert (loaded.state.handle, loaded.events, logged) == ("ann1", 0, [])
+
+
+def test_events_are_read_by_position_in_order_and_up_to_a_size(store):
+    committed = put(store, "user-1", 0, [sent(n) for n in range(10)])
+    other = put(store, "user-2", 0, [adopted(1)])
+    places = [each.position for each in committed]
+    assert store.read_at("user-1", [places[7], places[2], places[4]], 10**9) == [committed[2], committed[4], committed[7]]
+    assert store.read_at("user-1", [places[0], other[0].position, 10**12], 10**9) == committed[:1], "of this stream, and what is there"
+    assert store.read_at("user-1", [], 10**9) == []
+    size = len(committed[0].record.data)
+    assert [store.read_at("user-1", places, size * n + 1) for n in range(3)] == [committed[: n + 1] for n in range(3)]
+
+
+class CountingTable:
+    """A table of keys that counts how often it is asked."""
+
+    def __init__(self, table) -> None:
+        self.table = table
+        self.reads = 0
+
+    def read(self, owners):
+        self.reads += 1
+        return self.table.read(owners)
+
+
+def test_the_keys_of_a_page_are_read_in_one_visit(store):
+    committed = put(store, "mailbox-1", 0, [replace(queued(n), uid=n + 10, text=f"text {n}") for n in range(1, 65)])
+    table = CountingTable(store.keys.table)
+    codec = EventCodec(KeyStore(table))
+    assert codec.decode_all([each.record for each in committed]) == [each.event for each in committed]
+    assert table.reads == 1
+
+
+def test_a_snapshot_of_79ccbf3_with_texts_in_it_is_read_and_replaced(store):
+    """It holds the waiting events themselves, and no place. The writer is told to have it replaced."""
+    committed = put(store, "mailbox-1", 0, [queued(1), receipt(2), queued(3, "m3")])
+    whole = store.load("mailbox-1")
+
+    def event(number):
+        fields = stored_fields(committed[number - 1].event) | {"originator_id": "mailbox-1", "originator_version": number}
+        return fields | {name: Personal(BOB, fields[name]) for name in ("text", "name") if name in fields}
+
+    waiting = [[True, event(1)], [False, event(2)], [True, event(3)]]
+    old = {"last_seq": 3, "messages": 2, "closed": False, "waiting": waiting, "open": [["m1", BOB, "h2", False], ["m3", BOB, "h2", False]]}
+    told = pack_snapshot((1, old), store.keys)
+    store.put_snapshot("mailbox-1", 3, proven(store.keys.own(), snapshot_place("mailbox-1", 3), told))
+    put(store, "mailbox-1", 3, [queued(4, "m4")])
+    state, snapshot_size, events, size = store.loaded("mailbox-1")
+    assert (snapshot_size, events, state.version, state.unplaced) == (None, 1, 4, 0)
+    assert size == len(store.read(committed[-1].position, 1)[0].record.data), "what was read again for the places weighs nothing"
+    assert {seq: waiting for seq, waiting in state.waiting.items() if seq < 4} == whole.waiting
+    store.put_snapshot(*store.packed_snapshot(state))
+    again = store.loaded("mailbox-1")
+    assert (again.state, again.events) == (state, 0)
+    assert again.snapshot_size < len(told)
 
 
 def test_the_same_snapshot_twice_is_harmless(store):
