@@ -59,8 +59,7 @@ class LongPolls:
         self.metrics = metrics
         self._open: dict[str, PollOutlet] = {}
         self._forgotten = 0  # farewells that nobody took
-        self.parts = 0  # that wait
-        self.bytes = 0  # of them
+        self.parts = self.bytes = 0  # that wait, and of these
         self.of: Counter[int] = Counter()  # the same by user
         self.dropped = 0  # sessions for whose parts there was no room
         self._farewells: dict[str, PollOutlet] = {}  # ended, with a goodbye that no poll has taken yet; oldest first
@@ -232,8 +231,6 @@ class PollOutlet:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-    # -- the outlet ------------------------------------------------------------------------------------------------------
 
     def write(self, parts: Sequence[Part]) -> None:
         """Keep the parts for the next poll, or wake the one that waits. Blanks are not kept, because polls show that both are alive."""
