@@ -268,7 +268,11 @@ async def test_messages_of_an_inbox_beyond_its_bytes_lie_on_disk_alone_and_come_
 async def test_too_much_is_not_published_at_once(tmp_path: Path) -> None:
     async with opened(EmbeddedBroker(tmp_path / "broker.db", most_publishing_bytes=100_000)) as broker:
         await broker.declare_inbox("h1")
-        done = await asyncio.gather(*(broker.publish(mail(40_000)) for _ in range(5)), return_exceptions=True)
+
+        async def publish() -> None:
+            await broker.publish(mail(40_000))
+
+        done = await asyncio.gather(*(publish() for _ in range(5)), return_exceptions=True)
         assert [type(each).__name__ for each in done] == ["NoneType"] * 2 + ["Unavailable"] * 3
         await broker.publish(mail(400_000))  # alone it may be larger
         assert {holding.bound.name: holding.refused for holding in broker.holdings()}["broker_publishing"] == 3
