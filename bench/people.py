@@ -49,6 +49,20 @@ async def register(installation: Installation, count: int) -> list[Person]:
     return sorted(people, key=lambda person: person.uid)
 
 
+async def rename(installation: Installation, people: Iterable[Person], name: str) -> None:
+    """Give all of them this name."""
+    left = iter(people)
+    body = json.dumps({"profile": {"full_name": name}}).encode()
+
+    async def work() -> None:
+        poster = await Poster.connect(installation.global_port)
+        for person in left:
+            await _expect(poster, request("PATCH", "/v1/users/me", person.token, body), 200)
+        poster.close()
+
+    await asyncio.gather(*(work() for _ in range(CALLS_AT_ONCE)))
+
+
 async def add_contacts(wishes: Iterable[tuple[Person, Person]]) -> None:
     """The first user of each pair adds the second as a contact. All first users live at one home."""
     pairs = list(wishes)

@@ -124,10 +124,22 @@ async def _attack(row: str, where: Sequence[str], seconds: float, answers: dict[
     answers.update(await attack)
 
 
-async def _grown(pid: int, grown: list[int]) -> None:
-    while True:
-        grown.append(memory(pid).rss)
-        await asyncio.sleep(LOOK_S)
+@contextlib.asynccontextmanager
+async def _watched(pid: int) -> AsyncIterator[list[int]]:
+    """The resident bytes of a process, which grow by one figure every half a second."""
+    grown: list[int] = []
+
+    async def look() -> None:
+        while True:
+            grown.append(memory(pid).rss)
+            await asyncio.sleep(LOOK_S)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield grown
+    finally:
+        looking.cancel()
+        await asyncio.wait([looking])
 
 
 async def play(name: str, built: Path, python: str, length: float) -> Row:
@@ -136,15 +148,12 @@ async def play(name: str, built: Path, python: str, length: float) -> Row:
     quiet_s, beside_s, after_s = (seconds * length for seconds in (QUIET_S, BESIDE_S, AFTER_S))
     with copy_of(built, python) as installation:
         where = [str(installation.data), str(installation.global_port), str(installation.homes["h1"])]
-        grown: list[int] = []
-        watching = asyncio.create_task(_grown(installation.pids[0], grown))
-        async with _victims(where) as talk:
+        async with _watched(installation.pids[0]) as grown, _victims(where) as talk:
             phases = [await talk(quiet_s)]
             before = grown[-1]
             async with _attack(name, where, beside_s + 2.0, row.answers):
                 phases.append(await talk(beside_s))
             phases.append(await talk(after_s))
-        watching.cancel()
         row.more_mb, row.kept_mb = (max(grown) - before) / MB, (memory(installation.pids[0]).rss - before) / MB
         row.p50, row.p99, row.login = ([phase[figure] for phase in phases] for figure in ("p50", "p99", "login"))
         row.refused = int(phases[1]["refused"])

@@ -15,7 +15,8 @@ from bench.fair.town import town_of
 
 async def attack(names: list[str], directory: Path, ports: tuple[int, int], seconds: float, share: float) -> dict[str, dict[int, int]]:
     """Do all of it at once. The answers, by attack."""
-    foes = {name: Foe(town_of(directory, ports), ports, share) for name in names}
+    town = town_of(directory, ports)
+    foes = {name: Foe(town, ports, share, list(ATTACKS).index(name)) for name in names}
     working = [asyncio.ensure_future(ATTACKS[name](foe)) for name, foe in foes.items()]
     ended, _ = await asyncio.wait(working, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
     for work in ended:

@@ -14,6 +14,8 @@ from bench.http_client import LENGTH, request
 from bench.people import Person
 
 MOST_HEAD = 1 << 20
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+FIRST_NETWORK = 16  # of 127.0.0.0/8: the first attack has 127.16.0.0/16
 
 
 @dataclass(slots=True)
@@ -28,7 +30,20 @@ class Wire:
         self.writer.write(data)
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = LENGTH.search(head)
+        if CHUNKED in head:
+            return int(head[9:12]), await self._chunks()
         return int(head[9:12]), await self.reader.readexactly(int(length[1])) if length else b""
+
+    async def status(self) -> int:
+        """The status of an answer behind which the connection ends; 0 when there was none. Raises `OSError`."""
+        return int((await self.reader.read())[9:12] or 0)
+
+    async def _chunks(self) -> bytes:
+        """A long body, which nobody looks at."""
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            await self.reader.readexactly(size + 2)
+        await self.reader.readexactly(2)
+        return b""
 
     def close(self) -> None:
         """Close it."""
@@ -37,12 +52,13 @@ class Wire:
 
 @dataclass(slots=True)
 class Foe:
-    """One attack. `share`: the part of the full rate; `ports`: of the Global Server and of h1; `counted`: answers by status, so that one
-    sees that the attack took place."""
+    """One attack. `share`: the part of the full rate; `ports`: of the Global Server and of h1; `number`: of the attack, which has a network
+    of its own; `counted`: answers by status, so that one sees that the attack took place."""
 
     town: Town
     ports: tuple[int, int]
     share: float
+    number: int = 0
     counted: dict[int, int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -50,9 +66,9 @@ class Foe:
         """So many of what the full attack has `count` of."""
         return max(1, round(count * self.share))
 
-    async def wire(self, port: int, address: int = 2) -> Wire:
-        """A connection from 127.0.0.`address`, or from 127.0.x.y for one above 255. Raises `OSError`."""
-        local = f"127.0.{address >> 8}.{address & 255}"
+    async def wire(self, port: int, address: int | None = 0) -> Wire:
+        """A connection from one of the addresses of this attack, by number; None: from that of the victims. Raises `OSError`."""
+        local = "127.0.0.1" if address is None else f"127.{FIRST_NETWORK + self.number}.{address >> 8}.{address & 255}"
         return Wire(*await asyncio.open_connection("127.0.0.1", port, local_addr=(local, 0), limit=MOST_HEAD))
 
     @property
@@ -69,7 +85,7 @@ class Foe:
         """A name that nobody had."""
         return f"{what}{next(self._numbers)}"
 
-    async def again_and_again(self, port: int, make: Callable[[], bytes], *, address: int = 2, pause_s: float = 0.0) -> None:
+    async def again_and_again(self, port: int, make: Callable[[], bytes], *, address: int | None = 0, pause_s: float = 0.0) -> None:
         """Send a request for ever on one connection, which is opened again when it ends."""
         while True:
             with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError):
@@ -82,7 +98,7 @@ class Foe:
                     wire.close()
             await asyncio.sleep(max(pause_s, 0.01))
 
-    async def once(self, port: int, data: bytes, *, address: int = 2) -> tuple[int, Any]:
+    async def once(self, port: int, data: bytes, *, address: int | None = 0) -> tuple[int, Any]:
         """One request on a connection of its own; status 0 when it was lost."""
         with contextlib.suppress(OSError, EOFError, ValueError):
             wire = await self.wire(port, address)
@@ -94,9 +110,9 @@ class Foe:
                 wire.close()
         return 0, {}
 
-    def count(self, status: int) -> None:
-        """Note an answer."""
-        self.counted[status] = self.counted.get(status, 0) + 1
+    def count(self, status: int, times: int = 1) -> None:
+        """Note an answer, or several."""
+        self.counted[status] = self.counted.get(status, 0) + times
 
 
 def put(foe: Person, path: str, body: object) -> bytes:

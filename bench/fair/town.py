@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.installation import Installation, one_process
-from bench.people import Person, add_contacts, load, register, save
+from bench.people import Person, add_contacts, load, register, rename, save
 
 LINES = 20  # of victims, who send each other popups
 FOES = 30  # accounts of the attackers
 RICH = 3  # of the foes, the first of them, have the whole crowd as contacts
+LONG_NAMES = 2  # the last of these, who knows everybody by a name of 500 characters
+FLAPPER = 3
+FILLERS = 20  # of the foes, from number 10 on: each has his part of the crowd as contacts
 CROWD = 5_000
-WATCHERS = 1_500  # of the crowd have the fourth foe as a contact
+WATCHERS = 1_500  # of the crowd have the flapper as a contact
 SERVER_CORE, OTHER_CORE = 0, 1
-DEFAULT_PER_S = "10"  # registrations of one address: attacks meet the limit that servers have
+DEFAULTS = {"FLASH_REGISTRATIONS_PER_S": "10", "FLASH_MAX_CONNECTIONS_PER_ADDRESS": ""}  # attacks meet the limits that servers have
+
+LONG_NAME = "Ann of the long name. " * 22  # 484 characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,11 @@ class Town:
     recipients: Sequence[Person]
     foes: Sequence[Person]
     crowd: Sequence[Person]
+
+    @property
+    def fillers(self) -> Sequence[Person]:
+        """Those of the foes who fill mailboxes."""
+        return self.foes[-FILLERS:]
 
     @classmethod
     def of(cls, people: Sequence[Person]) -> "Town":
@@ -46,8 +56,11 @@ async def build(directory: Path, python: str, crowd: int = CROWD) -> Path:
             people = await register(installation, 2 * LINES + FOES + crowd)
             town = Town.of(people)
             await add_contacts(zip(town.senders, town.recipients, strict=True))
-            await add_contacts((foe, whom) for foe in town.foes[:RICH] for whom in town.crowd)
-            await add_contacts((watcher, town.foes[RICH]) for watcher in town.crowd[:WATCHERS])
+            await add_contacts((foe, whom) for foe in town.foes[:LONG_NAMES] for whom in town.crowd)
+            await add_contacts((watcher, town.foes[FLAPPER]) for watcher in town.crowd[:WATCHERS])
+            await add_contacts((foe, whom) for number, foe in enumerate(town.fillers) for whom in town.crowd[number::FILLERS])
+            await rename(installation, town.crowd, LONG_NAME)
+            await add_contacts((foe, whom) for foe in town.foes[LONG_NAMES:RICH] for whom in town.crowd)
             save(people, draft)
         draft.rename(built)
     return built
@@ -62,7 +75,7 @@ def copy_of(built: Path, python: str) -> Iterator[Installation]:
     try:
         with on_core(SERVER_CORE):
             stack = contextlib.ExitStack()
-            installation = stack.enter_context(one_process(copy, python, FLASH_REGISTRATIONS_PER_S=DEFAULT_PER_S))
+            installation = stack.enter_context(one_process(copy, python, **DEFAULTS))
         with stack:
             yield installation
     finally:

@@ -72,7 +72,8 @@ class HomeRoutes:
     async def contacts(self, call: Call) -> Answer:
         """My contacts and how they stand."""
         listing = await self._home.contacts.read(call.identity)
-        return Answer(200, await listing.whole()) if listing.short else Answer(200, source=listing)
+        whole = await listing.whole()
+        return Answer(200, whole) if whole is not None else Answer(200, source=listing)
 
     async def put_contact(self, call: Call) -> Answer:
         """Add a contact, or change its alias and whether to notify."""

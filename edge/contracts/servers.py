@@ -48,12 +48,8 @@ class Streams(Protocol):
 class Listing(Protocol):
     """A contact list, in JSON."""
 
-    @property
-    def short(self) -> bool:
-        """Whether it can be written at once."""
-
-    async def whole(self) -> bytes:
-        """All of a short one."""
+    async def whole(self) -> bytes | None:
+        """All of a short one; None for one that is to be sent."""
 
     def send(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Job[None]:
         """Write it piece by piece. `drained`: None while the transport takes more, else what is done when it does."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 LOOK_S = 15.0  # a minute after a storm its memory is given back
-STEP_BYTES = 64_000_000  # less is not worth the wait: it is soon used again
+STEP_BYTES = 16_000_000  # less is not worth the wait of 8 ms: it is soon used again
 MB = 1_000_000
 
 log = structlog.get_logger()

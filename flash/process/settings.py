@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from edge.http.limits import Limits
+from flash.process.descriptors import that_fit
 from runtime import database_urls
 from servers.global_server.config import GlobalConfig
 from servers.home.config import HomeConfig, HousekeepingConfig
@@ -153,7 +154,7 @@ class Settings:
     @property
     def limits(self) -> Limits:
         """What clients may cost each server."""
-        return Limits(self.max_connections, self.connections_per_address, self.connections_per_user)
+        return Limits(that_fit(self.max_connections), self.connections_per_address, self.connections_per_user)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":

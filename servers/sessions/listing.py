@@ -13,6 +13,7 @@ from servers.sessions.part_bodies import contact_view, encode
 
 SLICE = 50  # contacts in one step: some 0.15 ms
 SHORT = 250  # contacts: a list up to here is one answer with a length, and a longer one is sent as the transport drains
+SHORT_BYTES = 65_536  # and so is one of more bytes, because names differ: 250 contacts have 30 KB as a rule, and 700 KB at most
 Shown = Callable[[int, str], Presence]  # (uid, home) -> what a contacter is shown
 
 
@@ -30,20 +31,30 @@ class Listing:
         self._shown = shown
         self._scheduler = scheduler
 
-    @property
-    def short(self) -> bool:
-        """Whether it is written at once."""
-        return len(self._contacts) <= SHORT
-
-    async def whole(self) -> bytes:
-        """The JSON of a short list."""
-        pieces: list[bytes] = []
-        await self._scheduler.run(self._uid, "contacts", self._steps(pieces.append, lambda: None))
-        return b"".join(pieces)
+    async def whole(self) -> bytes | None:
+        """The JSON of a short list; None for one that is to be sent."""
+        if len(self._contacts) > SHORT:
+            return None
+        return await self._scheduler.run(self._uid, "contacts", self._short_steps())
 
     def send(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Job[None]:
         """Write the JSON piece by piece. `drained`: None while the transport takes more, else what is done when it does."""
         return self._scheduler.start(self._uid, "contacts", self._steps(write, drained))
+
+    def _short_steps(self) -> Steps[bytes | None]:
+        pieces: list[bytes] = []
+        size = 0
+
+        def keep(piece: bytes) -> None:
+            nonlocal size
+            size += len(piece)
+            pieces.append(piece)
+
+        for _ in self._steps(keep, lambda: None):
+            if size > SHORT_BYTES:
+                return None
+            yield None
+        return b"".join(pieces) if size <= SHORT_BYTES else None
 
     def _steps(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Steps[None]:
         write(b'{"contacts":[')

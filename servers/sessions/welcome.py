@@ -19,7 +19,7 @@ from servers.sessions.listing import SLICE, Shown, encoded
 from servers.sessions.part_bodies import encode
 from servers.sessions.parts import Outlet, Part
 
-MAX_KEPT_BYTES = 262_144  # of an encoded list: some 1,300 contacts. A longer one is encoded twice instead of being kept
+MAX_KEPT_BYTES = 65_536  # of an encoded list: some 500 contacts. A longer one is encoded twice, because a user has twenty sessions
 NO_CONTACTS = b'"contacts":['
 
 

@@ -111,11 +111,10 @@ class StandInListing:
 
     def __init__(self, home: "StandInHome") -> None:
         self._home = home
-        self._contacts = contacts = list(home.listed.values())
-        self.short = len(contacts) <= SHORT
+        self._contacts = list(home.listed.values())
 
-    async def whole(self) -> bytes:
-        return msgspec.json.encode({"contacts": self._contacts})
+    async def whole(self) -> bytes | None:
+        return msgspec.json.encode({"contacts": self._contacts}) if len(self._contacts) <= SHORT else None
 
     def send(self, write: Callable[[bytes], object], drained: Callable[[], Deferred[None] | None]) -> Job[None]:
         def steps() -> Steps[None]:

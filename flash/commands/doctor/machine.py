@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from domain.registry.registered_home import GLOBAL
 from flash.process.compose import host_here, public_url
+from flash.process.descriptors import OWN_FILES
 from flash.process.settings import Settings
 from runtime.database_urls import sqlite_file
 
@@ -25,7 +26,6 @@ OK, WARNING, FAILURE = "ok", "warning", "failure"
 ANSWER_S = 3.0  # a live server answers in milliseconds
 PROXIES_CUT_S = 60.0  # common load balancers end connections that are idle for this long
 COME_BACK_S = 6.0  # clients spread their return to a restarted server over this time
-OWN_FILES = 200  # descriptors besides connections: databases, broker, log
 SKEW_S = 2.0  # more than networks and schedulers explain
 WRONG_S = 30.0  # with a larger difference, times in the history and the ends of tokens are plainly wrong
 

@@ -18,6 +18,7 @@ from domain.events.global_server import (
     UserRegistered,
 )
 from domain.personal import Personal
+from domain.profile import PROFILE_FIELDS
 from projections.directory.directory import MAX_LIMIT, MAX_WORDS_CHARS, Directory, Enrolment, Listed
 from projections.directory.words import words
 from tests.support.snapshots import through_msgpack
@@ -96,12 +97,25 @@ def test_unknown_fields_and_endless_searches_are_refused():
         ({"fields": {"shoe_size": "7"}}, "shoe_size", known),
         ({"text": endless}, "q", too_long),
         ({"fields": {"city": endless}}, "city", too_long),
+        ({"text": " ".join("abcdefghij"), "fields": {"city": "a b c d e f g"}}, "q", "at most 16 words"),
     ):
         with pytest.raises(Invalid) as refusal:
             PEOPLE.search(**wrong)
         assert refusal.value.extra["field"] == field
         assert refusal.value.extra["expected"].startswith(expected)
     assert found(PEOPLE, "x" * MAX_WORDS_CHARS) == []
+
+
+def test_a_page_of_long_profiles_ends_early_and_the_next_one_goes_on():
+    full = dict.fromkeys(PROFILE_FIELDS, "x" * 500)
+    crowd = directory(*(registered(number, f"u{number}", **full) for number in range(1, 41)))
+    pages: list[list[int]] = []
+    cursor = None
+    while cursor is not None or not pages:
+        page, cursor = crowd.search("", limit=MAX_LIMIT, cursor=cursor)
+        pages.append([user.uid for user in page])
+    assert [uid for page in pages for uid in page] == list(range(1, 41))
+    assert [len(page) for page in pages] == [14, 14, 12]
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": MAX_LIMIT + 1}, {"cursor": "x"}, {"cursor": "-1"}, {"cursor": "0x1"}])

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from domain.user.state import Contact
+from projections.server.presence import Presence
 from runtime.scheduler import Scheduler
-from servers.sessions.listing import SLICE
+from servers.sessions.listing import SHORT, SHORT_BYTES, SLICE, Listing
 from tests.servers.homes import Town, json_contacts
 from tests.support.waiting import eventually
 
@@ -76,6 +78,17 @@ async def test_a_step_makes_one_slice(town, counted):
         sizes.append(b"".join(written).count(b'"handle"'))
     assert sizes == [SLICE, 2 * SLICE, 3 * SLICE]
     assert len(json_contacts(b"".join(written))) == CONTACTS
+
+
+async def test_a_list_of_long_names_is_sent_as_its_client_reads():
+    """Whole it would be no more contacts than a short one, but half a megabyte for each of the user's 64 connections."""
+    contacts = [Contact(number, f"u{number}", "\U0001f642" * 500, "h1", None, False) for number in range(SHORT)]
+    listing = Listing(1, contacts, lambda uid, home: Presence(1, "online", None, "", ""), Scheduler())
+    assert await listing.whole() is None
+    short = Listing(1, contacts[:20], lambda uid, home: Presence(1, "online", None, "", ""), Scheduler())
+    whole = await short.whole()
+    assert len(json_contacts(whole)) == 20
+    assert SHORT_BYTES // 2 < len(whole) <= SHORT_BYTES
 
 
 async def test_a_popup_never_meets_the_scheduler(town, counted):
