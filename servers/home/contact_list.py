@@ -39,7 +39,7 @@ class ContactList:
     async def read(self, who: Identity) -> Listing:
         """The user's contact list. Raises `TooManyRequests`."""
         self.changes.take(who.uid, work.reading(self.projections.contacters, who.uid))
-        stream = f"user-{who.uid}"
+        stream = await self._warmed(who)
         contacts: list[Contact] = await self.writer.submit(
             (LookUp(uid=who.uid, cause=""),), answer=lambda _: list(self.writer.state(stream).contacts.values()), lane=who.uid
         )
@@ -58,6 +58,7 @@ class ContactList:
         return await self._put(who, Contact(uid, known.handle, known.name, known.home, alias, notify))
 
     async def _put(self, who: Identity, contact: Contact) -> tuple[bool, views.Contact]:
+        await self._warmed(who)
         command = PutContact(uid=who.uid, cause=self.new_id(), contact=contact)
 
         def answer(events: list[Event]) -> tuple[bool, views.Contact]:
@@ -77,8 +78,16 @@ class ContactList:
             if events:
                 self._tell(who.uid, [], [uid])  # here, so that sessions hear of changes in the order of the commits
 
+        await self._warmed(who)
         command = RemoveContact(uid=who.uid, cause=self.new_id(), contact=uid)
         await self.writer.submit((command,), answer=answer, lane=who.uid)
+
+    async def _warmed(self, who: Identity) -> str:
+        """The user's stream, whose state is loaded if it is large."""
+        stream = f"user-{who.uid}"
+        if work.is_large(self.projections.contacters, who.uid):
+            await self.writer.states.warm(stream)
+        return stream
 
     def view(self, contact: Contact) -> views.Contact:
         """A contact and how they stand."""

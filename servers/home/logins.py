@@ -53,6 +53,8 @@ class Logins:
         too many sessions."""
         index = self.projections.contacters
         self.changes.take(who.uid, work.reading(index, who.uid) + work.telling(index, who.uid))
+        if work.is_large(index, who.uid):
+            await self.writer.states.warm(f"user-{who.uid}")
         session_id = f"{self.lifecycle.life}.{self.new_id()}"
         login = LogIn(
             uid=who.uid,

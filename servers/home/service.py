@@ -150,6 +150,8 @@ class HomeServer(Logins):
     async def set_status(self, who: Identity, status: str, note: str, until: float | None) -> None:
         """Choose a status. Raises `Invalid` for a time in the past, `TooManyRequests`."""
         self.statuses.take(who.uid, work.telling(self.projections.contacters, who.uid))
+        if work.is_large(self.projections.contacters, who.uid):
+            await self.writer.states.warm(f"user-{who.uid}")
         command = SetStatus(uid=who.uid, cause=self.new_id(), status=status, note=note, until=until)
         await self.writer.submit((command,), lane=who.uid)
 

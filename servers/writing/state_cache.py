@@ -4,9 +4,11 @@ What stays in memory is bounded by what the states weigh: the bytes of a state's
 entry of its tables and each of those events. Nothing is measured for that: a commit adds the bytes that it has stored, 0.3 µs an event.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from domain.aggregate import Snapshotable, State
 from domain.event import Event
@@ -47,10 +49,12 @@ class StateCache(OrderedDict[str, State]):
         self._store = store
         self._config = config
         self._weights: dict[str, Weight] = {}
+        self._warming: dict[str, asyncio.Future[Loaded]] = {}
         self.snapshots = Snapshots(store, self._stored)
         self.size = 0  # about the bytes that all states take
         self.asked = 0  # states that commands wanted
         self.missed = 0  # of these, states that had to be loaded
+        self.warmed = 0  # states that were loaded before a command wanted them
         self.forgotten = 0  # states that had to make room
         self.dropped = 0  # states that were forgotten, because somebody left of whom they held something
         self.loaded: list[str] = []  # the streams that were loaded for the present batch
@@ -64,6 +68,24 @@ class StateCache(OrderedDict[str, State]):
             self._take(name, loaded)
         self.missed += len(states)
         return len(states) < len(streams)
+
+    async def warm(self, stream: str) -> None:
+        """Load a state that is known to be large in the reader's thread, unless it is here, so that no commit waits for it. Whoever asks
+        for the same one waits for the same load. Where it fails, the commit that needs the state loads it."""
+        if stream in self:
+            return
+        loading = self._warming.get(stream)
+        if loading is None:
+            loading = self._warming[stream] = self._store.run_reader(self._store.loaded, stream)
+            loading.add_done_callback(partial(self._warmed, stream))
+        await asyncio.wait((loading,))
+
+    def _warmed(self, stream: str, loading: "asyncio.Future[Loaded]") -> None:
+        if self._warming.get(stream) is loading:  # else a commit has loaded it meanwhile, and may have changed it
+            del self._warming[stream]
+            if loading.exception() is None and loading.result().state.version:
+                self._take(stream, loading.result())
+                self.warmed += 1
 
     def _take(self, stream: str, loaded: Loaded) -> None:
         state, snapshot_size, events, since = loaded
@@ -154,6 +176,7 @@ class StateCache(OrderedDict[str, State]):
         """Forget every state."""
         super().clear()
         self._weights.clear()
+        self._warming.clear()
         self.size = 0
 
     def drop(self, streams: Iterable[str]) -> None:
@@ -165,6 +188,7 @@ class StateCache(OrderedDict[str, State]):
 
     def let_go(self, stream: str) -> None:
         """Forget the state of this stream, if it is here."""
+        self._warming.pop(stream, None)
         weight = self._weights.pop(stream, None)
         if weight is not None:
             self.size -= weight.size

@@ -106,6 +106,7 @@ CANNOT_GROW: dict[str, str] = {
     "a caller waits for each entry, and callers are bounded": """
         broker/embedded/journal.py Journal._work
         runtime/worker.py Worker._calls
+        servers/writing/state_cache.py StateCache._warming
     """,
     "an index: an entry or a few for each account, contact, session and waiting message, which have bounds of their own": """
         projections/directory/directory.py Directory._residents Directory._uids Directory.enrolments Directory.homes Directory.users

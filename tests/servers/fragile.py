@@ -11,7 +11,8 @@ from servers.store.event_store import Store
 
 class FragileStore(Store):
     """Fails with what its lists hold, one after the other. `lost_answers`: so many commits happen, and nobody hears of it;
-    `snapshots_go_on`: while it is not set, no snapshot gets done."""
+    `snapshots_go_on`: while it is not set, no snapshot gets done; `reader_goes_on`: while it is not set, the reader's thread has read a
+    state and does not say so."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
@@ -23,6 +24,9 @@ class FragileStore(Store):
         self.lost_answers = 0
         self.snapshots_go_on = threading.Event()
         self.snapshots_go_on.set()
+        self.reader_goes_on = threading.Event()
+        self.reader_goes_on.set()
+        self.load_failures_of_reader: list[Exception] = []
         self.visit, self.run = self.run, self.visit_or_lose
 
     def put(self, events, stored, trackings=()):
@@ -38,6 +42,14 @@ class FragileStore(Store):
         if self.load_failures:
             raise self.load_failures.pop(0)
         return super().load_all(streams, max_bytes)
+
+    def loaded(self, stream):
+        loaded = super().loaded(stream)
+        if threading.current_thread().name.startswith("reader"):
+            self.reader_goes_on.wait()
+            if self.load_failures_of_reader:
+                raise self.load_failures_of_reader.pop(0)
+        return loaded
 
     def read(self, after, limit):
         if self.read_failures:

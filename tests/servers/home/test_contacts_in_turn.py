@@ -104,3 +104,17 @@ async def test_a_popup_never_meets_the_scheduler(town, counted):
     await eventually(lambda: window.texts() == ["hi"])
     await bob.acks(session, window)
     assert (counted.scheduler.steps, counted.scheduler.waiting, counted.due) == (steps, 0, [])
+
+
+async def test_a_large_state_is_loaded_before_a_commit_needs_it(town):
+    """Ann is said to have a thousand contacts, and is not in memory. Bob has few, and his state is loaded for the commit."""
+    ann, bob, carol = (town.person(handle, "h1") for handle in ("ann", "bob", "carol"))
+    await ann.adds(bob)
+    await bob.adds(ann)
+    states, contacts = town.homes["h1"].writer.states, town.homes["h1"].projections.contacters.contacts
+    contacts[ann.uid] = 1_000
+    states.clear()
+    await bob.adds(carol)
+    assert states.warmed == 0
+    await ann.adds(carol)
+    assert states.warmed == 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from domain.errors import Unavailable
 from domain.events.home import ContactAdded, MessageQueued, MessageSent
 from domain.user.commands import SetStatus
 from servers.encryption.mac import proven
@@ -70,6 +71,7 @@ async def opened(url: str, **bounds: Any) -> AsyncIterator[WriterOnStore]:
         yield WriterOnStore(store, writer)
     finally:
         store.snapshots_go_on.set()
+        store.reader_goes_on.set()
         await writer.stop()
         store.close()
 
@@ -266,3 +268,46 @@ async def test_a_state_that_waits_to_be_stored_is_forgotten_with_who_left(url):
         server.store.snapshots_go_on.set()
         await server.states.snapshots.stop()
         assert [stream for stream, _ in server.store.log.snapshot_counts("", 10)] == ["user-1"]
+
+
+async def test_commits_go_on_while_a_large_state_is_loaded(url):
+    """Whoever asks for the same one waits for the same load, and the command that wanted it loads nothing."""
+    async with opened(url) as server:
+        put(server.store, "user-1", 0, [added(uid, "x" * 500) for uid in range(2, 502)])
+        server.store.reader_goes_on.clear()
+        loads = [asyncio.create_task(server.states.warm("user-1")) for _ in range(3)]
+        await server.do(log_in(2))
+        assert not any(load.done() for load in loads)
+        server.store.reader_goes_on.set()
+        await asyncio.gather(*loads)
+        missed = server.states.missed
+        await server.do(send())
+        await server.states.warm("user-1")
+        assert (server.states.warmed, server.states.missed) == (1, missed)
+        assert server.store.load("user-1").version == 501
+
+
+async def test_a_state_that_a_commit_has_changed_meanwhile_is_not_put_back(url):
+    async with opened(url) as server:
+        put(server.store, "user-1", 0, [added(2, "Bob")])
+        server.store.reader_goes_on.clear()
+        load = asyncio.create_task(server.states.warm("user-1"))
+        await asyncio.sleep(0)
+        await server.do(send("m1"))
+        server.states.let_go("user-1")
+        server.store.reader_goes_on.set()
+        await load
+        assert (server.states.warmed, "user-1" in server.states) == (0, False)
+        await server.do(send("m2"))
+        assert list(server.store.load("user-1").sent) == ["m1", "m2"]
+
+
+async def test_a_load_beforehand_that_fails_harms_nobody(url):
+    async with opened(url) as server:
+        put(server.store, "user-1", 0, [added(2, "Bob")])
+        server.store.load_failures_of_reader.append(Unavailable("away"))
+        await server.states.warm("user-1")
+        await server.do(send())
+        await server.states.warm("user-9")
+        assert "user-9" not in server.states, "another process may begin it"
+        assert server.states.warmed == 0
