@@ -237,7 +237,8 @@ class MailSender:
 
     def open_from(self) -> int:
         """Everything below this position is confirmed, or some receiver's row says that it is sent again."""
-        return min([self.follower.given + 1, *[receiver.first for receiver in self.receivers.flying.values()]])
+        flying, end = self.receivers.flying, self.follower.given + 1
+        return min(end, *[receiver.first for receiver in flying.values()]) if flying else end
 
     @property
     def starting(self) -> bool:

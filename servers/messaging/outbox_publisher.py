@@ -150,9 +150,11 @@ class OutboxPublisher:
 
     def landed(self, positions: Mapping[str, int]) -> None:
         """Pass what is confirmed, and store it later with these positions."""
-        follower, before = self.follower, self.follower.position
-        follower.passed(self.sender.open_from() - 1)
-        if positions or follower.position != before:
+        follower, confirmed = self.follower, self.sender.open_from() - 1
+        if confirmed != follower.position:
+            follower.passed(confirmed)
+            self.ride(positions)
+        elif positions:
             self.ride(positions)
         if self._stopping:
             follower.arrived.set()
