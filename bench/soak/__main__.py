@@ -73,7 +73,7 @@ def main() -> int:
     if not minutes:
         print(f"seed {seed}")
         told.output.write_text("")
-        minutes = asyncio.run(_run(Plan(told.minutes, seed, told.python, not told.no_audit, told.trace), told.output))
+        minutes = asyncio.run(_run(Plan(told.minutes, seed, told.python, not told.no_audit, told.trace, fill=True), told.output))
     found, last = verdicts(minutes), minutes[-1]
     print(table([HEAD, *(verdict.cells() for verdict in found)]))
     print(f"seed {last.seed}: {last.accepted} messages, {last.deeds}, {last.answers}; {last.problems or 'nothing lost, nothing doubled'}")

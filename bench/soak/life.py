@@ -13,14 +13,14 @@ from typing import TypeVar
 import aiohttp
 
 import flash_sdk
+from domain.user.state import REMEMBERED_SENDS
 from flash_sdk import FlashClient
 from tests.faults.checker import Ledger
 from tests.faults.people import PACE, PASSWORD, Person, Window
 from tests.support.waiting import eventually
 
 # Seconds between two deeds of one of those who do them, on average. With the times that deeds take, each second has about 20 messages, a
-# login, nearly a registration and an erasure, 4 bad requests and a question to the audit. Few people send much, so that what a server
-# remembers of each (the 4,096 messages that they sent last) has its full size after twenty minutes.
+# login, nearly a registration and an erasure, 4 bad requests and a question to the audit.
 TALK_S, ABSENCE_S, VISIT_S, BAD_S, QUESTION_S = 0.25, 1.0, 4.0, 0.25, 1.0
 ABSENT, VISITORS = 2, 4  # at once, at most
 AWAY_S = 1.5  # messages wait for so long
@@ -42,7 +42,7 @@ class Life:
     """Everybody's life in one installation. `residents` stay from the beginning to the end, with a window each; `guests` were here."""
 
     def __init__(
-        self, global_url: str, home_urls: Sequence[str], residents: Sequence[Person], chance: random.Random, console_cookie: str
+        self, global_url: str, home_urls: Sequence[str], residents: list[Person], chance: random.Random, console_cookie: str
     ) -> None:
         """`console_cookie`: of somebody who may ask the audit; empty: nobody does."""
         self.ledger = Ledger()
@@ -63,6 +63,15 @@ class Life:
     def people(self) -> list[Person]:
         """Everybody who ever lived here."""
         return [*self.residents, *self.guests]
+
+    async def fill(self) -> None:
+        """Everybody sends as many messages as a server remembers of one sender, so that this has its full size from the beginning."""
+
+        async def send(who: Person, to: Person) -> None:
+            for _ in range(REMEMBERED_SENDS):
+                await who.insists(to, self.ledger)
+
+        await asyncio.gather(*(send(who, to) for who, to in zip(self.residents, self.residents[1:] + self.residents[:1], strict=True)))
 
     def begin(self) -> None:
         """Let them live."""

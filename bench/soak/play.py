@@ -39,13 +39,14 @@ ANSWERED = ("question 200", "question 404", "question 503")  # the others while 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to play. `python`: the interpreter that has the measured version; `audit`: whether somebody has the role `ops` and asks;
-    `trace`: whether every allocation is followed, which takes three times as long."""
+    `trace`: whether every allocation is followed, which takes three times as long; `fill`: as `Life.fill`, which takes some minutes."""
 
     minutes: int
     seed: int
     python: str = sys.executable
     audit: bool = True
     trace: bool = False
+    fill: bool = False
 
 
 @dataclass(slots=True)
@@ -79,6 +80,8 @@ async def play(directory: Path, plan: Plan) -> AsyncGenerator[Minute, None]:
         watched = [Watched(*each, answers) for each in zip(names, installation.pids, ports, strict=True)]
         async with Crowd(f"http://127.0.0.1:{ports[0]}", secrets.token_hex(3)) as crowd:
             life = await _settle(installation, crowd, plan)
+            if plan.fill:
+                await life.fill()
             life.begin()
             try:
                 async for minute in _minutes(plan, life, rabbit, watched):
