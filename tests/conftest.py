@@ -17,8 +17,8 @@ from tests.support.postgres import AnyPostgres, choose_postgres
 from tests.support.rabbitmq_choice import AnyRabbit, choose_rabbit
 from tests.support.telling import sections
 
-# A standing installation, a RabbitMQ that is killed; network namespaces; windows on a screen whose stalls are measured.
-TOGETHER = ("faults", "network", "tk")
+# A standing installation, a RabbitMQ that is killed; network namespaces; windows on a screen whose stalls are measured; a village.
+TOGETHER = ("faults", "network", "tk", "fairness")
 FIRST = ("faults", "network", "tk")  # the longest: what is begun last keeps all others waiting
 # One seed for the whole run, also over several processes; set here because other conftests read it as they are loaded.
 os.environ.setdefault("FLASH_TEST_SEED", str(secrets.randbelow(1_000_000)))

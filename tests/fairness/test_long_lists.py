@@ -4,8 +4,11 @@ import asyncio
 import re
 from collections import Counter
 
+import pytest
+
 from tests.fairness.village import CROWD, PLAIN, RICH, Village, many, request, wires_to
 
+pytestmark = pytest.mark.timeout(300)  # whoever comes first makes the village
 MB = 1_000_000
 SOME = 65_536  # bytes
 

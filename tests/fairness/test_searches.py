@@ -2,7 +2,11 @@
 
 import string
 
+import pytest
+
 from tests.fairness.village import PLAIN, Village
+
+pytestmark = pytest.mark.timeout(300)  # whoever comes first makes the village
 
 
 async def test_a_search_names_a_bounded_number_of_words(village: Village) -> None:

@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from tests.fairness.village import FLAPPER, PLAIN, Village, many, request, wires_to
 
+pytestmark = pytest.mark.timeout(300)  # whoever comes first makes the village
 ONLINE = 40  # contacts of the slow client who change their status
 CHANGES = 25
 NOTE = "n" * 250
