@@ -8,7 +8,7 @@ together than one of them would alone. What is small by its nature, such as a po
 import asyncio
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from runtime.bounds import Bound, Holding
 from runtime.deferred import Deferred
@@ -26,6 +26,7 @@ JOBS = Bound(
     each=2_000,
 )
 T = TypeVar("T")
+Spent = Callable[[Hashable, float], object]  # whose job, and for how many seconds it was worked on
 Steps = Generator[Deferred[Any] | None, None, T]  # yields None to go on at its next turn, or what it waits for
 
 
@@ -41,10 +42,11 @@ def at_once(steps: Steps[T]) -> T:
 class Job(Deferred[T]):
     """One piece of work and its result."""
 
-    __slots__ = ("cancelled", "key", "name", "steps")
+    __slots__ = ("cancelled", "key", "name", "spent", "steps")
 
-    def __init__(self, key: Hashable, name: str, steps: Steps[T]) -> None:
+    def __init__(self, key: Hashable, name: str, steps: Steps[T], spent: Spent | None = None) -> None:
         super().__init__()
+        self.spent = spent
         self.key = key
         self.name = name
         self.steps: Steps[T] | None = steps
@@ -53,6 +55,40 @@ class Job(Deferred[T]):
     def cancel(self) -> None:
         """Nobody wants the result any more: no further step is made, and nobody is told."""
         self.cancelled = True
+
+
+class Jobs(Protocol):
+    """Who begins jobs: the scheduler of the process, or one of its servers with it."""
+
+    def start(self, key: Hashable, name: str, steps: Steps[T]) -> Job[T]:
+        """Begin a job of `key`, behind those that the key has already. `name`: what people see who ask what took long."""
+
+    async def run(self, key: Hashable, name: str, steps: Steps[T]) -> T:
+        """The result of a job. When the caller is cancelled, the job is too."""
+
+
+class OwnJobs:
+    """The jobs of one of several servers that share a scheduler. `spent` is called after each step."""
+
+    def __init__(self, scheduler: "Scheduler", spent: Spent) -> None:
+        self._scheduler = scheduler
+        self._spent = spent
+
+    def start(self, key: Hashable, name: str, steps: Steps[T]) -> Job[T]:
+        """As `Jobs` says."""
+        return self._scheduler.start(key, name, steps, self._spent)
+
+    async def run(self, key: Hashable, name: str, steps: Steps[T]) -> T:
+        """As `Jobs` says."""
+        return await to_its_end(self.start(key, name, steps))
+
+
+async def to_its_end(job: Job[T]) -> T:
+    """The result of a job. When the caller is cancelled, the job is too."""
+    try:
+        return await job
+    finally:
+        job.cancel()
 
 
 class Scheduler:
@@ -87,20 +123,17 @@ class Scheduler:
         """The jobs that wait for their next step."""
         yield JOBS.holding(self._lanes.size)
 
-    def start(self, key: Hashable, name: str, steps: Steps[T]) -> Job[T]:
-        """Begin a job of `key`, behind those that the key has already. `name`: what people see who ask what took long."""
-        job = Job(key, name, steps)
+    def start(self, key: Hashable, name: str, steps: Steps[T], spent: Spent | None = None) -> Job[T]:
+        """Begin a job of `key`, behind those that the key has already. `name`: what people see who ask what took long; `spent` is called
+        after each step."""
+        job = Job(key, name, steps, spent)
         self._lanes.put(key, job)
         self._go_on()
         return job
 
     async def run(self, key: Hashable, name: str, steps: Steps[T]) -> T:
-        """The result of a job. When the caller is cancelled, the job is too."""
-        job = self.start(key, name, steps)
-        try:
-            return await job
-        finally:
-            job.cancel()
+        """As `Jobs` says."""
+        return await to_its_end(self.start(key, name, steps))
 
     def take_longest(self) -> tuple[float, str]:
         """The longest step since this was asked last, and the name of its job."""
@@ -123,6 +156,8 @@ class Scheduler:
             self._step(job)
             self.steps += 1
             now, before = clock(), now
+            if job.spent is not None:
+                job.spent(job.key, now - before)
             if now - before > self._longest_s:
                 self._longest_s, self._longest_name = now - before, job.name
         if lanes:

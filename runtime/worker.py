@@ -7,6 +7,7 @@ makes one call per commit. If the executor costs less than 15 µs one day, this 
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import perf_counter
@@ -33,6 +34,13 @@ class Worker:
             self._thread.start()
         self._calls.put((future, function, args, perf_counter()))
         return future
+
+    def cpu_s(self) -> float:
+        """The CPU that the thread has used; 0 where the system does not say it."""
+        ident = self._thread.ident
+        if ident is None or not self._thread.is_alive() or not hasattr(time, "pthread_getcpuclockid"):
+            return 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(ident))
 
     def stop(self) -> None:
         """Finish what was asked, then end the thread."""

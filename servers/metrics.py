@@ -7,6 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from broker.port import Broker
 from runtime.scheduler import Scheduler
+from servers.fairness.load import KINDS, Load
+from servers.fairness.throttling import Throttling
 from servers.integrity.sealer import Sealer
 from servers.lives.keeper import LifeKeeper
 from servers.messaging.cards import Cards
@@ -67,6 +69,20 @@ def turns(scheduler: Scheduler) -> Iterator[Metric]:
     longest.add_metric([job], step_s)
     yield longest
     yield GaugeMetricFamily("flash_jobs_waiting", "Long pieces of work that wait for their next step.", scheduler.waiting)
+
+
+def heavy(load: Load, throttling: Throttling) -> Iterator[Metric]:
+    """What the heaviest take, and who has turns at a tenth; never who they are."""
+    share = GaugeMetricFamily("flash_heavy_share", "The heaviest one's part of the CPU of the last minute.", labels=["kind"])
+    for kind, part in load.shares().items():
+        share.add_metric([kind], part)
+    yield share
+    throttling.forget()
+    throttled = GaugeMetricFamily("flash_throttled", "Who has turns at a tenth.", labels=["kind"])
+    for kind in KINDS:
+        throttled.add_metric([kind], sum(each.kind == kind for each in throttling.throttles.held))
+    yield throttled
+    yield GaugeMetricFamily("flash_throttled_waiting", "Requests and mails that wait for turns at a tenth.", throttling.waiting)
 
 
 def readiness(outbox: Outbox, ready: bool) -> Iterator[Metric]:

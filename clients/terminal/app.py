@@ -6,6 +6,8 @@ from clients.terminal.contacts import contacts
 from clients.terminal.listening import listen
 from clients.terminal.people import login, user
 from clients.terminal.sending import send, status
+from clients.terminal.throttling import throttle
+from clients.terminal.top import top
 from clients.terminal.watching import watch
 
 app = typer.Typer(
@@ -21,3 +23,5 @@ app.command()(send)
 app.command()(listen)
 app.command()(status)
 app.command()(watch)
+app.command()(top)
+app.command()(throttle)

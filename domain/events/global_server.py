@@ -172,7 +172,7 @@ class AuditRead(Event, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "audit.read"
     by: int
     handle: Handle
-    what: str  # "log" | "tail" | "timeline" | "trace" | "online"
+    what: str  # "log" | "tail" | "timeline" | "trace" | "online" | "heavy"
     whom: str  # the person or thing that was asked about, and the moment; empty for everything
 
 

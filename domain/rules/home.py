@@ -15,6 +15,7 @@ from domain.event import Event
 from domain.events import global_server as global_events
 from domain.events import home as events
 from domain.events.integrity import LogSealed
+from domain.events.throttles import ThrottleBegan, ThrottleEnded
 from domain.integrity import decide as seal_deciders
 from domain.integrity import evolve as seal_folds
 from domain.integrity.state import LifeState, SealedState
@@ -27,6 +28,10 @@ from domain.registry.registered_home import GLOBAL
 from domain.rules import closing
 from domain.rules.closing import CloseMailbox, CloseUser
 from domain.rules.rules import Command, Policy, Rules
+from domain.throttles import decide as throttle_deciders
+from domain.throttles import evolve as throttle_folds
+from domain.throttles.commands import EndThrottle, Throttle
+from domain.throttles.state import ThrottlesState
 from domain.user import decide as user_deciders
 from domain.user import evolve as user_folds
 from domain.user.commands import AddContacter, Adopt, HaveSent, RemoveContacter
@@ -43,9 +48,14 @@ def rules_for(home: str) -> Rules:
             "mailbox": MailboxState,
             **dict.fromkeys(("log", "witness", "restored", "clock"), SealedState),
             "life": LifeState,
+            "throttles": ThrottlesState,
         },
-        deciders=user_deciders.DECIDERS | mailbox_deciders.DECIDERS | closing.DECIDERS | seal_deciders.DECIDERS,
-        folds=user_folds.FOLDS | mailbox_folds.FOLDS | seal_folds.FOLDS,
+        deciders=user_deciders.DECIDERS
+        | mailbox_deciders.DECIDERS
+        | closing.DECIDERS
+        | seal_deciders.DECIDERS
+        | throttle_deciders.DECIDERS,
+        folds=user_folds.FOLDS | mailbox_folds.FOLDS | seal_folds.FOLDS | throttle_folds.FOLDS,
         policies=POLICIES,
         places=mailbox_folds.PLACES,
     )
@@ -162,6 +172,19 @@ def _user_closed(event: events.UserClosed, source: str, home: str) -> Sequence[C
     return [CloseMailbox(uid=event.stream_uid, cause=event.cause)]
 
 
+def _throttle_began(event: ThrottleBegan, source: str, home: str) -> Sequence[Command]:
+    return [Throttle(until=event.until, **_told_of_turns(event, home))] if source == GLOBAL else []
+
+
+def _throttle_ended(event: ThrottleEnded, source: str, home: str) -> Sequence[Command]:
+    return [EndThrottle(**_told_of_turns(event, home))] if source == GLOBAL else []
+
+
+def _told_of_turns(event: ThrottleBegan | ThrottleEnded, home: str) -> dict[str, Any]:
+    fields = ("kind", "uid", "home", "address", "by", "handle", "cause")
+    return {"server": home, **{name: getattr(event, name) for name in fields}}
+
+
 def _home(event: Any) -> Collection[str]:
     return (event.home,)
 
@@ -191,4 +214,6 @@ POLICIES: dict[type, Policy] = {
     global_events.ProfileChanged: _profile_changed,
     global_events.AccountClosed: _account_closed,
     events.UserClosed: _user_closed,
+    ThrottleBegan: _throttle_began,
+    ThrottleEnded: _throttle_ended,
 }

@@ -5,7 +5,8 @@
 | `account-N`, `handle-X`, `home-X`,       | the Global Server                                                                |
 | `audit-N`, `witness-X`                   |                                                                                  |
 | `user-N`, `mailbox-N`                    | the home where N lives, as the Global Server's word says (`servers/trust/user_words.py`) |
-| `log-S`, `restored-S`, `clock-S`         | the server S                                                                     |
+| `log-S`, `restored-S`, `clock-S`,        | the server S                                                                     |
+| `throttles-S`                            |                                                                                  |
 
 The first word of a topic names its kind of stream; those of `ELSEWHERE` lie in another one.
 """
@@ -22,7 +23,7 @@ from domain.registry.registered_home import GLOBAL
 
 OF_GLOBAL = frozenset(("account", "handle", "home", "audit", "witness"))
 OF_THE_HOME = frozenset(("user", "mailbox"))
-OF_THE_SERVER = frozenset(("log", "restored", "clock"))
+OF_THE_SERVER = frozenset(("log", "restored", "clock", "throttles"))
 ELSEWHERE: Mapping[str, str] = {"log.restored": "restored", "log.clock_corrected": "clock"}
 
 

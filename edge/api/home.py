@@ -143,7 +143,7 @@ def home_routes(home: Home, gate: Gate, back_connections: BackConnections, long_
         body: type[requests.Request] | None,
         *refusals: type[FlashError],
     ) -> Route:
-        return Route(method, path, handle, success, body, (NotYourHome, *refusals), gate=gate)
+        return Route(method, path, handle, success, body, (NotYourHome, *refusals), gate=gate, waits=handle is poll)
 
     return [
         route("POST", "/v1/back-connection", on.back_connection, {200: STREAM}, requests.OpenBackConnection, TooManyRequests),

@@ -6,6 +6,7 @@ This stands apart from `edge/contracts/servers.py`, so that a home loads nothing
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from edge.contracts.servers import HeavyUse
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt
 from servers.global_server.console import DeadLetterSummary, HomeSeen
 from servers.security.identity import Identity
@@ -16,6 +17,10 @@ U = TypeVar("U")
 
 class Console(Protocol):
     """What `servers/global_server/console.py` answers. Every method raises `FlashError` only."""
+
+    @property
+    def heavy(self) -> HeavyUse:
+        """Who is heavy, and what is done about it."""
 
     async def sign_in(self, handle: str, password: str, client_address: str) -> str:
         """A token for a user who knows the password."""

@@ -4,7 +4,7 @@ A browser sends an empty field as "", so every field allows it.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -77,6 +77,19 @@ class OneHome(Request, frozen=True):
     """`POST /ops/homes/revoke`: the home's name."""
 
     home: Annotated[str, Meta(min_length=1, max_length=32)]
+
+
+class EndThrottle(Request, frozen=True):
+    """`POST /ops/heavy/end`: whose turns come as everybody's again."""
+
+    kind: Literal["user", "address", "home"]
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Throttle(EndThrottle, frozen=True):
+    """`POST /ops/heavy/throttle`: whose turns come at a tenth, and for how many minutes."""
+
+    minutes: Annotated[int, Meta(ge=1, le=43_200)] = 60
 
 
 class OneLetter(Request, frozen=True):

@@ -31,7 +31,13 @@ STATIC = {"console.css": b"text/css; charset=utf-8", "console.js": b"text/javasc
 
 LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?")  # as HTML writes a local date and time
 
-PLACES = (("/ops", "Events"), ("/ops/presence", "Presence"), ("/ops/homes", "Homes"), ("/ops/dead", "Dead letters"))
+PLACES = (
+    ("/ops", "Events"),
+    ("/ops/presence", "Presence"),
+    ("/ops/homes", "Homes"),
+    ("/ops/heavy", "Heavy use"),
+    ("/ops/dead", "Dead letters"),
+)
 
 
 def page(title: str, who: Identity | None, *content: Any, status: int = 200, here: str = "", headers: bytes = b"") -> Answer:

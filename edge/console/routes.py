@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from edge.console import forms as requests
 from edge.console.contract import Console
 from edge.console.events import EventsPages
+from edge.console.heavy_use import HeavyPages
 from edge.console.live_tail import Tails
 from edge.console.page import serve_static
 from edge.console.presence import PresencePages
@@ -32,6 +33,7 @@ def console_routes(
     origin = f"{address.scheme}://{address.netloc}"
     reading, changing = reading_gate(console, verifier), changing_gate(console, verifier, origin)
     door, servers = SigningIn(console, verifier, proxies, origin), ServerPages(console)
+    heavy = HeavyPages(console)
 
     def show(path: str, handle: Handler, query: type | None = None, media: str = "text/html") -> Route:
         return Route("GET", path, handle, {200: (media,)}, gate=reading, query=query, page=refuse)
@@ -47,6 +49,9 @@ def console_routes(
         show("/ops/presence", PresencePages(console).show, requests.Moment),
         show("/ops/homes", servers.homes),
         change("/ops/homes/revoke", servers.revoke, requests.OneHome),
+        show("/ops/heavy", heavy.show),
+        change("/ops/heavy/throttle", heavy.throttle, requests.Throttle),
+        change("/ops/heavy/end", heavy.end, requests.EndThrottle),
         show("/ops/dead", servers.dead, requests.DeadPage),
         change("/ops/dead/requeue", servers.requeue),
         change("/ops/dead/drop", servers.drop),

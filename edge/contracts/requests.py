@@ -161,6 +161,19 @@ class SetStatus(Request, frozen=True):
     until: Annotated[datetime, Meta(tz=True)] | None = None
 
 
+class EndThrottle(Request, frozen=True):
+    """`POST /v1/ops/throttles/end`. `name`: a handle or uid, an address, or the name of a home."""
+
+    kind: Literal["user", "address", "home"]
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Throttle(EndThrottle, frozen=True):
+    """`POST /v1/ops/throttles`. `for_s`: how many seconds it lasts, 30 days at most."""
+
+    for_s: Annotated[int, Meta(ge=1, le=30 * 86_400)] = 3_600
+
+
 Uids = Annotated[str, Meta(max_length=7_000, pattern=r"^[1-9][0-9]{0,18}(,[1-9][0-9]{0,18})*$")]  # what fits a request line
 
 

@@ -122,8 +122,25 @@ class Home(Streams, Protocol):
         """None when calls may come in, else the reason, in one sentence."""
 
 
+class HeavyUse(Protocol):
+    """What the ops see of heavy use, and do about it (`servers/global_server/heavy_use.py`)."""
+
+    async def look(self, who: Identity) -> global_views.HeavyUse:
+        """The heaviest at each server in the last minute, and the throttles."""
+
+    async def throttle(self, who: Identity, kind: str, name: str, for_s: float) -> global_views.Throttle:
+        """Give somebody turns at a tenth."""
+
+    async def end_throttle(self, who: Identity, kind: str, name: str) -> None:
+        """Give somebody all turns again."""
+
+
 class Global(Streams, Protocol):
     """The Global Server (`servers/global_server/service.py`). Every method raises `FlashError` only."""
+
+    @property
+    def heavy(self) -> HeavyUse:
+        """The calls about heavy use."""
 
     async def register(
         self, handle: str, password: str, profile: dict[str, str | None], client_address: str, *, separate_tokens: bool

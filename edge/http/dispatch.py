@@ -9,12 +9,14 @@ from functools import partial
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from domain.errors import Malformed, NotFound, NotYourHome, Unauthorized, Unavailable
+from domain.errors import FlashError, Malformed, NotFound, NotYourHome, Unauthorized, Unavailable
 from edge.contracts.servers import Home, Verifier
 from edge.http.messages import NOBODY, Answer, Call, Peer
 from edge.http.metrics import EdgeMetrics
 from edge.http.problems import MethodNotAllowed, problem_for
 from edge.http.route import Gate, Route
+from edge.http.watch import Answerable, InTurn, Noted, Sample, Watch
+from runtime.brake import Turn
 from runtime.deferred import Deferred, failed
 from servers.security.identity import Identity
 
@@ -22,18 +24,16 @@ NO_PATH: Mapping[str, str] = {}
 Segments = tuple[str, ...]
 
 
-class Asker(Peer, Protocol):
+class Asker(Peer, Answerable, Protocol):
     """A connection that waits for an answer."""
-
-    def answered(self, answer: Answer) -> None:
-        """Send this answer."""
 
 
 class Dispatcher:
     """The routes of one server, found by method and path."""
 
-    def __init__(self, routes: Sequence[Route], metrics: EdgeMetrics) -> None:
+    def __init__(self, routes: Sequence[Route], metrics: EdgeMetrics, watch: Watch | None = None) -> None:
         self._metrics = metrics
+        self._watch = watch or Watch()
         self._exact: dict[tuple[str, str], Route] = {}
         self._fixed: dict[str, dict[str, Route]] = {}
         self._patterns: dict[Segments, dict[str, Route]] = {}
@@ -49,8 +49,19 @@ class Dispatcher:
         route = self._exact.get((method, target))
         return route if route is not None and route.synchronous else None
 
-    def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: Asker) -> None:
-        """Answer one request for a synchronous route: calls `connection.answered`, now or later. Never raises."""
+    def begin(self, route: Route, headers: Mapping[str, str], raw: bytes, connection: Asker, turn: Turn[int | str] | None = None) -> None:
+        """Answer one request for a synchronous route: calls `connection.answered`, now or later. `turn`: that of a request that had to wait
+        for it. Never raises."""
+        watch = self._watch
+        asker: Answerable = connection
+        sample: Sample | None = None
+        if turn is not None:
+            asker = InTurn(connection, turn)
+        elif watch.slow and watch.holds(_uid_of(route, headers), connection.seat, partial(self.begin, route, headers, raw, connection)):
+            return
+        watch.left -= 1
+        if watch.left < 0:
+            asker = sample = Sample(watch, asker, len(raw))
         try:
             who = NOBODY
             if route.gate is not None:
@@ -64,21 +75,23 @@ class Dispatcher:
             deferred: Any = route.handle(call)
         except Exception as error:
             deferred = failed(error)
-        deferred.add_done_callback(partial(self._finish, route, connection))
+        if sample is not None:
+            sample.handled()
+        deferred.add_done_callback(partial(self._finish, route, asker))
 
-    def _finish(self, route: Route, connection: Asker, deferred: Deferred[Answer]) -> None:
+    def _finish(self, route: Route, asker: Answerable, deferred: Deferred[Answer]) -> None:
         if deferred.exception is None:
             answer: Answer = deferred.value
         else:
             answer, code = problem_for(deferred.exception, route.name)
             self._metrics.refused(code)
         self._metrics.answered[route.name, answer.status] += 1
-        connection.answered(answer)
+        asker.answered(answer)
 
-    async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: Peer) -> Answer:
+    async def run(self, method: str, target: str, headers: Mapping[str, str], raw: bytes, connection: Asker) -> Answer:
         """Answer one request. `target`: origin form, as sent. Never raises."""
         route = self._exact.get((method, target))
-        whole, path, query = target, NO_PATH, ""
+        whole, path, query, watch, turn = target, NO_PATH, "", self._watch, None
         try:
             if route is None:
                 target, _, query = target.partition("?")
@@ -92,8 +105,12 @@ class Dispatcher:
             if route.gate is not None:
                 who = route.gate(headers)
                 connection.belong_to(who.uid)
+            if watch.slow:
+                turn = await watch.turn(who.uid, connection.seat)
+            watch.left -= 1
+            sample = Sample(watch, connection, len(raw)) if watch.left < 0 else None
             call = Call(who, route.read_body(raw), path, route.read_query(query), connection, headers)
-            answer = await route.handle(call)
+            answer = await (route.handle(call) if sample is None else sample.metered(route.handle(call), route.waits or route.endless))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -107,6 +124,11 @@ class Dispatcher:
             else:
                 answer, code = problem_for(error, route.name if route is not None else "none")
             self._metrics.refused(code)
+        finally:
+            if turn is not None:
+                turn.end()
+        if answer.source is not None:
+            answer = answer._replace(source=Noted(watch.load, connection.seat, answer.source))
         if route is not None:
             self._metrics.answered[route.name, answer.status] += 1
         return answer
@@ -132,6 +154,14 @@ class Dispatcher:
                 except UnicodeDecodeError:
                     raise Malformed("The address is not UTF-8.") from None
         raise NotFound
+
+
+def _uid_of(route: Route, headers: Mapping[str, str]) -> int:
+    """Whose request it is; 0 where that is nobody's business, or not proved: then it is refused in its turn."""
+    try:
+        return route.gate(headers).uid if route.gate is not None else 0
+    except FlashError:
+        return 0
 
 
 def _allowed(routes: Mapping[str, Route]) -> list[str]:

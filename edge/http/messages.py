@@ -20,6 +20,9 @@ encode_json = msgspec.json.Encoder().encode
 class Counted(Protocol):
     """What a connection is counted under: see `shares.py`."""
 
+    uid: int
+    address: str
+
     def leave(self) -> None:
         """The connection is gone."""
 

@@ -30,6 +30,7 @@ class Route:
     `path` may hold `{name}` for one segment. `success`: what comes back, by status: a type, None for no body, or the media types of a
     stream. `body`, `query`: request types. `refusals`: beyond those that every route has, and beyond the gate's `Unauthorized`. A route is
     `synchronous` when its handler is no coroutine function but returns a `Deferred`: those are called for every popup and need no task.
+    One that `waits` answers when something happens, so its time says nothing of its work.
     A `page` is for people in a browser: it takes forms instead of JSON, refuses in its own way, and is no part of the described interface.
     """
 
@@ -44,6 +45,7 @@ class Route:
     query: type[msgspec.Struct] | None = None
     any_query: bool = False
     page: Refuse | None = None
+    waits: bool = False
 
     def __post_init__(self) -> None:
         self.name = f"{self.method} {self.path}"  # as in the protocol's tables

@@ -16,6 +16,7 @@ from edge.http.ops_routes import ops_routes
 from edge.http.route import Route
 from edge.http.shared import Shared
 from edge.http.shares import Shares
+from edge.http.watch import Watch
 from runtime.bounds import Holder, Holding
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ class EdgeServer:
     """Serves `routes`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` besides.
 
     `ready`: None, or the reason why the server is not ready; `warnings`: what is wrong elsewhere. `drain` waits, so many seconds at
-    most, until the detached connections are gone too.
+    most, until the detached connections are gone too. `watch`: what is noted of requests, and who has turns at a tenth.
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class EdgeServer:
         drain: Callable[[float], Awaitable[None]],
         proxies: TrustedProxies,
         holders: Iterable[Holder] = (),
+        watch: Watch | None = None,
     ) -> None:
         self.title = title
         self.metrics = metrics
         self.routes = [*routes, *ops_routes(title, routes, self._ready, warnings, metrics.registry)]
-        self.http: Shared[Connection] = Shared(Dispatcher(self.routes, metrics), metrics, write_buffer, limits, self._full,
+        self.http: Shared[Connection] = Shared(Dispatcher(self.routes, metrics, watch), metrics, write_buffer, limits, self._full,
                                                self._calls_only, Shares(limits, proxies))  # fmt: skip
         self._server_ready = ready
         self._drain = drain

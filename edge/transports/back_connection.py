@@ -17,18 +17,21 @@ from edge.http.messages import CLOSE, Answer, Counted, render
 from edge.http.metrics import EdgeMetrics
 from edge.http.shared import OpenConnections
 from edge.transports.framing import GOODBYE, Framing
+from servers.fairness.load import Load
 from servers.sessions.parts import Part
 
 HIGH_WATER_BYTES = 65_536  # a session stops writing when so many bytes are unsent: they are a few of the longest messages
 MAX_IGNORED_BYTES = 4_096  # a client sends nothing here, but some proxies and browsers send a little
+NOTE_BYTES = 65_536  # so many are noted together, as what their user and address received
 RESET = struct.pack("ii", 1, 0)  # linger for 0 s: closing means a reset, and no half-open connection stays in the kernel
 
 
 class BackConnections(OpenConnections["BackConnection"]):
     """The open back connections of one server, and what they share."""
 
-    def __init__(self, streams: Streams, metrics: EdgeMetrics, write_buffer: WriteBuffer) -> None:
+    def __init__(self, streams: Streams, metrics: EdgeMetrics, write_buffer: WriteBuffer, load: Load | None = None) -> None:
         super().__init__()
+        self.load = load or Load()
         self.streams = streams
         self.metrics = metrics
         self.write_buffer = write_buffer
@@ -54,6 +57,7 @@ class BackConnection(asyncio.Protocol):
         "_opened",
         "_owed",
         "_owner",
+        "_pushed",
         "_resumed_early",
         "_seat",
         "_session",
@@ -72,6 +76,7 @@ class BackConnection(asyncio.Protocol):
         self.writable = False  # the transport takes more right now
         self._resumed_early = False  # the transport drained before `log_in` returned
         self._ignored_bytes = 0
+        self._pushed = 0  # bytes that are not noted yet as its user's
         self._owed = 0  # bytes of a body that is written in pieces
 
     # -- the handshake ---------------------------------------------------------------------------------------------------
@@ -119,6 +124,9 @@ class BackConnection(asyncio.Protocol):
         for part in parts:
             metrics.parts[part.name] += 1
         metrics.bytes_pushed += len(data)
+        self._pushed += len(data)
+        if self._pushed > NOTE_BYTES:
+            self._note()
         if parts[-1].name == GOODBYE:
             self._end()
         owner.write_buffer.write(transport, data)
@@ -144,8 +152,16 @@ class BackConnection(asyncio.Protocol):
         if self._ended or transport is None or transport.is_closing():
             return
         self._owner.metrics.bytes_pushed += len(data)
+        self._pushed += len(data)
+        if self._pushed > NOTE_BYTES:
+            self._note()
         self._owner.write_buffer.flush()
         transport.write(data)
+
+    def _note(self) -> None:
+        size, self._pushed = self._pushed, 0
+        if size and self._seat is not None:
+            self._owner.load.note(uid=self._seat.uid, address=self._seat.address, size=size)
 
     @property
     def unsent_bytes(self) -> int:
@@ -206,6 +222,7 @@ class BackConnection(asyncio.Protocol):
         self._transport = None
         session, self._session = self._session, None
         self._owner.remove(self)
+        self._note()
         if self._seat is not None:
             self._seat.leave()
         if session is not None:

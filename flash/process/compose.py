@@ -24,6 +24,7 @@ from edge.console.routes import console_routes
 from edge.direct.config import DirectConfig
 from edge.http.client_address import TrustedProxies
 from edge.http.server import EdgeServer
+from edge.http.watch import Watch
 from flash.process.alone import alone_in_turn
 from flash.process.memory import MemoryKeeper
 from flash.process.settings import BadSetting, Settings
@@ -136,9 +137,9 @@ async def running_home(
         home = await _assembled(partial(assemble_home, scheduler=scheduler), config, broker)
         registry = CollectorRegistry()
         registry.register(HomeMetrics(home))
-        direct = DirectConfig(settings.direct_networks)
-        proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
-        edge = home_edge(home, home.verifier, direct=direct, proxies=proxies, registry=registry, limits=limits)
+        direct, proxies = DirectConfig(settings.direct_networks), TrustedProxies(settings.trusted_proxies)
+        limits, watch = settings.limits, Watch(home.load, home.throttling)
+        edge = home_edge(home, home.verifier, direct=direct, proxies=proxies, registry=registry, limits=limits, watch=watch)
         registry.register(home_queues(home, edge.holdings))
         try:
             made(home)
@@ -170,15 +171,14 @@ async def running_global(settings: Settings, port: int, broker: Broker, schedule
     )
     async with alone_in_turn(settings.data / f"{GLOBAL}.lock", scheduler) as scheduler:
         server = await _assembled(partial(assemble_global, scheduler=scheduler), config, broker)
-        key = server.lifecycle.trust.identity.public
-        audit = Audit(broker, config.directory / "audit.db", global_key=lambda: key, speaks_for=broker.speaks_for,
-                      own_key=partial(own_key, keys_directory(settings)))  # fmt: skip
+        identity, own = server.lifecycle.trust.identity, partial(own_key, keys_directory(settings))
+        audit = Audit(broker, config.directory / "audit.db", None, lambda: identity.public, broker.speaks_for, own)
         registry = CollectorRegistry()
         registry.register(GlobalMetrics(server, audit))
-        proxies, limits = TrustedProxies(settings.trusted_proxies), settings.limits
+        proxies, limits, watch = TrustedProxies(settings.trusted_proxies), settings.limits, Watch(server.load, server.heavy.throttling)
         console = OpsConsole(server, audit)
         pages = console_routes(console, server.console_verifier, proxies, public_url(settings, port), tails := Tails(console))
-        edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits)
+        edge = global_edge(server, server.verifier, proxies=proxies, pages=pages, registry=registry, limits=limits, watch=watch)
         registry.register(global_queues(server, edge.holdings, tails.holdings))
         try:
             await _listen(edge, settings.host, port)  # before it starts, because one that waits for its ops must say so

@@ -7,7 +7,7 @@ from projections.audit.facts import fields_of
 from projections.audit.rows import AuditRow
 
 # What people wrote, and their names. Handles, uids and homes are not among them, because the audit is about them.
-PERSONAL = frozenset({"text", "note", "name", "alias", "profile", "changes"})
+PERSONAL = frozenset({"text", "note", "name", "alias", "profile", "changes", "address"})
 _TOLD_ELSEWHERE = frozenset(
     {"at", "cause", "class_version", "sealed"}
 )  # two stand in the row already, one is about the fields' shape, and one is encrypted

@@ -15,9 +15,12 @@ from domain.rules import global_server as rules
 from domain.rules.sources import accounts
 from projections.by_server import GlobalProjections, by_name
 from runtime.ids import new_id
-from runtime.scheduler import Scheduler
+from runtime.scheduler import OwnJobs, Scheduler
+from servers.fairness.load import Load
+from servers.fairness.throttling import Throttling
 from servers.global_server.config import GlobalConfig
 from servers.global_server.current_directory import CurrentDirectory, report_broken_chains
+from servers.global_server.heavy_use import HeavyUse
 from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
 from servers.global_server.losses import Losses
@@ -72,7 +75,8 @@ def assemble(
     `Unavailable` for a store that cannot be opened."""
     scheduler = scheduler or Scheduler()
     projections = GlobalProjections()
-    directory = projections.directory
+    directory, load = projections.directory, Load(monotonic)
+    jobs, throttling = OwnJobs(scheduler, load.took), Throttling(projections.throttles, clock)
     signer = Signer.load_or_create(config.key_file or config.directory / "signing-key.pem")
     verifier = KeyVerifier(GLOBAL_CALLS, old_clients=config.old_clients, clock=clock)
     verifier.set_keys(signer.public_keys())
@@ -88,6 +92,7 @@ def assemble(
     requests = PrivateRequests(broker, trust, cards.want, cards.learn)
     erasure = Erasure(store, projections.closed, projections.streams_with)
     writer = Writer(store, clock, set_back=lambda why: keeper.stop_writing(why), erasure=erasure, config=config.writer)
+    writer.load = load
     to_tell = WordsToTell(accounts, lambda uids: vouching.find(uids))
     belief = Belief(GLOBAL, UserWords(store.keys.table, lambda: trust.peers.global_key))
     dedup = Dedup()
@@ -103,7 +108,7 @@ def assemble(
     homes = HomeChoice(directory, peers.alive, config.home_wait_s)
     file = config.directory / "presence.projection"
     presence = PresenceView(broker, file, directory, config.integrators, peers.alive, current.catch_up, config.blank_s, clock,
-                            monotonic, config.kept_changes, store.keys, trust.identity.public, scheduler)  # fmt: skip
+                            monotonic, config.kept_changes, store.keys, trust.identity.public, jobs)  # fmt: skip
 
     peers.eras.listeners.append(presence.reader.era_is)
 
@@ -119,7 +124,7 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, GLOBAL, rules.RULES.react, _nothing_to_show,
-                  trust=trust, belief=belief, dedup=dedup, scheduler=scheduler, listener=MailListener(
+                  trust=trust, belief=belief, dedup=dedup, scheduler=jobs, load=load, throttling=throttling, listener=MailListener(
                       hears=(), receivers=outbox.receivers.known, told=heard_back, card=cards.learn,
                       unopened=lambda source, why: mail_check.unopened(source, why), missing=lambda source: mail_check.missing(source),
                       came_before=lambda source: mail_check.came_before(source)))  # fmt: skip
@@ -138,7 +143,10 @@ def assemble(
     questions = Questions(broker, writer, signer, directory, current, new_id, registrar, cards, mail_check, losses,
                           own_life, keeper, vouching)  # fmt: skip
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
-    passwords, searches = Passwords(config.password_cost), Searches(directory.index)
+    heavy = HeavyUse(requests=requests, writer=writer, directory=directory, current=current, load=load, throttling=throttling,
+                     clock=clock, new_id=new_id)  # fmt: skip
+    writer.listeners.append(heavy.committed)
+    passwords, searches = Passwords(config.password_cost, load=load), Searches(directory.index)
     sign_in = SignIn(SignInLimits.of(config, monotonic), Familiar(clock), store, config.directory / "sign-in.familiar")
     clock_check = ClockCheck(GLOBAL, store, broker, clock, monotonic, config.clock)
     lifecycle = Lifecycle(broker=broker, requests=requests, answers=answers, store=store, directory=directory, current=current,
@@ -152,7 +160,7 @@ def assemble(
     return GlobalServer(config=config, lifecycle=lifecycle, directory=directory, current=current, homes=homes, presence_view=presence,
                         writer=writer, uids=uids, passwords=passwords, searches=searches, sign_in=sign_in, signer=signer, verifier=verifier,
                         console_verifier=console_verifier, limits=Limits.of(config, monotonic),
-                        clock=clock, new_id=new_id, scheduler=scheduler)  # fmt: skip
+                        clock=clock, new_id=new_id, scheduler=scheduler, jobs=jobs, load=load, heavy=heavy)  # fmt: skip
 
 
 def _no_feed(committed: Committed) -> Sequence[Any]:

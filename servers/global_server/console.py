@@ -23,6 +23,7 @@ from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Pe
 from projections.directory.directory import NOT_ENROLLED
 from runtime.scheduler import Steps
 from servers.audit.audit import Audit
+from servers.global_server.heavy_use import HeavyUse
 from servers.global_server.service import GlobalServer
 from servers.messaging.questions import AskHealth, ask, home_key
 from servers.security.identity import OPS, Identity
@@ -85,6 +86,11 @@ class OpsConsole:
     config: ConsoleConfig = field(default_factory=ConsoleConfig)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
+    @property
+    def heavy(self) -> HeavyUse:
+        """Who is heavy, and what is done about it."""
+        return self.server.heavy
+
     def stop(self) -> None:
         """End every live tail."""
         self._stopping.set()
@@ -108,7 +114,7 @@ class OpsConsole:
                 made += map(make, items[start : start + ROWS_A_STEP])
             return made
 
-        return await self.server.scheduler.run(who.uid, "console", steps())
+        return await self.server.jobs.run(who.uid, "console", steps())
 
     # -- the history
 

@@ -24,6 +24,7 @@ class CurrentDirectory:
     def __init__(self, projections: GlobalProjections, projector: Projector, store: Store, verifier: KeyVerifier) -> None:
         self._directory = projections.directory
         self._closed = projections.closed
+        self._throttles = projections.throttles
         self._projector = projector
         self._store = store
         self._verifier = verifier
@@ -55,6 +56,7 @@ class CurrentDirectory:
             for committed in batch:
                 self._directory.apply(committed.position, committed.event)
                 self._closed.apply(committed.position, committed.event)
+                self._throttles.apply(committed.position, committed.event)
         else:  # another Global Server's events lie between, or positions the database left out: only the log knows
             self._tasks.start(self._catch_up_soon())
         if any(committed.event.ERASES for committed in batch):

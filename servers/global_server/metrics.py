@@ -10,7 +10,7 @@ from domain.registry.registered_home import GLOBAL
 from runtime.bounds import Holder, Holding
 from servers.audit.audit import Audit
 from servers.global_server.service import GlobalServer
-from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust, turns
+from servers.metrics import belief, clock, heavy, history, life, mail, of_every_server, readiness, seals, trust, turns
 from servers.queue_metrics import QueueMetrics, held_everywhere
 
 
@@ -36,6 +36,7 @@ class GlobalMetrics(Collector):
         yield CounterMetricFamily("flash_audit_not_believed", "Messages of the history that the audit read and did not believe.", refused)
         yield from of_every_server(newest, server.writer, server.outbox.lag, server.broker, server.projector.lag(newest))
         yield from turns(self._server.scheduler)
+        yield from heavy(self._server.load, self._server.heavy.throttling)
         yield from mail(server.inbox, server.outbox.receivers, server.mail_check)
         yield from history(server.outbox.history_sender)
         yield from seals(server.sealer)
@@ -74,7 +75,8 @@ def _of(server: GlobalServer) -> Iterator[Holding]:
     parts, limits = server.lifecycle, server.limits
     owners: tuple[Holder, ...] = (
         server.verifier, server.console_verifier, limits.lookups, limits.profile_changes, *server.sign_in.limits.every,
-        server.sign_in.familiar, server.passwords.hashing, server.searches, server.presence_view.feed, server.scheduler,
+        server.sign_in.familiar, server.passwords.hashing, server.searches, server.presence_view.feed, server.scheduler, server.load,
+        server.heavy.throttling,
     )  # fmt: skip
     for owner in owners:
         yield from owner.holdings()

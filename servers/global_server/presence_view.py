@@ -11,7 +11,7 @@ from broker.port import Broker
 from domain.errors import Gap, NotAnIntegrator, NotGranted, Unavailable
 from projections.directory.directory import Directory, Listed
 from projections.server.presence_feed import Standing
-from runtime.scheduler import Scheduler, Steps
+from runtime.scheduler import Jobs, Steps
 from servers.encryption.key_store import KeyStore
 from servers.global_server.feed_reader import FeedReader
 from servers.global_server.subscribers import Subscriber, Subscribers
@@ -42,7 +42,7 @@ class PresenceView:
         kept_changes: int,
         keys: KeyStore,
         key: bytes,
-        scheduler: Scheduler,
+        scheduler: Jobs,
     ) -> None:
         """`file`: of the checkpoint, which `keys` prove; `key`: the Global Server's; `grants`: by handle; `alive`: the homes that are
         heard; `catch_up`: brings the directory up to date; `clock`, `monotonic`: seconds since 1970, and since some moment."""

@@ -13,11 +13,13 @@ from domain.event import Event
 from domain.profile import clean_handle, clean_profile, display_name
 from domain.registry.commands import ChangeCredential, ChangeProfile, ClaimHandle, CloseAccount, LookUpAccount, RegisterAccount
 from projections.directory.directory import Directory, Listed
-from runtime.scheduler import Scheduler
+from runtime.scheduler import Jobs, Scheduler
 from runtime.times import rfc3339
+from servers.fairness.load import Load
 from servers.global_server import views
 from servers.global_server.config import GlobalConfig
 from servers.global_server.current_directory import CurrentDirectory
+from servers.global_server.heavy_use import HeavyUse
 from servers.global_server.home_choice import HomeChoice
 from servers.global_server.lifecycle import Lifecycle
 from servers.global_server.presence_view import PresenceView
@@ -79,6 +81,9 @@ class GlobalServer:
     clock: Callable[[], float]
     new_id: Callable[[], str]
     scheduler: Scheduler
+    jobs: Jobs
+    load: Load
+    heavy: HeavyUse
 
     async def start(self) -> None:
         """Open the store, catch up and begin to work. Returns when users may come."""

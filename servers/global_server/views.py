@@ -70,3 +70,44 @@ class Homes(Struct):
 
     silent: list[str]
     blank_s: float
+
+
+Kind = Annotated[str, Meta(extra_json_schema={"enum": ["user", "address", "home"]})]
+
+
+class Heavy(Struct):
+    """What somebody used of one server in the last minute, at least: seconds of CPU, bytes of requests and answers, seconds of waiting in
+    all. `who`: a handle, an address or the name of a home."""
+
+    kind: Kind
+    who: str
+    cpu_s: float
+    bytes: int
+    waited_s: float
+
+
+class ServerLoad(Struct):
+    """One server in the last minute. `answers`: false for a home that cannot be asked; then the figures are null. `cpu_s`: of all;
+    `waiting`: requests and mails that wait for turns at a tenth."""
+
+    server: str
+    answers: bool
+    cpu_s: float | None
+    waiting: int | None
+    heaviest: list[Heavy]
+
+
+class Throttle(Struct):
+    """Who has turns at a tenth, until when, and whose deed it was."""
+
+    kind: Kind
+    who: str
+    until: str
+    by: str
+
+
+class HeavyUse(Struct):
+    """Every server, and every throttle that holds."""
+
+    servers: list[ServerLoad]
+    throttles: list[Throttle]

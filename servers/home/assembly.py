@@ -19,7 +19,9 @@ from domain.rules.sources import TELLS_OF, people
 from projections.by_server import HomeProjections, by_name
 from projections.server.presence import PresenceIndex
 from runtime.ids import new_id
-from runtime.scheduler import Scheduler
+from runtime.scheduler import OwnJobs, Scheduler
+from servers.fairness.load import Load
+from servers.fairness.throttling import Throttling
 from servers.home.config import HomeConfig
 from servers.home.contact_list import ContactList
 from servers.home.departures import Departures
@@ -84,6 +86,8 @@ def assemble(
     store that cannot be opened."""
     name, projections, sessions = config.name, HomeProjections(), Sessions()
     scheduler = scheduler or Scheduler()
+    load = Load(monotonic)
+    jobs, throttling = OwnJobs(scheduler, load.took), Throttling(projections.throttles, clock)
     presence, contacters, closed = projections.presence, projections.contacters, projections.closed
     verifier = KeyVerifier(HOME, old_clients=config.old_clients, clock=clock,
                            is_another=lambda uid, handle: words.another(uid, handle))  # fmt: skip
@@ -97,6 +101,7 @@ def assemble(
     erasure = Erasure(store, closed, projections.streams_with)
     writer = Writer(store, clock, fenced_out=(lambda: None) if lease is None else lease.fenced_out,
                     set_back=lambda why: keeper.stop_writing(why), erasure=erasure, config=config.writer)  # fmt: skip
+    writer.load = load
     recipients = {**home_rules.RECIPIENTS, **dict.fromkeys(PresenceIndex.FOLDS, watching_homes(contacters))}
     with store.closed_on_failure():
         trust = Trust(name, store.keys.table, clock)
@@ -153,7 +158,7 @@ def assemble(
         keeper.heard_of_peer(source, position)
 
     inbox = Inbox(store, writer, broker, name, partial(home_rules.react_to_mail, rules, closed.uids, clock, ttl_s, may_expire), heard,
-                  trust=trust, belief=belief, dedup=dedup, scheduler=scheduler, listener=MailListener(
+                  trust=trust, belief=belief, dedup=dedup, scheduler=jobs, load=load, throttling=throttling, listener=MailListener(
                       hears=(*GlobalClient.HEARS, UserRegistered, *SessionNotifier.HEARS), receivers=outbox.receivers.known,
                       told=heard_back, card=cards.learn, unopened=lambda source, why: mail_check.unopened(source, why),
                       missing=lambda source: mail_check.missing(source), came_before=lambda source: mail_check.came_before(source),
@@ -175,7 +180,7 @@ def assemble(
                         another=at_global.another if lease is None and config.shared_broker else None)  # fmt: skip
     health = Health(name=name, broker=broker, sessions=sessions, projections=projections, projector=projector, writer=writer,
                     outbox=outbox, inbox=inbox, ready=lambda: server.ready())  # fmt: skip
-    questions = Questions(health, tickets, presence, contacters, cards, mail_check, lambda: store.life, scheduler)
+    questions = Questions(health, tickets, presence, contacters, cards, mail_check, lambda: store.life, jobs, load, throttling)
     answers = PrivateAnswers(trust, questions.answer, questions.openly, cards.learn, cards.want)
     lifecycle = Lifecycle(name=name, broker=broker, store=store, lease=lease, presence=presence, projector=projector, erasure=erasure,
                           writer=writer, outbox=outbox, sealer=sealer, inbox=inbox, peers=peers, peer_presence=peer_presence,
@@ -187,10 +192,10 @@ def assemble(
     sends = RateLimit(config.sends_per_s, config.sends_burst, monotonic, "Too many messages at once; wait a little.")
     changes = RateLimit(config.changes_per_s, config.changes_burst, monotonic, "Too many changes at once; wait a little.")
     statuses = RateLimit(config.statuses_per_s, config.statuses_burst, monotonic, "Your status changes too often; wait a little.")
-    contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id, scheduler)
+    contacts = ContactList(writer, sessions, projections, notifier, global_client, changes, new_id, jobs)
     server = HomeServer(name=name, url=config.url, lifecycle=lifecycle, health=health, verifier=verifier,
                         writer=writer, sessions=sessions, contacts=contacts, projections=projections, housekeeping=housekeeping,
                         blanks=blanks, tickets=tickets, global_client=global_client, sends=sends, changes=changes, statuses=statuses,
-                        monotonic=monotonic, new_id=new_id, scheduler=scheduler,
-                        pages=Pages(store, closed.uids))  # fmt: skip
+                        monotonic=monotonic, new_id=new_id, scheduler=scheduler, jobs=jobs, load=load,
+                        throttling=throttling, pages=Pages(store, closed.uids))  # fmt: skip
     return server

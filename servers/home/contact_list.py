@@ -10,7 +10,7 @@ from domain.events.home import ContactAdded
 from domain.user.commands import LookUp, PutContact, RemoveContact
 from domain.user.state import Contact
 from projections.by_server import HomeProjections
-from runtime.scheduler import Scheduler
+from runtime.scheduler import Jobs
 from servers.home import work
 from servers.home.global_client import GlobalClient
 from servers.security.identity import Identity
@@ -34,7 +34,7 @@ class ContactList:
     global_client: GlobalClient
     changes: RateLimit
     new_id: Callable[[], str]
-    scheduler: Scheduler
+    scheduler: Jobs
 
     async def read(self, who: Identity) -> Listing:
         """The user's contact list. Raises `TooManyRequests`."""

@@ -12,7 +12,7 @@ from domain.user.commands import LogIn, LogOff
 from domain.user.decide import must_be_open
 from domain.user.state import UserState
 from projections.by_server import HomeProjections
-from runtime.scheduler import Scheduler
+from runtime.scheduler import Jobs
 from servers.home import work
 from servers.home.contact_list import ContactList
 from servers.home.housekeeping import Housekeeping
@@ -45,7 +45,7 @@ class Logins:
     changes: RateLimit
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
-    scheduler: Scheduler
+    jobs: Jobs
     pages: Pages
 
     async def log_in(self, who: Identity, hello: Hello, outlet: Outlet) -> Session:
@@ -114,7 +114,7 @@ class Logins:
         self.sessions.add(session)
         self.blanks.add(session)
         session.begin(waiting)
-        welcome.start(self.scheduler, login.uid)
+        welcome.start(self.jobs, login.uid)
         return session
 
     def lost(self, session: Session) -> None:

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from runtime.bounds import Holder, Holding
 from servers.home.service import HomeServer
-from servers.metrics import belief, clock, history, life, mail, of_every_server, readiness, seals, trust, turns
+from servers.metrics import belief, clock, heavy, history, life, mail, of_every_server, readiness, seals, trust, turns
 from servers.queue_metrics import QueueMetrics, held_everywhere
 
 
@@ -30,6 +30,7 @@ class HomeMetrics(Collector):
         yield CounterMetricFamily("flash_inbox_dead", "Messages that could not be handled.", now.dead)
         yield from of_every_server(now.position, home.writer, now.relay_lag, home.broker, now.projections)
         yield from turns(self._home.scheduler)
+        yield from heavy(self._home.load, self._home.throttling)
         yield from mail(home.inbox, home.outbox.receivers, home.mail_check)
         yield from history(home.outbox.history_sender)
         yield CounterMetricFamily("flash_uids_given_twice", "Users refused as somebody else.", self._home.given_twice)
@@ -53,7 +54,7 @@ def _of(home: HomeServer) -> Iterator[Holding]:
     parts = home.lifecycle
     owners: tuple[Holder, ...] = (
         home.verifier, home.sends, home.changes, home.statuses, home.tickets, home.sessions, home.scheduler, parts.global_client,
-        parts.words, parts.word_asking,
+        parts.words, parts.word_asking, home.load, home.throttling,
     )  # fmt: skip
     for owner in owners:
         yield from owner.holdings()

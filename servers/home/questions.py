@@ -10,13 +10,16 @@ from msgspec import msgpack
 from domain.registry.registered_home import GLOBAL
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, PresenceIndex
-from runtime.scheduler import Scheduler, Steps
+from runtime.scheduler import Jobs, Steps
+from servers.fairness.load import Load
+from servers.fairness.throttling import Throttling
 from servers.home.health import Health
 from servers.messaging.cards import Cards
 from servers.messaging.mail_check import MailCheck
 from servers.messaging.questions import (
     AskCard,
     AskHealth,
+    AskLoad,
     AskPresence,
     AskTicket,
     HomeHealth,
@@ -27,6 +30,7 @@ from servers.messaging.questions import (
     ToldCard,
     ToldCommitted,
     ToldEnd,
+    ToldLoad,
     ToldPresence,
     UserPresence,
 )
@@ -47,7 +51,9 @@ class Questions:
     cards: Cards
     mail_check: MailCheck
     life: Callable[[], int]
-    scheduler: Scheduler
+    scheduler: Jobs
+    load: Load
+    throttling: Throttling
 
     async def openly(self, body: bytes) -> bytes:
         """The answer to a question in the clear: a card proves itself. Raises `msgspec.MsgspecError` for any other question."""
@@ -57,11 +63,11 @@ class Questions:
         """The answer to one question of `source`. Raises `msgspec.MsgspecError` for a question of another shape, `NotBelieved` for one that
         this server may not ask."""
         question = msgpack.decode(body, type=HomeQuestion)
-        answer: HomeHealth | TicketRoute | ToldPresence | ToldCard | ToldCommitted | ToldEnd | Noted
-        if isinstance(question, AskHealth):
+        answer: HomeHealth | ToldLoad | TicketRoute | ToldPresence | ToldCard | ToldCommitted | ToldEnd | Noted
+        if isinstance(question, AskHealth | AskLoad):
             if source != GLOBAL:
                 raise NotBelieved(f"{source} asked for figures that only the Global Server sees")
-            answer = await self.health.report()
+            answer = await self.health.report() if isinstance(question, AskHealth) else self._load()
         elif isinstance(question, AskCard):
             answer = self.cards.shown(question)
         elif isinstance(question, AskTicket):
@@ -71,6 +77,9 @@ class Questions:
         else:
             answer = await self.scheduler.run(source, "presence", self._presence(source, question))
         return msgpack.encode(answer)
+
+    def _load(self) -> ToldLoad:
+        return ToldLoad(self.load.heaviest(), self.load.cpu_s, self.throttling.waiting)
 
     def _presence(self, source: str, question: AskPresence) -> Steps[ToldPresence]:
         """Each user once, however often the question names them."""

@@ -7,7 +7,10 @@ from domain.event import Event
 from domain.mailbox.commands import Acknowledge, MarkDone
 from domain.user.commands import NoteRoute, Send, SetStatus
 from runtime.deferred import Deferred, succeeded
+from runtime.scheduler import Scheduler
 from runtime.times import rfc3339
+from servers.fairness.load import Load
+from servers.fairness.throttling import Throttling
 from servers.home import work
 from servers.home.global_client import GlobalClient
 from servers.home.health import Health
@@ -36,6 +39,9 @@ class HomeServer(Logins):
     global_client: GlobalClient
     sends: RateLimit
     statuses: RateLimit
+    scheduler: Scheduler
+    load: Load
+    throttling: Throttling
     _stopping: bool = field(default=False, init=False)
 
     @property

@@ -16,7 +16,7 @@ from servers.store.databases import open_view
 from servers.store.log.event_log import Row
 
 OF_A_USER = frozenset({"user", "mailbox"})  # kinds of streams that lie at the user's home only
-OF_THE_SERVER = frozenset({"log", "restored", "clock", "life"})  # kinds of streams that are about the log in which they lie
+OF_THE_SERVER = frozenset({"log", "restored", "clock", "life", "throttles"})  # kinds of streams that are about the log in which they lie
 
 
 class Residents:

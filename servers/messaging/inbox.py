@@ -6,6 +6,7 @@ One unit is in flight at a time. Deliveries that arrive meanwhile go into the ne
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import structlog
@@ -17,10 +18,13 @@ from broker.topology import RETURNED_HEADER
 from domain.errors import Rejected, Unavailable
 from domain.event import Event
 from domain.rules.rules import Command
+from projections.server.throttles import Throttles
 from runtime.background_task import BackgroundTask
 from runtime.bounds import Holding
 from runtime.per_minute import PerMinute
-from runtime.scheduler import Scheduler
+from runtime.scheduler import Jobs, Scheduler
+from servers.fairness.load import Load
+from servers.fairness.throttling import Throttling
 from servers.messaging.belief import Belief
 from servers.messaging.dedup import Dedup, Fresh
 from servers.messaging.inbox_parts import NOTHING_NEW, InboxConfig, MailListener
@@ -29,6 +33,7 @@ from servers.messaging.mail_reader import LONG_BYTES, NOTHING, Incoming, MailRea
 from servers.messaging.portions import ended, portions
 from servers.messaging.progress import Progress
 from servers.messaging.refused_events import apply_singly, decides, set_aside
+from servers.messaging.slow_mail import SlowMail
 from servers.store.event_store import Store
 from servers.store.log.positions import note_of
 from servers.trust.trust import Trust
@@ -54,11 +59,14 @@ class Inbox:
         belief: Belief,
         listener: MailListener,
         dedup: Dedup | None = None,
-        scheduler: Scheduler | None = None,
+        scheduler: Jobs | None = None,
+        load: Load | None = None,
+        throttling: Throttling | None = None,
     ) -> None:
         self._scheduler = scheduler or Scheduler()
         self._listener = listener
-        self.reader = MailReader(store, trust, listener, broker.speaks_for, belief)
+        self.reader = MailReader(store, trust, listener, broker.speaks_for, belief, load or Load())
+        self.slow = SlowMail(throttling or Throttling(Throttles(), time.time), self.reader.source_of, self._put)
         self.belief = belief
         self._writer = writer
         self._broker = broker
@@ -97,11 +105,17 @@ class Inbox:
 
     def arrive(self, delivery: Delivery) -> None:
         """The broker hands over a delivery."""
-        is_sure = not self.reader.takes_old_mail or delivery.body.startswith(BEGINNINGS)
-        if self._waiting.put(delivery, comes_again=is_sure and RETURNED_HEADER not in delivery.headers):
+        self.slow.arrive(delivery, self._comes_again(delivery))
+
+    def _put(self, delivery: Delivery) -> None:
+        if self._waiting.put(delivery, comes_again=self._comes_again(delivery)):
             self._arrived.set()
         else:
             delivery.ack()
+
+    def _comes_again(self, delivery: Delivery) -> bool:
+        is_sure = not self.reader.takes_old_mail or delivery.body.startswith(BEGINNINGS)
+        return is_sure and RETURNED_HEADER not in delivery.headers
 
     @property
     def waiting(self) -> int:
@@ -117,7 +131,7 @@ class Inbox:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is being applied."""
-        return not self._waiting.size and not self._working
+        return not self._waiting.size and not self._working and not self.slow.waiting
 
     @property
     def empty(self) -> bool:
@@ -169,7 +183,7 @@ class Inbox:
         """Raises `Unavailable`."""
         if len(delivery.body) > LONG_BYTES:
             return await self._scheduler.run(delivery.publisher, "mail", self.reader.steps(delivery))
-        return self.reader.read(delivery)
+        return self.reader.measured(delivery)
 
     async def _finish(self, batch: Sequence[Incoming]) -> None:
         """Apply a batch. What each source sent waits in that source's own lane of the writer."""
@@ -269,6 +283,7 @@ class Inbox:
     def _settle(self, incoming: Incoming, fault: str | None) -> None:
         """Ack a delivery, or make it a dead letter. Of one source only so many are kept in a minute, unless people have put them back."""
         delivery = incoming.delivery
+        self.slow.settled(delivery)
         if fault is not None:
             self.dead += 1
             who = incoming.arrived.source or f"user {delivery.publisher or 'unknown'}"  # the box, or else the broker, says who it is

@@ -11,15 +11,29 @@ from msgspec import Meta, Struct, field, msgpack
 
 from domain.registry.registered_home import GLOBAL
 from domain.values import Handle, HomeName, Moment, Name, Note, Number, Status, Uid
+from servers.fairness.load import Heavy
 from servers.trust.enrolment import Enrol
 
 MOST_UIDS = 10_000  # of one question about presence
+MOST_HEAVY = 200  # of one answer: each home tells 90 at most
 
 A = TypeVar("A")
 
 
 class AskHealth(Struct, frozen=True, tag_field="ask", tag="health"):
     """How is this home? The answer is `HomeHealth`."""
+
+
+class AskLoad(Struct, frozen=True, tag_field="ask", tag="load"):
+    """Who used this home most in the last minute? Only the Global Server may ask. The answer is `ToldLoad`."""
+
+
+class ToldLoad(Struct, frozen=True, omit_defaults=True):
+    """The heaviest users, addresses and servers, the CPU of all in seconds, and how many requests and mails wait for turns at a tenth."""
+
+    heaviest: Annotated[list[Heavy], Meta(max_length=MOST_HEAVY)]
+    cpu_s: float
+    waiting: int = 0
 
 
 class AskPresence(Struct, frozen=True, tag_field="ask", tag="presence"):
@@ -91,7 +105,7 @@ class ToldEnd(Struct, frozen=True):
 
 
 MailQuestion = AskCommitted | SendAgain | AskEnd
-HomeQuestion = AskHealth | AskPresence | AskTicket | AskCard | MailQuestion
+HomeQuestion = AskHealth | AskLoad | AskPresence | AskTicket | AskCard | MailQuestion
 
 
 class UserPresence(Struct, frozen=True, array_like=True):

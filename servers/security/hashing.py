@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from typing import Any
 from domain.errors import TooManyRequests
 from runtime.bounds import Bound, Holding
 from runtime.lanes import Lanes
+from servers.fairness.load import Load
 
 NICENESS = 5  # below the loop: where both want one core, the loop has three quarters of it
 HASH_S = 0.03  # about what one hash takes: with it a refused caller is told when to come again
@@ -68,13 +70,24 @@ class Job:
     work: Callable[..., Any]
     args: tuple[Any, ...]
     done: "asyncio.Future[Any]"
+    address: Hashable
     since: float
+    cpu_s: float = 0.0
+
+    def run(self) -> Any:
+        """What the work returns. In a thread, which says how much of its time it took."""
+        began = time.thread_time()
+        try:
+            return self.work(*self.args)
+        finally:
+            self.cpu_s = time.thread_time() - began
 
 
 class Hashing:
     """Runs costly work in threads of low priority, in turn by address."""
 
-    def __init__(self, config: HashingConfig) -> None:
+    def __init__(self, config: HashingConfig, load: Load | None = None) -> None:
+        self._load = load or Load()
         self.familiar = Queue(replace(FAMILIAR, entries=config.most_familiar))
         self.strangers = Queue(replace(STRANGERS, entries=config.most_strangers))
         self.hashes = 0
@@ -86,7 +99,7 @@ class Hashing:
         """What `work(*args)` returns. Raises `TooManyRequests` when too much waits, and most of it comes from this address."""
         queue = self.familiar if familiar else self.strangers
         loop = asyncio.get_running_loop()
-        job = Job(work, args, loop.create_future(), loop.time())
+        job = Job(work, args, loop.create_future(), address, loop.time())
         dropped = queue.waiting.put_within(queue.bound.entries, address, job)
         if dropped is not None:
             queue.refused += 1
@@ -121,7 +134,7 @@ class Hashing:
             if job is not None:
                 self._idle.remove(thread)
                 self.hashes += 1
-                asyncio.get_running_loop().run_in_executor(thread, job.work, *job.args).add_done_callback(
+                asyncio.get_running_loop().run_in_executor(thread, job.run).add_done_callback(
                     lambda made, job=job, thread=thread: self._made(made, job, thread)  # type: ignore[misc]
                 )
 
@@ -136,6 +149,8 @@ class Hashing:
 
     def _made(self, made: "asyncio.Future[Any]", job: Job, thread: ThreadPoolExecutor) -> None:
         self._idle.append(thread)
+        waited_s = max(asyncio.get_running_loop().time() - job.since - job.cpu_s, 0.0)
+        self._load.note(address=str(job.address), cpu_s=job.cpu_s, waited_s=waited_s)
         if job.done.done() or made.cancelled():
             job.done.cancel()
         elif (error := made.exception()) is not None:

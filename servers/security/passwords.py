@@ -12,6 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import get_default_parameters
 
 from domain.errors import Invalid
+from servers.fairness.load import Load
 from servers.security.hashing import Hashing, HashingConfig
 
 MIN_CHARS, MAX_CHARS = 8, 256  # of the protocol; the upper bound keeps hashing a constant cost
@@ -43,12 +44,12 @@ SOMEBODY = Caller("")
 class Passwords:
     """Hashes and verifies passwords."""
 
-    def __init__(self, cost: Cost | None = None, config: HashingConfig | None = None) -> None:
+    def __init__(self, cost: Cost | None = None, config: HashingConfig | None = None, load: Load | None = None) -> None:
         chosen = cost or Cost()
         fixed = get_default_parameters()  # argon2id, 16 bytes of salt, 32 of hash: RFC 9106's recommendation
         self._hasher = PasswordHasher(chosen.passes, chosen.memory_kib, chosen.lanes, fixed.hash_len, fixed.salt_len)
         self._nobodys = self._hasher.hash(secrets.token_urlsafe())
-        self.hashing = Hashing(config or HashingConfig())
+        self.hashing = Hashing(config or HashingConfig(), load)
 
     async def hash(self, password: str, caller: Caller = SOMEBODY) -> str:
         """The argon2id string to store. Raises `Invalid` for a password that is too short or too long, `TooManyRequests` in a storm."""

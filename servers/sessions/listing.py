@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from domain.user.state import Contact
 from projections.server.presence import Presence
 from runtime.deferred import Deferred
-from runtime.scheduler import Job, Scheduler, Steps
+from runtime.scheduler import Job, Jobs, Steps
 from servers.sessions.part_bodies import contact_view, encode
 
 SLICE = 50  # contacts in one step: some 0.15 ms
@@ -25,7 +25,7 @@ def encoded(entries: Sequence[tuple[Contact, Presence]]) -> bytes:
 class Listing:
     """The answer to `GET /v1/contacts`. `uid`: whose list it is."""
 
-    def __init__(self, uid: int, contacts: Sequence[Contact], shown: Shown, scheduler: Scheduler) -> None:
+    def __init__(self, uid: int, contacts: Sequence[Contact], shown: Shown, scheduler: Jobs) -> None:
         self._uid = uid
         self._contacts = contacts
         self._shown = shown

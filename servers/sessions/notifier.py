@@ -17,6 +17,7 @@ from domain.events.home import (
     StatusChanged,
     UserAdopted,
 )
+from domain.events.throttles import ThrottleBegan, ThrottleEnded
 from projections.by_server import HomeProjections
 from projections.server.contacters import ContacterIndex
 from projections.server.presence import NEVER, UNKNOWN, Change, Presence, PresenceIndex, told_to_contacter
@@ -42,6 +43,8 @@ class SessionNotifier:
         self._contacters = projections.contacters
         self._waiting = projections.waiting
         self._closed = projections.closed
+        self._throttles = projections.throttles
+        self._rare = {UserAdopted: projections.handles, ThrottleBegan: self._throttles, ThrottleEnded: self._throttles}
         self._handles = projections.handles
         self._peers = peers
         self._left = left
@@ -75,14 +78,15 @@ class SessionNotifier:
             elif isinstance(event, MessageDone):
                 part = done_part(event.id)
                 done.extend((session, part) for session in self._sessions.of(event.stream_uid))
-            elif kind is UserAdopted:
-                self._handles.apply(position, event)
+            elif kind in self._rare:
+                self._rare[kind].apply(position, event)
             if event.ERASES:
                 self._closed.apply(position, event)
+                self._throttles.apply(position, event)
                 left.append(event.stream_uid)
         newest = batch[-1].position
         self._presence.position = self._contacters.position = self._waiting.position = self._closed.position = newest
-        self._handles.position = newest
+        self._handles.position = self._throttles.position = newest
         for session, mail in fresh.items():  # everything is folded before anybody is told
             session.enqueue(mail)
         for session, part in done:

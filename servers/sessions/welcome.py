@@ -13,7 +13,7 @@ from itertools import islice
 from domain.user.state import Contact
 from projections.server.presence import Presence
 from runtime.deferred import Deferred
-from runtime.scheduler import Job, Scheduler, Steps
+from runtime.scheduler import Job, Jobs, Steps
 from servers.sessions import views
 from servers.sessions.listing import SLICE, Shown, encoded
 from servers.sessions.part_bodies import encode
@@ -41,7 +41,7 @@ class Welcome:
         self._sending = False
         self._job: Job[None] | None = None
 
-    def start(self, scheduler: Scheduler, uid: int) -> None:
+    def start(self, scheduler: Jobs, uid: int) -> None:
         """Make it, in turn with everybody else's work."""
         self._job = scheduler.start(uid, "welcome", self._steps())
         self._job.add_done_callback(self._ended)

@@ -68,6 +68,7 @@ class Store:
         self.run = self._thread.run  # calls a blocking method in the store's own thread: commits and loads, one after the other
         self.run_reader = self._reader.run  # calls a blocking read that may take long, so that it never delays a commit
         self.waited = self._thread.waited  # how long a commit or a load waited for another call
+        self.cpu_s = self._thread.cpu_s  # what commits and loads have taken so far, outside of the loop
         with contextlib.ExitStack() as undo:  # a store that cannot be opened leaves nothing open
             self.log = open_event_log(url, server)
             undo.callback(self.log.close)

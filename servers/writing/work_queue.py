@@ -3,6 +3,7 @@ to the writer; whoever fills a lane is refused first.
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic
@@ -18,6 +19,8 @@ from runtime.background_task import BackgroundTask
 from runtime.bounds import Bound, Holding
 from runtime.deferred import Deferred
 from runtime.lanes import Lanes
+from runtime.metered import Metered
+from servers.fairness.load import ONE_IN, Load
 from servers.writing.batches import Queue, is_full, next_batch
 from servers.writing.config import WriterConfig
 from servers.writing.state_cache import StateCache
@@ -51,6 +54,8 @@ class WorkQueue:
         self._ended = ""  # why nobody commits any more; empty while somebody does, and after an orderly stop
         self._committing = False
         self.task = BackgroundTask("writer")
+        self.load: Load | None = None  # where it is noted whose units cost how much
+        self._next_sample = 0  # batches until then
         self.turns = 0  # batches that came to an end, also in vain
         self.refused = 0  # units for which there was no room
 
@@ -144,13 +149,29 @@ class WorkQueue:
                     await asyncio.sleep(0)  # the answers to the last batch leave before this one begins
                 self._committing = True
                 batch = next_batch(queue, self._config)
-                await self._commit(batch)
+                self._next_sample -= 1
+                if self._next_sample < 0 and self.load is not None:
+                    await self._sample(batch, self.load)
+                else:
+                    await self._commit(batch)
                 self._bytes -= sum([unit.size for unit in batch])
                 self.turns += 1
                 if self.states.loaded or self.states.overweight:
                     self.states.tidy()
         finally:
             self._end(batch)
+
+    async def _sample(self, batch: list[UnitOfWork], load: Load) -> None:
+        """Commit, and note what it took on the loop and in the store's thread: each unit the same, because nobody knows better."""
+        self._next_sample = random.randrange(2 * ONE_IN)  # noqa: S311 - a sample, no secret
+        before, metered = self._store_cpu_s(), Metered(self._commit(batch))
+        await metered
+        each = (metered.cpu_s + max(self._store_cpu_s() - before, 0.0)) / max(len(batch), 1)
+        for unit in batch:
+            load.took(unit.lane, each, ONE_IN)
+
+    def _store_cpu_s(self) -> float:
+        raise NotImplementedError
 
     def _end(self, batch: Sequence[UnitOfWork]) -> None:
         """Nobody commits any more: answer all that wait, and refuse who comes later, because otherwise they would wait for ever."""

@@ -71,6 +71,9 @@ class Writer(WorkQueue):
         """The present state of a stream. Only inside `answer`, for a stream that the caller's commands touched."""
         return self.states[stream]
 
+    def _store_cpu_s(self) -> float:
+        return self.store.cpu_s()
+
     async def _commit(self, batch: list[UnitOfWork]) -> None:
         events: list[Event] = []
         tracked: list[Sequence[Tracking]] = []

@@ -9,17 +9,23 @@ from tests.docs.bounds import ROOMS
 
 CONTAINERS = {
     *("dict", "list", "set", "bytearray", "deque", "OrderedDict", "defaultdict", "Counter", "Queue", "SimpleQueue", "PriorityQueue"),
-    *("LifoQueue", "WeakSet", "WeakValueDictionary", "WeakKeyDictionary", "BackgroundTasks", "Lanes"),
+    *("LifoQueue", "WeakSet", "WeakValueDictionary", "WeakKeyDictionary", "BackgroundTasks", "Brake", "Lanes"),
 }
 MEMORIES = {"lru_cache", "cache"}
 
 CANNOT_GROW: dict[str, str] = {
+    "one entry each for what ops throttle, of whom there are a thousand at most, or for one of the ops": """
+        projections/server/throttles.py Throttles._held Throttles.callers Throttles.homes Throttles.streams
+        servers/global_server/heavy_use.py HeavyUse._noted
+        servers/messaging/slow_mail.py SlowMail._turns
+    """,
     "it is filled once, when the program is put together": """
         broker/embedded/broker.py EmbeddedBroker._heartbeat_handlers EmbeddedBroker._served
         broker/rabbitmq/broker.py RabbitConfig.users
         broker/rabbitmq/calls.py Calls._attached Calls._heartbeat_handlers Calls._served
         broker/topology.py Queue.arguments
         edge/console/page.py static_file
+        servers/sessions/notifier.py SessionNotifier._rare
         edge/http/dispatch.py Dispatcher._exact Dispatcher._fixed Dispatcher._patterns
         edge/http/ops_routes.py description
         edge/http/server.py EdgeServer.routes
@@ -79,6 +85,8 @@ CANNOT_GROW: dict[str, str] = {
     """,
     "its owner bounds it and declares it": """
         runtime/background_task.py BackgroundTasks._tasks
+        runtime/brake.py Brake._waiting
+        runtime/heavy_hitters.py Minute._windows Sketch._counts Sketch._over
         runtime/lanes.py Lanes._rest Lanes._turns
     """,
     "one entry each for what is declared as `connections`": """

@@ -293,10 +293,35 @@ class StandInHome:
         return session
 
 
+class StandInHeavyUse:
+    """Ann is heavy at h1; h2 does not answer. It remembers what it was asked to do."""
+
+    def __init__(self, name: str = "ann") -> None:
+        self.name = name
+        self.asked: list[tuple[Any, ...]] = []
+        self.held: list[global_views.Throttle] = []
+
+    async def look(self, who: Identity) -> global_views.HeavyUse:
+        self.asked.append(("look", who.handle))
+        ann = global_views.Heavy("user", self.name, 12.5, 4_096, 3.25)
+        h1 = global_views.ServerLoad("h1", True, 20.0, 7, [ann])
+        return global_views.HeavyUse([h1, global_views.ServerLoad("h2", False, None, None, [])], list(self.held))
+
+    async def throttle(self, who: Identity, kind: str, name: str, for_s: float) -> global_views.Throttle:
+        self.asked.append(("throttle", who.handle, kind, name, for_s))
+        self.held.append(global_views.Throttle(kind, name, "2030-01-01T00:00:00.000000Z", who.handle))
+        return self.held[-1]
+
+    async def end_throttle(self, who: Identity, kind: str, name: str) -> None:
+        self.asked.append(("end", who.handle, kind, name))
+        self.held = [each for each in self.held if (each.kind, each.who) != (kind, name)]
+
+
 class StandInGlobal:
     """A Global Server with a dictionary of users."""
 
     def __init__(self) -> None:
+        self.heavy = StandInHeavyUse()
         self.users: dict[str, global_views.User] = {}
         self.passwords: dict[str, str] = {}
         self.searched: list[tuple[str, dict[str, str], int, str | None]] = []

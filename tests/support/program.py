@@ -63,9 +63,9 @@ class Program:
 
 
 @asynccontextmanager
-async def running_program(directory: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
-    """The program, from when it is ready until the block ends."""
-    (port, _) = free_ports(2, in_a_row=True)
+async def running_program(directory: Path, environment: Mapping[str, str] | None = None, port: int | None = None) -> AsyncIterator[Program]:
+    """The program, from when it is ready until the block ends. `port`: of an earlier run in the same directory."""
+    port = port or free_ports(2, in_a_row=True)[0]
     arguments = ("serve", "--homes", "1", "--port", str(port), "--data", str(directory / "data"))
     quiet = asyncio.subprocess.DEVNULL
     everything = {**os.environ, "FLASH_TRUSTED_PROXIES": "127.0.0.1", **(environment or {})}

@@ -34,6 +34,7 @@ from flash_sdk.events import (
 from flash_sdk.feed import FeedItem, PresenceEvent, SilentHomes, Snapshot, Standing
 from flash_sdk.integrator import presence
 from flash_sdk.listener import Listener
+from flash_sdk.ops import Heavy, ServerLoad, Throttle
 from flash_sdk.peer_routes import DirectTimeouts
 from flash_sdk.people import PROFILE_FIELDS, Accepted, Contact, Grant, Home, MyStatus, Sender, Status, User
 from flash_sdk.seen import FileSeen, MemorySeen, SeenStore
@@ -57,6 +58,7 @@ __all__ = [
     "FlashClientError",
     "Goodbye",
     "Grant",
+    "Heavy",
     "Home",
     "Listener",
     "MemorySeen",
@@ -73,10 +75,12 @@ __all__ = [
     "Refused",
     "SeenStore",
     "Sender",
+    "ServerLoad",
     "SilentHomes",
     "Snapshot",
     "Standing",
     "Status",
+    "Throttle",
     "TransportTimeouts",
     "TryLater",
     "Unanswered",

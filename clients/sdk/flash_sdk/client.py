@@ -27,6 +27,7 @@ from flash_sdk.events import Transport
 from flash_sdk.feed import FeedItem
 from flash_sdk.listener import Listener
 from flash_sdk.mailbox import Mailbox
+from flash_sdk.ops import Ops
 from flash_sdk.peer_routes import DirectTimeouts, PeerRoutes
 from flash_sdk.people import Accepted, Contact, Grant, User
 from flash_sdk.polling import PollLine
@@ -73,6 +74,7 @@ class FlashClient:
         self._opened: Http | None = None
         self._grant: Grant | None = None
         self._listener: Listener | None = None
+        self.ops = Ops(self._global)
         self.peer_routes = PeerRoutes(lambda uid: self._home("POST", "/v1/tickets", {"to": uid}), self._direct_timeouts)
 
     async def __aenter__(self) -> Self:

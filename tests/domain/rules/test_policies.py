@@ -194,5 +194,8 @@ def test_contacters_hear_of_a_change_and_of_a_new_note():
 
 def test_the_global_server_has_its_own_rules_and_every_other_server_is_a_home():
     assert rules_of(GLOBAL) is global_server.RULES
-    assert (rules_of("h7").server, set(rules_of("h7").states)) == ("h7", {"user", "mailbox", "log", "witness", "restored", "clock", "life"})
+    assert (rules_of("h7").server, set(rules_of("h7").states)) == (
+        "h7",
+        {"user", "mailbox", "log", "witness", "restored", "clock", "life", "throttles"},
+    )
     assert ContactAdded in rules_of("h7").folds

@@ -13,6 +13,7 @@ from domain.user.state import UserState
 from projections.audit.rows import AuditFilter, AuditRow, Life, Online, Page, Person, Shown, StateAt, Step
 from servers.global_server.console import DeadLetterSummary, HomeSeen
 from servers.security.identity import Identity
+from tests.edge.stand_ins import StandInHeavyUse
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -51,6 +52,7 @@ class StandInConsole:
     tails: list["asyncio.Queue[Sequence[AuditRow]]"] = field(default_factory=list)
     ended_tails: int = 0
     failure: Exception | None = None
+    heavy: StandInHeavyUse = field(default_factory=lambda: StandInHeavyUse(NASTY))
 
     @property
     def rows(self) -> list[AuditRow]:

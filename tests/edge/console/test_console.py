@@ -22,8 +22,8 @@ from tests.support.waiting import eventually
 
 COOKIE = {"Cookie": "theme=dark; flash_ops=ops-token"}
 OURS = {"Host": "flash.example", "Origin": "http://flash.example"}
-PAGES = ("/ops", "/ops/user?who=ann", "/ops/trace?message=m1", "/ops/presence", "/ops/homes", "/ops/dead")
-CHANGES = ("/ops/dead/requeue", "/ops/dead/drop", "/ops/homes/revoke")
+PAGES = ("/ops", "/ops/user?who=ann", "/ops/trace?message=m1", "/ops/presence", "/ops/homes", "/ops/dead", "/ops/heavy")
+CHANGES = ("/ops/dead/requeue", "/ops/dead/drop", "/ops/homes/revoke", "/ops/heavy/throttle", "/ops/heavy/end")
 
 
 @pytest.fixture
@@ -142,6 +142,19 @@ async def test_dead_letters_go_back_or_away(raw_client: RawClient, console: Stan
     assert answer.headers["location"] == "/ops/dead?dropped=1"
     assert console.asked == [("requeue", ["abc"]), ("requeue", ["abc"]), ("requeue", None), ("drop", ["def"])]
     assert (await raw_client.ask("GET", "/ops/dead/requeue", headers=COOKIE)).status == 405
+
+
+async def test_somebody_heavy_is_throttled_and_let_off(raw_client: RawClient, console: StandInConsole) -> None:
+    body = (await raw_client.ask("GET", "/ops/heavy", headers=COOKIE)).body.decode()
+    assert "12.50" in body
+    assert "no answer" in body, "of h2"
+    assert "Nobody." in body
+    answer = await post(raw_client, "/ops/heavy/throttle", "kind=user&name=ann&minutes=10", {**COOKIE, **OURS})
+    assert (answer.status, answer.headers["location"]) == (303, "/ops/heavy")
+    assert 'action="/ops/heavy/end"' in (await raw_client.ask("GET", "/ops/heavy", headers=COOKIE)).body.decode()
+    assert (await post(raw_client, "/ops/heavy/end", "kind=user&name=ann", {**COOKIE, **OURS})).status == 303
+    told = [each for each in console.heavy.asked if each[0] != "look"]
+    assert told == [("throttle", "opal", "user", "ann", 600.0), ("end", "opal", "user", "ann")]
 
 
 async def test_a_home_is_revoked_and_none_can_be_enrolled(raw_client: RawClient, console: StandInConsole) -> None:
