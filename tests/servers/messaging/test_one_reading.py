@@ -18,6 +18,7 @@ from servers.messaging.receivers import LONGEST_PAUSE_S, Receivers
 from servers.messaging.recent_commits import RecentCommits
 from servers.messaging.words_to_tell import WordsToTell
 from servers.store.event_store import Store
+from servers.store.log.positions import mailed
 from tests.servers.stores import HOME, put, sent
 from tests.support.waiting import eventually
 
@@ -107,7 +108,7 @@ class Town:
 
     def lacks(self, *homes: str) -> None:
         for home in homes:
-            self.receivers.of(home).addressed = EVENTS
+            self.receivers.load({mailed(home): EVENTS})
             self.receivers.lacks(home, 0, "a test")
 
 

@@ -1,5 +1,7 @@
 """What one server knows of those that get its mail: bounded in what is sent again, and never past what was addressed."""
 
+from dataclasses import replace
+
 import pytest
 
 from servers.messaging.receivers import FIRST_PAUSE_S, LONGEST_PAUSE_S, Receivers
@@ -88,7 +90,7 @@ def test_who_has_everything_lacks_nothing(receivers: Receivers) -> None:
 
 
 def test_who_asks_for_mail_before_the_broker_has_confirmed_it_is_sent_it_again(receivers: Receivers) -> None:
-    receivers.of("h2").sending = 110
+    receivers.known["h2"] = replace(receivers.of("h2"), sending=110)
     assert receivers.lacks("h2", 100, "it could not open the mail at 110")
     assert receivers.behind == {"h2"}
 
@@ -127,8 +129,7 @@ def test_what_is_settled_is_stored_and_only_rises(receivers: Receivers, rows: di
 
 
 def test_who_does_not_confirm_is_tried_again_when_its_confirm_comes_and_not_before(receivers: Receivers, clock: Clock) -> None:
-    h2 = receivers.of("h2")
-    h2.after, h2.sending = 100, 110
+    h2 = receivers.known["h2"] = replace(receivers.of("h2"), after=100, sending=110)
     receivers.cannot(h2, 100, "slow", "its queue does not confirm")
     clock.now += 100 * LONGEST_PAUSE_S
     assert not receivers.due()
