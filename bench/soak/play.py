@@ -33,7 +33,7 @@ KILL_EVERY, KILL_AT, DOWN_S = 4, 2, 3.0  # in the middle of every fourth minute,
 MINUTE_S = 60.0
 CALM_S = 15.0  # until what is remembered for some seconds is forgotten
 SETTLED_S = 180.0
-ANSWERED = ("question 200", "question 404", "question 503")  # the others while it has not read so far yet
+ANSWERED = ("question 200", "question 400", "question 404", "question 503")  # the others while it has not read so far yet
 
 
 @dataclass(frozen=True, slots=True)
