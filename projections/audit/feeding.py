@@ -29,7 +29,7 @@ from projections.audit.words import Topics, Words
 MOST_CORRECTIONS = 20  # of one server's clock, ever: each one reads all its later events again
 LEAST_SHARE = 10  # of the events between two checkpoints that must have come: a server may name any versions it likes
 MAX_POSITION = 2**63 - 1
-MANY_EVENTS = 150  # fed at once by a store that is behind; fewer touch no more pages than a store in calm holds
+MANY_EVENTS = 2_000  # fed at once by a store that is far behind; what a broker that was away for a minute brings is less
 
 log = structlog.get_logger()
 
