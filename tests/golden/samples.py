@@ -37,8 +37,8 @@ def decode(sample: dict[str, Any]) -> Event:
 
 
 def example(kind: type[Event]) -> Event:
-    """An event with a value of the right type in every field."""
-    fields = [field for field in structs.fields(kind) if field.required]
+    """An event with a value of the right type in every field that needs one, and in each that is personal."""
+    fields = [field for field in structs.fields(kind) if field.required or field.name in kind.PERSONAL]
     return in_stream([kind(**{field.name: _value(field.name, field.type) for field in fields})], STREAM, VERSION - 1)[0]
 
 

@@ -52,6 +52,9 @@ GLOBAL_CALLS = {
     "POST /v1/users/{uid}/erase",
     "GET /v1/presence",
     "GET /v1/presence/stream",
+    "GET /v1/ops/heavy",
+    "POST /v1/ops/throttles",
+    "POST /v1/ops/throttles/end",
 }
 OPS_CALLS = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json"}
 

@@ -37,5 +37,5 @@ async def test_a_home_tells_its_figures_over_the_broker(town: Town) -> None:
     assert [health[name]["dead"] for name in ("h1", "h2")] == [0, 1]
     assert [(health[name]["inbox"], health[name]["relay_lag"]) for name in ("h1", "h2")] == [(0, 0), (0, 0)]
     assert all(health[name]["position"] > 0 and health[name]["commits"] > 0 for name in health)
-    assert health["h1"]["projections"] == {"presence": 0, "contacters": 0, "waiting": 0, "closed": 0, "handles": 0}
+    assert health["h1"]["projections"] == {"presence": 0, "contacters": 0, "waiting": 0, "closed": 0, "handles": 0, "throttles": 0}
     assert health["h1"]["ready"] == "The Global Server's public key is not known yet."  # the town's stand-in has none
