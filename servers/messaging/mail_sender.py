@@ -94,8 +94,7 @@ class MailSender:
         try:
             for server, records in inboxes.items():
                 self._give(server, records, fresh.get(server, ()), whom.get(server, ()), server in wordless, positions)
-            self.follower.given = batch[-1].position
-            if feed:
+            if feed:  # until it is confirmed the batch is not handed out: a confirm of mail that comes meanwhile must not pass it
                 await self.broker.publish(feed)
         except Unavailable:
             self.receivers.ride(positions)  # whoever is behind has been addressed all the same

@@ -105,8 +105,9 @@ async def test_a_sealer_that_is_behind_reads_each_old_event_once_however_much_is
 
         async def read_while_others_write(self, function, *args):
             found = await self.only_read(function, *args)
-            reads.append(len(found))
-            await log.adopts(next(uid))
+            if function == self.read:  # the writer loads large states in the same thread
+                reads.append(len(found))
+                await log.adopts(next(uid))
             return found
 
     log = SealedLog(url, ONLY_FULL, store=WrittenWhileRead)
