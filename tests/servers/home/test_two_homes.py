@@ -117,7 +117,7 @@ async def test_both_sessions_get_a_popup_although_the_first_acks_at_once(friends
     await shown(laptop.texts, ["one", "two", "three"])
     desktop.slow = False
     second.resume()
-    assert desktop.texts() == ["one", "two", "three"]
+    await shown(desktop.texts, ["one", "two", "three"])
 
 
 async def test_a_full_mailbox_bounces_and_says_why(town, friends):

@@ -86,16 +86,17 @@ async def ruin(directory: Path) -> None:
 
 
 def state(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Every stream's state and every index, folded from the log with the keys."""
+    """Every stream's state, with the texts that it holds in the log, and every index, folded from the log with the keys."""
     store = open_store(url, "h1")
     try:
-        streams: dict[str, Any] = {}
+        streams: dict[str, list[str]] = {}
         indices = by_name(HomeProjections())
         for committed in store.read(0, 100_000):
-            streams[committed.event.originator_id] = None
+            streams.setdefault(committed.event.originator_id, []).append(getattr(committed.event, "text", ""))
             for index in indices.values():
                 index.apply(committed.position, committed.event)
-        folded = {stream: repr(store.load(stream).to_snapshot()) for stream in streams if not stream.startswith(("restored-", "life-"))}
+        kept = {stream: texts for stream, texts in streams.items() if not stream.startswith(("restored-", "life-"))}
+        folded = {stream: repr((store.load(stream).to_snapshot(), texts)) for stream, texts in kept.items()}
         return folded, {name: index.to_checkpoint() | {"position": 0} for name, index in indices.items()}
     finally:
         store.close()
