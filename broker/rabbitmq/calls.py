@@ -165,7 +165,7 @@ class Calls:
         elif exchange == REQUESTS and properties.reply_to and key in self._served:
             if not self._publishers.speak_for(publisher, properties.reply_to):
                 self._say("broker.request_not_believed", publisher, key=key, server=properties.reply_to)
-            elif self.answers.takes(properties.reply_to, key):
+            elif self.answers.takes(properties.reply_to, key, len(message.body)):
                 self._answering.start(self._answer(link, key, message.body, properties.reply_to, properties.correlation_id or ""))
 
     def _take_answer(self, id_: str, body: bytes, publisher: str | None) -> None:
@@ -191,10 +191,11 @@ class Calls:
 
     async def _answer(self, link: Link, key: str, question: bytes, asker: str, id_: str) -> None:
         try:
+            await self.answers.in_turn(asker)
             handler = self._served.get(key)
             body = await self.answers.answer(asker, key, handler, question) if handler is not None else None
         finally:
-            self.answers.done(asker)
+            self.answers.done(asker, len(question))
         if body is not None and not link.lost.done():
             link.run(_publish(link.side, ANSWERS, asker, _message(link, body, id_)))
 
