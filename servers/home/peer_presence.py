@@ -32,6 +32,7 @@ class PeerPresence:
     contacters: ContacterIndex
     notifier: SessionNotifier
     announce: Callable[[], None]
+    ask_again_s: float = ASK_AGAIN_S
     _lives: dict[str, int] = field(default_factory=dict, init=False)  # of the homes' logs, at their last answers
     _learning: dict[str, bool] = field(default_factory=dict, init=False)  # the homes that are asked, and whether they are asked once more
     _asking: BackgroundTasks = field(default_factory=lambda: BackgroundTasks("peer-presence"), init=False)
@@ -51,6 +52,7 @@ class PeerPresence:
     async def stop(self) -> None:
         """Ask no more."""
         await self._asking.stop()
+        self._learning.clear()  # one that was cancelled before it began would count as one that runs
 
     def _ask_soon(self, home: str) -> None:
         """Ask a home once, and once more when there is a new reason meanwhile, however many there are."""
@@ -67,7 +69,7 @@ class PeerPresence:
                 self._learning[home] = False
                 await self._learn(home)
         finally:
-            del self._learning[home]
+            self._learning.pop(home, None)
 
     async def _learn(self, home: str) -> None:
         """Ask until the home answers or falls silent."""
@@ -75,10 +77,10 @@ class PeerPresence:
             try:
                 told = await self._ask(home)
             except Unavailable:
-                await asyncio.sleep(ASK_AGAIN_S)
+                await asyncio.sleep(self.ask_again_s)
             except msgspec.MsgspecError as error:
                 log.error("home.presence_answer_unreadable", home=home, error=type(error).__name__)
-                await asyncio.sleep(ASK_AGAIN_S)
+                await asyncio.sleep(self.ask_again_s)
             else:
                 self.notifier.home_up(home, told)
                 return

@@ -149,10 +149,7 @@ class PeerMonitor:
             if peer.up and peer.beat_at < oldest:
                 peer.up, peer.told_at = False, -math.inf
                 log.warning("peer.down", server=name)
-                try:
-                    self.on_down(name)
-                except Exception:  # a listener may fail; the heartbeats must go on
-                    log.exception("peer.listener_failed")
+                _report(self.on_down, name)
             elif peer.up and peer.run != peer.told:
                 self._tell_up(name, peer)
 
@@ -219,8 +216,15 @@ class PeerMonitor:
         if now >= peer.told_at + self.config.down_after_s:
             peer.told, peer.told_at = peer.run, now
             log.info("peer.up", server=name)
-            self.on_up(name)
+            _report(self.on_up, name)
 
     def _hear_eras(self, beat: Beat) -> None:
         if beat.server == GLOBAL:
             self.eras.hear(beat.eras)
+
+
+def _report(listener: Callable[[str], None], name: str) -> None:
+    try:
+        listener(name)
+    except Exception:  # a listener may fail; the heartbeats must go on
+        log.exception("peer.listener_failed")

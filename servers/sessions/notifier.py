@@ -48,6 +48,7 @@ class SessionNotifier:
         self._handles = projections.handles
         self._peers = peers
         self._left = left
+        self._told: dict[int, Presence] = {}  # how the watched users of other homes stand, as sessions were told last; else unknown
 
     def committed(self, batch: Sequence[Committed]) -> None:
         """This home's own events."""
@@ -74,7 +75,7 @@ class SessionNotifier:
             elif kind in ContacterIndex.FOLDS:
                 self._contacters.apply(position, event)
                 if isinstance(event, ContactRemoved) and event.uid not in self._contacters.watchers:
-                    self._presence.forget(event.uid)
+                    self._forget(event.uid)
             elif isinstance(event, MessageDone):
                 part = done_part(event.id)
                 done.extend((session, part) for session in self._sessions.of(event.stream_uid))
@@ -104,35 +105,40 @@ class SessionNotifier:
 
     def heard(self, event: Event, source: str) -> None:
         """Another home's event about its own user, or for one of ours."""
-        change = None
+        change, uid = None, event.stream_uid
+        if self._contacters.home_of.get(uid) != source:
+            return
         if isinstance(event, PresenceEvent):
-            change = self._presence.hear(event) if self._is_watched(event, source) else None
+            change = self._presence.hear(event)
         elif isinstance(event, ContacterAdded):
-            uid = event.stream_uid
-            if self._contacters.home_of.get(uid) == source:
-                change = self._presence.learn(uid, told_to_contacter(event))
+            change = self._presence.learn(uid, told_to_contacter(event))
         if change is not None and self._peers.is_up(source):
+            self._told[uid] = self._presence.reported[uid]
             self.tell((change,))
 
-    def _is_watched(self, event: PresenceEvent, source: str) -> bool:
-        return self._contacters.home_of.get(event.stream_uid) == source
+    def _forget(self, uid: int) -> None:
+        self._presence.forget(uid)
+        self._told.pop(uid, None)
 
     def home_down(self, home: str) -> None:
         """Nothing is known any more of that home's users."""
         uids = self._contacters.watched_at(home)
         for uid in uids:  # what that home said will be out of date when it comes back, and must not be shown before it has said more
-            self._presence.forget(uid)
+            self._forget(uid)
         self.tell([Change(uid, "unknown", None, "", "home_down") for uid in uids])
 
     def home_up(self, home: str, told: Iterable[tuple[int, Presence]]) -> None:
-        """That home is back and has said how things stand. Who stands as before is told of nothing."""
-        changed: list[Change] = []
+        """That home is back and has said how things stand. Sessions are told what differs from what they were told last: what came while
+        the home was not heard is known already, and nobody was told of it."""
         for uid, presence in told:
             if self._contacters.home_of.get(uid) == home:
-                before = self._presence.reported.get(uid)
-                if self._presence.learn(uid, presence) is not None and (before is None or before[1:4] != presence[1:4]):
-                    now = self.shown(uid, home)
-                    changed.append(Change(uid, now.status, now.since, now.note, "home_up"))
+                self._presence.learn(uid, presence)
+        changed: list[Change] = []
+        for uid in self._contacters.watched_at(home):
+            now = self.shown(uid, home)
+            if now[1:4] != self._told.get(uid, UNKNOWN)[1:4]:
+                self._told[uid] = now
+                changed.append(Change(uid, now.status, now.since, now.note, "home_up"))
         self.tell(changed)
 
     def count_anew(self, home: str) -> None:

@@ -125,6 +125,7 @@ CANNOT_GROW: dict[str, str] = {
         projections/server/presence_feed.py Feed.users
         projections/server/waiting_mail.py WaitingIndex._senders WaitingIndex.mailboxes WaitingIndex.recipients
         servers/home/housekeeping.py Housekeeping._unended
+        servers/sessions/notifier.py SessionNotifier._told
         servers/sessions/sessions.py Sessions._by_id Sessions._by_uid
         servers/sessions/welcome.py Welcome._fixed
         servers/writing/erasure.py Erasure.unfinished
