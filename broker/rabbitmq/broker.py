@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -22,7 +22,7 @@ from broker.rabbitmq.calls import Calls
 from broker.rabbitmq.connection import user_of
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.dead_letters import DeadLetters
-from broker.rabbitmq.link import Link, LinkConfig, or_unavailable
+from broker.rabbitmq.link import CALM, LATE, Link, LinkConfig, or_unavailable
 from broker.rabbitmq.publisher import frames_kept
 from broker.rabbitmq.stream import StreamReader, first_of, last_of
 from broker.topology import DEAD, check_stream, inbox
@@ -32,6 +32,7 @@ from runtime.bounds import Holding
 
 log = structlog.get_logger(__name__)
 
+MOST_PATIENCE = 64  # ten minutes
 OpenLink = Callable[[str, str, LinkConfig], Awaitable[Link]]
 
 
@@ -65,6 +66,7 @@ class RabbitBroker:
         self._config = config
         self._open_link = open_link
         self._closed = False
+        self._patience = 1  # of the next link, with one message that is not confirmed
         self._inboxes: set[str] = set()
         self._consumers: list[RabbitConsumer] = []
         self._readers: list[StreamReader] = []
@@ -105,7 +107,8 @@ class RabbitBroker:
         """Open a link and stay until it is lost. Raises `Unavailable` when it cannot be opened. The next link goes to the next node."""
         url = self._nodes.pop(0)
         self._nodes.append(url)
-        link = await self._open_link(url, self._name, self._config.link)
+        config, began = replace(self._config.link, patience=self._patience), time.monotonic()
+        link = await self._open_link(url, self._name, config)
         try:
             link.lost.add_done_callback(lambda _: self._lost(link))
             async with or_unavailable(), asyncio.timeout(self._config.attach_timeout_s):
@@ -119,6 +122,9 @@ class RabbitBroker:
                 self._up.set()
                 log.info("broker.connected", broker=self._name)
             reason = await self._tend(link)
+            if reason == LATE:  # a queue that lacks its majority confirms on no link: it must not cost all others theirs again and again
+                calm = time.monotonic() - began > CALM * config.late_s
+                self._patience = 2 if calm else min(2 * self._patience, MOST_PATIENCE)
             log.warning("broker.lost", broker=self._name, reason=reason)
         finally:
             await link.close()

@@ -34,10 +34,19 @@ class LinkConfig:
     connect_timeout_s: float = 10.0  # a connection, its channels and the topology take 0.1 s; a broker that hangs answers none of it
     close_timeout_s: float = 3.0  # for a farewell to a broker that may be gone
     confirm_timeout_s: float = 20.0  # when something waits for its confirm, nothing at all was confirmed for so long, and there is no alarm
+    late_timeout_s: float = 10.0  # one message waits for its confirm for so long, while others get theirs: its channel may have lost it
+    patience: int = 1  # that many times as long, because it was no help to give the last links up
     look_s: float = 1.0  # between two looks for alarms and overdue confirms; one costs 20 µs, a timeout for each message 5
+
+    @property
+    def late_s(self) -> float:
+        """How long one message may wait."""
+        return self.late_timeout_s * self.patience
 
 
 DEFAULT = LinkConfig()
+LATE = "one confirm is overdue"
+CALM = 10  # a link that has lived this many times as long as one message may wait shows that the last incident is over
 
 
 @asynccontextmanager
@@ -178,16 +187,24 @@ class Link:
         await declare_server(self._connection, self.control, server, anew=anew)
 
     async def _watch(self) -> None:
-        """Note alarms, and give the link up when RabbitMQ confirms nothing although there is no alarm. One queue may be late by itself."""
-        loop = asyncio.get_running_loop()
-        settled, since = 0, loop.time()
+        """Note alarms, and give the link up when RabbitMQ confirms nothing although there is no alarm, or when one message waits for long:
+        a message that was sent to the leader of a queue that died is sometimes never confirmed, nor any later one on its channel."""
+        loop, publisher, config = asyncio.get_running_loop(), self.publisher, self._config
+        began = since = waits_since = loop.time()
+        settled = oldest = others = 0
         while not self.lost.done():
-            await asyncio.sleep(self._config.look_s)
-            blocked = await is_blocked(self._connection)
+            await asyncio.sleep(config.look_s)
+            now, blocked = loop.time(), await is_blocked(self._connection)
             if blocked is not self.blocked:
                 self.blocked = blocked
                 log.warning("broker.blocked" if blocked else "broker.unblocked", broker=self.name)
-            if blocked or not self.publisher.unconfirmed or settled != self.publisher.settled:
-                settled, since = self.publisher.settled, loop.time()
-            elif loop.time() - since >= self._config.confirm_timeout_s:
+            idle = blocked or not publisher.oldest
+            if idle or settled != publisher.settled:
+                settled, since = publisher.settled, now
+            if idle or oldest != publisher.oldest:
+                oldest, waits_since, others = publisher.oldest, now, publisher.settled
+            late_s = config.late_timeout_s if now - began > CALM * config.late_s else config.late_s
+            if now - since >= config.confirm_timeout_s:
                 self.lose("confirms are overdue")
+            elif now - waits_since >= late_s and publisher.settled > others:
+                self.lose(LATE)

@@ -92,9 +92,9 @@ class Publisher:
         return cls(underlay, writer, user)
 
     @property
-    def unconfirmed(self) -> int:
-        """How many messages lack their confirm."""
-        return len(self._channel.confirmations)
+    def oldest(self) -> int:
+        """The oldest delivery tag without a confirm, or 0."""
+        return next(iter(self._channel.confirmations), 0)
 
     @property
     def settled(self) -> int:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from broker.port import NotTaken, Outgoing
 from broker.rabbitmq.broker import RabbitBroker, RabbitConfig
 from broker.rabbitmq.connection import new_connection
-from broker.rabbitmq.link import Link
+from broker.rabbitmq.link import LATE, Link, LinkConfig
 from broker.topology import EVENTS, HISTORY, HOMES, inbox
 from domain.errors import Unavailable
 from tests.broker.storages import Recorder
@@ -226,6 +226,33 @@ async def test_a_queue_with_other_arguments_keeps_nobody_from_connecting_and_is_
         await eventually(lambda: _takes(broker, "h1"), 20)
     assert not [line for line in logs if line["event"] in ("broker.lost", "broker.connect_failed")]
     await operator.close()
+    await broker.close()
+
+
+async def test_a_link_on_which_one_queue_never_confirms_is_given_up_while_others_confirm(rabbit: AnyRabbit) -> None:
+    """As after the death of the node that led the queue: RabbitMQ forgets what it had sent there, and what follows on that channel."""
+    amqp = rabbit.new_vhost()
+    broker = RabbitBroker(amqp, "test", RabbitConfig(link=LinkConfig(late_timeout_s=1.0, look_s=0.05)))
+    await broker.start()
+    await broker.wait_connected(20)
+    await broker.declare_inbox("h1")
+    await broker.declare_inbox("h2")
+    await broker.publish([*to_h1(b"first"), Outgoing(HOMES, "h2", b"first", mandatory=True)])
+    vhost = amqp.rpartition("/")[2]
+    led = f"{{'{vhost}_{inbox('h2').name}', node()}}"
+    await asyncio.to_thread(rabbit.ctl, "eval", f"ra:stop_server(quorum_queues, {led}).")
+    late = asyncio.ensure_future(broker.publish([Outgoing(HOMES, "h2", b"late", mandatory=True)]))
+
+    async def is_given_up() -> bool:
+        await publish_surely(broker, to_h1(b"others"))
+        return late.done()
+
+    with capture_logs() as logs:
+        await eventually(is_given_up, 20)
+    assert isinstance(late.exception(), Unavailable)
+    assert [line["reason"] for line in logs if line["event"] == "broker.lost"] == [LATE]
+    await asyncio.to_thread(rabbit.ctl, "eval", f"ra:restart_server(quorum_queues, {led}).")
+    await asyncio.wait_for(publish_surely(broker, [Outgoing(HOMES, "h2", b"late", mandatory=True)]), 20)
     await broker.close()
 
 

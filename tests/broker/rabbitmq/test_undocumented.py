@@ -59,7 +59,7 @@ async def test_aiormq_settles_the_futures_in_its_table_of_confirmations(rabbitmq
     gone.cancel()
     await publisher.publish([Outgoing("", "takes", b"large" * 100_000)])
     await publisher.confirmed()
-    assert publisher.unconfirmed == 0
+    assert publisher.oldest == 0
     assert not channel.is_closed
     await connection.close()
 
