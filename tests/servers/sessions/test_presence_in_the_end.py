@@ -99,7 +99,7 @@ class House:
         self.chance, self.now = chance, 1_000.0
         self.h1 = OtherHome(chance)
         self.windows = Windows()
-        self.asked: list[tuple[bytes, asyncio.Future[bytes]]] = []
+        self.asked: list[tuple[bytes, bytes, asyncio.Future[bytes]]] = []  # what is asked, and the answer that is on its way
         self.hand_over: Callable[[bytes, str | None], None] = lambda body, publisher: None
         trust = certified("h2", RecordsInMemory())
         trust.peers.learn(self.h1.trust.card)
@@ -128,9 +128,10 @@ class House:
         return True
 
     async def request(self, key: str, body: bytes, timeout_s: float) -> bytes:
-        answer = asyncio.get_running_loop().create_future()
-        self.asked.append((body, answer))
-        return await answer
+        """An answer that h1 gives at once may be long on its way, and arrive when h1 has started again."""
+        told = asyncio.get_running_loop().create_future()
+        self.asked.append((body, self.h1.answer(body) if self.chance.random() < 0.4 else b"", told))
+        return await told
 
     def opens(self) -> None:
         self.windows.append(Window({uid: self.notifier.shown(uid, "h1").status for uid in WATCHED}))
@@ -147,10 +148,12 @@ class House:
         self.peers.check()
 
     def restarts(self) -> None:
-        """Who asked it gets no answer."""
+        """It answers nothing that it was asked before."""
         self.h1.run, self.h1.number = self.h1.run + 1, 0
-        while self.asked:
-            self.loses()
+        waiting = [asked for asked in self.asked if not asked[1]]
+        self.asked = [asked for asked in self.asked if asked[1]]
+        for _, _, told in waiting:
+            told.set_exception(Unavailable("no answer"))
 
     def goes_back(self) -> None:
         """It lost the end of its log, and starts again."""
@@ -167,16 +170,16 @@ class House:
 
     def answers(self) -> None:
         if self.asked:
-            body, answer = self.asked.pop(0)
-            answer.set_result(self.h1.answer(body))
+            body, answer, told = self.asked.pop(0)
+            told.set_result(answer or self.h1.answer(body))
 
     def loses(self) -> None:
         if self.asked:
-            self.asked.pop(0)[1].set_exception(Unavailable("no answer"))
+            self.asked.pop(0)[2].set_exception(Unavailable("no answer"))
 
     def garbles(self) -> None:
         if self.asked:
-            self.asked.pop(0)[1].set_result(b"\xc1")
+            self.asked.pop(0)[2].set_result(b"\xc1")
 
     async def turns(self) -> None:
         """Until those that run wait for an answer."""
