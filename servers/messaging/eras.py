@@ -148,7 +148,8 @@ class EraKeeper:
         if now != known:
             raw = msgpack.encode(now)
             if not await asyncio.to_thread(self.trust.records.change, RECORD + stream, stored, raw):
-                return  # another Global Server was first; the next look tells
+                await self.look(stream)  # another Global Server was first, and people who register wait for the era
+                return
         self.eras.learn(stream, Era(now.number, now.past))
 
     async def _holds(self, stream: str, known: _Known, first: StreamItem) -> bool:
