@@ -91,6 +91,8 @@ class MailSender:
                 except NoWord:
                     wordless.add(server)
         positions: dict[str, int] = {}
+        if self.failure is not None:  # since the batch was fetched: what went before it must be sent again first, or this would overtake it
+            raise self.failure
         try:
             for server, records in inboxes.items():
                 self._give(server, records, fresh.get(server, ()), whom.get(server, ()), server in wordless, positions)
