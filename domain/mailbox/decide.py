@@ -7,7 +7,7 @@ from domain.errors import Invalid, UnknownMessage
 from domain.event import Event
 from domain.events.home import MessageBounced, MessageDone, MessageErased, MessageExpired, MessageQueued, MessagesDelivered, ReceiptQueued
 from domain.mailbox.commands import Acknowledge, Expire, MarkDone, QueueMessage, QueueReceipt, Resume
-from domain.mailbox.state import MAX_WAITING, MailboxState, WaitingMessage
+from domain.mailbox.state import DONE, MAX_WAITING, MailboxState, WaitingMessage
 
 
 def queue_message(mailbox: MailboxState, command: QueueMessage, now: float) -> list[Event]:
@@ -86,10 +86,12 @@ def _delivered(mailbox: MailboxState, upto: int, session: str, cause: str, now: 
 
 def mark_done(mailbox: MailboxState, command: MarkDone, now: float) -> list[Event]:
     """Close a message. A repeat changes nothing. Raises `UnknownMessage` unless it is one of the last thousand that were received."""
-    known = [(sender, home) for (id_, sender), home in mailbox.open.items() if id_ == command.id and command.sender in (None, sender)]
+    found = [mailbox.open.numbers(place) for place in mailbox.open.places(command.id)]
+    known = [(sender, home) for sender, home in found if command.sender in (None, sender)]
     if not known and not command.reply:
         raise UnknownMessage(id=command.id)
-    return [MessageDone(at=now, cause=command.cause, id=command.id, uid=sender, home=home) for sender, home in known if home is not None]
+    still_open = [(sender, mailbox.homes[home]) for sender, home in known if home != DONE]
+    return [MessageDone(at=now, cause=command.cause, id=command.id, uid=sender, home=home) for sender, home in still_open]
 
 
 def expire(mailbox: MailboxState, command: Expire, now: float) -> list[Event]:

@@ -4,7 +4,7 @@ from sys import intern
 
 from domain.aggregate import Folds, Places, unchanged
 from domain.events import home as events
-from domain.mailbox.state import MAX_RECEIPTS, OPEN_MESSAGES, MailboxState, WaitingMessage, WaitingReceipt
+from domain.mailbox.state import DONE, MAX_RECEIPTS, OPEN_MESSAGES, MailboxState, WaitingMessage, WaitingReceipt
 
 
 def _message_queued(mailbox: MailboxState, event: events.MessageQueued) -> None:
@@ -12,9 +12,13 @@ def _message_queued(mailbox: MailboxState, event: events.MessageQueued) -> None:
     mailbox.last_seq = seq
     mailbox.waiting[seq] = WaitingMessage(seq, event.originator_version, id, uid, home, event.at, not event.text)
     mailbox.messages += 1
-    mailbox.open[id, uid] = home
+    place = mailbox.place_in_open(id, uid)
+    if place is None:
+        mailbox.open.add(id, uid, mailbox.place_of(home))
+    else:
+        mailbox.open.put(place, uid, mailbox.place_of(home))
     if len(mailbox.open) > OPEN_MESSAGES + mailbox.messages:
-        del mailbox.open[next(iter(mailbox.open))]
+        mailbox.open.forget_oldest()
 
 
 def _receipt_queued(mailbox: MailboxState, event: events.ReceiptQueued) -> None:
@@ -35,14 +39,17 @@ def _delivered(mailbox: MailboxState, event: events.MessagesDelivered) -> None:
 
 
 def _done(mailbox: MailboxState, event: events.MessageDone) -> None:
-    if (event.id, event.uid) in mailbox.open:
-        mailbox.open[event.id, event.uid] = None
+    place = mailbox.place_in_open(event.id, event.uid)
+    if place is not None:
+        mailbox.open.put(place, event.uid, DONE)
 
 
 def _taken_out(mailbox: MailboxState, event: events.MessageExpired | events.MessageErased) -> None:
     if mailbox.waiting.pop(event.seq, None) is not None:
         mailbox.messages -= 1
-    mailbox.open.pop((event.id, event.uid), None)
+    place = mailbox.place_in_open(event.id, event.uid)
+    if place is not None:
+        mailbox.open.remove(place)
 
 
 def _closed(mailbox: MailboxState, event: events.MailboxClosed) -> None:
@@ -50,6 +57,7 @@ def _closed(mailbox: MailboxState, event: events.MailboxClosed) -> None:
     mailbox.messages = 0
     mailbox.waiting.clear()
     mailbox.open.clear()
+    mailbox.homes.clear()
 
 
 FOLDS: Folds = {

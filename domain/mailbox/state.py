@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from domain.event import stream_uid
 from domain.personal import Personal
+from domain.remembered_ids import RememberedIds
 
 MAX_WAITING = 1_000  # unacknowledged messages; beyond that the sender gets a `bounced` receipt
 MAX_RECEIPTS = 1_000  # unacknowledged receipts; beyond that the oldest is forgotten: a client that never acks must not grow the mailbox
+DONE = -1  # instead of the place of a home
 OPEN_MESSAGES = 1_000  # delivered messages that can still be marked done
 
 
@@ -45,10 +47,15 @@ class WaitingMessage(Struct, gc=False):
 Waiting = WaitingMessage | WaitingReceipt
 
 
+def open_ids() -> RememberedIds:
+    """Ids with the sender and the place of a home."""
+    return RememberedIds("qi")
+
+
 @dataclass(slots=True)
 class MailboxState:
-    """What a mailbox's events fold into. `waiting` is ordered by `seq`, `messages` says how many of it are messages. `open`: (message id,
-    sender) -> the sender's home, or None once the message is done; an id is unique among one sender's messages only."""
+    """What a mailbox's events fold into. `waiting` is ordered by `seq`, `messages` says how many of it are messages. `open`: the ids of
+    messages, each with its sender and the place of the sender's home in `homes`, or `DONE`; an id is unique among one sender's messages."""
 
     stream: str
     version: int = 0
@@ -56,7 +63,8 @@ class MailboxState:
     last_seq: int = 0
     waiting: dict[int, Waiting] = field(default_factory=dict)
     messages: int = 0
-    open: dict[tuple[str, int], str | None] = field(default_factory=dict)
+    open: RememberedIds = field(default_factory=open_ids)
+    homes: list[str] = field(default_factory=list)  # of senders of open messages, as many as there are
 
     def __post_init__(self) -> None:
         stream_uid(self.stream)  # nothing may be decided in a stream that no user can have, whatever another server sent
@@ -65,6 +73,16 @@ class MailboxState:
     def unplaced(self) -> int:
         """The version of the first waiting event whose place in the log is not known; 0 when all are."""
         return next((each.version for each in self.waiting.values() if not each.position), 0)
+
+    def place_of(self, home: str) -> int:
+        """Where a home stands in `homes`; it is put there when it is new."""
+        if home not in self.homes:
+            self.homes.append(home)
+        return self.homes.index(home)
+
+    def place_in_open(self, id: str, sender: int) -> int | None:
+        """Where a message stands in `open`."""
+        return next((place for place in self.open.places(id) if self.open.numbers(place)[0] == sender), None)
 
     def to_snapshot(self) -> dict[str, Any]:
         """The whole state as plain data and `Personal` values. Of each sender there is a mark that reads as False once the key is gone."""
@@ -77,22 +95,27 @@ class MailboxState:
             "mail": [[m.seq, m.version, m.id, m.uid, m.home, m.at, m.erased, m.position, m.size] for m in messages],
             "receipts": [[r.seq, r.version, r.position, r.size] for r in receipts],
             "senders": [[uid, Personal(uid, True)] for uid in dict.fromkeys(m.uid for m in messages if not m.erased)],
-            "open": [[id_, sender, home or "", home is None] for (id_, sender), home in self.open.items()],
+            "open": self.open.to_snapshot(),
+            "homes": list(self.homes),
         }
 
     def from_snapshot(self, data: dict[str, Any]) -> None:
         """Take over the state that `to_snapshot` gave, or the one of before, which held the waiting events themselves."""
         self.last_seq, self.messages = data["last_seq"], data["messages"]
         self.closed = data.get("closed", False)
-        self.open = {(id_, sender): None if done else intern(home) for id_, sender, home, done in data["open"]}
+        if "homes" in data:
+            self.homes = [intern(home) for home in data["homes"]]
+            self.open.from_snapshot(data["open"])
+        else:  # of a version that kept the ids themselves
+            for id, sender, home, done in data["open"]:
+                self.open.add(id, sender, DONE if done else self.place_of(intern(home)))
         if "waiting" in data:
             self.waiting = {fields["seq"]: _of_event(message, fields) for message, fields in data["waiting"]}
             return
-        ids = {id_: id_ for id_, _ in self.open}  # each id is in memory once
         gone = {uid for uid, present in data["senders"] if not present}
         found: list[Waiting] = [WaitingReceipt(*receipt) for receipt in data["receipts"]]
-        for seq, version, id_, uid, home, at, erased, position, size in data["mail"]:
-            found.append(WaitingMessage(seq, version, ids.get(id_, id_), uid, intern(home), at, erased or uid in gone, position, size))
+        for seq, version, id, uid, home, at, erased, position, size in data["mail"]:
+            found.append(WaitingMessage(seq, version, id, uid, intern(home), at, erased or uid in gone, position, size))
         self.waiting = {each.seq: each for each in sorted(found, key=_seq)}
 
 

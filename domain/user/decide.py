@@ -196,7 +196,7 @@ def have_sent(user: UserState, command: commands.HaveSent, now: float) -> list[E
     """Nothing happens. Raises `NotSent` for a message that was never sent to that user. When so many were sent since that not all are
     remembered, an unknown one is believed: whoever says so speaks for its own users only (decision 45)."""
     sent = user.sent.get(command.id)
-    fits = len(user.sent) >= REMEMBERED_SENDS if sent is None else sent.to in (0, command.to)
+    fits = len(user.sent) >= REMEMBERED_SENDS if sent is None else sent[1] in (0, command.to)
     if not fits and not user.closed:
         raise NotSent(id=command.id)
     return []

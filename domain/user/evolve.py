@@ -2,7 +2,7 @@
 
 from domain.aggregate import Folds, unchanged
 from domain.events import home as events
-from domain.user.state import REMEMBERED_SENDS, Contact, Sent, UserState
+from domain.user.state import REMEMBERED_SENDS, Contact, UserState
 
 
 def _adopted(user: UserState, event: events.UserAdopted) -> None:
@@ -60,9 +60,9 @@ def _contacter_removed(user: UserState, event: events.ContacterRemoved) -> None:
 
 
 def _message_sent(user: UserState, event: events.MessageSent) -> None:
-    user.sent[event.id] = Sent(event.at, event.to)
+    user.sent.add(event.id, event.at, event.to)
     if len(user.sent) > REMEMBERED_SENDS:
-        del user.sent[next(iter(user.sent))]
+        user.sent.forget_oldest()
 
 
 FOLDS: Folds = {

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from domain.event import stream_uid
 from domain.personal import Personal
+from domain.remembered_ids import RememberedIds
 
 REMEMBERED_SENDS = 4_096  # a repeated id is recognised while at most this many came after it: more than any client keeps unsent
 
@@ -20,11 +21,9 @@ class Contact(NamedTuple):
     notify: bool
 
 
-class Sent(NamedTuple):
-    """A message of the user: when it was accepted, and for whom. `to` is 0 in a snapshot of a version that did not keep it."""
-
-    at: float
-    to: int
+def sent_ids() -> RememberedIds:
+    """The ids of messages: when each was accepted, and for whom; that is 0 where a snapshot of an early version did not say it."""
+    return RememberedIds("dq")
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class UserState:
     sessions: dict[str, str] = field(default_factory=dict)  # session id -> client
     contacts: dict[int, Contact] = field(default_factory=dict)
     contacters: dict[int, str] = field(default_factory=dict)  # uid -> home
-    sent: dict[str, Sent] = field(default_factory=dict)  # by id, oldest first
+    sent: RememberedIds = field(default_factory=sent_ids)
 
     def __post_init__(self) -> None:
         stream_uid(self.stream)  # nothing may be decided in a stream that no user can have, whatever another server sent
@@ -74,13 +73,18 @@ class UserState:
                 [c.uid, c.handle, Personal(c.uid, c.name), c.home, Personal(uid, c.alias), c.notify] for c in self.contacts.values()
             ],
             "contacters": dict(self.contacters),
-            "sent": {id: list(sent) for id, sent in self.sent.items()},
+            "sent": self.sent.to_snapshot(),
         }
 
     def from_snapshot(self, data: dict[str, Any]) -> None:
         """Take over the state that `to_snapshot` gave."""
         contacts = {c[0]: Contact(*c) for c in data.pop("contacts")}
-        sent = {id: Sent(one, 0) if isinstance(one, float) else Sent(*one) for id, one in data.pop("sent").items()}
+        sent = data.pop("sent")
         for name, value in data.items():
             setattr(self, name, value)
-        self.contacts, self.sent = contacts, sent
+        self.contacts = contacts
+        if isinstance(sent, list):
+            self.sent.from_snapshot(sent)
+        else:  # of a version that kept the ids themselves; an early one did not say for whom a message was
+            for id, one in sent.items():
+                self.sent.add(id, *((one, 0) if isinstance(one, float) else one))

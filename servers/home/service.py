@@ -123,7 +123,8 @@ class HomeServer(Logins):
 
         def accepted(events: list[Event]) -> views.Accepted:
             if not events:
-                return views.Accepted(id, rfc3339(self.writer.state(command.stream).sent[id].at))
+                at, _ = self.writer.state(command.stream).sent.get(id)
+                return views.Accepted(id, rfc3339(at))
             answer = views.Accepted(id, rfc3339(events[0].at))
             if ticket is not None and (stamp := self.tickets.stamp(ticket, command, answer.accepted_at)) is not None:
                 answer.stamp, answer.sender = stamp, views.Sender(who.uid, who.handle, who.name)

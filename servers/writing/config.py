@@ -13,9 +13,10 @@ class WriterConfig:
     max_waiting: int = 20_000  # units in all lanes: past that a caller hears `Unavailable` at once instead of waiting for seconds
     max_lane: int = 1_000  # units of one user or server: whoever has more in hand is refused before anybody else is
     max_waiting_bytes: int = 64_000_000  # of their texts; a lane may hold a quarter of it
-    max_state_bytes: int = 128_000_000  # of states between two batches: thousands of people, or a hundred who have sent 4,096 messages each
+    max_state_bytes: int = 128_000_000  # of states between two batches: ten thousand people, or a thousand who have sent 4,096 messages
     snapshot_bytes: int = 128_000  # of a stream's events since its snapshot, or as many as the snapshot has: some 4 ms to fold
     snapshot_events: int = 2_000  # since its snapshot, however large that is: 17 ms to fold, about what the largest snapshot takes to open
+    leaving_bytes: int = 4_000  # of a stream's events, before its state leaves a snapshot when it has to make room: some 0.2 ms to fold
     max_found: int = 1_000  # events read at a time after a commit whose result is unknown
     ride_every_s: float = 0.25  # how often a commit takes along the outbox's positions: a statement in each commit would delay them all
 

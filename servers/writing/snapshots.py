@@ -9,19 +9,18 @@ Versions until 30 November 2026 kept every snapshot for ever. Those are deleted 
 import asyncio
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
-from domain.aggregate import Snapshotable, State
+from domain.aggregate import Snapshotable
 from domain.errors import Unavailable
 from runtime.background_task import BackgroundTask
 from runtime.bounds import Bound, Holding
 from servers.store.event_store import Store
+from servers.writing.weights import PER_STATE, tables, weighed
 
 MAX_WAITING = 8_000_000  # bytes of states that wait to be stored, and one state more
-PER_STATE = 1_000  # bytes that a state without entries takes, with its places in the cache
-PER_ENTRY = 250  # bytes that Python takes for an entry of a table beyond its texts: objects, pointers, numbers
 SNAPSHOTS = Bound(
     name="snapshots",
     holds="copies of states that wait to be stored as snapshots",
@@ -34,8 +33,6 @@ SNAPSHOTS = Bound(
 LOOKED_AT = 500  # streams whose snapshots are counted at a time
 PAUSE_S = 0.01  # between two rows that are deleted, which take some milliseconds of the store's thread each
 
-Table = dict[Any, Any] | list[Any] | set[Any]
-
 log = structlog.get_logger()
 
 
@@ -47,11 +44,20 @@ class Due(NamedTuple):
     since: int
 
 
+class Stored(NamedTuple):
+    """A snapshot on disk: its version, its bytes, what its state weighs by count, and what was due."""
+
+    version: int
+    bytes: int
+    weighs: int
+    due: Due
+
+
 class Snapshots:
     """Snapshots that are due, one for each stream, stored one after the other."""
 
-    def __init__(self, store: Store, stored: Callable[[str, int, int, int], None]) -> None:
-        """`stored(stream, version, size, since)` is called when a snapshot of `size` bytes is on disk; `since` as in `Due`."""
+    def __init__(self, store: Store, stored: Callable[[str, Stored], None]) -> None:
+        """`stored(stream, what)` is called when a snapshot is on disk."""
         self._store = store
         self._stored = stored
         self._due: dict[str, Due] = {}
@@ -99,17 +105,18 @@ class Snapshots:
         store = self._store
         while self._due:
             stream = next(iter(self._due))
-            state, _, since = self._due[stream]
+            due = self._due[stream]
             self.forget(stream)
             try:
-                _, version, packed = await store.run_reader(store.packed_snapshot, state)
+                _, version, packed = await store.run_reader(store.packed_snapshot, due.state)
+                weighs = await store.run_reader(weighed, due.state)
                 await store.run(store.put_snapshot, stream, version, packed)
             except Exception as error:  # whatever it is, a later load folds more events
                 self.failed += 1
                 log.warning("writer.snapshot_failed", error=type(error).__name__)
             else:
                 self.written += 1
-                self._stored(stream, version, len(packed), since)
+                self._stored(stream, Stored(version, len(packed), weighs, due))
 
     async def _drop_old(self) -> None:
         log_, run, run_reader = self._store.log, self._store.run, self._store.run_reader
@@ -133,14 +140,3 @@ def copied(state: Snapshotable) -> Snapshotable:
     for name, table in tables(state):
         setattr(now, name, copy.copy(table))
     return now
-
-
-def entries(state: State) -> int:
-    """How many entries the tables of a state have."""
-    return sum(len(table) for _, table in tables(state))
-
-
-def tables(state: State) -> list[tuple[str, Table]]:
-    """The fields of a state that change in place."""
-    fields = ((name, getattr(state, name)) for name in getattr(type(state), "__slots__", ()))
-    return [(name, value) for name, value in fields if isinstance(value, dict | list | set)]

@@ -1,7 +1,8 @@
 """The states that the writer decides with, by stream. Rule: the store has them all; between two batches the cache may forget any.
 
-What stays in memory is bounded by what the states weigh: the bytes of a state's snapshot and of the events since, and `PER_ENTRY` for each
-entry of its tables and each of those events. Nothing is measured for that: a commit adds the bytes that it has stored, 0.3 µs an event.
+What stays in memory is bounded by what the states weigh. A commit adds the bytes that it has stored and one entry for each event, 0.3 µs an
+event. That is too much where events take something away, as most events of a mailbox do: so a state is counted anew when it seems to have
+doubled.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from domain.rules.rules import Command
 from runtime.bounds import Bound, Holding
 from servers.store.event_store import Committed, Loaded, Store
 from servers.writing.config import WriterConfig
-from servers.writing.snapshots import PER_ENTRY, PER_STATE, Snapshots, entries
+from servers.writing.snapshots import Snapshots, Stored
+from servers.writing.weights import PER_ENTRY, PER_STATE, weighed
 
+RECOUNTED = 4_000  # a small state is counted anew only after so much more, some ten events: counting takes 3 µs at the least
 STATES = Bound(
     name="states",
-    holds="states of users, mailboxes and accounts, with which the writer decides, weighed by what is stored of them",
+    holds="states of users, mailboxes and accounts, with which the writer decides, weighed by what they hold",
     filled_by="users",
     past="the state that was unused longest is loaded again",
     within=("StateCache", "StateCache.loaded", "StateCache._weights"),
@@ -32,12 +35,18 @@ STATES = Bound(
 
 @dataclass(slots=True)
 class Weight:
-    """What a state weighs. A snapshot is due once there are more than `due` bytes of events since the last one, or at `due_version`."""
+    """What a state weighs; it is counted anew past `recount`. A snapshot is due once there are more than `due` bytes of events since the
+    last one, or at `due_version`."""
 
     size: int
+    recount: int
     since: int
     due: int
     due_version: int
+
+
+def _twice(counted: int) -> int:
+    return counted + max(counted, RECOUNTED)
 
 
 class StateCache(OrderedDict[str, State]):
@@ -92,9 +101,9 @@ class StateCache(OrderedDict[str, State]):
         self.let_go(stream)
         self[stream] = state
         self.loaded.append(stream)
-        size = (snapshot_size or 0) + since + PER_ENTRY * entries(state) + PER_STATE
+        size = weighed(state)
         self.size += size
-        weight = self._weights[stream] = Weight(size, since, -1, 0)
+        weight = self._weights[stream] = Weight(size, _twice(size), since, -1, 0)
         if snapshot_size is not None:
             self._next_due(weight, snapshot_size, state.version - events)
         if since > weight.due or events > self._config.snapshot_events:  # an earlier one failed, or is of an earlier version
@@ -111,6 +120,8 @@ class StateCache(OrderedDict[str, State]):
                 size += PER_ENTRY
                 weight.size += size
                 added += size
+                if weight.size > weight.recount:
+                    self._weigh(weight, weighed(self[record.stream]))
                 if weight.since > weight.due or record.version >= weight.due_version:
                     due.append(record.stream)
         self.size += added
@@ -132,15 +143,18 @@ class StateCache(OrderedDict[str, State]):
         weight.due = max(size, self._config.snapshot_bytes)
         weight.due_version = version + self._config.snapshot_events
 
-    def _stored(self, stream: str, version: int, size: int, since: int) -> None:
-        """A snapshot is on disk: now the state weighs what it and the events after it do."""
+    def _stored(self, stream: str, stored: Stored) -> None:
+        """A snapshot is on disk: now the state weighs what it was counted to weigh, and what came since."""
         weight = self._weights.get(stream)
         if weight is not None:
+            _, size, since = stored.due
             weight.since = max(weight.since - since, 0)
-            self.size -= weight.size
-            weight.size = size + weight.since + PER_ENTRY * entries(self[stream]) + PER_STATE
-            self.size += weight.size
-            self._next_due(weight, size, version)
+            self._weigh(weight, stored.weighs, max(weight.size - size, 0))
+            self._next_due(weight, stored.bytes, stored.version)
+
+    def _weigh(self, weight: Weight, counted: int, more: int = 0) -> None:
+        self.size += counted + more - weight.size
+        weight.size, weight.recount = counted + more, _twice(counted)
 
     @property
     def overweight(self) -> bool:
@@ -158,8 +172,16 @@ class StateCache(OrderedDict[str, State]):
                 self.let_go(stream)
         self.loaded.clear()
         while self and self.overweight:
-            self.let_go(next(iter(self)))
-            self.forgotten += 1
+            self._make_room(next(iter(self)))
+
+    def _make_room(self, stream: str) -> None:
+        """Forget a state. One with many events since its snapshot leaves a new one behind, because they would have to be folded when it is
+        wanted again."""
+        weight = self._weights[stream]
+        if weight.since > max(self._config.leaving_bytes, weight.size // 4):
+            self._snapshot(stream, weight)
+        self.let_go(stream)
+        self.forgotten += 1
 
     def holdings(self) -> Iterator[Holding]:
         """The states, and the snapshots of them that wait."""

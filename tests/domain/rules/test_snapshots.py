@@ -5,12 +5,11 @@ from msgspec.structs import replace
 
 from domain.event import in_stream, stored_fields
 from domain.events.home import ContactChanged, MailboxClosed, MessageDone, UserClosed
-from domain.mailbox.state import WaitingMessage
+from domain.mailbox.state import DONE, WaitingMessage
 from domain.personal import Personal
 from domain.rules.home import rules_for
 from domain.user.commands import HaveSent
 from domain.user.decide import have_sent
-from domain.user.state import Sent
 from tests.domain.home_stories import (
     ADOPTED,
     ANN,
@@ -40,20 +39,28 @@ def before_and_after(stream, history):
 def test_a_user_is_restored_whole():
     state, loaded = before_and_after("user-1", USER)
     assert loaded == state
-    assert (state.contacters, state.sent, state.since, state.until) == ({BOB: "h2"}, {"m1": Sent(NOW, BOB)}, NOW, NOW + 60)
+    assert (state.contacters, state.sent.get("m1"), state.since, state.until) == ({BOB: "h2"}, [NOW, BOB], NOW, NOW + 60)
+
+
+def test_a_snapshot_that_holds_the_ids_of_messages_is_read():
+    """As versions until 30 November 2026 wrote them."""
+    state, loaded = given(USER).state("user-1"), rules_for("h1").new_state("user-1")
+    loaded.from_snapshot(through_msgpack(state.to_snapshot()) | {"sent": {"m1": [NOW, BOB]}})
+    assert loaded.sent == state.sent
 
 
 def test_a_snapshot_that_does_not_say_for_whom_a_message_was_is_read():
     state, loaded = given(USER).state("user-1"), rules_for("h1").new_state("user-1")
     loaded.from_snapshot(through_msgpack(state.to_snapshot()) | {"sent": {"m1": NOW}})
-    assert loaded.sent == {"m1": Sent(NOW, 0)}
+    assert loaded.sent.get("m1") == [NOW, 0]
     assert have_sent(loaded, HaveSent(uid=ANN, cause="c", id="m1", to=BOB), NOW) == []
 
 
 def test_a_mailbox_is_restored_whole():
     state, loaded = before_and_after("mailbox-1", MAILBOX)
     assert loaded == state
-    assert (state.messages, state.open) == (2, {("m1", BOB): "h2", ("m2", BOB): None})
+    assert (state.messages, state.homes) == (2, ["h2"])
+    assert [state.open.get(id) for id in ("m1", "m2")] == [[BOB, 0], [BOB, DONE]]
 
 
 def test_who_left_has_left_after_a_restart_as_well():

@@ -290,7 +290,7 @@ def test_a_long_stream_loads_fast(store):
     fast_s = time.perf_counter() - began
     print(f"{MANY} events: {slow_s * 1000:.0f} ms folded from the start, {fast_s * 1000:.1f} ms through the snapshot")
     assert loaded.version == MANY + SINCE
-    assert list(loaded.sent)[-1] == f"m{MANY + SINCE - 1}"
+    assert f"m{MANY + SINCE - 1}" in loaded.sent
     assert fast_s < slow_s / 5
 
 
