@@ -114,6 +114,7 @@ def assemble(
         return uid in projections.handles.names
 
     belief = Belief(name, words, lives_here, closed.uids, word_asking.nobodies, word_asking.want)
+    erasure.forget.append(belief.forget)
     to_tell = WordsToTell(people, word_asking.stored, lives_here, word_asking.want, TELLS_OF)
 
     def tell_integrators(committed: Committed) -> Sequence[Outgoing]:

@@ -96,6 +96,21 @@ async def test_bob_sees_ann_go_and_gets_his_messages_back(town, friends):
     await shown(bobs.states, [(id_, "bounced", "closed"), (late, "bounced", "closed")])
 
 
+async def test_what_another_home_believes_is_judged_anew_when_somebody_left(town, friends):
+    ann, bob = friends
+    for handle in ("carl", "dora", "eve", "fay"):
+        await town.person(handle, "h1").adds(bob)
+    await town.settled()
+
+    def believed():
+        return next(each.entries for each in town.homes["h2"].lifecycle.inbox.holdings() if each.bound.name == "believed")
+
+    before = believed()
+    await erases(town, ann)
+    await erased_at(town, ann, "h2")
+    assert believed() < before - 4
+
+
 async def test_ann_can_do_nothing_any_more(town, friends):
     ann, bob = friends
     await erases(town, ann)
