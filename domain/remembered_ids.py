@@ -7,7 +7,7 @@ only.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any
 
@@ -32,9 +32,7 @@ class RememberedIds:
         return isinstance(other, RememberedIds) and self.to_snapshot() == other.to_snapshot()
 
     def __contains__(self, id: str) -> bool:
-        hashed, hashes = _hashed(id), self._hashes
-        place = bisect_left(hashes, hashed)
-        return place < len(hashes) and hashes[place] == hashed
+        return self.place(id) is not None
 
     def __copy__(self) -> "RememberedIds":
         copied = RememberedIds(self.kinds)
@@ -46,13 +44,16 @@ class RememberedIds:
         """The bytes that it takes."""
         return sum(len(each) * each.itemsize for each in (self._hashes, *self._columns, self._ages))
 
-    def places(self, id: str) -> Iterator[int]:
-        """Where this id stands, the oldest first, until something is added or removed."""
+    def place(self, id: str) -> int | None:
+        """Where this id stands, the oldest one, until something is added or removed; None when it is not remembered."""
         hashed, hashes = _hashed(id), self._hashes
         place = bisect_left(hashes, hashed)
-        while place < len(hashes) and hashes[place] == hashed:
-            yield place
-            place += 1
+        return place if place < len(hashes) and hashes[place] == hashed else None
+
+    def places(self, id: str) -> Iterable[int]:
+        """All places where this id stands, the oldest first."""
+        first = self.place(id)
+        return () if first is None else range(first, bisect_right(self._hashes, self._hashes[first]))
 
     def numbers(self, place: int) -> list[Any]:
         """What stands there."""
@@ -65,7 +66,7 @@ class RememberedIds:
 
     def get(self, id: str) -> list[Any] | None:
         """The numbers of this id; None when it is not remembered."""
-        place = next(self.places(id), None)
+        place = self.place(id)
         return None if place is None else self.numbers(place)
 
     def add(self, id: str, *numbers: Any) -> None:

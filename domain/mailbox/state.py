@@ -82,7 +82,10 @@ class MailboxState:
 
     def place_in_open(self, id: str, sender: int) -> int | None:
         """Where a message stands in `open`."""
-        return next((place for place in self.open.places(id) if self.open.numbers(place)[0] == sender), None)
+        for place in self.open.places(id):
+            if self.open.numbers(place)[0] == sender:
+                return place
+        return None
 
     def to_snapshot(self) -> dict[str, Any]:
         """The whole state as plain data and `Personal` values. Of each sender there is a mark that reads as False once the key is gone."""

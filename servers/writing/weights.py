@@ -14,6 +14,8 @@ from domain.remembered_ids import RememberedIds
 PER_STATE = 1_000  # bytes that a state without entries takes, with its places in the cache
 PER_ENTRY = 250  # bytes that Python takes for an entry of a table beyond its texts: objects, pointers, numbers, its key
 
+_fields: dict[type, list[str]] = {}  # of each kind of state, those that are tables: to look for them takes longer than to count
+
 Table = dict[Any, Any] | list[Any] | set[Any] | RememberedIds
 
 
@@ -24,8 +26,12 @@ def weighed(state: State) -> int:
 
 def tables(state: State) -> list[tuple[str, Table]]:
     """The fields of a state that change in place."""
-    fields = ((name, getattr(state, name)) for name in getattr(type(state), "__slots__", ()))
-    return [(name, value) for name, value in fields if isinstance(value, dict | list | set | RememberedIds)]
+    kind = type(state)
+    names = _fields.get(kind)
+    if names is None:
+        slots = getattr(kind, "__slots__", ())
+        names = _fields[kind] = [name for name in slots if isinstance(getattr(state, name), dict | list | set | RememberedIds)]
+    return [(name, getattr(state, name)) for name in names]
 
 
 def _size(table: Table) -> int:

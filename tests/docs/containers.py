@@ -43,6 +43,7 @@ CANNOT_GROW: dict[str, str] = {
         servers/store/postgres/log.py PostgresLog._options
         servers/trust/box_keys.py BoxKeys.on_changed
         servers/trust/card.py Peers.on_learned
+        servers/writing/erasure.py Erasure.forget
         servers/writing/writer.py Writer.listeners
     """,
     "its keys are names in our own code: routes, statuses, codes, parts, streams, projections, clocks, queues": """

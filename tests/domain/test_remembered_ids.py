@@ -31,10 +31,10 @@ def test_it_is_a_dictionary_in_the_order_of_coming(steps):
             ids.forget_oldest()
             del model[next(iter(model))]
         elif step == "remove" and id in model:
-            ids.remove(next(ids.places(id)))
+            ids.remove(ids.place(id))
             del model[id]
         elif step == "put" and id in model:
-            ids.put(next(ids.places(id)), number)
+            ids.put(ids.place(id), number)
             model[id] = number
         elif step == "copy":
             before, ids = ids, copy.copy(ids)
