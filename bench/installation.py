@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def one_process(data: Path, python: str = sys.executable, **settings: str) -> It
     """`flash serve --homes 1`: Global Server, home h1 and the embedded broker in one process. `python`: the interpreter of the version."""
     port = adjacent_ports(2)
     command = ["serve", "--homes", "1", "--port", str(port), "--data", str(data)]
-    with _process(python, command, data, port + 1, settings) as pid:
+    with server(python, command, data, port + 1, settings) as pid:
         yield Installation(data, port, {"h1": port + 1}, (pid,), tuple)
 
 
@@ -67,22 +67,33 @@ def real_installation(
     settings = {"FLASH_BROKER_URL": broker_url, **settings}
     ports = {name: first + 1 + number for number, name in enumerate(homes)}
     with contextlib.ExitStack() as stack:
-        pids = [stack.enter_context(_process(python, ["global", "--port", str(first)], data, first, settings))]
+        pids = [stack.enter_context(server(python, ["global", "--port", str(first)], data, first, settings))]
         for name, port in ports.items():
-            pids.append(stack.enter_context(_process(python, ["home", name, "--port", str(port)], data, port, settings)))
+            pids.append(stack.enter_context(server(python, ["home", name, "--port", str(port)], data, port, settings)))
         yield Installation(data, first, ports, tuple(pids), broker_pids, store_pids)
 
 
 @contextlib.contextmanager
-def _process(python: str, command: Sequence[str], data: Path, port: int, settings: dict[str, str]) -> Iterator[int]:
+def server(python: str, command: Sequence[str], data: Path, port: int, settings: Mapping[str, str]) -> Iterator[int]:
+    """One server, from the moment at which it is ready. Yields its pid."""
     data.mkdir(parents=True, exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLASH_")}
-    ours = {"FLASH_DATA_DIR": str(data), "FLASH_LOG_LEVEL": "warning", "FLASH_REGISTRATIONS_PER_S": REGISTRATIONS_PER_S,
+    ours = {"FLASH_LOG_LEVEL": "warning", "FLASH_REGISTRATIONS_PER_S": REGISTRATIONS_PER_S,
             "FLASH_MAX_CONNECTIONS_PER_ADDRESS": ALL_OF_THEM}  # fmt: skip
     output = data / f"{command[0]}-{port}.out"
-    program = [python, "-P", "-c", FLASH, *command]  # -P: the version that this interpreter has installed, not that of this folder
-    with running(f"flash {' '.join(command)}", program, output, inherited | ours | settings, lambda: _ready(port)) as pid:
+    environment = environment_of(data, {**ours, **settings})
+    with running(f"flash {' '.join(command)}", flash(python, *command), output, environment, lambda: _ready(port)) as pid:
         yield pid
+
+
+def flash(python: str, *command: str) -> list[str]:
+    """A command of the version that this interpreter has installed, which with -P is not that of this folder."""
+    return [python, "-P", "-c", FLASH, *command]
+
+
+def environment_of(data: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """What a command of this installation finds in its environment: no setting but these."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLASH_")}
+    return {**inherited, "FLASH_DATA_DIR": str(data), **settings}
 
 
 def _ready(port: int) -> bool:

@@ -1,8 +1,13 @@
-"""A short row of the bench of fairness: the town is built, the attack takes place, and the victims are served."""
+"""Short rows of the bench of fairness. Rule: the attack takes place, and the victims are served."""
 
 import sys
 
-from bench.fair.__main__ import Row, play
+import pytest
+
+from bench.fair.__main__ import play
+from bench.fair.homes.__main__ import play as play_home
+from bench.fair.homes.hostile import NAME
+from bench.fair.rows import Row
 from bench.fair.town import build
 
 SOME = 10  # people in the crowd
@@ -14,6 +19,24 @@ async def test_an_office_with_a_guesser_in_it_is_a_row(tmp_path):
     assert row.answers["office"].keys() & {"401", "429"}
     assert (row.refused, len(row.p99), len(row.login)) == (0, 3, 3)
     assert min(row.p50) > 0
+
+
+async def test_a_home_that_unmakes_its_queue_is_a_row(tmp_path, rabbitmq):
+    if not rabbitmq.can_be_controlled:
+        pytest.skip("the users of the given RabbitMQ are not ours to make")
+    row = await play_home("home-queue", tmp_path, rabbitmq, sys.executable, length=0.05)
+    done = row.answers[NAME]
+    assert min(done["deleted"], done["limited"], done["popup 202"]) > 0, "it may do it, and others send to it"
+    assert (row.refused, len(row.p99), len(row.login)) == (0, 3, 3)
+    assert min(row.p50) > 0
+
+
+def test_what_is_timed_besides_popups_has_the_same_bound():
+    row = Row("home-topics", [1, 1, 1], [2, 25, 2], [30, 500, 30], timed={"audit": [1.0, 3.03]})
+    assert row.missed == ["audit"]
+    row.timed = {"audit": [1.0, 3.02]}
+    assert row.missed == []
+    assert "audit 1 3.02 s" in row.cells()
 
 
 def test_a_row_names_each_bound_that_it_missed():

@@ -7,6 +7,7 @@ from msgspec import msgpack
 from msgspec.structs import replace
 
 from bench.fair.homes.hostile import ANOTHER, NAME, VICTIM, HostileHome
+from bench.fair.homes.own_queue import own_queue
 from broker import mail, topology
 from broker.mail import Body
 from broker.port import Outgoing
@@ -106,6 +107,7 @@ def replace_body(message: Outgoing, body: bytes) -> Outgoing:
 
 
 HOME_ATTACKS: Mapping[str, Attack] = {
+    "home-queue": own_queue,
     "home-heartbeats": heartbeats,
     "home-long-mail": long_mail,
     "home-questions": questions,

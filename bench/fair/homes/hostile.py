@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import MsgspecError, msgpack
 
+from bench.fair.town import town_of
 from broker import history, mail, topology
 from broker.envelope import EventRecord
 from broker.history import Head as Publication
@@ -31,10 +32,13 @@ Answers = dict[str, int]
 
 
 class HostileHome:
-    """`share`: the part of the full rate; `counted`: what came of it."""
+    """`share`: the part of the full rate; `ports`: of the Global Server, of h1 and of h2; `counted`: what came of it."""
 
-    def __init__(self, directory: Path, broker_url: str, share: float) -> None:
+    def __init__(self, directory: Path, ports: Sequence[int], broker_url: str, share: float) -> None:
         self.share = share
+        self.broker_url = broker_url
+        self.registry_port = ports[0]
+        self.town = town_of(directory, ports)
         self.counted: Answers = {}
         self.trust = Trust(NAME, SqliteKeys(directory / "hostile.db"))
         self.broker = RabbitBroker(broker_url, NAME, RabbitConfig(users={EVERY_SERVER: "guest"}))  # as whom the servers connect
@@ -78,9 +82,9 @@ class HostileHome:
         except (Unavailable, MsgspecError):
             self.count("unanswered")
 
-    def beat(self, name: str = NAME) -> Outgoing:
-        """A heartbeat of another run."""
-        beat = Beat(name, f"run {self.number()} {os.getpid()}", self.trust.clock(), 1)
+    def beat(self, name: str = NAME, run: str = "", number: int = 1) -> Outgoing:
+        """A heartbeat; of another run than the one before, if none is named."""
+        beat = Beat(name, run or f"run {self.number()} {os.getpid()}", self.trust.clock(), number)
         return Outgoing(topology.HEARTBEATS, "", self.trust.identity.signed(PURPOSE, beat))
 
     def junk(self, count: int, size: int = 1) -> list[EventRecord]:
