@@ -21,7 +21,7 @@ from domain.registry.registered_home import GLOBAL
 from servers.encryption.key_tables import SqliteKeys
 from servers.home.enrolling import Enrolling
 from servers.messaging.heartbeats import PURPOSE, Beat
-from servers.messaging.private_questions import PrivateRequests
+from servers.messaging.private_questions import BoxedAnswer, PrivateRequests
 from servers.messaging.questions import Announce, Announced, AskCard, ToldCard, ask, server_key
 from servers.trust.publications import PURPOSE as HISTORY_PURPOSE
 from servers.trust.trust import Trust
@@ -29,6 +29,7 @@ from servers.trust.trust import Trust
 NAME, VICTIM, ANOTHER = "h3", "h1", "h2"
 URL = "http://127.0.0.1:9"  # where nobody listens
 TIMEOUT_S = 5.0
+REFUSES = "no answer that can be believed"  # as `PrivateRequests` says of a server that answers with a refusal
 Answers = dict[str, int]
 
 
@@ -73,15 +74,22 @@ class HostileHome:
             await self.broker.publish(messages)
             self.count("sent", len(messages))
         except Unavailable:
-            self.count("refused", len(messages))
+            self.count("not confirmed", len(messages))
 
     async def question(self, to: str, question: object, *, raw: bool = False) -> None:
         """Ask in a box, or as it is, and count."""
+        asked = msgpack.encode(question)
         try:
-            await (self.broker if raw else self.requests).request(server_key(to), msgpack.encode(question), TIMEOUT_S)
-            self.count("answered")
-        except (Unavailable, MsgspecError):
-            self.count("unanswered")
+            if raw:
+                told = msgpack.decode(await self.broker.request(server_key(to), asked, TIMEOUT_S), type=BoxedAnswer)
+                self.count("refused" if told.refused else "answered")
+            else:
+                await self.requests.request(server_key(to), asked, TIMEOUT_S)
+                self.count("answered")
+        except Unavailable as error:
+            self.count("refused" if REFUSES in error.detail else "unanswered")
+        except MsgspecError:
+            self.count("unreadable")
 
     def beat(self, name: str = NAME, run: str = "", number: int = 1) -> Outgoing:
         """A heartbeat; of another run than the one before, if none is named."""
