@@ -12,7 +12,7 @@ from bench.report import table
 ALL, ALL_SHARE = "all", 0.2  # all attacks at once, each at a fifth of its rate
 MOST_LOGIN_MS, MOST_MORE_MB, MOST_KEPT_MB = 500.0, 100.0, 20.0
 HEAD = ["row", "p50 ms", "p99 ms", "machine ms", "login ms", "refused", "MB", "kept MB", "also timed", "answers", "bounds"]
-ANSWERS = 6  # of each attack, so many different ones are shown
+ANSWERS = 9  # of each attack, so many different ones are shown
 
 
 @dataclass(slots=True)
