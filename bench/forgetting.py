@@ -26,6 +26,7 @@ from pathlib import Path
 from flash.process.compose import cancelled_when_told_to_stop
 from tests.faults.checker import Accepted, Ledger, Pending, doubled, lost, out_of_order, unreceipted
 from tests.faults.forgetting import Forgetting
+from tests.faults.history import is_whole
 from tests.faults.installation import Installation
 from tests.faults.people import Crowd, Person, chatter
 from tests.support.postgres import PrivatePostgres
@@ -75,6 +76,8 @@ async def play(
             await asyncio.to_thread(installation.start)
             async with Crowd(installation.global_server.url, f"r{first}") as crowd:
                 people = await crowd.settle_in(PEOPLE)
+                # A store that is lost before the history has anything is a loss of both, and servers first write it a second after a start.
+                await eventually(functools.partial(is_whole, installation), SETTLE_S)
                 for number in range(first, rounds):
                     yield await _round(number, seed, kinds, people, functools.partial(Forgetting, installation, rabbit, postgres))
         finally:
