@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench.fair.attacks import ATTACKS
+from bench.fair.attacks import ATTACKS, TOLD
 from bench.fair.phases import machine_ms, pass_through
 from bench.fair.programs import Attack, nothing
 from bench.fair.rows import ALL, ALL_SHARE, Row, command_line, conclude, play_missing
@@ -24,8 +24,8 @@ ATTACKER = "bench.fair.attacker"
 
 async def play(name: str, built: Path, python: str, length: float) -> Row:
     """One row. `length`: 1 for the full times."""
-    row = Row(name)
     names, share = (list(ATTACKS), ALL_SHARE) if name == ALL else ([name], 1.0)
+    row = Row(name, told={each: str(TOLD[each]) for each in names if each in TOLD})
     with copy_of(built, python) as installation:
         where = [str(installation.data), str(installation.global_port), str(installation.homes["h1"])]
         await pass_through(row, installation.pids, where, Attack(ATTACKER, where, names, share), length)

@@ -19,7 +19,8 @@ ANSWERS = 9  # of each attack, so many different ones are shown
 class Row:
     """What one row gave: milliseconds as `quiet beside after`; `machine`: the p99 beside the attack on a program that does nothing, less
     its quiet one; `more_mb` and `kept_mb`: by so much the servers grew beside the attack, and after it; `timed`: seconds of something else
-    than a popup, quiet and beside the attack; `answers`: what the attackers were told, counted."""
+    than a popup, quiet and beside the attack; `answers`: what the attackers were told, counted; `told`: what each of them is told, if its
+    attack takes place."""
 
     name: str
     p50: list[float] = field(default_factory=list)
@@ -31,6 +32,7 @@ class Row:
     kept_mb: float = 0.0
     answers: dict[str, dict[str, int]] = field(default_factory=dict)
     timed: dict[str, list[float]] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
 
     @property
     def missed(self) -> list[str]:
@@ -42,6 +44,7 @@ class Row:
             "refused": self.refused > 0,
             "memory": self.more_mb > MOST_MORE_MB,
             "kept": self.kept_mb > MOST_KEPT_MB,
+            "no attack": any(told not in self.answers.get(name, ()) for name, told in self.told.items()),
             **{what: beside > times * quiet + more / 1e3 for what, (quiet, beside) in self.timed.items()},
         }
         return [name for name, is_missed in found.items() if is_missed]

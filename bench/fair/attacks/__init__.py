@@ -27,3 +27,12 @@ ATTACKS: Mapping[str, Attack] = {
     "unfinished-heads": wires.unfinished_heads,
     "descriptors": wires.descriptors,
 }
+# What an attack is told where it takes place: one that is only refused shows nothing. The others cannot be told anything.
+TOLD: Mapping[str, int] = {
+    **dict.fromkeys(("contacts", "contacts-1000", "sign-ins", "silent-sessions", "welcomes", "pipelines"), 200),
+    **dict.fromkeys(("registrations",), 201),
+    **dict.fromkeys(("mailboxes", "small-to-full"), 202),
+    **dict.fromkeys(("erasures", "flapping"), 204),
+    **dict.fromkeys(("guesses", "office"), 401),
+    **dict.fromkeys(("profiles", "searches"), 422),  # these are refused since 79ccbf3, because of their length
+}

@@ -7,12 +7,13 @@ import json
 import string
 from collections.abc import Callable
 
-from bench.fair.foe import Foe, all_of, post, put
+from bench.fair.foe import Foe, Wire, all_of, post, put
 from bench.fair.town import FILLERS, FLAPPER, RICH, WATCHERS
 from bench.http_client import Stream, request
+from domain.mailbox.state import MAX_WAITING
+from domain.values import MAX_TEXT_CHARS
 
-MAILBOX_FULL = 409
-LONG = "Pop over. " * 1_600  # 16,000 characters
+LONG = "\U0001f4ac" * MAX_TEXT_CHARS  # as many bytes as a text may have: 16 KB
 SWELLING = "\ufdfa" * 100  # one letter that normalising makes 18
 
 
@@ -33,8 +34,7 @@ async def mailboxes(foe: Foe) -> None:
     async def fill(number: int) -> None:
         sender, wire = foe.town.fillers[number], None
         for to in itertools.cycle(foe.town.crowd[number::FILLERS]):
-            status = 202
-            while status != MAILBOX_FULL:
+            for _ in range(MAX_WAITING):
                 try:
                     wire = wire or await foe.wire(foe.home, number)
                     body = {"id": foe.fresh("m"), "to": to.uid, "text": LONG}
@@ -60,15 +60,22 @@ async def small_to_full(foe: Foe) -> None:
     await all_of(*(foe.again_and_again(foe.home, make) for _ in range(foe.many(16))))
 
 
+async def _opens(wire: Wire, token: str) -> int:
+    """Ask for a session. The status of the answer, of which nothing else is read."""
+    wire.writer.write(post("/v1/back-connection", {"client": "bench/1"}, token))
+    head = await wire.reader.readuntil(b"\r\n\r\n")
+    return int(head.split(None, 2)[1])
+
+
 async def silent_sessions(foe: Foe) -> None:
     """Accounts with 5,000 contacts open twenty sessions each and read nothing."""
 
     async def one(token: str) -> None:
         while True:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, EOFError):
                 wire = await foe.wire(foe.home)
+                foe.count(await _opens(wire, token))
                 wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-                wire.writer.write(post("/v1/back-connection", {"client": "bench/1"}, token))
                 await asyncio.sleep(60.0)
                 wire.close()
 
@@ -82,9 +89,7 @@ async def welcomes(foe: Foe) -> None:
         while True:
             with contextlib.suppress(OSError, EOFError):
                 wire = await foe.wire(foe.home)
-                wire.writer.write(post("/v1/back-connection", {"client": "bench/1"}, token))
-                await wire.reader.readuntil(b"\r\n\r\n")
-                foe.count(200)
+                foe.count(await _opens(wire, token))
                 wire.close()
 
     await all_of(*(one(foe.town.foes[number % RICH].token) for number in range(foe.many(8))))
