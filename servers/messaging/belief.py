@@ -99,8 +99,8 @@ class Belief:
             raise WordsNeeded(missing)
         return self._counted(person_fault(event, who, source, self.server, known), *what)
 
-    def forget(self, uid: int) -> None:
-        """User `uid` has left for good. All that was believed is judged once more, because nobody has it by user: 3 µs for each stream."""
+    def forget(self) -> None:
+        """Somebody has left for good. All that was believed is judged once more, because nobody has it by user: 3 µs for each stream."""
         self.believed.clear()
 
     def holdings(self) -> Iterator[Holding]:

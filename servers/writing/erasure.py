@@ -23,7 +23,7 @@ class Erasure:
         self._store = store
         self._closed = closed
         self.streams_with = streams_with
-        self.forget: list[Callable[[int], None]] = []  # called with the number of such a user by whoever remembers something of them
+        self.forget: list[Callable[[], None]] = []  # called when somebody has left for good: caches that may hold something of them
         self.unfinished: set[int] = set()  # users whose keys could not be destroyed yet
 
     async def start(self) -> None:

@@ -203,8 +203,7 @@ class Writer(WorkQueue):
         if erasure is not None and erased:  # no state that holds decrypted words of such a user stays in memory
             self.states.drop(stream for uid in erased for stream in erasure.streams_with(uid))
             for forget in erasure.forget:
-                for uid in erased:
-                    forget(uid)
+                forget()
 
     def _answer(self, batch: Sequence[UnitOfWork]) -> None:
         for unit in batch:
